@@ -1,0 +1,159 @@
+"""From what the API found to what a reader can check: text, metadata, a stable id, citations.
+
+Written once and used by both framework rooms, so that the same page is the same document in each.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime
+from hashlib import sha1
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+from uuid import NAMESPACE_URL
+
+from parallel_integrations.api.basis import Citation, FieldBasis
+from parallel_integrations.api.pages import Page
+
+Split: TypeAlias = Literal["page", "excerpt"]
+"""One document per page, or one per excerpt."""
+
+_NORMAL_URL: Final = re.compile(r"https?://[a-z0-9.-]+(?:/[^#]*)?")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+class Evidence(NamedTuple):
+    """One document's worth of what a page says.
+
+    Attributes:
+        id: Stable over time: the same url (and excerpt number) gives the same id.
+        text: The page's excerpts, or its full content where that was asked for.
+        metadata: `url`, `title`, `published_at` (ISO 8601 or None), `source` (= url), in this
+            order; with excerpts as documents also `start_char` and `end_char` where known.
+    """
+
+    id: str
+    text: str
+    metadata: dict[str, Any]
+
+
+def evidence(pages: Iterable[Page], split: Split = "page") -> Iterator[Evidence]:
+    """Documents of pages, in their order; pages without text give none.
+
+    Args:
+        pages: Results of a search or extract.
+        split: One document per page, or one per excerpt (ids `…#excerpt-N`, N from 0).
+
+    Yields:
+        Evidence; a url that comes twice is given once.
+    """
+    seen: set[str] = set()
+    for page in pages:
+        url = normalized_url(page.url)
+        if url in seen:
+            continue
+        seen.add(url)
+        if split == "excerpt":
+            yield from _per_excerpt(page, url)
+        elif (text := page.text) and not text.isspace():
+            yield Evidence(stable_id(url), text, page_metadata(page))
+
+
+def page_metadata(page: Page) -> dict[str, Any]:
+    """Flat JSON scalars in one fixed order, nothing that changes from one search to the next."""
+    return {
+        "url": page.url,
+        "title": page_title(page),
+        "published_at": published_at(page.publish_date),
+        "source": page.url,
+    }
+
+
+def page_title(page: Page | Citation) -> str:
+    """The title; host and path of the url where there is none."""
+    if page.title and not page.title.isspace():
+        return page.title.strip()
+    parts = _split(page.url)
+    if parts is None:
+        return page.url
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/") or page.url
+
+
+def published_at(value: str | None) -> str | None:
+    """An ISO 8601 date or datetime as it is; None for anything else."""
+    if not value:
+        return None
+    text = value.strip()
+    try:
+        date.fromisoformat(text) if len(text) <= len("YYYY-MM-DD") else datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return text
+
+
+def normalized_url(url: str) -> str:
+    """Scheme and host in lower case, default port and fragment dropped, nothing else changed."""
+    if _NORMAL_URL.fullmatch(url):
+        return url
+    parts = _split(url)
+    if parts is None or not parts.hostname:
+        return url
+    scheme = parts.scheme.lower()
+    user, at, _ = parts.netloc.rpartition("@")
+    host = parts.hostname.lower()
+    host = f"[{host}]" if ":" in host else host
+    try:
+        port = parts.port
+    except ValueError:
+        return url
+    if port is not None and port != _DEFAULT_PORTS.get(scheme):
+        host = f"{host}:{port}"
+    return urlunsplit((scheme, user + at + host, parts.path, parts.query, ""))
+
+
+def stable_id(normalized: str, excerpt: int | None = None) -> str:
+    """`uuid5` of a normalized url, or of `url#excerpt-N`."""
+    name = normalized if excerpt is None else f"{normalized}#excerpt-{excerpt}"
+    # uuid5's own bytes, without its object: ids are made for every page of every search.
+    digest = bytearray(sha1(NAMESPACE_URL.bytes + name.encode(), usedforsecurity=False).digest())
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest[:16].hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def cited(basis: Iterable[FieldBasis]) -> Iterator[tuple[FieldBasis, Citation]]:
+    """Each citation with the field it stands for."""
+    for field in basis:
+        for citation in field.citations:
+            yield field, citation
+
+
+def as_text(pages: Iterable[Page]) -> str:
+    """Pages as a language model reads them: numbered, with title, url, date and excerpts."""
+    blocks = []
+    for number, item in enumerate(evidence(pages), 1):
+        meta = item.metadata
+        lines = [f"[{number}] {meta['title']}", f"URL: {meta['url']}"]
+        if meta["published_at"]:
+            lines.append(f"Published: {meta['published_at']}")
+        blocks.append("\n".join([*lines, item.text]))
+    return "\n\n".join(blocks)
+
+
+def _per_excerpt(page: Page, url: str) -> Iterator[Evidence]:
+    for number, excerpt in enumerate(page.excerpts):
+        if excerpt.isspace():
+            continue
+        metadata = page_metadata(page)
+        if excerpt.start_char is not None:
+            metadata["start_char"] = excerpt.start_char
+        if excerpt.end_char is not None:
+            metadata["end_char"] = excerpt.end_char
+        yield Evidence(stable_id(url, number), str(excerpt), metadata)
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None

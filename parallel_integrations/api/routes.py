@@ -1,0 +1,128 @@
+"""The ways to the API: direct, or through Cloudflare's AI Gateway (API facts 15)."""
+
+import re
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from pydantic import SecretStr
+
+CHAT_PATH: Final = "/chat/completions"
+GATEWAY_URL: Final = "https://gateway.ai.cloudflare.com/v1"
+_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
+
+
+class Route(Protocol):
+    """Where a request goes and what proves who sent it."""
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether a call without a Parallel key is hopeless."""
+
+    @property
+    def base_url(self) -> str:
+        """The gateway's address; empty where the client's own base URL counts."""
+
+    def target(self, path: str, *, base_url: str, chat_path: str) -> str:
+        """The whole URL for one of the API's paths."""
+
+    def auth_headers(self, path: str, key: str | None) -> list[tuple[str, str]]:
+        """The headers that carry key and token."""
+
+    def model(self, name: str) -> str:
+        """The chat model's name as this route wants it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """Straight to `base_url`; `x-api-key` everywhere, Chat with the Bearer form as well."""
+
+    needs_key: bool = True
+    base_url: str = ""
+
+    def target(self, path: str, *, base_url: str, chat_path: str) -> str:
+        """`base_url`, its own path kept, and the API's path."""
+        return base_url + (chat_path if path == CHAT_PATH else path)
+
+    def auth_headers(self, path: str, key: str | None) -> list[tuple[str, str]]:
+        """`x-api-key`, on Chat `Authorization` too: its documentation and OpenAPI disagree."""
+        if key is None:
+            return []
+        headers = [("x-api-key", key)]
+        if path == CHAT_PATH:
+            headers.append(("authorization", f"Bearer {key}"))
+        return headers
+
+    def model(self, name: str) -> str:
+        """The name as it is."""
+        return name
+
+
+DIRECT: Final = Direct()
+
+
+@dataclass(frozen=True, slots=True)
+class CloudflareGateway:
+    """Through Cloudflare's AI Gateway: native for everything, OpenAI-compatible for Chat.
+
+    Attributes:
+        account_id: Cloudflare account.
+        gateway_id: Name of the gateway.
+        token: Cloudflare token of an authenticated gateway, sent as `cf-aig-authorization`.
+        base: Cloudflare's own prefix; another one only for tests.
+
+    Raises:
+        ValueError: An id that cannot be a path segment, a token that no header can carry.
+
+    Example:
+        ```python
+        from parallel_integrations import CloudflareGateway, ParallelClient
+
+        client = ParallelClient(
+            api_key="your-key", route=CloudflareGateway(account_id="abc", gateway_id="my-gateway")
+        )
+        ```
+    """
+
+    account_id: str
+    gateway_id: str
+    token: SecretStr | str | None = None
+    base: str = GATEWAY_URL
+    needs_key: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("account_id", "gateway_id"):
+            value = getattr(self, name)
+            if not _SEGMENT.fullmatch(value) or value in (".", ".."):
+                raise ValueError(f"{name}={value!r} must be one path segment of letters and digits")
+        token = self.token
+        plain = (token.get_secret_value() if isinstance(token, SecretStr) else token or "").strip()
+        if not plain.isascii() or not plain.isprintable() or " " in plain:
+            raise ValueError(
+                "token holds blanks or characters outside printable ASCII (the value is not shown)"
+            )
+        object.__setattr__(self, "token", SecretStr(plain) if plain else None)
+
+    @property
+    def base_url(self) -> str:
+        """The gateway's address."""
+        return f"{self.base.rstrip('/')}/{self.account_id}/{self.gateway_id}"
+
+    def target(self, path: str, *, base_url: str, chat_path: str) -> str:
+        """`…/compat/chat/completions` for Chat, `…/parallel` and the path for the rest."""
+        if path == CHAT_PATH:
+            return f"{base_url}/compat{CHAT_PATH}"
+        return f"{base_url}/parallel{path}"
+
+    def auth_headers(self, path: str, key: str | None) -> list[tuple[str, str]]:
+        """The key as this road wants it; none where Cloudflare keeps it; the token if given."""
+        headers = []
+        if key is not None:
+            chat = path == CHAT_PATH
+            headers.append(("authorization", f"Bearer {key}") if chat else ("x-api-key", key))
+        if isinstance(self.token, SecretStr):
+            headers.append(("cf-aig-authorization", f"Bearer {self.token.get_secret_value()}"))
+        return headers
+
+    def model(self, name: str) -> str:
+        """`parallel/` and the name, never twice."""
+        return name if name.startswith("parallel/") else f"parallel/{name}"

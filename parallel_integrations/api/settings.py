@@ -1,0 +1,172 @@
+"""What a client is set up with; the environment is read here and nowhere else."""
+
+import os
+import platform
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import SecretStr
+
+from parallel_integrations._version import __version__
+from parallel_integrations.api.errors import MissingKeyError
+from parallel_integrations.api.models import ApiVersion
+from parallel_integrations.api.routes import CHAT_PATH, DIRECT, CloudflareGateway, Route
+
+KEY_VARIABLE: Final = "PARALLEL_API_KEY"
+BASE_URL_VARIABLE: Final = "PARALLEL_BASE_URL"
+BASE_URL: Final = "https://api.parallel.ai"
+CONNECT_TIMEOUT_SECONDS: Final = 10.0
+MAX_RETRIES: Final = 2
+USER_AGENT: Final = (
+    f"parallel-integrations/{__version__} "
+    f"(python {platform.python_version()}; httpx {httpx.__version__})"
+)
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+API_VERSIONS: Final = ("v1", "v1beta", "v1beta-processor")
+HEADER_NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+OWN_HEADERS: Final = frozenset(
+    {"x-api-key", "authorization", "content-type", "content-length", "host"}
+)
+
+
+def key_from_environment() -> SecretStr | None:
+    """The key in `PARALLEL_API_KEY`; None where it is absent or blank.
+
+    Raises:
+        MissingKeyError: It is none that an HTTP header can carry; the message never shows it.
+    """
+    return checked_key(os.environ.get(KEY_VARIABLE), KEY_VARIABLE)
+
+
+def checked_key(key: object, name: str = "api_key") -> SecretStr | None:
+    """`key` without surrounding blanks, None where nothing is left.
+
+    Raises:
+        MissingKeyError: It is no text, or none that an HTTP header can carry. The message never
+            shows it; as no `ValueError`, it is not wrapped into pydantic's, which shows the input.
+    """
+    if isinstance(key, SecretStr):
+        key = key.get_secret_value()
+    if key is None:
+        return None
+    if not isinstance(key, str):
+        raise MissingKeyError(f"{name} must be a string, not {type(key).__name__}")
+    plain = key.strip()
+    if not plain.isascii() or not plain.isprintable() or " " in plain:
+        raise MissingKeyError(
+            f"{name} holds blanks or characters outside printable ASCII (the value is not shown): "
+            "copy it again without line breaks or quotes"
+        )
+    return SecretStr(plain) if plain else None
+
+
+def checked_base_url(base_url: str) -> str:
+    """`base_url`, else `PARALLEL_BASE_URL`, else the public API; without a trailing slash.
+
+    Raises:
+        ValueError: It is no URL, not https (loopback excepted), or holds more than host and path.
+    """
+    url = (base_url or os.environ.get(BASE_URL_VARIABLE, "").strip() or BASE_URL).rstrip("/")
+    if "@" in re.split("[/?#]", url.partition("://")[2])[0]:
+        raise ValueError("base_url must not hold a user name or password; pass api_key= instead")
+    if not url.isprintable() or " " in url:
+        raise ValueError(f"base_url={url!r} is not a URL: it holds blanks or control characters")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL) as error:
+        raise ValueError(f"base_url={url!r} is not a URL: {error}") from None
+    if not host or parts.scheme not in ("http", "https") or port == 0:
+        raise ValueError(f"base_url={url!r} is not an http(s) URL like {BASE_URL!r}")
+    if parts.query or parts.fragment:
+        raise ValueError(f"base_url={url!r} must not hold a query or fragment")
+    if parts.scheme == "http" and host not in LOOPBACK:
+        raise ValueError(
+            f"base_url={url!r} would send the key unencrypted: use https (http for loopback only)"
+        )
+    return url
+
+
+def checked_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Extra headers in a hashable form.
+
+    Raises:
+        ValueError: A header that the client itself sets, or one that HTTP cannot carry.
+    """
+    pairs = tuple((name.lower(), value) for name, value in headers)
+    for name, value in pairs:
+        if name in OWN_HEADERS:
+            raise ValueError(f"headers= must not hold {name!r}; the client sets it (api_key=)")
+        if not HEADER_NAME.fullmatch(name):
+            raise ValueError(f"headers= holds {name!r}, which is no name of an HTTP header")
+        if not (value.isascii() and value.isprintable()):
+            raise ValueError(f"headers= holds a value for {name!r} beyond one line of ASCII")
+    return pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that decides where a request goes and how long it may take; hashable.
+
+    What is left out comes from the environment or the package's defaults.
+
+    Attributes:
+        api_key: The key; None is an error at the first call.
+        base_url: Scheme, host and any path that comes before the API's own.
+        timeout: Seconds that one call may take, or one silence in a stream; None leaves it to the
+            operation.
+        max_retries: How often a failed call is repeated where the retry table allows it.
+        retry_timeouts: Whether search, extract and chat are repeated after a read timeout too.
+        api_version: Generation of the wire.
+        chat_path: Where Chat is found under `base_url`.
+        route: Direct, or through a gateway.
+        headers: Sent with every request.
+
+    Raises:
+        ValueError: A value that cannot be right; the message names it and the remedy.
+        MissingKeyError: A key that no header can carry.
+    """
+
+    api_key: SecretStr | None = None
+    base_url: str = ""
+    timeout: float | None = None
+    max_retries: int = MAX_RETRIES
+    retry_timeouts: bool = False
+    api_version: ApiVersion = "v1"
+    chat_path: str = CHAT_PATH
+    route: Route = DIRECT
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        if self.timeout is not None and not 0 < self.timeout < inf:
+            raise ValueError(f"timeout={self.timeout!r} must be a number of seconds above 0")
+        if self.max_retries < 0:
+            raise ValueError(f"max_retries={self.max_retries!r} must be 0 or more")
+        if self.api_version not in API_VERSIONS:
+            raise ValueError(
+                f"api_version={self.api_version!r} must be one of {', '.join(API_VERSIONS)}"
+            )
+        if not self.chat_path.startswith("/"):
+            raise ValueError(f"chat_path={self.chat_path!r} must begin with '/'")
+        gateway = self.route.base_url
+        if gateway and self.base_url:
+            raise ValueError("route= and base_url= exclude each other: the gateway is the base")
+        change = object.__setattr__  # the fields are frozen from here on
+        change(self, "api_key", checked_key(self.api_key) or key_from_environment())
+        change(self, "base_url", checked_base_url(gateway or self.base_url))
+        change(self, "headers", checked_headers(self.headers))
+
+    def without_secrets(self) -> dict[str, Any]:
+        """What a pickle may hold: no key, no gateway token, no extra headers."""
+        route = self.route
+        if isinstance(route, CloudflareGateway):
+            route = replace(route, token=None)
+        kept = ("timeout", "max_retries", "retry_timeouts", "api_version", "chat_path")
+        state = {name: getattr(self, name) for name in kept}
+        return {**state, "route": route, "base_url": "" if route.base_url else self.base_url}

@@ -1,0 +1,45 @@
+"""Words that carry no subject of their own, in the languages most questions are asked in."""
+
+from typing import Final
+
+_OPENERS = """
+a an the this that these those it its i me my we our us you your he she they them their
+how what which who whom whose when where why is are was were be been being am do does did done
+can could may might must shall should will would has have had having about there here
+der die das den dem des ein eine einer eines einem einen wie was welche welcher welches welchen
+wer wen wem wessen wann wo warum wieso weshalb ist sind war waren sein wird werden wurde kann
+können könnte muss müssen soll sollte hat haben man ich wir sie er es mir mich uns bitte
+le la les un une des du comment quel quelle quels quelles qui que quoi quand où pourquoi est
+sont était être peut ont il elle nous vous je
+el los las una unos unas cómo qué cuál cuáles quién cuándo dónde por porqué es son fue ser puede
+lo o os as um uma como qual quais quem quando onde porque foi pode
+il gli uno cosa chi dove perché sono era essere può
+de het een hoe wat welke wie wanneer waar waarom zijn kan
+ما ماذا كيف هل لماذا متى أين من هو هي التي الذي هذا هذه كم أي
+что как какой какая какие кто когда где почему это
+"""
+_REQUESTS = """
+please tell explain describe give show find list compare let know want need like
+"""
+REQUESTS: Final = frozenset(_REQUESTS.split())
+"""What asks for an answer before the question's first keyword; elsewhere it has its own meaning."""
+
+OPENERS: Final = frozenset(_OPENERS.split())
+"""What opens a question: asking words, auxiliaries, articles, pronouns."""
+
+_LINKS = """
+and or but nor so if then than as at by for from in into of off on onto over to with without
+between among through during before after against under up out not no also very more most much
+many some any each every all other such own same only just
+und oder aber mit von zu zum zur bei beim im in am an auf aus für über unter nach vor zwischen
+durch gegen ohne um nicht auch noch nur als ob wenn dass
+et ou avec dans sur pour par sans entre au aux en ne pas
+y e con del al para sin entre sobre en no
+em do da dos das no na nos nas ao com sem
+di del della dei nel nella su per con tra fra
+van en of met voor op bij te
+في على إلى عن مع بين و أو
+и в на с по для из от о к
+"""
+LINKS: Final = frozenset(_LINKS.split())
+"""What joins: prepositions, conjunctions; "with" or "between" may belong to a phrase."""

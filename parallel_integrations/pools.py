@@ -1,0 +1,181 @@
+"""The only file that opens a connection: pools per process, thread-safe, and per event loop."""
+
+import asyncio
+import os
+import ssl
+import threading
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Final, TypeAlias
+from urllib.request import getproxies
+from weakref import WeakKeyDictionary, finalize
+
+import httpx
+
+from parallel_integrations.api.errors import ConnectionFailedError
+
+LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+
+# A client reads the proxy variables, a bare transport is a third cheaper per call; none is needed
+# for redirects, cookies or authentication, which a client would also look after.
+BlockingPool: TypeAlias = httpx.Client | httpx.HTTPTransport
+AwaitingPool: TypeAlias = httpx.AsyncClient | httpx.AsyncHTTPTransport
+
+
+class Pools:
+    """One blocking pool and one per running event loop, opened at first use and after a fork.
+
+    Args:
+        base_url: Decides whether TLS is needed.
+        http_client: A blocking client to use instead.
+        http_async_client: An awaiting client to use instead.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        http_client: httpx.Client | None = None,
+        http_async_client: httpx.AsyncClient | None = None,
+    ) -> None:
+        self._base_url = base_url
+        self._http_client = http_client
+        self._http_async_client = http_async_client
+        self._forget()
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()  # a forked child may find the old one taken for ever
+        self._blocking: BlockingPool | None = None
+        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopPool] = WeakKeyDictionary()
+        self._process = os.getpid()
+
+    @property
+    def given(self) -> bool:
+        """Whether an HTTP client came from outside."""
+        return self._http_client is not None or self._http_async_client is not None
+
+    def anew(self) -> "Pools":
+        """Pools set up alike, with no connection yet."""
+        return Pools(self._base_url, self._http_client, self._http_async_client)
+
+    def open(self, request: httpx.Request) -> httpx.Response:
+        """Send, and return once the answer's head is there."""
+        pool = self._http_client or self._blocking_pool()
+        if isinstance(pool, httpx.Client):
+            return pool.send(request, stream=True, auth=None, follow_redirects=False)
+        response = pool.handle_request(request)
+        response.request = request
+        return response
+
+    async def aopen(self, request: httpx.Request) -> httpx.Response:
+        """Send, awaiting the answer's head."""
+        pool = self._http_async_client or await self._loop_pool()
+        if isinstance(pool, httpx.AsyncClient):
+            return await pool.send(request, stream=True, auth=None, follow_redirects=False)
+        response = await pool.handle_async_request(request)
+        response.request = request
+        return response
+
+    def close(self) -> None:
+        """Close the blocking pool; the next call opens another."""
+        with self._lock:
+            pool, self._blocking = self._blocking, None
+        if pool is not None and self._process == os.getpid():
+            pool.close()
+
+    async def aclose(self) -> None:
+        """Close the running loop's pool and the blocking one."""
+        with self._lock:
+            pool = self._by_loop.pop(asyncio.get_running_loop(), None)
+        if pool is not None and self._process == os.getpid():
+            await pool.aclose()
+        self.close()
+
+    def _blocking_pool(self) -> BlockingPool:
+        pool = self._blocking
+        if pool is None or self._process != os.getpid():
+            self._notice_fork()
+            with self._lock:
+                if self._blocking is None:
+                    self._blocking = _blocking_pool(self._base_url)
+                    # Nobody need close a client: its sockets go when it goes.
+                    finalize(self, self._blocking.close)
+                pool = self._blocking
+        return pool
+
+    async def _loop_pool(self) -> AwaitingPool:
+        loop = asyncio.get_running_loop()
+        pool = self._by_loop.get(loop)
+        if pool is None or self._process != os.getpid():
+            self._notice_fork()
+            with self._lock:
+                for other in [other for other in self._by_loop if other.is_closed()]:
+                    del self._by_loop[other]
+                pool = _LoopPool(_awaiting_pool(self._base_url))
+                self._by_loop[loop] = pool
+            await pool.bind()
+        return pool.pool
+
+    def _notice_fork(self) -> None:
+        if self._process != os.getpid():
+            self._forget()
+
+
+class _LoopPool:
+    """One event loop's connections.
+
+    A suspended async generator is closed when `asyncio.run` winds its loop up, and with it the
+    connections: no socket outlives its loop, and nobody has to remember `aclose`.
+    """
+
+    def __init__(self, pool: AwaitingPool) -> None:
+        self.pool = pool
+        self._guard = self._close_with_loop()
+
+    async def bind(self) -> None:
+        await anext(self._guard)
+
+    async def aclose(self) -> None:
+        await self._guard.aclose()
+
+    async def _close_with_loop(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await self.pool.aclose()
+
+
+def _blocking_pool(base_url: str) -> BlockingPool:
+    with _set_up_errors():
+        if getproxies():
+            return httpx.Client(verify=_tls_context(base_url), limits=LIMITS)
+        return httpx.HTTPTransport(verify=_tls_context(base_url), limits=LIMITS)
+
+
+def _awaiting_pool(base_url: str) -> AwaitingPool:
+    with _set_up_errors():
+        if getproxies():
+            return httpx.AsyncClient(verify=_tls_context(base_url), limits=LIMITS)
+        return httpx.AsyncHTTPTransport(verify=_tls_context(base_url), limits=LIMITS)
+
+
+@contextmanager
+def _set_up_errors() -> Iterator[None]:
+    try:
+        yield
+    except (ImportError, OSError, ValueError) as error:
+        # What httpx says of a proxy may hold its password.
+        raise ConnectionFailedError(
+            f"No connection can be set up ({type(error).__name__}): check the proxy variables "
+            "(HTTPS_PROXY, ALL_PROXY, NO_PROXY) and the CA variables (SSL_CERT_FILE, SSL_CERT_DIR)."
+        ) from None
+
+
+def _tls_context(base_url: str) -> ssl.SSLContext:
+    return _shared_context(encrypted=base_url.startswith("https://"))
+
+
+@lru_cache(maxsize=2)
+def _shared_context(*, encrypted: bool) -> ssl.SSLContext:
+    # Loading the CA bundle takes tens of milliseconds, which plain HTTP on loopback does not need.
+    return httpx.create_ssl_context() if encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

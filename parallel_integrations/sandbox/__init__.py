@@ -1,0 +1,39 @@
+"""Parallel's web API, offline: a real HTTP server on loopback that speaks Parallel's wire.
+
+Use it to test an agent without a key, without the network and without a bill. It is a sandbox and
+says so: its ids contain ``sandbox``, its web is the Python language reference that ships inside
+CPython (or a folder of yours), its search is SQLite's full-text search and its chat only quotes.
+
+Example:
+    >>> import json, urllib.request
+    >>> from parallel_integrations.sandbox import Sandbox
+    >>> with Sandbox() as sandbox:
+    ...     request = urllib.request.Request(
+    ...         sandbox.url + "/v1/search",
+    ...         data=json.dumps({"search_queries": ["context manager protocol"]}).encode(),
+    ...         headers={"x-api-key": sandbox.api_key},
+    ...     )
+    ...     answer = json.load(urllib.request.urlopen(request))
+    >>> answer["search_id"]
+    'search_sandbox_000001'
+    >>> sandbox.ledger.count("search"), sandbox.ledger.usd
+    (1, 0.005)
+"""
+
+try:
+    import starlette as _starlette
+    import uvicorn as _uvicorn
+except ModuleNotFoundError as error:
+    raise ImportError(
+        "the sandbox needs starlette and uvicorn: pip install 'parallel-integrations[sandbox]'"
+    ) from error
+
+from parallel_integrations.sandbox.corpus import Corpus, Page
+from parallel_integrations.sandbox.faults import Fault, Faults
+from parallel_integrations.sandbox.ledger import Entry, Ledger
+from parallel_integrations.sandbox.recorder import RecordedRequest
+from parallel_integrations.sandbox.server import Sandbox
+
+del _starlette, _uvicorn
+
+__all__ = ["Corpus", "Entry", "Fault", "Faults", "Ledger", "Page", "RecordedRequest", "Sandbox"]

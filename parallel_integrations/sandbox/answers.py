@@ -1,0 +1,97 @@
+"""Bodies that every operation answers alike: errors in their two dialects."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+from starlette.responses import Response
+from starlette.types import Scope
+
+from parallel_integrations.sandbox.world import Ids
+
+Model = TypeVar("Model", bound=BaseModel)
+
+Problem = dict[str, Any]
+"""One validation problem as frameworks spell it: ``loc``, ``msg``, ``type``."""
+
+
+class RequestError(Exception):
+    """A request that is answered with an error.
+
+    Args:
+        status: HTTP status.
+        message: What is wrong.
+        problems: Where, for a body that breaks the rules.
+    """
+
+    def __init__(self, status: int, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.problems = list(problems)
+
+
+def invalid(field: str, message: str) -> RequestError:
+    """Return the 422 for one wrong field, named as ``messages`` or ``response_format.type``."""
+    loc: list[str | int] = ["body", *field.split(".")]
+    problem = {"loc": loc, "msg": message, "type": "value_error"}
+    return RequestError(422, "Request validation error", [problem])
+
+
+def parse(model: type[Model], content: bytes) -> Model:
+    """Return the request body as `model`.
+
+    Types are taken at their word, as the published schema does: ``"10"`` is no number.
+
+    Raises:
+        RequestError: 422 with every problem found.
+    """
+    try:
+        return model.model_validate_json(content, strict=True)
+    except ValidationError as error:
+        problems = [
+            {"loc": ["body", *each["loc"]], "msg": each["msg"], "type": each["type"]}
+            for each in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        raise RequestError(422, "Request validation error", problems) from error
+
+
+def json_response(
+    body: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return `body` as JSON, letters of every script as they are."""
+    content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    return Response(content, status, headers, media_type="application/json")
+
+
+def native_error(
+    status: int, message: str, ref_id: str, detail: Mapping[str, Any] | None = None
+) -> Response:
+    """Return an error in the API's own dialect."""
+    error = {"ref_id": ref_id, "message": message, "detail": detail}
+    return json_response({"type": "error", "error": error}, status)
+
+
+def error_response(error: RequestError, ref_id: str, *, framework: bool = False) -> Response:
+    """Return `error` in the dialect of its operation.
+
+    Args:
+        error: What went wrong.
+        ref_id: The support reference of the API's own dialect.
+        framework: Whether the operation answers a validation error with ``{"detail": […]}``.
+    """
+    if framework and error.problems:
+        return json_response({"detail": error.problems}, error.status)
+    detail = {"errors": error.problems} if error.problems else None
+    message = error.message
+    if error.problems:
+        first = error.problems[0]
+        where = ".".join(str(part) for part in first["loc"][1:])
+        message += f": {where + ': ' if where else ''}{first['msg']}"
+    return native_error(error.status, message, ref_id, detail)
+
+
+def ids_of(scope: Scope) -> Ids:
+    """Return the id counters of the sandbox that serves `scope`."""
+    return cast("Ids", scope["state"]["ids"])

@@ -1,0 +1,187 @@
+"""The ASGI application: records, finds the operation, checks the key, answers, fails on order."""
+
+import json
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, QueryParams
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from parallel_integrations.sandbox.answers import (
+    RequestError,
+    error_response,
+    json_response,
+    native_error,
+)
+from parallel_integrations.sandbox.delivery import Delivery, refuse
+from parallel_integrations.sandbox.faults import Faults
+from parallel_integrations.sandbox.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.operations import OPERATIONS
+from parallel_integrations.sandbox.recorder import RecordedRequest, Recorder
+from parallel_integrations.sandbox.world import World
+
+_GATEWAY = re.compile(
+    r"/v1/(?!tasks/)[^/]+/[^/]+/(?:parallel(?P<native>/.*)|compat(?P<compat>/chat/completions))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Who may come in.
+
+    Attributes:
+        api_key: The key that is accepted.
+        gateway_token: The token an authenticated gateway demands besides, or None.
+    """
+
+    api_key: str
+    gateway_token: str | None = None
+
+    def check(self, request: Request, *, bearer: bool) -> None:
+        """Let a request in.
+
+        Raises:
+            RequestError: 401 when its key or gateway token is missing or wrong.
+        """
+        gateway = request.scope["state"].get("gateway")
+        if gateway and self.gateway_token is not None:
+            token = request.headers.get("cf-aig-authorization", "")
+            if not _same(token, f"Bearer {self.gateway_token}"):
+                raise RequestError(401, "Missing or wrong gateway token in cf-aig-authorization")
+        authorization = request.headers.get("authorization")
+        if gateway != "compat" and "x-api-key" in request.headers:
+            good = _same(request.headers["x-api-key"], self.api_key)
+        elif bearer and authorization is not None:
+            good = _same(authorization, f"Bearer {self.api_key}")
+        else:
+            wanted = "Authorization: Bearer" if gateway == "compat" else "x-api-key"
+            raise RequestError(401, f"Missing API key: send it as {wanted}")
+        if not good:
+            raise RequestError(401, "Invalid API key")
+
+
+def _same(given: str, wanted: str) -> bool:
+    return secrets.compare_digest(given.encode(), wanted.encode())
+
+
+def build(world: World, faults: Faults, recorder: Recorder, gate: Gate) -> ASGIApp:
+    """Return the application that serves `world`."""
+    routes = [
+        Route(each.path, _endpoint(each, world, gate), methods=[each.method]) for each in OPERATIONS
+    ]
+
+    async def unknown(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        message = {404: "Not found", 405: "Method not allowed"}.get(status, "Request failed")
+        text = f"{message}: {request.method} {request.scope['path']}"
+        response = native_error(status, text, world.ids.next("error"))
+        if isinstance(error, HTTPException):
+            response.headers.update(error.headers or {})
+        return response
+
+    inner = Starlette(
+        routes=routes, exception_handlers={HTTPException: unknown, Exception: unknown}
+    )
+    inner.router.redirect_slashes = False
+    return _Front(inner, world, faults, recorder)
+
+
+def _endpoint(
+    operation: Operation, world: World, gate: Gate
+) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            gate.check(request, bearer=operation.bearer)
+            answer = await operation.handler(Call(world, request, await request.body()))
+        except RequestError as error:
+            ref_id = world.ids.next(operation.ref_kind)
+            return error_response(error, ref_id, framework=operation.framework_errors)
+        if answer.bill is not None:
+            world.ledger.add(answer.bill)
+        return _response(answer)
+
+    return endpoint
+
+
+def _response(answer: Answer) -> Response:
+    if answer.events is not None:
+        headers = {"cache-control": "no-cache", **answer.headers}
+        return StreamingResponse(answer.events, answer.status, headers, "text/event-stream")
+    if answer.body is None and answer.status == 204:
+        return Response(status_code=204, headers=dict(answer.headers))
+    return json_response(answer.body, answer.status, answer.headers)
+
+
+class _Front:
+    """Reads and records a request, takes its gateway prefix off and lets faults strike."""
+
+    def __init__(self, inner: ASGIApp, world: World, faults: Faults, recorder: Recorder) -> None:
+        self._inner = inner
+        self._world = world
+        self._faults = faults
+        self._recorder = recorder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        content = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            content += message.get("body", b"")
+            more = message.get("more_body", False)
+        self._recorder.add(_recorded(scope, bytes(content)))
+        full_path: str = scope["path"]
+        gateway = _GATEWAY.fullmatch(full_path)
+        state = {**scope["state"], "ids": self._world.ids}
+        if gateway:
+            path: str = gateway["native"] or gateway["compat"]
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+            state["gateway"] = gateway.lastgroup
+        scope = {**scope, "state": state}
+        fault = self._faults.take(scope["method"], (full_path, scope["path"]))
+        again = _replay(bytes(content), receive)
+        if fault is None:
+            await self._inner(scope, again, send)
+        elif fault.refuses:
+            await refuse(fault, scope, again, send)
+        else:
+            await self._inner(scope, again, Delivery(fault, scope, send))
+
+
+def _replay(content: bytes, receive: Receive) -> Receive:
+    messages: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
+
+    async def again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return again
+
+
+def _recorded(scope: Scope, content: bytes) -> RecordedRequest:
+    host, port = scope.get("client") or ("", 0)
+    return RecordedRequest(
+        method=scope["method"],
+        path=scope["path"],
+        raw_path=scope["raw_path"].decode("latin-1"),
+        query=QueryParams(scope["query_string"]),
+        headers=Headers(raw=list(scope["headers"])),
+        body=_parsed(content),
+        content=content,
+        client=(host, port),
+    )
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None

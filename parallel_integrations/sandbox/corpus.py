@@ -1,0 +1,106 @@
+"""The sandbox's web: pages with an address, a title, perhaps a date, and text."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of the sandbox's web.
+
+    Attributes:
+        url: Where the page is published.
+        title: What it is called.
+        text: The whole page as Markdown-like text. Excerpts are slices of exactly this string.
+        published: The day it was published, None when unknown.
+        language: Language tag such as ``en``, None when unknown.
+        aliases: Other addresses that `Corpus.get` answers with this page.
+    """
+
+    url: str
+    title: str
+    text: str
+    published: date | None = None
+    language: str | None = None
+    aliases: tuple[str, ...] = ()
+
+
+class Corpus:
+    """An ordered, unchanging set of pages, found by address.
+
+    Raises:
+        ValueError: If there is no page, or two pages have the same address.
+
+    Example:
+        >>> corpus = Corpus([Page("https://sandbox.example/a", "A", "Some text.")])
+        >>> corpus.get("HTTPS://sandbox.example:443/a").title
+        'A'
+        >>> corpus.get("https://sandbox.example/b") is None
+        True
+    """
+
+    def __init__(self, pages: Iterable[Page]) -> None:
+        self.pages = tuple(pages)
+        if not self.pages:
+            raise ValueError("a sandbox needs at least one page")
+        self._by_url: dict[str, Page] = {}
+        for page in self.pages:
+            taken = self._by_url.setdefault(normal(page.url), page)
+            if taken is not page:
+                raise ValueError(f"two pages have the address {page.url}")
+        for page in self.pages:
+            for alias in page.aliases:
+                self._by_url.setdefault(normal(alias), page)
+
+    def __len__(self) -> int:
+        return len(self.pages)
+
+    def __iter__(self) -> Iterator[Page]:
+        return iter(self.pages)
+
+    def get(self, url: str) -> Page | None:
+        """Return the page published at `url`, or None.
+
+        A fragment that names no page of its own is ignored, as a web server never sees it.
+        """
+        found = self._by_url.get(normal(url))
+        return found or self._by_url.get(normal(url.partition("#")[0]))
+
+    @classmethod
+    def python_reference(cls) -> "Corpus":
+        """Return the Python language reference that ships inside the running CPython."""
+        from parallel_integrations.sandbox.python_reference import pages
+
+        return cls(pages())
+
+    @classmethod
+    def folder(cls, directory: str | Path) -> "Corpus":
+        """Return the Markdown, HTML and text files below `directory`, in the order of their paths.
+
+        Args:
+            directory: A folder with ``.md``, ``.markdown``, ``.html``, ``.htm``, ``.txt`` or
+                ``.rst`` files. Hidden files and folders are left out.
+
+        Raises:
+            FileNotFoundError: If there is no such folder.
+            NotADirectoryError: If it is a file.
+            ValueError: If it holds no page with text, or two pages claim one address.
+        """
+        from parallel_integrations.sandbox.folder import pages
+
+        return cls(pages(Path(directory)))
+
+
+def normal(url: str) -> str:
+    """Return `url` as a key: one scheme, lower-case host, no default port, no trailing slash."""
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        return url
+    host = (parts.hostname or "") + (f":{port}" if port not in (None, 80, 443) else "")
+    scheme = "https" if parts.scheme in ("http", "https") else parts.scheme
+    return urlunsplit((scheme, host, parts.path.rstrip("/"), parts.query, parts.fragment))

@@ -1,0 +1,295 @@
+"""Failures on order: which request fails, and how."""
+
+import fnmatch
+import json
+import random
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+Reset = Literal["before", "headers", "body"]
+Cut = Literal["fin", "reset"]
+
+ERROR_FROM_STATUS = 300
+"""From this status on a fault answers instead of the operation, which is then not billed."""
+
+
+@dataclass(eq=False, slots=True)
+class Fault:
+    """One failure on order; `Faults.add` makes it and explains its fields.
+
+    Attributes:
+        fired: How often it has struck.
+    """
+
+    path: str | None = None
+    method: str | None = None
+    times: int | None = 1
+    status: int | None = None
+    retry_after: float | str | None = None
+    body: bytes | None = None
+    content_type: str | None = None
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    delay: float = 0.0
+    reset: Reset | None = None
+    cut_after_bytes: int | None = None
+    cut_after_events: int | None = None
+    cut: Cut = "fin"
+    error_event: bool = False
+    chunk_delay: float = 0.0
+    redirect: str | None = None
+    echo_key: bool = False
+    probability: float = 1.0
+    fired: int = 0
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the operation is not carried out, and so not billed."""
+        answers = self.status is not None and self.status >= ERROR_FROM_STATUS
+        return answers or self.redirect is not None or self.reset == "before"
+
+    @property
+    def cuts(self) -> bool:
+        """Whether the answer ends early."""
+        return self.cut_after_bytes is not None or self.cut_after_events is not None
+
+    @property
+    def spent(self) -> bool:
+        """Whether it has struck as often as it may."""
+        return self.times is not None and self.fired >= self.times
+
+    def matches(self, method: str, paths: Iterable[str]) -> bool:
+        """Tell whether it is meant for a request of `method` to any of `paths`."""
+        if self.method is not None and self.method != method:
+            return False
+        pattern = self.path
+        return pattern is None or any(
+            path == pattern or fnmatch.fnmatchcase(path, pattern) for path in paths
+        )
+
+
+class Faults:
+    """The failures ordered for one sandbox; the first that matches strikes. Threads may share it.
+
+    Args:
+        seed: Seeds the dice behind `probability`, so that every run falls alike.
+
+    Example:
+        >>> faults = Faults()
+        >>> fault = faults.add(path="/v1/search", times=2, status=429, retry_after=1)
+        >>> fault.fired
+        0
+        >>> faults.add(reset="sometimes")
+        Traceback (most recent call last):
+            ...
+        ValueError: reset: 'sometimes' is none of 'before', 'headers', 'body'
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
+        self._lock = threading.Lock()
+        self._faults: list[Fault] = []
+        # Dice for tests, which must fall alike in every run.
+        self._dice = random.Random(seed)  # noqa: S311
+
+    def __len__(self) -> int:
+        return len(self._faults)
+
+    def add(
+        self,
+        path: str | None = None,
+        method: str | None = None,
+        times: int | None = 1,
+        *,
+        status: int | None = None,
+        retry_after: float | str | None = None,
+        body: bytes | str | Mapping[str, Any] | None = None,
+        content_type: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        delay: float = 0.0,
+        reset: Reset | None = None,
+        cut_after_bytes: int | None = None,
+        cut_after_events: int | None = None,
+        cut: Cut = "fin",
+        error_event: bool = False,
+        chunk_delay: float = 0.0,
+        redirect: str | None = None,
+        echo_key: bool = False,
+        probability: float = 1.0,
+    ) -> Fault:
+        """Order a failure.
+
+        A fault that answers an error status or a redirect, or resets before any byte, strikes
+        instead of the operation: nothing is billed. All others strike after the work was done:
+        it is billed, as in real life.
+
+        Args:
+            path: Which requests: a path or a pattern such as ``/v1/tasks/*``, compared with the
+                path as sent and without its gateway prefix. None means every request.
+            method: Which HTTP method; None means every one.
+            times: How often it strikes; None means always.
+            status: Answer this status (200 to 599). Below 300 the operation is carried out.
+            retry_after: The answer's ``Retry-After``: seconds, or any text such as a date.
+            body: Answer this body: bytes, text, or an object sent as JSON.
+            content_type: The answer's ``Content-Type``.
+            headers: More headers of the answer; they replace those of the same name.
+            delay: Seconds before the answer begins. The work is done before them.
+            reset: Break the connection (RST): ``before`` any byte of the answer, within the
+                ``headers``, or within the ``body``.
+            cut_after_bytes: End the answer after so many bytes of its body; at least one byte is
+                always lost.
+            cut_after_events: End an event stream after so many events. An answer that is no
+                stream loses its second half.
+            cut: How the answer is cut: ``fin`` closes in order, ``reset`` breaks off.
+            error_event: Send ``data: {"error": …}`` after `cut_after_events` events (0 by default)
+                and then end the stream in order; with ``cut="reset"`` break off after it.
+            chunk_delay: Seconds between two pieces of the body: between events of a stream,
+                between eighths of any other answer.
+            redirect: Answer 307 with this ``Location``.
+            echo_key: Repeat the caller's key in the error message, to prove that the caller never
+                shows it.
+            probability: How likely a matching request is struck, 0 to 1.
+
+        Returns:
+            The fault; its `fired` counts; `Faults.remove` takes it back.
+
+        Raises:
+            ValueError: If an argument is out of range or does not go with the others. The message
+                begins with the argument's name.
+        """
+        fault = Fault(
+            path=path,
+            method=method.upper() if method else None,
+            times=times,
+            status=status,
+            retry_after=retry_after,
+            body=_encoded(body),
+            content_type=content_type
+            or ("application/json" if isinstance(body, Mapping) else None),
+            headers=MappingProxyType({k.lower(): v for k, v in (headers or {}).items()}),
+            delay=delay,
+            reset=reset,
+            cut_after_bytes=cut_after_bytes,
+            cut_after_events=0 if error_event and cut_after_events is None else cut_after_events,
+            cut=cut,
+            error_event=error_event,
+            chunk_delay=chunk_delay,
+            redirect=redirect,
+            echo_key=echo_key,
+            probability=probability,
+        )
+        check(fault)
+        with self._lock:
+            self._faults.append(fault)
+        return fault
+
+    def remove(self, fault: Fault) -> None:
+        """Take a fault back; one that is gone already is no error."""
+        with self._lock:
+            self._faults = [each for each in self._faults if each is not fault]
+
+    def clear(self) -> None:
+        """Take every fault back and start the dice anew."""
+        with self._lock:
+            self._faults.clear()
+            self._dice.seed(self._seed)
+
+    def take(self, method: str, paths: Iterable[str]) -> Fault | None:
+        """Return the fault that strikes this request, and count it."""
+        paths = tuple(paths)
+        with self._lock:
+            for fault in self._faults:
+                if fault.spent or not fault.matches(method, paths):
+                    continue
+                if fault.probability < 1 and self._dice.random() >= fault.probability:
+                    continue
+                fault.fired += 1
+                return fault
+        return None
+
+
+def check(fault: Fault) -> None:
+    """Refuse a fault that means nothing or contradicts itself.
+
+    Raises:
+        ValueError: Naming the argument.
+    """
+    for problem, name, why in _problems(fault):
+        if problem:
+            raise ValueError(f"{name}: {why}")
+
+
+def _problems(fault: Fault) -> Iterable[tuple[bool, str, str]]:
+    f = fault
+    answers_error = f.status is not None and f.status >= ERROR_FROM_STATUS
+    yield (
+        f.times is not None and f.times < 1,
+        "times",
+        f"{f.times} is less than 1; None means always",
+    )
+    yield not 0 < f.probability <= 1, "probability", f"{f.probability} is not above 0 and up to 1"
+    yield (
+        f.status is not None and not 200 <= f.status <= 599,
+        "status",
+        f"{f.status} is not between 200 and 599",
+    )
+    for name in ("delay", "chunk_delay", "cut_after_bytes", "cut_after_events"):
+        value = getattr(f, name)
+        yield value is not None and value < 0, name, f"{value} is less than 0"
+    yield (
+        f.reset not in (None, "before", "headers", "body"),
+        "reset",
+        f"{f.reset!r} is none of 'before', 'headers', 'body'",
+    )
+    yield f.cut not in ("fin", "reset"), "cut", f"{f.cut!r} is neither 'fin' nor 'reset'"
+    yield f.cut == "reset" and not f.cuts, "cut", "needs cut_after_bytes or cut_after_events"
+    yield (
+        f.cut_after_bytes is not None and f.cut_after_events is not None,
+        "cut_after_events",
+        "choose it or cut_after_bytes",
+    )
+    yield f.reset is not None and f.cuts, "reset", "the answer cannot be cut as well"
+    yield (
+        f.reset == "before" and (f.status is not None or f.body is not None),
+        "reset",
+        "'before' sends nothing, so there is no status and no body",
+    )
+    yield (
+        f.cut_after_events is not None and (answers_error or f.body is not None),
+        "cut_after_events",
+        "an error answer or a body of your own is no event stream; use cut_after_bytes",
+    )
+    yield (
+        f.redirect is not None
+        and (f.status is not None or f.body is not None or f.reset is not None or f.cuts),
+        "redirect",
+        "goes with no other answer",
+    )
+    yield (
+        f.retry_after is not None and f.status is None,
+        "retry_after",
+        "needs a status such as 429 or 503",
+    )
+    yield (
+        f.echo_key and not (answers_error or f.error_event),
+        "echo_key",
+        "needs an error status or an error_event to speak of the key",
+    )
+    yield f.echo_key and f.body is not None, "echo_key", "a body of your own says what it says"
+    yield (
+        not (f.refuses or f.cuts or f.reset or f.status or f.delay or f.chunk_delay or f.headers)
+        and f.body is None
+        and f.content_type is None,
+        "status",
+        "this fault does nothing; give it a status, body, delay, reset, cut or redirect",
+    )
+
+
+def _encoded(body: bytes | str | Mapping[str, Any] | None) -> bytes | None:
+    if body is None or isinstance(body, bytes):
+        return body
+    if isinstance(body, str):
+        return body.encode()
+    return json.dumps(dict(body)).encode()

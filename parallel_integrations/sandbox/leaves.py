@@ -1,0 +1,148 @@
+"""Texts and numbers of a page, and which of them a JSON schema allows."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from parallel_integrations.sandbox.quoting import Quote
+
+_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w]|\.\d)")
+_URL_NAMES = {"url", "uri", "link", "href", "source", "source_url", "website"}
+_TITLE_NAMES = {"title", "name", "headline", "topic", "subject", "page"}
+_DATE_NAMES = {"date", "published", "published_at", "publish_date", "updated_at"}
+_EMPTY_FORMATS = {
+    "date": "1970-01-01",
+    "date-time": "1970-01-01T00:00:00Z",
+    "time": "00:00:00Z",
+    "uri": "https://sandbox.example/",
+    "email": "nobody@sandbox.example",
+    "uuid": "00000000-0000-0000-0000-000000000000",
+}
+_FORMATS = {
+    "date": r"\b\d{4}-\d{2}-\d{2}\b",
+    "date-time": r"\b\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:Z|[+-]\d{2}:\d{2})",
+    "time": r"\b\d{2}:\d{2}:\d{2}\b",
+    "email": r"\b[\w.+-]+@[\w-]+\.[\w.-]+\b",
+    "uuid": r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b",
+}
+
+
+def numbers_in(text: str, *, whole: bool) -> Iterator[int | float]:
+    """Yield the numbers of `text` in order; only the whole ones if `whole`.
+
+    Example:
+        >>> list(numbers_in("New in version 3.11: 20 of 1.5", whole=True))
+        [20]
+    """
+    for found in _NUMBER.findall(text):
+        if "." not in found:
+            yield int(found)
+        elif not whole:
+            yield float(found)
+
+
+def fits(schema: Mapping[str, Any], number: float) -> bool:
+    """Tell whether `number` is within the schema's bounds and a multiple where it must be."""
+    low, high = schema.get("minimum"), schema.get("maximum")
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    step = schema.get("multipleOf")
+    return (
+        (low is None or number >= low)
+        and (high is None or number <= high)
+        and _beyond(number, above, low)
+        and _beyond(-number, _negative(below), _negative(high))
+        and (not step or math.isclose(number / step, round(number / step)))
+    )
+
+
+def _beyond(number: float, bound: Any, inclusive: float | None) -> bool:
+    # Older schema dialects write an exclusive bound as a boolean beside the inclusive one.
+    if isinstance(bound, bool):
+        return not bound or inclusive is None or number > inclusive
+    return bound is None or bool(number > bound)
+
+
+def _negative(bound: Any) -> Any:
+    return bound if bound is None or isinstance(bound, bool) else -bound
+
+
+def fitting_zero(schema: Mapping[str, Any]) -> int | float:
+    """Return the allowed number nearest to zero that is easily found; 0 if there is none."""
+    step = schema.get("multipleOf") or 1
+    edges = [schema.get(key) for key in ("minimum", "exclusiveMinimum")]
+    edges += [schema.get(key) for key in ("maximum", "exclusiveMaximum")]
+    candidates: list[int | float] = [0]
+    for edge in edges:
+        if isinstance(edge, int | float) and not isinstance(edge, bool):
+            up, down = math.ceil(edge / step) * step, math.floor(edge / step) * step
+            candidates += [up, down, up + step, down - step, edge]
+            candidates += (
+                [edge + step / 2, edge - step / 2] if schema.get("type") != "integer" else []
+            )
+    whole = schema.get("type") == "integer"
+    good = [
+        number
+        for number in candidates
+        if fits(schema, number) and (not whole or number == int(number))
+    ]
+    best = min(good, key=abs, default=0)
+    return int(best) if whole else best
+
+
+def texts_for(schema: Mapping[str, Any], name: str, quote: Quote) -> Iterator[str]:
+    """Yield what could fill a string from one quote, best first."""
+    form = schema.get("format")
+    page = quote.page
+    day = page.published.isoformat() if page.published else None
+    if form in ("uri", "url", "iri") or (form is None and name.lower() in _URL_NAMES):
+        yield page.url
+    elif form in _FORMATS:
+        yield from re.findall(_FORMATS[form], quote.text)
+        if day and form in ("date", "date-time"):
+            yield day if form == "date" else f"{day}T00:00:00Z"
+    else:
+        if name.lower() in _TITLE_NAMES:
+            yield page.title
+        if name.lower() in _DATE_NAMES and day:
+            yield day
+        yield quote.text
+        if "pattern" in schema:
+            yield from quote.text.split()
+            yield from _matches(str(schema["pattern"]), page.text)
+
+
+def _matches(pattern: str, text: str) -> Iterator[str]:
+    try:
+        found = re.search(pattern, text)
+    except re.error:
+        return
+    if found:
+        yield found[0]
+
+
+def fitted(schema: Mapping[str, Any], text: str, quote: Quote) -> str | None:
+    """Return `text` cut or drawn out to the schema's length, or None if it cannot fit.
+
+    What is added is what follows the quote on its page.
+    """
+    least, most = int(schema.get("minLength", 0)), schema.get("maxLength")
+    if len(text) < least:
+        text = " ".join(quote.page.text[quote.start :].split())[: max(least, len(text))]
+    if most is not None and len(text) > int(most):
+        cut = text[: int(most)].rpartition(" ")[0]
+        text = cut if len(cut) >= max(least, 1) else text[: int(most)]
+    if len(text) < least:
+        return None
+    if "pattern" in schema:
+        try:
+            return text if re.search(str(schema["pattern"]), text) else None
+        except re.error:
+            return text
+    return text
+
+
+def empty_text(schema: Mapping[str, Any]) -> str:
+    """Return the least text the schema allows."""
+    text = _EMPTY_FORMATS.get(str(schema.get("format")), "")
+    return text.ljust(int(schema.get("minLength", 0)), ".")

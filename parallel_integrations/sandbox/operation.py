@@ -1,0 +1,85 @@
+"""What an operation is: a path, a handler, and what the handler is given and gives back."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from parallel_integrations.sandbox.answers import Model, parse
+from parallel_integrations.sandbox.connection import Connection
+from parallel_integrations.sandbox.ledger import Entry
+from parallel_integrations.sandbox.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to one operation, after its key was accepted.
+
+    Attributes:
+        world: What the operations share.
+        request: Path parameters, query and headers.
+        content: The body's bytes.
+    """
+
+    world: World
+    request: Request
+    content: bytes
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, but no longer than the client stays."""
+        connection: Connection = self.request.scope["state"]["connection"]
+        await connection.pause(seconds)
+
+    def parse(self, model: type[Model]) -> Model:
+        """Return the body as `model`.
+
+        Raises:
+            RequestError: 422 when it is no JSON or breaks the model's rules.
+        """
+        return parse(model, self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an operation answers.
+
+    Attributes:
+        body: Sent as JSON; None together with 204 sends nothing.
+        status: HTTP status.
+        bill: What the call costs; entered in the ledger before the answer is sent.
+        events: Server-sent events, each a whole frame with its blank line, sent instead of `body`.
+            The generator is closed when the client leaves.
+        headers: More headers.
+    """
+
+    body: object = None
+    status: int = 200
+    bill: Entry | None = None
+    events: AsyncIterator[bytes] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Handler = Callable[[Call], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation of the API.
+
+    Attributes:
+        name: Its name, as in the ledger.
+        method: HTTP method.
+        path: Path with ``{parameters}``, without gateway prefix.
+        handler: Carries it out.
+        ref_kind: Kind of the support reference of its errors.
+        framework_errors: Whether it answers validation errors with ``{"detail": […]}``.
+        bearer: Whether it takes the key as ``Authorization: Bearer`` besides ``x-api-key``.
+    """
+
+    name: str
+    method: str
+    path: str
+    handler: Handler
+    ref_kind: str = "error"
+    framework_errors: bool = False
+    bearer: bool = False

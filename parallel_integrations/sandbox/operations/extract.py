@@ -1,0 +1,204 @@
+"""Extract: ``/v1/extract`` and the older ``/v1beta/extract``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, StringConstraints
+
+from parallel_integrations.sandbox.corpus import Page
+from parallel_integrations.sandbox.ledger import EXTRACT_USD, Entry
+from parallel_integrations.sandbox.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.operations.search import MaxChars, OlderExcerptSettings
+from parallel_integrations.sandbox.operations.shared import (
+    ExcerptSettings,
+    FetchPolicy,
+    FullContentSettings,
+    Loose,
+    Objective,
+    OlderQueries,
+    Queries,
+    SessionId,
+    Strict,
+    per_result,
+    published,
+    shares,
+    warning,
+)
+from parallel_integrations.sandbox.passages import Span, choose, cut_at
+from parallel_integrations.sandbox.world import World
+
+FOCUSED_CHARS = 3000
+"""Characters of excerpts per page when an objective or queries say what matters."""
+UNFOCUSED_CHARS = 10_000
+"""Characters of the page's beginning that stand in for excerpts when nothing does."""
+
+
+class AdvancedSettings(Strict):
+    """``advanced_settings`` of a v1 extract."""
+
+    fetch_policy: FetchPolicy | None = None
+    excerpt_settings: ExcerptSettings | None = None
+    full_content: bool | FullContentSettings = False
+
+
+class ExtractBody(Strict):
+    """Body of a v1 extract."""
+
+    urls: Annotated[list[str], Field(min_length=1, max_length=20)]
+    objective: Objective | None = None
+    search_queries: Queries | None = None
+    max_chars_total: MaxChars | None = None
+    session_id: SessionId | None = None
+    client_model: str | None = None
+    advanced_settings: AdvancedSettings | None = None
+
+
+class OlderExtractBody(Loose):
+    """Body of a v1beta extract; keys it does not know are ignored."""
+
+    urls: Annotated[list[str], Field(min_length=1, max_length=10)]
+    objective: Annotated[str, StringConstraints(max_length=3000)] | None = None
+    search_queries: OlderQueries | None = None
+    fetch_policy: FetchPolicy | None = None
+    excerpts: bool | OlderExcerptSettings = True
+    full_content: bool | FullContentSettings = False
+    session_id: SessionId | None = None
+    client_model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What either generation asks for."""
+
+    urls: Sequence[str]
+    texts: Sequence[str]
+    chars_per_result: int | None
+    chars_total: int | None
+    excerpts: bool
+    full_content: bool | FullContentSettings
+
+    @property
+    def focused(self) -> bool:
+        """Whether the request says what matters."""
+        return any(text.strip() for text in self.texts)
+
+
+async def extract(call: Call) -> Answer:
+    """Answer ``POST /v1/extract``."""
+    body = call.parse(ExtractBody)
+    settings = body.advanced_settings or AdvancedSettings()
+    asked = Asked(
+        urls=body.urls,
+        texts=[*(body.search_queries or []), body.objective or ""],
+        chars_per_result=(settings.excerpt_settings or ExcerptSettings()).max_chars_per_result,
+        chars_total=body.max_chars_total,
+        excerpts=True,
+        full_content=settings.full_content,
+    )
+    answer = _answer(call.world, asked)
+    answer["session_id"] = body.session_id or call.world.ids.next("session")
+    return Answer(answer, bill=_bill(asked))
+
+
+async def older_extract(call: Call) -> Answer:
+    """Answer ``POST /v1beta/extract``."""
+    body = call.parse(OlderExtractBody)
+    settings = body.excerpts if isinstance(body.excerpts, OlderExcerptSettings) else None
+    asked = Asked(
+        urls=body.urls,
+        texts=[*(body.search_queries or []), body.objective or ""],
+        chars_per_result=settings.max_chars_per_result if settings else None,
+        chars_total=settings.max_chars_total if settings else None,
+        excerpts=body.excerpts is not False,
+        full_content=body.full_content,
+    )
+    return Answer(_answer(call.world, asked), bill=_bill(asked))
+
+
+def _answer(world: World, asked: Asked) -> dict[str, Any]:
+    pages: list[tuple[str, Page]] = []
+    errors = []
+    for url in asked.urls:
+        page = world.corpus.get(url)
+        if page is None:
+            errors.append(_error(url))
+        else:
+            pages.append((url, page))
+    ranked = [_ranked(world, asked, page) for _, page in pages]
+    each = per_result(asked.chars_per_result, FOCUSED_CHARS if asked.focused else UNFOCUSED_CHARS)
+    wanted = [sum(end - start for start, end in spans) for spans in ranked]
+    results = []
+    for (url, page), spans, limit in zip(
+        pages, ranked, shares(asked.chars_total, each, wanted), strict=True
+    ):
+        chosen = choose(page.text, spans, limit)
+        result: dict[str, Any] = {
+            "url": url,
+            "title": page.title,
+            "publish_date": published(page),
+            "excerpts": [page.text[a:b] for a, b in chosen] if asked.excerpts else None,
+            "full_content": _full_content(page, asked.full_content),
+        }
+        results.append(result)
+    return {
+        "extract_id": world.ids.next("extract"),
+        "results": results,
+        "errors": errors,
+        "warnings": _warnings(asked) or None,
+        "usage": [{"name": "sku_extract_excerpts", "count": len(asked.urls)}],
+    }
+
+
+def _ranked(world: World, asked: Asked, page: Page) -> Sequence[Span]:
+    whole = ((0, len(page.text)),)
+    if not asked.focused:
+        return whole
+    # A page that says nothing about the objective is still what was asked for.
+    return world.index.passages(asked.texts, page) or whole
+
+
+def _full_content(page: Page, asked: bool | FullContentSettings) -> str | None:  # noqa: FBT001
+    if asked is False:
+        return None
+    limit = asked.max_chars_per_result if isinstance(asked, FullContentSettings) else None
+    return page.text if limit is None else page.text[: cut_at(page.text, 0, limit)]
+
+
+def _error(url: str) -> dict[str, Any]:
+    if not _is_web_address(url):
+        status, content = None, "not an absolute http or https URL"
+    else:
+        status, content = 404, "the sandbox has no page at this address"
+    return {
+        "url": url,
+        "error_type": "fetch_error",
+        "http_status_code": status,
+        "content": content,
+    }
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _warnings(asked: Asked) -> list[dict[str, Any]]:
+    if asked.focused or not asked.excerpts or asked.full_content is False:
+        return []
+    return [warning("without objective and search_queries, excerpts only repeat the full content")]
+
+
+def _bill(asked: Asked) -> Entry:
+    count = len(asked.urls)
+    return Entry("extract", round(EXTRACT_USD * count, 6), units=count)
+
+
+OPERATIONS = (
+    Operation("extract", "POST", "/v1/extract", extract, ref_kind="extract"),
+    Operation("extract", "POST", "/v1beta/extract", older_extract, ref_kind="extract"),
+)

@@ -1,0 +1,171 @@
+"""Evidence for an answer: sentences of the pages found, word for word, never invented ones."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from parallel_integrations.sandbox.corpus import Page
+from parallel_integrations.sandbox.passages import sentences
+from parallel_integrations.sandbox.search import Index
+from parallel_integrations.sandbox.words import stem, stems, terms
+
+PAGES = 5
+PASSAGES_PER_PAGE = 4
+SENTENCE_CHARS = range(20, 500)
+NEARLY_AS_GOOD = 0.4
+"""A page that scores less than this share of the best one is not quoted."""
+FEW_TERMS = 3
+"""With fewer telling words than this a question is read together with what came before it."""
+
+# Headings, grammar rules, console sessions, tables and "as follows:" are no prose to quote.
+_NO_PROSE = re.compile(
+    r"\A\s*(#|\*\*)|::=|>>>|^\s*[|+][-=|+ ]|:\Z|\A(New|Changed) in version", re.MULTILINE
+)
+
+
+@dataclass(frozen=True)
+class Quote:
+    """One sentence of a page.
+
+    Attributes:
+        page: The page.
+        start: Offset of its first character in the page's text.
+        end: Offset after its last character.
+    """
+
+    page: Page
+    start: int
+    end: int
+
+    @property
+    def excerpt(self) -> str:
+        """The sentence exactly as the page has it, line breaks included."""
+        return self.page.text[self.start : self.end]
+
+    @cached_property
+    def text(self) -> str:
+        """The sentence on one line."""
+        return " ".join(self.excerpt.split())
+
+    @cached_property
+    def stems(self) -> set[str]:
+        """The stems of its words."""
+        return stems(self.excerpt)
+
+
+class Evidence:
+    """What the pages say about a question.
+
+    Attributes:
+        question: What was asked, as the texts that were looked for.
+        quotes: Sentences of the pages found, those of better pages first.
+    """
+
+    def __init__(self, question: Sequence[str], quotes: Sequence[Quote]) -> None:
+        self.question = question
+        self.quotes = quotes
+        self._wanted = {stem(term) for term in terms(question)}
+        count = len(quotes)
+        self._weights = {
+            word: math.log(1 + count / (1 + sum(word in quote.stems for quote in quotes)))
+            for word in self._wanted
+        }
+
+    def __bool__(self) -> bool:
+        return bool(self.quotes)
+
+    @cached_property
+    def pages(self) -> list[Page]:
+        """The pages, best first."""
+        return list({id(quote.page): quote.page for quote in self.quotes}.values())
+
+    def only(self, page: Page) -> "Evidence":
+        """Return the evidence of one page."""
+        return Evidence(self.question, [q for q in self.quotes if q.page is page])
+
+    def ranked(self, hint: str = "") -> list[Quote]:
+        """Return the quotes, best first for the question and, above all, the words of `hint`."""
+        hinted = {stem(term) for term in terms([hint])} if hint else set()
+        order = {id(page): place for place, page in enumerate(self.pages)}
+
+        def score(quote: Quote) -> float:
+            asked = sum(self._weights[word] for word in self._wanted & quote.stems)
+            return asked + 3 * len(hinted & quote.stems) - 0.4 * order[id(quote.page)]
+
+        return sorted(self.quotes, key=score, reverse=True)
+
+    def best(self, count: int, *, per_page: int = 2) -> list[Quote]:
+        """Return the `count` best quotes that hold a word of the question.
+
+        No page gives more than `per_page`, unless the others have nothing to say.
+        """
+        fitting = [quote for quote in self.ranked() if quote.stems & self._wanted]
+        taken: list[Quote] = []
+        for quote in fitting:
+            if sum(each.page is quote.page for each in taken) < per_page:
+                taken.append(quote)
+        taken += [quote for quote in fitting if quote not in taken]
+        return taken[:count]
+
+    def confidence(self, quotes: Iterable[Quote]) -> str:
+        """Return how much of the question the quotes touch: ``high``, ``medium`` or ``low``."""
+        touched = {word for quote in quotes for word in quote.stems} & self._wanted
+        share = len(touched) / max(1, len(self._wanted))
+        return "high" if share >= 0.75 else "medium" if share >= 0.4 else "low"
+
+
+def gather(
+    index: Index, question: str, context: Sequence[str] = (), *, pages: int = PAGES
+) -> Evidence:
+    """Return what the pages say about `question`.
+
+    Args:
+        index: The pages.
+        question: What is asked now.
+        context: What was asked before, oldest first; it helps a short question ("and why?").
+        pages: From how many pages to quote at most.
+    """
+    texts = [question]
+    if context and len(terms(texts)) < FEW_TERMS:
+        texts += context[-2:]
+    hits = index.search(texts, limit=pages)
+    if not hits and context:
+        texts = [question, *context[-2:]]
+        hits = index.search(texts, limit=pages)
+    quotes = []
+    for hit in hits:
+        if hit.score < NEARLY_AS_GOOD * hits[0].score:
+            break
+        text = hit.page.text
+        for start, end in hit.passages[:PASSAGES_PER_PAGE]:
+            for first, last in sentences(text, start, end):
+                quote = Quote(hit.page, first, last)
+                if len(quote.text) in SENTENCE_CHARS and not _NO_PROSE.search(quote.excerpt):
+                    quotes.append(quote)
+    return Evidence(texts, quotes)
+
+
+def basis(field: str, evidence: Evidence, quotes: Sequence[Quote]) -> dict[str, Any]:
+    """Return the basis of one field of an answer: where its words come from."""
+    excerpts: dict[int, tuple[Page, list[str]]] = {}
+    for quote in quotes:
+        excerpts.setdefault(id(quote.page), (quote.page, []))[1].append(quote.excerpt)
+    citations = [
+        {"url": page.url, "title": page.title, "excerpts": texts}
+        for page, texts in excerpts.values()
+    ]
+    reasoning = (
+        f"The sandbox quotes {len(quotes)} sentence(s) of {len(citations)} page(s) found for "
+        "the words of the request; it does not reason."
+        if quotes
+        else "The sandbox found nothing about this in its pages."
+    )
+    return {
+        "field": field,
+        "reasoning": reasoning,
+        "citations": citations,
+        "confidence": evidence.confidence(quotes),
+    }

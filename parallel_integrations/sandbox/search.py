@@ -1,0 +1,161 @@
+"""Full-text search over a corpus: SQLite FTS5 with BM25, in memory."""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from parallel_integrations.sandbox.corpus import Corpus, Page
+from parallel_integrations.sandbox.passages import Span, passages
+from parallel_integrations.sandbox.words import STOP_WORDS, match_expression, spaced, terms, words
+
+TITLE_WEIGHT = 5.0
+"""How much more a word in the title counts than one in the text."""
+TITLE_BONUS = 4.0
+"""Score added when the query holds the whole title; a part of it earns a part of this."""
+PHRASE_BONUS = 4.0
+"""Score added when the query holds the title word for word."""
+
+OPENING_WEIGHT = 1.5
+"""How much more a page's first passage counts, where it says what it is about."""
+
+_TABLES = """
+CREATE VIRTUAL TABLE pages USING
+    fts5(title, body, content='', tokenize='porter unicode61 remove_diacritics 2');
+CREATE VIRTUAL TABLE passages USING
+    fts5(body, content='', tokenize='porter unicode61 remove_diacritics 2');
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A page that was found.
+
+    Attributes:
+        page: The page.
+        score: How well it fits; higher is better, comparable within one search only.
+        passages: Its passages that fit, best first, as offsets into the page's text.
+    """
+
+    page: Page
+    score: float
+    passages: tuple[Span, ...]
+
+
+class Index:
+    """A searchable corpus. It never changes, and several threads may search it.
+
+    Raises:
+        RuntimeError: If this Python's SQLite was built without FTS5.
+
+    Example:
+        >>> index = Index(Corpus.python_reference())
+        >>> index.search(["what does the with statement do"])[0].page.title
+        'The "with" statement'
+    """
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+        self._lock = threading.Lock()
+        self._database = sqlite3.connect(":memory:", check_same_thread=False)
+        try:
+            self._database.executescript(_TABLES)
+        except sqlite3.OperationalError as error:
+            raise RuntimeError("the sandbox needs an SQLite with FTS5") from error
+        self._titles = [_title_words(page.title) for page in corpus]
+        self._passages: list[tuple[int, Span]] = [
+            (number, span) for number, page in enumerate(corpus) for span in passages(page.text)
+        ]
+        self._database.executemany(
+            "INSERT INTO pages(rowid, title, body) VALUES (?, ?, ?)",
+            ((n, spaced(page.title), spaced(page.text)) for n, page in enumerate(corpus)),
+        )
+        self._database.executemany(
+            "INSERT INTO passages(rowid, body) VALUES (?, ?)",
+            (
+                (row, spaced(corpus.pages[number].text[start:end]))
+                for row, (number, (start, end)) in enumerate(self._passages)
+            ),
+        )
+        self._database.commit()
+
+    def search(
+        self,
+        texts: Sequence[str],
+        *,
+        limit: int = 10,
+        accept: Callable[[Page], bool] = lambda _: True,
+    ) -> list[Hit]:
+        """Return the pages that hold any telling word of `texts`, best first.
+
+        Args:
+            texts: Questions and keyword queries; they are looked for together.
+            limit: How many pages at most.
+            accept: Which pages may be found.
+
+        Returns:
+            Nothing when no page fits.
+        """
+        looked_for = terms(texts)
+        if not looked_for:
+            return []
+        expression = match_expression(looked_for)
+        with self._lock:
+            found: list[tuple[int, float]] = self._database.execute(
+                f"SELECT rowid, -bm25(pages, {TITLE_WEIGHT}, 1.0) FROM pages WHERE pages MATCH ?",  # noqa: S608
+                (expression,),
+            ).fetchall()
+        asked = [words(text) for text in texts]
+        scored = sorted(
+            (-score - self._title_bonus(number, asked), number)
+            for number, score in found
+            if accept(self.corpus.pages[number])
+        )[:limit]
+        ranked = self._ranked_passages(expression, {number for _, number in scored})
+        return [
+            Hit(self.corpus.pages[number], -score, tuple(ranked.get(number, ())))
+            for score, number in scored
+        ]
+
+    def passages(self, texts: Sequence[str], page: Page) -> tuple[Span, ...]:
+        """Return the passages of `page` that fit `texts`, best first; () when none does."""
+        looked_for = terms(texts)
+        if not looked_for:
+            return ()
+        number = self.corpus.pages.index(page)
+        ranked = self._ranked_passages(match_expression(looked_for), {number})
+        return tuple(ranked.get(number, ()))
+
+    def _ranked_passages(self, expression: str, wanted: set[int]) -> dict[int, list[Span]]:
+        with self._lock:
+            rows: list[tuple[int, float]] = self._database.execute(
+                "SELECT rowid, -bm25(passages) FROM passages WHERE passages MATCH ?",
+                (expression,),
+            ).fetchall()
+        scored: dict[int, list[tuple[float, Span]]] = {}
+        for row, score in rows:
+            number, span = self._passages[row]
+            if number in wanted:
+                opens = row == 0 or self._passages[row - 1][0] != number
+                weight = OPENING_WEIGHT if opens else 1.0
+                scored.setdefault(number, []).append((-score * weight, span))
+        return {number: [span for _, span in sorted(each)] for number, each in scored.items()}
+
+    def _title_bonus(self, number: int, asked: list[list[str]]) -> float:
+        title = self._titles[number]
+        if not title:
+            return 0.0
+        best = 0.0
+        for query in asked:
+            held = len(set(title) & set(query)) / len(set(title))
+            phrase = any(query[i : i + len(title)] == title for i in range(len(query)))
+            best = max(best, TITLE_BONUS * held**2 + PHRASE_BONUS * phrase)
+        return best
+
+
+def _title_words(title: str) -> list[str]:
+    """Return a title's words without the articles that questions leave out."""
+    found = words(title)
+    telling = [word for word in found if word not in {"the", "a", "an", "of", "and", "or"}]
+    # A title of stop words only would be "held" by half of all questions.
+    return telling if any(word not in STOP_WORDS for word in telling) else []

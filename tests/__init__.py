@@ -1,0 +1,1 @@
+"""Tests of `parallel_integrations`; `python -m pytest` runs them with no key and no network."""

@@ -1,0 +1,1 @@
+"""The core: requests, answers, flows, retries, connections, secrets, cassettes."""

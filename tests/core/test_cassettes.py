@@ -1,0 +1,207 @@
+"""The cassettes: each is played, each can be recorded again, none holds what it must not."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[import-untyped]
+
+from parallel_integrations import ParallelClient, PermissionDeniedError, SearchRequest
+from parallel_integrations.api import search
+from parallel_integrations.sandbox import Sandbox
+from tests.support.cassettes import (
+    CASSETTES,
+    HIDDEN_KEY,
+    REPLAY_KEY,
+    REQUEST_HEADERS,
+    RESPONSE_HEADERS,
+    CassetteFormat,
+    recording,
+)
+from tests.support.record import WRONG_KEY, main, record_from_sandbox
+from tests.support.scenarios import BY_NAME, OBJECTIVE, SCENARIOS, Scenario, arun, price_usd, run
+
+OpenCassette = Callable[..., AbstractContextManager[Any]]
+FILES = sorted(CASSETTES.glob("**/*.*"))
+EVERY_SCENARIO = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.name)
+EVERY_FILE = pytest.mark.parametrize("path", FILES, ids=lambda each: each.stem)
+
+
+@EVERY_SCENARIO
+async def test_the_bare_client_plays_every_cassette(
+    scenario: Scenario, cassette: OpenCassette
+) -> None:
+    """Blocking and awaiting give the same, from the public address, with nothing sent."""
+    async with scenario.set_up(api_key=REPLAY_KEY) as client:
+        with cassette(scenario.name):
+            blocking = run(scenario, client)
+        with cassette(scenario.name):
+            awaiting = await arun(scenario, client)
+    assert len(blocking) == len(awaiting) > 0
+    for one, other in zip(blocking, awaiting, strict=True):
+        assert type(one) is type(other)
+        assert str(one) == str(other) if scenario.error else one == other
+        assert scenario.error is None or isinstance(one, scenario.error)
+
+
+def test_every_cassette_has_a_scenario_and_every_scenario_its_cassette() -> None:
+    names = {str(path.relative_to(CASSETTES).with_suffix("")) for path in FILES}
+    assert names == set(BY_NAME)
+    assert {path.suffix for path in FILES} == {".yaml"}
+    assert len(BY_NAME) == len(SCENARIOS)
+
+
+@EVERY_FILE
+def test_a_cassette_says_where_it_was_recorded_and_holds_only_allowed_headers(path: Path) -> None:
+    data = yaml.safe_load(path.read_text("utf-8"))
+    assert data["recorded_from"] in ("sandbox", "live")
+    for interaction in data["interactions"]:
+        assert set(interaction["request"]["headers"]) <= set(REQUEST_HEADERS)
+        assert set(interaction["response"]["headers"]) <= set(RESPONSE_HEADERS)
+        assert interaction["request"]["path"].startswith("/")
+
+
+@EVERY_FILE
+def test_a_cassette_holds_no_key_and_no_host_of_ours(path: Path) -> None:
+    text = path.read_text("utf-8").lower()
+    for secret in (
+        Sandbox().api_key,
+        WRONG_KEY,
+        "bearer",
+        "x-api-key",
+        "authorization",
+        "127.0.0.1",
+    ):
+        assert secret not in text
+    assert "!!" not in text  # nothing binary
+
+
+@EVERY_FILE
+def test_a_cassette_is_written_as_it_is_read(path: Path) -> None:
+    """What a person edits in a cassette by hand is in the form that recording gives it."""
+    text = path.read_text("utf-8")
+    form = CassetteFormat(yaml.safe_load(text)["recorded_from"])
+    assert form.serialize(form.deserialize(text)) == text
+
+
+@pytest.mark.parametrize(
+    "name", ["search/by_objective", "extract/two_pages_one_missing", "chat/streamed_research"]
+)
+def test_recording_twice_gives_the_same_bytes(name: str, tmp_path: Path) -> None:
+    texts = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        record_from_sandbox(BY_NAME[name], folder)
+        texts.append((folder / f"{name}.yaml").read_bytes())
+    assert texts[0] == texts[1]
+
+
+def test_what_is_asked_still_is_what_was_recorded(tmp_path: Path) -> None:
+    """Answers depend on the Python whose documentation the sandbox serves; requests do not."""
+    for name in ("search/older_generation", "chat/json_schema"):
+        record_from_sandbox(BY_NAME[name], tmp_path)
+        now, then = (
+            yaml.safe_load((folder / f"{name}.yaml").read_text("utf-8"))["interactions"]
+            for folder in (tmp_path, CASSETTES)
+        )
+        assert [each["request"] for each in now] == [each["request"] for each in then]
+
+
+def _ask(client: ParallelClient, **question: Any) -> None:
+    client.run(search(SearchRequest(**question)))
+
+
+def test_a_request_that_is_not_in_the_cassette_fails(cassette: OpenCassette) -> None:
+    with (
+        ParallelClient(api_key=REPLAY_KEY) as client,
+        pytest.raises(CannotOverwriteExistingCassetteException, match="recorded"),
+        cassette("search/by_objective"),
+    ):
+        _ask(client, objective=OBJECTIVE, max_results=11)
+
+
+def test_an_answer_is_given_once(cassette: OpenCassette) -> None:
+    with ParallelClient(api_key=REPLAY_KEY) as client, cassette("search/by_objective"):
+        _ask(client, objective=OBJECTIVE)
+        with pytest.raises(CannotOverwriteExistingCassetteException):
+            _ask(client, objective=OBJECTIVE)
+
+
+def test_an_answer_nobody_asked_for_fails(cassette: OpenCassette) -> None:
+    with (
+        pytest.raises(AssertionError, match="never asked: POST /v1/search"),
+        cassette("search/by_objective"),
+    ):
+        pass
+
+
+def test_a_missing_cassette_fails(cassette: OpenCassette) -> None:
+    with pytest.raises(AssertionError, match="make record"), cassette("search/by_magic"):
+        pass
+
+
+def test_the_key_is_scrubbed_wherever_the_server_puts_it(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.faults.add(status=403, echo_key=True)
+    with (
+        ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url) as client,
+        recording("echo", folder=tmp_path, secret=sandbox.api_key),
+        pytest.raises(PermissionDeniedError),
+    ):
+        _ask(client, objective=OBJECTIVE)
+    text = tmp_path.joinpath("echo.yaml").read_text("utf-8")
+    assert HIDDEN_KEY in text
+    assert sandbox.api_key not in text
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json", '{"b":1,"a":["ä",null,1.5,true,"x\\n y "]}'),
+        ("application/json", '{"broken":'),
+        ("text/html", "<html>\n  trailing blanks  \n</html>"),
+        ("text/event-stream", 'event: e\nid: 1\ndata: {"a":1}\n\ndata: [DONE]\n\n'),
+        ("text/event-stream", ": a comment\n\ndata: x\n\n"),
+        ("text/event-stream", "data: a\ndata: b\n\n"),
+        ("text/plain", ""),
+    ],
+)
+def test_every_kind_of_body_survives_the_form(content_type: str, body: str) -> None:
+    form = CassetteFormat("live")
+    interaction = {
+        "request": {
+            "method": "POST",
+            "uri": "https://api.parallel.ai/p?q=1",
+            "headers": {},
+            "body": "{}",
+        },
+        "response": {
+            "status": {"code": 200, "message": "OK"},
+            "headers": {"content-type": [content_type]},
+            "body": {"string": body},
+        },
+    }
+    read = form.deserialize(form.serialize({"version": 1, "interactions": [interaction]}))
+    assert read["interactions"][0]["request"]["uri"] == "https://api.parallel.ai/p?q=1"
+    assert read["interactions"][0]["response"]["body"]["string"] == body
+
+
+def test_recording_live_says_what_it_costs_and_asks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LIVE", "1")
+    assert main(["search/by_objective"]) == 2
+    monkeypatch.setenv("PARALLEL_API_KEY", "not-used")
+    monkeypatch.setattr("builtins.input", lambda _: "n")
+    assert main(["search/by_objective", "extract/full_content"]) == 1
+    assert "0.006 USD  altogether" in capsys.readouterr().out
+    assert main(["search/by_magic"]) == 2
+
+
+def test_prices_are_the_published_ones() -> None:
+    prices = {name: round(price_usd(scenario), 3) for name, scenario in BY_NAME.items()}
+    assert prices["search/by_objective"] == 0.005
+    assert prices["search/wrong_key"] == 0
+    assert prices["extract/two_pages_one_missing"] == 0.002
+    assert prices["chat/continued_research"] == 0.01

@@ -1,0 +1,378 @@
+"""Requests: what is refused before anything is sent, and the bytes of each generation."""
+
+import json
+import os
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from parallel_integrations import (
+    ChatMessage,
+    ChatRequest,
+    ExtractRequest,
+    FetchPolicy,
+    ParallelClient,
+    SearchRequest,
+    SourcePolicy,
+)
+from parallel_integrations.api import search
+from parallel_integrations.sandbox import Sandbox
+
+PAGE = "https://a.example/page"
+TURN = {"role": "user", "content": "Why?"}
+FETCH = {"max_age_seconds": 600, "timeout_seconds": 2.5, "disable_cache_fallback": True}
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "field", "limit"),
+    [
+        (SearchRequest, {}, "", "give an objective"),
+        (SearchRequest, {"objective": ""}, "objective", "at least 1"),
+        (SearchRequest, {"objective": " \n\t"}, "objective", "at least 1"),
+        (SearchRequest, {"objective": "\x1c\x1f"}, "objective", ""),
+        (SearchRequest, {"objective": "x" * 5001}, "objective", "5000"),
+        (SearchRequest, {"objective": 7}, "objective", "string"),
+        (SearchRequest, {"search_queries": []}, "search_queries", "at least 1"),
+        (SearchRequest, {"search_queries": [" "]}, "search_queries.0", "at least 1"),
+        (SearchRequest, {"search_queries": ["x"] * 6}, "search_queries", "5"),
+        (SearchRequest, {"search_queries": ["ok", "x" * 201]}, "search_queries.1", "200"),
+        (SearchRequest, {"objective": "q", "max_results": 0}, "max_results", "1"),
+        (SearchRequest, {"objective": "q", "max_results": 41}, "max_results", "40"),
+        (SearchRequest, {"objective": "q", "mode": ""}, "mode", "at least 1"),
+        (SearchRequest, {"objective": "q", "location": "USA"}, "location", "A-Z"),
+        (SearchRequest, {"objective": "q", "location": "u"}, "location", "A-Z"),
+        (SearchRequest, {"objective": "q", "max_chars_total": 0}, "max_chars_total", "1"),
+        (
+            SearchRequest,
+            {"objective": "q", "max_chars_per_result": -1},
+            "max_chars_per_result",
+            "1",
+        ),
+        (SearchRequest, {"objective": "q", "session_id": "s" * 1001}, "session_id", "1000"),
+        (SearchRequest, {"objective": "q", "session_id": ""}, "session_id", "at least 1"),
+        (SearchRequest, {"objective": "q", "client_model": ""}, "client_model", "at least 1"),
+        (SearchRequest, {"objective": "q", "max_result": 3}, "max_result", "not permitted"),
+        (ExtractRequest, {}, "urls", "required"),
+        (ExtractRequest, {"urls": []}, "urls", "at least 1"),
+        (ExtractRequest, {"urls": [PAGE] * 21}, "urls", "20"),
+        (ExtractRequest, {"urls": ["a.example"]}, "urls.0", "not a web address"),
+        (ExtractRequest, {"urls": [PAGE, "ftp://a.example"]}, "urls.1", "not a web address"),
+        (ExtractRequest, {"urls": ["https://"]}, "urls.0", "not a web address"),
+        (ExtractRequest, {"urls": ["file:///etc/passwd"]}, "urls.0", "not a web address"),
+        (ExtractRequest, {"urls": [PAGE], "objective": "x" * 5001}, "objective", "5000"),
+        (ExtractRequest, {"urls": [PAGE], "search_queries": ["x"] * 6}, "search_queries", "5"),
+        (ExtractRequest, {"urls": [PAGE], "max_chars_total": 0}, "max_chars_total", "1"),
+        (
+            ExtractRequest,
+            {"urls": [PAGE], "full_content": {"max_chars_per_result": 0}},
+            "full_content",
+            "1",
+        ),
+        (ChatRequest, {}, "messages", "required"),
+        (ChatRequest, {"messages": []}, "messages", "at least 1"),
+        (ChatRequest, {"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role", "user"),
+        (ChatRequest, {"messages": [{"role": "user"}]}, "messages.0.content", "required"),
+        (ChatRequest, {"messages": [{"role": "user", "content": ["x"]}]}, "content", "string"),
+        (ChatRequest, {"messages": [TURN], "model": ""}, "model", "at least 1"),
+        (ChatRequest, {"messages": [TURN], "temperature": 1}, "temperature", "not permitted"),
+        (
+            ChatRequest,
+            {"messages": [TURN], "previous_interaction_id": ""},
+            "previous_interaction_id",
+            "at least 1",
+        ),
+        (ChatMessage, {"role": "wizard", "content": "x"}, "role", "assistant"),
+        (FetchPolicy, {"max_age_seconds": 599}, "max_age_seconds", "600"),
+        (FetchPolicy, {"timeout_seconds": 0}, "timeout_seconds", "0"),
+        (SourcePolicy, {"after_date": "yesterday"}, "after_date", "YYYY-MM-DD"),
+        (SourcePolicy, {"after_date": 1700000000}, "after_date", "YYYY-MM-DD"),
+        (SourcePolicy, {"after_date": "2024-02-30"}, "after_date", "YYYY-MM-DD"),
+        (SourcePolicy, {"include_domains": ["https://a.example"]}, "include_domains.0", "scheme"),
+        (SourcePolicy, {"include_domains": ["www.a.example"]}, "include_domains.0", "www."),
+        (SourcePolicy, {"exclude_domains": ["a.example:8080"]}, "exclude_domains.0", "port"),
+        (SourcePolicy, {"exclude_domains": ["a.example/?q"]}, "exclude_domains.0", "query"),
+        (SourcePolicy, {"exclude_domains": [" "]}, "exclude_domains.0", "not a domain"),
+        (SourcePolicy, {"include_domains": ["a.example"] * 201}, "", "201 domains"),
+        (
+            SourcePolicy,
+            {"include_domains": ["a.example"] * 101, "exclude_domains": ["b.example"] * 100},
+            "",
+            "at most 200",
+        ),
+        (SourcePolicy, {"domains": ["a.example"]}, "domains", "not permitted"),
+    ],
+)
+def test_what_cannot_be_right_is_refused_by_name(
+    model: type[BaseModel], values: dict[str, Any], field: str, limit: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        model(**values)
+    fault = caught.value.errors()[0]
+    assert field in ".".join(map(str, fault["loc"]))
+    assert limit in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "values"),
+    [
+        (SearchRequest, {"objective": "x" * 5000}),
+        (SearchRequest, {"search_queries": ["x" * 200] * 5}),
+        (SearchRequest, {"objective": "q", "max_results": 1}),
+        (SearchRequest, {"objective": "q", "max_results": 40}),
+        (SearchRequest, {"objective": "q", "session_id": "s" * 1000}),
+        (SearchRequest, {"objective": "q", "mode": "not-invented-yet"}),
+        (ExtractRequest, {"urls": [PAGE] * 20}),
+        (ExtractRequest, {"urls": ["HTTPS://A.example/ä?b=c#d"]}),
+        (ChatRequest, {"messages": [TURN], "model": "not-invented-yet"}),
+        (FetchPolicy, {"max_age_seconds": 600}),
+        (SourcePolicy, {"include_domains": ["a.example"] * 200}),
+        (SourcePolicy, {"include_domains": [".gov", "docs.python.org/3"]}),
+        (SourcePolicy, {"after_date": date(2024, 1, 1)}),
+    ],
+)
+def test_the_limits_themselves_are_allowed(model: type[BaseModel], values: dict[str, Any]) -> None:
+    model(**values)
+
+
+def test_nothing_is_sent_for_a_refused_value(sandbox: Sandbox, client: ParallelClient) -> None:
+    with pytest.raises(ValidationError):
+        client.run(search(SearchRequest(objective="q", max_results=41)))
+    assert not sandbox.requests
+
+
+def test_a_single_string_is_a_list_of_one() -> None:
+    """Language models often leave the brackets out."""
+    assert SearchRequest(search_queries="asyncio").search_queries == ["asyncio"]
+    assert ExtractRequest(urls=PAGE).urls == [PAGE]
+
+
+def test_blanks_around_words_are_dropped() -> None:
+    request = SearchRequest(objective=" why \n", search_queries=["  because "])
+    assert (request.objective, request.search_queries) == ("why", ["because"])
+
+
+def test_given_queries_are_kept_and_missing_ones_are_derived() -> None:
+    given_both = SearchRequest(objective="Why is the sky blue?", search_queries=["sky colour"])
+    assert given_both.search_queries == ["sky colour"]
+    derived = SearchRequest(objective="Why is the sky blue at noon in winter?")
+    assert derived.search_queries
+    assert SearchRequest(search_queries=["sky colour"]).objective is None
+
+
+@given(st.text(min_size=1, max_size=400))
+def test_any_objective_that_is_accepted_can_be_searched(objective: str) -> None:
+    """The wire refuses a search with no query, an empty one or one of more than 200 characters."""
+    try:
+        request = SearchRequest(objective=objective)
+    except ValidationError:
+        assert not objective.strip()
+        return
+    queries = request.search_queries
+    assert queries is not None
+    assert 1 <= len(queries) <= 3
+    assert all(query.strip() == query and 0 < len(query) <= 200 for query in queries)
+    assert SearchRequest(**request.model_dump(exclude_none=True)) == request
+
+
+FULL_SEARCH = SearchRequest(
+    objective="Why?",
+    search_queries=["because"],
+    mode="basic",
+    max_results=5,
+    location="us",
+    max_chars_total=9000,
+    max_chars_per_result=2000,
+    session_id="s",
+    client_model="some-model",
+    source_policy=SourcePolicy(include_domains=["a.example"], after_date="2024-01-31"),
+    fetch_policy=FetchPolicy(**FETCH),
+)
+POLICY = {"include_domains": ["a.example"], "after_date": "2024-01-31"}
+
+
+def test_a_search_in_the_current_generation() -> None:
+    assert FULL_SEARCH.body("v1") == {
+        "objective": "Why?",
+        "search_queries": ["because"],
+        "mode": "basic",
+        "max_chars_total": 9000,
+        "session_id": "s",
+        "client_model": "some-model",
+        "advanced_settings": {
+            "max_results": 5,
+            "location": "us",
+            "source_policy": POLICY,
+            "fetch_policy": FETCH,
+            "excerpt_settings": {"max_chars_per_result": 2000},
+        },
+    }
+
+
+def test_a_search_in_the_beta_generation() -> None:
+    assert FULL_SEARCH.body("v1beta") == {
+        "objective": "Why?",
+        "search_queries": ["because"],
+        "mode": "one-shot",
+        "max_results": 5,
+        "location": "us",
+        "session_id": "s",
+        "client_model": "some-model",
+        "excerpts": {"max_chars_per_result": 2000, "max_chars_total": 9000},
+        "source_policy": POLICY,
+        "fetch_policy": FETCH,
+    }
+
+
+def test_a_search_in_the_oldest_generation() -> None:
+    body = FULL_SEARCH.body("v1beta-processor")
+    assert body["processor"] == "base"
+    assert "mode" not in body
+    assert (body["max_results"], body["max_chars_per_result"]) == (5, 2000)
+    assert body["source_policy"] == POLICY
+
+
+def test_what_was_left_out_is_not_sent() -> None:
+    request = SearchRequest(search_queries=["because"])
+    assert request.body("v1") == {"search_queries": ["because"]}
+    assert request.body("v1beta") == {"search_queries": ["because"], "max_results": 10}
+    assert ExtractRequest(urls=[PAGE]).body("v1") == {"urls": [PAGE]}
+    assert ChatRequest(messages=[TURN]).body("v1") == {"model": "speed", "messages": [TURN]}
+
+
+@pytest.mark.parametrize(
+    ("mode", "v1", "v1beta", "processor"),
+    [
+        ("basic", "basic", "one-shot", "base"),
+        ("advanced", "advanced", "agentic", "pro"),
+        ("turbo", "turbo", "fast", "base"),
+        ("fast", "fast", "fast", "base"),
+        ("one-shot", "basic", "one-shot", "base"),
+        ("agentic", "advanced", "agentic", "pro"),
+        ("not-invented-yet", "not-invented-yet", "not-invented-yet", "pro"),
+        (None, None, None, "pro"),
+    ],
+)
+def test_each_generation_has_its_word_for_a_mode(
+    mode: str | None, v1: str | None, v1beta: str | None, processor: str
+) -> None:
+    request = SearchRequest(search_queries=["because"], mode=mode)
+    assert request.body("v1").get("mode") == v1
+    assert request.body("v1beta").get("mode") == v1beta
+    assert request.body("v1beta-processor")["processor"] == processor
+
+
+FULL_EXTRACT = ExtractRequest(
+    urls=[PAGE],
+    objective="Why?",
+    search_queries=["because"],
+    max_chars_total=9000,
+    max_chars_per_result=2000,
+    full_content={"max_chars_per_result": 50_000},
+    session_id="s",
+    client_model="some-model",
+    fetch_policy=FetchPolicy(**FETCH),
+)
+
+
+def test_an_extract_in_the_current_generation() -> None:
+    assert FULL_EXTRACT.body("v1") == {
+        "urls": [PAGE],
+        "objective": "Why?",
+        "search_queries": ["because"],
+        "max_chars_total": 9000,
+        "session_id": "s",
+        "client_model": "some-model",
+        "advanced_settings": {
+            "excerpt_settings": {"max_chars_per_result": 2000},
+            "full_content": {"max_chars_per_result": 50_000},
+            "fetch_policy": FETCH,
+        },
+    }
+
+
+def test_an_extract_in_the_older_generations() -> None:
+    for version in ("v1beta", "v1beta-processor"):
+        assert FULL_EXTRACT.body(version) == {
+            "urls": [PAGE],
+            "objective": "Why?",
+            "search_queries": ["because"],
+            "session_id": "s",
+            "client_model": "some-model",
+            "excerpts": {"max_chars_per_result": 2000, "max_chars_total": 9000},
+            "full_content": {"max_chars_per_result": 50_000},
+            "fetch_policy": FETCH,
+        }
+        assert ExtractRequest(urls=[PAGE]).body(version)["excerpts"] is True
+
+
+def test_a_chat_body_says_what_the_wire_knows() -> None:
+    schema = {"type": "json_schema", "json_schema": {"name": "n", "schema": {}}}
+    request = ChatRequest(
+        messages=[ChatMessage(role="system", content="Be brief."), {**TURN, "name": "ada"}],
+        model="core",
+        response_format=schema,
+        previous_interaction_id="trun_1",
+        extra_body={"not_invented_yet": 1},
+        stream=True,
+    )
+    assert request.body("v1") == {
+        "model": "core",
+        "messages": [{"role": "system", "content": "Be brief."}, {**TURN, "name": "ada"}],
+        "response_format": schema,
+        "previous_interaction_id": "trun_1",
+        "not_invented_yet": 1,
+        "stream": True,
+    }
+
+
+def test_a_body_is_made_anew_each_time() -> None:
+    """A repeated call, or one through a gateway, may not see what another one changed."""
+    for request in (FULL_SEARCH, FULL_EXTRACT, ChatRequest(messages=[TURN], extra_body={"a": []})):
+        before = json.dumps(request.body("v1"))
+        request.body("v1").clear()
+        assert json.dumps(request.body("v1")) == before
+
+
+# The vendor's document is not in this repository; whoever has it names it in PARALLEL_OPENAPI.
+if OPENAPI := os.environ.get("PARALLEL_OPENAPI"):
+    import jsonschema
+
+    DOCUMENT = json.loads(Path(OPENAPI).read_text("utf-8"))
+    CHAT_PATH = "/v1beta/chat/completions"
+
+    @pytest.mark.parametrize(
+        ("path", "request_model"),
+        [
+            ("/v1/search", FULL_SEARCH),
+            ("/v1/search", SearchRequest(objective="Why is the sky blue?")),
+            ("/v1/search", SearchRequest(search_queries=["sky"], mode="agentic", max_results=40)),
+            ("/v1/extract", FULL_EXTRACT),
+            ("/v1/extract", ExtractRequest(urls=[PAGE])),
+            ("/v1/extract", ExtractRequest(urls=[PAGE], full_content=True)),
+            (CHAT_PATH, ChatRequest(messages=[TURN])),
+            (CHAT_PATH, ChatRequest(messages=[TURN], model="core", stream=True)),
+            (
+                CHAT_PATH,
+                ChatRequest(
+                    messages=[TURN],
+                    previous_interaction_id="trun_1",
+                    response_format={
+                        "type": "json_schema",
+                        # The document describes this schema as an object without any key.
+                        "json_schema": {"name": "n", "schema": {}},
+                    },
+                ),
+            ),
+        ],
+    )
+    def test_bodies_fit_the_published_schema(
+        path: str, request_model: SearchRequest | ExtractRequest | ChatRequest
+    ) -> None:
+        content = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]
+        schema = {**content["application/json"]["schema"], "components": DOCUMENT["components"]}
+        jsonschema.validate(request_model.body("v1"), schema)

@@ -1,0 +1,338 @@
+"""What is sent again by itself, row by row of the table: nothing that might be paid twice."""
+
+import asyncio
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parallel_integrations import (
+    ChatRequest,
+    ConnectionFailedError,
+    ExtractRequest,
+    ParallelClient,
+    ParallelError,
+    RateLimitError,
+    RequestTimeoutError,
+    SearchRequest,
+    SearchResponse,
+    ServerError,
+    StatusError,
+)
+from parallel_integrations.api import chat, extract, flow, search, stream_chat
+from parallel_integrations.api.flow import Repeat, Send, call, retry_after_seconds
+from parallel_integrations.sandbox import Sandbox
+from tests.support.raw_server import RawServer, Talk
+
+SEARCH = SearchRequest(search_queries=["with statement exceptions"])
+CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
+NO_PAGES = b'{"results": []}'
+KEY = "some-key"
+DATE_LIKE = re.compile(
+    r"\w{3}, \d{1,3} [JFMASOND][a-z]{2} \d{1,6} \d\d:\d\d:\d\d [+-]\d{1,6}", re.ASCII
+)
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the growing pauses between attempts from making these tests slow; a constant of ours."""
+    monkeypatch.setattr(flow, "FIRST_BACKOFF_SECONDS", 0.01)
+
+
+def step(repeat: Repeat) -> Send:
+    """A call of this kind, as the operations make them."""
+    if repeat is Repeat.READ:
+        return Send("GET", "/v1/tasks/runs/trun_1", repeat=repeat, timeout_seconds=0.3)
+    path = "/v1/search" if repeat is Repeat.ASK else "/v1/tasks/runs"
+    return Send("POST", path, SEARCH, repeat=repeat, timeout_seconds=0.3)
+
+
+def attempts(play: Callable[[Talk, bytes], None], repeat: Repeat, **settings: Any) -> int:
+    """How many requests are sent when each is treated like this."""
+    with (
+        RawServer(play) as server,
+        ParallelClient(api_key=KEY, base_url=server.url, **settings) as client,
+    ):
+        with pytest.raises(ParallelError):
+            client.run(call(step(repeat), SearchResponse))
+
+        async def awaiting() -> int:
+            before = len(server.requests)
+            with pytest.raises(ParallelError):
+                await client.arun(call(step(repeat), SearchResponse))
+            return len(server.requests) - before
+
+        blocking = len(server.requests)
+        assert asyncio.run(awaiting()) == blocking
+        return blocking
+
+
+def _status(status: int) -> Callable[[Talk, bytes], None]:
+    return lambda talk, _: talk.answer(b"{}", status=f"{status} No")
+
+
+def _drop(talk: Talk, _: bytes) -> None:
+    talk.reset()
+
+
+def _close(talk: Talk, _: bytes) -> None:
+    talk.finish()
+
+
+def _drop_in_the_answer(talk: Talk, _: bytes) -> None:
+    talk.send(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{")
+    time.sleep(0.02)  # for the client to see the beginning before the end
+    talk.reset()
+
+
+def _end_in_the_answer(talk: Talk, _: bytes) -> None:
+    talk.send(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{")
+    talk.finish()
+
+
+def _say_nothing(talk: Talk, _: bytes) -> None:
+    time.sleep(0.6)
+
+
+TABLE = [
+    # what happens            READ ASK CREATE   (requests sent with two repetitions allowed)
+    (_status(400), 1, 1, 1),
+    (_status(401), 1, 1, 1),
+    (_status(402), 1, 1, 1),
+    (_status(404), 1, 1, 1),
+    (_status(408), 3, 1, 1),
+    (_status(409), 1, 1, 1),
+    (_status(422), 1, 1, 1),
+    (_status(429), 3, 3, 3),
+    (_status(500), 3, 3, 1),
+    (_status(502), 3, 3, 1),
+    (_status(503), 3, 3, 3),
+    (_status(504), 3, 3, 1),
+    (_drop, 3, 3, 1),
+    (_close, 3, 3, 1),
+    (_drop_in_the_answer, 3, 1, 1),
+    (_end_in_the_answer, 3, 1, 1),
+    (_say_nothing, 3, 1, 1),
+]
+NAMES = [400, 401, 402, 404, 408, 409, 422, 429, 500, 502, 503, 504]
+IDS = [*map(str, NAMES), "drop", "close", "drop in answer", "end in answer", "say nothing"]
+
+
+@pytest.mark.parametrize(("play", "read", "ask", "create"), TABLE, ids=IDS)
+def test_the_retry_table(
+    play: Callable[[Talk, bytes], None], read: int, ask: int, create: int
+) -> None:
+    sent = [attempts(play, repeat) for repeat in (Repeat.READ, Repeat.ASK, Repeat.CREATE)]
+    assert sent == [read, ask, create]
+
+
+@pytest.mark.parametrize("repeat", Repeat)
+@pytest.mark.parametrize("play", [_status(429), _status(503), _drop], ids=["429", "503", "drop"])
+def test_no_repetition_when_none_is_wanted(
+    play: Callable[[Talk, bytes], None], repeat: Repeat
+) -> None:
+    assert attempts(play, repeat, max_retries=0) == 1
+
+
+def test_a_timeout_is_repeated_when_the_user_takes_the_risk() -> None:
+    assert attempts(_say_nothing, Repeat.ASK, retry_timeouts=True, max_retries=1) == 2
+    assert attempts(_say_nothing, Repeat.CREATE, retry_timeouts=True, max_retries=1) == 1
+
+
+@pytest.mark.parametrize("repeat", Repeat)
+async def test_a_server_that_comes_up_late_is_reached(repeat: Repeat) -> None:
+    """Where nothing can have been sent, everything may be sent again."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    listener.close()
+    async with ParallelClient(api_key=KEY, base_url=url) as client:
+        with pytest.raises(ConnectionFailedError, match="Nothing was sent") as caught:
+            client.run(call(step(repeat), SearchResponse))
+        assert caught.value.__notes__ == ["Given up after 3 attempts."]
+        with pytest.raises(ConnectionFailedError) as caught:
+            await client.arun(call(step(repeat), SearchResponse))
+        assert caught.value.__notes__ == ["Given up after 3 attempts."]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"status": 429}, {"status": 503}, {"status": 500}, {"reset": "before"}],
+    ids=["429", "503", "500", "reset"],
+)
+async def test_a_passing_failure_is_not_seen(
+    sandbox: Sandbox, client: ParallelClient, fault: dict[str, Any]
+) -> None:
+    operations: list[Callable[[], Any]] = [
+        lambda: search(SEARCH),
+        lambda: extract(ExtractRequest(urls=["https://docs.python.org/3/reference/"])),
+        lambda: chat(CHAT),
+    ]
+    for operation in operations:
+        sandbox.reset()
+        sandbox.faults.add(times=2, **fault)
+        client.run(operation())
+        assert (len(sandbox.requests), sandbox.ledger.count()) == (3, 1)
+        sandbox.reset()
+        sandbox.faults.add(times=2, **fault)
+        await client.arun(operation())
+        assert (len(sandbox.requests), sandbox.ledger.count()) == (3, 1)
+    sandbox.reset()
+    sandbox.faults.add(times=2, **fault)
+    assert "".join(chunk.text for chunk in client.stream(stream_chat(CHAT)))
+    assert (len(sandbox.requests), sandbox.ledger.count("chat")) == (3, 1)
+    sandbox.reset()
+    sandbox.faults.add(times=2, **fault)
+    assert [chunk async for chunk in client.astream(stream_chat(CHAT))]
+    assert (len(sandbox.requests), sandbox.ledger.count("chat")) == (3, 1)
+
+
+def test_every_repetition_sends_the_same_bytes(sandbox: Sandbox, client: ParallelClient) -> None:
+    sandbox.faults.add(times=2, status=503)
+    client.run(search(SEARCH))
+    assert len({request.content for request in sandbox.requests}) == 1
+
+
+def test_the_server_decides_how_long_to_wait(sandbox: Sandbox, client: ParallelClient) -> None:
+    sandbox.faults.add(status=429, retry_after=2)
+    start = time.monotonic()
+    client.run(search(SEARCH))
+    assert 1.9 < time.monotonic() - start < 3
+    assert len(sandbox.requests) == 2
+
+
+async def test_a_wait_beyond_the_cap_is_the_caller_s(
+    sandbox: Sandbox, client: ParallelClient
+) -> None:
+    sandbox.faults.add(status=429, retry_after=120, times=3)
+    start = time.monotonic()
+    with pytest.raises(RateLimitError) as blocking:
+        client.run(search(SEARCH))
+    with pytest.raises(RateLimitError) as awaiting:
+        await client.arun(search(SEARCH))
+    with pytest.raises(RateLimitError) as streaming:
+        list(client.stream(stream_chat(CHAT)))
+    assert time.monotonic() - start < 1
+    assert [each.value.retry_after for each in (blocking, awaiting, streaming)] == [120, 120, 120]
+    assert len(sandbox.requests) == 3
+
+
+def test_a_date_to_wait_for_is_understood(sandbox: Sandbox, client: ParallelClient) -> None:
+    until = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    sandbox.faults.add(status=503, retry_after=until)
+    with pytest.raises(ServerError) as caught:
+        client.run(search(SEARCH))
+    assert caught.value.retry_after is not None
+    assert 3590 < caught.value.retry_after <= 3600
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("2", 2),
+        ("0", 0),
+        ("1.5", 1.5),
+        (" 3 ", 3),
+        ("Sat, 02 May 2026 10:00:07 GMT", 7),
+        ("Saturday, 02-May-26 10:00:07 GMT", 7),
+        ("Sat, 02 May 2026 09:00:00 GMT", 0),
+        ("Sat, 02 May 2026 10:00:07", 7),
+        ("-1", None),
+        ("inf", None),
+        ("nan", None),
+        ("soon", None),
+        ("", None),
+        ("Sat, 99 May 2026 10:00:07 GMT", None),
+    ],
+)
+def test_how_long_to_wait_is_read(value: str, seconds: float | None) -> None:
+    now = datetime(2026, 5, 2, 10, tzinfo=UTC).timestamp()
+    response = httpx.Response(429, headers={"retry-after": value})
+    assert retry_after_seconds(response, now) == seconds
+    assert retry_after_seconds(httpx.Response(429), now) is None
+
+
+@given(st.text(st.characters(codec="latin-1")) | st.from_regex(DATE_LIKE, fullmatch=True))
+def test_no_wait_is_read_as_an_error(value: str) -> None:
+    response = httpx.Response(429, headers=[(b"retry-after", value.encode("latin-1"))])
+    seconds = retry_after_seconds(response, 1_777_716_000.0)
+    assert seconds is None or seconds >= 0
+
+
+def test_nonsense_to_wait_for_is_ignored(sandbox: Sandbox, client: ParallelClient) -> None:
+    sandbox.faults.add(status=503, retry_after="when it is done", times=2)
+    client.run(search(SEARCH))
+    assert len(sandbox.requests) == 3
+
+
+@pytest.fixture
+def hasty(sandbox: Sandbox) -> Iterator[ParallelClient]:
+    """A client that waits for 0.3 seconds."""
+    with ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url, timeout=0.3) as client:
+        yield client
+
+
+async def test_a_slow_answer_is_paid_once_and_fails_in_time(
+    sandbox: Sandbox, hasty: ParallelClient
+) -> None:
+    sandbox.faults.add(delay=0.8, times=3)
+    for count, ask in enumerate((hasty.run, hasty.arun), 1):
+        start = time.monotonic()
+        with pytest.raises(RequestTimeoutError, match="timeout="):
+            await _outcome(ask(search(SEARCH)))
+        assert 0.25 < time.monotonic() - start < 0.7
+        assert len(sandbox.requests) == count
+    with pytest.raises(RequestTimeoutError):
+        list(hasty.stream(stream_chat(CHAT)))
+    assert len(sandbox.requests) == 3
+
+
+async def test_an_answer_that_trickles_is_bounded_by_the_timeout(
+    sandbox: Sandbox, hasty: ParallelClient
+) -> None:
+    """Each piece comes in time, the whole does not."""
+    sandbox.faults.add(path="/v1/search", chunk_delay=0.12, times=2)
+    for ask in (hasty.run, hasty.arun):
+        start = time.monotonic()
+        with pytest.raises(RequestTimeoutError):
+            await _outcome(ask(search(SEARCH)))
+        assert time.monotonic() - start < 0.7
+    assert len(sandbox.requests) == 2
+
+
+def test_a_stream_may_take_longer_than_the_timeout_as_long_as_it_is_not_silent(
+    sandbox: Sandbox, hasty: ParallelClient
+) -> None:
+    sandbox.faults.add(chunk_delay=0.1)
+    start = time.monotonic()
+    assert list(hasty.stream(stream_chat(CHAT)))
+    assert time.monotonic() - start > 0.3
+
+
+def test_repeating_is_said_in_the_log(
+    sandbox: Sandbox, client: ParallelClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.faults.add(status=503)
+    with caplog.at_level("INFO", logger="parallel_integrations"):
+        client.run(search(SEARCH))
+    assert [record.message for record in caplog.records if "again" in record.message] == [
+        "POST /v1/search again in 0.0 s"
+    ]
+
+
+def test_giving_up_says_after_how_many_attempts(sandbox: Sandbox, client: ParallelClient) -> None:
+    sandbox.faults.add(status=503, times=None)
+    with pytest.raises(StatusError) as caught:
+        client.run(search(SEARCH))
+    assert caught.value.__notes__ == ["Given up after 3 attempts."]
+
+
+async def _outcome(given: Any) -> Any:
+    return await given if asyncio.iscoroutine(given) else given

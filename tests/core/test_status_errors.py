@@ -1,0 +1,327 @@
+"""Every error status has its class, and the server's words reach the user, but never the key."""
+
+import json
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from parallel_integrations import (
+    AuthenticationError,
+    ChatRequest,
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    ParallelClient,
+    ParallelError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    RateLimitError,
+    SearchRequest,
+    ServerError,
+    StatusError,
+    StreamInterruptedError,
+    UnexpectedAnswerError,
+)
+from parallel_integrations.api import chat, search, stream_chat
+from parallel_integrations.sandbox import Sandbox
+from tests.support.raw_server import RawServer, Talk
+
+SEARCH = SearchRequest(search_queries=["with statement exceptions"])
+CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
+KEY = "k3y-that-nobody-may-see"
+
+
+@pytest.fixture
+def impatient(sandbox: Sandbox) -> Iterator[ParallelClient]:
+    """A client that tries once."""
+    with ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url, max_retries=0) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, InvalidRequestError),
+        (401, AuthenticationError),
+        (402, PaymentRequiredError),
+        (403, PermissionDeniedError),
+        (404, NotFoundError),
+        (408, StatusError),
+        (409, ConflictError),
+        (418, StatusError),
+        (422, InvalidRequestError),
+        (429, RateLimitError),
+        (500, ServerError),
+        (502, ServerError),
+        (503, ServerError),
+        (504, ServerError),
+        (599, ServerError),
+    ],
+)
+async def test_each_status_has_its_class(
+    sandbox: Sandbox, impatient: ParallelClient, status: int, error: type[StatusError]
+) -> None:
+    sandbox.faults.add(status=status, times=3)
+    with pytest.raises(StatusError) as blocking:
+        impatient.run(search(SEARCH))
+    with pytest.raises(StatusError) as awaiting:
+        await impatient.arun(search(SEARCH))
+    with pytest.raises(StatusError) as streaming:
+        list(impatient.stream(stream_chat(CHAT)))
+    for caught in (blocking, awaiting, streaming):
+        assert type(caught.value) is error
+        assert caught.value.status == status
+        assert f"{status} from POST" in str(caught.value)
+        assert caught.value.ref_id
+        assert caught.value.ref_id in str(caught.value)
+        assert caught.value.message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "detail", "ref_id"),
+    [
+        (
+            {"type": "error", "error": {"ref_id": "r1", "message": "too long", "detail": {"a": 1}}},
+            "too long",
+            {"a": 1},
+            "r1",
+        ),
+        (
+            {"detail": [{"loc": ["body", "mode"], "msg": "unknown", "type": "enum"}]},
+            "body.mode: unknown",
+            [{"loc": ["body", "mode"], "msg": "unknown", "type": "enum"}],
+            None,
+        ),
+        ({"error": {"message": "no such thing", "detail": None}}, "no such thing", None, None),
+        (
+            {"error": {"message": "bad", "type": "invalid", "param": "model", "code": None}},
+            "bad",
+            None,
+            None,
+        ),
+        ({"error": {"message": "bad", "details": {"b": 2}}}, "bad", {"b": 2}, None),
+        ({"detail": "Not authenticated"}, "Not authenticated", "Not authenticated", None),
+        ({"error": "plain words"}, "plain words", None, None),
+        ("<html><h1>Bad  gateway</h1>\n</html>", "<html><h1>Bad gateway</h1> </html>", None, None),
+        ("[1, 2]", "[1, 2]", None, None),
+        ("", "", None, None),
+        ('{"error": 7}', '{"error": 7}', {"error": 7}, None),
+    ],
+)
+def test_each_of_the_known_bodies_is_understood(
+    sandbox: Sandbox,
+    impatient: ParallelClient,
+    body: Any,
+    message: str,
+    detail: Any,
+    ref_id: str | None,
+) -> None:
+    sandbox.faults.add(status=422, body=body, content_type="application/json")
+    with pytest.raises(InvalidRequestError) as caught:
+        impatient.run(search(SEARCH))
+    error = caught.value
+    assert (error.message, error.detail, error.ref_id) == (message, detail, ref_id)
+    assert message in str(error)
+
+
+def test_an_endless_error_page_is_cut(sandbox: Sandbox, impatient: ParallelClient) -> None:
+    sandbox.faults.add(status=500, body="<p>sorry</p>" * 9999, content_type="text/html")
+    with pytest.raises(ServerError) as caught:
+        impatient.run(search(SEARCH))
+    assert len(str(caught.value)) < 500
+
+
+def test_an_error_names_its_remedy(sandbox: Sandbox) -> None:
+    with (
+        ParallelClient(api_key="wrong", base_url=sandbox.url) as client,
+        pytest.raises(AuthenticationError, match="PARALLEL_API_KEY"),
+    ):
+        client.run(search(SEARCH))
+
+
+@pytest.mark.parametrize("status", ["301", "302", "303", "307", "308"])
+async def test_a_redirect_is_refused_and_nothing_follows_it(status: str) -> None:
+    """The key and the question would travel along."""
+    with RawServer(lambda talk, _: talk.answer(b"{}")) as trap:
+        location = f"location: {trap.url}/v1/search"
+        with (
+            RawServer(
+                lambda talk, _: talk.answer(status=f"{status} Elsewhere", headers=(location,))
+            ) as server,
+            ParallelClient(api_key=KEY, base_url=server.url) as client,
+        ):
+            with pytest.raises(StatusError, match="redirect") as caught:
+                client.run(search(SEARCH))
+            assert caught.value.status == int(status)
+            assert trap.url in str(caught.value)
+            with pytest.raises(StatusError, match="redirect"):
+                await client.arun(search(SEARCH))
+            with pytest.raises(StatusError, match="redirect"):
+                list(client.stream(stream_chat(CHAT)))
+            await client.aclose()
+            assert len(server.requests) == 3
+        assert trap.connections == 0
+
+
+def test_a_redirect_of_the_sandbox_is_refused(sandbox: Sandbox, impatient: ParallelClient) -> None:
+    sandbox.faults.add(redirect=f"{sandbox.url}/v1/search")
+    with pytest.raises(StatusError) as caught:
+        impatient.run(search(SEARCH))
+    assert caught.value.status == 307
+    assert len(sandbox.requests) == 1
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and everything it came from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def shown(error: BaseException) -> str:
+    """Everything that printing, logging or storing an error can show of it."""
+    notes = getattr(error, "__notes__", [])
+    own = vars(error) if isinstance(error, ParallelError) else {}
+    return f"{error!s} {error!r} {error.args!r} {notes!r} {own!r}"
+
+
+def _error_body(talk: Talk, key: str) -> None:
+    talk.answer(json.dumps({"error": {"message": f"bad key {key}"}}).encode(), status="403 No")
+
+
+def _detail(talk: Talk, key: str) -> None:
+    body = {"detail": [{"loc": [key], "msg": key, "input": {key: key}}]}
+    talk.answer(json.dumps(body).encode(), status="422 No")
+
+
+def _text(talk: Talk, key: str) -> None:
+    talk.answer(f"{'x' * 190} {key} denied".encode(), status="500 No", content_type="text/plain")
+
+
+def _reason(talk: Talk, key: str) -> None:
+    talk.answer(status=f"403 Key {key} refused")
+
+
+def _location(talk: Talk, key: str) -> None:
+    talk.answer(status="307 Go", headers=(f"location: https://a.example/?key={key}",))
+
+
+def _content_type(talk: Talk, key: str) -> None:
+    talk.answer(b"<html>", content_type=f"text/html; key={key}")
+
+
+def _unreadable(talk: Talk, key: str) -> None:
+    talk.answer(f"<html>{'x' * 180}{key}".encode(), content_type="text/html")
+
+
+def _field(talk: Talk, key: str) -> None:
+    talk.answer(json.dumps({"results": [], "usage": {key: "many"}}).encode())
+
+
+def _ref_id(talk: Talk, key: str) -> None:
+    talk.answer(json.dumps({"error": {"ref_id": key, "message": "m"}}).encode(), status="409 No")
+
+
+def _status_line(talk: Talk, key: str) -> None:
+    talk.send(f"Hello {key}\r\n\r\n".encode())
+    talk.finish()
+
+
+def _header_line(talk: Talk, key: str) -> None:
+    talk.send(f"HTTP/1.1 200 OK\r\n{key} without a colon\r\n\r\n".encode())
+    talk.finish()
+
+
+def _chunk_size(talk: Talk, key: str) -> None:
+    talk.send(f"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{key}\r\n".encode())
+    talk.finish()
+
+
+def _retry_after(talk: Talk, key: str) -> None:
+    talk.answer(status="429 Slow", headers=(f"retry-after: {key}",))
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        _error_body,
+        _detail,
+        _text,
+        _reason,
+        _location,
+        _content_type,
+        _unreadable,
+        _field,
+        _ref_id,
+        _status_line,
+        _header_line,
+        _chunk_size,
+        _retry_after,
+    ],
+)
+async def test_no_error_shows_the_key_wherever_the_server_echoes_it(echo: Any) -> None:
+    with RawServer(lambda talk, _: echo(talk, KEY)) as server:
+        client = ParallelClient(api_key=KEY, base_url=server.url, max_retries=0)
+        errors = []
+        with pytest.raises(ParallelError) as caught:
+            client.run(search(SEARCH))
+        errors.append(caught.value)
+        with pytest.raises(ParallelError) as caught:
+            await client.arun(search(SEARCH))
+        errors.append(caught.value)
+        with pytest.raises(ParallelError) as caught:
+            list(client.stream(stream_chat(CHAT)))
+        errors.append(caught.value)
+        await client.aclose()
+    assert all(KEY.encode() in request for request in server.requests)
+    for error in errors:
+        for each in chain(error):
+            assert KEY not in shown(each)
+
+
+def test_an_error_within_a_stream_does_not_show_the_key(
+    sandbox: Sandbox, impatient: ParallelClient
+) -> None:
+    sandbox.faults.add(cut_after_events=1, error_event=True, echo_key=True)
+    with pytest.raises(StreamInterruptedError) as caught:
+        list(impatient.stream(stream_chat(CHAT)))
+    for each in chain(caught.value):
+        assert sandbox.api_key not in shown(each)
+
+
+@pytest.mark.parametrize("status", [401, 422, 429])
+def test_an_error_survives_a_pickle(
+    sandbox: Sandbox, impatient: ParallelClient, status: int
+) -> None:
+    sandbox.faults.add(status=status, retry_after=99)
+    with pytest.raises(StatusError) as caught:
+        impatient.run(search(SEARCH))
+    error = caught.value
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert str(copy) == str(error)
+    assert vars(copy) == vars(error)
+    assert copy.retry_after == 99
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnexpectedAnswerError("text", status=200, content_type="text/html", body="<html>"),
+        StreamInterruptedError("text", partial="so far"),
+    ],
+)
+def test_other_errors_survive_a_pickle(error: ParallelError) -> None:
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), vars(copy)) == (type(error), "text", vars(error))
+
+
+def test_a_chat_model_nobody_has_is_an_invalid_request(
+    sandbox: Sandbox, client: ParallelClient
+) -> None:
+    with pytest.raises(InvalidRequestError, match="oracle") as caught:
+        client.run(chat(CHAT.model_copy(update={"model": "oracle"})))
+    assert caught.value.status == 422
+    assert len(sandbox.requests) == 1

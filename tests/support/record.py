@@ -1,0 +1,68 @@
+"""Records every cassette: `python -m tests.support.record [name …]`.
+
+Against the sandbox, unless LIVE=1 is set: then against the live API with PARALLEL_API_KEY, after
+saying what that will cost and asking (YES=1 answers the question).
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from parallel_integrations.sandbox import Sandbox
+from tests.support.cassettes import CASSETTES, PUBLIC_API, recording
+from tests.support.scenarios import BY_NAME, SCENARIOS, Scenario, price_usd, run
+
+WRONG_KEY = "not-a-key-that-anybody-has"
+
+
+def record_from_sandbox(scenario: Scenario, folder: Path = CASSETTES) -> None:
+    """Record a scenario from a sandbox of its own, so that ids count from one in every file."""
+    with Sandbox() as sandbox:
+        _record(scenario, folder, "sandbox", base_url=sandbox.url, api_key=sandbox.api_key)
+
+
+def record_live(scenario: Scenario, api_key: str, folder: Path = CASSETTES) -> None:
+    """Record a scenario from the live API; costs money."""
+    _record(scenario, folder, "live", base_url=PUBLIC_API, api_key=api_key)
+
+
+def _record(
+    scenario: Scenario, folder: Path, recorded_from: str, *, base_url: str, api_key: str
+) -> None:
+    key = WRONG_KEY if scenario.wrong_key else api_key
+    with (
+        recording(scenario.name, folder=folder, recorded_from=recorded_from, secret=key),
+        scenario.set_up(base_url=base_url, api_key=key) as client,
+    ):
+        run(scenario, client)
+
+
+def main(names: Sequence[str]) -> int:
+    """Record the named scenarios, or all; the exit code."""
+    if unknown := [name for name in names if name not in BY_NAME]:
+        print(f"No scenario is called {', '.join(unknown)}.", file=sys.stderr)
+        return 2
+    chosen = [BY_NAME[name] for name in names] if names else list(SCENARIOS)
+    live = os.environ.get("LIVE", "") not in ("", "0")
+    api_key = os.environ.get("PARALLEL_API_KEY", "").strip()
+    if live:
+        if not api_key:
+            print("LIVE=1 needs PARALLEL_API_KEY.", file=sys.stderr)
+            return 2
+        for scenario in chosen:
+            print(f"{price_usd(scenario):7.3f} USD  {scenario.name}")
+        print(f"{sum(map(price_usd, chosen)):7.3f} USD  altogether, billed to your account")
+        if os.environ.get("YES", "") in ("", "0") and input("Go on? [y/N] ").strip().lower() != "y":
+            return 1
+    for scenario in chosen:
+        if live:
+            record_live(scenario, api_key)
+        else:
+            record_from_sandbox(scenario)
+        print(f"recorded {scenario.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

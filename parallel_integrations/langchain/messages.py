@@ -1,0 +1,209 @@
+"""Between LangChain's messages and Chat's: what is sent, what comes back, and its citations."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ChatMessage,
+    HumanMessage,
+    SystemMessage,
+    UsageMetadata,
+)
+from langchain_core.messages import content as blocks
+from langchain_core.messages.block_translators import register_translator
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+from parallel_integrations.api.basis import FieldBasis
+from parallel_integrations.api.chat import ChatResponse
+from parallel_integrations.api.evidence import cited, page_title
+
+PROVIDER: Final = "parallel"
+SENDABLE_ROLES: Final = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "ai": "assistant",
+}
+# An answer's thoughts and annotations are not part of what was said.
+UNSAID_BLOCKS: Final = frozenset({"reasoning", "thinking", "redacted_thinking", "citation"})
+
+
+def to_wire(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
+    """Messages as Chat takes them: a role and text.
+
+    Raises:
+        ValueError: A message that Chat has no form for; says which and what to do.
+    """
+    return [_wire_message(place, message) for place, message in enumerate(messages)]
+
+
+def _wire_message(place: int, message: BaseMessage) -> dict[str, Any]:
+    wire: dict[str, Any] = {"role": _role(place, message), "content": _text(place, message)}
+    if message.name:
+        wire["name"] = message.name
+    return wire
+
+
+def _role(place: int, message: BaseMessage) -> str:
+    if isinstance(message, SystemMessage):
+        return "system"
+    if isinstance(message, HumanMessage):
+        return "user"
+    if isinstance(message, AIMessage):
+        if message.tool_calls:
+            raise _unsendable(place, "it calls tools")
+        return "assistant"
+    role = message.role if isinstance(message, ChatMessage) else message.type
+    if role not in SENDABLE_ROLES:
+        raise _unsendable(place, f"its role is {role!r}")
+    return SENDABLE_ROLES[role]
+
+
+def _text(place: int, message: BaseMessage) -> str:
+    if isinstance(message.content, str):
+        return message.content
+    parts: list[str] = []
+    for block in message.content:
+        if isinstance(block, str):
+            parts.append(block)
+        elif block.get("type") in ("text", "text-plain") and isinstance(block.get("text"), str):
+            parts.append(block["text"])
+        elif not (isinstance(message, AIMessage) and block.get("type") in UNSAID_BLOCKS):
+            raise _unsendable(place, f"it holds a {block.get('type')!r} block")
+    return "".join(parts)
+
+
+def _unsendable(place: int, why: str) -> ValueError:
+    return ValueError(
+        f"messages[{place}] cannot be sent to Parallel: {why}, and its Chat takes system, user and "
+        "assistant turns of text only. Leave the message out or turn it into text."
+    )
+
+
+def to_result(response: ChatResponse, model: str) -> ChatResult:
+    """A whole answer as LangChain's result."""
+    message = AIMessage(
+        content=response.text,
+        id=response.id or None,
+        additional_kwargs=_basis_kwargs(response.basis),
+        response_metadata={
+            **_model_metadata(response, model),
+            **_closing_metadata(response.interaction_id, response.finish_reason),
+        },
+        usage_metadata=_usage(response.usage),
+    )
+    return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+class ChunkBuilder:
+    """Turns streamed chunks into LangChain's, saying everything that must be said once just once.
+
+    Merging adds strings up, so the model's name goes into the first chunk; citations, the
+    interaction id, usage and the finish reason are held back for the last.
+    """
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._began = False
+        self._basis: list[FieldBasis] = []
+        self._interaction_id: str | None = None
+        self._finish_reason: str | None = None
+        self._usage: dict[str, Any] | None = None
+
+    def add(self, chunk: ChatResponse) -> ChatGenerationChunk:
+        """The chunk that carries this piece of text."""
+        metadata: dict[str, Any] = {"model_provider": PROVIDER}
+        if not self._began:
+            self._began = True
+            metadata = _model_metadata(chunk, self._model)
+        self._basis = chunk.basis or self._basis
+        self._interaction_id = chunk.interaction_id or self._interaction_id
+        self._finish_reason = chunk.finish_reason or self._finish_reason
+        self._usage = chunk.usage or self._usage
+        message = AIMessageChunk(
+            content=chunk.text, id=chunk.id or None, response_metadata=metadata
+        )
+        return ChatGenerationChunk(message=message)
+
+    def last(self) -> ChatGenerationChunk:
+        """The closing chunk, once the stream has ended properly."""
+        message = AIMessageChunk(
+            content="",
+            additional_kwargs=_basis_kwargs(self._basis),
+            response_metadata={
+                "model_provider": PROVIDER,
+                **_closing_metadata(self._interaction_id, self._finish_reason),
+            },
+            usage_metadata=_usage(self._usage),
+            chunk_position="last",
+        )
+        return ChatGenerationChunk(message=message)
+
+
+def citations(message: AIMessage) -> list[blocks.Annotation]:
+    """The message's basis as standard citations, one for each excerpt of each cited page."""
+    annotations: list[blocks.Annotation] = []
+    fields = [FieldBasis.model_validate(item) for item in message.additional_kwargs["basis"]]
+    for field, citation in cited(fields):
+        extras = {
+            name: value
+            for name, value in (
+                ("field", field.field),
+                ("confidence", field.confidence),
+                ("reasoning", field.reasoning),
+            )
+            if value
+        }
+        annotation = blocks.Citation(
+            type="citation", url=citation.url, title=page_title(citation), extras=extras
+        )
+        if not citation.excerpts:
+            annotations.append(annotation)
+        annotations.extend(
+            {**annotation, "cited_text": str(excerpt)} for excerpt in citation.excerpts
+        )
+    return annotations
+
+
+def _content_blocks(message: AIMessage) -> list[blocks.ContentBlock]:
+    if not isinstance(message.content, str):
+        # langchain_core's own word for "not mine, read it generically".
+        raise NotImplementedError
+    annotations = citations(message) if message.additional_kwargs.get("basis") else []
+    if not message.content and not annotations:
+        return []
+    block = blocks.TextContentBlock(type="text", text=message.content)
+    if annotations:
+        block["annotations"] = annotations
+    return [block]
+
+
+register_translator(PROVIDER, _content_blocks, _content_blocks)
+
+
+def _basis_kwargs(basis: list[FieldBasis]) -> dict[str, Any]:
+    return {"basis": [field.model_dump(mode="json") for field in basis]} if basis else {}
+
+
+def _model_metadata(response: ChatResponse, model: str) -> dict[str, Any]:
+    return {"model_name": response.model or model, "model_provider": PROVIDER}
+
+
+def _closing_metadata(interaction_id: str | None, finish_reason: str | None) -> dict[str, Any]:
+    # The API leaves finish_reason empty; an answer that ended properly stopped by itself.
+    metadata = {"finish_reason": finish_reason or "stop"}
+    if interaction_id:
+        metadata["interaction_id"] = interaction_id
+    return metadata
+
+
+def _usage(usage: dict[str, Any] | None) -> UsageMetadata | None:
+    asked, told = ((usage or {}).get(name) for name in ("prompt_tokens", "completion_tokens"))
+    if not isinstance(asked, int) or not isinstance(told, int) or asked + told == 0:
+        return None
+    return UsageMetadata(input_tokens=asked, output_tokens=told, total_tokens=asked + told)

@@ -1,0 +1,250 @@
+"""The chat model, whole and streamed, with its citations and its refusals."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from langchain_core.exceptions import (
+    ModelAPIError,
+    ModelAuthenticationError,
+    ModelConnectionError,
+    ModelError,
+    ModelInvalidRequestError,
+    ModelNotFoundError,
+    ModelPermissionDeniedError,
+    ModelRateLimitError,
+    ModelTimeoutError,
+)
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ChatMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+
+from parallel_integrations import ParallelError, StreamInterruptedError
+from parallel_integrations.langchain import ChatParallel
+from parallel_integrations.sandbox import Sandbox
+
+QUESTION = "How does the with statement handle exceptions?"
+
+
+def make(sandbox: Sandbox, **settings: Any) -> ChatParallel:
+    return ChatParallel(api_key=sandbox.api_key, base_url=sandbox.url, **settings)
+
+
+def collected(chunks: list[AIMessageChunk]) -> AIMessageChunk:
+    whole = chunks[0]
+    for chunk in chunks[1:]:
+        whole += chunk
+    return whole
+
+
+async def test_four_roads_to_one_answer(sandbox: Sandbox) -> None:
+    model = make(sandbox)
+    whole = await asyncio.to_thread(model.invoke, QUESTION)
+    streamed = collected(await asyncio.to_thread(lambda: list(model.stream(QUESTION))))
+    awaited = await model.ainvoke(QUESTION)
+    astreamed = collected([chunk async for chunk in model.astream(QUESTION)])
+    assert whole.text
+    assert whole.text == streamed.text == awaited.text == astreamed.text
+    for message in (whole, streamed, awaited, astreamed):
+        assert message.response_metadata == {
+            "model_name": "speed",
+            "model_provider": "parallel",
+            "finish_reason": "stop",
+        }
+        assert message.usage_metadata is None
+
+
+def test_it_really_streams(sandbox: Sandbox) -> None:
+    chunks = list(make(sandbox).stream(QUESTION))
+    assert len([chunk for chunk in chunks if chunk.text]) > 3
+    assert chunks[-1].chunk_position == "last"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_research_models_say_what_they_rest_on(sandbox: Sandbox, stream: bool) -> None:
+    model = make(sandbox, model="lite")
+    message: AIMessage = (
+        collected(list(model.stream(QUESTION))) if stream else model.invoke(QUESTION)
+    )
+    [basis] = message.additional_kwargs["basis"]
+    assert basis["field"] == "output"
+    assert message.response_metadata["interaction_id"]
+    assert message.response_metadata["model_name"] == "lite"
+    [block] = message.content_blocks
+    assert block["type"] == "text"
+    assert block["text"] == message.text
+    cited = basis["citations"][0]
+    annotation = block["annotations"][0]
+    assert annotation["type"] == "citation"
+    assert annotation["url"] == cited["url"]
+    assert annotation["title"] == cited["title"]
+    assert annotation["cited_text"] == cited["excerpts"][0]
+    assert annotation["extras"]["field"] == "output"
+
+
+def test_citations_in_v1_output_and_v3_events(sandbox: Sandbox) -> None:
+    model = make(sandbox, model="lite", output_version="v1")
+    [block] = model.invoke(QUESTION).content
+    assert isinstance(block, dict)
+    assert block["annotations"][0]["url"]
+    output = make(sandbox, model="lite").stream_events(QUESTION, version="v3").output
+    [block] = output.content_blocks
+    assert block["annotations"][0]["url"]
+
+
+def test_a_conversation_continues(sandbox: Sandbox) -> None:
+    model = make(sandbox, model="lite")
+    first = model.invoke(QUESTION)
+    interaction = first.response_metadata["interaction_id"]
+    model.invoke("And in async code?", previous_interaction_id=interaction)
+    assert sandbox.requests[-1].body["previous_interaction_id"] == interaction
+    make(sandbox, model="lite", previous_interaction_id=interaction).invoke("And then?")
+    assert sandbox.requests[-1].body["previous_interaction_id"] == interaction
+
+
+def test_what_is_sent(sandbox: Sandbox) -> None:
+    messages: list[BaseMessage] = [
+        SystemMessage("Be short."),
+        HumanMessage([{"type": "text", "text": "What is "}, "a closure?"], name="pat"),
+        AIMessage(
+            [{"type": "reasoning", "reasoning": "hm"}, {"type": "text", "text": "A function."}]
+        ),
+        ChatMessage(role="user", content="More."),
+        AIMessageChunk("It captures."),
+        HumanMessage("Thanks, and a decorator?"),
+    ]
+    make(sandbox).invoke(messages)
+    assert sandbox.requests[0].body == {
+        "model": "speed",
+        "messages": [
+            {"role": "system", "content": "Be short."},
+            {"role": "user", "content": "What is a closure?", "name": "pat"},
+            {"role": "assistant", "content": "A function."},
+            {"role": "user", "content": "More."},
+            {"role": "assistant", "content": "It captures."},
+            {"role": "user", "content": "Thanks, and a decorator?"},
+        ],
+    }
+
+
+def test_ignored_parameters_are_known_and_not_sent(sandbox: Sandbox) -> None:
+    model = make(sandbox, temperature=0.5, max_tokens=10, stop=["x"], seed=1, top_p=0.1, n=1)
+    model.invoke("What is a closure?", stop=["y"], temperature=1.0)
+    assert set(sandbox.requests[0].body) == {"model", "messages"}
+
+
+def test_extra_body_and_model_per_call(sandbox: Sandbox) -> None:
+    model = make(sandbox, extra_body={"user": "u1"})
+    model.invoke("What is a closure?", model="lite", extra_body={"store": False})
+    body = sandbox.requests[0].body
+    assert (body["model"], body["user"], body["store"]) == ("lite", "u1", False)
+
+
+@pytest.mark.parametrize(
+    ("messages", "named"),
+    [
+        ([HumanMessage([{"type": "image_url", "image_url": {"url": "x"}}])], "image_url"),
+        ([HumanMessage("a"), ToolMessage("b", tool_call_id="1")], r"messages\[1\].*'tool'"),
+        (
+            [AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": "1", "type": "tool_call"}])],
+            "calls tools",
+        ),
+        ([ChatMessage(role="wizard", content="x")], "wizard"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused(
+    sandbox: Sandbox, messages: list[BaseMessage], named: str
+) -> None:
+    with pytest.raises(ValueError, match=named):
+        make(sandbox).invoke(messages)
+    assert sandbox.requests == []
+
+
+def test_tools_and_unknown_arguments_are_refused(sandbox: Sandbox) -> None:
+    with pytest.raises(ValueError, match="call no tools"):
+        make(sandbox).invoke("x", tools=[{"type": "function"}])
+    with pytest.raises(ValueError, match="does not know temprature"):
+        make(sandbox).invoke("x", temprature=1)
+    with pytest.raises(TypeError, match="'modle'; did you mean 'model'"):
+        ChatParallel(modle="lite")
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    ("status", "theirs"),
+    [
+        (401, ModelAuthenticationError),
+        (402, ModelPermissionDeniedError),
+        (403, ModelPermissionDeniedError),
+        (404, ModelNotFoundError),
+        (422, ModelInvalidRequestError),
+        (429, ModelRateLimitError),
+        (500, ModelAPIError),
+        (503, ModelAPIError),
+    ],
+)
+async def test_errors_are_ours_and_langchains(
+    sandbox: Sandbox, status: int, theirs: type[ModelError]
+) -> None:
+    sandbox.faults.add(times=None, status=status)
+    model = make(sandbox, max_retries=0)
+    with pytest.raises(theirs) as caught:
+        model.invoke(QUESTION)
+    assert isinstance(caught.value, ParallelError)
+    assert caught.value.status == status
+    with pytest.raises(theirs):
+        await model.ainvoke(QUESTION)
+    with pytest.raises(theirs):
+        list(model.stream(QUESTION))
+    with pytest.raises(theirs):
+        [chunk async for chunk in model.astream(QUESTION)]
+
+
+def test_timeouts_and_lost_connections_are_langchains_too(sandbox: Sandbox) -> None:
+    sandbox.faults.add(delay=1.0)
+    with pytest.raises(ModelTimeoutError):
+        make(sandbox, timeout=0.1, max_retries=0).invoke(QUESTION)
+    with pytest.raises(ModelConnectionError):
+        ChatParallel(api_key="test", base_url="http://127.0.0.1:9", max_retries=0).invoke(QUESTION)
+    with pytest.raises(ModelAuthenticationError, match="PARALLEL_API_KEY"):
+        ChatParallel(base_url=sandbox.url).invoke(QUESTION)
+
+
+@pytest.mark.parametrize("cut", ["fin", "reset"])
+async def test_a_cut_stream_is_no_answer(sandbox: Sandbox, cut: str) -> None:
+    sandbox.faults.add(times=None, cut_after_events=3, cut=cut)
+    model = make(sandbox)
+    got: list[str] = []
+    with pytest.raises(StreamInterruptedError) as caught:
+        got.extend(chunk.text for chunk in model.stream(QUESTION))
+    assert caught.value.partial == "".join(got) != ""
+    with pytest.raises(ModelConnectionError):
+        [chunk async for chunk in model.astream(QUESTION)]
+
+
+def test_invoke_may_stream_and_stream_may_not(sandbox: Sandbox) -> None:
+    make(sandbox, streaming=True).invoke(QUESTION)
+    assert sandbox.requests[-1].body["stream"] is True
+    list(make(sandbox, disable_streaming=True).stream(QUESTION))
+    assert "stream" not in sandbox.requests[-1].body
+
+
+def test_two_event_loops_in_a_row(sandbox: Sandbox) -> None:
+    model = make(sandbox)
+    for _ in range(2):
+        assert asyncio.run(model.ainvoke(QUESTION)).text
+    assert len(sandbox.requests) == 2
+
+
+def test_in_a_chain(sandbox: Sandbox) -> None:
+    prompt = ChatPromptTemplate.from_messages([("system", "Be short."), ("human", "{question}")])
+    chain = prompt | make(sandbox) | StrOutputParser()
+    assert "".join(chain.stream({"question": QUESTION})) == chain.invoke({"question": QUESTION})

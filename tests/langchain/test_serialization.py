@@ -1,0 +1,134 @@
+"""Writing adapters down and reading them back, without the key."""
+
+import copy
+import logging
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from langchain_core.load import dumpd, dumps, load
+from langchain_core.runnables import ConfigurableField
+
+from parallel_integrations.langchain import (
+    ChatParallel,
+    ParallelExtractTool,
+    ParallelSearchRetriever,
+    ParallelSearchTool,
+)
+from parallel_integrations.sandbox import Sandbox
+
+SECRET = "not-a-real-key-0123456789"
+ADAPTERS: list[Callable[..., Any]] = [
+    ChatParallel,
+    ParallelExtractTool,
+    ParallelSearchRetriever,
+    ParallelSearchTool,
+]
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_no_key_in_anything_written(adapter: Callable[..., Any]) -> None:
+    made = adapter(api_key=SECRET)
+    made.connection()
+    for text in (repr(made), str(made), dumps(made), str(made.model_dump())):
+        assert SECRET not in text
+    assert SECRET.encode() not in pickle.dumps(made)
+    assert made.connection() is adapter(api_key=SECRET).connection()
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_retries": -1},
+        {"timeout": 0},
+        {"base_url": "http://example.com"},
+        {"base_url": "nonsense"},
+        {"api_kye": SECRET},
+        {"nonsense": 1},
+    ],
+)
+def test_no_key_in_a_refusal(adapter: Callable[..., Any], wrong: dict[str, Any]) -> None:
+    with pytest.raises((ValueError, TypeError)) as caught:
+        adapter(**{"api_key": SECRET, **wrong})
+    assert SECRET not in str(caught.value)
+    assert next(iter(wrong)) in str(caught.value)
+
+
+@pytest.mark.parametrize("key", [f"{SECRET}\n{SECRET}", f"{SECRET} x", f"{SECRET}é", 12345678])
+def test_an_impossible_key_is_refused_unseen(key: Any) -> None:
+    with pytest.raises(Exception, match="api_key") as caught:
+        ChatParallel(api_key=key)
+    assert SECRET not in str(caught.value)
+    assert "12345678" not in str(caught.value)
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_a_pickle_takes_its_key_from_the_environment(
+    adapter: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = adapter(api_key=SECRET, timeout=7)
+    assert pickle.loads(pickle.dumps(made)).api_key is None
+    monkeypatch.setenv("PARALLEL_API_KEY", "another-key")
+    loaded = pickle.loads(pickle.dumps(made))
+    assert loaded.api_key.get_secret_value() == "another-key"
+    assert loaded.timeout == 7
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_a_deepcopy_keeps_its_key(adapter: Callable[..., Any]) -> None:
+    made = adapter(api_key=SECRET)
+    made.connection()
+    assert copy.deepcopy(made).api_key.get_secret_value() == SECRET
+
+
+def test_a_pickled_retriever_works_in_another_process(sandbox: Sandbox) -> None:
+    retriever = ParallelSearchRetriever(api_key=sandbox.api_key, base_url=sandbox.url, k=2)
+    retriever.invoke("What is a decorator?")
+    script = (
+        "import pickle, sys\n"
+        "retriever = pickle.load(sys.stdin.buffer)\n"
+        "print(len(retriever.invoke('What is a decorator?')))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        input=pickle.dumps(retriever),
+        capture_output=True,
+        env={"PARALLEL_API_KEY": sandbox.api_key, "PYTHONPATH": ":".join(sys.path)},
+        check=False,
+        timeout=50,
+    )
+    assert done.stdout.strip() == b"2", done.stderr.decode()
+
+
+def test_load_what_dumpd_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ChatParallel(api_key=SECRET, model="lite", base_url="https://example.com/api")
+    written = dumpd(model)
+    assert written["kwargs"]["api_key"] == {"lc": 1, "type": "secret", "id": ["PARALLEL_API_KEY"]}
+    loaded = load(
+        written,
+        allowed_objects=[ChatParallel],
+        valid_namespaces=["parallel_integrations"],
+        secrets_map={"PARALLEL_API_KEY": SECRET},
+    )
+    assert loaded == model
+    assert loaded.api_key.get_secret_value() == SECRET
+
+
+def test_a_configurable_model(sandbox: Sandbox) -> None:
+    model = ChatParallel(api_key=sandbox.api_key, base_url=sandbox.url).configurable_fields(
+        model=ConfigurableField(id="model")
+    )
+    model.with_config(configurable={"model": "lite"}).invoke("What is a decorator?")
+    assert sandbox.requests[0].body["model"] == "lite"
+
+
+def test_no_key_in_the_logs(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    sandbox.faults.add(status=500, echo_key=True, times=1)
+    ParallelSearchRetriever(api_key=sandbox.api_key, base_url=sandbox.url).invoke("decorators")
+    assert caplog.text
+    assert sandbox.api_key not in caplog.text

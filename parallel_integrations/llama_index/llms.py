@@ -1,0 +1,221 @@
+"""Parallel's Chat as a LlamaIndex LLM."""
+
+from collections.abc import Sequence
+from contextlib import aclosing, closing
+from typing import Any, Final
+
+from llama_index.core.base.llms.generic_utils import (
+    achat_to_completion_decorator,
+    astream_chat_to_completion_decorator,
+    chat_to_completion_decorator,
+    stream_chat_to_completion_decorator,
+)
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
+    LLMMetadata,
+)
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index.core.llms.llm import LLM
+from pydantic import Field
+
+from parallel_integrations import api
+from parallel_integrations.api.chat import ChatSettings
+from parallel_integrations.llama_index.component import Component
+from parallel_integrations.llama_index.messages import StreamedAnswer, to_response, to_wire
+
+# The API states no limit. LlamaIndex spreads what exceeds this number over several calls, each of
+# them searched for and billed anew, and its own default (3900) is less than a few pages: what is
+# set here is far more than one search returns. Who meets a limit of the API lowers it.
+CONTEXT_WINDOW_TOKENS: Final = 128_000
+UNSET: Final = -1
+
+
+class ParallelLLM(Component, ChatSettings, LLM):
+    """Web-grounded answers from Parallel's Chat.
+
+    `speed` answers in seconds; the research models `lite`, `base` and `core` take longer (10 s to
+    5 min) and say what their answer rests on. An answer's `additional_kwargs`, and its message's,
+    hold `basis` (a list of fields with reasoning, citations and confidence, as plain JSON) and
+    `interaction_id` where the API sent them; in a stream the last response has them. `raw` is the
+    API's answer as a dict.
+
+    Chat takes text: text blocks are joined, `developer` turns count as `system`, `chatbot` and
+    `model` as `assistant`. It calls no tools: in agents use `ReActAgent`, or let a function-calling
+    LLM drive and Parallel search.
+
+    Besides the connection (`api_key`, `base_url`, `timeout` in seconds, by default 60 for `speed`
+    and 600 for other models, `max_retries`, 2 by default, `client`) and what every LlamaIndex LLM
+    has (`system_prompt`, `callback_manager`, `output_parser`, …) it takes:
+
+    Attributes:
+        model: `speed` (default), `lite`, `base` or `core`; also per call.
+        previous_interaction_id: Continues an earlier answer by its `interaction_id`; also per call.
+        extra_body: Further fields of the request's body; those given per call are added.
+        context_window: Tokens that LlamaIndex packs into one call at most; 128 000 by default,
+            because the API states no limit and each further call is billed.
+        temperature: Known, ignored by the API and not sent; so are `max_tokens` and, per call,
+            OpenAI's other sampling parameters (`top_p`, `stop`, `seed`, …).
+        max_tokens: As `temperature`.
+
+    Raises:
+        ParallelError: From every call; `StreamInterruptedError`, whose `partial` holds the text so
+            far, where a stream is cut.
+        ValueError: A message that Chat cannot take (images, audio, tool calls and results), an
+            unknown argument of a call, or a value past its limit, before anything is sent.
+        TypeError: An unknown argument of the constructor.
+
+    Example:
+        ```python
+        from parallel_integrations.llama_index import ParallelLLM
+
+        llm = ParallelLLM(model="speed")
+        print(llm.complete("How does the with statement handle exceptions?").text)
+        for chunk in llm.stream_complete("What is a generator?"):
+            print(chunk.delta, end="")
+        ```
+    """
+
+    context_window: int = Field(default=CONTEXT_WINDOW_TOKENS, gt=0)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name under which LlamaIndex writes this class down."""
+        return "ParallelLLM"
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """What LlamaIndex needs to know of the model to choose and fill its prompts."""
+        return LLMMetadata(
+            context_window=self.context_window,
+            num_output=UNSET,
+            is_chat_model=True,
+            is_function_calling_model=False,
+            model_name=self.model,
+        )
+
+    @llm_chat_callback()
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Answer a conversation.
+
+        Args:
+            messages: The turns so far, oldest first.
+            **kwargs: `model`, `previous_interaction_id`, `extra_body` and `response_format` (as on
+                the wire) for this call; sampling parameters are ignored.
+
+        Returns:
+            The answer; see the class for what its `additional_kwargs` hold.
+
+        Raises:
+            ParallelError: The call failed.
+            ValueError: Something that Chat cannot take, or an unknown argument.
+        """
+        return self._chat(messages, **kwargs)
+
+    @llm_chat_callback()
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Answer a conversation, awaiting; everything else as in `chat`."""
+        return await self._achat(messages, **kwargs)
+
+    @llm_chat_callback()
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        """Answer a conversation piece by piece; arguments as in `chat`.
+
+        Returns:
+            Responses with the text so far (`message`) and what is new (`delta`). The last one adds
+            no text and holds `basis` and `interaction_id` where the API sent them. Closing or
+            dropping the generator closes the connection.
+        """
+        return self._stream_chat(messages, **kwargs)
+
+    @llm_chat_callback()
+    async def astream_chat(
+        self, messages: Sequence[ChatMessage], **kwargs: Any
+    ) -> ChatResponseAsyncGen:
+        """Answer a conversation piece by piece, awaiting; the rest as in `stream_chat`."""
+        return await self._astream_chat(messages, **kwargs)
+
+    @llm_completion_callback()
+    def complete(
+        self,
+        prompt: str,
+        formatted: bool = False,  # noqa: FBT001, FBT002 - LlamaIndex's signature
+        **kwargs: Any,
+    ) -> CompletionResponse:
+        """Answer a prompt, sent as one user turn; further arguments as in `chat`."""
+        return chat_to_completion_decorator(self._chat)(prompt, **kwargs)
+
+    @llm_completion_callback()
+    async def acomplete(
+        self,
+        prompt: str,
+        formatted: bool = False,  # noqa: FBT001, FBT002 - LlamaIndex's signature
+        **kwargs: Any,
+    ) -> CompletionResponse:
+        """Answer a prompt, awaiting; everything else as in `complete`."""
+        return await achat_to_completion_decorator(self._achat)(prompt, **kwargs)
+
+    @llm_completion_callback()
+    def stream_complete(
+        self,
+        prompt: str,
+        formatted: bool = False,  # noqa: FBT001, FBT002 - LlamaIndex's signature
+        **kwargs: Any,
+    ) -> CompletionResponseGen:
+        """Answer a prompt piece by piece; the rest as in `complete` and `stream_chat`."""
+        return stream_chat_to_completion_decorator(self._stream_chat)(prompt, **kwargs)
+
+    @llm_completion_callback()
+    async def astream_complete(
+        self,
+        prompt: str,
+        formatted: bool = False,  # noqa: FBT001, FBT002 - LlamaIndex's signature
+        **kwargs: Any,
+    ) -> CompletionResponseAsyncGen:
+        """Answer a prompt piece by piece, awaiting; the rest as in `stream_complete`."""
+        return await astream_chat_to_completion_decorator(self._astream_chat)(prompt, **kwargs)
+
+    # The bodies carry no callbacks: completions run on them, and would be counted twice.
+
+    def _chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        request = self.request(to_wire(messages), kwargs)
+        return to_response(self.connection().run(api.chat(request)))
+
+    async def _achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        request = self.request(to_wire(messages), kwargs)
+        return to_response(await self.connection().arun(api.chat(request)))
+
+    def _stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        request = self.request(
+            to_wire(messages), kwargs
+        )  # a fault of the caller's shows at the call
+
+        def responses() -> ChatResponseGen:
+            answer = StreamedAnswer()
+            with closing(self.connection().stream(api.stream_chat(request))) as chunks:
+                for chunk in chunks:
+                    if response := answer.add(chunk):
+                        yield response
+            yield answer.last()
+
+        return responses()
+
+    async def _astream_chat(
+        self, messages: Sequence[ChatMessage], **kwargs: Any
+    ) -> ChatResponseAsyncGen:
+        request = self.request(to_wire(messages), kwargs)
+
+        async def responses() -> ChatResponseAsyncGen:
+            answer = StreamedAnswer()
+            async with aclosing(self.connection().astream(api.stream_chat(request))) as chunks:
+                async for chunk in chunks:
+                    if response := answer.add(chunk):
+                        yield response
+            yield answer.last()
+
+        return responses()

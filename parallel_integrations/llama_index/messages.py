@@ -1,0 +1,124 @@
+"""Between LlamaIndex's messages and Chat's: what is sent and what comes back."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, TextBlock
+
+from parallel_integrations.api.basis import FieldBasis
+from parallel_integrations.api.chat import ChatResponse as WireResponse
+
+SENDABLE_ROLES: Final = {
+    MessageRole.SYSTEM: "system",
+    MessageRole.DEVELOPER: "system",
+    MessageRole.USER: "user",
+    MessageRole.ASSISTANT: "assistant",
+    MessageRole.CHATBOT: "assistant",
+    MessageRole.MODEL: "assistant",
+}
+# Thoughts are not part of what was said, and a cache point is a hint for other providers.
+UNSAID_BLOCKS: Final = frozenset({"thinking", "cache"})
+
+
+def to_wire(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
+    """Messages as Chat takes them: a role and text.
+
+    Raises:
+        ValueError: A message that Chat has no form for; says which and what to do.
+    """
+    return [
+        {"role": _role(place, message), "content": _text(place, message)}
+        for place, message in enumerate(messages)
+    ]
+
+
+def _role(place: int, message: ChatMessage) -> str:
+    if message.additional_kwargs.get("tool_calls"):
+        raise _unsendable(place, "it calls tools")
+    if message.role not in SENDABLE_ROLES:
+        raise _unsendable(place, f"its role is {message.role.value!r}")
+    return SENDABLE_ROLES[message.role]
+
+
+def _text(place: int, message: ChatMessage) -> str:
+    parts: list[str] = []
+    for block in message.blocks:
+        if isinstance(block, TextBlock):
+            parts.append(block.text)
+        elif block.block_type not in UNSAID_BLOCKS:
+            raise _unsendable(place, f"it holds a {type(block).__name__}")
+    return "\n".join(parts)  # as `ChatMessage.content` joins them
+
+
+def _unsendable(place: int, why: str) -> ValueError:
+    return ValueError(
+        f"messages[{place}] cannot be sent to Parallel: {why}, and its Chat takes system, user and "
+        "assistant turns of text only. Leave the message out or turn it into text."
+    )
+
+
+def to_response(response: WireResponse) -> ChatResponse:
+    """A whole answer as LlamaIndex's."""
+    return _response(
+        response.text,
+        raw=_raw(response),
+        grounds=_grounds(response.basis, response.interaction_id),
+    )
+
+
+class StreamedAnswer:
+    """Turns streamed chunks into LlamaIndex's, which hold the text so far and what is new.
+
+    The API may send citations and the interaction id with any chunk; they are held back for the
+    closing one, so that a consumer finds them once, and on the last response.
+    """
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._basis: list[FieldBasis] = []
+        self._interaction_id: str | None = None
+        self._beside_text: dict[str, Any] = {}
+
+    def add(self, chunk: WireResponse) -> ChatResponse | None:
+        """The response that carries this chunk's text; None where it has none."""
+        self._basis = chunk.basis or self._basis
+        self._interaction_id = chunk.interaction_id or self._interaction_id
+        raw = _raw(chunk)
+        self._beside_text = {name: value for name, value in raw.items() if name != "choices"}
+        if not chunk.text:
+            return None
+        self._text += chunk.text
+        return _response(self._text, delta=chunk.text, raw=raw)
+
+    def last(self) -> ChatResponse:
+        """The closing response, once the stream has ended properly."""
+        grounds = _grounds(self._basis, self._interaction_id)
+        return _response(
+            self._text, delta="", raw={**self._beside_text, **grounds}, grounds=grounds
+        )
+
+
+def _response(
+    text: str,
+    *,
+    raw: dict[str, Any],
+    delta: str | None = None,
+    grounds: dict[str, Any] | None = None,
+) -> ChatResponse:
+    message = ChatMessage(
+        role=MessageRole.ASSISTANT, content=text, additional_kwargs=dict(grounds or {})
+    )
+    return ChatResponse(message=message, delta=delta, raw=raw, additional_kwargs=grounds or {})
+
+
+def _grounds(basis: list[FieldBasis], interaction_id: str | None) -> dict[str, Any]:
+    grounds: dict[str, Any] = {}
+    if basis:
+        grounds["basis"] = [field.model_dump(mode="json") for field in basis]
+    if interaction_id:
+        grounds["interaction_id"] = interaction_id
+    return grounds
+
+
+def _raw(response: WireResponse) -> dict[str, Any]:
+    return response.model_dump(mode="json", exclude_unset=True)

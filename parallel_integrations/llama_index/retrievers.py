@@ -1,0 +1,81 @@
+"""Search as a LlamaIndex retriever."""
+
+from typing import Unpack
+
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+
+from parallel_integrations.api import search
+from parallel_integrations.api.search import SearchRequest, SearchResponse
+from parallel_integrations.llama_index.pages import PageSearch, PageSearchOptions, as_nodes
+
+
+class ParallelRetrieverSettings(PageSearch):
+    """The arguments of a `ParallelRetriever`, checked; each is an attribute of the same name."""
+
+
+class ParallelRetriever(BaseRetriever):
+    """Finds web pages for a question and returns them as nodes, best first.
+
+    The question, stripped of surrounding blanks, is the search's objective; keyword queries are
+    derived from it without a model. A node's metadata is `url`, `title`, `published_at` (ISO 8601,
+    left out where unknown) and `source` (= url); its id depends on the url, and the excerpt's
+    number with `split="excerpt"`, alone.
+
+    A node's `score` is `1 / (1 + rank)`: 1.0, 0.5, 0.33 … It says which result came first and not
+    how similar it is to the question (the API gives no similarity), so that a postprocessor with
+    a cutoff of 0.3 keeps the best three, whatever they are.
+
+    Args:
+        callback_manager: LlamaIndex's, for its events.
+        verbose: Whether LlamaIndex prints what it does.
+        **settings: The connection: `api_key`, `base_url`, `timeout` in seconds (90), `max_retries`
+            (2), `client`. The nodes: `max_results`, 1 to 40, 10 by default, which a search's price
+            includes; `split`, `"page"` (default) for one node per page or `"excerpt"` for one per
+            excerpt. The search: `mode`, `source_policy`, `fetch_policy`, `location`,
+            `max_chars_total`, `max_chars_per_result`, `session_id`, `client_model`; the API chooses
+            what is left out.
+
+    Attributes:
+        settings: All of `**settings`, checked.
+
+    Raises:
+        ParallelError: From `retrieve` and `aretrieve`; never an empty list in place of an error.
+        pydantic.ValidationError: A setting or question past its limit, before anything is sent.
+        TypeError: An unknown argument.
+
+    Example:
+        ```python
+        from parallel_integrations.llama_index import ParallelRetriever
+
+        retriever = ParallelRetriever(max_results=3)
+        for node in retriever.retrieve("How does the with statement handle exceptions?"):
+            print(node.score, node.metadata["title"], node.metadata["url"])
+        ```
+    """
+
+    def __init__(
+        self,
+        *,
+        callback_manager: CallbackManager | None = None,
+        verbose: bool = False,
+        **settings: Unpack[PageSearchOptions],
+    ) -> None:
+        self.settings = ParallelRetrieverSettings.model_validate(settings)
+        super().__init__(callback_manager=callback_manager, verbose=verbose)
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        flow = search(self._request(query_bundle))
+        return self._ranked(self.settings.connection().run(flow))
+
+    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        flow = search(self._request(query_bundle))
+        return self._ranked(await self.settings.connection().arun(flow))
+
+    def _request(self, query_bundle: QueryBundle) -> SearchRequest:
+        return SearchRequest.from_settings(self.settings, objective=query_bundle.query_str)
+
+    def _ranked(self, response: SearchResponse) -> list[NodeWithScore]:
+        nodes = as_nodes(TextNode, response, self.settings.split)
+        return [NodeWithScore(node=node, score=1 / (1 + rank)) for rank, node in enumerate(nodes)]

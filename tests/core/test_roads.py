@@ -1,0 +1,316 @@
+"""One cassette proves every road: the bare client, LangChain and LlamaIndex send the same bytes.
+
+Every road plays the same file, blocking and awaiting, and comes to the same pages or words.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages.utils import message_chunk_to_message
+from langchain_core.tools import ToolException
+from llama_index.core.llms import ChatMessage
+
+from parallel_integrations import (
+    AuthenticationError,
+    ChatRequest,
+    ExtractRequest,
+    InvalidRequestError,
+    ParallelClient,
+    SearchRequest,
+    SearchResponse,
+)
+from parallel_integrations.api.evidence import evidence
+from parallel_integrations.langchain import (
+    ChatParallel,
+    ParallelExtractTool,
+    ParallelSearchRetriever,
+    ParallelSearchTool,
+)
+from parallel_integrations.llama_index import ParallelLLM, ParallelReader, ParallelRetriever
+from tests.support.cassettes import REPLAY_KEY, replaying
+from tests.support.scenarios import BY_NAME, Question, run
+
+Found: TypeAlias = list[tuple[str, str, str]]
+"""Per page: id, url, text."""
+
+SEARCHES = (
+    "search/by_objective",
+    "search/with_source_policy",
+    "search/excerpt_limits",
+    "search/older_generation",
+    "search/oldest_generation",
+)
+EXTRACTS = ("extract/two_pages_one_missing", "extract/full_content", "extract/older_generation")
+CHATS = (
+    "chat/plain_answer",
+    "chat/json_schema",
+    "chat/research_with_basis",
+    "chat/older_path",
+    "chat/conversation",
+    "chat/continued_research",
+)
+STREAMS = ("chat/streamed_answer", "chat/streamed_research")
+
+
+def connected(name: str, **settings: Any) -> ParallelClient:
+    """A client for this cassette at the public address; only the cassette can answer it."""
+    return BY_NAME[name].set_up(api_key=REPLAY_KEY, **settings)
+
+
+def fixed(question: Question, *asked: str) -> dict[str, Any]:
+    """What of a request is fixed on an adapter, as opposed to `asked` per call."""
+    return {
+        name: getattr(question, name)
+        for name in question.model_fields_set
+        if name not in asked and name != "search_queries"
+    }
+
+
+@dataclass(frozen=True)
+class Road:
+    """One way to ask, blocking and awaiting."""
+
+    blocking: Callable[[Any, ParallelClient], Any]
+    awaiting: Callable[[Any, ParallelClient], Awaitable[Any]]
+
+
+def _langchain_found(documents: Sequence[Any]) -> Found:
+    return [(each.id, each.metadata["url"], each.page_content) for each in documents]
+
+
+def _llama_index_found(nodes: Sequence[Any]) -> Found:
+    nodes = [getattr(each, "node", each) for each in nodes]
+    return [(each.node_id, each.metadata["url"], each.text) for each in nodes]
+
+
+def _tool_found(message: Any) -> Found:
+    """The pages of a tool's artifact, once it is sure that the model reads each of them."""
+    pages = SearchResponse.model_validate(message.artifact).results
+    found = [(each.id, each.metadata["url"], each.text) for each in evidence(pages)]
+    assert all(url in message.content and text in message.content for _, url, text in found)
+    return found
+
+
+def _tool_call(**arguments: Any) -> dict[str, Any]:
+    return {"type": "tool_call", "id": "1", "name": "any", "args": arguments}
+
+
+def _search_retriever(question: SearchRequest, client: ParallelClient) -> ParallelSearchRetriever:
+    return ParallelSearchRetriever(client=client, **fixed(question, "objective"))
+
+
+def _search_tool(question: SearchRequest, client: ParallelClient) -> ParallelSearchTool:
+    return ParallelSearchTool(
+        client=client, handle_tool_error=False, **fixed(question, "objective")
+    )
+
+
+def _llama_retriever(question: SearchRequest, client: ParallelClient) -> ParallelRetriever:
+    return ParallelRetriever(client=client, **fixed(question, "objective"))
+
+
+def _reader(question: SearchRequest, client: ParallelClient) -> ParallelReader:
+    return ParallelReader(client=client, **fixed(question, "objective"))
+
+
+async def _from_search_retriever(question: Any, client: ParallelClient) -> Found:
+    return _langchain_found(await _search_retriever(question, client).ainvoke(question.objective))
+
+
+async def _from_search_tool(question: Any, client: ParallelClient) -> Found:
+    call = _tool_call(objective=question.objective)
+    return _tool_found(await _search_tool(question, client).ainvoke(call))
+
+
+async def _from_llama_retriever(question: Any, client: ParallelClient) -> Found:
+    return _llama_index_found(
+        await _llama_retriever(question, client).aretrieve(question.objective)
+    )
+
+
+async def _from_reader(question: Any, client: ParallelClient) -> Found:
+    return _llama_index_found(await _reader(question, client).aload_data(question.objective))
+
+
+SEARCH_ROADS = {
+    "langchain-retriever": Road(
+        lambda question, client: _langchain_found(
+            _search_retriever(question, client).invoke(question.objective)
+        ),
+        _from_search_retriever,
+    ),
+    "langchain-tool": Road(
+        lambda question, client: _tool_found(
+            _search_tool(question, client).invoke(_tool_call(objective=question.objective))
+        ),
+        _from_search_tool,
+    ),
+    "llama-index-retriever": Road(
+        lambda question, client: _llama_index_found(
+            _llama_retriever(question, client).retrieve(question.objective)
+        ),
+        _from_llama_retriever,
+    ),
+    "llama-index-reader": Road(
+        lambda question, client: _llama_index_found(
+            _reader(question, client).load_data(question.objective)
+        ),
+        _from_reader,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("road", SEARCH_ROADS.values(), ids=SEARCH_ROADS)
+async def test_every_road_of_search_plays_the_same_cassette(road: Road, name: str) -> None:
+    (question,) = BY_NAME[name].talk()
+    async with connected(name) as client:
+        with replaying(name):
+            (bare,) = run(BY_NAME[name], client)
+        with replaying(name):
+            blocking = road.blocking(question, client)
+        with replaying(name):
+            awaiting = await road.awaiting(question, client)
+    wanted = [(each.id, each.metadata["url"], each.text) for each in evidence(bare.results)]
+    assert wanted
+    assert blocking == awaiting == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("search/wrong_key", AuthenticationError), ("search/invalid_request", InvalidRequestError)],
+)
+@pytest.mark.parametrize("road", SEARCH_ROADS.values(), ids=SEARCH_ROADS)
+async def test_every_road_of_search_tells_the_same_error(
+    road: Road, name: str, error: type[Exception]
+) -> None:
+    (question,) = BY_NAME[name].talk()
+    async with connected(name) as client:
+        with replaying(name):
+            (bare,) = run(BY_NAME[name], client)
+        with replaying(name), pytest.raises((error, ToolException)) as blocking:
+            road.blocking(question, client)
+        with replaying(name), pytest.raises((error, ToolException)) as awaiting:
+            await road.awaiting(question, client)
+    for caught in (blocking.value, awaiting.value):
+        assert str(bare) in str(caught)
+        assert isinstance(caught, error) or isinstance(caught.__cause__, error)
+
+
+@pytest.mark.parametrize("name", EXTRACTS)
+async def test_every_road_of_extract_plays_the_same_cassette(name: str) -> None:
+    (question,) = BY_NAME[name].talk()
+    assert isinstance(question, ExtractRequest)
+    call = _tool_call(urls=question.urls, objective=question.objective)
+    async with connected(name) as client:
+        tool = ParallelExtractTool(client=client, **fixed(question, "urls", "objective"))
+        with replaying(name):
+            (bare,) = run(BY_NAME[name], client)
+        with replaying(name):
+            blocking = tool.invoke(call)
+        with replaying(name):
+            awaiting = await tool.ainvoke(call)
+    assert blocking == awaiting
+    assert blocking.artifact == bare.model_dump(mode="json")
+    for page in bare.results:
+        assert page.text in blocking.content
+    for failed in bare.errors:
+        assert str(failed) in blocking.content
+
+
+def _langchain_messages(question: ChatRequest) -> list[BaseMessage]:
+    kinds = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
+    return [kinds[turn.role](turn.content) for turn in question.messages]
+
+
+def _llama_messages(question: ChatRequest) -> list[ChatMessage]:
+    return [ChatMessage(role=turn.role, content=turn.content) for turn in question.messages]
+
+
+def _per_call(question: ChatRequest) -> dict[str, Any]:
+    names = ("response_format", "previous_interaction_id")
+    return {name: value for name in names if (value := getattr(question, name)) is not None}
+
+
+def _conversation(name: str, client: ParallelClient) -> tuple[list[ChatRequest], list[Any]]:
+    """The requests of a conversation, with what the recorded answers put into them."""
+    talk = BY_NAME[name].talk()
+    questions: list[Any] = []
+    with replaying(name):
+        answers = run(BY_NAME[name], client)
+    questions.append(next(talk))
+    questions.extend(talk.send(answer) for answer in answers[:-1])
+    return questions, [answer[0] for answer in answers]
+
+
+@pytest.mark.parametrize("name", CHATS)
+async def test_every_road_of_chat_plays_the_same_cassette(name: str) -> None:
+    async with connected(name) as client:
+        questions, bare = _conversation(name, client)
+        model = ChatParallel(client=client, model=questions[0].model)
+        llm = ParallelLLM(client=client, model=questions[0].model)
+        with replaying(name):
+            chained = [model.invoke(_langchain_messages(q), **_per_call(q)) for q in questions]
+        with replaying(name):
+            awaited = [
+                await model.ainvoke(_langchain_messages(q), **_per_call(q)) for q in questions
+            ]
+        with replaying(name):
+            indexed = [llm.chat(_llama_messages(q), **_per_call(q)) for q in questions]
+        with replaying(name):
+            also = [await llm.achat(_llama_messages(q), **_per_call(q)) for q in questions]
+    texts = [answer.text for answer in bare]
+    assert all(texts)
+    assert [str(message.text) for message in chained] == texts
+    assert [str(message.text) for message in awaited] == texts
+    assert [answer.message.content for answer in indexed] == texts
+    assert [answer.message.content for answer in also] == texts
+    for answer, message, response in zip(bare, chained, indexed, strict=True):
+        if answer.basis:
+            fields = [each.field for each in answer.basis]
+            for grounds in (message.additional_kwargs, response.additional_kwargs):
+                assert [each["field"] for each in grounds["basis"]] == fields
+
+
+@pytest.mark.parametrize("name", STREAMS)
+async def test_every_road_of_streamed_chat_plays_the_same_cassette(name: str) -> None:
+    (question,) = BY_NAME[name].talk()
+    async with connected(name) as client:
+        model = ChatParallel(client=client, model=question.model)
+        llm = ParallelLLM(client=client, model=question.model)
+        with replaying(name):
+            (bare,) = run(BY_NAME[name], client)
+        with replaying(name):
+            chunks = list(model.stream(_langchain_messages(question)))
+        with replaying(name):
+            awaited = [each async for each in model.astream(_langchain_messages(question))]
+        with replaying(name):
+            deltas = [each.delta or "" for each in llm.stream_chat(_llama_messages(question))]
+        with replaying(name):
+            stream = await llm.astream_chat(_llama_messages(question))
+            also = [each.delta or "" async for each in stream]
+    text = "".join(chunk.text for chunk in bare)
+    assert text
+    assert "".join(str(chunk.text) for chunk in chunks) == text
+    assert "".join(str(chunk.text) for chunk in awaited) == text
+    assert "".join(deltas) == "".join(also) == text
+    whole = chunks[0]
+    for chunk in chunks[1:]:
+        whole += chunk
+    basis = [each.field for chunk in bare for each in chunk.basis]
+    message = message_chunk_to_message(whole)
+    assert [each["field"] for each in message.additional_kwargs.get("basis", [])] == basis
+
+
+def test_a_completion_of_llama_index_is_a_conversation_of_one_turn() -> None:
+    name = "chat/plain_answer"
+    (question,) = BY_NAME[name].talk()
+    with connected(name) as client:
+        with replaying(name):
+            (bare,) = run(BY_NAME[name], client)
+        with replaying(name):
+            completed = ParallelLLM(client=client).complete(question.messages[0].content)
+    assert completed.text == bare[0].text

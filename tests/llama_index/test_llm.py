@@ -1,0 +1,497 @@
+"""The LLM: eight methods, one answer; its citations, its refusals and its events."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from llama_index.core.agent import ReActAgent
+from llama_index.core.base.llms.types import (
+    AudioBlock,
+    CachePoint,
+    ChatMessage,
+    ChatResponse,
+    DocumentBlock,
+    ImageBlock,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+)
+from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
+from llama_index.core.chat_engine import ContextChatEngine, SimpleChatEngine
+from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
+from llama_index.core.instrumentation.event_handlers.base import (  # type: ignore[attr-defined]
+    BaseEventHandler,
+)
+from llama_index.core.llms import LLM
+from llama_index.core.memory import ChatMemoryBuffer
+from llama_index.core.prompts import PromptTemplate
+from llama_index.core.query_engine import RetrieverQueryEngine
+from pydantic import PrivateAttr
+
+from parallel_integrations import (
+    AuthenticationError,
+    ParallelError,
+    RateLimitError,
+    ServerError,
+    StreamInterruptedError,
+    UnexpectedAnswerError,
+)
+from parallel_integrations.llama_index import ParallelLLM, ParallelRetriever
+from parallel_integrations.sandbox import Sandbox
+from tests.support.raw_server import RawServer, Talk
+
+QUESTION = "How does the with statement handle exceptions?"
+ASKED = [ChatMessage(role="user", content=QUESTION)]
+CHAT = "/chat/completions"
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def make(sandbox: Sandbox, **settings: Any) -> ParallelLLM:
+    return ParallelLLM(api_key=sandbox.api_key, base_url=sandbox.url, **settings)
+
+
+async def eight(llm: ParallelLLM, **kwargs: Any) -> dict[str, list[Any]]:
+    """What each of the eight methods answers, piece by piece."""
+    return {
+        "chat": [llm.chat(ASKED, **kwargs)],
+        "achat": [await llm.achat(ASKED, **kwargs)],
+        "stream_chat": list(llm.stream_chat(ASKED, **kwargs)),
+        "astream_chat": [each async for each in await llm.astream_chat(ASKED, **kwargs)],
+        "complete": [llm.complete(QUESTION, **kwargs)],
+        "acomplete": [await llm.acomplete(QUESTION, **kwargs)],
+        "stream_complete": list(llm.stream_complete(QUESTION, **kwargs)),
+        "astream_complete": [each async for each in await llm.astream_complete(QUESTION, **kwargs)],
+    }
+
+
+def text_of(answer: Any) -> str:
+    return (answer.message.content if isinstance(answer, ChatResponse) else answer.text) or ""
+
+
+async def test_eight_roads_to_one_answer(sandbox: Sandbox) -> None:
+    answers = await eight(make(sandbox))
+    texts = {name: text_of(pieces[-1]) for name, pieces in answers.items()}
+    assert len(set(texts.values())) == 1
+    assert texts["chat"]
+    assert [request.body["messages"] for request in sandbox.requests] == [
+        [{"role": "user", "content": QUESTION}]
+    ] * 8
+    assert {request.body["model"] for request in sandbox.requests} == {"speed"}
+    for pieces in (pieces for name, pieces in answers.items() if "stream" in name):
+        assert "".join(piece.delta for piece in pieces) == text_of(pieces[-1])
+        so_far = ""
+        for piece in pieces:
+            so_far += piece.delta
+            assert text_of(piece) == so_far
+
+
+@pytest.mark.parametrize("model", ["lite", "base", "core"])
+async def test_citations_come_once_and_last(sandbox: Sandbox, model: str) -> None:
+    for pieces in (await eight(make(sandbox, model=model))).values():
+        *before, last = pieces
+        assert not any(piece.additional_kwargs for piece in before)
+        (field,) = last.additional_kwargs["basis"]
+        assert field["field"] == "output"
+        assert field["reasoning"]
+        assert field["citations"][0]["url"].startswith("https://docs.python.org")
+        assert "sandbox" in last.additional_kwargs["interaction_id"]
+        assert isinstance(last.raw, dict)
+        assert last.raw["interaction_id"] == last.additional_kwargs["interaction_id"]
+        if isinstance(last, ChatResponse):
+            assert last.message.additional_kwargs == last.additional_kwargs
+        assert type(last).model_validate_json(last.model_dump_json()) == last
+
+
+async def test_speed_says_nothing_of_its_grounds(sandbox: Sandbox) -> None:
+    for pieces in (await eight(make(sandbox))).values():
+        assert not any(piece.additional_kwargs for piece in pieces)
+        assert all(isinstance(piece.raw, dict) for piece in pieces)
+
+
+async def test_citations_wherever_the_stream_has_them(sandbox: Sandbox) -> None:
+    basis = [{"field": "output", "reasoning": "So.", "citations": [{"url": "https://e.com"}]}]
+    chunks = [
+        {"choices": [{"index": 0, "delta": {"role": "assistant"}}]},
+        {"choices": [{"index": 0, "delta": {"content": "A"}}], "basis": basis},
+        {"choices": [], "interaction_id": "i", "basis": []},
+        {"choices": [{"index": 0, "delta": {"content": "B"}}], "basis": None},
+    ]
+    body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
+    sandbox.faults.add(path=CHAT, times=None, content_type="text/event-stream", body=body)
+    llm = make(sandbox)
+    for pieces in (
+        list(llm.stream_chat(ASKED)),
+        [each async for each in await llm.astream_chat(ASKED)],
+    ):
+        assert [piece.delta for piece in pieces] == ["A", "B", ""]
+        assert [set(piece.additional_kwargs) for piece in pieces] == [
+            set(),
+            set(),
+            {"basis", "interaction_id"},
+        ]
+        assert pieces[-1].message.content == "AB"
+
+
+async def test_what_is_set_and_what_is_asked_for_one_call(sandbox: Sandbox) -> None:
+    first = make(sandbox, model="lite").chat(ASKED).additional_kwargs["interaction_id"]
+    second = make(sandbox, model="lite").chat(ASKED).additional_kwargs["interaction_id"]
+    llm = make(sandbox, model="lite", previous_interaction_id=first, extra_body={"a": 1, "b": 1})
+    llm.chat(ASKED)
+    await llm.achat(
+        ASKED,
+        model="base",
+        previous_interaction_id=second,
+        extra_body={"b": 2},
+        response_format={"type": "text"},
+    )
+    one, two = (request.body for request in sandbox.requests[2:])
+    asked = [{"role": "user", "content": QUESTION}]
+    assert one == {
+        "model": "lite",
+        "messages": asked,
+        "previous_interaction_id": first,
+        "a": 1,
+        "b": 1,
+    }
+    assert two == {
+        "model": "base",
+        "messages": asked,
+        "previous_interaction_id": second,
+        "response_format": {"type": "text"},
+        "a": 1,
+        "b": 2,
+    }
+
+
+async def test_sampling_parameters_are_known_and_not_sent(sandbox: Sandbox) -> None:
+    llm = make(sandbox, temperature=0.1, max_tokens=5)
+    llm.chat(ASKED, temperature=0, max_tokens=7, stop=["x"], top_p=0.5, seed=1)
+    await llm.acomplete(QUESTION, formatted=True, temperature=0)
+    for request in sandbox.requests:
+        assert set(request.body) == {"model", "messages"}
+
+
+def test_roles(sandbox: Sandbox) -> None:
+    make(sandbox).chat(
+        [
+            ChatMessage(role=MessageRole.SYSTEM, content="a"),
+            ChatMessage(role=MessageRole.DEVELOPER, content="b"),
+            ChatMessage(role=MessageRole.USER, content="c"),
+            ChatMessage(role=MessageRole.ASSISTANT, content="d"),
+            ChatMessage(role=MessageRole.CHATBOT, content="e"),
+            ChatMessage(role=MessageRole.MODEL, content="f"),
+            ChatMessage(
+                blocks=[
+                    TextBlock(text="g"),
+                    CachePoint.model_validate({"cache_control": {"type": "x"}}),
+                    TextBlock(text="h"),
+                ]
+            ),
+            ChatMessage(
+                role="assistant", blocks=[ThinkingBlock(content="hm"), TextBlock(text="i")]
+            ),
+        ]
+    )
+    messages = sandbox.requests[0].body["messages"]
+    assert [message["role"] for message in messages] == [
+        *["system"] * 2,
+        "user",
+        *["assistant"] * 3,
+        "user",
+        "assistant",
+    ]
+    assert [message["content"] for message in messages] == [*"abcdef", "g\nh", "i"]
+
+
+UNSENDABLE = [
+    (ChatMessage(role=MessageRole.TOOL, content="42"), "'tool'"),
+    (ChatMessage(role=MessageRole.FUNCTION, content="42"), "'function'"),
+    (ChatMessage(blocks=[ImageBlock(image=PNG)]), "ImageBlock"),
+    (ChatMessage(blocks=[TextBlock(text="a"), AudioBlock(audio=b"x")]), "AudioBlock"),
+    (ChatMessage(blocks=[DocumentBlock(data=b"x")]), "DocumentBlock"),
+    (
+        ChatMessage(role="assistant", blocks=[ToolCallBlock(tool_name="t", tool_kwargs={})]),
+        "ToolCallBlock",
+    ),
+    (
+        ChatMessage(role="assistant", content="", additional_kwargs={"tool_calls": [{"id": 1}]}),
+        "calls tools",
+    ),
+]
+
+
+@pytest.mark.parametrize(("message", "named"), UNSENDABLE)
+async def test_what_chat_cannot_take_is_not_sent(
+    sandbox: Sandbox, message: ChatMessage, named: str
+) -> None:
+    llm = make(sandbox)
+    pattern = rf"messages\[1\].*{named}.*Leave the message out"
+    with pytest.raises(ValueError, match=pattern):
+        llm.chat([*ASKED, message])
+    with pytest.raises(ValueError, match=pattern):
+        await llm.achat([*ASKED, message])
+    with pytest.raises(ValueError, match=pattern):
+        llm.stream_chat([*ASKED, message])
+    with pytest.raises(ValueError, match=pattern):
+        await llm.astream_chat([*ASKED, message])
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "named"),
+    [
+        ({"tools": [{"type": "function"}]}, "no tools"),
+        ({"nonsense": 1}, "nonsense"),
+        ({"previous_interaction_id": ""}, "previous_interaction_id"),
+    ],
+)
+def test_what_a_call_does_not_know_is_refused(
+    sandbox: Sandbox, kwargs: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(ValueError, match=named):
+        make(sandbox).chat(ASKED, **kwargs)
+    with pytest.raises(ValueError, match="messages"):
+        make(sandbox).chat([])
+    assert not sandbox.requests
+
+
+ERRORS = [(401, AuthenticationError), (429, RateLimitError), (500, ServerError)]
+
+
+@pytest.mark.parametrize(("status", "error"), ERRORS)
+async def test_errors_pass_unchanged(
+    sandbox: Sandbox, status: int, error: type[ParallelError]
+) -> None:
+    sandbox.faults.add(path=CHAT, times=None, status=status)
+    llm = make(sandbox, max_retries=0)
+    with pytest.raises(error, match=str(status)):
+        llm.chat(ASKED)
+    with pytest.raises(error, match=str(status)):
+        await llm.acomplete(QUESTION)
+    with pytest.raises(error, match=str(status)):
+        list(llm.stream_complete(QUESTION))
+    with pytest.raises(error, match=str(status)):
+        _ = [each async for each in await llm.astream_chat(ASKED)]
+
+
+@pytest.mark.parametrize("cut", ["fin", "reset"])
+async def test_a_cut_stream_is_an_error_with_what_had_come(sandbox: Sandbox, cut: Any) -> None:
+    sandbox.faults.add(path=CHAT, times=None, cut_after_events=3, cut=cut)
+    llm = make(sandbox)
+    arrived: list[str | None] = []
+
+    def read() -> None:
+        arrived.extend(piece.delta for piece in llm.stream_chat(ASKED))
+
+    async def aread() -> None:
+        async for piece in await llm.astream_complete(QUESTION):
+            arrived.append(piece.delta)  # noqa: PERF401 - what came before the cut must be kept
+
+    with pytest.raises(StreamInterruptedError) as caught:
+        read()
+    assert len(arrived) == 3
+    assert caught.value.partial == "".join(piece or "" for piece in arrived)
+    arrived.clear()
+    with pytest.raises(StreamInterruptedError) as caught:
+        await aread()
+    assert len(arrived) == 3
+    assert caught.value.partial == "".join(piece or "" for piece in arrived)
+    assert len(sandbox.requests) == 2  # what has begun is not asked again
+
+
+def test_an_answer_that_is_no_answer(sandbox: Sandbox) -> None:
+    sandbox.faults.add(path=CHAT, times=None, body="<html>", content_type="text/html")
+    with pytest.raises(UnexpectedAnswerError):
+        make(sandbox).chat(ASKED)
+    with pytest.raises(UnexpectedAnswerError):
+        list(make(sandbox).stream_chat(ASKED))
+
+
+class Endless:
+    """Streams words until the client leaves."""
+
+    def __init__(self) -> None:
+        self.left = False
+
+    def __call__(self, talk: Talk, request: bytes) -> None:
+        talk.send(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+        )
+        try:
+            while True:
+                talk.send(b'data: {"choices":[{"delta":{"content":"word "}}]}\n\n')
+                time.sleep(0.01)
+        except OSError:
+            self.left = True
+
+    def noticed(self) -> bool:
+        until = time.monotonic() + 5
+        while not self.left and time.monotonic() < until:
+            time.sleep(0.01)
+        return self.left
+
+
+@pytest.mark.parametrize("method", ["stream_chat", "stream_complete"])
+@pytest.mark.parametrize("how", ["closed", "dropped"])
+def test_leaving_a_stream_closes_the_connection(method: str, how: str) -> None:
+    endless = Endless()
+    with RawServer(endless) as server:
+        llm = ParallelLLM(api_key="any", base_url=server.url)
+        pieces = getattr(llm, method)(ASKED if method == "stream_chat" else QUESTION)
+        next(pieces)
+        if how == "closed":
+            pieces.close()
+        del pieces
+        assert endless.noticed()
+
+
+@pytest.mark.parametrize("method", ["astream_chat", "astream_complete"])
+@pytest.mark.parametrize("how", ["closed", "dropped", "cancelled"])
+async def test_leaving_an_awaited_stream_closes_the_connection(method: str, how: str) -> None:
+    endless = Endless()
+    with RawServer(endless) as server:
+        llm = ParallelLLM(api_key="any", base_url=server.url)
+        asked = ASKED if method == "astream_chat" else QUESTION
+
+        async def consume() -> None:
+            async for _ in await getattr(llm, method)(asked):
+                await asyncio.sleep(0)
+
+        if how == "cancelled":
+            task = asyncio.create_task(consume())
+            await asyncio.sleep(0.2)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        else:
+            pieces = await getattr(llm, method)(asked)
+            await anext(pieces)
+            if how == "closed":
+                await pieces.aclose()
+            del pieces
+        assert await asyncio.to_thread(endless.noticed)
+        await llm.connection().aclose()
+
+
+def test_two_event_loops_one_after_the_other(sandbox: Sandbox) -> None:
+    llm = make(sandbox)
+
+    async def streamed() -> str:
+        return "".join([each.delta or "" async for each in await llm.astream_chat(ASKED)])
+
+    first = asyncio.run(streamed())
+    assert first == asyncio.run(streamed()) == asyncio.run(llm.acomplete(QUESTION)).text
+    assert len(sandbox.requests) == 3
+
+
+async def test_asking_does_not_block_the_loop(sandbox: Sandbox) -> None:
+    sandbox.faults.add(path=CHAT, times=None, delay=0.3)
+    llm = make(sandbox)
+    start = asyncio.get_running_loop().time()
+    await asyncio.gather(*(llm.acomplete(f"{QUESTION} {number}") for number in range(5)))
+    assert asyncio.get_running_loop().time() - start < 1
+
+
+class Events(BaseEventHandler):
+    """Counts what is dispatched."""
+
+    _names: Counter[str] = PrivateAttr(default_factory=Counter)
+
+    def handle(self, event: Any, **kwargs: Any) -> None:
+        self._names[event.class_name()] += 1
+
+
+@pytest.fixture
+def events() -> Iterator[Counter[str]]:
+    handler = Events()
+    root = get_dispatcher()
+    root.add_event_handler(handler)
+    yield handler._names
+    root.event_handlers.remove(handler)
+
+
+async def test_each_call_is_counted_once(sandbox: Sandbox, events: Counter[str]) -> None:
+    counting = TokenCountingHandler()
+    await eight(make(sandbox, callback_manager=CallbackManager([counting])))
+    assert len(sandbox.requests) == 8
+    assert len(counting.llm_token_counts) == 8
+    for name in ("LLMChatStartEvent", "LLMChatEndEvent"):
+        assert events[name] == 4
+    for name in ("LLMCompletionStartEvent", "LLMCompletionEndEvent"):
+        assert events[name] == 4
+    assert events["ExceptionEvent"] == 0
+
+
+def test_what_it_says_of_itself() -> None:
+    llm = ParallelLLM(model="base")
+    assert LLM in ParallelLLM.__mro__
+    assert llm.class_name() == "ParallelLLM"
+    about = llm.metadata
+    assert about.model_name == "base"
+    assert about.context_window == 128_000
+    assert about.num_output == -1
+    assert about.is_chat_model
+    assert not about.is_function_calling_model
+    assert ParallelLLM(context_window=32_000).metadata.context_window == 32_000
+    assert ParallelLLM().model == "speed"
+
+
+def test_a_system_prompt_is_part_of_a_prediction(sandbox: Sandbox) -> None:
+    llm = make(sandbox, system_prompt="Be brief.")
+    assert llm.predict(PromptTemplate("What is {thing}?"), thing="a decorator")
+    assert sandbox.requests[0].body["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "What is a decorator?"},
+    ]
+
+
+async def test_many_pages_are_one_call(sandbox: Sandbox) -> None:
+    llm = make(sandbox)
+    retriever = ParallelRetriever(api_key=sandbox.api_key, base_url=sandbox.url)
+    engine = RetrieverQueryEngine.from_args(retriever, llm=llm)
+    response = await engine.aquery(QUESTION)
+    assert len(response.source_nodes) > 3
+    assert sandbox.ledger.count("search") == 1
+    assert sandbox.ledger.count("chat") == 1
+
+
+async def test_a_conversation_keeps_its_citations_and_sends_none(sandbox: Sandbox) -> None:
+    engine = SimpleChatEngine.from_defaults(
+        llm=make(sandbox, model="lite"), memory=ChatMemoryBuffer.from_defaults()
+    )
+    engine.chat(QUESTION)
+    await engine.achat("And what does it return?")
+    stream = engine.stream_chat("And then?")
+    assert "".join(stream.response_gen)
+    for request in sandbox.requests:
+        assert all(set(message) == {"role", "content"} for message in request.body["messages"])
+    assert len(sandbox.requests[-1].body["messages"]) == 5
+    said: Sequence[ChatMessage] = engine.chat_history
+    assert said[1].additional_kwargs["basis"]
+    assert said[3].additional_kwargs["interaction_id"]
+
+
+async def test_in_a_context_chat_engine(sandbox: Sandbox) -> None:
+    retriever = ParallelRetriever(api_key=sandbox.api_key, base_url=sandbox.url, max_results=2)
+    engine = ContextChatEngine.from_defaults(
+        retriever, llm=make(sandbox), memory=ChatMemoryBuffer.from_defaults()
+    )
+    response = await engine.achat(QUESTION)
+    assert len(response.source_nodes) == 2
+    body = sandbox.requests[-1].body
+    assert body["messages"][0]["role"] == "system"
+    assert response.source_nodes[0].metadata["url"] in body["messages"][0]["content"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # LlamaIndex's agents have their own
+async def test_in_an_agent_that_needs_no_function_calls(sandbox: Sandbox) -> None:
+    agent = ReActAgent(llm=make(sandbox), tools=[])
+    memory = ChatMemoryBuffer.from_defaults()  # the default one leaves a database open
+    result = await agent.run(user_msg=QUESTION, memory=memory)  # type: ignore[deprecated]
+    assert str(result)
+    assert sandbox.requests[0].body["messages"][-1] == {"role": "user", "content": QUESTION}

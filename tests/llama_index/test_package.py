@@ -1,0 +1,59 @@
+"""The room's door: what it names, and what happens without LlamaIndex."""
+
+import subprocess
+import sys
+from typing import get_type_hints
+
+import llama_index.core
+import pytest
+
+from parallel_integrations import llama_index as room
+from parallel_integrations.api.search import SearchSettings
+from parallel_integrations.llama_index.pages import PageSearch, PageSearchOptions, SearchOptions
+
+
+def python(script: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=50
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_room_has_exactly_these_names() -> None:
+    assert room.__all__ == ["ParallelLLM", "ParallelReader", "ParallelRetriever"]
+    assert [getattr(room, name).__name__ for name in room.__all__] == room.__all__
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="ParallelWriter"):
+        _ = room.ParallelWriter
+
+
+def test_the_room_does_not_shadow_the_framework() -> None:
+    assert "parallel_integrations" not in str(llama_index.core.__file__)
+
+
+def test_the_room_opens_without_importing_the_framework() -> None:
+    out = python(
+        "import parallel_integrations.llama_index, sys; print('llama_index' in sys.modules)"
+    )
+    assert out.strip() == "False"
+
+
+@pytest.mark.parametrize("name", room.__all__)
+def test_without_the_extra_the_error_names_it(name: str) -> None:
+    out = python(
+        "import sys\n"
+        "sys.modules['llama_index'] = None\n"
+        "try:\n"
+        f"    from parallel_integrations.llama_index import {name}\n"
+        "except ImportError as error:\n"
+        "    print(error)\n"
+    )
+    assert "pip install 'parallel-integrations[llama-index]'" in out
+
+
+def test_typed_arguments_are_the_settings() -> None:
+    assert set(get_type_hints(SearchOptions)) == {"max_results", *SearchSettings.model_fields}
+    assert set(get_type_hints(PageSearchOptions)) == set(PageSearch.model_fields)

@@ -1,0 +1,247 @@
+"""The reader, alone and in an ingestion pipeline."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from llama_index.core.embeddings import MockEmbedding
+from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
+from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
+from llama_index.core.instrumentation.span import SimpleSpan
+from llama_index.core.instrumentation.span_handlers import SimpleSpanHandler
+from llama_index.core.node_parser import SentenceSplitter
+from llama_index.core.readers.base import BasePydanticReader, BaseReader, ReaderConfig
+from llama_index.core.schema import BaseNode, Document, MetadataMode, TransformComponent
+from llama_index.core.storage.docstore import SimpleDocumentStore
+from llama_index.core.vector_stores import SimpleVectorStore
+from pydantic import PrivateAttr, ValidationError
+
+from parallel_integrations import (
+    AuthenticationError,
+    FetchPolicy,
+    ParallelError,
+    RateLimitError,
+    ServerError,
+    SourcePolicy,
+)
+from parallel_integrations.llama_index import ParallelReader
+from parallel_integrations.sandbox import Sandbox
+
+QUESTION = "How does the with statement handle exceptions?"
+
+
+def make(sandbox: Sandbox, **settings: Any) -> ParallelReader:
+    return ParallelReader(api_key=sandbox.api_key, base_url=sandbox.url, **settings)
+
+
+def seen(documents: Sequence[Document]) -> list[Any]:
+    return [(each.id_, each.text, each.metadata, each.hash) for each in documents]
+
+
+async def test_four_roads_to_the_same_documents(sandbox: Sandbox) -> None:
+    reader = make(sandbox)
+    loaded = await asyncio.to_thread(reader.load_data, QUESTION)
+    assert loaded
+    for others in (
+        await asyncio.to_thread(lambda: list(reader.lazy_load_data(QUESTION))),
+        await reader.aload_data(QUESTION),
+        list(await reader.alazy_load_data(QUESTION)),
+    ):
+        assert seen(others) == seen(loaded)
+    assert len(sandbox.requests) == 4
+    assert len({request.content for request in sandbox.requests}) == 1
+
+
+def test_what_a_document_is(sandbox: Sandbox) -> None:
+    document = make(sandbox).load_data(query=QUESTION)[0]
+    url = document.metadata["url"]
+    assert list(document.metadata) == ["url", "title", "published_at", "source"]
+    assert document.metadata["source"] == url
+    assert document.text.strip()
+    assert url in document.get_content(MetadataMode.LLM)
+    assert document.get_content(MetadataMode.LLM).count(url) == 1
+    assert url not in document.get_content(MetadataMode.EMBED)
+    assert document.metadata["title"] in document.get_content(MetadataMode.EMBED)
+
+
+def test_nothing_is_rendered_as_none(sandbox: Sandbox) -> None:
+    body = {
+        "search_id": "s",
+        "results": [
+            {"url": "https://example.com/a", "title": None, "excerpts": ["Text."]},
+            {"url": "https://example.com/b", "title": "Empty", "excerpts": []},
+        ],
+    }
+    sandbox.faults.add(path="/v1/search", body=body)
+    (document,) = make(sandbox).load_data(QUESTION)
+    assert document.metadata == {
+        "url": "https://example.com/a",
+        "title": "example.com/a",
+        "source": "https://example.com/a",
+    }
+    assert "None" not in document.get_content(MetadataMode.ALL)
+
+
+def test_one_document_per_excerpt(sandbox: Sandbox) -> None:
+    excerpt = {"text": "One.", "start_char": 3, "end_char": 7}
+    page = {"url": "https://example.com/a", "title": "A", "excerpts": [excerpt, "Two."]}
+    sandbox.faults.add(path="/v1/search", body={"search_id": "s", "results": [page]})
+    one, two = make(sandbox, split="excerpt").load_data(QUESTION)
+    assert (one.text, two.text) == ("One.", "Two.")
+    assert one.id_ != two.id_
+    assert (one.metadata["start_char"], one.metadata["end_char"]) == (3, 7)
+    assert "start_char" not in two.metadata
+    assert "start_char" not in one.get_content(MetadataMode.LLM)
+    assert "start_char" not in one.get_content(MetadataMode.EMBED)
+
+
+def test_settings_of_the_instance_and_of_the_call(sandbox: Sandbox) -> None:
+    reader = make(
+        sandbox,
+        mode="basic",
+        location="us",
+        max_results=4,
+        max_chars_total=9000,
+        source_policy=SourcePolicy(include_domains=["docs.python.org"]),
+        fetch_policy=FetchPolicy(max_age_seconds=600),
+    )
+    reader.load_data(QUESTION, ["context manager"], mode="turbo", max_results=3)
+    reader.load_data(search_queries=["context manager", "with statement"])
+    one, two = (request.body for request in sandbox.requests)
+    assert one["objective"] == QUESTION
+    assert one["search_queries"] == ["context manager"]
+    assert one["mode"] == "turbo"
+    assert one["max_chars_total"] == 9000
+    assert one["advanced_settings"] == {
+        "location": "us",
+        "source_policy": {"include_domains": ["docs.python.org"]},
+        "fetch_policy": {"max_age_seconds": 600},
+        "max_results": 3,
+    }
+    assert "objective" not in two
+    assert two["mode"] == "basic"
+    assert two["advanced_settings"]["max_results"] == 4
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({}, "objective"),
+        ({"query": ""}, "objective"),
+        ({"query": " \n"}, "objective"),
+        ({"search_queries": []}, "search_queries"),
+        ({"query": "x", "max_results": 41}, "max_results"),
+        ({"query": "x", "modus": "basic"}, "modus"),
+    ],
+)
+async def test_what_cannot_be_asked_is_not_sent(
+    sandbox: Sandbox, asked: dict[str, Any], named: str
+) -> None:
+    reader = make(sandbox)
+    with pytest.raises(ValidationError, match=named):
+        reader.load_data(**asked)
+    with pytest.raises(ValidationError, match=named):
+        await reader.aload_data(**asked)
+    assert not sandbox.requests
+
+
+def test_lazy_sends_nothing_before_it_is_read(sandbox: Sandbox) -> None:
+    documents = iter(make(sandbox).lazy_load_data(QUESTION))
+    assert not sandbox.requests
+    next(documents)
+    assert len(sandbox.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(401, AuthenticationError), (429, RateLimitError), (500, ServerError)],
+)
+async def test_a_failed_search_is_an_error(
+    sandbox: Sandbox, status: int, error: type[ParallelError]
+) -> None:
+    sandbox.faults.add(path="/v1/search", times=None, status=status)
+    reader = make(sandbox, max_retries=0)
+    with pytest.raises(error, match=str(status)):
+        reader.load_data(QUESTION)
+    with pytest.raises(error, match=str(status)):
+        await reader.aload_data(QUESTION)
+
+
+def test_two_event_loops_one_after_the_other(sandbox: Sandbox) -> None:
+    reader = make(sandbox)
+    assert asyncio.run(reader.aload_data(QUESTION))
+    assert asyncio.run(reader.aload_data(QUESTION))
+    assert len(sandbox.requests) == 2
+
+
+async def test_reading_does_not_block_the_loop(sandbox: Sandbox) -> None:
+    sandbox.faults.add(path="/v1/search", times=None, delay=0.3)
+    reader = make(sandbox)
+    start = asyncio.get_running_loop().time()
+    await asyncio.gather(*(reader.aload_data(f"{QUESTION} {number}") for number in range(5)))
+    assert asyncio.get_running_loop().time() - start < 1
+
+
+def test_it_is_a_reader(sandbox: Sandbox) -> None:
+    names = [base.__name__ for base in ParallelReader.__mro__]
+    assert BasePydanticReader.__name__ in names
+    assert BaseReader.__name__ in names
+    reader = make(sandbox)
+    assert reader.is_remote
+    assert reader.class_name() == "ParallelReader"
+    assert reader.max_results == 10
+
+
+async def test_one_span_for_each_read(sandbox: Sandbox) -> None:
+    handler = SimpleSpanHandler()
+    root = get_dispatcher()
+    root.add_span_handler(handler)
+    try:
+        reader = make(sandbox)
+        reader.load_data(QUESTION)
+        list(reader.lazy_load_data(QUESTION))
+        await reader.aload_data(QUESTION)
+        await reader.alazy_load_data(QUESTION)
+    finally:
+        root.span_handlers.remove(handler)
+    spans: list[SimpleSpan] = handler.completed_spans
+    names = [span.id_.partition("-")[0] for span in spans]
+    assert names == [
+        "ParallelReader.load_data",
+        "ParallelReader.load_data",
+        "ParallelReader.aload_data",
+        "ParallelReader.aload_data",
+    ]
+
+
+class Counted(TransformComponent):
+    """Counts the nodes that a pipeline really works on."""
+
+    _count: int = PrivateAttr(default=0)
+
+    def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
+        self._count += len(nodes)
+        return nodes
+
+
+@pytest.mark.parametrize("split", ["page", "excerpt"])
+def test_a_second_read_indexes_nothing_anew(sandbox: Sandbox, split: Any) -> None:
+    counted = Counted()
+    reader = ReaderConfig(
+        reader=make(sandbox, split=split), reader_kwargs={"query": QUESTION, "max_results": 3}
+    )
+    pipeline = IngestionPipeline(
+        readers=[reader],
+        transformations=[SentenceSplitter(), counted, MockEmbedding(embed_dim=8)],
+        docstore=SimpleDocumentStore(),
+        vector_store=SimpleVectorStore(),
+        docstore_strategy=DocstoreStrategy.UPSERTS,
+        disable_cache=True,
+    )
+    assert pipeline.run()
+    first = counted._count
+    assert first >= 3
+    assert not pipeline.run()
+    assert counted._count == first
+    assert len(sandbox.requests) == 2

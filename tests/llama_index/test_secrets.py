@@ -1,0 +1,180 @@
+"""The key appears in nothing that is written, shown, logged or sent to a handler."""
+
+import copy
+import logging
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler
+from llama_index.core.llms import ChatMessage
+from llama_index.core.readers.base import ReaderConfig
+
+from parallel_integrations import MissingKeyError, ParallelClient, ParallelError, SourcePolicy
+from parallel_integrations.adapter import Adapter
+from parallel_integrations.llama_index import ParallelLLM, ParallelReader, ParallelRetriever
+from parallel_integrations.sandbox import Sandbox
+
+SECRET = "not-a-real-key-0123456789"
+CLASSES: list[Callable[..., Any]] = [ParallelLLM, ParallelReader, ParallelRetriever]
+COMPONENTS: list[Any] = [ParallelLLM, ParallelReader]
+
+
+def settings_of(made: Any) -> Adapter:
+    return made.settings if isinstance(made, ParallelRetriever) else made
+
+
+@pytest.mark.parametrize("make", CLASSES)
+def test_no_key_in_anything_shown_or_pickled(make: Callable[..., Any]) -> None:
+    made = make(api_key=SECRET)
+    settings_of(made).connection()
+    for text in (repr(made), str(made), repr(settings_of(made)), repr(vars(made))):
+        assert SECRET not in text.replace("SecretStr('**********')", "")
+    assert SECRET.encode() not in pickle.dumps(made)
+    assert settings_of(made).connection() is settings_of(make(api_key=SECRET)).connection()
+
+
+@pytest.mark.parametrize("make", CLASSES)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_retries": -1},
+        {"timeout": 0},
+        {"base_url": "http://example.com"},
+        {"api_kye": SECRET},
+        {"nonsense": 1},
+    ],
+)
+def test_no_key_in_a_refusal(make: Callable[..., Any], wrong: dict[str, Any]) -> None:
+    with pytest.raises((ValueError, TypeError), match=next(iter(wrong))) as caught:
+        make(**{"api_key": SECRET, **wrong})
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", CLASSES)
+def test_a_pickle_takes_its_key_from_the_environment(
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make(api_key=SECRET, timeout=7)
+    settings_of(made).connection()
+    keyless = pickle.loads(pickle.dumps(made))
+    assert settings_of(keyless).api_key is None
+    monkeypatch.setenv("PARALLEL_API_KEY", "another-key")
+    loaded = settings_of(pickle.loads(pickle.dumps(made)))
+    assert loaded.api_key is not None
+    assert loaded.api_key.get_secret_value() == "another-key"
+    assert loaded.timeout == 7
+    assert settings_of(made).api_key is not None  # pickling takes nothing from the original
+
+
+@pytest.mark.parametrize("make", CLASSES)
+def test_a_deepcopy_keeps_its_key(make: Callable[..., Any]) -> None:
+    made = make(api_key=SECRET)
+    settings_of(made).connection()
+    key = settings_of(copy.deepcopy(made)).api_key
+    assert key is not None
+    assert key.get_secret_value() == SECRET
+
+
+@pytest.mark.parametrize("make", CLASSES)
+def test_a_client_with_its_own_http_client_is_not_lost_in_a_pickle(
+    make: Callable[..., Any],
+) -> None:
+    with httpx.Client() as http_client:
+        client = ParallelClient(api_key=SECRET, http_client=http_client)
+        made = make(client=client)
+        with pytest.raises(ParallelError, match="http_client"):
+            pickle.dumps(made)
+        assert settings_of(made).client is client
+
+
+def test_pickles_work_in_another_process(sandbox: Sandbox) -> None:
+    settings: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    made = (
+        ParallelReader(**settings, max_results=2),
+        ParallelRetriever(**settings, max_results=2),
+        ParallelLLM(**settings),
+    )
+    made[0].load_data("What is a decorator?")
+    script = (
+        "import pickle, sys\n"
+        "reader, retriever, llm = pickle.load(sys.stdin.buffer)\n"
+        "question = 'What is a decorator?'\n"
+        "print(len(reader.load_data(question)), len(retriever.retrieve(question)))\n"
+        "print(len(llm.complete(question).text) > 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        input=pickle.dumps(made),
+        capture_output=True,
+        env={"PARALLEL_API_KEY": sandbox.api_key, "PYTHONPATH": ":".join(sys.path)},
+        check=False,
+        timeout=50,
+    )
+    assert done.stdout.split() == [b"2", b"2", b"True"], done.stderr.decode()
+
+
+@pytest.mark.parametrize("make", COMPONENTS)
+def test_written_down_and_read_back(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make(api_key=SECRET, base_url="https://example.com/api", timeout=5)
+    for text in (made.to_json(), str(made.to_dict()), made.model_dump_json()):
+        assert SECRET not in text
+        assert "api_key" not in text
+    monkeypatch.setenv("PARALLEL_API_KEY", "another-key")
+    for loaded in (
+        make.from_dict(made.to_dict()),
+        make.from_json(made.to_json()),
+        make.model_validate(made.model_dump()),
+    ):
+        assert loaded.to_dict() == made.to_dict()
+        assert loaded.api_key.get_secret_value() == "another-key"
+
+
+def test_another_class_name_is_refused() -> None:
+    with pytest.raises(TypeError, match="class_name"):
+        ParallelReader.model_validate({"class_name": "SomeOtherReader"})
+
+
+def test_a_reader_config_is_written_as_json() -> None:
+    policy = SourcePolicy(include_domains=["docs.python.org"], after_date="2020-01-31")
+    reader = ParallelReader(api_key=SECRET, source_policy=policy)
+    written = ReaderConfig(reader=reader, reader_kwargs={"query": "decorators"}).to_json()
+    assert SECRET not in written
+    assert "2020-01-31" in written
+    assert ParallelReader.from_json(reader.to_json()).source_policy == policy
+
+
+@pytest.mark.parametrize("make", CLASSES)
+def test_without_a_key_the_first_call_says_so(make: Callable[..., Any]) -> None:
+    made = make()
+    names = ("complete", "load_data", "retrieve")
+    call = next(getattr(made, name) for name in names if hasattr(made, name))
+    with pytest.raises(MissingKeyError, match="PARALLEL_API_KEY"):
+        call("decorators")
+
+
+def test_no_key_in_logs_or_callback_payloads(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    seen = LlamaDebugHandler(print_trace_on_end=False)
+    manager = CallbackManager([seen])
+    settings: dict[str, Any] = {
+        "api_key": sandbox.api_key,
+        "base_url": sandbox.url,
+        "callback_manager": manager,
+    }
+    sandbox.faults.add(status=500, echo_key=True)
+    ParallelRetriever(**settings).retrieve("decorators")
+    sandbox.faults.add(status=400, echo_key=True)
+    with pytest.raises(ParallelError):
+        ParallelLLM(**settings).chat([ChatMessage(content="decorators")])
+    pairs = seen.get_event_pairs()
+    assert pairs
+    assert sandbox.api_key not in str([event.payload for pair in pairs for event in pair])
+    assert caplog.text
+    assert sandbox.api_key not in caplog.text

@@ -1,0 +1,1 @@
+"""What the package costs on top of plain HTTP, as ratios measured in one run."""

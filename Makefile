@@ -4,6 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 Q ?= How does the with statement handle exceptions?
+export Q
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -27,7 +28,7 @@ $(VENV)/.tools: $(VENV)/.package
 	@touch $@
 
 demo: $(VENV)/.package ## answer a question end to end (Q="…" asks your own)
-	@$(BIN)/parallel-integrations demo "$(Q)"
+	@$(BIN)/parallel-integrations demo "$$Q"
 
 test: $(VENV)/.tools ## run the whole suite, no network
 	@$(BIN)/python -m pytest $(ARGS)

@@ -51,20 +51,24 @@ def sandbox(
     from parallel_integrations.sandbox import Sandbox
 
     try:
-        running = Sandbox(pages=pages, port=port)
-        running.start()
+        running = Sandbox(pages=pages, port=port).start()
     except (OSError, ValueError) as error:
         typer.secho(f"The sandbox cannot start: {error}", fg="red", err=True)
         raise typer.Exit(1) from error
-    with running:
-        typer.echo(
-            "Sandbox: not Parallel's service, only its wire, answering from local pages.\n\n"
-            f"  export PARALLEL_BASE_URL={running.url}\n"
-            f"  export PARALLEL_API_KEY={running.api_key}\n\n"
-            "Ctrl+C stops it."
-        )
-        try:
-            while True:
-                time.sleep(3600)
-        except KeyboardInterrupt:
-            typer.echo("\nStopped.")
+    typer.echo(
+        "Sandbox: not Parallel's service, only its wire, answering from local pages.\n\n"
+        f"  export PARALLEL_BASE_URL={running.url}\n"
+        f"  export PARALLEL_API_KEY={running.api_key}\n\n"
+        "Ctrl+C stops it."
+    )
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        typer.echo("\nStopped.")
+    finally:
+        running.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Final
 
 from pydantic import Field, model_validator
 
+from parallel_integrations.api.errors import InvalidRequestError
 from parallel_integrations.api.flow import Flow, Repeat, Send, call
 from parallel_integrations.api.models import ApiVersion, Items, RequestModel
 from parallel_integrations.api.pages import (
@@ -137,7 +138,8 @@ def search(request: SearchRequest) -> Flow[SearchResponse]:
     """Search the web.
 
     Args:
-        request: What to search for and how.
+        request: What to search for and how. A server that does not know `mode="fast"` yet is asked
+            once more with `basic`.
 
     Returns:
         A flow for `ParallelClient.run` or `arun`; its result is a `SearchResponse`.
@@ -156,15 +158,22 @@ def search(request: SearchRequest) -> Flow[SearchResponse]:
             print(page.title, page.url, page.excerpts[0][:80])
         ```
     """
-    return call(
-        Send(
-            "POST",
-            "/v1/search",
-            request,
-            repeat=Repeat.ASK,
-            timeout_seconds=SEARCH_TIMEOUT_SECONDS,
-        ),
-        SearchResponse,
+    try:
+        return (yield from call(_send(request), SearchResponse))
+    except InvalidRequestError as error:
+        # Servers older than the mode refuse it by name (API facts 14); nothing was billed.
+        if request.mode != "fast" or "mode" not in f"{error.message} {error.detail}":
+            raise
+    return (yield from call(_send(request.model_copy(update={"mode": "basic"})), SearchResponse))
+
+
+def _send(request: SearchRequest) -> Send:
+    return Send(
+        "POST",
+        "/v1/search",
+        request,
+        repeat=Repeat.ASK,
+        timeout_seconds=SEARCH_TIMEOUT_SECONDS,
     )
 
 

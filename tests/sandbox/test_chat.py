@@ -169,3 +169,15 @@ def test_what_is_documented_as_ignored_is_ignored(http: httpx.Client) -> None:
 
     assert response.status_code == 200
     assert len(response.json()["choices"][0]["message"]["content"]) > 100
+
+
+def test_a_retrieval_prompt_is_answered_by_its_question(http: httpx.Client) -> None:
+    prompt = (
+        "Context information is below.\n---\nThe nonlocal statement rebinds names. The lambda "
+        f"form makes functions.\n---\nAnswer the query.\nQuery: {QUESTION}\nAnswer: "
+    )
+    plain, wrapped = (
+        http.post("/chat/completions", json=body(text)).json()["choices"]
+        for text in (QUESTION, prompt)
+    )
+    assert wrapped == plain

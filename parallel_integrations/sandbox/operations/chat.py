@@ -26,6 +26,7 @@ CHUNKS = range(8, 41)
 """Into how many pieces a stream divides its text."""
 NOTHING_FOUND = "The sandbox found nothing about this in its pages."
 GATEWAY_PREFIX = "parallel/"
+_LABELLED_QUESTION = re.compile(r"^\s*(?:query|question)\s*:[^\S\n]*(\S.*)$", re.I | re.M)
 
 _DEFAULT_SCHEMA = {
     "type": "object",
@@ -127,7 +128,7 @@ def complete(world: World, model: str, body: ChatBody) -> Completion:
     Raises:
         RequestError: 422 when there is no user message or the earlier interaction is unknown.
     """
-    asked = [message.content for message in body.messages if message.role == "user"]
+    asked = [_question(message.content) for message in body.messages if message.role == "user"]
     if not asked:
         raise invalid("messages", "At least one user message is required")
     before: Sequence[str] = ()
@@ -155,6 +156,12 @@ def complete(world: World, model: str, body: ChatBody) -> Completion:
         interaction_id=interaction_id,
         created=int(world.clock().timestamp()),
     )
+
+
+def _question(content: str) -> str:
+    # Retrieval prompts put pages and instructions around the question they label.
+    labelled = _LABELLED_QUESTION.findall(content)
+    return labelled[-1].strip() if labelled else content
 
 
 def _schema(form: BaseModel) -> dict[str, Any]:

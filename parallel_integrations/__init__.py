@@ -21,25 +21,64 @@ from parallel_integrations.api.errors import (
     ServerError,
     StatusError,
     StreamInterruptedError,
+    TaskFailedError,
+    TaskTimeoutError,
     UnexpectedAnswerError,
 )
 from parallel_integrations.api.extract import ExtractRequest, ExtractResponse
+from parallel_integrations.api.findall import (
+    CreateFindallRunRequest,
+    EnrichFindallRequest,
+    EntitySearchRequest,
+    ExtendFindallRequest,
+    IngestFindallRequest,
+)
+from parallel_integrations.api.memory import (
+    ClearMemoryRequest,
+    EvictMemoryRequest,
+    RetrieveMemoryRequest,
+)
+from parallel_integrations.api.monitors import (
+    CreateMonitorRequest,
+    EventStreamSettings,
+    SnapshotSettings,
+    UpdateMonitorRequest,
+)
 from parallel_integrations.api.policies import FetchPolicy, McpServer, SourcePolicy, Webhook
 from parallel_integrations.api.routes import CloudflareGateway
 from parallel_integrations.api.search import SearchRequest, SearchResponse
+from parallel_integrations.api.task_groups import (
+    AddTaskGroupRunsRequest,
+    CreateTaskGroupRequest,
+    TaskGroupResult,
+)
+from parallel_integrations.api.task_types import TaskRun, TaskRunResult
+from parallel_integrations.api.tasks import CreateTaskRunRequest, TaskSettings
 from parallel_integrations.client import ParallelClient
 
 __all__ = [
+    "AddTaskGroupRunsRequest",
     "AuthenticationError",
     "ChatMessage",
     "ChatRequest",
     "ChatResponse",
+    "ClearMemoryRequest",
     "CloudflareGateway",
     "ConflictError",
     "ConnectionFailedError",
+    "CreateFindallRunRequest",
+    "CreateMonitorRequest",
+    "CreateTaskGroupRequest",
+    "CreateTaskRunRequest",
+    "EnrichFindallRequest",
+    "EntitySearchRequest",
+    "EventStreamSettings",
+    "EvictMemoryRequest",
+    "ExtendFindallRequest",
     "ExtractRequest",
     "ExtractResponse",
     "FetchPolicy",
+    "IngestFindallRequest",
     "InvalidRequestError",
     "McpServer",
     "MissingKeyError",
@@ -50,13 +89,22 @@ __all__ = [
     "PermissionDeniedError",
     "RateLimitError",
     "RequestTimeoutError",
+    "RetrieveMemoryRequest",
     "SearchRequest",
     "SearchResponse",
     "ServerError",
+    "SnapshotSettings",
     "SourcePolicy",
     "StatusError",
     "StreamInterruptedError",
+    "TaskFailedError",
+    "TaskGroupResult",
+    "TaskRun",
+    "TaskRunResult",
+    "TaskSettings",
+    "TaskTimeoutError",
     "UnexpectedAnswerError",
+    "UpdateMonitorRequest",
     "Webhook",
     "__version__",
 ]

@@ -29,8 +29,8 @@ class Adapter(BaseModel):
     """Fields and habits that every LangChain and LlamaIndex class of this package shares.
 
     Attributes:
-        api_key: Parallel's key; `PARALLEL_API_KEY` if left out. Never part of repr, pickle or
-            serialization.
+        api_key: Parallel's key; `PARALLEL_API_KEY` if left out. Kept as a `SecretStr`, never part
+            of repr, pickle or serialization.
         base_url: Where the API is; `PARALLEL_BASE_URL`, else the public API.
         timeout: Seconds a call may take, or a stream may be silent; by default each operation has
             its own.
@@ -41,7 +41,7 @@ class Adapter(BaseModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, populate_by_name=True)
 
-    api_key: SecretStr | None = Field(
+    api_key: SecretStr | str | None = Field(
         default_factory=key_from_environment, exclude=True, repr=False
     )
     base_url: str | None = None
@@ -87,7 +87,7 @@ class Adapter(BaseModel):
         asked = (self.api_key, self.base_url, self.timeout, self.max_retries)
         if self._shared is None or self._shared[0] != asked:
             settings = Settings(
-                api_key=self.api_key,
+                api_key=checked_key(self.api_key),
                 base_url=self.base_url or "",
                 timeout=self.timeout,
                 max_retries=self.max_retries,

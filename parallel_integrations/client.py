@@ -181,6 +181,7 @@ class ParallelClient:
                 try:
                     if isinstance(step, More):
                         outcome = next(chunks, b"")
+                        trip.observe()
                     elif isinstance(step, Send):
                         if response is not None:
                             response.close()
@@ -218,6 +219,7 @@ class ParallelClient:
                 try:
                     if isinstance(step, More):
                         outcome = await anext(chunks, b"") if chunks else b""
+                        trip.observe()
                     elif isinstance(step, Send):
                         if response is not None:
                             await response.aclose()

@@ -47,16 +47,17 @@ class Trip:
     def arrived(self, response: httpx.Response) -> httpx.Response:
         """The answer to give to the flow."""
         self._conditions.answer = None  # it would hold itself through its request
-        self._observe()
+        self.observe()
         return response
 
     def failed(self, failure: httpx.HTTPError) -> httpx.HTTPError:
         """The transport's failure to throw into the flow."""
         failure.request = self._request
-        self._observe()
+        self.observe()
         return failure
 
-    def _observe(self) -> None:
+    def observe(self) -> None:
+        """Tell the flow how late it is."""
         self._conditions.elapsed_seconds = time.monotonic() - self._started
         self._conditions.now = time.time()
 

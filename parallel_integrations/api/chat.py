@@ -1,7 +1,7 @@
 """Chat: web-grounded answers, whole or streamed (API facts 7)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import httpx
 from pydantic import AliasChoices, BaseModel, Field, ValidationError
@@ -41,9 +41,13 @@ IGNORED: Final = frozenset(
     """.split()
 )
 PER_CALL: Final = frozenset(
-    {"model", "model_name", "response_format", "previous_interaction_id", "extra_body"}
+    """
+    model model_name response_format previous_interaction_id extra_body extra_headers
+    """.split()
 )
 TOOLS: Final = frozenset({"tools", "functions"})
+
+T = TypeVar("T")
 
 
 class ChatMessage(RequestModel):
@@ -67,6 +71,7 @@ class ChatSettings(BaseModel):
         model: `speed` (default), `lite`, `base`, `core`; also accepted as `model_name`.
         previous_interaction_id: Continues an earlier answer by its `interaction_id`.
         extra_body: Further fields of the request's body.
+        extra_headers: Sent besides the client's own; never part of repr or serialization.
         temperature: Known, ignored by the API and not sent; so are `top_p`, `max_tokens`, `stop`,
             `seed` and `n`.
     """
@@ -76,6 +81,7 @@ class ChatSettings(BaseModel):
     )
     previous_interaction_id: str | None = Field(default=None, min_length=1)
     extra_body: dict[str, Any] | None = None
+    extra_headers: dict[str, str] | None = Field(default=None, repr=False, exclude=True)
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
@@ -94,8 +100,9 @@ class ChatSettings(BaseModel):
 
         Args:
             messages: The turns, as the wire has them.
-            called: `model`, `response_format`, `previous_interaction_id` and `extra_body` (merged)
-                of this call; OpenAI's sampling parameters are known and left out.
+            called: `model`, `response_format`, `previous_interaction_id`, and `extra_body` and
+                `extra_headers` (merged) of this call; OpenAI's sampling parameters are known and
+                left out.
 
         Raises:
             ValueError: Tools, or an argument that is not known.
@@ -117,7 +124,8 @@ class ChatSettings(BaseModel):
             previous_interaction_id=called.get(
                 "previous_interaction_id", self.previous_interaction_id
             ),
-            extra_body={**(self.extra_body or {}), **(called.get("extra_body") or {})} or None,
+            extra_body=_merged(self.extra_body, called.get("extra_body")),
+            extra_headers=_merged(self.extra_headers, called.get("extra_headers")),
         )
 
 
@@ -132,6 +140,7 @@ class ChatRequest(RequestModel):
         previous_interaction_id: Continues an earlier chat or task with its context.
         extra_body: Further top-level fields of the body, for what the API learns later. Sampling
             parameters (temperature, max_tokens, stop …) are ignored by the API and not sent.
+        extra_headers: Sent besides the client's own.
 
     Raises:
         pydantic.ValidationError: No message, an unknown role, content that is not text.
@@ -152,6 +161,7 @@ class ChatRequest(RequestModel):
     previous_interaction_id: str | None = Field(default=None, min_length=1)
     stream: bool = False
     extra_body: dict[str, Any] | None = None
+    extra_headers: dict[str, str] | None = Field(default=None, repr=False)
 
     def body(self, version: ApiVersion) -> dict[str, Any]:
         """The body; the same in every generation of the wire."""
@@ -320,7 +330,12 @@ def _send(request: ChatRequest) -> Send:
         repeat=Repeat.ASK,
         timeout_seconds=patience,
         stream=request.stream,
+        headers=tuple((request.extra_headers or {}).items()),
     )
+
+
+def _merged(fixed: dict[str, T] | None, called: dict[str, T] | None) -> dict[str, T] | None:
+    return {**(fixed or {}), **(called or {})} or None
 
 
 def _read_chunk(data: str, response: httpx.Response, text: list[str]) -> ChatResponse:

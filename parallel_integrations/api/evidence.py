@@ -11,8 +11,10 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 from uuid import NAMESPACE_URL
 
+from pydantic_core import to_json
+
 from parallel_integrations.api.basis import Citation, FieldBasis
-from parallel_integrations.api.pages import Page
+from parallel_integrations.api.pages import EXCERPT_SEPARATOR, Page
 
 Split: TypeAlias = Literal["page", "excerpt"]
 """One document per page, or one per excerpt."""
@@ -128,16 +130,59 @@ def cited(basis: Iterable[FieldBasis]) -> Iterator[tuple[FieldBasis, Citation]]:
             yield field, citation
 
 
-def as_text(pages: Iterable[Page]) -> str:
-    """Pages as a language model reads them: numbered, with title, url, date and excerpts."""
+def as_text(pages: Iterable[Page], max_chars: int | None = None) -> str:
+    """Pages as a language model reads them: numbered, with title, url, date and excerpts.
+
+    Args:
+        pages: Results of a search or extract.
+        max_chars: Most characters in all; every page gets its share, and what is cut is said.
+
+    Returns:
+        The text; empty where no page has any.
+    """
+    found = list(evidence(pages))
+    left = max_chars
     blocks = []
-    for number, item in enumerate(evidence(pages), 1):
-        meta = item.metadata
-        lines = [f"[{number}] {meta['title']}", f"URL: {meta['url']}"]
-        if meta["published_at"]:
-            lines.append(f"Published: {meta['published_at']}")
-        blocks.append("\n".join([*lines, item.text]))
-    return "\n\n".join(blocks)
+    for number, item in enumerate(found, 1):
+        share = None if left is None else left // (len(found) - number + 1)
+        block = _numbered(number, item, share)
+        left = None if left is None else left - len(block) - len(EXCERPT_SEPARATOR)
+        blocks.append(block)
+    return EXCERPT_SEPARATOR.join(blocks)
+
+
+def report_as_text(content: Any, basis: Iterable[FieldBasis], max_chars: int | None = None) -> str:
+    """A researched answer as a language model reads it, with its numbered sources at the end.
+
+    Args:
+        content: The answer's text or JSON value.
+        basis: What it rests on.
+        max_chars: Most characters in all; the answer is cut first, and says so.
+
+    Returns:
+        The text.
+    """
+    body = content if isinstance(content, str) else to_json(content, indent=2).decode()
+    titles = {citation.url: page_title(citation) for _, citation in cited(basis)}
+    sources = [f"[{n}] {title}: {url}" for n, (url, title) in enumerate(titles.items(), 1)]
+    tail = "\n".join(["", "", "Sources:", *sources]) if sources else ""
+    if max_chars is not None and len(body) + len(tail) > max_chars:
+        cut = f" […cut, {len(body)} characters in all]"
+        body = body[: max(0, max_chars - len(tail) - len(cut))] + cut
+    return body + tail
+
+
+def _numbered(number: int, item: Evidence, max_chars: int | None) -> str:
+    meta = item.metadata
+    lines = [f"[{number}] {meta['title']}", f"URL: {meta['url']}"]
+    if meta["published_at"]:
+        lines.append(f"Published: {meta['published_at']}")
+    block = "\n".join([*lines, item.text])
+    if max_chars is None or len(block) <= max_chars:
+        return block
+    cut = f" […cut, {len(item.text)} characters in all]"
+    head = len(block) - len(item.text)
+    return block[: max(head, max_chars - len(cut))] + cut
 
 
 def _per_excerpt(page: Page, url: str) -> Iterator[Evidence]:

@@ -27,6 +27,7 @@ from parallel_integrations.api.errors import (
     ConnectionFailedError,
     ParallelError,
     RequestTimeoutError,
+    StatusError,
     UnexpectedAnswerError,
     scrub_failure,
     status_error,
@@ -36,6 +37,7 @@ from parallel_integrations.api.models import RequestModel, read_answer
 
 Result = TypeVar("Result")
 Event = TypeVar("Event")
+Event_co = TypeVar("Event_co", covariant=True)
 Answer = TypeVar("Answer")
 
 RETRY_AFTER_CAP_SECONDS: Final = 60.0
@@ -71,6 +73,7 @@ class Send:
         delay_seconds: Pause before sending.
         stream: Whether the answer is read piece by piece.
         betas: Values for the `parallel-beta` header.
+        headers: Of this request alone.
     """
 
     method: str
@@ -83,6 +86,7 @@ class Send:
     delay_seconds: float = 0.0
     stream: bool = False
     betas: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class More:
@@ -95,14 +99,14 @@ MORE: Final = More()
 
 
 @dataclass(frozen=True, slots=True)
-class Emit(Generic[Event]):
+class Emit(Generic[Event_co]):
     """Hands one event to whoever iterates the stream."""
 
-    event: Event
+    event: Event_co
 
 
 Flow: TypeAlias = Generator[Send, httpx.Response, Result]
-Stream: TypeAlias = Generator[Send | More | Emit[Event], Any, None]
+Stream: TypeAlias = Generator[Send | More | Emit[Event], Any, Any]
 
 
 @dataclass(slots=True)
@@ -139,32 +143,59 @@ def call(send: Send, answer: type[Answer]) -> Flow[Answer]:
     return read_answer(response, answer)
 
 
-def exchange(send: Send) -> Generator[Send, httpx.Response, httpx.Response]:
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What came of sending something once, where it was no success.
+
+    Attributes:
+        error: Our error for it.
+        cause: The transport's failure behind it.
+        conditions: What the driver tells.
+    """
+
+    error: ParallelError
+    cause: httpx.HTTPError | None
+    conditions: Conditions
+
+
+def attempt(send: Send) -> Flow[httpx.Response | Failure]:
+    """Send once. Who waits for a deadline repeats by itself: it knows how much time is left."""
+    cause: httpx.HTTPError | None = None
+    try:
+        response = yield send
+    except httpx.HTTPError as failure:
+        cause = failure
+        conditions = conditions_of(failure)
+        error = transport_error(failure)
+    else:
+        if response.is_success:
+            return response
+        conditions = conditions_of(response)
+        error = status_error(response)
+        error.retry_after = retry_after_seconds(response, conditions.now)
+    error.elapsed_seconds = conditions.elapsed_seconds
+    return Failure(error, cause, conditions)
+
+
+def exchange(send: Send) -> Flow[httpx.Response]:
     """Send, repeat as the retry table allows; the first successful response or our error."""
     attempts = 0
     while True:
-        cause: httpx.HTTPError | None = None
-        try:
-            response = yield send
-        except httpx.HTTPError as failure:
-            cause = failure
-            error = transport_error(failure)
-            conditions = conditions_of(failure)
-            again = _repeatable_failure(send.repeat, failure, conditions)
-        else:
-            if response.is_success:
-                return response
-            error = status_error(response)
-            conditions = conditions_of(response)
-            error.retry_after = retry_after_seconds(response, conditions.now)
-            again = _repeatable_status(send.repeat, response.status_code)
+        outcome = yield from attempt(send)
+        if isinstance(outcome, httpx.Response):
+            return outcome
         attempts += 1
-        error.elapsed_seconds = conditions.elapsed_seconds
+        error = outcome.error
         wait = error.retry_after
-        if not again or attempts > conditions.max_retries or (wait or 0) > RETRY_AFTER_CAP_SECONDS:
+        again = _repeatable(send.repeat, outcome)
+        if (
+            not again
+            or attempts > outcome.conditions.max_retries
+            or (wait or 0) > RETRY_AFTER_CAP_SECONDS
+        ):
             if again and attempts > 1:
                 error.add_note(f"Given up after {attempts} attempts.")
-            raise error from cause
+            raise error from outcome.cause
         send = replace(send, delay_seconds=_backoff(attempts) if wait is None else wait)
 
 
@@ -217,6 +248,14 @@ def retry_after_seconds(response: httpx.Response, now: float) -> float | None:
             until = until.replace(tzinfo=UTC)
         seconds = max(0.0, (until - datetime.fromtimestamp(now, UTC)).total_seconds())
     return seconds if isfinite(seconds) and seconds >= 0 else None
+
+
+def _repeatable(repeat: Repeat, failure: Failure) -> bool:
+    if failure.cause is not None:
+        return _repeatable_failure(repeat, failure.cause, failure.conditions)
+    return isinstance(failure.error, StatusError) and _repeatable_status(
+        repeat, failure.error.status
+    )
 
 
 def _repeatable_status(repeat: Repeat, status: int) -> bool:

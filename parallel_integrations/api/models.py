@@ -30,7 +30,7 @@ T = TypeVar("T")
 class RequestModel(BaseModel):
     """A request in Parallel's own words, flat; renders itself for each generation of the wire."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     older_path: ClassVar[str | None] = None
     """Path of the older generations, where it differs."""
@@ -58,7 +58,7 @@ def _shared_fields(one: type[BaseModel], other: type[BaseModel]) -> frozenset[st
 class AnswerModel(BaseModel):
     """An answer of the API; fields it does not know stay in `model_extra`."""
 
-    model_config = ConfigDict(extra="allow", populate_by_name=True)
+    model_config = ConfigDict(extra="allow", populate_by_name=True, defer_build=True)
 
 
 def _null_as_empty(value: Any) -> Any:

@@ -135,7 +135,7 @@ class Webhook(RequestModel):
     Attributes:
         url: Receives a signed POST per event; see `parallel_integrations.api.webhooks`.
         event_types: Which events; the API's documents name more for FindAll and monitors than its
-            schema does, so any is accepted.
+            schema does, so any is accepted. At least one: the API's default, none, reports nothing.
 
     Example:
         ```python
@@ -146,7 +146,7 @@ class Webhook(RequestModel):
     """
 
     url: str = Field(min_length=1)
-    event_types: list[str] = Field(default_factory=list)
+    event_types: list[str] = Field(min_length=1)
 
 
 MOST_KEY_CHARACTERS: Final = 16

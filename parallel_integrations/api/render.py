@@ -15,6 +15,7 @@ from parallel_integrations.api.settings import (
     KEY_VARIABLE,
     USER_AGENT,
     Settings,
+    checked_headers,
 )
 
 BETA_HEADER: Final = "parallel-beta"
@@ -26,6 +27,7 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
 
     Raises:
         MissingKeyError: The route needs a key and there is none.
+        ValueError: A header of this request that HTTP cannot carry.
     """
     key = settings.api_key.get_secret_value() if settings.api_key else None
     if key is None and settings.route.needs_key:
@@ -50,12 +52,14 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
             body["model"] = settings.route.model(body["model"])
         content = to_json(body)
         headers.append(("content-type", "application/json"))
-    betas = (*betas, *(value for name, value in settings.headers if name == BETA_HEADER))
+    users = dict(settings.headers)
+    if send.headers:
+        users.update(checked_headers(send.headers))
+    if BETA_HEADER in users:
+        betas = (*betas, users.pop(BETA_HEADER))
     if betas:
         headers.append((BETA_HEADER, ",".join(dict.fromkeys(betas))))
-    users = [pair for pair in settings.headers if pair[0] != BETA_HEADER]
-    replaced = {name for name, _ in users}
-    headers = [pair for pair in headers if pair[0] not in replaced] + users
+    headers = [pair for pair in headers if pair[0] not in users] + list(users.items())
     url = settings.route.target(path, base_url=settings.base_url, chat_path=settings.chat_path)
     if send.params:
         url = f"{url}?{urlencode(send.params)}"

@@ -20,20 +20,40 @@ Example:
     (1, 0.005)
 """
 
-try:
-    import starlette as _starlette
-    import uvicorn as _uvicorn
-except ModuleNotFoundError as error:
-    raise ImportError(
-        "the sandbox needs starlette and uvicorn: pip install 'parallel-integrations[sandbox]'"
-    ) from error
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from parallel_integrations.sandbox.corpus import Corpus, Page
-from parallel_integrations.sandbox.faults import Fault, Faults
-from parallel_integrations.sandbox.ledger import Entry, Ledger
-from parallel_integrations.sandbox.recorder import RecordedRequest
-from parallel_integrations.sandbox.server import Sandbox
-
-del _starlette, _uvicorn
+if TYPE_CHECKING:
+    from parallel_integrations.sandbox.corpus import Corpus, Page
+    from parallel_integrations.sandbox.faults import Fault, Faults
+    from parallel_integrations.sandbox.ledger import Entry, Ledger
+    from parallel_integrations.sandbox.recorder import RecordedRequest
+    from parallel_integrations.sandbox.server import Sandbox
 
 __all__ = ["Corpus", "Entry", "Fault", "Faults", "Ledger", "Page", "RecordedRequest", "Sandbox"]
+
+_HOMES = {
+    "Corpus": "corpus",
+    "Entry": "ledger",
+    "Fault": "faults",
+    "Faults": "faults",
+    "Ledger": "ledger",
+    "Page": "corpus",
+    "RecordedRequest": "recorder",
+    "Sandbox": "server",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # At first use only: pytest imports this package at every start, for its plugin.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("starlette", "uvicorn"):
+            raise ImportError(
+                "the sandbox needs starlette and uvicorn: "
+                "pip install 'parallel-integrations[sandbox]'"
+            ) from error
+        raise

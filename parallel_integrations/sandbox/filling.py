@@ -33,12 +33,14 @@ class Filler:
 
     Attributes:
         used: The quotes taken so far; a caller that wants those of one field empties it first.
+        items: The quotes of each element of the top-level arrays filled so far; emptied likewise.
     """
 
     def __init__(self, schema: Any, evidence: Evidence) -> None:
         self._root = schema
         self._evidence = evidence
         self.used: list[Quote] = []
+        self.items: list[list[Quote]] = []
         self._steps = 0
         self._blanks = 0
 
@@ -166,9 +168,12 @@ class Filler:
         for source in sources:
             if len(items) >= wanted:
                 break
+            before = len(self.used)
             value = self._found(each, hint, source, refs, depth + 1)
             if value is not NOTHING and value not in items:
                 items.append(value)
+                if depth == 1:
+                    self.items.append(self.used[before:])
         if not items:
             return NOTHING
         while len(items) < least:

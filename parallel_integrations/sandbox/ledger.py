@@ -1,7 +1,7 @@
 """What the sandbox's answers would have cost on the live service."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -13,6 +13,31 @@ EXTRACT_USD = 0.001
 CHAT_USD: Mapping[str, float] = MappingProxyType(
     {"speed": 0.005, "lite": 0.005, "base": 0.010, "core": 0.025}
 )
+TASK_USD: Mapping[str, float] = MappingProxyType(
+    {
+        "lite": 0.005,
+        "base": 0.010,
+        "core": 0.025,
+        "core2x": 0.050,
+        "pro": 0.10,
+        "ultra": 0.30,
+        "ultra2x": 0.60,
+        "ultra4x": 1.20,
+        "ultra8x": 2.40,
+    }
+)
+"""What a task run costs, by processor; with ``-fast`` it costs the same."""
+FINDALL_USD: Mapping[str, float] = MappingProxyType(
+    {"preview": 0.10, "base": 0.25, "core": 2.0, "pro": 10.0}
+)
+"""The fixed price of a FindAll run, by generator."""
+FINDALL_MATCH_USD: Mapping[str, float] = MappingProxyType(
+    {"preview": 0.0, "base": 0.03, "core": 0.15, "pro": 1.0}
+)
+"""What each match of a FindAll run costs besides, by generator."""
+ENTITY_SEARCH_USD = 0.005
+MONITOR_USD: Mapping[str, float] = MappingProxyType({"lite": 0.003, "base": 0.010})
+"""What each execution of a monitor costs, by processor."""
 FAST_MODES = frozenset({"turbo", "fast"})
 
 
@@ -24,7 +49,8 @@ class Entry:
         operation: Its name, such as ``search``.
         usd: What it costs, in US dollars.
         detail: What the price hangs on, such as a chat model or a search mode.
-        units: How many things were paid for: 1, or the number of URLs of an extract.
+        units: How many things were paid for: 1, the number of URLs of an extract, or the number
+            of runs that a request started.
     """
 
     operation: str
@@ -36,6 +62,15 @@ class Entry:
 class Ledger:
     """Every billed call since the start or the last reset. Threads may share it.
 
+    A request that starts task runs is an entry that costs nothing (``create_task_run``,
+    ``create_task_group``, ``add_task_group_runs``); each run is an entry of its own, ``task_run``,
+    once it completes. A failed run is never billed.
+
+    A FindAll run is an entry with its fixed price (``create_findall_run``); each of its matches
+    (``findall_match``) and each enrichment of a match (``findall_enrichment``) is one of its own
+    once it is there. So is each execution of a monitor (``monitor_execution``). Extending a run,
+    ingesting, memory and whatever else only reads or stops cost nothing and are no entries.
+
     Example:
         >>> ledger = Ledger()
         >>> ledger.add(Entry("search", 0.005))
@@ -45,12 +80,14 @@ class Ledger:
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
+        self._sources: list[Callable[[], Iterable[Entry]]] = []
         self._lock = threading.Lock()
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """The billed calls, oldest first."""
         with self._lock:
+            self._collect()
             return tuple(self._entries)
 
     @property
@@ -65,7 +102,20 @@ class Ledger:
     def add(self, entry: Entry) -> None:
         """Bill a call."""
         with self._lock:
+            self._collect()
             self._entries.append(entry)
+
+    def bill_from(self, source: Callable[[], Iterable[Entry]]) -> None:
+        """Have what time makes due billed, without a timer: `source` is asked at every use.
+
+        Args:
+            source: Gives each entry once, after it became due. It must not use the ledger.
+        """
+        self._sources.append(source)
+
+    def _collect(self) -> None:
+        for source in self._sources:
+            self._entries.extend(source())
 
     def clear(self) -> None:
         """Forget every entry."""

@@ -30,6 +30,12 @@ class Call:
         connection: Connection = self.request.scope["state"]["connection"]
         await connection.pause(seconds)
 
+    @property
+    def is_left(self) -> bool:
+        """Whether the client has gone."""
+        connection: Connection = self.request.scope["state"]["connection"]
+        return connection.closed.is_set()
+
     def parse(self, model: type[Model]) -> Model:
         """Return the body as `model`.
 

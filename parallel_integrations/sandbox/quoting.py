@@ -2,13 +2,13 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from parallel_integrations.sandbox.corpus import Page
-from parallel_integrations.sandbox.passages import sentences
+from parallel_integrations.sandbox.passages import Span, sentences
 from parallel_integrations.sandbox.search import Index
 from parallel_integrations.sandbox.words import stem, stems, terms
 
@@ -107,7 +107,8 @@ class Evidence:
         for quote in fitting:
             if sum(each.page is quote.page for each in taken) < per_page:
                 taken.append(quote)
-        taken += [quote for quote in fitting if quote not in taken]
+        if len(taken) < count:
+            taken += [quote for quote in fitting if quote not in taken]
         return taken[:count]
 
     def confidence(self, quotes: Iterable[Quote]) -> str:
@@ -118,7 +119,12 @@ class Evidence:
 
 
 def gather(
-    index: Index, question: str, context: Sequence[str] = (), *, pages: int = PAGES
+    index: Index,
+    question: str,
+    context: Sequence[str] = (),
+    *,
+    pages: int = PAGES,
+    accept: Callable[[Page], bool] = lambda _: True,
 ) -> Evidence:
     """Return what the pages say about `question`.
 
@@ -127,25 +133,37 @@ def gather(
         question: What is asked now.
         context: What was asked before, oldest first; it helps a short question ("and why?").
         pages: From how many pages to quote at most.
+        accept: Which pages may be quoted.
     """
     texts = [question]
     if context and len(terms(texts)) < FEW_TERMS:
         texts += context[-2:]
-    hits = index.search(texts, limit=pages)
+    hits = index.search(texts, limit=pages, accept=accept)
     if not hits and context:
         texts = [question, *context[-2:]]
-        hits = index.search(texts, limit=pages)
-    quotes = []
+        hits = index.search(texts, limit=pages, accept=accept)
+    quotes: list[Quote] = []
     for hit in hits:
         if hit.score < NEARLY_AS_GOOD * hits[0].score:
             break
-        text = hit.page.text
-        for start, end in hit.passages[:PASSAGES_PER_PAGE]:
-            for first, last in sentences(text, start, end):
-                quote = Quote(hit.page, first, last)
-                if len(quote.text) in SENTENCE_CHARS and not _NO_PROSE.search(quote.excerpt):
-                    quotes.append(quote)
+        quotes += prose(hit.page, hit.passages[:PASSAGES_PER_PAGE])
     return Evidence(texts, quotes)
+
+
+def prose(page: Page, where: Iterable[Span]) -> list[Quote]:
+    """Return the sentences of some passages of a page, as far as they can be quoted."""
+    return [quote for start, end in where for quote in _prose(page, start, end)]
+
+
+@lru_cache(maxsize=4096)
+def _prose(page: Page, start: int, end: int) -> tuple[Quote, ...]:
+    # Thousands of task runs quote the same passages; cutting them up is most of the work.
+    found = (Quote(page, first, last) for first, last in sentences(page.text, start, end))
+    return tuple(
+        quote
+        for quote in found
+        if len(quote.text) in SENTENCE_CHARS and not _NO_PROSE.search(quote.excerpt)
+    )
 
 
 def basis(field: str, evidence: Evidence, quotes: Sequence[Quote]) -> dict[str, Any]:

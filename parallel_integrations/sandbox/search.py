@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from parallel_integrations.sandbox.corpus import Corpus, Page
 from parallel_integrations.sandbox.passages import Span, passages
@@ -18,6 +19,9 @@ PHRASE_BONUS = 4.0
 
 OPENING_WEIGHT = 1.5
 """How much more a page's first passage counts, where it says what it is about."""
+
+Scores = Sequence[tuple[int, float]]
+"""Row and score of each page or passage that fits."""
 
 _TABLES = """
 CREATE VIRTUAL TABLE pages USING
@@ -78,6 +82,9 @@ class Index:
             ),
         )
         self._database.commit()
+        # Thousands of task runs ask for the same words and differ in one that no page holds.
+        self._holds = lru_cache(maxsize=4096)(self._look_for)
+        self._scores = lru_cache(maxsize=256)(self._look_up)
 
     def search(
         self,
@@ -96,15 +103,11 @@ class Index:
         Returns:
             Nothing when no page fits.
         """
-        looked_for = terms(texts)
+        looked_for = self._terms(texts)
         if not looked_for:
             return []
         expression = match_expression(looked_for)
-        with self._lock:
-            found: list[tuple[int, float]] = self._database.execute(
-                f"SELECT rowid, -bm25(pages, {TITLE_WEIGHT}, 1.0) FROM pages WHERE pages MATCH ?",  # noqa: S608
-                (expression,),
-            ).fetchall()
+        found, _ = self._scores(expression)
         asked = [words(text) for text in texts]
         scored = sorted(
             (-score - self._title_bonus(number, asked), number)
@@ -119,19 +122,39 @@ class Index:
 
     def passages(self, texts: Sequence[str], page: Page) -> tuple[Span, ...]:
         """Return the passages of `page` that fit `texts`, best first; () when none does."""
-        looked_for = terms(texts)
+        looked_for = self._terms(texts)
         if not looked_for:
             return ()
         number = self.corpus.pages.index(page)
         ranked = self._ranked_passages(match_expression(looked_for), {number})
         return tuple(ranked.get(number, ()))
 
-    def _ranked_passages(self, expression: str, wanted: set[int]) -> dict[int, list[Span]]:
+    def _terms(self, texts: Sequence[str]) -> list[str]:
+        """Return what to look for of `texts`, without the words that no page holds."""
+        return [term for term in terms(texts) if self._holds(term)]
+
+    def _look_for(self, term: str) -> bool:
         with self._lock:
-            rows: list[tuple[int, float]] = self._database.execute(
+            found = self._database.execute(
+                "SELECT 1 FROM pages WHERE pages MATCH ? LIMIT 1", (match_expression([term]),)
+            )
+            return found.fetchone() is not None
+
+    def _look_up(self, expression: str) -> tuple[Scores, Scores]:
+        """Return the scores of the pages and of the passages that fit."""
+        with self._lock:
+            pages: Scores = self._database.execute(
+                f"SELECT rowid, -bm25(pages, {TITLE_WEIGHT}, 1.0) FROM pages WHERE pages MATCH ?",  # noqa: S608
+                (expression,),
+            ).fetchall()
+            found: Scores = self._database.execute(
                 "SELECT rowid, -bm25(passages) FROM passages WHERE passages MATCH ?",
                 (expression,),
             ).fetchall()
+        return pages, found
+
+    def _ranked_passages(self, expression: str, wanted: set[int]) -> dict[int, list[Span]]:
+        _, rows = self._scores(expression)
         scored: dict[int, list[tuple[float, Span]]] = {}
         for row, score in rows:
             number, span = self._passages[row]
@@ -146,8 +169,11 @@ class Index:
         if not title:
             return 0.0
         best = 0.0
+        telling = set(title)
         for query in asked:
-            held = len(set(title) & set(query)) / len(set(title))
+            if telling.isdisjoint(query):
+                continue
+            held = len(telling & set(query)) / len(telling)
             phrase = any(query[i : i + len(title)] == title for i in range(len(query)))
             best = max(best, TITLE_BONUS * held**2 + PHRASE_BONUS * phrase)
         return best

@@ -1,33 +1,28 @@
 """`Sandbox`: the application behind a socket of its own, in a thread of its own."""
 
-import asyncio
-import socket
 import threading
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import uvicorn
-
 from parallel_integrations.sandbox.app import Gate, build
-from parallel_integrations.sandbox.connection import Connection
-from parallel_integrations.sandbox.corpus import Corpus
+from parallel_integrations.sandbox.corpus import Corpus, Page
 from parallel_integrations.sandbox.faults import Faults
 from parallel_integrations.sandbox.ledger import Ledger
+from parallel_integrations.sandbox.operations.monitor_runs import publish, with_page
 from parallel_integrations.sandbox.recorder import RecordedRequest, Recorder
 from parallel_integrations.sandbox.search import Index
+from parallel_integrations.sandbox.serving import Running
+from parallel_integrations.sandbox.tasks import TASK_SECONDS, Tasks
+from parallel_integrations.sandbox.webhooks import WEBHOOK_SECRET, Webhooks
 from parallel_integrations.sandbox.world import (
     SANDBOX_TIME,
     Clock,
     World,
     python_reference_index,
 )
-
-START_SECONDS = 10
-KEEP_ALIVE_SECONDS = 75
-LAST_SECONDS = 0.2
-BACKLOG = 2048
 
 
 class Sandbox:
@@ -45,14 +40,21 @@ class Sandbox:
             open, so clients must accept both.
         clock: Tells the time that answers carry. The default stands still, so that answers repeat
             byte for byte.
+        findall_seconds: How long a FindAll run works, in real seconds. A run or monitor fails when
+            its metadata hold ``{"sandbox": "fail"}``.
         seed: Seeds the dice of faults with a probability.
+        task_seconds: How long a task run takes, whatever its processor. A run fails when its
+            metadata or its input object hold ``{"sandbox": "fail"}``.
+        webhook_secret: Signs webhooks: ``whsec_`` and base64. The default is public on purpose.
 
     Attributes:
         faults: Failures on order.
         api_key: The key it accepts.
+        webhook_secret: The secret its webhooks are signed with.
 
     Raises:
         FileNotFoundError, NotADirectoryError, ValueError: If `pages` is no folder with pages.
+        ValueError: If a duration is negative or the secret is none.
 
     Example:
         >>> with Sandbox() as sandbox:
@@ -70,20 +72,34 @@ class Sandbox:
         gateway_token: str | None = None,
         stream_done: bool = True,
         clock: Clock = lambda: SANDBOX_TIME,
+        findall_seconds: float = 0.05,
         seed: int = 0,
+        task_seconds: float = TASK_SECONDS,
+        webhook_secret: str = WEBHOOK_SECRET,
     ) -> None:
+        if findall_seconds < 0:
+            raise ValueError(f"findall_seconds: {findall_seconds} is less than 0")
         if pages is None:
             index = python_reference_index()
         else:
             index = Index(pages if isinstance(pages, Corpus) else Corpus.folder(pages))
         self.api_key = api_key
         self.faults = Faults(seed)
-        self._world = World(index, clock=clock, stream_done=stream_done)
+        self.webhook_secret = webhook_secret
+        self._world = World(
+            index,
+            clock=clock,
+            stream_done=stream_done,
+            tasks=Tasks(task_seconds),
+            webhooks=Webhooks(webhook_secret),
+        )
+        self._world.findall_seconds = findall_seconds
         self._recorder = Recorder()
         self._app = build(self._world, self.faults, self._recorder, Gate(api_key, gateway_token))
         self._host = host
         self._port = port
-        self._running: _Running | None = None
+        self._running: Running | None = None
+        self._publishing = threading.Lock()
 
     @property
     def url(self) -> str:
@@ -136,7 +152,7 @@ class Sandbox:
         """
         if self._running is not None:
             raise RuntimeError("the sandbox is running already")
-        self._running = _Running(self._app, self._recorder, self._host, self._port)
+        self._running = Running(self._app, self._recorder, self._host, self._port)
         return self
 
     def stop(self) -> None:
@@ -147,9 +163,34 @@ class Sandbox:
         running, self._running = self._running, None
         if running is not None:
             running.stop()
+        self._world.webhooks.stop()
+
+    def publish(self, *, url: str, title: str, text: str, published: date | None = None) -> None:
+        """Add a page to the web of this sandbox, or put it in the place of the one at its address.
+
+        Once it returns, requests find the page, and the active monitors that it concerns have run.
+
+        Args:
+            url: Where the page is published.
+            title: What it is called.
+            text: The whole page.
+            published: The day it was published, None when unknown.
+
+        Raises:
+            ValueError: If the page has no address or no text.
+        """
+        if not url.strip() or not text.strip():
+            raise ValueError("a page needs an address and a text")
+        page = Page(url.strip(), title, text, published)
+        with self._publishing:
+            index = with_page(self.corpus, page)
+            if self._running is None:
+                publish(self._world, page, index)
+            else:
+                self._running.run(lambda: publish(self._world, page, index))
 
     def reset(self) -> None:
-        """Forget requests, ledger, faults, interactions and id counters; the pages stay."""
+        """Forget all that happened: requests, bills, faults, ids, runs, monitors, new pages."""
         self.faults.clear()
         self._recorder.clear()
         self._world.reset()
@@ -168,93 +209,3 @@ class Sandbox:
     def __repr__(self) -> str:
         state = self.url if self._running else "stopped"
         return f"<Sandbox {state}, {len(self.corpus)} pages>"
-
-
-class _Running:
-    """One start of a sandbox: a listening socket and the thread that serves it."""
-
-    def __init__(self, app: object, recorder: Recorder, host: str, port: int) -> None:
-        listener = _listen(host, port)
-        self.port: int = listener.getsockname()[1]
-        self._server = _Server(
-            uvicorn.Config(
-                app,  # type: ignore[arg-type]
-                http=type("Connection", (Connection,), {"recorder": recorder}),
-                loop="asyncio",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                date_header=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                backlog=BACKLOG,
-            )
-        )
-        self._thread = threading.Thread(
-            target=asyncio.run,
-            args=(self._server.serve([listener]),),
-            name="parallel-sandbox",
-            daemon=True,
-        )
-        self._thread.start()
-        if not self._server.ready.wait(START_SECONDS):
-            self.stop()
-            raise RuntimeError(f"the sandbox did not start within {START_SECONDS} s")
-
-    def stop(self) -> None:
-        self._server.stop()
-        self._thread.join(START_SECONDS)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    # Without the protocol named, asyncio leaves Nagle's algorithm on: 40 ms per answer.
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its tenth-of-a-second ticks, so that starting and stopping are instant."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping = asyncio.Event()
-
-    async def main_loop(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.ready.set()
-        await self._stopping.wait()
-
-    def stop(self) -> None:
-        """End `main_loop`, from any thread."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._stopping.set)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
-        for listener in sockets or []:
-            listener.close()
-        open_now = [each for each in self.server_state.connections if isinstance(each, Connection)]
-        for connection in open_now:
-            # Closing in order would wait for a client that does not read.
-            connection.transport.abort()
-        await asyncio.gather(*(each.closed.wait() for each in open_now))
-        if tasks := set(self.server_state.tasks):
-            # Answers end by themselves when their client is gone; the rest is made to.
-            _, late = await asyncio.wait(tasks, timeout=LAST_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
-        for server in self.servers:
-            await server.wait_closed()

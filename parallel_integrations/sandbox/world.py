@@ -1,13 +1,20 @@
 """What the operations of one sandbox share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 from parallel_integrations.sandbox.corpus import Corpus
+from parallel_integrations.sandbox.findall_run import FindallRun
 from parallel_integrations.sandbox.ledger import Ledger
+from parallel_integrations.sandbox.monitoring import Monitor
 from parallel_integrations.sandbox.search import Index
+from parallel_integrations.sandbox.task_groups import Groups
+from parallel_integrations.sandbox.tasks import Tasks
+from parallel_integrations.sandbox.times import rfc3339
+from parallel_integrations.sandbox.webhooks import Message, Webhooks, encode, objection
 
 Clock = Callable[[], datetime]
 
@@ -37,18 +44,26 @@ class Ids:
         self._counts.clear()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class World:
     """Everything an operation may read or change besides its request.
 
     Attributes:
-        index: The pages, searchable.
+        index: The pages, searchable. An index itself never changes, and sandboxes may share one:
+            publishing a page puts another in its place.
         clock: Tells the time that answers carry.
         stream_done: Whether a chat stream ends with ``data: [DONE]``.
         ledger: What was billed.
         ids: The id counters.
         interactions: Interaction id → what was asked so far, oldest first; later requests refer
             to them as ``previous_interaction_id``.
+        tasks: The task runs.
+        groups: The task groups.
+        webhooks: Sends what `deliver` is given.
+        findall_seconds: How long a FindAll run works.
+        findall: FindAll run id → run, oldest first.
+        monitors: Monitor id → monitor, oldest first.
+        forgotten: Kinds and ids of what memory no longer shows.
     """
 
     index: Index
@@ -57,17 +72,64 @@ class World:
     ledger: Ledger = field(default_factory=Ledger)
     ids: Ids = field(default_factory=Ids)
     interactions: dict[str, Sequence[str]] = field(default_factory=dict)
+    tasks: Tasks = field(default_factory=Tasks)
+    groups: Groups = field(default_factory=Groups)
+    webhooks: Webhooks = field(default_factory=Webhooks)
+    findall_seconds: float = 0.05
+    findall: dict[str, FindallRun] = field(default_factory=dict)
+    monitors: dict[str, Monitor] = field(default_factory=dict)
+    forgotten: set[tuple[str, str]] = field(default_factory=set)
+    _first_index: Index = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.ledger.bill_from(self.tasks.due)
+        self._first_index = self.index
 
     @property
     def corpus(self) -> Corpus:
         """The pages."""
         return self.index.corpus
 
+    def stamp(self) -> str:
+        """Return the time as answers carry it."""
+        return rfc3339(self.clock())
+
+    def deliver(
+        self,
+        webhook: Mapping[str, Any] | None,
+        kind: str,
+        data: Mapping[str, Any],
+        *,
+        after: float = 0.0,
+    ) -> None:
+        """Post what happened to a webhook, signed and repeated until it is taken; returns at once.
+
+        Args:
+            webhook: ``url`` and ``event_types`` as the request had them. Nothing is sent for None,
+                for an event it does not name, or to another machine (`webhooks.objection`).
+            kind: Type of the event, such as ``task_run.status``.
+            data: What it is about.
+            after: Seconds from now at which it happens.
+        """
+        if webhook is None or objection(webhook) or kind not in webhook["event_types"]:
+            return
+        timestamp = rfc3339(self.clock() + timedelta(seconds=after))
+        message = Message(self.ids.next("whevent"), webhook["url"], encode(kind, timestamp, data))
+        self.webhooks.send(message, after=after)
+
     def reset(self) -> None:
         """Forget everything that requests left behind."""
+        # First what timers still work on, so that they add nothing to what is cleared.
+        self.findall.clear()
+        self.monitors.clear()
+        self.webhooks.stop()
+        self.tasks.clear()
+        self.groups.clear()
         self.ledger.clear()
         self.ids.clear()
         self.interactions.clear()
+        self.forgotten.clear()
+        self.index = self._first_index
 
 
 @lru_cache(maxsize=1)

@@ -1,11 +1,27 @@
 """The operations of the API, one module each."""
 
 from parallel_integrations.sandbox.operation import Operation
-from parallel_integrations.sandbox.operations import chat, extract, search
+from parallel_integrations.sandbox.operations import (
+    chat,
+    entities,
+    extract,
+    findall,
+    memory,
+    monitors,
+    search,
+    task_groups,
+    tasks,
+)
 
 OPERATIONS: tuple[Operation, ...] = (
     *search.OPERATIONS,
     *extract.OPERATIONS,
     *chat.OPERATIONS,
+    *tasks.OPERATIONS,
+    *task_groups.OPERATIONS,
+    *findall.OPERATIONS,
+    *entities.OPERATIONS,
+    *monitors.OPERATIONS,
+    *memory.OPERATIONS,
 )
 """Every operation the sandbox serves."""

@@ -1,0 +1,194 @@
+"""Typed events off a server-sent stream, resumed where it breaks (API facts 8.1, 9, 10)."""
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
+from math import inf
+from typing import Any, Final
+
+import httpx
+from httpx_sse import ServerSentEvent
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from parallel_integrations.api.errors import StreamInterruptedError, error_body, scrub
+from parallel_integrations.api.flow import (
+    MORE,
+    Emit,
+    Flow,
+    More,
+    Send,
+    conditions_of,
+    transport_error,
+)
+from parallel_integrations.api.models import AnswerModel, first_fault
+from parallel_integrations.api.sse import DONE, EventDecoder, open_stream
+
+RECONNECT_SECONDS: Final = 1.0
+SHOWN_CHARACTERS: Final = 200
+
+
+class _UnreadableError(Exception):
+    """An event is no JSON object, or not what its type promises."""
+
+
+class StreamEvent(AnswerModel):
+    """Any event; also what an event of a type unknown to this version becomes.
+
+    Attributes:
+        type: Kind of event.
+        event_id: Cursor to resume after, where the stream can be resumed.
+    """
+
+    type: str = ""
+    event_id: str | None = None
+
+
+def follow(
+    send: Send,
+    kinds: Mapping[str, type[StreamEvent]],
+    *,
+    last_event_id: str | None = None,
+    resumable: bool = True,
+    is_last: Callable[[StreamEvent], bool] = lambda event: False,
+    is_new: Callable[[StreamEvent], bool] = lambda event: True,
+    may_end: Callable[[], bool] = lambda: True,
+    is_over: Callable[[], Flow[bool]] | None = None,
+    on_open: Callable[[], None] = lambda: None,
+    deadline_seconds: float = inf,
+) -> Generator[Send | More | Emit[StreamEvent], Any, float]:
+    """Emit a stream's events; open it again where it broke.
+
+    Args:
+        send: Opens the stream.
+        kinds: Event type, or the beginning of one ending in a dot, to its class.
+        last_event_id: Where to begin.
+        resumable: Whether `last_event_id` is sent on opening again.
+        is_last: Whether nothing is expected after an event.
+        is_new: Whether an event is emitted; a stream that starts over repeats itself.
+        may_end: Whether an end of the body, once it comes, is the end of the stream.
+        is_over: Looks up whether the work is over; asked where a stream told nothing new.
+        on_open: Called whenever the stream was opened.
+        deadline_seconds: When to stop following, counted from the operation's start.
+
+    Returns:
+        Seconds since the operation's start.
+
+    Raises:
+        StreamInterruptedError: The stream reported an error, holds garbage, or broke more often
+            in a row than `max_retries` without anything new.
+    """
+    fruitless = 0
+    over = False
+    while True:
+        cursor = (("last_event_id", last_event_id),) if last_event_id and resumable else ()
+        response = yield from open_stream(replace(send, params=(*send.params, *cursor)))
+        on_open()
+        decoder = EventDecoder()
+        broken: httpx.HTTPError | None = None
+        torn: str | None = None
+        fruitful = False
+        while True:
+            try:
+                received: bytes = yield MORE
+            except httpx.HTTPError as failure:
+                broken = failure
+                break
+            for raw in decoder.feed(received):
+                if raw.data == DONE:
+                    continue
+                try:
+                    event = _read(raw, kinds, response)
+                except _UnreadableError as fault:
+                    torn = str(fault)
+                    if received:
+                        raise StreamInterruptedError(torn) from None
+                    break  # the end cut it in two: it comes again
+                last_event_id = event.event_id or last_event_id
+                if is_new(event):
+                    fruitful = True
+                    yield Emit(event)
+                if is_last(event):
+                    return conditions_of(response).elapsed_seconds
+            if not received or conditions_of(response).elapsed_seconds > deadline_seconds:
+                break
+        ended = broken is None and torn is None
+        elapsed = conditions_of(response).elapsed_seconds
+        if (ended and (may_end() or (over and not fruitful))) or elapsed > deadline_seconds:
+            return elapsed
+        most = conditions_of(response).max_retries
+        pause = RECONNECT_SECONDS
+        if fruitful:
+            fruitless = 0
+        elif is_over and not over and (ended or isinstance(broken, httpx.ReadTimeout)):
+            over = yield from is_over()
+            if over:
+                pause = 0.0  # opened once more, for a last word said in between
+            elif ended:
+                fruitless += 1
+        else:
+            fruitless += 1
+        if fruitless > most:
+            why = transport_error(broken) if broken else torn or "it ended before the work did"
+            raise StreamInterruptedError(
+                f"The event stream broke {fruitless} times without anything new: {why}"
+            ) from broken
+        send = replace(send, delay_seconds=pause)
+
+
+def _read(
+    raw: ServerSentEvent, kinds: Mapping[str, type[StreamEvent]], response: httpx.Response
+) -> StreamEvent:
+    try:
+        data = from_json(raw.data)
+        if not isinstance(data, dict):
+            raise ValueError("not an object")
+        kind = data.get("type") or raw.event
+        if kind == "error" or (kind == "message" and "error" in data):
+            raise _reported(data, response)
+        data["type"] = kind
+        return _class_of(kind, kinds).model_validate(data)
+    except ValidationError as error:
+        why = first_fault(error)
+    except ValueError as error:
+        why = str(error)
+    shown = scrub(raw.data[:SHOWN_CHARACTERS], response)
+    raise _UnreadableError(f"An event cannot be read ({why}): {shown!r}")
+
+
+def _class_of(kind: Any, kinds: Mapping[str, type[StreamEvent]]) -> type[StreamEvent]:
+    if not isinstance(kind, str):
+        return StreamEvent
+    family = kind.rpartition(".")[0] + "."
+    return kinds.get(kind) or kinds.get(family) or StreamEvent
+
+
+def _reported(data: dict[str, Any], response: httpx.Response) -> StreamInterruptedError:
+    message, _, ref_id = error_body(data)
+    reference = f" (ref_id {ref_id})" if ref_id else ""
+    return StreamInterruptedError(
+        scrub(f"The stream reported an error: {message or 'no message'}{reference}", response)
+    )
+
+
+def each(
+    stream: Generator[Send | More | Emit[StreamEvent], Any, None],
+    take: Callable[[StreamEvent], None],
+) -> Generator[Send | More, Any, None]:
+    """Run a stream inside a flow, handing its events to `take` instead of the caller."""
+    try:
+        step = next(stream)
+        while True:
+            if isinstance(step, Emit):
+                take(step.event)
+                step = next(stream)
+                continue
+            try:
+                outcome = yield step
+            except httpx.HTTPError as failure:
+                step = stream.throw(failure)
+            else:
+                step = stream.send(outcome)
+    except StopIteration:
+        return
+    finally:
+        stream.close()

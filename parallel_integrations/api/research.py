@@ -1,0 +1,88 @@
+"""A task followed while it works: progress first, the result last."""
+
+from collections.abc import Generator
+from contextlib import suppress
+from typing import Any, Final
+
+from parallel_integrations.api.errors import NotFoundError, StreamInterruptedError
+from parallel_integrations.api.events import StreamEvent
+from parallel_integrations.api.flow import Emit, More, Send
+from parallel_integrations.api.output_schema import OutputSchema
+from parallel_integrations.api.task_types import TaskRunResult, TaskRunStateEvent
+from parallel_integrations.api.tasks import (
+    DEADLINE_SECONDS,
+    CreateTaskRunRequest,
+    create_task_run,
+    task_run_events,
+    wait_task_run,
+)
+
+LAST_LOOK_SECONDS: Final = 1.0
+"""However late it is, the result is asked for once: it is paid for."""
+
+
+def stream_task(
+    request: CreateTaskRunRequest, *, deadline_seconds: float = DEADLINE_SECONDS
+) -> Generator[Send | More | Emit[StreamEvent | TaskRunResult], Any, None]:
+    """Start a task, follow its progress and give its result.
+
+    Args:
+        request: What to do; events are enabled unless it says otherwise.
+        deadline_seconds: How long to wait in all.
+
+    Returns:
+        A stream for `ParallelClient.stream` or `astream`: first a `TaskRunStateEvent` with the
+        run's id, then its events, last the `TaskRunResult`.
+
+    Raises:
+        TaskFailedError: The run failed; says why.
+        TaskTimeoutError: The deadline passed; `run_id` on it, as on every error after the create,
+            goes on with `resume_task`.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateTaskRunRequest, ParallelClient
+        from parallel_integrations.api.research import stream_task
+
+        request = CreateTaskRunRequest(input="What does the nonlocal statement do?")
+        with ParallelClient() as client:
+            for event in client.stream(stream_task(request)):
+                print(type(event).__name__)
+        ```
+    """
+    if request.enable_events is None:
+        request = request.model_copy(update={"enable_events": True})
+    run = yield from create_task_run(request)
+    yield Emit(TaskRunStateEvent(type="task_run.state", run=run))
+    yield from resume_task(
+        run.run_id, output_schema=request.output_schema, deadline_seconds=deadline_seconds
+    )
+
+
+def resume_task(
+    run_id: str,
+    *,
+    output_schema: OutputSchema | None = None,
+    deadline_seconds: float = DEADLINE_SECONDS,
+) -> Generator[Send | More | Emit[StreamEvent | TaskRunResult], Any, None]:
+    """Follow a run that exists already, from its id alone.
+
+    Args:
+        run_id: Its id.
+        output_schema: A pydantic class to read the output into.
+        deadline_seconds: How long to wait in all.
+
+    Returns:
+        A stream of the run's events, last the `TaskRunResult`.
+    """
+    # Progress is a courtesy: whether there is such a run, and how it ended, shows below.
+    elapsed = 0.0
+    with suppress(NotFoundError, StreamInterruptedError):
+        elapsed = yield from task_run_events(run_id, deadline_seconds=deadline_seconds)
+    result = yield from wait_task_run(
+        run_id,
+        output_schema=output_schema,
+        deadline_seconds=deadline_seconds,
+        elapsed_seconds=min(elapsed, deadline_seconds - LAST_LOOK_SECONDS),
+    )
+    yield Emit(result)

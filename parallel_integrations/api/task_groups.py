@@ -1,0 +1,496 @@
+"""Task groups: many tasks at once, results in the order of their inputs (API facts 9)."""
+
+import logging
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeAlias
+
+from pydantic import BaseModel, Field
+
+from parallel_integrations.api.errors import (
+    ConnectionFailedError,
+    ParallelError,
+    RequestTimeoutError,
+    ServerError,
+    UnexpectedAnswerError,
+)
+from parallel_integrations.api.events import StreamEvent, each, follow
+from parallel_integrations.api.flow import (
+    Emit,
+    Flow,
+    More,
+    Repeat,
+    Send,
+    Stream,
+    call,
+)
+from parallel_integrations.api.models import AnswerModel, ApiVersion, Items, RequestModel
+from parallel_integrations.api.output_schema import OutputSchema, parse_output
+from parallel_integrations.api.paths import carrying, create, segment
+from parallel_integrations.api.policies import Metadata
+from parallel_integrations.api.polling import poll
+from parallel_integrations.api.task_types import (
+    TASK_EVENTS,
+    TaskOutput,
+    TaskRun,
+    TaskRunStateEvent,
+)
+from parallel_integrations.api.tasks import (
+    DEADLINE_SECONDS,
+    STREAM_TIMEOUT_SECONDS,
+    CreateTaskRunRequest,
+    TaskSettings,
+    task_spec,
+)
+
+MOST_RUNS_PER_CALL: Final = 1000
+ADD_TIMEOUT_SECONDS: Final = 120.0
+LOOKS_AFTER_SECONDS: Final = (0.0, 0.5, 2.0)
+"""When a group is asked whether an add arrived whose answer was lost; it may take a moment."""
+INDEX_KEY: Final = "parallel_index"
+"""Key of the metadata that says which input a run belongs to."""
+
+TaskInput: TypeAlias = str | dict[str, Any] | BaseModel
+
+log = logging.getLogger("parallel_integrations")
+
+
+class CreateTaskGroupRequest(RequestModel):
+    """A new, empty group.
+
+    Attributes:
+        metadata: Labels: keys of at most 16 characters, values of at most 512.
+    """
+
+    metadata: Metadata | None = None
+
+
+class AddTaskGroupRunsRequest(RequestModel):
+    """Tasks to add to a group.
+
+    Attributes:
+        inputs: 1 to 1000 tasks; one with an output or input schema of its own keeps it.
+        output_schema: For the tasks that have none.
+        input_schema: For the tasks that have none.
+
+    Raises:
+        pydantic.ValidationError: No task, or more than 1000.
+    """
+
+    inputs: list[CreateTaskRunRequest] = Field(min_length=1, max_length=MOST_RUNS_PER_CALL)
+    output_schema: OutputSchema | None = None
+    input_schema: OutputSchema | None = None
+
+    def betas(self, version: ApiVersion) -> tuple[str, ...]:
+        """Values for the features that the tasks use."""
+        return tuple(dict.fromkeys(value for one in self.inputs for value in one.betas(version)))
+
+    def body(self, version: ApiVersion) -> dict[str, Any]:
+        """The body; the same in every generation of the wire."""
+        body: dict[str, Any] = {"inputs": [one.body(version) for one in self.inputs]}
+        if spec := task_spec(self.output_schema, self.input_schema):
+            body["default_task_spec"] = spec
+        return body
+
+
+class TaskGroupStatus(AnswerModel):
+    """How a group stands.
+
+    Attributes:
+        num_task_runs: Runs in it.
+        task_run_status_counts: Runs per status.
+        is_active: Whether any is still worked on.
+        status_message: In words, where given.
+        modified_at: When it last changed.
+    """
+
+    num_task_runs: int = 0
+    task_run_status_counts: dict[str, int] | None = None
+    is_active: bool = False
+    status_message: str | None = None
+    modified_at: str | None = None
+
+
+class TaskGroup(AnswerModel):
+    """A group.
+
+    Attributes:
+        taskgroup_id: Its id.
+        status: How it stands.
+        metadata: Its labels.
+        created_at: When it was created.
+    """
+
+    taskgroup_id: str
+    status: TaskGroupStatus = TaskGroupStatus()
+    metadata: dict[str, Any] | None = None
+    created_at: str | None = None
+
+
+class AddedTaskGroupRuns(AnswerModel):
+    """What was added.
+
+    Attributes:
+        run_ids: Ids of the new runs; their order is not documented, use metadata to tell them.
+        status: How the group stands.
+        run_cursor: Where the new runs begin in `task_group_runs`.
+        event_cursor: Where they begin in `task_group_events`.
+    """
+
+    run_ids: Items[str] = []
+    status: TaskGroupStatus = TaskGroupStatus()
+    run_cursor: str | None = None
+    event_cursor: str | None = None
+
+
+class TaskGroupStatusEvent(StreamEvent):
+    """The group's status changed.
+
+    Attributes:
+        status: How it stands.
+    """
+
+    status: TaskGroupStatus
+
+
+class TaskGroupResult(AnswerModel):
+    """What became of one input of a group.
+
+    Attributes:
+        run: Its run; None where the group holds none for it.
+        output: What was found; None where the run failed.
+        parsed: The output as an instance of the class given as `output_schema`.
+        misfit: What did not fit the class; the output itself is kept.
+    """
+
+    run: TaskRun | None = None
+    output: TaskOutput | None = None
+    parsed: Any = Field(default=None, exclude=True)
+    misfit: str | None = Field(default=None, exclude=True)
+
+    @property
+    def error(self) -> str | None:
+        """Why there is no output; None where there is one."""
+        if self.output is not None:
+            return None
+        if self.run is None:
+            return "the group holds no run for this input"
+        reason = self.run.error.message if self.run.error else ""
+        return reason or f"the run is {self.run.status}"
+
+
+GROUP_EVENTS: Final[dict[str, type[StreamEvent]]] = {
+    **TASK_EVENTS,
+    "task_group_status": TaskGroupStatusEvent,
+}
+
+
+def create_task_group(request: CreateTaskGroupRequest | None = None) -> Flow[TaskGroup]:
+    """Make an empty group; costs nothing until runs are added.
+
+    Args:
+        request: Its labels.
+
+    Returns:
+        A flow whose result is the `TaskGroup`.
+    """
+    send = Send(
+        "POST", "/v1/tasks/groups", request or CreateTaskGroupRequest(), repeat=Repeat.CREATE
+    )
+    group = yield from create(send, TaskGroup, "taskgroup_id")
+    log.info("created task group %s", group.taskgroup_id)
+    return group
+
+
+def retrieve_task_group(taskgroup_id: str) -> Flow[TaskGroup]:
+    """Look up how a group stands.
+
+    Args:
+        taskgroup_id: Its id.
+
+    Returns:
+        A flow whose result is the `TaskGroup`.
+    """
+    with carrying(taskgroup_id=taskgroup_id):
+        return (yield from call(_look(taskgroup_id), TaskGroup))
+
+
+def add_task_group_runs(
+    taskgroup_id: str, request: AddTaskGroupRunsRequest, *, refresh_status: bool = True
+) -> Flow[AddedTaskGroupRuns]:
+    """Add tasks to a group.
+
+    Args:
+        taskgroup_id: Its id.
+        request: Up to 1000 tasks.
+        refresh_status: False answers faster, with a status that may be old.
+
+    Returns:
+        A flow whose result is the `AddedTaskGroupRuns`.
+    """
+    with carrying(taskgroup_id=taskgroup_id):
+        send = Send(
+            "POST",
+            f"{_path(taskgroup_id)}/runs",
+            request,
+            params=() if refresh_status else (("refresh_status", "false"),),
+            repeat=Repeat.CREATE,
+            timeout_seconds=ADD_TIMEOUT_SECONDS,
+        )
+        return (yield from call(send, AddedTaskGroupRuns))
+
+
+def retrieve_task_group_run(taskgroup_id: str, run_id: str) -> Flow[TaskRun]:
+    """Look up how one run of a group stands.
+
+    Args:
+        taskgroup_id: The group's id.
+        run_id: The run's id.
+
+    Returns:
+        A flow whose result is the `TaskRun`.
+    """
+    with carrying(taskgroup_id=taskgroup_id, run_id=run_id):
+        path = f"{_path(taskgroup_id)}/runs/{segment('run_id', run_id)}"
+        return (yield from call(Send("GET", path, repeat=Repeat.READ), TaskRun))
+
+
+def task_group_runs(
+    taskgroup_id: str,
+    *,
+    status: str | None = None,
+    include_input: bool = False,
+    include_output: bool = False,
+    last_event_id: str | None = None,
+) -> Stream[StreamEvent]:
+    """Go through the runs that a group holds now, without waiting for any.
+
+    Args:
+        taskgroup_id: The group's id.
+        status: Only runs in this status.
+        include_input: With their requests.
+        include_output: With their outputs, where complete.
+        last_event_id: Begin after this event.
+
+    Returns:
+        A stream of `TaskRunStateEvent`; resumed where it breaks.
+    """
+    asked = (
+        ("status", status),
+        ("include_input", "true" if include_input else None),
+        ("include_output", "true" if include_output else None),
+    )
+    send = Send(
+        "GET",
+        f"{_path(taskgroup_id)}/runs",
+        params=tuple((name, value) for name, value in asked if value),
+        repeat=Repeat.READ,
+        timeout_seconds=STREAM_TIMEOUT_SECONDS,
+        stream=True,
+    )
+    with carrying(taskgroup_id=taskgroup_id):
+        yield from follow(send, GROUP_EVENTS, last_event_id=last_event_id)
+
+
+def task_group_events(
+    taskgroup_id: str, *, last_event_id: str | None = None, timeout: float | None = None
+) -> Stream[StreamEvent]:
+    """Follow a group until none of its runs is active.
+
+    Args:
+        taskgroup_id: The group's id.
+        last_event_id: Begin after this event.
+        timeout: Seconds after which the server ends the stream; without it, the stream is opened
+            again until the group is done.
+
+    Returns:
+        A stream of `TaskGroupStatusEvent` and `TaskRunStateEvent`, without outputs.
+    """
+    active = [True]
+
+    def is_new(event: StreamEvent) -> bool:
+        if isinstance(event, TaskGroupStatusEvent):
+            active[0] = event.status.is_active
+        return True
+
+    def is_over() -> Flow[bool]:
+        return not (yield from retrieve_task_group(taskgroup_id)).status.is_active
+
+    send = Send(
+        "GET",
+        f"{_path(taskgroup_id)}/events",
+        params=() if timeout is None else (("timeout", f"{timeout:g}"),),
+        repeat=Repeat.READ,
+        timeout_seconds=STREAM_TIMEOUT_SECONDS,
+        wait_seconds=timeout or 0,
+        stream=True,
+    )
+    with carrying(taskgroup_id=taskgroup_id):
+        yield from follow(
+            send,
+            GROUP_EVENTS,
+            last_event_id=last_event_id,
+            is_new=is_new,
+            may_end=lambda: timeout is not None or not active[0],
+            is_over=is_over,
+        )
+
+
+def run_task_group(
+    inputs: Sequence[TaskInput],
+    settings: TaskSettings | None = None,
+    *,
+    metadata: Metadata | None = None,
+    deadline_seconds: float = DEADLINE_SECONDS,
+) -> Generator[Send | More | Emit[Any], Any, list[TaskGroupResult]]:
+    """Run a task for every input and give the results in the order of the inputs.
+
+    Runs are added 1000 a call, each with its number in its metadata (`parallel_index`), so that no
+    result depends on the order in which the API names them. A failed run is a result without
+    output and costs none of the others.
+
+    Args:
+        inputs: What to ask, any number.
+        settings: How: processor, output schema and so on; the same for all.
+        metadata: Labels of the group.
+        deadline_seconds: How long to wait in all.
+
+    Returns:
+        A flow for `ParallelClient.run` or `arun`; its result has one `TaskGroupResult` an input.
+
+    Raises:
+        TaskTimeoutError: The deadline passed; `taskgroup_id` on it, as on every error after the
+            group was created, goes on with `wait_task_group`.
+
+    Example:
+        ```python
+        from parallel_integrations import ParallelClient, TaskSettings
+        from parallel_integrations.api import run_task_group
+
+        settings = TaskSettings(processor="lite", output_schema="What the statement does.")
+        with ParallelClient() as client:
+            for result in client.run(run_task_group(["with", "nonlocal"], settings)):
+                print(result.error or result.output.content)
+        ```
+    """
+    if isinstance(inputs, str | bytes | Mapping | BaseModel):
+        raise ValueError("inputs must be a list: each of its members becomes a task of its own")
+    if not inputs:
+        return []
+    settings = settings or TaskSettings()
+    requests = [
+        CreateTaskRunRequest.from_settings(
+            settings.model_copy(update={"output_schema": None, "input_schema": None}),
+            input=one,
+            metadata={INDEX_KEY: number},
+        )
+        for number, one in enumerate(inputs)
+    ]
+    group = yield from create_task_group(CreateTaskGroupRequest(metadata=metadata))
+    for start in range(0, len(requests), MOST_RUNS_PER_CALL):
+        # All of it was checked above; now it must not fail or warn any more.
+        chunk = AddTaskGroupRunsRequest.model_construct(
+            inputs=requests[start : start + MOST_RUNS_PER_CALL],
+            output_schema=settings.output_schema,
+            input_schema=settings.input_schema,
+        )
+        yield from _add_once(group.taskgroup_id, chunk, before=start)
+    return (
+        yield from wait_task_group(
+            group.taskgroup_id,
+            len(requests),
+            output_schema=settings.output_schema,
+            deadline_seconds=deadline_seconds,
+        )
+    )
+
+
+def wait_task_group(
+    taskgroup_id: str,
+    num_inputs: int,
+    *,
+    output_schema: OutputSchema | None = None,
+    deadline_seconds: float = DEADLINE_SECONDS,
+) -> Generator[Send | More | Emit[Any], Any, list[TaskGroupResult]]:
+    """Wait for a group of `run_task_group`, from its id, and give its results in order.
+
+    Args:
+        taskgroup_id: The group's id.
+        num_inputs: How many inputs it was given.
+        output_schema: A pydantic class to read the outputs into.
+        deadline_seconds: How long to wait in all.
+
+    Returns:
+        A flow for `ParallelClient.run` or `arun`; its result has one `TaskGroupResult` an input.
+
+    Raises:
+        TaskTimeoutError: The deadline passed; the group goes on.
+    """
+    results: list[TaskGroupResult] = [TaskGroupResult() for _ in range(num_inputs)]
+    cursor: str | None = None
+
+    def take(event: StreamEvent) -> None:
+        if not isinstance(event, TaskRunStateEvent):
+            return
+        nonlocal cursor
+        cursor = event.event_id or cursor
+        number = (event.run.metadata or {}).get(INDEX_KEY)
+        if str(number).isdecimal() and int(str(number)) < num_inputs:
+            result = TaskGroupResult(run=event.run, output=event.output)
+            if event.output is not None:
+                result.parsed, result.misfit = parse_output(event.output.content, output_schema)
+            results[int(str(number))] = result
+
+    with carrying(taskgroup_id=taskgroup_id):
+        yield from poll(
+            _look(taskgroup_id),
+            TaskGroup,
+            lambda group: not group.status.is_active and group.status.num_task_runs >= num_inputs,
+            deadline_seconds=deadline_seconds,
+            late=lambda group: (
+                f"Task group {taskgroup_id} is not done after {deadline_seconds:g} s "
+                f"({group.status.task_run_status_counts}). It goes on: wait for it with "
+                f"wait_task_group({taskgroup_id!r}, {num_inputs})."
+            ),
+        )
+        known = -1
+        # A proxy may end the listing in order where the server broke it off.
+        while known < (known := sum(result.run is not None for result in results)) < num_inputs:
+            runs = task_group_runs(taskgroup_id, include_output=True, last_event_id=cursor)
+            yield from each(runs, take)
+    return results
+
+
+def _add_once(
+    taskgroup_id: str, chunk: AddTaskGroupRunsRequest, *, before: int
+) -> Generator[Send, Any, None]:
+    """Add a chunk; where the answer is lost, ask the group whether it arrived, never add again."""
+    try:
+        yield from add_task_group_runs(taskgroup_id, chunk, refresh_status=False)
+    except (
+        ConnectionFailedError,
+        RequestTimeoutError,
+        ServerError,
+        UnexpectedAnswerError,
+    ) as error:
+        if not (yield from _arrived(taskgroup_id, before + len(chunk.inputs))):
+            raise error from error.__cause__
+
+
+def _arrived(taskgroup_id: str, expected: int) -> Generator[Send, Any, bool]:
+    for delay in LOOKS_AFTER_SECONDS:
+        try:
+            group = yield from call(replace(_look(taskgroup_id), delay_seconds=delay), TaskGroup)
+        except ParallelError:
+            return False
+        if group.status.num_task_runs >= expected:
+            return True
+    return False
+
+
+def _look(taskgroup_id: str) -> Send:
+    return Send("GET", _path(taskgroup_id), repeat=Repeat.READ)
+
+
+def _path(taskgroup_id: str) -> str:
+    return f"/v1/tasks/groups/{segment('taskgroup_id', taskgroup_id)}"

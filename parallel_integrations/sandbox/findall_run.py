@@ -1,0 +1,231 @@
+"""A FindAll run: where it stands follows from the time that has passed since it was started."""
+
+import asyncio
+import re
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from parallel_integrations.sandbox.findall_plan import (
+    CANDIDATE,
+    SCHEMA,
+    STATUS,
+    Plan,
+    Step,
+    fold,
+)
+from parallel_integrations.sandbox.search import Index
+
+
+class FindallRun:
+    """One run.
+
+    Its steps are worked out when it is created, extended or enriched, each with the moment at which
+    it falls due; `advance` makes those happen whose moment has come.
+
+    Args:
+        findall_id: Its id.
+        schema: What is looked for, as the wire has it; `enrichments` is a list.
+        excluded: Names in lower case and addresses of pages to leave out.
+        seconds: How long the work takes.
+        created_at: When it was created.
+        metadata: Its labels.
+        webhook: Where it reports to.
+        scope: Memory scope it is remembered in, None for the personal one.
+
+    Attributes:
+        findall_id, schema, created_at, metadata, webhook, scope: As given.
+        steps: What has happened and what is to happen.
+        happened: How many of the steps have happened.
+        modified_at: When the last of them happened.
+        alarm: Will wake up whoever watches over the run.
+    """
+
+    def __init__(
+        self,
+        findall_id: str,
+        schema: dict[str, Any],
+        *,
+        excluded: frozenset[str],
+        seconds: float,
+        created_at: str,
+        metadata: dict[str, Any] | None = None,
+        webhook: dict[str, Any] | None = None,
+        scope: str | None = None,
+    ) -> None:
+        self.findall_id = findall_id
+        self.schema = schema
+        self.created_at = self.modified_at = created_at
+        self.metadata = metadata
+        self.webhook = webhook
+        self.scope = scope
+        self.steps: list[Step] = []
+        self.happened = 0
+        self.alarm: asyncio.TimerHandle | None = None
+        self._excluded = excluded
+        self._seconds = seconds
+
+    def advance(self, at: str) -> Sequence[Step]:
+        """Make happen what is due.
+
+        Args:
+            at: The time, as events carry it.
+
+        Returns:
+            The steps that just happened.
+        """
+        now = time.monotonic()
+        before = self.happened
+        while self.happened < len(self.steps) and self.steps[self.happened].due <= now:
+            self.steps[self.happened].at = self.modified_at = at
+            self.happened += 1
+        return self.steps[before : self.happened]
+
+    @property
+    def due_in(self) -> float | None:
+        """Seconds until the next step, None when there is none."""
+        if self.happened == len(self.steps):
+            return None
+        return max(0.0, self.steps[self.happened].due - time.monotonic())
+
+    @property
+    def fails(self) -> bool:
+        """Whether it was asked to fail."""
+        return (self.metadata or {}).get("sandbox") == "fail"
+
+    def forget_alarm(self) -> None:
+        """Let nobody be woken up any more."""
+        if self.alarm is not None:
+            self.alarm.cancel()
+            self.alarm = None
+
+    def plan(self, index: Index, schema: dict[str, Any] | None = None) -> None:
+        """Work out anew what is to happen from now on.
+
+        Args:
+            index: The pages.
+            schema: What is looked for from now on, if that changes; it takes effect only if the
+                whole plan works out.
+
+        Raises:
+            AttributeError, KeyError, TypeError, ValueError: If an enrichment has no proper schema.
+        """
+        done = self.steps[: self.happened]
+        wanted = schema or self.schema
+        prefix = self.findall_id.replace("findall", "candidate", 1)
+        plan = Plan(wanted, index, self._excluded, prefix, done)
+        plan.try_enrichments()
+        todo = [] if done else [self._status("queued", done)]
+        if schema:
+            todo.append(Step(SCHEMA, _wire(schema)))
+        todo.append(self._status("running", done))
+        if self.fails:
+            todo.append(self._status("failed", [*done, *todo], "error_occurred"))
+        else:
+            todo += plan.steps()
+            enough = _matched([*done, *todo]) >= wanted["match_limit"]
+            reason = "match_limit_met" if enough else "candidates_exhausted"
+            todo.append(self._status("completed", [*done, *todo], reason))
+        # A new run is queued at once; a run with a new schema is running at once.
+        at_once = 2 if schema else 1
+        now = time.monotonic()
+        for number, step in enumerate(todo, 1):
+            late = max(0, number - at_once) / (len(todo) - at_once)
+            step.due = now + self._seconds * late
+        self.schema = wanted
+        self.steps = [*done, *todo]
+
+    def cancel(self) -> None:
+        """Let nothing more happen than the end."""
+        done = self.steps[: self.happened]
+        last = self._status("cancelled", done, "user_cancelled")
+        last.due = time.monotonic()
+        self.steps = [*done, last]
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """The status object of the wire, its counts up to date."""
+        return self._status_after(self.happened)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it is still being worked on."""
+        return bool(self.status["is_active"])
+
+    def _status_after(self, count: int) -> dict[str, Any]:
+        steps = self.steps[:count]
+        last = next((step for step in reversed(steps) if step.type == STATUS), None)
+        status = last.data if last else self._status("queued", ()).data
+        return {**status, "metrics": _metrics(steps)}
+
+    @staticmethod
+    def _status(word: str, steps: Sequence[Step], reason: str | None = None) -> Step:
+        data = {
+            "status": word,
+            "is_active": word in ("queued", "running"),
+            "metrics": _metrics(steps),
+            "termination_reason": reason,
+        }
+        return Step(STATUS, data)
+
+    def wire(self, count: int | None = None) -> dict[str, Any]:
+        """Return the run as the wire has it.
+
+        Args:
+            count: After how many steps; None for now.
+        """
+        return {
+            "findall_id": self.findall_id,
+            "status": self._status_after(self.happened if count is None else count),
+            "generator": self.schema["generator"],
+            "metadata": self.metadata,
+            "created_at": self.created_at,
+            "modified_at": self.steps[count - 1].at if count else self.modified_at,
+        }
+
+    @property
+    def wire_schema(self) -> dict[str, Any]:
+        """What is looked for, as the wire has it."""
+        return _wire(self.schema)
+
+    @property
+    def candidates(self) -> list[dict[str, Any]]:
+        """The candidates so far, as the wire has them."""
+        return list(fold(self.steps[: self.happened]).values())
+
+    def event_id(self, count: int) -> str | None:
+        """Return the id of the last of the first `count` events, None when there is none."""
+        return f"{self.findall_id}_event_{count:06}" if count else None
+
+    def count_of(self, event_id: str) -> int | None:
+        """Return after how many events to resume after `event_id`; None if it is none of this run.
+
+        A heartbeat's id is that of the event before it with a number added.
+        """
+        found = re.fullmatch(rf"{re.escape(self.findall_id)}_event_(\d+)(?:_\d+)?", event_id)
+        count = int(found[1]) if found else -1
+        return count if 0 <= count <= self.happened else None
+
+    def event(self, count: int) -> dict[str, Any]:
+        """Return the `count`-th event, counted from 1."""
+        step = self.steps[count - 1]
+        data = self.wire(count) if step.type == STATUS else step.data
+        return {
+            "type": step.type,
+            "event_id": self.event_id(count),
+            "timestamp": step.at,
+            "data": data,
+        }
+
+
+def _matched(steps: Sequence[Step]) -> int:
+    return sum(step.type == f"{CANDIDATE}matched" for step in steps)
+
+
+def _metrics(steps: Sequence[Step]) -> dict[str, int]:
+    generated = sum(step.type == f"{CANDIDATE}generated" for step in steps)
+    return {"generated_candidates_count": generated, "matched_candidates_count": _matched(steps)}
+
+
+def _wire(schema: dict[str, Any]) -> dict[str, Any]:
+    return {**schema, "enrichments": schema["enrichments"] or None}

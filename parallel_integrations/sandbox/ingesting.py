@@ -1,0 +1,64 @@
+"""A wish in words, taken apart into a kind of thing and conditions on it."""
+
+import re
+from typing import Any
+
+from parallel_integrations.sandbox.words import terms, words
+
+MOST_CONDITIONS = 3
+NAME_WORDS = 4
+
+_OPENING = re.compile(
+    r"\s*(?:please\s+)?(?:find|list|show|get|give|search for|look for|collect)\b"
+    r"(?:\s+(?:me|us|all|every|each|any|the|of))*\s+",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(
+    r"\s*[,;]\s*(?:and\s+)?(?:(?:that|which|who|whose)\s+)?|\s+(?:that|which|who|whose|where)\s+",
+    re.IGNORECASE,
+)
+_RELATION = re.compile(
+    r"\s+(?=(?:with|without|for|about|from|in|on|by|of|to|having|using)\s)", re.IGNORECASE
+)
+_AND = re.compile(r"\s+and\s+", re.IGNORECASE)
+
+
+def ingested(objective: str) -> dict[str, Any]:
+    """Return the FindAll schema for an objective, made by rules from its words alone.
+
+    Example:
+        >>> schema = ingested("Find all Python statements that bind names and open a scope")
+        >>> schema["entity_type"]
+        'statements'
+        >>> [condition["name"] for condition in schema["match_conditions"]]
+        ['python_statements_check', 'bind_names_check', 'open_scope_check']
+        >>> schema["match_conditions"][1]["description"]
+        'The statements must fit: bind names.'
+    """
+    text = _OPENING.sub("", " ".join(objective.split()), count=1).rstrip(".!? ")
+    head, *clauses = _CLAUSE.split(text) or [text]
+    kind, *relations = _RELATION.split(head, maxsplit=1)
+    entity_type = (words(kind) or words(head) or ["pages"])[-1]
+    parts = relations + [part for clause in clauses for part in _AND.split(clause)]
+    # What says no more than the kind itself is a condition only where nothing else was said.
+    if set(terms([kind])) - {entity_type} or not parts:
+        parts.insert(0, kind or head)
+    conditions: dict[str, str] = {}
+    for part in filter(None, parts):
+        conditions.setdefault(_name(part), f"The {entity_type} must fit: {part.strip()}.")
+    if not conditions:
+        conditions = {_name(""): f"The {entity_type} must fit: {objective}"}
+    named = list(conditions.items())[:MOST_CONDITIONS]
+    return {
+        "objective": objective,
+        "entity_type": entity_type,
+        "match_conditions": [{"name": n, "description": d} for n, d in named],
+        "enrichments": None,
+        "generator": "core",
+        "match_limit": None,
+    }
+
+
+def _name(part: str) -> str:
+    telling = terms([part])[:NAME_WORDS] or ["stated"]
+    return "_".join(word.replace(" ", "") for word in telling) + "_check"

@@ -1,0 +1,135 @@
+"""Whether a page is about something: how many of the telling words it holds, and where."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from parallel_integrations.sandbox.corpus import Page
+from parallel_integrations.sandbox.filling import Filler
+from parallel_integrations.sandbox.passages import Span, passages
+from parallel_integrations.sandbox.quoting import PASSAGES_PER_PAGE, Evidence, basis, prose
+from parallel_integrations.sandbox.search import Index
+from parallel_integrations.sandbox.words import stem, stems, terms
+
+ENOUGH = 0.5
+"""Share of the telling words a page must hold to be about something."""
+SURE = 0.8
+"""From this share of held words on a yes is certain; below its rest a no is."""
+SCHEMA_ERRORS = (AttributeError, KeyError, TypeError, ValueError)
+"""What `fill` raises for something that is no JSON schema."""
+
+# Words by which people say that something is wanted, not what.
+_WISHES = stems("must should shall match fit page entity only include included satisfy condition")
+
+Spans = Mapping[str, Sequence[Span]]
+"""Address of a page → its passages that fit, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How much of a description a page holds.
+
+    Attributes:
+        held: The words it holds.
+        missing: Those it does not.
+    """
+
+    held: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1."""
+        return len(self.held) / max(1, len(self.held) + len(self.missing))
+
+    @property
+    def yes(self) -> bool:
+        """Whether that is enough."""
+        return bool(self.held) and self.share >= ENOUGH
+
+    @property
+    def confidence(self) -> str:
+        """``high`` where nearly all or nearly none of the words are held."""
+        edge = max(self.share, 1 - self.share)
+        return "high" if edge >= SURE else "medium" if edge > ENOUGH else "low"
+
+    @property
+    def reasoning(self) -> str:
+        """What the verdict rests on, in words."""
+        text = f"The sandbox looked for {len(self.held) + len(self.missing)} word(s) on the page"
+        if self.held:
+            text += f"; found: {', '.join(self.held)}"
+        if self.missing:
+            text += f"; not found: {', '.join(self.missing)}"
+        return f"{text}. It compares words; it does not reason."
+
+
+def judge(description: str, page: Page, besides: str = "") -> Verdict:
+    """Return how much of `description` a page holds.
+
+    Args:
+        description: What it should be about.
+        page: The page.
+        besides: Words of the description that tell nothing about a single page, such as the kind
+            of thing that is looked for.
+
+    Example:
+        >>> page = Page("https://sandbox.example/with", "With", "It manages a context.")
+        >>> judge("must be about context managers", page).yes
+        True
+        >>> judge("must be about fractions", page).missing
+        ('fractions',)
+    """
+    wanted = terms([description])
+    silent = _WISHES | stems(besides)
+    telling = [word for word in wanted if stem(word) not in silent] or wanted
+    there = _stems_of(page)
+    held = tuple(word for word in telling if stem(word) in there)
+    return Verdict(held, tuple(word for word in telling if word not in held))
+
+
+@lru_cache(maxsize=2048)
+def _stems_of(page: Page) -> frozenset[str]:
+    return frozenset(stems(f"{page.title} {page.text}"))
+
+
+def found_spans(index: Index, texts: Sequence[str], urls: Iterable[str]) -> Spans:
+    """Return the passages of the named pages that fit `texts`."""
+    wanted = set(urls)
+    hits = index.search(texts, limit=len(wanted), accept=lambda page: page.url in wanted)
+    return {hit.page.url: hit.passages for hit in hits}
+
+
+def evidence_of(page: Page, texts: Sequence[str], spans: Spans) -> Evidence:
+    """Return what one page says about `texts`; the page's beginning where nothing fits better."""
+    where = spans.get(page.url) or passages(page.text)[:1]
+    return Evidence(texts, prose(page, where[:PASSAGES_PER_PAGE]))
+
+
+def citation(page: Page, words: Sequence[str], spans: Spans, count: int = 2) -> dict[str, Any]:
+    """Return a page as a citation: the sentences that hold `words`, or else its best passage."""
+    excerpts = [quote.excerpt for quote in evidence_of(page, words, spans).best(count)]
+    if not excerpts:
+        start, end = next(iter(spans.get(page.url) or passages(page.text)))
+        excerpts = [page.text[start:end]]
+    return {"url": page.url, "title": page.title, "excerpts": excerpts}
+
+
+def fill(schema: Any, evidence: Evidence) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return an object that follows `schema`, and the basis of each of its fields.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError: If `schema` is no schema of an object.
+    """
+    filler = Filler(schema, evidence)
+    names = filler.fields()
+    if not names:
+        raise ValueError("it must describe an object with properties")
+    values: dict[str, Any] = {}
+    found = []
+    for name in names:
+        filler.used = []
+        values[name] = filler.field(name)
+        found.append(basis(name, evidence, list(dict.fromkeys(filler.used))))
+    return values, found

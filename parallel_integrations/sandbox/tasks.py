@@ -1,0 +1,203 @@
+"""Task runs: what was asked, how far time has brought it, and what has become due for it."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from parallel_integrations.sandbox.ledger import TASK_USD, Entry
+from parallel_integrations.sandbox.times import rfc3339
+
+Status = Literal["queued", "running", "completed", "failed"]
+
+TASK_SECONDS = 0.05
+"""How long a run takes unless the sandbox is told otherwise."""
+QUEUED_SHARE = 0.2
+"""Share of that time a run is queued before it is running."""
+ACTIVE = frozenset({"queued", "running"})
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a run is to answer.
+
+    Attributes:
+        kind: ``text``, ``json`` or ``auto``.
+        schema: The JSON schema as compact JSON text; empty unless `kind` is ``json``.
+        size: Characters of the whole spec.
+    """
+
+    kind: Literal["text", "json", "auto"] = "auto"
+    schema: str = ""
+    size: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class Batch:
+    """Runs that one request created: they share their times, whatever number they are.
+
+    Attributes:
+        created: By the clock that answers carry.
+        began: By the clock that runs, in seconds.
+        seconds: How long the runs take.
+        runs: The runs.
+        failing: How many of them fail.
+    """
+
+    created: datetime
+    began: float
+    seconds: float
+    runs: list["Run"] = field(default_factory=list)
+    failing: int = 0
+
+    @property
+    def ends(self) -> float:
+        """When the runs end."""
+        return self.began + self.seconds
+
+    def status(self, now: float) -> Status:
+        """Return how its runs stand, those that fail aside."""
+        if now >= self.ends:
+            return "completed"
+        return "running" if now - self.began >= self.seconds * QUEUED_SHARE else "queued"
+
+    def modified(self, status: Status) -> str:
+        """Return when the runs came to `status`, as answers carry it."""
+        share = {"queued": 0.0, "running": QUEUED_SHARE}.get(status, 1.0)
+        return rfc3339(self.created + timedelta(seconds=self.seconds * share))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one run was asked, checked.
+
+    Attributes:
+        request: The request as it was sent, to be shown again.
+        spec: What it is to answer.
+        question: The input as one text.
+        context: What was asked in the interactions before, oldest first.
+        domains: Included domains, excluded domains and first day of its source policy.
+        warnings: What is to be said about the request.
+        events: Whether progress is recorded.
+        failure: Why the run is going to fail, or None.
+    """
+
+    request: Mapping[str, Any]
+    spec: Spec
+    question: str
+    context: tuple[str, ...] = ()
+    domains: tuple[tuple[str, ...], tuple[str, ...], str | None] = ((), (), None)
+    warnings: Sequence[Mapping[str, Any]] = ()
+    events: bool = False
+    failure: str | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Run:
+    """One task run.
+
+    Attributes:
+        run_id: Its id, which also continues it as an interaction.
+        asked: What it was asked.
+        batch: Tells its times.
+        group_id: The group it belongs to.
+        error_id: Support reference of its failure.
+    """
+
+    run_id: str
+    asked: Asked
+    batch: Batch
+    group_id: str | None = None
+    error_id: str | None = None
+
+    @property
+    def processor(self) -> str:
+        """What works on it."""
+        return str(self.asked.request["processor"])
+
+    def status(self, now: float) -> Status:
+        """Return how it stands."""
+        status = self.batch.status(now)
+        return "failed" if status == "completed" and self.asked.failure else status
+
+    def body(self, status: Status) -> dict[str, Any]:
+        """Return the run as answers show it."""
+        error = None
+        if status == "failed":
+            error = {"ref_id": self.error_id, "message": self.asked.failure, "detail": None}
+        return {
+            "run_id": self.run_id,
+            "interaction_id": self.run_id,
+            "status": status,
+            "is_active": status in ACTIVE,
+            "processor": self.processor,
+            "metadata": self.asked.request.get("metadata"),
+            "taskgroup_id": self.group_id,
+            "warnings": list(self.asked.warnings) or None,
+            "error": error,
+            "created_at": rfc3339(self.batch.created),
+            "modified_at": self.batch.modified(status),
+        }
+
+
+class Tasks:
+    """Every task run of one sandbox. Time alone moves them: there are no timers.
+
+    Args:
+        seconds: How long a run takes.
+
+    Raises:
+        ValueError: If `seconds` is negative.
+    """
+
+    def __init__(self, seconds: float = TASK_SECONDS) -> None:
+        if seconds < 0:
+            raise ValueError(f"task_seconds: {seconds} is less than 0")
+        self.seconds = seconds
+        self._runs: dict[str, Run] = {}
+        self._unbilled: deque[Batch] = deque()
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[Run]:
+        """Yield the runs, oldest first."""
+        return iter(list(self._runs.values()))
+
+    def now(self) -> float:
+        """Return the time by which runs move, in seconds."""
+        return time.monotonic()
+
+    def get(self, run_id: str) -> Run | None:
+        """Return a run, or None."""
+        return self._runs.get(run_id)
+
+    def add(self, batch: Batch, runs: Iterable[Run]) -> None:
+        """Set runs going that belong to `batch`."""
+        batch.runs.extend(runs)
+        batch.failing = sum(run.asked.failure is not None for run in batch.runs)
+        with self._lock:
+            self._runs.update((run.run_id, run) for run in batch.runs)
+            # All take equally long, so the first that began is the first that is due.
+            self._unbilled.append(batch)
+
+    def due(self) -> list[Entry]:
+        """Return what is to be billed for the runs that completed since the last call."""
+        now = self.now()
+        done: list[Batch] = []
+        with self._lock:
+            while self._unbilled and self._unbilled[0].ends <= now:
+                done.append(self._unbilled.popleft())
+        return [
+            Entry("task_run", TASK_USD[run.processor.removesuffix("-fast")], run.processor)
+            for batch in done
+            for run in batch.runs
+            if run.asked.failure is None
+        ]
+
+    def clear(self) -> None:
+        """Forget every run."""
+        with self._lock:
+            self._runs.clear()
+            self._unbilled.clear()

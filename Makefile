@@ -8,7 +8,7 @@ export Q
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format record bench clean
+.PHONY: help demo test check check-versions format record live-check bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -39,12 +39,28 @@ check: $(VENV)/.tools ## lint, types, import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+OLDEST_CORE := $(shell sed -n 's/.*"langchain-core>=\([0-9.]*\),.*/\1/p' pyproject.toml)
+
+check-versions: ## run the LangChain tests on the oldest and the newest langchain-core admitted
+	@for core in "langchain-core==$(OLDEST_CORE)" "langchain-core"; do \
+		venv=$$(mktemp -d) && echo "== $$core" && \
+		$(PYTHON) -m venv $$venv && \
+		$$venv/bin/python -m pip install --quiet --upgrade 'pip>=25.1' && \
+		$$venv/bin/python -m pip install --quiet --editable '.[langchain,cli]' --group dev "$$core" && \
+		$$venv/bin/python -m pip list | grep '^lang' && \
+		$$venv/bin/python -m pytest tests/langchain -q -p no:cacheprovider --benchmark-disable; \
+		status=$$?; rm -rf "$$venv"; test $$status -eq 0 || exit $$status; \
+	done
+
 format: $(VENV)/.tools ## put the code into shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 record: $(VENV)/.tools ## record the cassettes anew from the sandbox (LIVE=1: from the live API)
 	@LIVE=$(LIVE) YES=$(YES) $(BIN)/python -m tests.support.record
+
+live-check: $(VENV)/.tools ## try each operation once on the live API (FULL=1: FindAll and monitors too)
+	@FULL=$(FULL) YES=$(YES) $(BIN)/python -m tests.support.live_check
 
 bench: $(VENV)/.tools ## cost per call and per chunk, as ratios to plain httpx
 	@$(BIN)/python -m benchmarks

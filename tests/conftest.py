@@ -11,7 +11,10 @@ from hypothesis import settings as hypothesis_settings
 from parallel_integrations import ParallelClient
 from parallel_integrations.sandbox import Sandbox
 from tests.support.cassettes import replaying
+from tests.support.contract import Contract
+from tests.support.report import lines
 from tests.support.wall import Wall
+from tests.support.witness import Witness
 
 # Tests give the same result on every run and every machine, and leave no files behind.
 hypothesis_settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
@@ -21,14 +24,26 @@ CLEARED_PREFIXES = ("PARALLEL_", "LANGSMITH_", "LANGCHAIN_", "OPENAI_")
 CLEARED = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 _wall = Wall()
+_witness = Witness()
+_contract = Contract.from_environment()  # here, because tests clear the environment
 
 
 def pytest_configure(config: pytest.Config) -> None:
     _wall.__enter__()  # before anything is collected: imports are walled in, too
+    _witness.__enter__()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    _witness.__exit__()
     _wall.__exit__()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The operations that were checked, once the contract test was among the tests."""
+    if _contract.complete:
+        terminalreporter.section("the API's contract")
+        for line in lines(_contract):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +60,26 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.upper() in CLEARED or name.startswith(CLEARED_PREFIXES):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def contract_kept() -> Iterator[None]:
+    """What is said to any sandbox during a test, and what it answers, keeps the contract."""
+    yield
+    broken = [fault for each in _witness.take() for fault in _contract.check(each)]
+    assert not broken, "the contract is broken:\n" + "\n".join(map(str, dict.fromkeys(broken)))
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    """The contract that the whole run is held to."""
+    return _contract
+
+
+@pytest.fixture(scope="session")
+def witness() -> Witness:
+    """Sees what is said to the sandboxes."""
+    return _witness
 
 
 @pytest.fixture(scope="session")

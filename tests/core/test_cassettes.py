@@ -88,7 +88,16 @@ def test_a_cassette_is_written_as_it_is_read(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["search/by_objective", "extract/two_pages_one_missing", "chat/streamed_research"]
+    "name",
+    [
+        "search/by_objective",
+        "extract/two_pages_one_missing",
+        "chat/streamed_research",
+        "tasks/text",
+        "findall/from_words_to_result",
+        "monitors/watched_query",
+        "memory/found_and_forgotten",
+    ],
 )
 def test_recording_twice_gives_the_same_bytes(name: str, tmp_path: Path) -> None:
     texts = []
@@ -100,13 +109,71 @@ def test_recording_twice_gives_the_same_bytes(name: str, tmp_path: Path) -> None
 
 def test_what_is_asked_still_is_what_was_recorded(tmp_path: Path) -> None:
     """Answers depend on the Python whose documentation the sandbox serves; requests do not."""
-    for name in ("search/older_generation", "chat/json_schema"):
+    for name in (
+        "search/older_generation",
+        "chat/json_schema",
+        "task_groups/runs_with_outputs",
+        "findall/enriched",
+        "monitors/watched_task",
+    ):
         record_from_sandbox(BY_NAME[name], tmp_path)
         now, then = (
             yaml.safe_load((folder / f"{name}.yaml").read_text("utf-8"))["interactions"]
             for folder in (tmp_path, CASSETTES)
         )
         assert [each["request"] for each in now] == [each["request"] for each in then]
+
+
+def test_a_task_waits_through_a_408_and_comes_with_its_basis(cassette: OpenCassette) -> None:
+    name = "tasks/json_after_a_wait"
+    statuses = [each["response"]["status"] for each in _interactions(name)]
+    assert statuses == [202, 408, 200]
+    with BY_NAME[name].set_up(api_key=REPLAY_KEY) as client, cassette(name):
+        [result] = run(BY_NAME[name], client)
+    assert set(result.output.content) == {"statement", "explanation"}
+    assert {each.field for each in result.output.basis} == set(result.output.content)
+    assert any(each.citations[0].excerpts for each in result.output.basis)
+
+
+def test_a_failed_task_says_why(cassette: OpenCassette) -> None:
+    name = "tasks/failed_run"
+    with BY_NAME[name].set_up(api_key=REPLAY_KEY) as client, cassette(name):
+        [error] = run(BY_NAME[name], client)
+    assert error.run_id
+    assert "failed" in str(error)
+
+
+def test_the_newer_cassettes_show_what_they_are_for(cassette: OpenCassette) -> None:
+    answers = {}
+    for name in (
+        *("tasks/events", "task_groups/runs_with_outputs", "findall/enriched"),
+        *("findall/extended_and_cancelled", "monitors/watched_query", "monitors/watched_task"),
+        *("findall/from_words_to_result", "memory/found_and_forgotten"),
+    ):
+        with BY_NAME[name].set_up(api_key=REPLAY_KEY) as client, cassette(name):
+            answers[name] = run(BY_NAME[name], client)
+    events = answers["tasks/events"][1]
+    assert [each.run.status for each in events if hasattr(each, "run")] == ["queued", "completed"]
+    assert events[-1].output.content
+    dump = answers["task_groups/runs_with_outputs"][3]
+    assert [bool(each.input and each.output) for each in dump] == [True, True]
+    result = answers["findall/from_words_to_result"][-1]
+    assert len(result.matches) == 5
+    enriched = answers["findall/enriched"][-1]
+    assert all(one.value("statement") for one in enriched.matches)
+    *_, cancelled = answers["findall/extended_and_cancelled"]
+    assert cancelled.status.termination_reason == "user_cancelled"
+    watched = answers["monitors/watched_query"]
+    assert watched[4].events
+    assert watched[-1].status == "cancelled"
+    assert answers["monitors/watched_task"][1].output is not None
+    _, found, _, _, after = answers["memory/found_and_forgotten"]
+    assert len(found.results) == 1
+    assert after.results == []
+
+
+def _interactions(name: str) -> Any:
+    return yaml.safe_load((CASSETTES / f"{name}.yaml").read_text("utf-8"))["interactions"]
 
 
 def _ask(client: ParallelClient, **question: Any) -> None:
@@ -199,9 +266,34 @@ def test_recording_live_says_what_it_costs_and_asks(
     assert main(["search/by_magic"]) == 2
 
 
+def test_recording_live_leaves_out_what_is_dear_and_what_only_the_sandbox_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LIVE", "1")
+    monkeypatch.setenv("PARALLEL_API_KEY", "not-used")
+    monkeypatch.setattr("builtins.input", lambda _: "n")
+    assert main(["findall/enriched", "monitors/watched_query", "tasks/failed_run"]) == 1
+    out = capsys.readouterr().out
+    assert "left out  findall/enriched: 0.425 USD, only with FULL=1" in out
+    assert "left out  tasks/failed_run: the live API cannot be told to fail" in out
+    assert "0.000 USD  altogether" in out
+    monkeypatch.setenv("FULL", "1")
+    assert main(["findall/enriched", "monitors/watched_query", "tasks/failed_run"]) == 1
+    assert "0.431 USD  altogether" in capsys.readouterr().out
+
+
 def test_prices_are_the_published_ones() -> None:
     prices = {name: round(price_usd(scenario), 3) for name, scenario in BY_NAME.items()}
     assert prices["search/by_objective"] == 0.005
     assert prices["search/wrong_key"] == 0
     assert prices["extract/two_pages_one_missing"] == 0.002
     assert prices["chat/continued_research"] == 0.01
+    assert prices["tasks/json_after_a_wait"] == 0.005
+    assert prices["tasks/failed_run"] == 0
+    assert prices["task_groups/runs_with_outputs"] == 0.01
+    assert prices["findall/from_words_to_result"] == 0.4
+    assert prices["findall/extended_and_cancelled"] == 0.55
+    assert prices["findall/entity_search"] == 0.005
+    assert prices["monitors/watched_query"] == 0.006
+    assert prices["memory/found_and_forgotten"] == 0.005
+    assert sum(prices[name] for name in BY_NAME if not BY_NAME[name].full) < 1

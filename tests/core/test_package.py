@@ -7,16 +7,28 @@ import parallel_integrations
 from parallel_integrations import api
 
 PUBLIC = {
+    "AddTaskGroupRunsRequest",
     "AuthenticationError",
     "ChatMessage",
     "ChatRequest",
     "ChatResponse",
+    "ClearMemoryRequest",
     "CloudflareGateway",
     "ConflictError",
     "ConnectionFailedError",
+    "CreateFindallRunRequest",
+    "CreateMonitorRequest",
+    "CreateTaskGroupRequest",
+    "CreateTaskRunRequest",
+    "EnrichFindallRequest",
+    "EntitySearchRequest",
+    "EventStreamSettings",
+    "EvictMemoryRequest",
+    "ExtendFindallRequest",
     "ExtractRequest",
     "ExtractResponse",
     "FetchPolicy",
+    "IngestFindallRequest",
     "InvalidRequestError",
     "McpServer",
     "MissingKeyError",
@@ -27,13 +39,22 @@ PUBLIC = {
     "PermissionDeniedError",
     "RateLimitError",
     "RequestTimeoutError",
+    "RetrieveMemoryRequest",
     "SearchRequest",
     "SearchResponse",
     "ServerError",
+    "SnapshotSettings",
     "SourcePolicy",
     "StatusError",
     "StreamInterruptedError",
+    "TaskFailedError",
+    "TaskGroupResult",
+    "TaskRun",
+    "TaskRunResult",
+    "TaskSettings",
+    "TaskTimeoutError",
     "UnexpectedAnswerError",
+    "UpdateMonitorRequest",
     "Webhook",
     "__version__",
 }
@@ -56,7 +77,7 @@ def test_operations_are_found_in_the_api(name: str) -> None:
 
 def test_every_error_has_one_base() -> None:
     errors = [name for name in PUBLIC if name.endswith("Error")]
-    assert len(errors) == 15
+    assert len(errors) == 17
     for name in errors:
         assert issubclass(getattr(parallel_integrations, name), parallel_integrations.ParallelError)
 

@@ -191,7 +191,7 @@ def test_without_its_libraries_the_import_says_what_to_install() -> None:
     code = (
         "import sys\n"
         "sys.modules['uvicorn'] = None\n"
-        "try:\n    import parallel_integrations.sandbox\n"
+        "try:\n    from parallel_integrations.sandbox import Sandbox\n"
         "except ImportError as error:\n    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -4,17 +4,22 @@ Bodies are kept parsed, headers are cut to what the package's behaviour rests on
 host are gone. A request is found by method, path, query and JSON body.
 """
 
+import asyncio
 import json
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import vcr  # type: ignore[import-untyped]
 import yaml
 from vcr.cassette import Cassette  # type: ignore[import-untyped]
 from vcr.request import Request  # type: ignore[import-untyped]
+
+from parallel_integrations import client as driver
 
 CASSETTES: Final = Path(__file__).parents[2] / "cassettes"
 PUBLIC_API: Final = "https://api.parallel.ai"
@@ -217,12 +222,15 @@ def recording(
 def replaying(name: str, *, folder: Path = CASSETTES) -> Iterator[Cassette]:
     """Answer from `<folder>/<name>.yaml`, once each, and from nowhere else.
 
+    No time passes: what was waited for between two requests is over.
+
     Raises:
         AssertionError: There is no such cassette, or not everything in it was asked for.
     """
     path = folder / f"{name}.yaml"
     assert path.is_file(), f"no cassette {path}: add a scenario and run `make record`"
-    with _recorder(CassetteFormat(), "none").use_cassette(str(path)) as cassette:
+    tape = _recorder(CassetteFormat(), "none").use_cassette(str(path))
+    with _no_waiting(), tape as cassette:
         yield cassette
         left = [
             f"{request.method} {request.path}"
@@ -230,3 +238,28 @@ def replaying(name: str, *, folder: Path = CASSETTES) -> Iterator[Cassette]:
             if not cassette.play_counts[number]
         ]
         assert not left, f"{name} was not played to its end; never asked: {', '.join(left)}"
+
+
+@contextmanager
+def _no_waiting() -> Iterator[None]:
+    """The drivers' pauses between two requests end at once."""
+
+    async def awake(seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    with (
+        patch.object(driver, "time", _Sleepless(time, lambda seconds: None)),
+        patch.object(driver, "asyncio", _Sleepless(asyncio, awake)),
+    ):
+        yield
+
+
+class _Sleepless:
+    """A module with another `sleep`."""
+
+    def __init__(self, module: Any, sleep: Callable[[float], Any]) -> None:
+        self._module = module
+        self.sleep = sleep
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)

@@ -1,7 +1,8 @@
 """Records every cassette: `python -m tests.support.record [name …]`.
 
 Against the sandbox, unless LIVE=1 is set: then against the live API with PARALLEL_API_KEY, after
-saying what that will cost and asking (YES=1 answers the question).
+saying what that will cost and asking (YES=1 answers the question). FindAll, which costs
+more than cents, and monitors, which go on by themselves, are recorded live with FULL=1 only.
 """
 
 import os
@@ -18,7 +19,9 @@ WRONG_KEY = "not-a-key-that-anybody-has"
 
 def record_from_sandbox(scenario: Scenario, folder: Path = CASSETTES) -> None:
     """Record a scenario from a sandbox of its own, so that ids count from one in every file."""
-    with Sandbox() as sandbox:
+    with Sandbox(**dict(scenario.sandbox)) as sandbox:
+        for fault in scenario.faults:
+            sandbox.faults.add(**fault)
         _record(scenario, folder, "sandbox", base_url=sandbox.url, api_key=sandbox.api_key)
 
 
@@ -38,22 +41,37 @@ def _record(
         run(scenario, client)
 
 
+def _left_out(scenario: Scenario) -> str:
+    """Why a scenario is not recorded live; empty where it is."""
+    if scenario.full and not _is_set("FULL"):
+        return f"{price_usd(scenario):.3f} USD, only with FULL=1"
+    return scenario.sandbox_only
+
+
+def _is_set(name: str) -> bool:
+    return os.environ.get(name, "") not in ("", "0")
+
+
 def main(names: Sequence[str]) -> int:
     """Record the named scenarios, or all; the exit code."""
     if unknown := [name for name in names if name not in BY_NAME]:
         print(f"No scenario is called {', '.join(unknown)}.", file=sys.stderr)
         return 2
     chosen = [BY_NAME[name] for name in names] if names else list(SCENARIOS)
-    live = os.environ.get("LIVE", "") not in ("", "0")
+    live = _is_set("LIVE")
     api_key = os.environ.get("PARALLEL_API_KEY", "").strip()
     if live:
         if not api_key:
             print("LIVE=1 needs PARALLEL_API_KEY.", file=sys.stderr)
             return 2
         for scenario in chosen:
+            if why := _left_out(scenario):
+                print(f"  left out  {scenario.name}: {why}")
+        chosen = [scenario for scenario in chosen if not _left_out(scenario)]
+        for scenario in chosen:
             print(f"{price_usd(scenario):7.3f} USD  {scenario.name}")
         print(f"{sum(map(price_usd, chosen)):7.3f} USD  altogether, billed to your account")
-        if os.environ.get("YES", "") in ("", "0") and input("Go on? [y/N] ").strip().lower() != "y":
+        if not _is_set("YES") and input("Go on? [y/N] ").strip().lower() != "y":
             return 1
     for scenario in chosen:
         if live:

@@ -4,29 +4,62 @@ A scenario is a generator: it yields requests, is given what came back, and so r
 a blocking and on an awaiting client.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from parallel_integrations import (
+    AddTaskGroupRunsRequest,
     AuthenticationError,
     ChatRequest,
     ChatResponse,
+    ClearMemoryRequest,
+    CreateFindallRunRequest,
+    CreateMonitorRequest,
+    CreateTaskGroupRequest,
+    CreateTaskRunRequest,
+    EnrichFindallRequest,
+    EntitySearchRequest,
+    EventStreamSettings,
+    EvictMemoryRequest,
+    ExtendFindallRequest,
     ExtractRequest,
+    IngestFindallRequest,
     InvalidRequestError,
     ParallelClient,
     ParallelError,
+    RetrieveMemoryRequest,
     SearchRequest,
+    SnapshotSettings,
     SourcePolicy,
+    TaskFailedError,
+    UpdateMonitorRequest,
+    api,
 )
 from parallel_integrations.api import chat, extract, search, stream_chat
 from parallel_integrations.api.flow import Flow
 
+
+@dataclass(frozen=True)
+class Step:
+    """An operation on something that an earlier answer named.
+
+    Attributes:
+        make: Makes the operation; called once the earlier answers are there.
+        usd: What the live API bills for it.
+        stream: Whether it is a stream, whose events are the answer.
+    """
+
+    make: Callable[[], Any]
+    usd: float = 0.0
+    stream: bool = False
+
+
 Question: TypeAlias = SearchRequest | ExtractRequest | ChatRequest
 Answer: TypeAlias = Any
-"""A `SearchResponse` or `ExtractResponse`, a list of `ChatResponse`, or the expected error."""
+"""What came back: an answer, a list of events or `ChatResponse`, or the expected error."""
 Talk: TypeAlias = Generator[Any, Any, None]
-"""Yields questions, is sent answers."""
+"""Yields questions and steps, is sent answers."""
 
 OBJECTIVE: Final = "How does the with statement handle exceptions?"
 READABLE_PAGE: Final = "https://docs.python.org/3/reference/compound_stmts.html"
@@ -44,6 +77,16 @@ ANSWER_SCHEMA: Final[dict[str, Any]] = {
     "additionalProperties": False,
 }
 
+TASK_INPUT: Final = {"statement": "nonlocal"}
+WISH: Final = "Python statements that bind names"
+SCOPE: Final = "cassettes"
+
+_LITE_USD: Final = 0.005  # one task run, and one enrichment of one match
+_FINDALL_USD: Final = 0.25  # a FindAll run of the generator `base`
+_MATCH_USD: Final = 0.03
+_ENTITIES_USD: Final = 0.005
+_MONITOR_USD: Final = 0.003  # one execution by `lite`
+_MATCHES: Final = 5
 _CHAT_USD: Final = {"speed": 0.005, "lite": 0.005, "base": 0.010, "core": 0.025}
 
 
@@ -57,6 +100,10 @@ class Scenario:
         client: What the client is set up with, besides key and base URL.
         wrong_key: Whether a key is used that the API does not know.
         error: What the client raises, where that is what is shown.
+        sandbox: What the sandbox that it is recorded from is set up with.
+        faults: What it is told to fail at.
+        sandbox_only: Why it cannot be recorded live; empty where it can.
+        full: Whether it is recorded live with FULL=1 only, because it is dear or goes on by itself.
     """
 
     name: str
@@ -64,6 +111,10 @@ class Scenario:
     client: tuple[tuple[str, Any], ...] = ()
     wrong_key: bool = False
     error: type[ParallelError] | None = None
+    sandbox: tuple[tuple[str, Any], ...] = ()
+    faults: tuple[Mapping[str, Any], ...] = ()
+    sandbox_only: str = ""
+    full: bool = False
 
     @property
     def expected(self) -> tuple[type[ParallelError], ...]:
@@ -106,6 +157,150 @@ def _continued_research() -> Talk:
     answers: list[ChatResponse] = yield said(QUESTION, model="lite")
     yield said(FOLLOW_UP, model="lite", previous_interaction_id=answers[0].interaction_id)
 
+
+def _task(**settings: Any) -> CreateTaskRunRequest:
+    return CreateTaskRunRequest(input=TASK_INPUT, processor="lite", **settings)
+
+
+def _run_task(**settings: Any) -> Callable[[], Talk]:
+    def talk() -> Talk:
+        yield Step(lambda: api.run_task(_task(**settings)), _LITE_USD)
+
+    return talk
+
+
+def _followed_task() -> Talk:
+    request = _task(output_schema="What it does.", enable_events=True, metadata={"row": "7"})
+    run = yield Step(lambda: api.create_task_run(request), _LITE_USD)
+    yield Step(lambda: api.task_run_events(run.run_id), stream=True)
+    yield Step(lambda: api.retrieve_task_run(run.run_id))
+    yield Step(lambda: api.retrieve_task_run_input(run.run_id))
+
+
+def _group() -> Talk:
+    request = CreateTaskGroupRequest(metadata={"purpose": "cassette"})
+    group = yield Step(lambda: api.create_task_group(request))
+    inputs = [
+        CreateTaskRunRequest(input=one, processor="lite", metadata={"number": number})
+        for number, one in enumerate(("the with statement", "the nonlocal statement"))
+    ]
+    runs = AddTaskGroupRunsRequest(inputs=inputs, output_schema="What it does, in one sentence.")
+    added = yield Step(
+        lambda: api.add_task_group_runs(group.taskgroup_id, runs), len(inputs) * _LITE_USD
+    )
+    yield Step(lambda: api.task_group_events(group.taskgroup_id), stream=True)
+    yield Step(
+        lambda: api.task_group_runs(group.taskgroup_id, include_input=True, include_output=True),
+        stream=True,
+    )
+    yield Step(lambda: api.retrieve_task_group(group.taskgroup_id))
+    yield Step(lambda: api.retrieve_task_group_run(group.taskgroup_id, added.run_ids[0]))
+
+
+def _findall(**changes: Any) -> CreateFindallRunRequest:
+    return CreateFindallRunRequest(
+        objective=WISH,
+        entity_type="statements",
+        match_conditions=[{"name": "binds_names", "description": "The statement binds a name."}],
+        match_limit=_MATCHES,
+        **changes,
+    )
+
+
+def _ingested() -> Talk:
+    schema = yield Step(lambda: api.ingest_findall(IngestFindallRequest(objective=WISH)))
+    run = yield Step(
+        lambda: api.create_findall_run(
+            CreateFindallRunRequest.from_schema(schema, generator="base", match_limit=_MATCHES)
+        ),
+        _FINDALL_USD + _MATCHES * _MATCH_USD,
+    )
+    yield Step(lambda: api.findall_events(run.findall_id), stream=True)
+    yield Step(lambda: api.findall_schema(run.findall_id))
+    yield Step(lambda: api.findall_result(run.findall_id))
+
+
+def _enriched() -> Talk:
+    run = yield Step(
+        lambda: api.create_findall_run(_findall(generator="base", metadata={"purpose": "demo"})),
+        _FINDALL_USD + _MATCHES * _MATCH_USD,
+    )
+    yield Step(lambda: api.findall_events(run.findall_id), stream=True)
+    known = yield Step(lambda: api.findall_result(run.findall_id))
+    enrichment = EnrichFindallRequest(output_schema=ANSWER_SCHEMA, processor="lite")
+    yield Step(lambda: api.enrich_findall(run.findall_id, enrichment), _MATCHES * _LITE_USD)
+    yield Step(
+        lambda: api.findall_events(run.findall_id, last_event_id=known.last_event_id), stream=True
+    )
+    yield Step(lambda: api.findall_result(run.findall_id))
+
+
+def _extended_and_cancelled() -> Talk:
+    run = yield Step(
+        lambda: api.create_findall_run(_findall(generator="base")),
+        _FINDALL_USD + _MATCHES * _MATCH_USD,
+    )
+    yield Step(lambda: api.findall_events(run.findall_id), stream=True)
+    more = ExtendFindallRequest(additional_match_limit=_MATCHES)
+    yield Step(lambda: api.extend_findall(run.findall_id, more), _MATCHES * _MATCH_USD)
+    yield Step(lambda: api.cancel_findall(run.findall_id))
+    yield Step(lambda: api.retrieve_findall_run(run.findall_id))
+
+
+def _entities() -> Talk:
+    request = EntitySearchRequest(entity_type="companies", objective=WISH, match_limit=_MATCHES)
+    yield Step(lambda: api.entity_search(request), _ENTITIES_USD)
+
+
+def _monitored() -> Talk:
+    request = CreateMonitorRequest(
+        type="event_stream",
+        frequency="1d",
+        settings=EventStreamSettings(query="Changes of the with statement", include_backfill=True),
+        metadata={"purpose": "cassette"},
+    )
+    monitor = yield Step(lambda: api.create_monitor(request), _MONITOR_USD)
+    # One only: whoever records live has monitors of their own, which are nobody's business.
+    yield Step(lambda: api.list_monitors(limit=1))
+    change = UpdateMonitorRequest(frequency="1w", metadata=None)
+    yield Step(lambda: api.update_monitor(monitor.monitor_id, change))
+    yield Step(lambda: api.trigger_monitor(monitor.monitor_id), _MONITOR_USD)
+    yield Step(lambda: api.monitor_events(monitor.monitor_id, include_completions=True))
+    yield Step(lambda: api.cancel_monitor(monitor.monitor_id))
+    yield Step(lambda: api.retrieve_monitor(monitor.monitor_id))
+
+
+def _snapshot() -> Talk:
+    result = yield Step(lambda: api.run_task(_task(output_schema=ANSWER_SCHEMA)), _LITE_USD)
+    monitor = yield Step(
+        lambda: api.create_monitor(
+            CreateMonitorRequest(
+                type="snapshot",
+                frequency="1w",
+                settings=SnapshotSettings(task_run_id=result.run.run_id),
+            )
+        ),
+        _MONITOR_USD,
+    )
+    yield Step(lambda: api.monitor_events(monitor.monitor_id))
+    yield Step(lambda: api.cancel_monitor(monitor.monitor_id))
+
+
+def _remembered() -> Talk:
+    request = _task(output_schema="What it does.", memory_scope_key=SCOPE)
+    result = yield Step(lambda: api.run_task(request), _LITE_USD)
+    asked = RetrieveMemoryRequest(query="nonlocal", kind="task", memory_scope_key=SCOPE)
+    yield Step(lambda: api.retrieve_memory(asked))
+    yield Step(
+        lambda: api.evict_memory(
+            EvictMemoryRequest(kind="task", id=result.run.run_id, memory_scope_key=SCOPE)
+        )
+    )
+    yield Step(lambda: api.clear_memory(ClearMemoryRequest(memory_scope_key=SCOPE)))
+    yield Step(lambda: api.retrieve_memory(RetrieveMemoryRequest(memory_scope_key=SCOPE)))
+
+
+_STILL_RUNNING: Final = {"path": "/v1/tasks/runs/*/result", "status": 408}
 
 SCENARIOS: Final = (
     Scenario("search/by_objective", ask(SearchRequest(objective=OBJECTIVE))),
@@ -194,6 +389,31 @@ SCENARIOS: Final = (
         ask(said(QUESTION, model="oracle")),
         error=InvalidRequestError,
     ),
+    Scenario(
+        "tasks/json_after_a_wait", _run_task(output_schema=ANSWER_SCHEMA), faults=(_STILL_RUNNING,)
+    ),
+    Scenario("tasks/text", _run_task(output_schema="What the statement does.")),
+    Scenario(
+        "tasks/failed_run",
+        _run_task(metadata={"sandbox": "fail"}),
+        error=TaskFailedError,
+        sandbox_only="the live API cannot be told to fail",
+    ),
+    # Slow enough to be followed from its queue on.
+    Scenario("tasks/events", _followed_task, sandbox=(("task_seconds", 1.0),)),
+    Scenario("task_groups/runs_with_outputs", _group),
+    Scenario("findall/from_words_to_result", _ingested, full=True),
+    Scenario("findall/enriched", _enriched, full=True),
+    Scenario(
+        "findall/extended_and_cancelled",
+        _extended_and_cancelled,
+        sandbox=(("findall_seconds", 1.0),),  # so that it is cancelled in the middle
+        full=True,
+    ),
+    Scenario("findall/entity_search", _entities),
+    Scenario("monitors/watched_query", _monitored, full=True),
+    Scenario("monitors/watched_task", _snapshot, full=True),
+    Scenario("memory/found_and_forgotten", _remembered),
 )
 BY_NAME: Final = {scenario.name: scenario for scenario in SCENARIOS}
 
@@ -206,8 +426,12 @@ def run(scenario: Scenario, client: ParallelClient) -> list[Answer]:
         question = next(talk)
         while True:
             try:
-                if isinstance(question, ChatRequest) and question.stream:
-                    answer: Any = list(client.stream(stream_chat(question)))
+                if isinstance(question, Step) and question.stream:
+                    answer: Any = list(client.stream(question.make()))
+                elif isinstance(question, Step):
+                    answer = client.run(question.make())
+                elif isinstance(question, ChatRequest) and question.stream:
+                    answer = list(client.stream(stream_chat(question)))
                 elif isinstance(question, ChatRequest):
                     answer = [client.run(chat(question))]
                 else:
@@ -228,8 +452,12 @@ async def arun(scenario: Scenario, client: ParallelClient) -> list[Answer]:
         question = next(talk)
         while True:
             try:
-                if isinstance(question, ChatRequest) and question.stream:
-                    answer: Any = [chunk async for chunk in client.astream(stream_chat(question))]
+                if isinstance(question, Step) and question.stream:
+                    answer: Any = [event async for event in client.astream(question.make())]
+                elif isinstance(question, Step):
+                    answer = await client.arun(question.make())
+                elif isinstance(question, ChatRequest) and question.stream:
+                    answer = [chunk async for chunk in client.astream(stream_chat(question))]
                 elif isinstance(question, ChatRequest):
                     answer = [await client.arun(chat(question))]
                 else:
@@ -258,7 +486,9 @@ def price_usd(scenario: Scenario) -> float:
         return usd
 
 
-def _price_usd(question: Question) -> float:
+def _price_usd(question: Question | Step) -> float:
+    if isinstance(question, Step):
+        return question.usd
     if isinstance(question, ChatRequest):
         return _CHAT_USD[question.model]
     if isinstance(question, ExtractRequest):

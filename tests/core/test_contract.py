@@ -1,0 +1,405 @@
+"""The published contract: what is sent and what is answered keeps it, in this whole test run.
+
+Everything that any test says to a sandbox is checked when that test ends (`contract_kept` in
+`tests/conftest.py`); here every operation is called at least once, the cassettes and the documented
+examples are checked, and the check itself is. `PARALLEL_OPENAPI` names the document.
+"""
+
+import json
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import httpx
+import pytest
+
+from parallel_integrations import (
+    ChatRequest,
+    CreateFindallRunRequest,
+    CreateMonitorRequest,
+    CreateTaskRunRequest,
+    EntitySearchRequest,
+    EventStreamSettings,
+    ExtractRequest,
+    ParallelClient,
+    SearchRequest,
+    UpdateMonitorRequest,
+    Webhook,
+    api,
+)
+from parallel_integrations.sandbox import Sandbox
+from tests.support.cassettes import CASSETTES, CassetteFormat
+from tests.support.contract import (
+    EVENT_STREAM,
+    Contract,
+    Exchange,
+    Violation,
+    absent_fields,
+    misread,
+    operation_of,
+    read,
+    unknown_fields,
+)
+from tests.support.live_check import Tape, check
+from tests.support.operations import EXCUSES, OPERATIONS, Excuse, Operation
+from tests.support.report import lines
+from tests.support.scenarios import ANSWER_SCHEMA
+from tests.support.witness import Witness
+
+Called: TypeAlias = dict[str, list[Violation]]
+DOCUMENTED = 32
+
+
+@pytest.fixture(scope="module")
+def called(contract: Contract, witness: Witness) -> Called:
+    """Every operation was called, and everything that the document does not know was sent.
+
+    Returns:
+        What broke the contract, by operation.
+    """
+    left = [fault for each in witness.take() for fault in contract.check(each)]
+    assert not left
+    with Sandbox() as sandbox:
+        connected: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+        tape = Tape()
+        with httpx.Client(event_hooks={"response": [tape.notice]}, trust_env=False) as http:
+            client = ParallelClient(http_client=http, **connected)
+            rows = check(client, tape, Contract(), full=True)
+        assert not [fault for row in rows for fault in row.faults]
+        _call_older_paths(sandbox, connected)
+        _send_what_is_excused(sandbox, connected)
+    outcome: Called = {}
+    for exchange in witness.take():
+        operation = operation_of(exchange.method, exchange.path)
+        assert operation is not None
+        outcome.setdefault(operation.name, []).extend(contract.check(exchange))
+    contract.complete = True
+    return outcome
+
+
+def _call_older_paths(sandbox: Sandbox, connected: dict[str, Any]) -> None:
+    objective = "the with statement"
+    with ParallelClient(api_version="v1beta", **connected) as client:
+        client.run(api.search(SearchRequest(objective=objective)))
+        client.run(api.extract(ExtractRequest(urls=[sandbox.corpus.pages[0].url])))
+    with ParallelClient(chat_path="/v1beta/chat/completions", **connected) as client:
+        request = ChatRequest(messages=[{"role": "user", "content": objective}])
+        client.run(api.chat(request))
+        list(client.stream(api.stream_chat(request)))
+        run = client.run(api.create_task_run(CreateTaskRunRequest(input=objective)))
+        sandbox.faults.add(path="/v1beta/findall/entity-search", status=404)
+        wish = EntitySearchRequest(entity_type="people", objective=objective, match_limit=5)
+        client.run(api.entity_search(wish))
+    # The twin of an operation; the client has no use for it.
+    path = f"/v1beta/tasks/runs/{run.run_id}/events"
+    answer = httpx.get(sandbox.url + path, headers={"x-api-key": sandbox.api_key}, trust_env=False)
+    assert answer.is_success
+
+
+def _send_what_is_excused(sandbox: Sandbox, connected: dict[str, Any]) -> None:
+    turn = {"role": "user", "content": "the nonlocal statement"}
+    schema = {"name": "explained", "schema": ANSWER_SCHEMA}
+    with ParallelClient(**connected) as client:
+        client.run(
+            api.chat(
+                ChatRequest(
+                    messages=[turn],
+                    response_format={"type": "json_schema", "json_schema": schema},
+                    extra_body={"user": "any", "a": 1},
+                )
+            )
+        )
+        for mode in ("turbo", "fast"):
+            client.run(api.search(SearchRequest(objective="with", mode=mode)))
+        asked = CreateTaskRunRequest(
+            input="nonlocal",
+            memory_scope_key="contract",
+            data_sources={"free": ["any"]},
+        )
+        run = client.run(api.create_task_run(asked))
+        client.run(api.retrieve_task_run_input(run.run_id))
+        hook = Webhook(url="https://example.com/hook", event_types=["findall.run.completed"])
+        wish = CreateFindallRunRequest(
+            objective="statements",
+            entity_type="statements",
+            match_conditions=[{"name": "any", "description": "It is a statement."}],
+            match_limit=5,
+            webhook=hook,
+        )
+        client.run(api.create_findall_run(wish))
+        watched = CreateMonitorRequest(
+            type="event_stream", frequency="1h", settings=EventStreamSettings(query="with")
+        )
+        monitor = client.run(api.create_monitor(watched))
+        change = UpdateMonitorRequest(
+            processor="base", settings=EventStreamSettings(query="nonlocal")
+        )
+        client.run(api.update_monitor(monitor.monitor_id, change))
+    headers = {"x-api-key": sandbox.api_key}
+    with httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False) as http:
+        assert http.post("/v1/search?a=1", json={"search_queries": ["with"]}).is_success
+        assert http.get("/v1/monitors?status=active,cancelled").is_success
+        http.headers["x-api-key"] = "another"
+        assert http.post("/v1/search", json={"search_queries": ["with"]}).status_code == 401
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
+def test_every_operation_is_called_and_keeps_the_contract(
+    operation: Operation, called: Called, contract: Contract
+) -> None:
+    assert operation.name in called, "no test calls it: add it to the live check"
+    assert not called[operation.name], "\n".join(map(str, called[operation.name]))
+    assert contract.requests[operation.name] > 0
+    assert contract.answers[operation.name] > 0
+
+
+def test_every_operation_of_the_document_is_in_the_table(contract: Contract) -> None:
+    ours = {each.place for each in OPERATIONS}
+    assert len({each.place for each in OPERATIONS if not each.note}) == DOCUMENTED
+    for document in contract.documents[:1]:
+        assert set(document.operations) <= ours
+
+
+@pytest.mark.parametrize("excuse", EXCUSES, ids=lambda each: f"{each.side}-{each.rule}")
+def test_every_excuse_has_a_reason_and_is_still_needed(
+    excuse: Excuse, called: Called, contract: Contract
+) -> None:
+    assert excuse.reason
+    known = [place for document in contract.documents for place in document.operations]
+    if any(fnmatchcase(place, each) for place in known for each in excuse.places):
+        assert contract.excused[excuse], f"the contract is kept without it: {excuse}"
+
+
+@pytest.mark.parametrize(
+    "path", sorted(CASSETTES.glob("**/*.yaml")), ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
+def test_every_cassette_keeps_the_contract(path: Path, contract: Contract) -> None:
+    for exchange in _played(path):
+        assert not contract.check(exchange)
+
+
+def _played(path: Path) -> list[Exchange]:
+    data = CassetteFormat().deserialize(path.read_text("utf-8"))
+    exchanges = []
+    for each in data["interactions"]:
+        url = httpx.URL(each["request"]["uri"])
+        response = each["response"]
+        [kind] = response["headers"].get("content-type", [""])
+        exchanges.append(
+            Exchange(
+                method=each["request"]["method"],
+                path=url.path,
+                query=tuple(url.params.multi_items()),
+                body=each["request"]["body"].encode(),
+                status=response["status"]["code"],
+                content_type=kind,
+                answer=response["body"]["string"].encode(),
+            )
+        )
+    return exchanges
+
+
+def test_every_documented_answer_is_read_to_its_last_field(contract: Contract) -> None:
+    """The examples of the document, or else those of the cassettes."""
+    examples: list[tuple[Operation, int, str, Any]] = []
+    places = {each.place: each for each in OPERATIONS}
+    for document in contract.documents:
+        for place, status, kind, value in document.examples():
+            if place in places:  # an older document has operations that are gone
+                examples.append((places[place], status, kind, value))
+    if not contract.documents:
+        for path in CASSETTES.glob("**/*.yaml"):
+            for each in _played(path):
+                operation = operation_of(each.method, each.path)
+                assert operation is not None
+                if each.content_type.startswith("application/json"):
+                    value = json.loads(each.answer)
+                    examples.append((operation, each.status, "application/json", value))
+    assert len(examples) > 50
+    for operation, status, kind, value in examples:
+        assert misread(operation, status, kind, value) is None, (operation.place, status)
+        if contract.documents and status < 300 and (operation.answer or kind == EVENT_STREAM):
+            assert not unknown_fields(read(operation, kind, value)), operation.place
+
+
+def test_the_table_names_every_operation_and_every_excuse(
+    called: Called, contract: Contract
+) -> None:
+    text = "\n".join(lines(contract))
+    for operation in OPERATIONS:
+        assert f"{operation.method} {operation.path}" in text
+    if contract.documents:
+        assert all(excuse.reason in text for excuse in EXCUSES)
+    else:
+        assert "no document was given" in text
+
+
+DOCUMENT: dict[str, Any] = {
+    "components": {
+        "schemas": {
+            "Request": {
+                "type": "object",
+                "properties": {
+                    "search_queries": {"type": "array", "items": {"type": "string"}},
+                    "settings": {
+                        "anyOf": [{"$ref": "#/components/schemas/Settings"}, {"type": "null"}]
+                    },
+                    "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+                },
+                "required": ["search_queries"],
+            },
+            "Settings": {"type": "object", "properties": {"limit": {"type": "integer"}}},
+            "Answer": {
+                "type": "object",
+                "properties": {"results": {"type": "array"}, "kind": {"const": "answer"}},
+                "required": ["results"],
+            },
+            "Event": {
+                "type": "object",
+                "properties": {"type": {"const": "task_run.state"}, "run": {"type": "object"}},
+                "required": ["type", "run"],
+            },
+            "ErrorResponse": {"type": "object", "required": ["error"]},
+        }
+    },
+    "paths": {
+        "/v1/search": {
+            "post": {
+                "parameters": [
+                    {"name": "fast", "in": "query", "schema": {"type": "boolean"}},
+                    {"name": "limit", "in": "query", "schema": {"type": "integer", "maximum": 9}},
+                    {
+                        "name": "kind",
+                        "in": "query",
+                        "schema": {"anyOf": [{"type": "array", "items": {"enum": ["x", "y"]}}]},
+                    },
+                ],
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "application/json": {"schema": {"$ref": "#/components/schemas/Request"}}
+                    },
+                },
+                "responses": {
+                    "200": {
+                        "content": {
+                            "application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}
+                        }
+                    }
+                },
+            }
+        },
+        "/v1/tasks/runs/{run_id}/events": {
+            "get": {
+                "responses": {
+                    "200": {
+                        "content": {
+                            EVENT_STREAM: {
+                                "schema": {
+                                    "oneOf": [{"$ref": "#/components/schemas/Event"}],
+                                    "discriminator": {
+                                        "propertyName": "type",
+                                        "mapping": {"task_run.state": "#/components/schemas/Event"},
+                                    },
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        },
+    },
+}
+"""A document of our own making, to see the check fail."""
+
+
+def _said(body: Any = None, answer: Any = None, **other: Any) -> Exchange:
+    said: dict[str, Any] = {
+        "method": "POST",
+        "path": "/v1/search",
+        "query": (),
+        "body": json.dumps({"search_queries": ["x"]} if body is None else body).encode(),
+        "status": 200,
+        "content_type": "application/json",
+        "answer": json.dumps({"results": []} if answer is None else answer).encode(),
+    }
+    return Exchange(**{**said, **other})
+
+
+def _streamed(stream: bytes, *, whole: bool = True) -> Exchange:
+    path = "/v1/tasks/runs/trun_1/events"
+    return Exchange("GET", path, (), b"", 200, EVENT_STREAM, stream, whole)
+
+
+STATE = b'event: task_run.state\ndata: {"type":"task_run.state","run":{"run_id":"1"}}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("exchange", "faults"),
+    [
+        (_said(), []),
+        (_said(query=(("fast", "true"), ("limit", "9"), ("kind", "x"), ("kind", "y"))), []),
+        (_said({"search_queries": ["x"], "labels": {"any": "name"}}), []),
+        (_said({"search_queries": ["x"], "settings": None}), []),
+        (_said({"search_queries": [1]}), ["request search_queries.* type"]),
+        (_said({}), ["request search_queries required"]),
+        (_said({"search_queries": [], "extra": 1}), ["request extra unknown"]),
+        (
+            _said({"search_queries": [], "settings": {"limit": "1", "more": 1}}),
+            ["request settings.limit type", "request settings.more unknown"],
+        ),
+        (_said(body=None, method="POST", query=(("fast", "1"),)), ["request ?fast type"]),
+        (_said(query=(("limit", "10"),)), ["request ?limit maximum"]),
+        (_said(query=(("kind", "z"),)), ["request ?kind enum"]),
+        (_said(query=(("quick", "true"),)), ["request ?quick unknown"]),
+        (_said({}, {"results": []}, status=422), ["answer  model", "answer error required"]),
+        (_said({}, {"error": {"message": "no"}}, status=422), []),
+        (_said(answer={"results": [], "kind": "other"}), ["answer kind const"]),
+        (_said(answer={"results": [], "new": 1}), ["answer new unknown"]),
+        (_said(answer={"results": 1}), ["answer  model", "answer results type"]),
+        (_said(status=201), ["answer  status", "answer error required"]),
+        (_said(content_type="text/plain"), ["answer  type"]),
+        (_said(answer={}, content_type="application/json", whole=False), []),
+        (_said(path="/v1/nowhere"), ["request  unknown"]),
+        (_streamed(STATE), []),
+        (_streamed(STATE + STATE[:30], whole=False), []),
+        (
+            _streamed(b'data: {"type":"task_run.state"}\n\n'),
+            ["answer  model", "answer run required"],
+        ),
+        (_streamed(b'data: {"type":"other"}\n\n'), ["answer  model", "answer type enum"]),
+    ],
+)
+def test_what_breaks_the_contract_is_found(
+    tmp_path: Path, exchange: Exchange, faults: Sequence[str]
+) -> None:
+    path = tmp_path / "openapi.json"
+    path.write_text(json.dumps(DOCUMENT))
+    mine = Contract([path])
+    for _ in range(2):  # the second time from memory
+        assert [f"{each.side} {each.where} {each.rule}" for each in mine.check(exchange)] == faults
+    if exchange.path != "/v1/nowhere":
+        assert sum(mine.answers.values()) == 2
+
+
+def test_without_a_document_the_models_are_what_answers_are_held_against() -> None:
+    mine = Contract()
+    assert not mine.check(_said({"nonsense": 1}))
+    [fault] = mine.check(_said(answer={"results": "none"}))
+    assert fault.rule == "model"
+    [fault] = mine.check(_said(answer={"what": "?"}, status=500))
+    assert fault.rule == "model"
+
+
+def test_fields_that_models_do_not_name_and_that_answers_do_not_have_are_told() -> None:
+    operation = operation_of("POST", "/v1/search")
+    assert operation is not None
+    value = {
+        "results": [{"url": "https://a.example", "x": 1}, {"url": "https://b.example"}],
+        "y": 2,
+    }
+    answer = read(operation, "application/json", value)
+    assert unknown_fields(answer) == {"results.*.x", "y"}
+    assert {"search_id", "results.*.title"} <= absent_fields(answer)
+    assert "results.*.url" not in absent_fields(answer)

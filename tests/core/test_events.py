@@ -1,0 +1,370 @@
+"""Event streams that can be resumed: cut anywhere, nothing is lost and nothing told twice."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parallel_integrations import ParallelClient, ParallelError, StreamInterruptedError
+from parallel_integrations.api import (
+    events,
+    findall_events,
+    task_group_events,
+    task_group_runs,
+    task_run_events,
+)
+from parallel_integrations.api.events import StreamEvent, follow
+from parallel_integrations.api.findall_types import FindallCandidateEvent, FindallStatusEvent
+from parallel_integrations.api.flow import Repeat, Send
+from parallel_integrations.api.task_groups import TaskGroupStatusEvent
+from parallel_integrations.api.task_types import TaskRunStateEvent
+from tests.support.raw_server import RawServer, Talk
+from tests.support.stage import BOTH, Stage, listen
+
+SEND = Send("GET", "/v1/events", repeat=Repeat.READ, stream=True)
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+
+
+def framed(data: Any) -> bytes:
+    return f"data: {json.dumps(data)}\n\n".encode()
+
+
+def numbered(count: int) -> list[bytes]:
+    """Events of a group, each with its cursor; the last says that it is done."""
+    runs = [
+        {"type": "task_run.state", "event_id": f"e{n}", "run": {"run_id": f"trun_{n}"}}
+        for n in range(1, count)
+    ]
+    over = {"num_task_runs": count - 1, "is_active": False}
+    last = {"type": "task_group_status", "event_id": f"e{count}", "status": over}
+    return [framed(each) for each in [*runs, last]]
+
+
+def after(frames: list[bytes], cursor: str | None) -> list[bytes]:
+    """What a server sends after a cursor."""
+    return frames[int(cursor[1:]) :] if cursor else frames
+
+
+def cursor_of(send: Send) -> str | None:
+    return dict(send.params).get("last_event_id")
+
+
+def ids(found: Iterable[StreamEvent]) -> list[str | None]:
+    return [event.event_id for event in found]
+
+
+def test_a_stream_cut_at_every_byte_loses_and_repeats_nothing() -> None:
+    frames = numbered(4)
+    whole = b": hello\n\nid: 7\n\n" + b"".join(frames)
+    for ending in (None, httpx.ReadError("cut"), httpx.ReadTimeout("silence")):
+        for cut in range(len(whole)):
+            left = [[whole[:cut], *([ending] if ending else [])]]
+
+            def answer(send: Send, left: list[Any] = left) -> Any:
+                if not send.stream:
+                    return {"taskgroup_id": "tg_1", "status": {"is_active": True}}
+                return left.pop() if left else [b"".join(after(frames, cursor_of(send)))]
+
+            stage = Stage(answer)
+            stage.play(task_group_events("tg_1"))
+            assert ids(stage.events) == ["e1", "e2", "e3", "e4"], (cut, ending)
+
+
+CUTS = st.lists(st.tuples(st.integers(0, 400), st.booleans()), max_size=5)
+
+
+@given(st.integers(1, 6), CUTS, st.integers(1, 50))
+def test_however_often_it_is_cut_nothing_is_lost(
+    count: int, cuts: list[tuple[int, bool]], size: int
+) -> None:
+    frames = numbered(count)
+    left = list(cuts)
+
+    def answer(send: Send) -> Any:
+        if not send.stream:
+            return {"taskgroup_id": "tg_1", "status": {"is_active": True}}
+        body = b"".join(after(frames, cursor_of(send)))
+        if left:
+            cut, broken = left.pop()
+            body = body[:cut]
+            chunks: list[Any] = [body[at : at + size] for at in range(0, len(body), size)]
+            return [*chunks, httpx.ReadError("cut")] if broken else chunks
+        return [body]
+
+    stage = Stage(answer, max_retries=9)
+    stage.play(task_group_events("tg_1"))
+    assert ids(stage.events) == [f"e{n}" for n in range(1, count + 1)]
+
+
+@given(
+    st.lists(st.sampled_from(["search", "plan", "result"]), max_size=6),
+    st.integers(0, 700),
+    st.booleans(),
+)
+def test_a_replayed_stream_loses_and_repeats_nothing(
+    texts: list[str], cut: int, broken: bool
+) -> None:
+    run = {"run_id": "trun_1", "status": "running"}
+    kind = "task_run.progress_msg.search"
+    first = framed({"type": "task_run.state", "run": run})
+    messages = [framed({"type": kind, "message": text, "timestamp": None}) for text in texts]
+    output = {"type": "text", "content": "x"}
+    done = {"type": "task_run.state", "run": {**run, "status": "completed"}, "output": output}
+    whole = b"".join([first, *messages, framed(done)])
+
+    def answer(send: Send) -> Any:
+        if not send.stream:
+            return run
+        if len(stage.sends) > 1:
+            return [whole]
+        return [whole[:cut], httpx.ReadError("cut")] if broken else [whole[:cut]]
+
+    stage = Stage(answer)
+    stage.play(task_run_events("trun_1"))
+    assert [event.message for event in stage.events if hasattr(event, "message")] == texts
+    assert [event.run.status for event in stage.events if hasattr(event, "run")] == [
+        "running",
+        "completed",
+    ]
+
+
+@BOTH
+@pytest.mark.parametrize("ending", ["fin", "chunked", "reset"])
+async def test_a_cut_on_the_wire_is_mended(
+    monkeypatch: pytest.MonkeyPatch, awaiting: bool, ending: str
+) -> None:
+    monkeypatch.setattr(events, "RECONNECT_SECONDS", 0.01)
+    frames = numbered(4)
+
+    def play(talk: Talk, request: bytes) -> None:
+        line = request.split(b"\r\n")[0].decode()
+        cursor = line.partition("last_event_id=")[2].partition(" ")[0] or None
+        body = b"".join(after(frames, cursor))
+        if len(server.requests) > 2:
+            talk.send(HEAD + b"connection: close\r\n\r\n" + body)
+            talk.finish()
+            return
+        part = body[: len(frames[0]) + 20]
+        if ending == "fin":
+            talk.send(HEAD + b"connection: close\r\n\r\n" + part)
+            talk.finish()
+        else:
+            head = HEAD + b"transfer-encoding: chunked\r\n\r\n"
+            talk.send(head + f"{len(part):x}\r\n".encode() + part + b"\r\n")
+            talk.finish() if ending == "chunked" else talk.reset()
+
+    with RawServer(play) as server:
+        async with ParallelClient(api_key="some-key", base_url=server.url) as client:
+            found = await listen(client, task_group_events("tg_1"), awaiting=awaiting)
+    assert ids(found) == ["e1", "e2", "e3", "e4"]
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [b"", b"data: [DONE]\n\n", b"data: [DONE]", b": bye\n\n", b"id: 9\n\n", b"event: x\n\n"],
+)
+def test_what_is_no_event_does_no_harm(tail: bytes) -> None:
+    stage = Stage([[b": hello\n\n", b"retry: 5\n\n", b"".join(numbered(2)) + tail]])
+    stage.play(task_group_events("tg_1"))
+    assert ids(stage.events) == ["e1", "e2"]
+    assert len(stage.sends) == 1
+
+
+def test_a_last_event_without_its_blank_line_counts() -> None:
+    body = b"".join(numbered(3)).rstrip(b"\n")
+    stage = Stage([[body]])
+    stage.play(task_group_events("tg_1"))
+    assert ids(stage.events) == ["e1", "e2", "e3"]
+
+
+def test_a_listing_cut_within_a_run_is_gone_on_with() -> None:
+    frames = numbered(4)[:3]
+    whole = b"".join(frames)
+
+    def answer(send: Send) -> Any:
+        body = b"".join(after(frames, cursor_of(send)))
+        return [body] if len(stage.sends) > 1 else [whole[:-10]]
+
+    stage = Stage(answer)
+    stage.play(task_group_runs("tg_1"))
+    assert ids(stage.events) == ["e1", "e2", "e3"]
+    assert cursor_of(stage.sends[1]) == "e2"
+
+
+def test_unknown_events_are_handed_on_as_they_are() -> None:
+    strange = {"type": "group.paused", "event_id": "e1", "why": {"so": [1]}}
+    deeper = {"type": "task_run.progress_msg", "message": "m"}
+    untyped = {"event_id": "e2"}
+    frames = [framed(strange), framed(deeper), b"event: later\n" + framed(untyped)]
+    stage = Stage([[*frames, *numbered(1)]])
+    stage.play(task_group_events("tg_1"))
+    assert [type(event) for event in stage.events[:3]] == [StreamEvent] * 3
+    assert stage.events[0].model_extra == {"why": {"so": [1]}}
+    assert stage.events[2].type == "later"
+
+
+def test_events_have_their_types() -> None:
+    run = {"findall_id": "f1", "status": {"status": "completed", "is_active": False}}
+    frames = [
+        {"type": "findall.candidate.enriched", "event_id": "1", "data": {"output": {"a": 1}}},
+        {"type": "findall.candidate.not_invented_yet", "event_id": "2", "data": {}},
+        {"type": "findall.status", "event_id": "3", "data": run, "timestamp": "t"},
+    ]
+    stage = Stage([[framed(each) for each in frames]])
+    stage.play(findall_events("f1"))
+    kinds = [FindallCandidateEvent, FindallCandidateEvent, FindallStatusEvent]
+    assert [type(event) for event in stage.events] == kinds
+    stage = Stage([numbered(2)])
+    stage.play(task_group_events("tg_1"))
+    assert [type(event) for event in stage.events] == [TaskRunStateEvent, TaskGroupStatusEvent]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"data: {\n\n",
+        b"data: null\n\n",
+        b"data: [1]\n\n",
+        b'data: {"type": 5}\n\n',
+        b'data: {"type": "task_run.state", "run": null}\n\n',
+        b'data: {"type": "task_group_status", "event_id": 7, "status": {}}\n\n',
+        b"data: " + b"[" * 5000 + b"\n\n",
+        b"data: \xff\xfe\n\n",
+    ],
+)
+def test_garbage_in_a_stream_is_our_error(garbage: bytes) -> None:
+    stage = Stage([[garbage, *numbered(2)]])
+    with pytest.raises(StreamInterruptedError, match="cannot be read") as caught:
+        stage.play(task_group_events("tg_1"))
+    assert caught.value.taskgroup_id == "tg_1"
+    assert len(str(caught.value)) < 800
+
+
+def test_a_stream_that_ends_in_garbage_each_time_is_given_up() -> None:
+    stage = Stage([[b'data: {"type": "task_group_sta']])
+    with pytest.raises(StreamInterruptedError, match="cannot be read"):
+        stage.play(task_group_runs("tg_1"))
+    assert len(stage.sends) == 3
+
+
+def test_resuming_where_nothing_is_left_ends() -> None:
+    """The server has nothing to say after the last event; the group itself says it is over."""
+
+    def answer(send: Send) -> Any:
+        return [] if send.stream else {"taskgroup_id": "tg_1", "status": {"is_active": False}}
+
+    stage = Stage(answer)
+    stage.play(task_group_events("tg_1", last_event_id="e9"))
+    assert (stage.events, stage.clock) == ([], 0)
+    assert [cursor_of(send) for send in stage.sends if send.stream] == ["e9", "e9"]
+
+
+def test_what_is_said_between_end_and_look_up_is_not_lost() -> None:
+    last = numbered(1)
+    script: list[Any] = [[], {"taskgroup_id": "tg_1", "status": {"is_active": False}}, last]
+    stage = Stage(script)
+    stage.play(task_group_events("tg_1"))
+    assert ids(stage.events) == ["e1"]
+
+
+def test_a_silent_group_is_followed_as_long_as_it_works() -> None:
+    active = {"taskgroup_id": "tg_1", "status": {"is_active": True}}
+    silence = [httpx.ReadTimeout("silence")]
+    stage = Stage([*[silence, active] * 20, numbered(2)])
+    stage.play(task_group_events("tg_1"))
+    assert ids(stage.events) == ["e1", "e2"]
+
+
+@pytest.mark.parametrize("max_retries", [0, 3])
+def test_a_stream_that_keeps_breaking_is_an_error(max_retries: int) -> None:
+    stage = Stage([[httpx.ReadError("gone")]], max_retries=max_retries)
+    with pytest.raises(StreamInterruptedError, match=f"{max_retries + 1} times"):
+        stage.play(follow(SEND, {}))
+    assert len(stage.sends) == max_retries + 1
+
+
+def test_news_make_patience_new() -> None:
+    def answer(send: Send) -> Any:
+        number = int((cursor_of(send) or "e0")[1:]) + 1
+        if number > 20:
+            return numbered(1)
+        return [framed({"event_id": f"e{number}"}), httpx.ReadError("gone")]
+
+    stage = Stage(answer)
+    stage.play(task_group_events("tg_1"))
+    assert len(stage.events) == 21
+
+
+def test_a_time_limit_of_the_caller_s_is_the_end() -> None:
+    for stream in (task_group_events("tg_1", timeout=5), findall_events("f1", timeout=5)):
+        stage = Stage([[]])
+        stage.play(stream)
+        assert len(stage.sends) == 1
+        assert stage.sends[0].params == (("timeout", "5"),)
+        assert stage.sends[0].wait_seconds == 5
+
+
+def test_what_is_asked_is_in_the_address() -> None:
+    stage = Stage([[]])
+    stage.play(
+        task_group_runs(
+            "tg_1",
+            status="failed",
+            include_input=True,
+            include_output=True,
+            last_event_id="e3",
+        )
+    )
+    assert stage.sends[0].params == (
+        ("status", "failed"),
+        ("include_input", "true"),
+        ("include_output", "true"),
+        ("last_event_id", "e3"),
+    )
+
+
+KINDS = st.sampled_from(
+    [
+        "task_run.state",
+        "task_run.progress_stats",
+        "task_run.progress_msg.plan",
+        "task_group_status",
+        "findall.status",
+        "findall.candidate.matched",
+        "findall.schema.updated",
+        "error",
+        "x",
+    ]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+FIELDS = st.sampled_from(["run", "status", "data", "output", "event_id", "message", "error", "y"])
+
+
+@given(KINDS, st.dictionaries(FIELDS, JSON, max_size=4))
+def test_no_event_raises_anything_but_our_errors(kind: str, fields: dict[str, Any]) -> None:
+    frame = framed({"type": kind, **fields})
+    for stream in (task_group_events("tg_1", timeout=1), findall_events("f1", timeout=1)):
+        stage = Stage([[frame]], max_retries=0)
+        try:
+            stage.play(stream)
+        except ParallelError:
+            continue
+        assert len(stage.events) == 1
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_make_a_stream_hang(body: bytes) -> None:
+    for stream in (task_group_events("tg_1"), findall_events("f1"), task_run_events("trun_1")):
+        stage = Stage(lambda send: [body] if send.stream else {}, max_retries=1)
+        with pytest.raises(ParallelError):
+            stage.play(stream)

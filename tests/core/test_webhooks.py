@@ -1,0 +1,382 @@
+"""Webhooks: only what was signed with the secret, lately, is Parallel's."""
+
+import base64
+import hmac
+import json
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parallel_integrations import (
+    CreateFindallRunRequest,
+    CreateMonitorRequest,
+    CreateTaskRunRequest,
+    EventStreamSettings,
+    ParallelClient,
+    TaskRun,
+    UnexpectedAnswerError,
+    Webhook,
+)
+from parallel_integrations.api import (
+    create_findall_run,
+    create_monitor,
+    create_task_run,
+    monitor_events,
+    parse_webhook,
+    verify_webhook,
+    wait_task_run,
+)
+from parallel_integrations.api.findall_types import (
+    FindallCandidate,
+    FindallRun,
+    MatchCondition,
+)
+from parallel_integrations.api.webhooks import MonitorNotice
+from parallel_integrations.sandbox import Sandbox
+
+KEY = b"not a real key"
+CODED = "whsec_" + base64.b64encode(KEY).decode()
+PLAIN = "plain words, no base64!"
+BODY = '{"type": "task_run.status", "data": {"run_id": "trun_1"}, "größe": "大"}'.encode()
+
+
+def signature(key: bytes, signed: bytes) -> str:
+    """One entry of the header."""
+    return "v1," + base64.b64encode(hmac.digest(key, signed, sha256)).decode()
+
+
+def headers(
+    key: bytes = KEY, body: bytes = BODY, *, age: float = 0, message_id: str = "whevent_1"
+) -> dict[str, str]:
+    """The headers of a message signed with `key`."""
+    sent = str(int(time.time() - age))
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": sent,
+        "webhook-signature": signature(key, f"{message_id}.{sent}.".encode() + body),
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "secret"),
+    [
+        (KEY, CODED),
+        (CODED.encode(), CODED),
+        (PLAIN.encode(), PLAIN),
+        (KEY, CODED.removeprefix("whsec_")),
+        (KEY, f" {CODED}\n"),
+        ("geheim größer".encode(), "geheim größer"),
+    ],
+    ids=["decoded", "as it is", "plain", "no prefix", "blanks around", "beyond ASCII"],
+)
+def test_both_ways_to_make_a_key_are_accepted(key: bytes, secret: str) -> None:
+    assert verify_webhook(headers(key), BODY, secret)
+    assert not verify_webhook(headers(b"another"), BODY, secret)
+
+
+def test_names_of_headers_come_in_any_case_and_as_bytes() -> None:
+    given = headers()
+    assert verify_webhook({name.title(): value for name, value in given.items()}, BODY, CODED)
+    assert verify_webhook({name.upper(): value for name, value in given.items()}, BODY, CODED)
+    raw = {name.encode(): value.encode() for name, value in given.items()}
+    assert verify_webhook(raw, BODY, CODED)
+
+
+def test_one_of_several_signatures_is_enough() -> None:
+    """While a secret is replaced, messages are signed with both."""
+    given = headers()
+    valid = given["webhook-signature"]
+    wrong = signature(b"older", b"x")
+    for signatures in (f"{wrong} {valid}", f"{valid} {wrong}", f"v2,x  {valid}", f"{valid} ,"):
+        assert verify_webhook({**given, "webhook-signature": signatures}, BODY, CODED)
+    for signatures in (wrong, f"{wrong} {wrong}", "", " ", "v1", "v1,", ","):
+        assert not verify_webhook({**given, "webhook-signature": signatures}, BODY, CODED)
+
+
+def test_only_the_version_that_is_known_counts() -> None:
+    given = headers()
+    value = given["webhook-signature"].removeprefix("v1,")
+    for entry in (value, f"v2,{value}", f"v1a,{value}", f"V1,{value}", f",{value}", f"v1;{value}"):
+        assert not verify_webhook({**given, "webhook-signature": entry}, BODY, CODED)
+
+
+@pytest.mark.parametrize(
+    ("age", "valid"), [(0, True), (290, True), (-290, True), (310, False), (-310, False)]
+)
+def test_a_message_must_be_of_now(age: float, valid: bool) -> None:
+    assert verify_webhook(headers(age=age), BODY, CODED) is valid
+
+
+@pytest.mark.parametrize(
+    "sent", ["", "soon", "nan", "inf", "-1", "0", "1e9", "9" * 400, "9" * 5000, "1.5", "\u0663"]
+)
+def test_nonsense_for_a_time_is_refused(sent: str) -> None:
+    given = {
+        "webhook-id": "i",
+        "webhook-timestamp": sent,
+        "webhook-signature": signature(KEY, f"i.{sent}.".encode() + BODY),
+    }
+    assert not verify_webhook(given, BODY, CODED)
+
+
+@pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])
+@pytest.mark.parametrize(
+    "value", [None, "", "größe", chr(0xDC80), chr(0xD800), "x" * 100_000, "\0"]
+)
+def test_a_broken_header_is_refused(name: str, value: str | None) -> None:
+    given: dict[str, Any] = headers()
+    if value is None:
+        del given[name]
+    else:
+        given[name] = value
+    assert verify_webhook(given, BODY, CODED) is False
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\xff\xfe", BODY + b" ", BODY[:-1], BODY.replace(b" ", b"")]
+)
+def test_the_bytes_are_what_is_signed(body: bytes) -> None:
+    assert not verify_webhook(headers(), body, CODED)
+    assert verify_webhook(headers(body=body), body, CODED)
+
+
+@pytest.mark.parametrize("secret", ["", " ", "\n", "whsec_", " whsec_ "])
+def test_no_secret_is_an_error_of_the_caller(secret: str) -> None:
+    """An empty key would let anybody sign."""
+    with pytest.raises(ValueError, match="secret is empty"):
+        verify_webhook(headers(b""), BODY, secret)
+
+
+HOSTILE = st.dictionaries(
+    st.sampled_from(["webhook-id", "webhook-timestamp", "webhook-signature", "WEBHOOK-ID", "x"]),
+    st.text(st.characters()) | st.from_regex(r"v1,[A-Za-z0-9+/=]{0,60}", fullmatch=True),
+)
+
+
+@given(HOSTILE, st.binary(), st.text(min_size=7).filter(lambda text: text.strip()))
+def test_no_message_raises_and_none_is_believed(
+    given_headers: dict[str, str], body: bytes, secret: str
+) -> None:
+    recent = {"webhook-timestamp": str(int(time.time()))}
+    assert verify_webhook(given_headers, body, CODED) is False
+    assert verify_webhook({**given_headers, **recent}, body, CODED) is False
+    with_bytes = {name.encode(): b"\xff" + body for name in given_headers}
+    assert verify_webhook(with_bytes, body, CODED) is False
+
+
+@given(st.binary(), st.binary(min_size=1, max_size=80), st.integers(0, 10_000), st.integers(1, 255))
+def test_what_was_signed_is_believed_until_one_bit_changes(
+    body: bytes, key: bytes, place: int, change: int
+) -> None:
+    secret = "whsec_" + base64.b64encode(key).decode()
+    given_headers = headers(key, body)
+    assert verify_webhook(given_headers, body, secret)
+    changed = bytearray(body or b"x")
+    changed[place % len(changed)] ^= change
+    assert not verify_webhook(given_headers, bytes(changed), secret)
+    assert not verify_webhook({**given_headers, "webhook-id": "other"}, body, secret)
+
+
+# ------------------------------------------------------------------------------ payloads
+
+
+def message(kind: Any, data: Any) -> bytes:
+    return json.dumps({"type": kind, "timestamp": "2026-05-02T10:00:00Z", "data": data}).encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "cls"),
+    [
+        ("task_run.status", {"run_id": "trun_1", "status": "completed"}, TaskRun),
+        ("findall.run.completed", {"findall_id": "f1", "status": {"status": "x"}}, FindallRun),
+        ("findall.candidate.matched", {"candidate_id": "c", "name": "n"}, FindallCandidate),
+        ("monitor.event.detected", {"monitor_id": "m", "event": {"a": 1}}, MonitorNotice),
+        ("monitor.execution.failed", {"monitor_id": "m"}, MonitorNotice),
+        ("not.invented.yet", {"run_id": "trun_1", "name": "n", "url": "u"}, dict),
+        ("task_run", {"run_id": "trun_1"}, dict),
+    ],
+)
+def test_a_payload_has_the_type_that_its_name_promises(kind: str, data: Any, cls: type) -> None:
+    payload = parse_webhook(message(kind, {**data, "more": [1]}))
+    assert type(payload.data) is cls
+    assert payload.timestamp == "2026-05-02T10:00:00Z"
+    if isinstance(payload.data, dict):
+        assert payload.data == {**data, "more": [1]}
+    else:
+        assert payload.data.model_extra == {"more": [1]}
+        assert payload.data.model_dump(include=set(data), exclude_unset=True) == data
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"null",
+        b"{}",
+        b'{"type": "x"}',
+        message(5, {}),
+        message("x", None),
+        message("x", [1]),
+        message("x", "y"),
+        message("task_run.status", {}),
+        message("task_run.status", {"run_id": 5}),
+        message("monitor.event.detected", {}),
+        b"[" * 100_000,
+    ],
+)
+def test_what_cannot_be_a_payload_is_our_error(body: bytes) -> None:
+    with pytest.raises(UnexpectedAnswerError, match="no webhook message") as caught:
+        parse_webhook(body)
+    assert len(caught.value.body) <= 200
+    assert caught.value.__cause__ is None
+
+
+JSON: Any = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+KINDS = st.sampled_from(
+    ["task_run.status", "findall.run.failed", "findall.candidate.x", "monitor.x", "y"]
+)
+FIELDS = st.sampled_from(["run_id", "findall_id", "monitor_id", "status", "name", "event", "z"])
+
+
+@given(KINDS, st.dictionaries(FIELDS, JSON) | JSON, st.binary())
+def test_no_body_raises_anything_else(kind: str, data: Any, noise: bytes) -> None:
+    for body in (noise, message(kind, data)):
+        try:
+            parse_webhook(body)
+        except UnexpectedAnswerError:
+            continue
+
+
+# ------------------------------------------------------------------------------ delivered
+
+
+class Mailbox:
+    """Receives what the sandbox posts; refuses the first message once."""
+
+    def __init__(self) -> None:
+        self.messages: queue.Queue[tuple[dict[str, str], bytes]] = queue.Queue()
+        self.refusals = 0
+        mailbox = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                refused = mailbox.refusals > 0
+                mailbox.refusals -= refused
+                mailbox.messages.put((dict(self.headers.items()), body))
+                self.send_response(503 if refused else 204)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+                """Stay quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        self._thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self._thread.join()
+        self.server.server_close()
+
+    def take(self) -> tuple[dict[str, str], bytes]:
+        return self.messages.get(timeout=5)
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """Somewhere to be told."""
+    box = Mailbox()
+    yield box
+    box.close()
+
+
+def test_a_task_s_end_is_delivered_and_believed(
+    sandbox: Sandbox, client: ParallelClient, mailbox: Mailbox
+) -> None:
+    mailbox.refusals = 1
+    request = CreateTaskRunRequest(
+        input="What does with do?",
+        processor="lite",
+        metadata={"row": 7},
+        webhook=Webhook(url=mailbox.url, event_types=["task_run.status"]),
+    )
+    run_id = client.run(create_task_run(request)).run_id
+    first, again = mailbox.take(), mailbox.take()
+    assert first[1] == again[1], "what was refused comes again"
+    names = [{name.lower(): value for name, value in each[0].items()} for each in (first, again)]
+    assert names[0]["webhook-id"] == names[1]["webhook-id"]
+    for given_headers, body in (first, again):
+        assert verify_webhook(given_headers, body, sandbox.webhook_secret)
+        assert not verify_webhook(given_headers, body + b" ", sandbox.webhook_secret)
+        assert not verify_webhook(given_headers, body, CODED)
+    payload = parse_webhook(first[1])
+    assert isinstance(payload.data, TaskRun)
+    assert (payload.data.run_id, payload.data.status) == (run_id, "completed")
+    assert payload.data.metadata == {"row": 7}
+    assert client.run(wait_task_run(run_id)).output.content
+
+
+def test_a_findall_run_s_end_is_delivered(
+    sandbox: Sandbox, client: ParallelClient, mailbox: Mailbox
+) -> None:
+    request = CreateFindallRunRequest(
+        objective="Python statements that bind names",
+        entity_type="statements",
+        match_conditions=[MatchCondition(name="binds", description="It binds a name.")],
+        generator="base",
+        match_limit=5,
+        webhook=Webhook(
+            url=mailbox.url, event_types=["findall.candidate.matched", "findall.run.completed"]
+        ),
+    )
+    findall_id = client.run(create_findall_run(request)).findall_id
+    kinds: set[type] = set()
+    while FindallRun not in kinds:
+        given_headers, body = mailbox.take()
+        assert verify_webhook(given_headers, body, sandbox.webhook_secret)
+        payload = parse_webhook(body)
+        kinds.add(type(payload.data))
+        if isinstance(payload.data, FindallRun):
+            assert payload.data.findall_id == findall_id
+    assert kinds <= {FindallRun, FindallCandidate}
+
+
+def test_a_monitor_s_news_are_delivered(
+    sandbox: Sandbox, client: ParallelClient, mailbox: Mailbox
+) -> None:
+    request = CreateMonitorRequest(
+        type="event_stream",
+        frequency="1d",
+        settings=EventStreamSettings(query="zebra crossing"),
+        webhook=Webhook(url=mailbox.url, event_types=["monitor.event.detected"]),
+        metadata={"k": "v"},
+    )
+    monitor_id = client.run(create_monitor(request)).monitor_id
+    sandbox.publish(url="https://news.example/z", title="Zebra", text="A new zebra crossing.")
+    given_headers, body = mailbox.take()
+    assert verify_webhook(given_headers, body, sandbox.webhook_secret)
+    notice = parse_webhook(body).data
+    assert isinstance(notice, MonitorNotice)
+    assert (notice.monitor_id, notice.metadata) == (monitor_id, {"k": "v"})
+    assert notice.event
+    group_id = notice.event["event_group_id"]
+    page = client.run(monitor_events(monitor_id, event_group_id=group_id))
+    assert [event.event_type for event in page.events] == ["event_stream"]

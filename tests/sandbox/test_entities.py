@@ -1,0 +1,50 @@
+from typing import Any
+
+import httpx
+import pytest
+
+from parallel_integrations.sandbox import Sandbox
+from tests.sandbox.openapi import follows
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "set_id", "items"),
+    [
+        ("/v1beta/findall/entity-search", "companies", "entity_set_id", "entities"),
+        ("/v1beta/findall/entity-search", "people", "entity_set_id", "entities"),
+        ("/v1beta/findall/candidates", "company", "candidate_set_id", "candidates"),
+        ("/v1beta/findall/candidates", "people", "candidate_set_id", "candidates"),
+    ],
+)
+def test_entity_search(sandbox: Sandbox, path: str, kind: str, set_id: str, items: str) -> None:
+    wanted = {"entity_type": kind, "objective": "with statement", "match_limit": 7}
+    headers = {"x-api-key": sandbox.api_key}
+    answer = httpx.post(sandbox.url + path, json=wanted, headers=headers, trust_env=False).json()
+
+    if items == "candidates":
+        follows("FindAllCandidatesResponse", answer)
+    assert answer[set_id] == f"{set_id.removesuffix('_id')}_sandbox_000001"
+    assert len(answer[items]) == 7
+    for item in answer[items]:
+        follows("CandidateItem", item)
+        assert item["description"].startswith("A page of the sandbox's web, not a ")
+        assert sandbox.corpus.get(item["url"]) is not None
+    assert sandbox.ledger.count("entity_search") == 1
+    assert sandbox.ledger.usd == 0.005
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        ("entity-search", {"entity_type": "company", "objective": "a"}),
+        ("entity-search", {"entity_type": "people", "objective": "a", "match_limit": 4}),
+        ("entity-search", {"entity_type": "people"}),
+        ("candidates", {"entity_type": "companies", "objective": "a"}),
+        ("candidates", {"entity_type": "people", "objective": "a", "match_limit": 1001}),
+    ],
+)
+def test_wrong_entity_searches(http: httpx.Client, path: str, wrong: dict[str, Any]) -> None:
+    answer = http.post(f"/v1beta/findall/{path}", json=wrong)
+
+    assert answer.status_code == 422
+    follows("HTTPValidationError", answer.json())

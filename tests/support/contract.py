@@ -1,0 +1,448 @@
+"""Whether what is sent and what is answered keeps the published contract.
+
+`PARALLEL_OPENAPI` names the vendor's OpenAPI document, or several joined by the system's path
+separator, the current one first. Without it, answers are still read with our models. The document
+is not part of this repository.
+"""
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Final
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError as SchemaError
+from pydantic import BaseModel, ValidationError
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+from parallel_integrations.api.errors import error_body
+from parallel_integrations.api.models import AnswerModel, first_fault
+from tests.support.operations import EXCUSES, OPERATIONS, Excuse, Operation, Side
+
+VARIABLE: Final = "PARALLEL_OPENAPI"
+UNKNOWN: Final = "unknown"
+ERROR_STATUS: Final = "error status"
+EVENT_STREAM: Final = "text/event-stream"
+_METHODS: Final = ("get", "post", "put", "patch", "delete")
+_BLANK_LINE: Final = re.compile(rb"\r?\n\r?\n")
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request and its answer.
+
+    Attributes:
+        method: HTTP method.
+        path: Path without gateway prefix and query.
+        query: Query parameters in order.
+        body: The request's body.
+        status: HTTP status of the answer.
+        content_type: Its content type.
+        answer: Its body, as far as it was sent.
+        whole: Whether that is all of it.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...]
+    body: bytes
+    status: int
+    content_type: str
+    answer: bytes
+    whole: bool = True
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the API took the request."""
+        return 200 <= self.status < 300
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Something that breaks the contract.
+
+    Attributes:
+        place: Method and path of the operation.
+        side: Whether the request or the answer breaks it.
+        where: Where in the body; list indexes are `*`.
+        rule: Which rule: a keyword of JSON schema, `unknown`, `model`, `status`,
+            `error status`, `type`.
+        message: In words.
+    """
+
+    place: str
+    side: Side
+    where: str
+    rule: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.side} {self.where or 'body'}: {self.rule}: {self.message}"
+
+
+class Document:
+    """One OpenAPI document. Objects are closed: what it does not name is reported as unknown."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        closed = _closed(self.content)
+        resource = Resource.from_contents(closed, default_specification=DRAFT202012)
+        self._registry: Registry[Any] = Registry().with_resource("urn:document", resource)
+        self._validators: dict[str, Draft202012Validator] = {}
+        self.operations: dict[str, Any] = {
+            f"{method.upper()} {path}": closed["paths"][path][method]
+            for path, item in closed["paths"].items()
+            for method in _METHODS
+            if method in item
+        }
+
+    def faults(self, schema: Mapping[str, Any], value: Any) -> Iterator[SchemaError]:
+        """What is wrong with a value, as deep as it can be named."""
+        key = json.dumps(schema, sort_keys=True)
+        if key not in self._validators:
+            # References in it are local to the document.
+            rooted = json.loads(key.replace('"#/', '"urn:document#/'))
+            self._validators[key] = Draft202012Validator(rooted, registry=self._registry)
+        for error in self._validators[key].iter_errors(value):
+            yield from _leaves(error)
+
+    def examples(self) -> Iterator[tuple[str, int, str, Any]]:
+        """The documented answers: place, status, content type, body or event."""
+        for path, item in self.content["paths"].items():
+            for method in filter(item.__contains__, _METHODS):
+                for status, response in item[method]["responses"].items():
+                    for kind, media in response.get("content", {}).items():
+                        many = [each["value"] for each in media.get("examples", {}).values()]
+                        for one in [*many, *([media["example"]] if "example" in media else [])]:
+                            yield f"{method.upper()} {path}", int(status), kind, one
+
+
+class Contract:
+    """Checks exchanges and counts them.
+
+    Args:
+        paths: The documents, the current one first; none checks with our models alone.
+
+    Attributes:
+        requests: How many requests were checked, by operation.
+        answers: How many answers were checked, by operation.
+        excused: How often each excuse was made use of.
+        complete: Whether every operation was called, which is the contract test's doing.
+    """
+
+    def __init__(self, paths: Iterable[Path] = ()) -> None:
+        self.documents = [Document(path) for path in paths]
+        self.requests: Counter[str] = Counter()
+        self.answers: Counter[str] = Counter()
+        self.excused: Counter[Excuse] = Counter()
+        self.complete = False
+        self._verdicts: dict[Any, list[Violation]] = {}
+
+    @classmethod
+    def from_environment(cls) -> "Contract":
+        """The contract of the documents that `PARALLEL_OPENAPI` names."""
+        return cls(Path(each) for each in os.environ.get(VARIABLE, "").split(os.pathsep) if each)
+
+    def check(self, exchange: Exchange) -> list[Violation]:
+        """What breaks the contract without an excuse.
+
+        The request is checked where the API took it: those that it refuses were sent on purpose.
+        """
+        operation = operation_of(exchange.method, exchange.path)
+        if operation is None:
+            what = f"{exchange.method} {exchange.path}"
+            return [Violation(what, "request", "", UNKNOWN, "this operation is in no table")]
+        if exchange.accepted:
+            self.requests[operation.name] += 1
+        self.answers[operation.name] += 1
+        found = []
+        if exchange.accepted:
+            found += self._once("request", operation, exchange)
+        found += self._once("answer", operation, exchange)
+        return [each for each in found if not self._excuse(each)]
+
+    def _once(self, side: Side, operation: Operation, exchange: Exchange) -> list[Violation]:
+        """The verdict, worked out once for what is said again and again."""
+        said: tuple[Any, ...] = (exchange.status, exchange.answer, exchange.content_type)
+        if side == "request":
+            said = (exchange.query, exchange.body)
+        key = (side, operation.name, *said)
+        if key not in self._verdicts:
+            look = self._request if side == "request" else self._answer
+            self._verdicts[key] = list(dict.fromkeys(look(operation, exchange)))
+        return self._verdicts[key]
+
+    def _excuse(self, violation: Violation) -> bool:
+        for excuse in EXCUSES:
+            if (
+                excuse.side == violation.side
+                and re.fullmatch(excuse.rule, violation.rule)
+                and any(fnmatchcase(violation.place, each) for each in excuse.places)
+                and re.fullmatch(excuse.where, violation.where)
+            ):
+                self.excused[excuse] += 1
+                return True
+        return False
+
+    def _described(self, operation: Operation) -> tuple[Document, Any] | None:
+        for document in self.documents:
+            if operation.place in document.operations:
+                return document, document.operations[operation.place]
+        return None
+
+    def _request(self, operation: Operation, exchange: Exchange) -> Iterator[Violation]:
+        if (described := self._described(operation)) is None:
+            return
+        document, words = described
+        parameters = {each["name"]: each for each in words.get("parameters", ())}
+        given = {name: [v for n, v in exchange.query if n == name] for name, _ in exchange.query}
+        for name, values in given.items():
+            if parameters.get(name, {}).get("in") != "query":
+                yield _violation(operation, "request", f"?{name}", UNKNOWN, "no such parameter")
+                continue
+            schema = parameters[name]["schema"]
+            for error in document.faults(schema, _from_query(values, schema)):
+                yield _violation(operation, "request", f"?{name}", error.validator, error.message)
+        for name, parameter in parameters.items():
+            if parameter["in"] == "query" and parameter.get("required") and name not in given:
+                yield _violation(operation, "request", f"?{name}", "required", "it is missing")
+        body = words.get("requestBody")
+        if body is None:
+            if exchange.body:
+                yield _violation(operation, "request", "", UNKNOWN, "no body is documented")
+            return
+        if not exchange.body:
+            if body.get("required"):
+                yield _violation(operation, "request", "", "required", "there is no body")
+            return
+        schema = body["content"]["application/json"]["schema"]
+        yield from _faults(document, schema, json.loads(exchange.body), operation, "request")
+
+    def _answer(self, operation: Operation, exchange: Exchange) -> Iterator[Violation]:
+        kind = exchange.content_type.partition(";")[0]
+        if kind == EVENT_STREAM:
+            values = list(events(exchange.answer))
+        elif not exchange.whole:
+            return
+        elif not exchange.answer:
+            values = []
+        else:
+            try:
+                values = [json.loads(exchange.answer)]
+            except ValueError:
+                yield _violation(operation, "answer", "", "type", "it is no JSON")
+                return
+        for value in values:
+            if fault := misread(operation, exchange.status, kind, value):
+                yield _violation(operation, "answer", "", "model", fault)
+        if described := self._described(operation):
+            yield from self._documented(*described, operation, exchange, kind, values)
+
+    def _documented(
+        self,
+        document: Document,
+        words: Any,
+        operation: Operation,
+        exchange: Exchange,
+        kind: str,
+        values: Sequence[Any],
+    ) -> Iterator[Violation]:
+        responses = words["responses"]
+        if (response := responses.get(str(exchange.status))) is None:
+            message = f"{exchange.status} is not declared"
+            rule = "status" if exchange.accepted else ERROR_STATUS
+            yield _violation(operation, "answer", "", rule, message)
+            # What an undeclared error looks like is the same everywhere.
+            native = {"$ref": "#/components/schemas/ErrorResponse"}
+            response = {"content": {"application/json": {"schema": native}}}
+        content = response.get("content", {})
+        if not content and not values:
+            return
+        if kind not in content:
+            message = f"{kind or 'nothing'} instead of {', '.join(content) or 'nothing'}"
+            yield _violation(operation, "answer", "", "type", message)
+            return
+        schema = content[kind].get("schema", {})
+        for value in values:
+            one = schema
+            if mapping := schema.get("discriminator", {}).get("mapping"):
+                # Straight to the event's own schema: its faults can be named then.
+                event = value.get("type") if isinstance(value, dict) else None
+                if event not in mapping:
+                    yield _violation(operation, "answer", "type", "enum", f"{event!r} is no event")
+                    continue
+                one = {"$ref": mapping[event]}
+            yield from _faults(document, one, value, operation, "answer")
+
+
+def operation_of(method: str, path: str) -> Operation | None:
+    """The operation that a request is meant for."""
+    for operation, pattern in _PATTERNS:
+        if operation.method == method and pattern.fullmatch(path):
+            return operation
+    return None
+
+
+# Fixed words are tried before parameters: `…/runs/{run_id}` would fit more than it means.
+_PATTERNS: Final = tuple(
+    (each, re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(each.path))))
+    for each in sorted(OPERATIONS, key=lambda each: each.path.count("{"))
+)
+
+
+def events(stream: bytes) -> Iterator[Any]:
+    """The data of every whole event of a stream, parsed; `[DONE]` is none."""
+    *whole, _ = _BLANK_LINE.split(stream)
+    for block in whole:
+        lines = block.decode("utf-8").splitlines()
+        data = "\n".join(line[5:].strip() for line in lines if line.startswith("data:"))
+        if data and data != "[DONE]":
+            yield json.loads(data)
+
+
+def misread(operation: Operation, status: int, kind: str, value: Any) -> str | None:
+    """Why our models cannot read an answer (or one event of it); None if they can."""
+    if not 200 <= status < 300:
+        return None if error_body(value)[0] else f"no message is found in {value}"
+    if kind != EVENT_STREAM and operation.answer is None:
+        return None
+    try:
+        read(operation, kind, value)
+    except ValidationError as error:
+        return first_fault(error)
+    except LookupError as error:
+        return str(error)
+    return None
+
+
+def read(operation: Operation, kind: str, value: Any) -> AnswerModel:
+    """An answer, or one event of it, as our model.
+
+    Raises:
+        LookupError: No model is for it.
+        ValidationError: It does not fit the model.
+    """
+    model = operation.answer
+    if kind == EVENT_STREAM:
+        name = str(value.get("type"))
+        model = operation.events.get(name) or operation.events.get(name.rpartition(".")[0] + ".")
+    if model is None:
+        raise LookupError(f"no model reads this: {str(value)[:100]}")
+    return model.model_validate_json(json.dumps(value))
+
+
+def unknown_fields(value: Any, where: str = "") -> set[str]:
+    """Fields of an answer that our models do not name; list indexes are `*`."""
+    found: set[str] = set()
+    if isinstance(value, AnswerModel):
+        found |= {f"{where}{name}" for name in value.model_extra or {}}
+    for name, inner in _inner(value):
+        found |= unknown_fields(inner, f"{where}{name}.")
+    return found
+
+
+def absent_fields(value: Any) -> set[str]:
+    """Fields that our models name and that are nowhere in an answer."""
+    seen: dict[str, list[set[str]]] = {}
+    _note_absent(value, "", seen)
+    return {name for absent in seen.values() for name in set.intersection(*absent)}
+
+
+def _note_absent(value: Any, where: str, seen: dict[str, list[set[str]]]) -> None:
+    if isinstance(value, AnswerModel):
+        kind = f"{where}{type(value).__name__}"
+        fields = {n for n, info in type(value).model_fields.items() if not info.exclude}
+        seen.setdefault(kind, []).append({where + n for n in fields - value.model_fields_set})
+    for name, inner in _inner(value):
+        _note_absent(inner, f"{where}{name}.", seen)
+
+
+def _inner(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, BaseModel):
+        yield from ((name, getattr(value, name)) for name in value.model_fields_set)
+    elif isinstance(value, list):
+        yield from (("*", each) for each in value)
+
+
+def _violation(
+    operation: Operation, side: Side, where: str, rule: object, message: str
+) -> Violation:
+    return Violation(operation.place, side, where, str(rule), message)
+
+
+def _faults(
+    document: Document, schema: Any, value: Any, operation: Operation, side: Side
+) -> Iterator[Violation]:
+    for error in document.faults(schema, value):
+        path = ["*" if isinstance(each, int) else each for each in error.absolute_path]
+        if error.validator == "additionalProperties":
+            closed: Any = error.schema
+            for name in sorted(set(error.instance) - set(closed.get("properties", ()))):  # type: ignore[arg-type]
+                where = ".".join([*path, name])
+                yield _violation(operation, side, where, UNKNOWN, "the document has no such field")
+            continue
+        if error.validator == "required":
+            path.append(error.message.partition("' is a required")[0].lstrip("'"))
+        yield _violation(operation, side, ".".join(path), error.validator, error.message[:300])
+
+
+def _leaves(error: SchemaError) -> Iterator[SchemaError]:
+    """The faults behind a fault: of the alternatives, those of the one that was meant."""
+    if not error.context:
+        yield error
+        return
+    branches: dict[Any, list[SchemaError]] = {}
+    for inner in error.context:
+        branches.setdefault(inner.schema_path[0], []).append(inner)
+    for inner in min(branches.values(), key=_distance):
+        yield from _leaves(inner)
+
+
+def _distance(errors: Sequence[SchemaError]) -> tuple[int, int]:
+    """How unlikely an alternative was meant: another type or another `type` field weigh most."""
+    wrong = sum(
+        (each.validator == "type" and not each.path)
+        or (each.validator in ("const", "enum") and list(each.path)[-1:] == ["type"])
+        for each in errors
+    )
+    return wrong, len(errors)
+
+
+def _from_query(values: Sequence[str], schema: Mapping[str, Any]) -> Any:
+    """Query parameters as the JSON values that their schema speaks of."""
+    kinds = {each.get("type"): each for each in (schema, *schema.get("anyOf", ()))}
+    if "array" in kinds:
+        return [_from_query([each], kinds["array"].get("items", {})) for each in values]
+    if len(values) > 1:
+        return values
+    text = values[0]
+    if {"integer", "number", "boolean"} & kinds.keys():
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _closed(node: Any, *, schema: bool = True) -> Any:
+    """A copy in which objects have no fields but those they name."""
+    if isinstance(node, list):
+        return [_closed(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    copy = {
+        # The keys below `properties` are names of fields, whatever they are.
+        name: _closed(each, schema=not (schema and name == "properties"))
+        for name, each in node.items()
+        if name not in ("example", "examples") or not schema
+    }
+    if schema and isinstance(node.get("properties"), dict):
+        copy.setdefault("additionalProperties", False)
+    return copy

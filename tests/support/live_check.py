@@ -1,0 +1,431 @@
+"""Runs each operation once on the live API: `python -m tests.support.live_check`.
+
+Needs PARALLEL_API_KEY. Says first what it will cost and asks (YES=1 answers the question). FindAll
+and monitors, the dearer part, are run with FULL=1 only. Every answer is read with our models and,
+where PARALLEL_OPENAPI names the vendor's document, held against that. Whatever was started is
+cancelled, however the check ends. The exit status is 0 where everything keeps the contract.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+from uuid import uuid4
+
+import httpx
+
+from parallel_integrations import (
+    AddTaskGroupRunsRequest,
+    ChatRequest,
+    ClearMemoryRequest,
+    ConflictError,
+    CreateFindallRunRequest,
+    CreateMonitorRequest,
+    CreateTaskGroupRequest,
+    CreateTaskRunRequest,
+    EnrichFindallRequest,
+    EntitySearchRequest,
+    EventStreamSettings,
+    EvictMemoryRequest,
+    ExtendFindallRequest,
+    ExtractRequest,
+    IngestFindallRequest,
+    NotFoundError,
+    ParallelClient,
+    ParallelError,
+    PermissionDeniedError,
+    RetrieveMemoryRequest,
+    SearchRequest,
+    StatusError,
+    UpdateMonitorRequest,
+    api,
+)
+from tests.support.contract import (
+    ERROR_STATUS,
+    UNKNOWN,
+    VARIABLE,
+    Contract,
+    Exchange,
+    absent_fields,
+    unknown_fields,
+)
+
+KEY_VARIABLE: Final = "PARALLEL_API_KEY"
+DEADLINE_SECONDS: Final = 900.0
+STREAMS: Final = frozenset(
+    {"stream_chat", "task_run_events", "task_group_events", "task_group_runs", "findall_events"}
+)
+MATCHES: Final = 5
+SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {"year": {"type": "string", "description": "The year, four digits."}},
+    "required": ["year"],
+    "additionalProperties": False,
+}
+WISH: Final = "Companies that publish a Python distribution"
+
+
+class Tape:
+    """Keeps what is said, byte for byte. Give `notice` to an `httpx.Client` as a response hook."""
+
+    def __init__(self) -> None:
+        self._said: list[tuple[httpx.Response, _Taped]] = []
+
+    def notice(self, response: httpx.Response) -> None:
+        """Listen in on an answer whose head has arrived."""
+        response.stream = taped = _Taped(response.stream)
+        self._said.append((response, taped))
+
+    def take(self, prefix: str) -> list[Exchange]:
+        """What was said since the last time; `prefix` is what stands before the API's paths."""
+        said, self._said = self._said, []
+        return [_exchange(*each, prefix) for each in said]
+
+
+class _Taped(httpx.SyncByteStream):
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.data = bytearray()
+        self.whole = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._stream:
+            self.data += chunk
+            yield chunk
+        self.whole = True
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _exchange(response: httpx.Response, taped: _Taped, prefix: str) -> Exchange:
+    request = response.request
+    try:
+        # Once more, because the bytes on the wire may be compressed.
+        answer = httpx.Response(200, headers=response.headers, content=bytes(taped.data)).content
+    except httpx.DecodingError:  # it was cut
+        answer = b""
+    return Exchange(
+        method=request.method,
+        path=request.url.path.removeprefix(prefix),
+        query=tuple(request.url.params.multi_items()),
+        body=request.content,
+        status=response.status_code,
+        content_type=response.headers.get("content-type", ""),
+        answer=answer,
+        whole=taped.whole,
+    )
+
+
+@dataclass
+class Row:
+    """What became of one operation.
+
+    Attributes:
+        name: The operation, with what is special about the call.
+        seconds: How long it took.
+        status: HTTP status of the last answer, or why there is none.
+        faults: What breaks the contract; any makes the check fail.
+        notes: What differs without breaking it.
+    """
+
+    name: str
+    seconds: float = 0.0
+    status: str = ""
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class Asker:
+    """Carries operations out, one row of the table each."""
+
+    def __init__(self, client: ParallelClient, tape: Tape, contract: Contract) -> None:
+        self.rows: list[Row] = []
+        self._client = client
+        self._tape = tape
+        self._contract = contract
+        self._prefix = httpx.URL(client.settings.base_url).path.rstrip("/")
+        self._last: Exchange | None = None
+
+    def __call__(
+        self,
+        name: str,
+        *args: Any,
+        usd: float = 0.0,
+        variant: str = "",
+        optional: bool = False,
+        may_be_over: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Run the operation `name` of the API once; its answer, or None where it failed.
+
+        Args:
+            name: The operation in `parallel_integrations.api`.
+            *args: Its arguments; where one is None, what it needs is missing and it is not tried.
+            usd: What it costs.
+            variant: What is special about this call.
+            optional: Whether an account may be without it.
+            may_be_over: Whether what it changes may have ended before.
+            **kwargs: Its keyword arguments.
+        """
+        row = Row(f"{name} {variant}".strip())
+        self.rows.append(row)
+        if any(each is None for each in args):
+            row.status = "not tried"
+            row.faults.append("an operation that it rests on failed")
+            return None
+        began = time.monotonic()
+        answer: Any = None
+        try:
+            operation = getattr(api, name)(*args, **kwargs)
+            if name in STREAMS:
+                answer = list(self._client.stream(operation))
+            else:
+                answer = self._client.run(operation)
+        except ParallelError as error:
+            if optional and isinstance(error, NotFoundError | PermissionDeniedError):
+                row.notes.append("this account does not have it")
+            elif may_be_over and isinstance(error, ConflictError):
+                row.notes.append("it had ended already")
+            else:
+                row.faults.append(f"{type(error).__name__}: {error}")
+            row.status = str(error.status) if isinstance(error, StatusError) else "no answer"
+        row.seconds = time.monotonic() - began
+        self._look(row, answer)
+        return answer
+
+    def id_of(self, name: str) -> str | None:
+        """The id that the last answer gave, also where our models could not read that answer."""
+        try:
+            body = json.loads(self._last.answer) if self._last else None
+        except ValueError:
+            return None
+        found = body.get(name) if isinstance(body, dict) else None
+        return found if isinstance(found, str) else None
+
+    def _look(self, row: Row, answer: Any) -> None:
+        self._last = None
+        for exchange in self._tape.take(self._prefix):
+            self._last = exchange
+            row.status = str(exchange.status)
+            for fault in self._contract.check(exchange):
+                kind = row.notes if fault.rule in (UNKNOWN, ERROR_STATUS) else row.faults
+                kind.append(f"{fault.side} {fault.where or 'body'}: {fault.message}")
+        if unknown := unknown_fields(answer):
+            row.notes.append(f"unknown to our models: {', '.join(sorted(unknown))}")
+        if absent := absent_fields(answer):
+            row.notes.append(f"absent: {', '.join(sorted(absent))}")
+        row.faults = list(dict.fromkeys(row.faults))
+        row.notes = list(dict.fromkeys(row.notes))
+
+
+class Purse:
+    """Stands in for the `Asker` to find out what the same calls will cost."""
+
+    def __init__(self) -> None:
+        self.usd = 0.0
+
+    def __call__(self, name: str, *args: Any, usd: float = 0.0, **kwargs: Any) -> Any:
+        self.usd += usd
+
+    def id_of(self, name: str) -> str | None:
+        """Nothing was made."""
+        return None
+
+
+Ask: TypeAlias = Asker | Purse
+Part: TypeAlias = Callable[[Ask, str, ExitStack], None]
+
+
+def said(**settings: Any) -> ChatRequest:
+    """A question to Chat."""
+    turn = {"role": "user", "content": "In which year was Python 1.0 released?"}
+    return ChatRequest(messages=[turn], **settings)
+
+
+def web(ask: Ask, scope: str, undo: ExitStack) -> None:
+    """Search, Extract and Chat."""
+    question = "When was Python 1.0 released?"
+    ask("search", SearchRequest(objective=question), usd=0.005)
+    fast = SearchRequest(objective=question, mode="fast", max_results=5)
+    ask("search", fast, usd=0.001, variant="(fast)")
+    pages = ["https://www.python.org/about/", "https://www.python.org/no-such-page"]
+    ask("extract", ExtractRequest(urls=pages, objective=question), usd=0.002)
+    ask("chat", said(), usd=0.005)
+    ask("stream_chat", said(), usd=0.005)
+    ask("stream_chat", said(model="lite"), usd=0.005, variant="(lite, with basis)")
+
+
+def tasks(ask: Ask, scope: str, undo: ExitStack) -> None:
+    """Task runs, task groups and the memory of them."""
+    request = CreateTaskRunRequest(
+        input="In which year was Python 1.0 released?",
+        processor="lite",
+        output_schema=SCHEMA,
+        enable_events=True,
+        metadata={"purpose": "live check"},
+        memory_scope_key=scope,
+    )
+    ask("create_task_run", request, usd=0.005)
+    run_id = ask.id_of("run_id")
+    ask("retrieve_task_run", run_id)
+    ask("retrieve_task_run_input", run_id)
+    ask("task_run_events", run_id)
+    ask("wait_task_run", run_id, deadline_seconds=DEADLINE_SECONDS)
+
+    ask("create_task_group", CreateTaskGroupRequest(metadata={"purpose": "live check"}))
+    group_id = ask.id_of("taskgroup_id")
+    inputs = [
+        CreateTaskRunRequest(input=f"When was Python {one} released?", processor="lite")
+        for one in ("2.0", "3.0")
+    ]
+    runs = AddTaskGroupRunsRequest(inputs=inputs, output_schema="The year.")
+    added = ask("add_task_group_runs", group_id, runs, usd=0.010)
+    ask("task_group_events", group_id)
+    ask("task_group_runs", group_id, include_input=True, include_output=True)
+    ask("retrieve_task_group", group_id)
+    ask("retrieve_task_group_run", group_id, next(iter(added.run_ids), None) if added else None)
+
+    # Memory is being rolled out, so an account may be without it. The scope is the check's own:
+    # nobody's memories are touched.
+    asked = RetrieveMemoryRequest(query="Python", limit=5, memory_scope_key=scope)
+    ask("retrieve_memory", asked, optional=True)
+    gone = EvictMemoryRequest(kind="task", id=run_id, memory_scope_key=scope) if run_id else None
+    ask("evict_memory", gone, optional=True)
+    ask("clear_memory", ClearMemoryRequest(memory_scope_key=scope), optional=True)
+
+    wish = EntitySearchRequest(entity_type="companies", objective=WISH, match_limit=MATCHES)
+    ask("entity_search", wish, usd=0.005)
+
+
+def findall(ask: Ask, scope: str, undo: ExitStack) -> None:
+    """FindAll, on the cheapest generator that can be enriched, extended and cancelled."""
+    ask("ingest_findall", IngestFindallRequest(objective=WISH))
+    request = CreateFindallRunRequest(
+        objective=WISH,
+        entity_type="companies",
+        match_conditions=[
+            {"name": "distribution", "description": "The company publishes a Python distribution."}
+        ],
+        generator="base",
+        match_limit=MATCHES,
+        metadata={"purpose": "live check"},
+        memory_scope_key=scope,
+    )
+    ask("create_findall_run", request, usd=0.25 + MATCHES * 0.03)
+    findall_id = ask.id_of("findall_id")
+    if findall_id:
+        undo.callback(ask, "cancel_findall", findall_id, may_be_over=True)
+    ask("retrieve_findall_run", findall_id)
+    ask("findall_events", findall_id, timeout=DEADLINE_SECONDS)
+    ask("findall_result", findall_id)
+    enrichment = EnrichFindallRequest(output_schema=SCHEMA, processor="lite")
+    ask("enrich_findall", findall_id, enrichment, usd=(MATCHES + 1) * 0.005)
+    ask("extend_findall", findall_id, ExtendFindallRequest(additional_match_limit=1), usd=0.03)
+    ask("findall_schema", findall_id)
+
+
+def monitors(ask: Ask, scope: str, undo: ExitStack) -> None:
+    """A monitor; each execution is billed."""
+    request = CreateMonitorRequest(
+        type="event_stream",
+        frequency="30d",
+        settings=EventStreamSettings(query="New releases of Python", include_backfill=True),
+        processor="lite",
+        metadata={"purpose": "live check"},
+        memory_scope_key=scope,
+    )
+    ask("create_monitor", request, usd=0.003)
+    monitor_id = ask.id_of("monitor_id")
+    if monitor_id:
+        undo.callback(ask, "cancel_monitor", monitor_id)
+    ask("retrieve_monitor", monitor_id)
+    ask("list_monitors", limit=1)
+    ask("update_monitor", monitor_id, UpdateMonitorRequest(frequency="4w"))
+    ask("trigger_monitor", monitor_id, usd=0.003)
+    ask("monitor_events", monitor_id, include_completions=True)
+
+
+CHEAP: Final[dict[str, Part]] = {
+    "Search, Extract, Chat": web,
+    "tasks, groups, memory, entities": tasks,
+}
+DEAR: Final[dict[str, Part]] = {"FindAll": findall, "a monitor": monitors}
+
+
+def price_usd(part: Part) -> float:
+    """What one part costs, by the published prices."""
+    purse = Purse()
+    with ExitStack() as undo:
+        part(purse, "price", undo)
+    return purse.usd
+
+
+def check(client: ParallelClient, tape: Tape, contract: Contract, *, full: bool) -> list[Row]:
+    """Run each operation once and clean up.
+
+    Args:
+        client: Its HTTP client reports to `tape`.
+        tape: What is said.
+        contract: What it is held against.
+        full: FindAll and monitors, too.
+    """
+    ask = Asker(client, tape, contract)
+    scope = f"live-check-{uuid4().hex[:12]}"
+    try:
+        with ExitStack() as undo:
+            for part in ({**CHEAP, **DEAR} if full else CHEAP).values():
+                part(ask, scope, undo)
+    except KeyboardInterrupt:
+        ask.rows.append(Row("interrupted", faults=["what was left was not tried"]))
+    return ask.rows
+
+
+def table(rows: Sequence[Row]) -> Iterator[str]:
+    """The rows as lines, each with what differed below it."""
+    width = max(len(row.name) for row in rows)
+    yield f"{'operation':{width}}  seconds  status     verdict"
+    for row in rows:
+        verdict = "BROKEN" if row.faults else "differs" if row.notes else "as agreed"
+        yield f"{row.name:{width}}  {row.seconds:7.2f}  {row.status:9}  {verdict}"
+        yield from (f"    ! {fault}" for fault in row.faults)
+        yield from (f"    - {note}" for note in row.notes)
+
+
+def main() -> int:
+    """Ask, check, print; the exit status."""
+    full, sure = (os.environ.get(name, "") not in ("", "0") for name in ("FULL", "YES"))
+    if not os.environ.get(KEY_VARIABLE, "").strip():
+        print(f"The live check needs {KEY_VARIABLE}.", file=sys.stderr)
+        return 1
+    tape = Tape()
+    with httpx.Client(event_hooks={"response": [tape.notice]}) as http:
+        client = ParallelClient(http_client=http)
+        contract = Contract.from_environment()
+        print(f"Each operation once at {client.settings.base_url}:")
+        parts = {**CHEAP, **DEAR} if full else CHEAP
+        for name, part in parts.items():
+            print(f"{price_usd(part):7.3f} USD  {name}")
+        usd = sum(map(price_usd, parts.values()))
+        print(f"{usd:7.3f} USD  altogether at most, billed to your account")
+        for name, part in {} if full else DEAR.items():
+            print(f"  left out  {name}: {price_usd(part):.3f} USD more, with FULL=1")
+        if not sure and input("Go on? [y/N] ").strip().lower() != "y":
+            return 1
+        names = ", ".join(each.path.name for each in contract.documents)
+        print(f"Held against our models and {names or f'no document ({VARIABLE} names none)'}.\n")
+        rows = check(client, tape, contract, full=full)
+    secret = client.settings.api_key.get_secret_value() if client.settings.api_key else ""
+    for line in table(rows):
+        print(line.replace(secret, "[key]"))  # whatever else was done about it before
+    broken = sum(bool(row.faults) for row in rows)
+    print(f"\n{len(rows)} calls, {broken} broken.")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""Operations on a stage: played without network and time, or on a client in both ways."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from parallel_integrations import ParallelClient, ParallelError
+from parallel_integrations.api.flow import CONDITIONS_KEY, Conditions, Emit, More, Send
+
+BOTH = pytest.mark.parametrize("awaiting", [False, True], ids=["blocking", "awaiting"])
+
+
+async def run(client: ParallelClient, flow: Any, *, awaiting: bool) -> Any:
+    """An operation's result, blocking or awaiting."""
+    return await client.arun(flow) if awaiting else client.run(flow)
+
+
+async def listen(client: ParallelClient, stream: Any, *, awaiting: bool) -> list[Any]:
+    """A stream's events, blocking or awaiting."""
+    if awaiting:
+        return [event async for event in client.astream(stream)]
+    return list(client.stream(stream))
+
+
+@dataclass
+class After:
+    """An answer that takes its time.
+
+    Attributes:
+        seconds: How long.
+        answer: What comes then.
+    """
+
+    seconds: float
+    answer: Any
+
+
+@dataclass
+class Stage:
+    """Plays an operation with answers from a script and a clock of its own.
+
+    An answer is an `httpx.Response`, an `httpx.HTTPError`, a JSON value (200), or a list of chunks
+    of an event stream, in which an `httpx.HTTPError` breaks it.
+
+    Attributes:
+        script: The answers in order, the last one forever; or a function that gives them.
+        max_retries: What the client would be set to.
+        sends: What was sent.
+        events: What was emitted.
+        clock: Seconds that went by.
+    """
+
+    script: Callable[[Send], Any] | Iterable[Any]
+    max_retries: int = 2
+    sends: list[Send] = field(default_factory=list)
+    events: list[Any] = field(default_factory=list)
+    clock: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._conditions = Conditions(max_retries=self.max_retries)
+        if not callable(self.script):
+            answers = list(self.script)
+            self._answer = lambda _: answers.pop(0) if len(answers) > 1 else answers[0]
+        else:
+            self._answer = self.script
+
+    @property
+    def calls(self) -> list[str]:
+        """Method and path of what was sent."""
+        return [f"{send.method} {send.path}" for send in self.sends]
+
+    def play(self, operation: Any) -> Any:
+        """The operation's result."""
+        chunks: Any = iter(())
+        request = httpx.Request("GET", "https://api.example")
+        try:
+            step = next(operation)
+            while True:
+                if isinstance(step, Emit):
+                    self.events.append(step.event)
+                    step = next(operation)
+                    continue
+                if isinstance(step, More):
+                    outcome = next(chunks, b"")
+                else:
+                    request = httpx.Request(
+                        step.method,
+                        f"https://api.example{step.path}",
+                        extensions={CONDITIONS_KEY: self._conditions},
+                    )
+                    self.sends.append(step)
+                    assert len(self.sends) < 500, "it does not end"
+                    self.clock += step.delay_seconds
+                    outcome, chunks = self._received(self._answer(step), request)
+                self._conditions.elapsed_seconds = self.clock
+                if isinstance(outcome, httpx.HTTPError):
+                    outcome.request = request
+                    step = operation.throw(outcome)
+                else:
+                    step = operation.send(outcome)
+        except StopIteration as end:
+            return end.value
+
+    def _received(self, given: Any, request: httpx.Request) -> tuple[Any, Any]:
+        if isinstance(given, After):
+            self.clock += given.seconds
+            given = given.answer
+        if isinstance(given, httpx.HTTPError):
+            return given, iter(())
+        if isinstance(given, list):
+            head = {"content-type": "text/event-stream"}
+            return httpx.Response(200, headers=head, request=request), iter(given)
+        if not isinstance(given, httpx.Response):
+            given = httpx.Response(200, json=given)
+        given.request = request
+        return given, iter(())
+
+
+MISHAPS: dict[str, Callable[[], Any]] = {
+    "connect error": lambda: httpx.ConnectError("no"),
+    "connect timeout": lambda: httpx.ConnectTimeout("no"),
+    "read timeout": lambda: httpx.ReadTimeout("no"),
+    "reset": lambda: httpx.ReadError("no"),
+    "hung up": lambda: httpx.RemoteProtocolError("no"),
+    **{
+        str(status): lambda status=status: httpx.Response(status, json={})
+        for status in (404, 408, 409, 422, 429, 500, 502, 503, 504)
+    },
+}
+_SURELY_NOT_DONE = {"connect error", "connect timeout", "429", "503"}
+_NOT_REPEATED = {
+    "create": MISHAPS.keys() - _SURELY_NOT_DONE,
+    "ask": {"404", "408", "409", "422", "read timeout"},
+    "read": {"404", "409", "422"},
+}
+
+
+def check_repetitions(operation: Callable[[], Any], kind: str) -> None:
+    """An operation sends three times, or once, as the retry table has it for its kind."""
+    for name, mishap in MISHAPS.items():
+        stage = Stage(lambda _, mishap=mishap: mishap())
+        with pytest.raises(ParallelError):
+            stage.play(operation())
+        first = [send for send in stage.sends if send.path == stage.sends[0].path]
+        expected = 1 if name in _NOT_REPEATED[kind] else 3
+        assert len(first) == expected, f"{name}: {stage.calls}"
+        assert len({str(send.request.body("v1")) for send in first if send.request}) <= 1

@@ -1,4 +1,4 @@
-"""Parallel for LangChain: chat model, retriever and tools."""
+"""Parallel for LangChain: chat model, retriever, loader, tools, toolkit and deep research."""
 
 from typing import TYPE_CHECKING
 
@@ -6,18 +6,40 @@ from parallel_integrations.lazy import lazy_names
 
 if TYPE_CHECKING:
     from parallel_integrations.langchain.chat_models import ChatParallel
+    from parallel_integrations.langchain.document_loaders import ParallelExtractLoader
     from parallel_integrations.langchain.retrievers import ParallelSearchRetriever
+    from parallel_integrations.langchain.runnables import ParallelDeepResearch
+    from parallel_integrations.langchain.task_tools import (
+        ParallelFindAllTool,
+        ParallelTaskRunTool,
+    )
+    from parallel_integrations.langchain.toolkits import ParallelToolkit
     from parallel_integrations.langchain.tools import ParallelExtractTool, ParallelSearchTool
 
-__all__ = ["ChatParallel", "ParallelExtractTool", "ParallelSearchRetriever", "ParallelSearchTool"]
+__all__ = [
+    "ChatParallel",
+    "ParallelDeepResearch",
+    "ParallelExtractLoader",
+    "ParallelExtractTool",
+    "ParallelFindAllTool",
+    "ParallelSearchRetriever",
+    "ParallelSearchTool",
+    "ParallelTaskRunTool",
+    "ParallelToolkit",
+]
 
 __getattr__ = lazy_names(
     __name__,
     {
         "ChatParallel": "chat_models",
+        "ParallelDeepResearch": "runnables",
+        "ParallelExtractLoader": "document_loaders",
         "ParallelExtractTool": "tools",
+        "ParallelFindAllTool": "task_tools",
         "ParallelSearchRetriever": "retrievers",
         "ParallelSearchTool": "tools",
+        "ParallelTaskRunTool": "task_tools",
+        "ParallelToolkit": "toolkits",
     },
     needs="langchain_core",
     extra="langchain",

@@ -1,14 +1,17 @@
 """Parallel's Chat as a LangChain chat model."""
 
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing
+from hashlib import sha256
+from typing import Any, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import LangSmithParams
+from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from pydantic import Field, SecretStr, model_validator
+from langchain_core.runnables import Runnable
+from pydantic import BaseModel, Field, SecretStr, model_validator
 
 from parallel_integrations._version import __version__
 from parallel_integrations.adapter import Adapter
@@ -17,6 +20,7 @@ from parallel_integrations.api.chat import ChatSettings
 from parallel_integrations.api.settings import KEY_VARIABLE, key_from_environment
 from parallel_integrations.langchain.errors import model_errors
 from parallel_integrations.langchain.messages import PROVIDER, ChunkBuilder, to_result, to_wire
+from parallel_integrations.langchain.structured_output import structured_output
 
 
 class ChatParallel(Adapter, ChatSettings, BaseChatModel):
@@ -35,6 +39,8 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
             `response_metadata`), also per call.
         extra_body: Further fields of the request's body, also per call.
         streaming: True makes `invoke` stream under the hood; False keeps `stream` from streaming.
+        extra_headers: Sent besides the client's own, also per call; never part of repr, traces or
+            pickles.
         temperature: Known, ignored by the API and not sent; so are `top_p`, `max_tokens`, `stop`,
             `seed` and `n`.
 
@@ -55,7 +61,7 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
     """
 
     # Not excluded as elsewhere: langchain_core writes a placeholder for it and fills it on load.
-    api_key: SecretStr | None = Field(default_factory=key_from_environment, repr=False)
+    api_key: SecretStr | str | None = Field(default_factory=key_from_environment, repr=False)
     streaming: bool = False
 
     @model_validator(mode="after")
@@ -86,11 +92,88 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
             "extra_body": self.extra_body,
         }
 
+    def _get_invocation_params(
+        self, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        # They are traced, and headers hold secrets.
+        return super()._get_invocation_params(stop=stop, **_without_headers(kwargs))
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        told = super()._get_llm_string(stop=stop, **_without_headers(kwargs))
+        # Two models answer differently behind other addresses or with other headers, which what
+        # is written down of them does not show.
+        headers = {**(self.extra_headers or {}), **(kwargs.get("extra_headers") or {})}
+        hidden = repr((self.connection().settings.base_url, sorted(headers.items())))
+        return f"{told}---{sha256(hidden.encode()).hexdigest()}"
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        return {**state, "__dict__": {**state["__dict__"], "extra_headers": None}}
+
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
         params["ls_provider"] = PROVIDER
         params["ls_model_name"] = self.model_of(kwargs)
         return params
+
+    def _resolve_model_profile(self) -> ModelProfile:
+        return {
+            "structured_output": True,
+            "tool_calling": False,
+            "text_inputs": True,
+            "text_outputs": True,
+            "image_inputs": False,
+            "audio_inputs": False,
+        }
+
+    def bind_tools(
+        self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Bind arguments such as `response_format`; tools themselves are refused.
+
+        Agents whose answer has a schema call this without tools, so it exists.
+
+        Raises:
+            ValueError: Tools were given: these models call none.
+        """
+        if tools:
+            raise ValueError(
+                "Parallel's chat models call no tools. Let another model call ParallelSearchTool "
+                "and the like, or use create_agent without tools and with response_format=."
+            )
+        return self.bind(**kwargs)
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,
+        *,
+        include_raw: bool = False,
+        method: Literal["json_schema", "function_calling", "json_mode"] = "json_schema",
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
+        """Answer in a schema's form, on every model.
+
+        The schema is sent as `response_format`, and the answer is parsed and checked here: JSON in
+        a fence or among words is found, a misfit is an `OutputParserException`.
+
+        Args:
+            schema: A pydantic class, a TypedDict or a JSON schema; the first gives instances, the
+                others dicts. `stream` gives partial ones.
+            include_raw: True gives `{"raw", "parsed", "parsing_error"}` and raises nothing.
+            method: `"json_mode"` asks for any JSON object; the other two are one: these models
+                call no functions.
+            strict: Passed on to the API.
+            **kwargs: None is known.
+
+        Raises:
+            ValueError: An unknown argument or method.
+        """
+        if kwargs:
+            raise ValueError(f"with_structured_output does not know {', '.join(sorted(kwargs))}")
+        return structured_output(
+            self, schema, include_raw=include_raw, method=method, strict=strict
+        )
 
     def _generate(
         self,
@@ -123,8 +206,8 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         request = self.request(to_wire(messages), kwargs)
         builder = ChunkBuilder(request.model)
-        with model_errors():
-            for event in self.connection().stream(stream_chat(request)):
+        with model_errors(), closing(self.connection().stream(stream_chat(request))) as events:
+            for event in events:
                 chunk = builder.add(event)
                 if run_manager:
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -140,10 +223,16 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         request = self.request(to_wire(messages), kwargs)
         builder = ChunkBuilder(request.model)
+        events = self.connection().astream(stream_chat(request))
         with model_errors():
-            async for event in self.connection().astream(stream_chat(request)):
-                chunk = builder.add(event)
-                if run_manager:
-                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                yield chunk
+            async with aclosing(events):
+                async for event in events:
+                    chunk = builder.add(event)
+                    if run_manager:
+                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                    yield chunk
         yield builder.last()
+
+
+def _without_headers(called: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in called.items() if name != "extra_headers"}

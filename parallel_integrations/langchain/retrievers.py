@@ -1,18 +1,28 @@
 """Search as a LangChain retriever."""
 
-from typing import Any
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForRetrieverRun,
     CallbackManagerForRetrieverRun,
+    adispatch_custom_event,
+    dispatch_custom_event,
 )
 from langchain_core.documents import Document
+from langchain_core.language_models import BaseLanguageModel
 from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import AliasChoices, Field, model_validator
 
 from parallel_integrations.adapter import Adapter
 from parallel_integrations.api import search
 from parallel_integrations.api.evidence import Split, evidence
+from parallel_integrations.api.pages import Objective
+from parallel_integrations.api.queries import derive_queries
+from parallel_integrations.api.query_writer import PROMPT, read_written
 from parallel_integrations.api.search import (
     DEFAULT_RESULTS,
     MOST_RESULTS,
@@ -20,6 +30,10 @@ from parallel_integrations.api.search import (
     SearchResponse,
     SearchSettings,
 )
+
+SEARCH_EVENT: Final = "parallel_search"
+
+log = logging.getLogger("parallel_integrations")
 
 
 class ParallelSearchRetriever(Adapter, SearchSettings, BaseRetriever):
@@ -36,8 +50,15 @@ class ParallelSearchRetriever(Adapter, SearchSettings, BaseRetriever):
     Attributes:
         k: Number of results, 1 to 40; 10 by default, which a search's price includes. Also
             accepted as `max_results`; both can be given per call too.
+        objective: What all searches are for; the question then decides the keyword queries alone.
         split: `"page"` for one document per page, `"excerpt"` for one per excerpt, with
             `start_char` and `end_char` in its metadata where the wire gives them.
+        query_writer: A chat model, or any runnable that takes the question and gives `objective`
+            and `search_queries` (object, dict or JSON text). Whatever it does wrong, the built-in
+            derivation takes its place.
+
+    What changes from call to call (`search_id`, `session_id`, `warnings`, `usage`) is no metadata:
+    callbacks get it as the custom event `parallel_search`.
 
     Raises:
         ParallelError: From `invoke` and its twins; never an empty list in place of an error.
@@ -59,7 +80,9 @@ class ParallelSearchRetriever(Adapter, SearchSettings, BaseRetriever):
         le=MOST_RESULTS,
         validation_alias=AliasChoices("k", "max_results"),
     )
+    objective: Objective | None = None
     split: Split = "page"
+    query_writer: Runnable[Any, Any] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -76,8 +99,19 @@ class ParallelSearchRetriever(Adapter, SearchSettings, BaseRetriever):
         k: int | None = None,
         max_results: int | None = None,
     ) -> list[Document]:
-        request = self._request(query, _agreed(k, max_results))
-        return self._documents(self.connection().run(search(request)))
+        k = _agreed(k, max_results)
+        request = self._request(query, k)
+        if self.query_writer is not None:
+            config: RunnableConfig = {"callbacks": run_manager.get_child()}
+            with _falling_back():
+                written = self.query_writer.invoke(self._prompt(query), config)
+                request = self._request(query, k, read_written(written))
+        response = self.connection().run(search(request))
+        if run_manager.handlers:
+            dispatch_custom_event(
+                SEARCH_EVENT, _facts(response), config={"callbacks": run_manager.get_child()}
+            )
+        return self._documents(response)
 
     async def _aget_relevant_documents(
         self,
@@ -87,13 +121,32 @@ class ParallelSearchRetriever(Adapter, SearchSettings, BaseRetriever):
         k: int | None = None,
         max_results: int | None = None,
     ) -> list[Document]:
-        request = self._request(query, _agreed(k, max_results))
-        return self._documents(await self.connection().arun(search(request)))
+        k = _agreed(k, max_results)
+        request = self._request(query, k)
+        if self.query_writer is not None:
+            config: RunnableConfig = {"callbacks": run_manager.get_child()}
+            with _falling_back():
+                written = await self.query_writer.ainvoke(self._prompt(query), config)
+                request = self._request(query, k, read_written(written))
+        response = await self.connection().arun(search(request))
+        if run_manager.handlers:
+            await adispatch_custom_event(
+                SEARCH_EVENT, _facts(response), config={"callbacks": run_manager.get_child()}
+            )
+        return self._documents(response)
 
-    def _request(self, query: str, k: int | None) -> SearchRequest:
-        return SearchRequest.from_settings(
-            self, objective=query, max_results=self.k if k is None else k
-        )
+    def _request(
+        self, query: str, k: int | None, written: dict[str, Any] | None = None
+    ) -> SearchRequest:
+        asked: dict[str, Any] = {"objective": query, **(written or {})}
+        if self.objective is not None:
+            asked.setdefault("search_queries", derive_queries(query))
+            asked["objective"] = self.objective
+        return SearchRequest.from_settings(self, max_results=self.k if k is None else k, **asked)
+
+    def _prompt(self, query: str) -> str:
+        wants_prompt = isinstance(self.query_writer, BaseLanguageModel)
+        return PROMPT.format(question=query) if wants_prompt else query
 
     def _documents(self, response: SearchResponse) -> list[Document]:
         return [
@@ -108,3 +161,15 @@ def _agreed(k: int | None, max_results: int | None) -> int | None:
             f"k={k} and max_results={max_results} are two names of one number; give one of them"
         )
     return max_results if k is None else k
+
+
+def _facts(response: SearchResponse) -> dict[str, Any]:
+    return response.model_dump(mode="json", exclude={"results"})
+
+
+@contextmanager
+def _falling_back() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - a search is worth more than its better wording
+        log.info("query_writer failed (%s); queries are derived", type(error).__name__)

@@ -1,22 +1,17 @@
 """Search and extract as tools for LangChain agents."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForToolRun,
     CallbackManagerForToolRun,
 )
-from langchain_core.tools import BaseTool, InjectedToolArg, ToolException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from langchain_core.tools import ToolException
+from pydantic import BaseModel, Field
 
-from parallel_integrations.adapter import Adapter
 from parallel_integrations.api import extract, search
-from parallel_integrations.api.errors import ParallelError
-from parallel_integrations.api.evidence import as_text
+from parallel_integrations.api.evidence import Evidence, as_text, evidence
 from parallel_integrations.api.extract import ExtractRequest, ExtractResponse, ExtractSettings
-from parallel_integrations.api.models import RequestModel
 from parallel_integrations.api.search import (
     DEFAULT_RESULTS,
     MOST_RESULTS,
@@ -24,59 +19,26 @@ from parallel_integrations.api.search import (
     SearchResponse,
     SearchSettings,
 )
-
-ContentAndArtifact: TypeAlias = tuple[str, dict[str, Any]]
-
-
-def _input_schema(name: str, request: type[RequestModel], *visible: str) -> type[BaseModel]:
-    """The tool's arguments: `visible` ones for the model, the request's others for code only."""
-    fields: dict[str, Any] = {
-        field: (request.model_fields[field].annotation, request.model_fields[field])
-        for field in visible
-    }
-    for field, info in request.model_fields.items():
-        if field not in fields:
-            hidden = Annotated[Any, InjectedToolArg]
-            fields[field] = (hidden, Field(default=None, description=info.description))
-    return create_model(name, __config__=ConfigDict(extra="forbid"), __module__=__name__, **fields)
-
-
-ParallelSearchInput = _input_schema(
-    "ParallelSearchInput", SearchRequest, "objective", "search_queries"
+from parallel_integrations.langchain.tool_base import (
+    ContentAndArtifact,
+    SessionTool,
+    cut,
+    input_schema,
+    tool_errors,
 )
-ParallelExtractInput = _input_schema("ParallelExtractInput", ExtractRequest, "urls", "objective")
+
+LEAST_BLOCK_CHARS = 300
+"""So much room a content block gets at least; where there is less, fewer results are shown."""
+
+ParallelSearchInput = input_schema(
+    "ParallelSearchInput", __name__, SearchRequest, "objective", "search_queries"
+)
+ParallelExtractInput = input_schema(
+    "ParallelExtractInput", __name__, ExtractRequest, "urls", "objective"
+)
 
 
-def _explain_arguments(error: Any) -> str:
-    """What was wrong with a tool's arguments, in words that a model can act on."""
-    faults = []
-    for fault in error.errors(include_url=False):
-        where = ".".join(map(str, fault["loc"])) or "arguments"
-        given = "" if fault["type"] == "value_error" else f" (given: {str(fault['input'])[:100]!r})"
-        faults.append(f"{where}: {fault['msg']}{given}")
-    return f"Nothing was sent. Correct the arguments: {'; '.join(faults)}"
-
-
-@contextmanager
-def _tool_errors() -> Iterator[None]:
-    """Turn our errors into the one that LangChain hands to the model instead of crashing."""
-    try:
-        yield
-    except ValidationError as error:
-        raise ToolException(_explain_arguments(error)) from error
-    except ParallelError as error:
-        raise ToolException(f"{type(error).__name__}: {error}") from error
-
-
-class _ParallelTool(Adapter, BaseTool):
-    """What the tools have in common: an artifact beside the text, errors that the model reads."""
-
-    response_format: Literal["content_and_artifact"] = "content_and_artifact"
-    handle_tool_error: bool | str | Callable[[ToolException], Any] | None = True
-    handle_validation_error: bool | str | Callable[[Any], str] | None = _explain_arguments
-
-
-class ParallelSearchTool(SearchSettings, _ParallelTool):
+class ParallelSearchTool(SearchSettings, SessionTool):
     """Searches the web for an agent.
 
     The model sees `objective` and `search_queries`. Everything else is fixed on the instance
@@ -88,6 +50,10 @@ class ParallelSearchTool(SearchSettings, _ParallelTool):
 
     Attributes:
         max_results: Number of results, 1 to 40; 10 by default, which a search's price includes.
+        content_format: `"text"`, or `"search_result"` for content blocks that models with native
+            citations (Anthropic's) understand.
+        max_output_chars: Most characters of the content, 40,000 by default; what is cut is said.
+        session_per_thread: True joins the calls of one LangGraph thread to one session.
 
     Example:
         ```python
@@ -106,6 +72,7 @@ class ParallelSearchTool(SearchSettings, _ParallelTool):
     )
     args_schema: type[BaseModel] = ParallelSearchInput
     max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MOST_RESULTS)
+    content_format: Literal["text", "search_result"] = "text"
 
     def _run(
         self,
@@ -114,7 +81,7 @@ class ParallelSearchTool(SearchSettings, _ParallelTool):
         run_manager: CallbackManagerForToolRun | None = None,
         **settings: Any,
     ) -> ContentAndArtifact:
-        with _tool_errors():
+        with tool_errors():
             request = self._request(objective, search_queries, settings)
             return self._answer(self.connection().run(search(request)))
 
@@ -125,7 +92,7 @@ class ParallelSearchTool(SearchSettings, _ParallelTool):
         run_manager: AsyncCallbackManagerForToolRun | None = None,
         **settings: Any,
     ) -> ContentAndArtifact:
-        with _tool_errors():
+        with tool_errors():
             request = self._request(objective, search_queries, settings)
             return self._answer(await self.connection().arun(search(request)))
 
@@ -135,25 +102,39 @@ class ParallelSearchTool(SearchSettings, _ParallelTool):
         search_queries: list[str] | str | None,
         settings: dict[str, Any],
     ) -> SearchRequest:
+        asked = {"session_id": self.thread_session(), **_given(settings)}
         return SearchRequest.from_settings(
-            self, objective=objective, search_queries=search_queries, **settings
+            self, objective=objective, search_queries=search_queries, **asked
         )
 
     def _answer(self, response: SearchResponse) -> ContentAndArtifact:
-        text = as_text(response.results) or (
-            "No pages were found. Try other keywords or a broader objective."
-        )
         notes = [f"Note: {warning.message}" for warning in response.warnings if warning.message]
-        return "\n\n".join([text, *notes]), response.model_dump(mode="json")
+        artifact = response.model_dump(mode="json")
+        found = list(evidence(response.results))
+        if not found:
+            notes.insert(0, "No pages were found. Try other keywords or a broader objective.")
+        elif self.content_format == "search_result":
+            return self._blocks(found, notes), artifact
+        return self.with_notes(lambda room: as_text(response.results, room), notes), artifact
+
+    def _blocks(self, found: list[Evidence], notes: list[str]) -> list[str | dict[str, Any]]:
+        tail = [cut("\n\n".join(notes), self.max_output_chars // 2)] if notes else []
+        room = self.max_output_chars - sum(map(len, tail))
+        shown = found[: max(1, room // LEAST_BLOCK_CHARS)]
+        if len(shown) < len(found):
+            tail.append(f"{len(found) - len(shown)} more results were left out.")
+        share = (room - 50) // len(shown)
+        return [*(_search_result_block(item, share) for item in shown), *tail]
 
 
-class ParallelExtractTool(ExtractSettings, _ParallelTool):
+class ParallelExtractTool(ExtractSettings, SessionTool):
     """Reads web pages for an agent.
 
     The model sees `urls` and `objective`; everything else is fixed on the instance
     (`full_content`, `fetch_policy`, `max_chars_total`, `max_chars_per_result`, `session_id`,
     `client_model`) or passed by code per call. Pages that cannot be read are named in the content,
-    URL by URL; when none can, that is an error tool message.
+    URL by URL; when none can, that is an error tool message. `max_output_chars` and
+    `session_per_thread` are those of `ParallelSearchTool`.
 
     Example:
         ```python
@@ -179,8 +160,8 @@ class ParallelExtractTool(ExtractSettings, _ParallelTool):
         run_manager: CallbackManagerForToolRun | None = None,
         **settings: Any,
     ) -> ContentAndArtifact:
-        with _tool_errors():
-            request = ExtractRequest.from_settings(self, urls=urls, objective=objective, **settings)
+        with tool_errors():
+            request = self._request(urls, objective, settings)
             return self._answer(self.connection().run(extract(request)))
 
     async def _arun(
@@ -190,15 +171,39 @@ class ParallelExtractTool(ExtractSettings, _ParallelTool):
         run_manager: AsyncCallbackManagerForToolRun | None = None,
         **settings: Any,
     ) -> ContentAndArtifact:
-        with _tool_errors():
-            request = ExtractRequest.from_settings(self, urls=urls, objective=objective, **settings)
+        with tool_errors():
+            request = self._request(urls, objective, settings)
             return self._answer(await self.connection().arun(extract(request)))
+
+    def _request(
+        self, urls: list[str] | str, objective: str | None, settings: dict[str, Any]
+    ) -> ExtractRequest:
+        asked = {"session_id": self.thread_session(), **_given(settings)}
+        return ExtractRequest.from_settings(self, urls=urls, objective=objective, **asked)
 
     def _answer(self, response: ExtractResponse) -> ContentAndArtifact:
         failed = [f"Could not be read: {error}" for error in response.errors]
-        text = as_text(response.results)
-        if failed and not text:
-            raise ToolException("\n".join([*failed, "Try other URLs, or search for the content."]))
+        if failed and not any(evidence(response.results)):
+            told = cut("\n".join(failed), self.max_output_chars - 50)
+            raise ToolException(f"{told}\nTry other URLs, or search for the content.")
         notes = [f"Note: {warning.message}" for warning in response.warnings if warning.message]
-        content = "\n\n".join([text or "The pages hold no text.", *failed, *notes])
+        content = self.with_notes(
+            lambda room: as_text(response.results, room) or "The pages hold no text.",
+            [*failed, *notes],
+        )
         return content, response.model_dump(mode="json")
+
+
+def _given(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _search_result_block(item: Evidence, most: int) -> dict[str, Any]:
+    url, title = item.metadata["url"], item.metadata["title"]
+    return {
+        "type": "search_result",
+        "source": url,
+        "title": title,
+        "content": [{"type": "text", "text": cut(item.text, most - len(url) - len(title))}],
+        "citations": {"enabled": True},
+    }

@@ -1,29 +1,14 @@
 """The tools in a real agent, driven by a scripted model that calls tools."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, ToolCall, ToolMessage
+from langchain_core.messages import ToolMessage
 
 from parallel_integrations.langchain import ParallelExtractTool, ParallelSearchTool
 from parallel_integrations.sandbox import Sandbox
-
-
-class Scripted(GenericFakeChatModel):
-    """Says what it is told, whatever it is asked."""
-
-    def bind_tools(self, tools: Any, **kwargs: Any) -> "Scripted":
-        return self
-
-
-def script(*calls: tuple[str, dict[str, Any]]) -> Iterator[AIMessage]:
-    for number, (name, args) in enumerate(calls):
-        call = ToolCall(name=name, args=args, id=f"call-{number}", type="tool_call")
-        yield AIMessage("", tool_calls=[call])
-    yield AIMessage("Done.")
+from tests.langchain.support import Scripted, script
 
 
 def tool_messages(sandbox: Sandbox, *calls: tuple[str, dict[str, Any]]) -> list[ToolMessage]:
@@ -53,33 +38,45 @@ def test_search_then_extract(sandbox: Sandbox) -> None:
     assert url in read.content
 
 
-@pytest.mark.parametrize(
-    "fault",
+FAULTS = pytest.mark.parametrize(
+    ("fault", "remedy"),
     [
-        {"status": 401},
-        {"status": 429, "retry_after": 120},
-        {"status": 500},
-        {"delay": 1.0},
-        {"body": "<html>no</html>", "content_type": "text/html"},
-        {"cut_after_bytes": 20},
+        ({"status": 401}, "Check PARALLEL_API_KEY"),
+        ({"status": 429, "retry_after": 120}, "Send fewer requests at once, or wait"),
+        ({"status": 500}, "Try again later"),
+        ({"delay": 1.0}, "Try again, or ask for less at once."),
+        ({"body": "<html>no</html>", "content_type": "text/html"}, "Try again; if it fails again"),
+        ({"cut_after_bytes": 20}, "Try again; if it fails again"),
     ],
-    ids=str,
+    ids=["401", "429", "500", "timeout", "HTML", "cut"],
 )
-def test_the_agent_goes_on_after_a_failure(sandbox: Sandbox, fault: dict[str, Any]) -> None:
-    sandbox.faults.add(times=1, **fault)
-    timeout = {"timeout": 0.2} if "delay" in fault else {}
+PAGE = "https://docs.python.org/3/reference/compound_stmts.html"
+
+
+@FAULTS
+@pytest.mark.parametrize("road", ["invoke", "ainvoke"])
+async def test_the_agent_goes_on_after_a_failure(
+    sandbox: Sandbox, fault: dict[str, Any], remedy: str, road: str
+) -> None:
+    """Search fails, then works; extract fails, then works; then the agent answers."""
+    connection: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    connection |= {"max_retries": 0, "timeout": 0.2 if "delay" in fault else None}
+    sandbox.faults.add(path="/v1/search", times=1, **fault)
+    sandbox.faults.add(path="/v1/extract", times=1, **fault)
+    calls = [
+        *[("parallel_search", {"objective": "decorators"})] * 2,
+        *[("parallel_extract", {"urls": [PAGE], "objective": "decorators"})] * 2,
+    ]
     agent = create_agent(
-        Scripted(messages=script(*[("parallel_search", {"objective": "decorators"})] * 2)),
-        tools=[
-            ParallelSearchTool(
-                api_key=sandbox.api_key, base_url=sandbox.url, max_retries=0, **timeout
-            )
-        ],
+        Scripted(messages=script(*calls)),
+        tools=[ParallelSearchTool(**connection), ParallelExtractTool(**connection)],
     )
-    messages = agent.invoke({"messages": [("human", "go")]})["messages"]
-    failed, found = (message for message in messages if isinstance(message, ToolMessage))
-    assert failed.status == "error"
-    assert "Error: " in failed.content
-    assert sandbox.api_key not in failed.content
-    assert found.status == "success"
-    assert messages[-1].text == "Done."
+    asked: Any = {"messages": [("human", "go")]}
+    state = await agent.ainvoke(asked) if road == "ainvoke" else agent.invoke(asked)
+    messages = [one for one in state["messages"] if isinstance(one, ToolMessage)]
+    assert [message.status for message in messages] == ["error", "success"] * 2
+    for failed in messages[::2]:
+        assert "Error: " in failed.content
+        assert sandbox.api_key not in failed.content
+        assert remedy in failed.content
+    assert state["messages"][-1].text == "Done."

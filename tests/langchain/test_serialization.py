@@ -6,6 +6,8 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 import pytest
@@ -14,18 +16,36 @@ from langchain_core.runnables import ConfigurableField
 
 from parallel_integrations.langchain import (
     ChatParallel,
+    ParallelDeepResearch,
+    ParallelExtractLoader,
     ParallelExtractTool,
+    ParallelFindAllTool,
     ParallelSearchRetriever,
     ParallelSearchTool,
+    ParallelTaskRunTool,
+    ParallelToolkit,
 )
 from parallel_integrations.sandbox import Sandbox
 
 SECRET = "not-a-real-key-0123456789"
+URL = "https://docs.python.org/3/reference/compound_stmts.html"
+
+
+def loader(**settings: Any) -> ParallelExtractLoader:
+    """A loader, which cannot be made without addresses."""
+    return ParallelExtractLoader(urls=[URL], **settings)
+
+
 ADAPTERS: list[Callable[..., Any]] = [
     ChatParallel,
+    loader,
+    ParallelDeepResearch,
     ParallelExtractTool,
+    ParallelFindAllTool,
     ParallelSearchRetriever,
     ParallelSearchTool,
+    ParallelTaskRunTool,
+    ParallelToolkit,
 ]
 
 
@@ -104,6 +124,29 @@ def test_a_pickled_retriever_works_in_another_process(sandbox: Sandbox) -> None:
     assert done.stdout.strip() == b"2", done.stderr.decode()
 
 
+def _answered(adapter: Any) -> int:
+    match adapter:
+        case ParallelExtractLoader():
+            return len(adapter.load())
+        case ParallelToolkit():
+            return len(adapter.get_tools()[0].invoke({"objective": "decorators"}))
+        case ParallelExtractTool():
+            return len(adapter.invoke({"urls": [URL]}))
+        case _:
+            return len(str(adapter.invoke("decorators")))
+
+
+def test_every_adapter_works_in_a_process_pool(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
+    made = [adapter(api_key=sandbox.api_key, base_url=sandbox.url) for adapter in ADAPTERS]
+    made[0].invoke("decorators")  # its connections stay here
+    # Started anew, not forked: nothing is there but what the pickle holds.
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        assert all(pool.map(_answered, made))
+
+
 def test_load_what_dumpd_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
     model = ChatParallel(api_key=SECRET, model="lite", base_url="https://example.com/api")
     written = dumpd(model)
@@ -132,3 +175,41 @@ def test_no_key_in_the_logs(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) 
     ParallelSearchRetriever(api_key=sandbox.api_key, base_url=sandbox.url).invoke("decorators")
     assert caplog.text
     assert sandbox.api_key not in caplog.text
+
+
+def test_load_takes_the_key_from_the_environment(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = dumpd(ChatParallel(api_key=SECRET, model="lite", base_url=sandbox.url))
+    assert written["id"][-1] == "ChatParallel"
+    monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
+    how: dict[str, Any] = {"secrets_from_env": True}
+    how |= {"allowed_objects": [ChatParallel], "valid_namespaces": ["parallel_integrations"]}
+    loaded = load(written, **how)
+    assert loaded.model == "lite"
+    assert loaded.invoke("What is a decorator?").text
+
+
+@pytest.mark.parametrize("name", ["model", "previous_interaction_id", "extra_headers"])
+def test_fields_of_the_model_are_configurable(sandbox: Sandbox, name: str) -> None:
+    first = ChatParallel(api_key=sandbox.api_key, base_url=sandbox.url, model="lite")
+    interaction = first.invoke("What is a decorator?").response_metadata["interaction_id"]
+    values: dict[str, Any] = {
+        "model": "base",
+        "previous_interaction_id": interaction,
+        "extra_headers": {"x-tenant": "a"},
+    }
+    model = first.configurable_fields(**{name: ConfigurableField(id="it")})
+    model.with_config(configurable={"it": values[name]}).invoke("And a closure?")
+    sent = sandbox.requests[-1]
+    if name == "extra_headers":
+        assert sent.headers["x-tenant"] == "a"
+    else:
+        assert sent.body[name] == values[name]
+    alternatives = first.configurable_alternatives(
+        ConfigurableField(id="which"),
+        default_key="lite",
+        speed=first.model_copy(update={"model": "speed"}),
+    )
+    alternatives.with_config(configurable={"which": "speed"}).invoke("And a closure?")
+    assert sandbox.requests[-1].body["model"] == "speed"

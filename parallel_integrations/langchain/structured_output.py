@@ -1,0 +1,173 @@
+"""Answers in a schema's form: what is asked for, and reading what comes."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final
+
+from langchain_core.exceptions import OutputParserException
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import BaseMessage
+from langchain_core.output_parsers import BaseCumulativeTransformOutputParser
+from langchain_core.outputs import Generation
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnableMap
+from langchain_core.utils.function_calling import convert_to_json_schema
+from langchain_core.utils.json import parse_partial_json
+from langchain_core.utils.pydantic import is_basemodel_subclass
+
+from parallel_integrations.langchain.schema_check import misfit
+
+METHODS: Final = ("json_schema", "function_calling", "json_mode")
+# Models write line breaks into strings, which strict JSON forbids.
+_DECODER: Final = json.JSONDecoder(strict=False)
+
+
+def structured_output(
+    model: BaseChatModel,
+    schema: dict[str, Any] | type,
+    *,
+    include_raw: bool,
+    method: str,
+    strict: bool | None,
+) -> Runnable[LanguageModelInput, Any]:
+    """The model bound to a schema, and a parser behind it.
+
+    Raises:
+        ValueError: An unknown method.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method={method!r} must be one of {', '.join(METHODS)}")
+    # What is a JSON schema already is taken as it is: the converter would lose an array's items.
+    json_schema = (
+        schema
+        if isinstance(schema, dict) and schema.get("type") in ("object", "array")
+        else convert_to_json_schema(schema)
+    )
+    if method == "json_mode":
+        response_format: dict[str, Any] = {"type": "json_object"}
+    else:
+        named = {"name": json_schema.get("title", "output"), "schema": json_schema}
+        if strict is not None:
+            named["strict"] = strict
+        response_format = {"type": "json_schema", "json_schema": named}
+    bound = model.bind(
+        response_format=response_format,
+        ls_structured_output_format={"kwargs": {"method": method}, "schema": json_schema},
+    )
+    is_class = isinstance(schema, type) and is_basemodel_subclass(schema)
+    parser = _Parser(json_schema=json_schema, schema_class=schema if is_class else None)
+    if not include_raw:
+        return bound | parser
+    return RunnableMap(raw=bound) | RunnableLambda(parser.beside, parser.abeside)
+
+
+class _Parser(BaseCumulativeTransformOutputParser[Any]):
+    """Finds JSON in a fence or among words, and takes only what fits the schema."""
+
+    json_schema: dict[str, Any]
+    schema_class: Any = None
+
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        """Parse what an answer holds of JSON; a partial answer that does not fit yet is None."""
+        text = result[0].text
+        if partial:
+            return self._begun(text)
+        fault: ValueError | None = None
+        for value in _objects(text, self._opening):
+            try:
+                return self._fitted(value)
+            except ValueError as error:
+                fault = fault or error
+        name = self.json_schema.get("title", "the schema")
+        raise OutputParserException(
+            f"The answer does not fit {name}: {fault or 'it holds no whole JSON object'}",
+            llm_output=text,
+        ) from fault
+
+    def parse(self, text: str) -> Any:
+        """Parse a whole text."""
+        return self.parse_result([Generation(text=text)])
+
+    def beside(self, found: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        """What `include_raw` gives: the message, and what could be read or what was wrong."""
+        try:
+            return {**found, "parsed": self.invoke(found["raw"], config), "parsing_error": None}
+        except OutputParserException as error:
+            return {**found, "parsed": None, "parsing_error": error}
+
+    async def abeside(self, found: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        """The same, awaiting."""
+        return self.beside(found, config)
+
+    def _transform(
+        self,
+        input: Iterator[str | BaseMessage],  # noqa: A002 - the framework's own word
+    ) -> Iterator[Any]:
+        text: list[str] = []
+        last: Any = None
+        for last in super()._transform(_noted(piece, text) for piece in input):
+            yield last
+        # Partial answers are read with patience; the whole one must fit.
+        whole = self.parse("".join(text))
+        if whole != last:
+            yield whole
+
+    async def _atransform(
+        self,
+        input: AsyncIterator[str | BaseMessage],  # noqa: A002 - the framework's own word
+    ) -> AsyncIterator[Any]:
+        text: list[str] = []
+        last: Any = None
+        async for last in super()._atransform(_noted(piece, text) async for piece in input):
+            yield last
+        whole = self.parse("".join(text))
+        if whole != last:
+            yield whole
+
+    @property
+    def _opening(self) -> str:
+        return "[" if self.json_schema.get("type") == "array" else "{"
+
+    def _begun(self, text: str) -> Any:
+        start = text.find(self._opening)
+        if start < 0:
+            return None
+        try:
+            value, _ = _DECODER.raw_decode(text, start)
+        except ValueError:
+            try:
+                value = parse_partial_json(text[start:])
+            except ValueError:
+                return None
+        if self.schema_class is None:
+            return value
+        try:
+            return self._fitted(value)
+        except ValueError:
+            return None
+
+    def _fitted(self, value: Any) -> Any:
+        if self.schema_class is None:
+            if fault := misfit(value, self.json_schema):
+                raise ValueError(fault)
+            return value
+        # Classes of pydantic 1 have another name for it; both raise a ValueError.
+        read = getattr(self.schema_class, "model_validate", None) or self.schema_class.parse_obj
+        return read(value)
+
+
+def _noted(piece: str | BaseMessage, text: list[str]) -> str | BaseMessage:
+    text.append(piece if isinstance(piece, str) else piece.text)
+    return piece
+
+
+def _objects(text: str, opening: str) -> Iterator[Any]:
+    """Every JSON object (or array) that stands whole in a text, those inside another left out."""
+    place = text.find(opening)
+    while place >= 0:
+        try:
+            value, end = _DECODER.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            end = place + 1
+        else:
+            yield value
+        place = text.find(opening, end)

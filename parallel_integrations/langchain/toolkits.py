@@ -1,0 +1,53 @@
+"""All tools at once, sharing one client and one session."""
+
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.tools import BaseTool, BaseToolkit
+
+from parallel_integrations.adapter import Adapter
+from parallel_integrations.langchain.task_tools import ParallelFindAllTool, ParallelTaskRunTool
+from parallel_integrations.langchain.tools import ParallelExtractTool, ParallelSearchTool
+
+
+class ParallelToolkit(Adapter, BaseToolkit):
+    """Search, extract, deep research and FindAll for one agent.
+
+    All tools share a client and a session: one per LangGraph thread where there is one, else one
+    per `get_tools` call.
+
+    Attributes:
+        search: Arguments of `ParallelSearchTool`; None leaves the tool out.
+        extract: Arguments of `ParallelExtractTool`; None leaves it out.
+        task: Arguments of `ParallelTaskRunTool`; None leaves it out.
+        find_all: Arguments of `ParallelFindAllTool`; None, the default, leaves it out: it is the
+            one tool with which an agent can spend dollars in one call.
+
+    Example:
+        ```python
+        from parallel_integrations.langchain import ParallelToolkit
+
+        toolkit = ParallelToolkit(search={"max_results": 5}, task={"processor": "lite"})
+        print([tool.name for tool in toolkit.get_tools()])
+        ```
+    """
+
+    search: dict[str, Any] | None = {}
+    extract: dict[str, Any] | None = {}
+    task: dict[str, Any] | None = {}
+    find_all: dict[str, Any] | None = None
+
+    def get_tools(self) -> list[BaseTool]:
+        """The tools, in the order search, extract, task, find_all."""
+        client = self.connection()
+        session = {"session_id": f"toolkit-{uuid4()}", "session_per_thread": True}
+        tools: list[BaseTool] = []
+        if self.search is not None:
+            tools.append(ParallelSearchTool(client=client, **{**session, **self.search}))
+        if self.extract is not None:
+            tools.append(ParallelExtractTool(client=client, **{**session, **self.extract}))
+        if self.task is not None:
+            tools.append(ParallelTaskRunTool(client=client, **self.task))
+        if self.find_all is not None:
+            tools.append(ParallelFindAllTool(client=client, **self.find_all))
+        return tools

@@ -1,0 +1,310 @@
+"""What LangChain asks of a chat model besides answers: profile, tracing, cache, limits, headers."""
+
+import asyncio
+import pickle
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import ModelRetryMiddleware
+from langchain_core.caches import InMemoryCache
+from langchain_core.load import dumps
+from langchain_core.messages import AIMessageChunk
+from langchain_core.rate_limiters import InMemoryRateLimiter
+
+from parallel_integrations import ParallelClient
+from parallel_integrations.langchain import ChatParallel
+from parallel_integrations.sandbox import Sandbox
+from tests.langchain.support import Listener, answer, connection
+
+QUESTION = "How does the with statement handle exceptions?"
+SECRET = "tenant-token-0123456789"
+BASIS = [
+    {
+        "field": "output",
+        "reasoning": "It says so.",
+        "confidence": "high",
+        "citations": [
+            {"url": "https://docs.python.org/3/", "title": "Docs", "excerpts": ["a", "b"]}
+        ],
+    }
+]
+
+
+def make(sandbox: Sandbox, **settings: Any) -> ChatParallel:
+    return ChatParallel(**connection(sandbox), **settings)
+
+
+def collected(chunks: list[AIMessageChunk]) -> AIMessageChunk:
+    whole = chunks[0]
+    for chunk in chunks[1:]:
+        whole += chunk
+    return whole
+
+
+def test_profile() -> None:
+    profile = ChatParallel().profile
+    assert profile is not None
+    assert profile["structured_output"] is True
+    assert profile["tool_calling"] is False
+    assert profile["text_inputs"] is profile["text_outputs"] is True
+    assert ChatParallel(profile={"max_input_tokens": 5}).profile == {"max_input_tokens": 5}
+
+
+def test_what_a_trace_is_told(sandbox: Sandbox) -> None:
+    listener = Listener()
+    model = make(sandbox, temperature=0.3, max_tokens=7, stop=["x"])
+    model.invoke(QUESTION, {"callbacks": [listener]}, model="lite")
+    [started] = listener.started
+    told = started["metadata"]
+    assert told["ls_provider"] == "parallel"
+    assert told["ls_model_name"] == "lite"
+    assert told["ls_model_type"] == "chat"
+    assert told["ls_temperature"] == 0.3
+    assert told["ls_max_tokens"] == 7
+    assert started["invocation_params"]["model"] == "lite"
+    assert model.metadata is not None
+    assert "parallel-integrations" in str(model.metadata)
+
+
+@pytest.mark.parametrize("model", ["speed", "lite", "core"])
+async def test_patience_depends_on_the_model(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    client = ParallelClient(**connection(sandbox))
+    seen: list[float] = []
+    opening = client._pools.open
+
+    def noting(request: Any) -> Any:
+        seen.append(request.extensions["timeout"]["read"])
+        return opening(request)
+
+    monkeypatch.setattr(client._pools, "open", noting)
+    ChatParallel(client=client, model=model).invoke(QUESTION)
+    ChatParallel(client=client).invoke(QUESTION, model=model)
+    assert seen == [60.0 if model == "speed" else 600.0] * 2
+
+
+async def test_rate_limiter(sandbox: Sandbox) -> None:
+    asked: list[bool] = []
+
+    class Limiter(InMemoryRateLimiter):
+        def acquire(self, *, blocking: bool = True) -> bool:
+            asked.append(blocking)
+            return True
+
+        async def aacquire(self, *, blocking: bool = True) -> bool:
+            asked.append(blocking)
+            return True
+
+    model = make(sandbox, rate_limiter=Limiter())
+    await asyncio.to_thread(model.invoke, QUESTION)
+    await asyncio.to_thread(lambda: list(model.stream(QUESTION)))
+    await model.ainvoke(QUESTION)
+    assert [chunk async for chunk in model.astream(QUESTION)]
+    assert len(asked) == 4
+
+
+def test_the_cache_answers_the_same_question_once(sandbox: Sandbox) -> None:
+    cache = InMemoryCache()
+    first = make(sandbox, cache=cache).invoke(QUESTION)
+    assert make(sandbox, cache=cache).invoke(QUESTION).text == first.text
+    assert len(sandbox.requests) == 1
+
+
+def test_what_answers_differently_never_shares_the_cache(sandbox: Sandbox) -> None:
+    cache = InMemoryCache()
+    elsewhere = ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url + "/")
+    with Sandbox() as other:
+        models: list[tuple[ChatParallel, dict[str, Any]]] = [
+            (make(sandbox, cache=cache), {}),
+            (make(sandbox, cache=cache, model="lite"), {}),
+            (make(sandbox, cache=cache), {"model": "base"}),
+            (make(sandbox, cache=cache, extra_body={"user": "u"}), {}),
+            (make(sandbox, cache=cache), {"extra_body": {"user": "v"}}),
+            (make(sandbox, cache=cache, extra_headers={"x-tenant": "a"}), {}),
+            (make(sandbox, cache=cache), {"extra_headers": {"x-tenant": "b"}}),
+            (make(sandbox, cache=cache), {"response_format": {"type": "json_object"}}),
+            (ChatParallel(**connection(other), cache=cache), {}),
+        ]
+        for model, called in models:
+            model.invoke(QUESTION, **called)
+        assert len(sandbox.requests) + len(other.requests) == len(models)
+        # A client with the same address is the same service.
+        ChatParallel(client=elsewhere, cache=cache)
+        for model, called in models:
+            model.invoke(QUESTION, **called)
+        assert len(sandbox.requests) + len(other.requests) == len(models)
+    stored = str(cache._cache)
+    assert sandbox.api_key not in stored
+    assert "x-tenant" not in stored
+
+
+def test_two_clients_with_other_addresses_never_share_the_cache(sandbox: Sandbox) -> None:
+    cache = InMemoryCache()
+    with Sandbox() as other:
+        for each in (sandbox, other):
+            client = ParallelClient(**connection(each))
+            ChatParallel(client=client, cache=cache).invoke(QUESTION)
+        assert (len(sandbox.requests), len(other.requests)) == (1, 1)
+
+
+def test_two_interactions_never_share_the_cache(sandbox: Sandbox) -> None:
+    cache = InMemoryCache()
+    model = make(sandbox, model="lite")
+    ids = [model.invoke(QUESTION).response_metadata["interaction_id"] for _ in range(2)]
+    texts = [make(sandbox, cache=cache, previous_interaction_id=id_).invoke("And?") for id_ in ids]
+    assert len(texts) == 2
+    assert len(sandbox.requests) == 4
+
+
+@pytest.mark.parametrize("model", ["speed", "lite"])
+async def test_output_version(sandbox: Sandbox, model: str) -> None:
+    blocks = make(sandbox, model=model, output_version="v1")
+    plain = make(sandbox, model=model)
+    whole = blocks.invoke(QUESTION)
+    assert whole.response_metadata["output_version"] == "v1"
+    assert whole.content == plain.invoke(QUESTION).content_blocks
+    streamed = collected(list(blocks.stream(QUESTION)))
+    astreamed = collected([chunk async for chunk in blocks.astream(QUESTION)])
+    for message in (streamed, astreamed):
+        [block] = message.content_blocks
+        assert block["text"] == whole.text
+        assert block.get("annotations") == whole.content_blocks[0].get("annotations")
+    # History in either form goes back as text.
+    blocks.invoke([("human", QUESTION), whole, ("human", "Go on.")])
+    assert sandbox.requests[-1].body["messages"][1] == {"role": "assistant", "content": whole.text}
+
+
+async def test_extra_headers_are_sent_and_the_calls_own_win(sandbox: Sandbox) -> None:
+    model = make(sandbox, extra_headers={"x-tenant": "a", "x-trace": "1"})
+    model.invoke(QUESTION)
+    list(model.stream(QUESTION, extra_headers={"x-tenant": "b"}))
+    await model.ainvoke(QUESTION, extra_headers={"x-tenant": "c"})
+    sent = [(each.headers["x-tenant"], each.headers["x-trace"]) for each in sandbox.requests]
+    assert sent == [("a", "1"), ("b", "1"), ("c", "1")]
+
+
+@pytest.mark.parametrize("where", ["instance", "call"])
+def test_extra_headers_are_never_shown(sandbox: Sandbox, where: str) -> None:
+    headers = {"extra_headers": {"x-tenant": SECRET}}
+    fixed, given = (headers, {}) if where == "instance" else ({}, headers)
+    listener = Listener()
+    model = make(sandbox, **fixed)
+    model.invoke(QUESTION, {"callbacks": [listener]}, **given)
+    list(model.stream(QUESTION, {"callbacks": [listener]}, **given))
+    assert sandbox.requests[0].headers["x-tenant"] == SECRET
+    assert len(listener.started) == 2
+    assert SECRET not in str(listener.started)
+    for shown in (repr(model), str(model), dumps(model), str(model.model_dump())):
+        assert SECRET not in shown
+    assert SECRET.encode() not in pickle.dumps(model)
+    assert pickle.loads(pickle.dumps(model)).model == "speed"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (
+            {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7},
+            {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7},
+        ),
+        (None, None),
+        ({}, None),
+        ({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, None),
+        ({"prompt_tokens": None, "completion_tokens": 4}, None),
+    ],
+)
+def test_usage_where_the_server_sends_it(
+    sandbox: Sandbox, sent: Any, expected: Any, streamed: bool
+) -> None:
+    # Repeated in every chunk, as some servers do, it still counts once.
+    sandbox.faults.add(**answer("A long enough answer.", streamed=streamed, each={"usage": sent}))
+    model = make(sandbox)
+    message = collected(list(model.stream(QUESTION))) if streamed else model.invoke(QUESTION)
+    assert message.usage_metadata == expected
+
+
+async def test_said_once_however_often_the_server_repeats_it(sandbox: Sandbox) -> None:
+    repeated = {"interaction_id": "trun_1", "model": "lite-2026", "id": "chat_1", "basis": BASIS}
+    sandbox.faults.add(times=3, **answer("A long enough answer.", streamed=True, each=repeated))
+    model = make(sandbox, model="lite")
+    astreamed = collected([chunk async for chunk in model.astream(QUESTION)])
+    streamed = collected(list(model.stream(QUESTION)))
+    output = model.stream_events(QUESTION, version="v3").output
+    for message in (astreamed, streamed, output):
+        metadata = message.response_metadata
+        assert metadata["interaction_id"] == "trun_1"
+        assert metadata["model_name"] == "lite-2026"
+        assert metadata["finish_reason"] == "stop"
+        assert message.text == "A long enough answer."
+        assert len(message.content_blocks[0]["annotations"]) == 2
+    assert streamed.id == "chat_1"
+    assert len(streamed.additional_kwargs["basis"]) == 1
+
+
+@pytest.mark.parametrize("version", [None, "v1"])
+async def test_citations_in_a_chunk_of_their_own(sandbox: Sandbox, version: Any) -> None:
+    trailing = {"basis": BASIS, "interaction_id": "trun_1"}
+    sandbox.faults.add(times=2, **answer("A long enough answer.", streamed=True, last=trailing))
+    model = make(sandbox, model="lite", output_version=version)
+    astreamed = collected([chunk async for chunk in model.astream(QUESTION)])
+    streamed = collected(list(model.stream(QUESTION)))
+    for message in (streamed, astreamed):
+        [block] = message.content_blocks
+        assert block["text"] == "A long enough answer."
+        assert [note["cited_text"] for note in block["annotations"]] == ["a", "b"]
+        assert {note["url"] for note in block["annotations"]} == {"https://docs.python.org/3/"}
+        assert block["annotations"][0]["extras"] == {
+            "field": "output",
+            "confidence": "high",
+            "reasoning": "It says so.",
+        }
+        assert message.response_metadata["interaction_id"] == "trun_1"
+
+
+@pytest.mark.parametrize(
+    ("fault", "repeated"),
+    [
+        ({"status": 429}, True),
+        ({"status": 500}, True),
+        ({"status": 503}, True),
+        ({"reset": "before"}, True),
+        ({"status": 401}, False),
+        ({"status": 403}, False),
+        ({"status": 422}, False),
+    ],
+    ids=str,
+)
+def test_the_retry_middleware_repeats_the_right_ones(
+    sandbox: Sandbox, fault: dict[str, Any], repeated: bool
+) -> None:
+    sandbox.faults.add(times=1, **fault)
+    agent = create_agent(
+        make(sandbox, max_retries=0),
+        middleware=[ModelRetryMiddleware(max_retries=2, initial_delay=0.01, on_failure="error")],
+    )
+    asked = {"messages": [("human", QUESTION)]}
+    if repeated:
+        assert agent.invoke(asked)["messages"][-1].text
+    else:
+        with pytest.raises(Exception, match=str(fault["status"])):
+            agent.invoke(asked)
+    assert len(sandbox.requests) == (2 if repeated else 1)
+
+
+async def test_leaving_a_stream_closes_its_connection() -> None:
+    with Sandbox() as sandbox:  # its own: nobody else's idle connections are counted
+        model = make(sandbox)
+        stream = model.stream(QUESTION)
+        next(stream)
+        stream.close()
+        astream = model.astream(QUESTION)
+        await anext(astream)
+        await astream.aclose()
+        for _ in range(100):
+            if sandbox.open_connections == 0:
+                break
+            await asyncio.sleep(0.01)
+        assert sandbox.open_connections == 0

@@ -1,0 +1,207 @@
+"""Deep research as a runnable: the four roads, resuming, parsing, errors that carry the run."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import RunnableLambda
+from pydantic import BaseModel
+
+from parallel_integrations import (
+    AuthenticationError,
+    NotFoundError,
+    ServerError,
+    TaskFailedError,
+    TaskTimeoutError,
+)
+from parallel_integrations.langchain import ChatParallel, ParallelDeepResearch
+from parallel_integrations.sandbox import Sandbox
+from tests.langchain.support import AsyncListener, Listener, connection
+
+QUESTION = "How does the with statement handle exceptions?"
+FAILING = {"metadata": {"sandbox": "fail"}}
+
+
+class Purpose(BaseModel):
+    """What a statement is for."""
+
+    statement: str
+    purpose: str
+
+
+def make(sandbox: Sandbox, **settings: Any) -> ParallelDeepResearch:
+    return ParallelDeepResearch(**connection(sandbox), **{"processor": "lite", **settings})
+
+
+def stable(report: dict[str, Any]) -> dict[str, Any]:
+    return {name: report[name] for name in ("content", "citations", "basis", "parsed", "misfit")}
+
+
+async def test_four_roads_to_one_report(sandbox: Sandbox) -> None:
+    research = make(sandbox)
+    report = await asyncio.to_thread(research.invoke, QUESTION)
+    steps = await asyncio.to_thread(lambda: list(research.stream(QUESTION)))
+    awaited = await research.ainvoke(QUESTION)
+    asteps = [step async for step in research.astream(QUESTION)]
+    for other in (steps[-1], awaited, asteps[-1]):
+        assert stable(other) == stable(report)
+    assert report["type"] == "report"
+    assert report["content"]
+    assert report["run_id"].startswith("trun_")
+    assert report["interaction_id"]
+    citation = report["citations"][0]
+    assert citation["url"] == report["basis"][0]["citations"][0]["url"]
+    assert citation["title"]
+    assert citation["excerpts"]
+    assert json.loads(json.dumps(report)) == report
+    for told in (steps, asteps):
+        assert told[0]["type"] == "task_run.state"
+        assert told[0]["run"]["run_id"] == told[-1]["run_id"]
+        assert len(told) > 3
+        assert [step["type"] for step in told].count("report") == 1
+
+
+def test_the_default_processor_does_deep_research(sandbox: Sandbox) -> None:
+    ParallelDeepResearch(**connection(sandbox)).invoke(QUESTION)
+    assert sandbox.requests[0].body["processor"] == "pro"
+
+
+def test_a_batch_keeps_its_order(sandbox: Sandbox) -> None:
+    questions = [QUESTION, "What is a decorator?", {"statement": "del"}]
+    research = make(sandbox)
+    reports = research.batch(questions, {"max_concurrency": 2})
+    assert [stable(report) for report in reports] == [
+        stable(research.invoke(question)) for question in questions
+    ]
+    broken = research.batch([QUESTION], return_exceptions=True, **FAILING)
+    assert isinstance(broken[0], TaskFailedError)
+
+
+async def test_a_run_is_resumed_by_its_id(sandbox: Sandbox) -> None:
+    research = make(sandbox)
+    report = research.invoke(QUESTION)
+    billed = sandbox.ledger.usd
+    again = {"run_id": report["run_id"]}
+    assert research.invoke(again) == report
+    assert await research.ainvoke(again) == report
+    assert list(research.stream(again))[-1] == report
+    assert sandbox.ledger.usd == billed
+    with pytest.raises(NotFoundError):
+        research.invoke({"run_id": "trun_unknown"})
+
+
+def test_a_passed_deadline_is_resumed() -> None:
+    with Sandbox(task_seconds=2.5) as sandbox:
+        with pytest.raises(TaskTimeoutError) as caught:
+            make(sandbox, deadline_seconds=0.2).invoke(QUESTION)
+        assert caught.value.run_id
+        assert caught.value.run_id in str(caught.value)
+        report = make(sandbox).invoke({"run_id": caught.value.run_id})
+        assert report["run_id"] == caught.value.run_id
+        assert report["content"]
+        assert sandbox.ledger.count("task_run") == 1
+
+
+def test_a_class_is_filled(sandbox: Sandbox) -> None:
+    report = make(sandbox, output_schema=Purpose).invoke(QUESTION)
+    assert isinstance(report["parsed"], Purpose)
+    assert report["parsed"].model_dump() == report["content"]
+    assert report["misfit"] is None
+    per_call = make(sandbox).invoke(QUESTION, output_schema=Purpose)
+    assert isinstance(per_call["parsed"], Purpose)
+    resumed = make(sandbox).invoke({"run_id": report["run_id"]}, output_schema=Purpose)
+    assert resumed["parsed"] == report["parsed"]
+
+
+def test_a_misfit_keeps_the_report(sandbox: Sandbox) -> None:
+    class Other(BaseModel):
+        purpose: int
+        missing: str
+
+    report = make(sandbox, output_schema=Purpose).invoke(QUESTION)
+    other = make(sandbox, output_schema=Other).invoke({"run_id": report["run_id"]})
+    assert other["parsed"] is None
+    assert "missing" in other["misfit"]
+    assert other["content"] == report["content"]
+
+
+def test_settings_fixed_and_per_call(sandbox: Sandbox) -> None:
+    research = make(sandbox, location="us", output_schema="One sentence.")
+    first = research.invoke(QUESTION)
+    research.invoke(
+        "And in async code?", processor="base", previous_interaction_id=first["interaction_id"]
+    )
+    first_body, second_body = (e.body for e in sandbox.requests if e.method == "POST")
+    assert first_body["task_spec"]["output_schema"] == "One sentence."
+    assert first_body["advanced_settings"] == {"location": "us"}
+    assert second_body["processor"] == "base"
+    assert second_body["previous_interaction_id"] == first["interaction_id"]
+
+
+async def test_a_failed_run_says_why(sandbox: Sandbox) -> None:
+    research = make(sandbox)
+    with pytest.raises(TaskFailedError) as caught:
+        research.invoke(QUESTION, **FAILING)
+    assert caught.value.run_id
+    with pytest.raises(TaskFailedError):
+        await research.ainvoke(QUESTION, **FAILING)
+    with pytest.raises(TaskFailedError):
+        list(research.stream(QUESTION, **FAILING))
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, AuthenticationError), (500, ServerError)])
+async def test_errors_after_the_creation_carry_the_run(
+    sandbox: Sandbox, status: int, error: type[Exception]
+) -> None:
+    sandbox.faults.add(method="GET", times=None, status=status)
+    research = make(sandbox, max_retries=0)
+    for road in (
+        lambda: asyncio.to_thread(research.invoke, QUESTION),
+        lambda: research.ainvoke(QUESTION),
+    ):
+        with pytest.raises(error) as caught:
+            await road()
+        assert str(getattr(caught.value, "run_id", "")).startswith("trun_")
+
+
+async def test_progress_of_invoke_is_told_as_custom_events(sandbox: Sandbox) -> None:
+    listener, alistener = Listener(), AsyncListener()
+    research = make(sandbox)
+    research.invoke(QUESTION, {"callbacks": [listener]})
+    await research.ainvoke(QUESTION, {"callbacks": [alistener]})
+    for events in (listener.events, alistener.events):
+        assert {name for name, _ in events} == {"parallel_progress"}
+        assert events[0][1]["type"] == "task_run.state"
+        assert any("progress" in data["type"] for _, data in events)
+
+
+async def test_events_of_a_chain(sandbox: Sandbox) -> None:
+    chain = make(sandbox) | RunnableLambda(lambda report: report["content"])
+    events = [event async for event in chain.astream_events(QUESTION, version="v2")]
+    streamed = [
+        event["data"]["chunk"]
+        for event in events
+        if event["event"] == "on_chain_stream" and event["name"] == "ParallelDeepResearch"
+    ]
+    assert streamed[0]["type"] == "task_run.state"
+    assert streamed[-1]["type"] == "report"
+    assert events[-1]["data"]["output"] == streamed[-1]["content"]
+
+
+def test_in_a_chain_with_a_chat_model(sandbox: Sandbox) -> None:
+    chain = (
+        make(sandbox)
+        | RunnableLambda(lambda report: {"report": str(report["content"])})
+        | ChatPromptTemplate.from_template("Shorten this.\n{report}\nQuestion: " + QUESTION)
+        | ChatParallel(**connection(sandbox))
+        | StrOutputParser()
+    )
+    assert chain.invoke(QUESTION)
+    assert make(sandbox).get_input_jsonschema()
+
+
+def test_repr_holds_no_key(sandbox: Sandbox) -> None:
+    assert sandbox.api_key not in repr(make(sandbox))

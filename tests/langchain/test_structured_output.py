@@ -1,0 +1,264 @@
+"""Answers in a schema's form: every kind of schema, every model, and JSON as models write it."""
+
+import json
+import sys
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.exceptions import OutputParserException
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import Runnable
+from langchain_core.tools import tool
+from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
+
+from parallel_integrations.langchain import ChatParallel
+from parallel_integrations.langchain.schema_check import misfit
+from parallel_integrations.sandbox import Sandbox
+from tests.langchain.support import answer, connection
+
+QUESTION = "How does the with statement handle exceptions?"
+MODELS = ["speed", "lite", "base", "core"]
+
+
+class Statement(BaseModel):
+    """A statement of the language."""
+
+    name: str = Field(description="its keyword")
+    purpose: str
+
+
+class StatementDict(TypedDict):
+    """A statement of the language."""
+
+    name: str
+    purpose: str
+
+
+JSON_SCHEMA: dict[str, Any] = {
+    "title": "Statement",
+    "description": "A statement of the language.",
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "purpose": {"type": "string"}},
+    "required": ["name", "purpose"],
+}
+FITTING = {"name": "with", "purpose": "Calls __enter__ and __exit__."}
+
+
+def asking(sandbox: Sandbox, schema: Any = Statement, **how: Any) -> Runnable[Any, Any]:
+    return ChatParallel(**connection(sandbox)).with_structured_output(schema, **how)
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_every_model_fills_a_class(sandbox: Sandbox, model: str) -> None:
+    ask = ChatParallel(**connection(sandbox), model=model).with_structured_output(Statement)
+    found = ask.invoke(QUESTION)
+    assert isinstance(found, Statement)
+    assert found.purpose
+    assert await ask.ainvoke(QUESTION) == found
+    assert list(ask.stream(QUESTION))[-1] == found
+    assert [part async for part in ask.astream(QUESTION)][-1] == found
+    sent = sandbox.requests[0].body
+    assert sent["model"] == model
+    assert sent["response_format"]["type"] == "json_schema"
+    assert sent["response_format"]["json_schema"]["name"] == "Statement"
+    assert sent["response_format"]["json_schema"]["schema"]["required"] == ["name", "purpose"]
+
+
+@pytest.mark.parametrize("schema", [StatementDict, JSON_SCHEMA], ids=["TypedDict", "JSON schema"])
+def test_dicts_for_dict_schemas(sandbox: Sandbox, schema: Any) -> None:
+    ask = asking(sandbox, schema)
+    found = ask.invoke(QUESTION)
+    assert found.keys() == {"name", "purpose"}
+    assert list(ask.stream(QUESTION))[-1] == found
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="pydantic 1 classes end with Python 3.13")
+def test_classes_of_pydantic_1(sandbox: Sandbox) -> None:
+    from pydantic.v1 import BaseModel as OldModel
+
+    class OldStatement(OldModel):
+        name: str
+        purpose: str
+
+    found = asking(sandbox, OldStatement).invoke(QUESTION)
+    assert isinstance(found, OldStatement)
+    sandbox.faults.add(**answer('{"name": "with"}'))
+    with pytest.raises(OutputParserException, match="purpose"):
+        asking(sandbox, OldStatement).invoke(QUESTION)
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(FITTING),
+        f"```json\n{json.dumps(FITTING, indent=2)}\n```",
+        f"```\n{json.dumps(FITTING)}\n```\nHope this helps!",
+        f"As the pages [1] say, {{roughly}}: {json.dumps(FITTING)} [2]",
+        f'First {{"note": 1}}, then {json.dumps(FITTING)}',
+        '{"name": "with", "purpose": "Calls __enter__\nand __exit__."}',
+    ],
+    ids=["bare", "fenced", "fenced and chatty", "chatty", "second object", "line break in it"],
+)
+def test_json_as_models_write_it(sandbox: Sandbox, text: str, streamed: bool) -> None:
+    for schema in (Statement, StatementDict, JSON_SCHEMA):
+        sandbox.faults.add(**answer(text, streamed=streamed))
+        ask = asking(sandbox, schema)
+        found = list(ask.stream(QUESTION))[-1] if streamed else ask.invoke(QUESTION)
+        found = found.model_dump() if isinstance(found, Statement) else found
+        assert found["name"] == "with"
+        assert found["purpose"].startswith("Calls")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("I cannot say.", "holds no whole JSON object"),
+        ('{"name": "with"}', "purpose"),
+        ('{"name": 3, "purpose": "x"}', "name"),
+        ('{"name": "with", "purpose": "Calls', "holds no whole JSON object"),
+        ("[1, 2]", "holds no whole JSON object"),
+        ("", "holds no whole JSON object"),
+    ],
+)
+@pytest.mark.parametrize(
+    "schema", [Statement, StatementDict, JSON_SCHEMA], ids=["class", "TypedDict", "JSON schema"]
+)
+async def test_a_misfit_is_a_parsing_error(
+    sandbox: Sandbox, schema: Any, text: str, named: str
+) -> None:
+    sandbox.faults.add(times=2, **answer(text))
+    sandbox.faults.add(times=2, **answer(text or " ", streamed=True))
+    ask = asking(sandbox, schema)
+    with pytest.raises(OutputParserException, match=named) as caught:
+        ask.invoke(QUESTION)
+    assert caught.value.llm_output == text
+    assert "Statement" in str(caught.value)
+    with pytest.raises(OutputParserException, match=named):
+        await ask.ainvoke(QUESTION)
+    with pytest.raises(OutputParserException, match=named):
+        list(ask.stream(QUESTION))
+    with pytest.raises(OutputParserException, match=named):
+        [part async for part in ask.astream(QUESTION)]
+
+
+async def test_include_raw_raises_nothing(sandbox: Sandbox) -> None:
+    ask = asking(sandbox, include_raw=True)
+    found = ask.invoke(QUESTION)
+    assert found.keys() == {"raw", "parsed", "parsing_error"}
+    assert isinstance(found["raw"], AIMessage)
+    assert isinstance(found["parsed"], Statement)
+    assert found["parsing_error"] is None
+    sandbox.faults.add(times=2, **answer("I cannot say."))
+    for failed in (ask.invoke(QUESTION), await ask.ainvoke(QUESTION)):
+        assert failed["raw"].text == "I cannot say."
+        assert failed["parsed"] is None
+        assert isinstance(failed["parsing_error"], OutputParserException)
+    sandbox.faults.add(**answer("I cannot say.", streamed=True))
+    [streamed] = ask.stream(QUESTION)
+    assert isinstance(streamed["parsing_error"], OutputParserException)
+
+
+def test_streaming_gives_growing_objects(sandbox: Sandbox) -> None:
+    sandbox.faults.add(times=2, **answer(json.dumps(FITTING), streamed=True))
+    dicts = list(asking(sandbox, JSON_SCHEMA).stream(QUESTION))
+    assert len(dicts) > 3
+    assert dicts[0] != dicts[-1] == FITTING
+    lengths = [len(str(one)) for one in dicts]
+    assert lengths == sorted(lengths)
+    objects = list(asking(sandbox).stream(QUESTION))
+    assert len(objects) > 1
+    assert all(isinstance(one, Statement) for one in objects)
+    assert objects[-1] == Statement(**FITTING)
+
+
+def test_an_array_at_the_root(sandbox: Sandbox) -> None:
+    schema = {
+        "title": "Names",
+        "description": "Names.",
+        "type": "array",
+        "items": {"type": "string"},
+    }
+    sandbox.faults.add(**answer('The names: ["with", "for"].'))
+    assert asking(sandbox, schema).invoke(QUESTION) == ["with", "for"]
+    sandbox.faults.add(**answer("[1]"))
+    with pytest.raises(OutputParserException, match=r"\[0\] is int, not string"):
+        asking(sandbox, schema).invoke(QUESTION)
+
+
+def test_methods_and_strictness_reach_the_wire(sandbox: Sandbox) -> None:
+    sandbox.faults.add(**answer(json.dumps(FITTING)))
+    asking(sandbox, method="json_mode").invoke(QUESTION)
+    asking(sandbox, method="function_calling", strict=True).invoke(QUESTION)
+    first, second = (request.body["response_format"] for request in sandbox.requests)
+    assert first == {"type": "json_object"}
+    assert second["json_schema"]["strict"] is True
+    with pytest.raises(ValueError, match="'by_magic' must be one of json_schema"):
+        asking(sandbox, method="by_magic")
+    with pytest.raises(ValueError, match="does not know tools"):
+        asking(sandbox, tools=[])
+
+
+def test_an_agent_answers_in_a_schemas_form(sandbox: Sandbox) -> None:
+    agent = create_agent(ChatParallel(**connection(sandbox)), response_format=Statement)
+    state = agent.invoke({"messages": [("human", QUESTION)]})
+    assert isinstance(state["structured_response"], Statement)
+    [request] = sandbox.requests  # one call: the provider's own way, no tool to answer with
+    assert request.body["response_format"]["type"] == "json_schema"
+    assert request.body["response_format"]["json_schema"]["name"] == "Statement"
+
+
+def test_binding_tools_is_refused_plainly(sandbox: Sandbox) -> None:
+    @tool
+    def weather(place: str) -> str:
+        """Tell the weather."""
+        return place
+
+    model = ChatParallel(**connection(sandbox))
+    with pytest.raises(ValueError, match="call no tools"):
+        model.bind_tools([weather])
+    with pytest.raises(ValueError, match="call no tools"):
+        create_agent(model, tools=[weather]).invoke({"messages": [("human", QUESTION)]})
+    bound = model.bind_tools([], response_format={"type": "json_object"})
+    assert json.loads(bound.invoke(QUESTION).text)
+    assert len(sandbox.requests) == 1
+
+
+NESTED: dict[str, Any] = {
+    "type": "object",
+    "$defs": {
+        "Part": {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
+    },
+    "properties": {
+        "parts": {"type": "array", "items": {"$ref": "#/$defs/Part"}},
+        "kind": {"enum": ["a", "b"]},
+        "maybe": {"anyOf": [{"type": "number"}, {"type": "null"}]},
+        "one": {"const": 1},
+        "both": {"allOf": [{"type": "object"}, {"required": ["x"]}]},
+        "text": {"type": ["string", "null"]},
+    },
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ({}, None),
+        ({"parts": [{"n": 1}, {"n": 2.0}], "maybe": None, "text": None, "one": 1}, None),
+        ({"maybe": 1.5, "kind": "a", "both": {"x": 0}}, None),
+        ({"parts": [{"n": 1}, {}]}, "parts[1] lacks 'n'"),
+        ({"parts": [{"n": True}]}, "parts[0].n is bool, not integer"),
+        ({"kind": "c"}, "kind is 'c', none of ['a', 'b']"),
+        ({"maybe": "x"}, "maybe is str, not number"),
+        ({"one": 2}, "one is 2, not 1"),
+        ({"both": {}}, "both lacks 'x'"),
+        ({"text": 1}, "text is int, not string or null"),
+        ({"other": 1}, "other is not allowed"),
+        ([], "it is list, not object"),
+    ],
+)
+def test_what_fits_a_json_schema(value: Any, fault: str | None) -> None:
+    assert misfit(value, NESTED) == fault

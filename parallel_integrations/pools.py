@@ -3,6 +3,7 @@
 import asyncio
 import os
 import ssl
+import sys
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
@@ -133,10 +134,14 @@ class _LoopPool:
         self._guard = self._close_with_loop()
 
     async def bind(self) -> None:
-        await anext(self._guard)
+        # Without the loop's hooks (nest_asyncio runs loops so) the collector would close the guard
+        # inside whatever task is running, and break that task.
+        if sys.get_asyncgen_hooks().finalizer is not None:
+            await anext(self._guard)
 
     async def aclose(self) -> None:
         await self._guard.aclose()
+        await self.pool.aclose()
 
     async def _close_with_loop(self) -> AsyncGenerator[None, None]:
         try:

@@ -21,13 +21,13 @@ from llama_index.core.base.llms.types import (
     LLMMetadata,
 )
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
-from llama_index.core.llms.llm import LLM
 from pydantic import Field
 
 from parallel_integrations import api
 from parallel_integrations.api.chat import ChatSettings
 from parallel_integrations.llama_index.component import Component
 from parallel_integrations.llama_index.messages import StreamedAnswer, to_response, to_wire
+from parallel_integrations.llama_index.structured import StructuredChat
 
 # The API states no limit. LlamaIndex spreads what exceeds this number over several calls, each of
 # them searched for and billed anew, and its own default (3900) is less than a few pages: what is
@@ -36,14 +36,18 @@ CONTEXT_WINDOW_TOKENS: Final = 128_000
 UNSET: Final = -1
 
 
-class ParallelLLM(Component, ChatSettings, LLM):
+class ParallelLLM(Component, ChatSettings, StructuredChat):
     """Web-grounded answers from Parallel's Chat.
 
     `speed` answers in seconds; the research models `lite`, `base` and `core` take longer (10 s to
     5 min) and say what their answer rests on. An answer's `additional_kwargs`, and its message's,
     hold `basis` (a list of fields with reasoning, citations and confidence, as plain JSON) and
     `interaction_id` where the API sent them; in a stream the last response has them. `raw` is the
-    API's answer as a dict.
+    API's answer as a dict. `citation_blocks(response)` gives the citations as LlamaIndex's blocks,
+    `grounds_of(response)` basis and interaction id, both of structured answers too.
+
+    `structured_predict` and its twins, `as_structured_llm` and engines with an output class send
+    the class's JSON schema along (`response_format`); while streaming, partial objects come first.
 
     Chat takes text: text blocks are joined, `developer` turns count as `system`, `chatbot` and
     `model` as `assistant`. It calls no tools: in agents use `ReActAgent`, or let a function-calling
@@ -57,6 +61,8 @@ class ParallelLLM(Component, ChatSettings, LLM):
         model: `speed` (default), `lite`, `base` or `core`; also per call.
         previous_interaction_id: Continues an earlier answer by its `interaction_id`; also per call.
         extra_body: Further fields of the request's body; those given per call are added.
+        extra_headers: Further headers of the request; those given per call are added. Never part
+            of repr or serialization.
         context_window: Tokens that LlamaIndex packs into one call at most; 128 000 by default,
             because the API states no limit and each further call is billed.
         temperature: Known, ignored by the API and not sent; so are `max_tokens` and, per call,
@@ -105,8 +111,8 @@ class ParallelLLM(Component, ChatSettings, LLM):
 
         Args:
             messages: The turns so far, oldest first.
-            **kwargs: `model`, `previous_interaction_id`, `extra_body` and `response_format` (as on
-                the wire) for this call; sampling parameters are ignored.
+            **kwargs: `model`, `previous_interaction_id`, `extra_body`, `extra_headers` and
+                `response_format` (as on the wire) for this call; sampling parameters are ignored.
 
         Returns:
             The answer; see the class for what its `additional_kwargs` hold.
@@ -191,9 +197,8 @@ class ParallelLLM(Component, ChatSettings, LLM):
         return to_response(await self.connection().arun(api.chat(request)))
 
     def _stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        request = self.request(
-            to_wire(messages), kwargs
-        )  # a fault of the caller's shows at the call
+        # Out here, so that a fault of the caller's shows at the call.
+        request = self.request(to_wire(messages), kwargs)
 
         def responses() -> ChatResponseGen:
             answer = StreamedAnswer()

@@ -1,5 +1,6 @@
-"""How the reader and the retriever search, and what they make of the pages found."""
+"""How readers, retriever and tools ask for pages, and what they make of the pages found."""
 
+from collections.abc import Iterable, Iterator
 from typing import Final, TypedDict, TypeVar
 
 from llama_index.core.schema import Document, TextNode
@@ -7,13 +8,9 @@ from pydantic import Field, SecretStr
 
 from parallel_integrations.adapter import Adapter
 from parallel_integrations.api.evidence import Split, evidence
+from parallel_integrations.api.pages import Page
 from parallel_integrations.api.policies import FetchPolicy, SourcePolicy
-from parallel_integrations.api.search import (
-    DEFAULT_RESULTS,
-    MOST_RESULTS,
-    SearchResponse,
-    SearchSettings,
-)
+from parallel_integrations.api.search import DEFAULT_RESULTS, MOST_RESULTS, SearchSettings
 from parallel_integrations.client import ParallelClient
 
 Node = TypeVar("Node", Document, TextNode)
@@ -35,14 +32,10 @@ class PageSearch(Adapter, SearchSettings):
     split: Split = "page"
 
 
-# Both name the fields above for editors and type checkers, to which `**kwargs` says nothing.
-class SearchOptions(TypedDict, total=False):
-    """Keyword arguments that shape one search; `PageSearch` checks them."""
+# All name fields for editors and type checkers, to which `**kwargs` says nothing.
+class PageOptions(TypedDict, total=False):
+    """Keyword arguments that shape one reading of pages."""
 
-    max_results: int
-    mode: str | None
-    location: str | None
-    source_policy: SourcePolicy | None
     fetch_policy: FetchPolicy | None
     max_chars_total: int | None
     max_chars_per_result: int | None
@@ -50,10 +43,18 @@ class SearchOptions(TypedDict, total=False):
     client_model: str | None
 
 
-class PageSearchOptions(SearchOptions, total=False):
-    """Every keyword argument of `PageSearch`."""
+class SearchOptions(PageOptions, total=False):
+    """Keyword arguments that shape one search; `PageSearch` checks them."""
 
-    split: Split
+    max_results: int
+    mode: str | None
+    location: str | None
+    source_policy: SourcePolicy | None
+
+
+class ConnectionOptions(TypedDict, total=False):
+    """Keyword arguments of `Adapter`."""
+
     api_key: str | SecretStr | None
     base_url: str | None
     timeout: float | None
@@ -61,10 +62,16 @@ class PageSearchOptions(SearchOptions, total=False):
     client: ParallelClient | None
 
 
-def as_nodes(kind: type[Node], response: SearchResponse, split: Split) -> list[Node]:
-    """The pages found, best first, with ids and metadata that a second search repeats."""
-    return [
-        kind(
+class PageSearchOptions(SearchOptions, ConnectionOptions, total=False):
+    """Every keyword argument of `PageSearch`."""
+
+    split: Split
+
+
+def as_nodes(kind: type[Node], pages: Iterable[Page], split: Split) -> Iterator[Node]:
+    """The pages in their order, with ids and metadata that a second reading repeats."""
+    for item in evidence(pages, split):
+        yield kind(
             id_=item.id,
             text=item.text,
             # LlamaIndex renders None as "None" and cannot store it in every vector store.
@@ -72,5 +79,3 @@ def as_nodes(kind: type[Node], response: SearchResponse, split: Split) -> list[N
             excluded_embed_metadata_keys=list(HIDDEN_FROM_EMBEDDING),
             excluded_llm_metadata_keys=list(HIDDEN_FROM_LLM),
         )
-        for item in evidence(response.results, split)
-    ]

@@ -95,7 +95,8 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
         request = SearchRequest.from_settings(
             self, objective=query, search_queries=search_queries, **settings
         )
-        return as_nodes(Document, self.connection().run(search(request)), self.split)
+        response = self.connection().run(search(request))
+        return list(as_nodes(Document, response.results, self.split))
 
     @dispatcher.span
     async def aload_data(
@@ -108,7 +109,8 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
         request = SearchRequest.from_settings(
             self, objective=query, search_queries=search_queries, **settings
         )
-        return as_nodes(Document, await self.connection().arun(search(request)), self.split)
+        response = await self.connection().arun(search(request))
+        return list(as_nodes(Document, response.results, self.split))
 
     def lazy_load_data(
         self,

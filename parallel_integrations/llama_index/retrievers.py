@@ -1,14 +1,19 @@
 """Search as a LlamaIndex retriever."""
 
-from typing import Unpack
+import logging
+from typing import Any, Unpack
 
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.callbacks import CallbackManager
+from llama_index.core.llms.llm import LLM
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from parallel_integrations.api import search
+from parallel_integrations.api.query_writer import PROMPT, read_written
 from parallel_integrations.api.search import SearchRequest, SearchResponse
 from parallel_integrations.llama_index.pages import PageSearch, PageSearchOptions, as_nodes
+
+log = logging.getLogger("parallel_integrations")
 
 
 class ParallelRetrieverSettings(PageSearch):
@@ -19,15 +24,20 @@ class ParallelRetriever(BaseRetriever):
     """Finds web pages for a question and returns them as nodes, best first.
 
     The question, stripped of surrounding blanks, is the search's objective; keyword queries are
-    derived from it without a model. A node's metadata is `url`, `title`, `published_at` (ISO 8601,
-    left out where unknown) and `source` (= url); its id depends on the url, and the excerpt's
-    number with `split="excerpt"`, alone.
+    derived from it without a model, or written by the one given as `query_writer`.
+
+    A node's metadata is `url`, `title`, `published_at` (ISO 8601, left out where unknown) and
+    `source` (= url); its id depends on the url, and the excerpt's number with `split="excerpt"`,
+    alone.
 
     A node's `score` is `1 / (1 + rank)`: 1.0, 0.5, 0.33 … It says which result came first and not
     how similar it is to the question (the API gives no similarity), so that a postprocessor with
     a cutoff of 0.3 keeps the best three, whatever they are.
 
     Args:
+        query_writer: An LLM that turns each question into an objective and 2 to 4 keyword queries,
+            at the price of one call to it. Whatever goes wrong there, the search goes on with what
+            is derived from the question itself.
         callback_manager: LlamaIndex's, for its events.
         verbose: Whether LlamaIndex prints what it does.
         **settings: The connection: `api_key`, `base_url`, `timeout` in seconds (90), `max_retries`
@@ -39,6 +49,7 @@ class ParallelRetriever(BaseRetriever):
 
     Attributes:
         settings: All of `**settings`, checked.
+        query_writer: As given.
 
     Raises:
         ParallelError: From `retrieve` and `aretrieve`; never an empty list in place of an error.
@@ -58,24 +69,52 @@ class ParallelRetriever(BaseRetriever):
     def __init__(
         self,
         *,
+        query_writer: LLM | None = None,
         callback_manager: CallbackManager | None = None,
         verbose: bool = False,
         **settings: Unpack[PageSearchOptions],
     ) -> None:
         self.settings = ParallelRetrieverSettings.model_validate(settings)
+        self.query_writer = query_writer
         super().__init__(callback_manager=callback_manager, verbose=verbose)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        flow = search(self._request(query_bundle))
-        return self._ranked(self.settings.connection().run(flow))
+        request = self._request(query_bundle)
+        if self.query_writer is not None:
+            try:
+                told = self.query_writer.complete(_prompt(request)).text
+                request = self._rewritten(request, told)
+            except Exception as error:  # noqa: BLE001 - any LLM may be given, and may fail in any way
+                _fall_back(error)
+        return self._ranked(self.settings.connection().run(search(request)))
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        flow = search(self._request(query_bundle))
-        return self._ranked(await self.settings.connection().arun(flow))
+        request = self._request(query_bundle)
+        if self.query_writer is not None:
+            try:
+                told = (await self.query_writer.acomplete(_prompt(request))).text
+                request = self._rewritten(request, told)
+            except Exception as error:  # noqa: BLE001 - any LLM may be given, and may fail in any way
+                _fall_back(error)
+        return self._ranked(await self.settings.connection().arun(search(request)))
 
-    def _request(self, query_bundle: QueryBundle) -> SearchRequest:
-        return SearchRequest.from_settings(self.settings, objective=query_bundle.query_str)
+    def _request(self, query_bundle: QueryBundle, **written: Any) -> SearchRequest:
+        return SearchRequest.from_settings(
+            self.settings, **{"objective": query_bundle.query_str, **written}
+        )
+
+    def _rewritten(self, request: SearchRequest, told: str) -> SearchRequest:
+        return self._request(QueryBundle(request.objective or ""), **read_written(told))
 
     def _ranked(self, response: SearchResponse) -> list[NodeWithScore]:
-        nodes = as_nodes(TextNode, response, self.settings.split)
+        nodes = as_nodes(TextNode, response.results, self.settings.split)
         return [NodeWithScore(node=node, score=1 / (1 + rank)) for rank, node in enumerate(nodes)]
+
+
+def _prompt(request: SearchRequest) -> str:
+    return PROMPT.format(question=request.objective)
+
+
+def _fall_back(error: Exception) -> None:
+    # The kind alone: the message may hold the question, or whatever the model said.
+    log.warning("the query writer failed (%s); queries are derived instead", type(error).__name__)

@@ -168,6 +168,15 @@ async def test_what_is_set_and_what_is_asked_for_one_call(sandbox: Sandbox) -> N
     }
 
 
+async def test_further_headers(sandbox: Sandbox) -> None:
+    llm = make(sandbox, extra_headers={"x-team": "docs", "x-trace": "1"})
+    llm.chat(ASKED)
+    await llm.acomplete(QUESTION, extra_headers={"x-trace": "2"})
+    sent = [(each.headers["x-team"], each.headers["x-trace"]) for each in sandbox.requests]
+    assert sent == [("docs", "1"), ("docs", "2")]
+    assert "x-trace" not in repr(llm) + str(llm.to_dict())
+
+
 async def test_sampling_parameters_are_known_and_not_sent(sandbox: Sandbox) -> None:
     llm = make(sandbox, temperature=0.1, max_tokens=5)
     llm.chat(ASKED, temperature=0, max_tokens=7, stop=["x"], top_p=0.5, seed=1)

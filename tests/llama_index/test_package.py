@@ -8,8 +8,13 @@ import llama_index.core
 import pytest
 
 from parallel_integrations import llama_index as room
+from parallel_integrations.api.extract import ExtractSettings
 from parallel_integrations.api.search import SearchSettings
+from parallel_integrations.llama_index.answerers import TaskAnswererSettings
+from parallel_integrations.llama_index.extract_readers import ExtractOptions
 from parallel_integrations.llama_index.pages import PageSearch, PageSearchOptions, SearchOptions
+from parallel_integrations.llama_index.query_engines import QueryEngineOptions
+from parallel_integrations.llama_index.tool_settings import ParallelToolSettings, ToolOptions
 
 
 def python(script: str) -> str:
@@ -21,7 +26,18 @@ def python(script: str) -> str:
 
 
 def test_the_room_has_exactly_these_names() -> None:
-    assert room.__all__ == ["ParallelLLM", "ParallelReader", "ParallelRetriever"]
+    assert room.__all__ == [
+        "ParallelExtractReader",
+        "ParallelExtractor",
+        "ParallelLLM",
+        "ParallelProgressEvent",
+        "ParallelQueryEngine",
+        "ParallelReader",
+        "ParallelRetriever",
+        "ParallelToolSpec",
+        "citation_blocks",
+        "grounds_of",
+    ]
     assert [getattr(room, name).__name__ for name in room.__all__] == room.__all__
 
 
@@ -57,3 +73,9 @@ def test_without_the_extra_the_error_names_it(name: str) -> None:
 def test_typed_arguments_are_the_settings() -> None:
     assert set(get_type_hints(SearchOptions)) == {"max_results", *SearchSettings.model_fields}
     assert set(get_type_hints(PageSearchOptions)) == set(PageSearch.model_fields)
+    assert set(get_type_hints(ExtractOptions)) == set(ExtractSettings.model_fields)
+    assert set(get_type_hints(ToolOptions)) == set(ParallelToolSettings.model_fields)
+    chat = {"system_prompt", "extra_body", "extra_headers"}
+    left_out = {"processor", "input_schema", "enable_events", "webhook"}
+    task = set(TaskAnswererSettings.model_fields) - left_out
+    assert set(get_type_hints(QueryEngineOptions)) == chat | task

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -196,11 +195,10 @@ def abandoned_loops() -> Iterator[None]:
     letting it wind up; the connection goes with the garbage, which Python finds worth a warning.
     """
     yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    gc.collect()
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.usefixtures("abandoned_loops")
 @pytest.mark.parametrize("mode", list(FUSION_MODES))
 async def test_in_a_fusion_retriever(sandbox: Sandbox, mode: FUSION_MODES) -> None:
@@ -223,6 +221,7 @@ async def test_in_a_fusion_retriever(sandbox: Sandbox, mode: FUSION_MODES) -> No
 
 # LlamaIndex asks for a loop in a way that Python 3.12 and 3.13 warn of.
 @pytest.mark.filterwarnings("ignore:There is no current event loop:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.usefixtures("abandoned_loops")
 def test_a_fusion_retriever_in_two_loops(sandbox: Sandbox) -> None:
     fusion = QueryFusionRetriever([make(sandbox)], llm=MockLLM(), num_queries=1)
@@ -232,6 +231,7 @@ def test_a_fusion_retriever_in_two_loops(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:There is no current event loop:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.usefixtures("abandoned_loops")
 def test_a_fusion_retriever_raises(sandbox: Sandbox) -> None:
     sandbox.faults.add(path="/v1/search", times=None, status=401)

@@ -13,19 +13,44 @@ import pytest
 from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler
 from llama_index.core.llms import ChatMessage
 from llama_index.core.readers.base import ReaderConfig
+from llama_index.core.schema import TextNode
+from pydantic import SecretStr
 
 from parallel_integrations import MissingKeyError, ParallelClient, ParallelError, SourcePolicy
 from parallel_integrations.adapter import Adapter
-from parallel_integrations.llama_index import ParallelLLM, ParallelReader, ParallelRetriever
+from parallel_integrations.llama_index import (
+    ParallelExtractor,
+    ParallelExtractReader,
+    ParallelLLM,
+    ParallelQueryEngine,
+    ParallelReader,
+    ParallelRetriever,
+    ParallelToolSpec,
+)
 from parallel_integrations.sandbox import Sandbox
 
 SECRET = "not-a-real-key-0123456789"
-CLASSES: list[Callable[..., Any]] = [ParallelLLM, ParallelReader, ParallelRetriever]
-COMPONENTS: list[Any] = [ParallelLLM, ParallelReader]
+
+
+class Extractor(ParallelExtractor):
+    """An extractor that knows what to find out."""
+
+    output_schema: str = "What it is about."
+
+
+CLASSES: list[Callable[..., Any]] = [
+    ParallelLLM,
+    ParallelReader,
+    ParallelRetriever,
+    ParallelExtractReader,
+    ParallelToolSpec,
+    Extractor,
+]
+COMPONENTS: list[Any] = [ParallelLLM, ParallelReader, ParallelExtractReader, Extractor]
 
 
 def settings_of(made: Any) -> Adapter:
-    return made.settings if isinstance(made, ParallelRetriever) else made
+    return made.settings if isinstance(made, ParallelRetriever | ParallelToolSpec) else made
 
 
 @pytest.mark.parametrize("make", CLASSES)
@@ -65,7 +90,7 @@ def test_a_pickle_takes_its_key_from_the_environment(
     assert settings_of(keyless).api_key is None
     monkeypatch.setenv("PARALLEL_API_KEY", "another-key")
     loaded = settings_of(pickle.loads(pickle.dumps(made)))
-    assert loaded.api_key is not None
+    assert isinstance(loaded.api_key, SecretStr)
     assert loaded.api_key.get_secret_value() == "another-key"
     assert loaded.timeout == 7
     assert settings_of(made).api_key is not None  # pickling takes nothing from the original
@@ -76,7 +101,7 @@ def test_a_deepcopy_keeps_its_key(make: Callable[..., Any]) -> None:
     made = make(api_key=SECRET)
     settings_of(made).connection()
     key = settings_of(copy.deepcopy(made)).api_key
-    assert key is not None
+    assert isinstance(key, SecretStr)
     assert key.get_secret_value() == SECRET
 
 
@@ -151,10 +176,27 @@ def test_a_reader_config_is_written_as_json() -> None:
 @pytest.mark.parametrize("make", CLASSES)
 def test_without_a_key_the_first_call_says_so(make: Callable[..., Any]) -> None:
     made = make()
-    names = ("complete", "load_data", "retrieve")
-    call = next(getattr(made, name) for name in names if hasattr(made, name))
+    asked: dict[str, Any] = {
+        "complete": "decorators",
+        "load_data": "https://example.com/decorators",
+        "retrieve": "decorators",
+        "parallel_search": "decorators",
+        "extract": [TextNode(text="decorators")],
+    }
+    name = next(name for name in asked if hasattr(made, name))
     with pytest.raises(MissingKeyError, match="PARALLEL_API_KEY"):
-        call("decorators")
+        getattr(made, name)(asked[name])
+
+
+@pytest.mark.parametrize("road", [{"model": "lite"}, {"processor": "lite"}])
+def test_a_query_engine_keeps_the_key_to_itself(road: dict[str, Any]) -> None:
+    engine = ParallelQueryEngine(api_key=SECRET, **road)
+    assert SECRET not in repr(engine)
+    assert SECRET not in repr(vars(engine._answerer))
+    assert SECRET.encode() not in pickle.dumps(engine)
+    with pytest.raises((ValueError, TypeError), match="timeout") as caught:
+        ParallelQueryEngine(api_key=SECRET, timeout=0, **road)
+    assert SECRET not in str(caught.value)
 
 
 def test_no_key_in_logs_or_callback_payloads(

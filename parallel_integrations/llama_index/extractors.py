@@ -1,0 +1,250 @@
+"""Task groups as a LlamaIndex metadata extractor."""
+
+import json
+import logging
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any, Final
+
+from llama_index.core.extractors import BaseExtractor
+from llama_index.core.schema import BaseNode, TextNode
+from pydantic import Field, field_serializer
+
+from parallel_integrations.api import run_task_group
+from parallel_integrations.api.errors import ParallelError, TaskFailedError
+from parallel_integrations.api.output_schema import OutputSchema, wire_schema
+from parallel_integrations.api.policies import McpServer
+from parallel_integrations.api.task_groups import TaskGroupResult
+from parallel_integrations.api.task_types import TaskOutput
+from parallel_integrations.api.tasks import DEADLINE_SECONDS, TaskSettings
+from parallel_integrations.llama_index.component import Component
+
+# The API advises at most this much for research, and refuses 25,000 together with the schema.
+MAX_INPUT_CHARS: Final = 15_000
+FIELD_OF_A_TEXT: Final = "output"
+
+log = logging.getLogger("parallel_integrations")
+
+
+class ParallelExtractor(Component, TaskSettings, BaseExtractor):
+    """Researches something about every node on the web and adds it to the node's metadata.
+
+    The nodes of one call are one task group, whatever their number; what is asked alike is asked
+    once. For each field of the output schema a node's metadata gains the value under the field's
+    name (lists and objects as JSON text), and under that name with `_sources` the urls cited for
+    it, one a line, with `_confidence` and with `_reasoning`, where there are any. The three are
+    hidden from embeddings, reasoning and confidence from the LLM too. A field named like metadata
+    that is there already replaces it.
+
+    A node whose task failed gains nothing, with a warning in the log; when all fail, that is an
+    error. Each task is billed (0.010 USD with `processor="base"`); failed ones are not.
+
+    Besides the connection (`api_key`, `base_url`, `timeout`, `max_retries`, 2 by default, for
+    calls that cannot be billed twice; `client`), the settings of a task (`processor`,
+    `source_policy`, `input_schema`, `mcp_servers` …) and what every LlamaIndex extractor has
+    (`metadata_mode`, `in_place`, `disable_template_rewrite`, `raise_on_error` …) it takes:
+
+    Attributes:
+        output_schema: What to find out: a pydantic class, a JSON schema, or a description of a
+            text, which goes under `answer_key`.
+        input_keys: Metadata to ask about, as an object; by default the node's text is sent. Nodes
+            that have none of these keys are left alone.
+        answer_key: Name of the metadata where the output is one text; `"answer"`.
+        max_input_chars: Most characters of a node's text to send; 15,000.
+        deadline_seconds: How long to wait in all; 3600.
+
+    Raises:
+        ParallelError: From a run of the pipeline, with `taskgroup_id` once the group was created.
+        pydantic.ValidationError: A setting past its limit, or no output schema.
+        TypeError: An unknown argument.
+
+    Example:
+        ```python
+        from llama_index.core.schema import TextNode
+        from parallel_integrations.llama_index import ParallelExtractor
+        from pydantic import BaseModel
+
+        class Statement(BaseModel):
+            purpose: str
+
+        extractor = ParallelExtractor(output_schema=Statement, processor="lite")
+        nodes = extractor([TextNode(text="The with statement")])
+        print(nodes[0].metadata["purpose"], nodes[0].metadata["purpose_sources"])
+        ```
+    """
+
+    output_schema: OutputSchema
+    input_keys: list[str] | None = Field(default=None, min_length=1)
+    answer_key: str = Field(default="answer", min_length=1)
+    max_input_chars: int = Field(default=MAX_INPUT_CHARS, ge=1)
+    deadline_seconds: float = Field(default=DEADLINE_SECONDS, gt=0)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name under which LlamaIndex writes this class down."""
+        return "ParallelExtractor"
+
+    @field_serializer("output_schema", "input_schema")
+    def _write_schema(self, schema: OutputSchema | None) -> Any:
+        """A class as the schema that is sent for it; the pipeline's cache goes by this."""
+        return wire_schema(schema) if isinstance(schema, type) else schema
+
+    @field_serializer("mcp_servers")
+    def _write_servers(self, servers: list[McpServer] | None) -> Any:
+        """Tool servers without their headers, which hold tokens."""
+        if servers is None:
+            return None
+        return [server.model_dump(mode="json", exclude={"headers"}) for server in servers]
+
+    def extract(self, nodes: Sequence[BaseNode]) -> list[dict[str, Any]]:
+        """Research every node.
+
+        Args:
+            nodes: What to research; they are not changed.
+
+        Returns:
+            The metadata to add, one dict a node.
+        """
+        asked = self._asked(nodes)
+        try:
+            results = self.connection().run(self._flow(asked))
+        except ParallelError as error:
+            results = self._forgiven(error, asked)
+        return self._found(asked, results)
+
+    async def aextract(self, nodes: Sequence[BaseNode]) -> list[dict[str, Any]]:
+        """Research every node, awaiting; everything else as in `extract`."""
+        asked = self._asked(nodes)
+        try:
+            results = await self.connection().arun(self._flow(asked))
+        except ParallelError as error:
+            results = self._forgiven(error, asked)
+        return self._found(asked, results)
+
+    # LlamaIndex's own twins run the awaiting one in a loop of their own, and repeat what has been
+    # billed already where `max_retries` is set.
+
+    def process_nodes(
+        self,
+        nodes: Sequence[BaseNode],
+        excluded_embed_metadata_keys: list[str] | None = None,
+        excluded_llm_metadata_keys: list[str] | None = None,
+        **kwargs: Any,
+    ) -> list[BaseNode]:
+        """Research nodes and add what was found to their metadata.
+
+        Args:
+            nodes: The nodes; changed in place unless `in_place=False`.
+            excluded_embed_metadata_keys: Further metadata to hide from embeddings.
+            excluded_llm_metadata_keys: Further metadata to hide from the LLM.
+            **kwargs: Ignored, as in every extractor.
+
+        Returns:
+            The nodes.
+        """
+        hidden = (excluded_embed_metadata_keys or [], excluded_llm_metadata_keys or [])
+        return self._added(nodes, self.extract(nodes), *hidden)
+
+    async def aprocess_nodes(
+        self,
+        nodes: Sequence[BaseNode],
+        excluded_embed_metadata_keys: list[str] | None = None,
+        excluded_llm_metadata_keys: list[str] | None = None,
+        **kwargs: Any,
+    ) -> list[BaseNode]:
+        """Research nodes and add what was found, awaiting; all else as in `process_nodes`."""
+        hidden = (excluded_embed_metadata_keys or [], excluded_llm_metadata_keys or [])
+        return self._added(nodes, await self.aextract(nodes), *hidden)
+
+    def _flow(self, asked: Sequence[Any]) -> Any:
+        return run_task_group(
+            list(_distinct(asked).values()), self, deadline_seconds=self.deadline_seconds
+        )
+
+    def _asked(self, nodes: Sequence[BaseNode]) -> list[Any]:
+        """What is asked for each node; None where there is nothing to ask."""
+        return [self._input(node) for node in nodes]
+
+    def _input(self, node: BaseNode) -> Any:
+        if self.input_keys is not None:
+            return {key: node.metadata[key] for key in self.input_keys if key in node.metadata}
+        if self.is_text_node_only and not isinstance(node, TextNode):
+            return None
+        if not node.get_content().strip():
+            return None
+        return node.get_content(metadata_mode=self.metadata_mode)[: self.max_input_chars]
+
+    def _forgiven(self, error: ParallelError, asked: Sequence[Any]) -> list[TaskGroupResult]:
+        if self.raise_on_error:
+            raise error
+        log.warning("no node could be researched (%s); none gains metadata", error)
+        return [TaskGroupResult() for _ in _distinct(asked)]
+
+    def _found(
+        self, asked: Sequence[Any], results: Sequence[TaskGroupResult]
+    ) -> list[dict[str, Any]]:
+        by_input = dict(zip(_distinct(asked), results, strict=True))
+        reasons = [result.error for result in results if result.error]
+        for result in results:
+            if result.run is not None and result.error:
+                log.warning("task run %s gave nothing: %s", result.run.run_id, result.error)
+        if reasons and len(reasons) == len(results) and self.raise_on_error:
+            raise TaskFailedError(f"None of the {len(results)} tasks succeeded: {reasons[0]}")
+        found = (by_input[_key(one)] if one else TaskGroupResult() for one in asked)
+        return [self._metadata(each.output) if each.output else {} for each in found]
+
+    def _metadata(self, output: TaskOutput) -> dict[str, Any]:
+        content = output.content
+        fields = content if isinstance(content, dict) else {self.answer_key: content}
+        found: dict[str, Any] = {}
+        for name, value in fields.items():
+            wire_name = name if isinstance(content, dict) else FIELD_OF_A_TEXT
+            own = [one for one in output.basis if one.field.partition(".")[0] == wire_name]
+            exact = next((one for one in own if one.field == wire_name), None)
+            urls = dict.fromkeys(cited.url for one in own for cited in one.citations)
+            grounds = {
+                "": _flat(value),
+                "_sources": "\n".join(urls),
+                "_confidence": exact.confidence if exact else None,
+                "_reasoning": exact.reasoning if exact else None,
+            }
+            found |= {name + end: told for end, told in grounds.items() if told not in (None, "")}
+        return found
+
+    def _added(
+        self,
+        nodes: Sequence[BaseNode],
+        found: Sequence[dict[str, Any]],
+        hidden_from_embedding: list[str],
+        hidden_from_llm: list[str],
+    ) -> list[BaseNode]:
+        added = list(nodes) if self.in_place else [deepcopy(node) for node in nodes]
+        for node, metadata in zip(added, found, strict=True):
+            node.metadata.update(metadata)
+            node.excluded_embed_metadata_keys += hidden_from_embedding + _hidden(
+                metadata, "_sources", "_confidence", "_reasoning"
+            )
+            node.excluded_llm_metadata_keys += hidden_from_llm + _hidden(
+                metadata, "_confidence", "_reasoning"
+            )
+            if not self.disable_template_rewrite and isinstance(node, TextNode):
+                node.text_template = self.node_text_template
+        return added
+
+
+def _flat(value: Any) -> str | int | float | None:
+    if isinstance(value, str | int | float | None):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _distinct(asked: Sequence[Any]) -> dict[str, Any]:
+    return {_key(one): one for one in asked if one}
+
+
+def _key(asked: Any) -> str:
+    return json.dumps(asked, sort_keys=True, default=str)
+
+
+def _hidden(metadata: dict[str, Any], *ends: str) -> list[str]:
+    return [name for name in metadata if name.endswith(ends)]

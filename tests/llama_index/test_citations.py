@@ -1,0 +1,91 @@
+"""Citation blocks and grounds, whatever form an answer comes in."""
+
+import pytest
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CitationBlock
+
+from parallel_integrations.api.basis import FieldBasis
+from parallel_integrations.llama_index import ParallelLLM, citation_blocks, grounds_of
+from parallel_integrations.llama_index.citations import cited_nodes
+from parallel_integrations.sandbox import Sandbox
+
+QUESTION = "How does the with statement handle exceptions?"
+BASIS = [
+    {
+        "field": "price",
+        "reasoning": "It says so.",
+        "confidence": "high",
+        "citations": [
+            {
+                "url": "https://example.com/a",
+                "title": "A",
+                "excerpts": [{"text": "One.", "start_char": 3, "end_char": 7}, "Two."],
+            },
+            {"url": "https://example.com/b"},
+        ],
+    },
+    {"field": "name", "reasoning": "", "citations": [{"url": "https://example.com/a"}]},
+    {"field": "size", "reasoning": "Nowhere said.", "citations": []},
+]
+
+
+def test_what_a_block_holds() -> None:
+    blocks = citation_blocks(ChatMessage(additional_kwargs={"basis": BASIS}))
+    assert all(isinstance(block, CitationBlock) for block in blocks)
+    seen = [
+        (block.cited_content.text, block.source, block.title, block.additional_location_info)  # type: ignore[union-attr]
+        for block in blocks
+    ]
+    assert seen == [
+        ("One.", "https://example.com/a", "A", {"start_char": 3, "end_char": 7}),
+        ("Two.", "https://example.com/a", "A", {}),
+        ("", "https://example.com/b", "example.com/b", {}),
+        ("", "https://example.com/a", "example.com/a", {}),
+    ]
+
+
+def test_what_a_source_node_holds() -> None:
+    nodes = cited_nodes([FieldBasis.model_validate(field) for field in BASIS])
+    assert len({node.node_id for node in nodes}) == len(nodes) == 4
+    assert [node.score for node in nodes] == [None] * 4
+    assert nodes[0].metadata == {
+        "url": "https://example.com/a",
+        "title": "A",
+        "source": "https://example.com/a",
+        "field": "price",
+        "confidence": "high",
+        "reasoning": "It says so.",
+        "start_char": 3,
+        "end_char": 7,
+    }
+    assert "confidence" not in nodes[3].metadata
+    assert "It says so." not in nodes[0].node.get_metadata_str(mode="llm")  # type: ignore[arg-type]
+
+
+async def test_every_kind_of_response(sandbox: Sandbox) -> None:
+    llm = ParallelLLM(model="lite", api_key=sandbox.api_key, base_url=sandbox.url)
+    asked = [ChatMessage(content=QUESTION)]
+    chat = llm.chat(asked)
+    expected = [block.model_dump() for block in citation_blocks(chat)]
+    assert expected
+    answers = (
+        chat.message,
+        await llm.achat(asked),
+        llm.complete(QUESTION),
+        list(llm.stream_chat(asked))[-1],
+        list(llm.stream_complete(QUESTION))[-1],
+        ChatResponse.model_validate_json(chat.model_dump_json()),
+    )
+    for answer in answers:
+        assert [block.model_dump() for block in citation_blocks(answer)] == expected
+        assert set(grounds_of(answer)) == {"basis", "interaction_id"}
+
+
+@pytest.mark.parametrize("answer", [ChatMessage(content="x"), None, "text", {}, 3])
+def test_nothing_where_nothing_is_cited(answer: object) -> None:
+    assert citation_blocks(answer) == []
+    assert grounds_of(answer) == {}
+
+
+def test_speed_cites_nothing(sandbox: Sandbox) -> None:
+    llm = ParallelLLM(api_key=sandbox.api_key, base_url=sandbox.url)
+    assert citation_blocks(llm.complete(QUESTION)) == []

@@ -1,0 +1,245 @@
+"""The extractor, alone and in an ingestion pipeline."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from llama_index.core.extractors import BaseExtractor
+from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
+from llama_index.core.node_parser import SentenceSplitter
+from llama_index.core.schema import BaseNode, Document, ImageNode, MetadataMode, TextNode
+from llama_index.core.storage.docstore import SimpleDocumentStore
+from llama_index.core.vector_stores import SimpleVectorStore
+from pydantic import BaseModel, ValidationError
+
+from parallel_integrations import (
+    AuthenticationError,
+    McpServer,
+    ServerError,
+    TaskFailedError,
+    TaskTimeoutError,
+)
+from parallel_integrations.api import polling
+from parallel_integrations.llama_index import ParallelExtractor, ParallelReader
+from parallel_integrations.sandbox import Sandbox
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sandbox's work is done long before the client's first look of one second."""
+    monkeypatch.setattr(polling, "FIRST_POLL_SECONDS", 0.02)
+
+
+class Statement(BaseModel):
+    """A statement of the language."""
+
+    purpose: str
+    examples: list[str]
+
+
+PURPOSE = {"type": "object", "properties": {"purpose": {"type": "string"}}}
+
+
+def make(sandbox: Sandbox, **settings: Any) -> ParallelExtractor:
+    settings = {"output_schema": Statement, "processor": "lite", **settings}
+    return ParallelExtractor(api_key=sandbox.api_key, base_url=sandbox.url, **settings)
+
+
+def nodes() -> list[BaseNode]:
+    return [TextNode(text=f"The {name} statement") for name in ("with", "nonlocal", "assert")]
+
+
+def seen(made: Sequence[BaseNode]) -> list[Any]:
+    return [
+        (n.metadata, n.excluded_embed_metadata_keys, n.excluded_llm_metadata_keys) for n in made
+    ]
+
+
+async def test_two_roads_to_the_same_metadata(sandbox: Sandbox) -> None:
+    extractor = make(sandbox)
+    called = await asyncio.to_thread(extractor, nodes())
+    awaited = await extractor.acall(nodes())
+    assert seen(called) == seen(awaited)
+    assert extractor.extract(nodes()) == await extractor.aextract(nodes())
+    creates = [each.path for each in sandbox.requests if each.method == "POST"]
+    assert len(creates) == 8  # a group and its runs, whatever their number
+
+
+def test_what_a_node_gains(sandbox: Sandbox) -> None:
+    node = make(sandbox)(nodes())[0]
+    assert list(node.metadata) == [
+        field + end
+        for field in ("purpose", "examples")
+        for end in ("", "_sources", "_confidence", "_reasoning")
+    ]
+    assert "with" in node.metadata["purpose"]
+    assert isinstance(json.loads(node.metadata["examples"]), list)
+    assert node.metadata["purpose_sources"].startswith("https://docs.python.org")
+    assert node.metadata["purpose_confidence"] in ("low", "medium", "high")
+    assert all(isinstance(value, str) for value in node.metadata.values())
+    embedded, read = (node.get_content(mode) for mode in (MetadataMode.EMBED, MetadataMode.LLM))
+    assert "purpose: " in embedded
+    assert "purpose: " in read
+    assert "purpose_sources" in read
+    assert "purpose_sources" not in embedded
+    for hidden in ("_confidence", "_reasoning"):
+        assert hidden not in embedded + read
+
+
+def test_a_text_goes_under_the_answers_key(sandbox: Sandbox) -> None:
+    settings: dict[str, Any] = {"output_schema": "What it does.", "answer_key": "purpose"}
+    node = make(sandbox, **settings)(nodes())[0]
+    assert node.metadata["purpose"]
+    assert node.metadata["purpose_sources"]
+
+
+def test_asked_by_metadata_and_only_once(sandbox: Sandbox) -> None:
+    extractor = make(sandbox, output_schema=PURPOSE, input_keys=["name", "kind"])
+    chunks: list[BaseNode] = [
+        TextNode(text=f"Chunk {number}", metadata={"name": name, "page": number})
+        for number, name in enumerate(["with", "with", "nonlocal"])
+    ]
+    chunks.append(TextNode(text="Nothing known"))
+    made = extractor(chunks)
+    (added,) = (each for each in sandbox.requests if each.path.endswith("/runs") and each.body)
+    assert [each["input"] for each in added.body["inputs"]] == [
+        {"name": "with"},
+        {"name": "nonlocal"},
+    ]
+    assert made[0].metadata["purpose"] == made[1].metadata["purpose"]
+    assert made[2].metadata["purpose"]
+    assert made[3].metadata == {}
+    assert sandbox.ledger.count("task_run") == 2
+
+
+def test_nothing_to_ask_costs_nothing(sandbox: Sandbox) -> None:
+    blank: list[BaseNode] = [TextNode(text=" "), ImageNode(image_url="https://example.com/a.png")]
+    assert make(sandbox)(blank)[0].metadata == {}
+    assert make(sandbox)([]) == []
+    assert not sandbox.requests
+
+
+def test_long_text_is_cut(sandbox: Sandbox) -> None:
+    make(sandbox, max_input_chars=20)([TextNode(text="statement " * 9000)])
+    (added,) = (each for each in sandbox.requests if each.path.endswith("/runs") and each.body)
+    assert added.body["inputs"][0]["input"] == "statement statement "
+
+
+def test_in_place_or_not(sandbox: Sandbox) -> None:
+    given = nodes()
+    assert make(sandbox)(given)[0] is given[0]
+    given = nodes()
+    made = make(sandbox, in_place=False)(given)
+    assert given[0].metadata == {}
+    assert made[0].metadata
+    assert made[0].node_id == given[0].node_id
+
+
+# A task's metadata says which input it belongs to; an input object can tell the sandbox to fail.
+FAILING = {"sandbox": "fail"}
+
+
+async def test_a_failed_task_costs_no_other_node(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "parallel_integrations")
+    extractor = make(sandbox, input_keys=["name", "sandbox"])
+    given = [
+        TextNode(text="a", metadata={"name": "with"}),
+        TextNode(text="b", metadata={"name": "nonlocal", **FAILING}),
+    ]
+    one, two = await extractor.aextract(given)
+    assert one["purpose"]
+    assert two == {}
+    assert "trun_" in caplog.text
+
+
+async def test_all_failed_is_an_error(sandbox: Sandbox) -> None:
+    given = [TextNode(text="b", metadata={"name": "nonlocal", **FAILING})]
+    extractor = make(sandbox, input_keys=["name", "sandbox"])
+    with pytest.raises(TaskFailedError, match="None of the 1 tasks"):
+        extractor.extract(given)
+    with pytest.raises(TaskFailedError, match="None of the 1 tasks"):
+        await extractor.acall(given)
+    forgiving = make(sandbox, input_keys=["name", "sandbox"], raise_on_error=False)
+    assert forgiving.extract(given) == [{}]
+
+
+async def test_errors(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    sandbox.faults.add(path="/v1/tasks/groups", times=3, status=401)
+    extractor = make(sandbox)
+    with pytest.raises(AuthenticationError):
+        extractor(nodes())
+    with pytest.raises(AuthenticationError):
+        await extractor.acall(nodes())
+    forgiving = make(sandbox, raise_on_error=False)
+    assert await forgiving.aextract(nodes()) == [{}, {}, {}]
+    assert "401" in caplog.text
+
+
+def test_what_was_begun_is_not_begun_again(sandbox: Sandbox) -> None:
+    sandbox.faults.add(path="*/runs", method="POST", times=None, status=500)
+    with pytest.raises(ServerError) as caught:
+        make(sandbox, max_retries=1)(nodes())
+    assert caught.value.taskgroup_id
+    assert [each.method for each in sandbox.requests].count("POST") == 2
+    sandbox.faults.clear()
+    with pytest.raises(TaskTimeoutError) as late:
+        make(sandbox, deadline_seconds=0.001)(nodes())
+    assert late.value.taskgroup_id
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"output_schema": None}, "output_schema"),
+        ({"input_keys": []}, "input_keys"),
+        ({"max_input_chars": 0}, "max_input_chars"),
+        ({"processr": "lite"}, "processor"),
+    ],
+)
+def test_wrong_settings_are_refused_at_once(wrong: dict[str, Any], named: str) -> None:
+    with pytest.raises((ValidationError, TypeError), match=named):
+        ParallelExtractor(**{"output_schema": "x", **wrong})
+
+
+def test_written_down_and_read_back() -> None:
+    server = McpServer(name="docs", url="https://example.com/mcp", headers={"a": "secret-token"})
+    extractor = ParallelExtractor(output_schema=Statement, mcp_servers=[server])
+    assert BaseExtractor in ParallelExtractor.__mro__
+    written = extractor.to_dict()
+    assert "secret-token" not in str(written)
+    assert written["class_name"] == "ParallelExtractor"
+    schema = written["output_schema"]["json_schema"]
+    assert schema["required"] == ["purpose", "examples"]
+    assert ParallelExtractor.from_dict(dict(written)).to_dict() == written
+
+
+async def test_in_a_pipeline_each_page_once(sandbox: Sandbox) -> None:
+    settings: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    documents: list[Document] = ParallelReader(**settings, max_results=2).load_data("with")
+    pipeline = IngestionPipeline(
+        transformations=[
+            SentenceSplitter(),
+            make(sandbox, output_schema=PURPOSE, input_keys=["title"]),
+        ],
+        docstore=SimpleDocumentStore(),
+        docstore_strategy=DocstoreStrategy.UPSERTS,
+        vector_store=None,
+    )
+    pipeline.vector_store = Kept()
+    made = pipeline.run(documents=documents)
+    assert all(node.metadata["purpose"] for node in made)
+    assert sandbox.ledger.count("task_run") == 2
+    assert not await pipeline.arun(documents=documents)
+    assert sandbox.ledger.count("task_run") == 2
+
+
+class Kept(SimpleVectorStore):
+    """A vector store that needs no embeddings."""
+
+    def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
+        return [node.node_id for node in nodes]

@@ -1,0 +1,252 @@
+"""The query engine: both roads, every kind of response, its sources and its refusals."""
+
+import asyncio
+import gc
+from typing import Any
+
+import pytest
+from llama_index.core.base.response.schema import (
+    AsyncStreamingResponse,
+    PydanticResponse,
+    Response,
+    StreamingResponse,
+)
+from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
+from llama_index.core.query_engine import BaseQueryEngine
+from llama_index.core.schema import QueryBundle
+from pydantic import BaseModel
+
+from parallel_integrations import (
+    AuthenticationError,
+    SourcePolicy,
+    StreamInterruptedError,
+    TaskFailedError,
+    TaskTimeoutError,
+    UnexpectedAnswerError,
+)
+from parallel_integrations.llama_index import ParallelQueryEngine, citation_blocks, grounds_of
+from parallel_integrations.sandbox import Sandbox
+from tests.llama_index.test_llm import Endless
+from tests.support.raw_server import RawServer
+
+QUESTION = "How does the with statement handle exceptions?"
+CHAT = "/chat/completions"
+ROADS: list[dict[str, Any]] = [{}, {"model": "core"}, {"processor": "lite"}]
+
+
+class Statement(BaseModel):
+    """A statement of the language."""
+
+    purpose: str
+    examples: list[str]
+
+
+def make(sandbox: Sandbox, **settings: Any) -> ParallelQueryEngine:
+    return ParallelQueryEngine(api_key=sandbox.api_key, base_url=sandbox.url, **settings)
+
+
+async def both(engine: ParallelQueryEngine) -> list[Any]:
+    return [await asyncio.to_thread(engine.query, QUESTION), await engine.aquery(QUESTION)]
+
+
+@pytest.mark.parametrize("road", ROADS)
+async def test_an_answer_with_its_sources(sandbox: Sandbox, road: dict[str, Any]) -> None:
+    one, two = await both(make(sandbox, **road))
+    for response in (one, two):
+        assert isinstance(response, Response)
+        assert response.response
+        assert response.source_nodes
+        for node in response.source_nodes:
+            assert node.text.strip()
+            assert node.metadata["url"].startswith("https://docs.python.org")
+            assert node.metadata["field"] == "output"
+            assert node.metadata["confidence"] in ("low", "medium", "high")
+            assert node.metadata["reasoning"]
+        assert "sandbox" in grounds_of(response)["interaction_id"]
+        assert len(citation_blocks(response)) == len(response.source_nodes)
+        assert response.get_formatted_sources()
+    assert one.response == two.response
+    assert [node.node_id for node in one.source_nodes] == [
+        node.node_id for node in two.source_nodes
+    ]
+
+
+def test_the_model_and_what_it_is_told(sandbox: Sandbox) -> None:
+    make(sandbox).query(f" {QUESTION}\n")
+    make(sandbox, model="speed", system_prompt="Be brief.").query(QueryBundle(QUESTION))
+    one, two = (request.body for request in sandbox.requests)
+    assert one == {"model": "lite", "messages": [{"role": "user", "content": QUESTION}]}
+    assert two["model"] == "speed"
+    assert two["messages"][0] == {"role": "system", "content": "Be brief."}
+
+
+def test_what_a_task_is_told(sandbox: Sandbox) -> None:
+    policy = SourcePolicy(include_domains=["docs.python.org"])
+    response = make(sandbox, processor="lite", source_policy=policy).query(QUESTION)
+    body = sandbox.requests[0].body
+    assert body["input"] == QUESTION
+    assert body["processor"] == "lite"
+    assert body["source_policy"] == {"include_domains": ["docs.python.org"]}
+    assert body["task_spec"] == {"output_schema": {"type": "text"}}
+    assert response.metadata
+    first = response.metadata["run_id"]
+    again = make(sandbox, processor="lite", previous_interaction_id=first)
+    again.query("And what does it return?")
+    created = [request for request in sandbox.requests if request.method == "POST"]
+    assert created[-1].body["previous_interaction_id"] == first
+
+
+@pytest.mark.parametrize("road", [{}, {"processor": "lite"}])
+async def test_an_object_with_its_sources(sandbox: Sandbox, road: dict[str, Any]) -> None:
+    for response in await both(make(sandbox, output_cls=Statement, **road)):
+        assert isinstance(response, PydanticResponse)
+        assert isinstance(response.response, Statement)
+        assert response.purpose
+        fields = {node.metadata["field"].partition(".")[0] for node in response.source_nodes}
+        assert fields == {"purpose", "examples"}
+        assert grounds_of(response)["interaction_id"]
+
+
+async def test_an_object_that_does_not_fit(sandbox: Sandbox) -> None:
+    class Impossible(BaseModel):
+        number: int
+
+    engine = make(sandbox, processor="lite", output_cls=Impossible)
+    body = {
+        "run": {"run_id": "r", "status": "completed"},
+        "output": {"type": "json", "content": {"number": "many"}, "basis": []},
+    }
+    sandbox.faults.add(path="*/result", times=2, body=body)
+    with pytest.raises(UnexpectedAnswerError, match="does not fit Impossible: number") as caught:
+        engine.query(QUESTION)
+    assert caught.value.run_id
+    with pytest.raises(UnexpectedAnswerError, match="does not fit Impossible: number"):
+        await engine.aquery(QUESTION)
+
+
+async def test_streams_fill_their_sources_with_the_last_piece(sandbox: Sandbox) -> None:
+    whole = make(sandbox).query(QUESTION)
+    engine = make(sandbox, streaming=True)
+    response = engine.query(QUESTION)
+    assert isinstance(response, StreamingResponse)
+    assert not response.source_nodes
+    pieces = list(response.response_gen)
+    assert len(pieces) > 3
+    assert "".join(pieces) == str(whole)
+    assert len(response.source_nodes) == len(whole.source_nodes)
+    assert citation_blocks(response)
+    awaited = await engine.aquery(QUESTION)
+    assert isinstance(awaited, AsyncStreamingResponse)
+    told = [piece async for piece in awaited.async_response_gen()]
+    assert told == pieces
+    assert len(awaited.source_nodes) == len(whole.source_nodes)
+    assert grounds_of(awaited)["interaction_id"]
+    assert (await (await engine.aquery(QUESTION)).get_response()).source_nodes  # type: ignore[union-attr, misc]
+
+
+@pytest.mark.parametrize("road", [{}, {"processor": "lite"}, {"streaming": True}])
+async def test_a_footer_names_the_sources(sandbox: Sandbox, road: dict[str, Any]) -> None:
+    plain = str(make(sandbox, **road).query(QUESTION))
+    engine = make(sandbox, sources_footer=True, **road)
+    response = await engine.aquery(QUESTION)
+    text = str(await response.get_response()) if "streaming" in road else str(response)  # type: ignore[union-attr, misc]
+    assert str(engine.query(QUESTION)) == text
+    assert text.startswith(plain)
+    footer = text.removeprefix(plain)
+    assert footer.startswith("\n\nSources:\n[1] ")
+    urls = list(dict.fromkeys(node.metadata["url"] for node in response.source_nodes))
+    assert [line.rpartition(": ")[2] for line in footer.splitlines()[3:]] == urls
+
+
+def test_speed_has_no_sources_and_no_footer(sandbox: Sandbox) -> None:
+    response = make(sandbox, model="speed", sources_footer=True).query(QUESTION)
+    assert response.source_nodes == []
+    assert str(response) == str(make(sandbox, model="speed").query(QUESTION))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"model": "lite", "processor": "lite"}, "processor= exclude"),
+        ({"streaming": True, "processor": "lite"}, "comes whole"),
+        ({"streaming": True, "output_cls": Statement}, "comes whole"),
+        ({"sources_footer": True, "output_cls": Statement}, "sources_footer"),
+        ({"source_policy": SourcePolicy()}, "source_policy"),
+        ({"processor": "lite", "system_prompt": "x"}, "system_prompt"),
+        ({"processor": "lite", "output_cls": Statement, "output_schema": "x"}, "output_schema"),
+        ({"nonsense": 1}, "nonsense"),
+        ({"processor": "lite", "deadline_seconds": 0}, "deadline_seconds"),
+    ],
+)
+def test_wrong_settings_are_refused_at_once(wrong: dict[str, Any], named: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=named):
+        ParallelQueryEngine(**wrong)
+
+
+@pytest.mark.parametrize("road", [{}, {"processor": "lite"}, {"streaming": True}])
+async def test_a_blank_question_is_not_sent(sandbox: Sandbox, road: dict[str, Any]) -> None:
+    engine = make(sandbox, **road)
+    with pytest.raises(ValueError, match="blank"):
+        engine.query(" ")
+    with pytest.raises(ValueError, match="blank"):
+        await engine.aquery("")
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize("road", [{}, {"processor": "lite"}])
+async def test_errors_pass_unchanged(sandbox: Sandbox, road: dict[str, Any]) -> None:
+    sandbox.faults.add(times=None, status=401)
+    engine = make(sandbox, **road)
+    with pytest.raises(AuthenticationError):
+        engine.query(QUESTION)
+    with pytest.raises(AuthenticationError):
+        await engine.aquery(QUESTION)
+
+
+async def test_a_task_that_fails_or_is_late(sandbox: Sandbox) -> None:
+    with pytest.raises(TaskFailedError) as failed:
+        make(sandbox, processor="lite").query("statement " * 2600)
+    assert failed.value.run_id
+    sandbox.faults.add(path="*/result", times=None, status=408)
+    with pytest.raises(TaskTimeoutError) as late:
+        await make(sandbox, processor="lite", deadline_seconds=0.2).aquery(QUESTION)
+    assert late.value.run_id
+
+
+async def test_a_cut_stream_is_an_error(sandbox: Sandbox) -> None:
+    sandbox.faults.add(path=CHAT, times=None, cut_after_events=3)
+    engine = make(sandbox, streaming=True)
+    with pytest.raises(StreamInterruptedError):
+        str(engine.query(QUESTION))
+    response = await engine.aquery(QUESTION)
+    assert isinstance(response, AsyncStreamingResponse)
+    with pytest.raises(StreamInterruptedError):
+        await response.get_response()
+    assert not response.source_nodes
+
+
+def test_dropping_a_stream_closes_the_connection() -> None:
+    endless = Endless()
+    gc.disable()  # what is left to the collector would not be closed at once
+    try:
+        with RawServer(endless) as server:
+            engine = ParallelQueryEngine(streaming=True, api_key="any", base_url=server.url)
+            response = engine.query(QUESTION)
+            next(response.response_gen)  # type: ignore[union-attr, arg-type]
+            del response
+            assert endless.noticed()
+    finally:
+        gc.enable()
+
+
+async def test_each_question_is_one_call_of_the_llm(sandbox: Sandbox) -> None:
+    counting = TokenCountingHandler()
+    await both(make(sandbox, callback_manager=CallbackManager([counting])))
+    assert len(counting.llm_token_counts) == 2
+    assert sandbox.ledger.count("chat") == 2
+
+
+def test_what_it_says_of_itself(sandbox: Sandbox) -> None:
+    engine = make(sandbox)
+    assert isinstance(engine, BaseQueryEngine)
+    assert engine.get_prompts() == {}

@@ -1,0 +1,178 @@
+"""Structured answers: four calls, one object, and what it rests on."""
+
+import copy
+import json
+import pickle
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+from llama_index.core.base.response.schema import PydanticResponse
+from llama_index.core.prompts import PromptTemplate
+from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.core.types import PydanticProgramMode
+from pydantic import BaseModel
+
+from parallel_integrations import StreamInterruptedError, UnexpectedAnswerError
+from parallel_integrations.llama_index import (
+    ParallelLLM,
+    ParallelRetriever,
+    citation_blocks,
+    grounds_of,
+)
+from parallel_integrations.sandbox import Sandbox
+
+PROMPT = PromptTemplate("What is the purpose of the {name} statement?")
+ASKED = "What is the purpose of the with statement?"
+CHAT = "/chat/completions"
+
+
+class Statement(BaseModel):
+    """A statement of the language."""
+
+    purpose: str
+    examples: list[str]
+
+
+def make(sandbox: Sandbox, model: str = "lite", **settings: Any) -> ParallelLLM:
+    return ParallelLLM(model=model, api_key=sandbox.api_key, base_url=sandbox.url, **settings)
+
+
+async def listed(stream: AsyncGenerator[Any, None]) -> list[Any]:
+    return [each async for each in stream]
+
+
+async def four(llm: ParallelLLM, output_cls: type[BaseModel] = Statement) -> list[list[Any]]:
+    """What each of the four structured calls gives, object by object."""
+    return [
+        [llm.structured_predict(output_cls, PROMPT, name="with")],
+        [await llm.astructured_predict(output_cls, PROMPT, name="with")],
+        list(llm.stream_structured_predict(output_cls, PROMPT, name="with")),
+        await listed(await llm.astream_structured_predict(output_cls, PROMPT, name="with")),
+    ]
+
+
+async def test_four_roads_to_one_object(sandbox: Sandbox) -> None:
+    answers = await four(make(sandbox, system_prompt="Be brief."))
+    objects = [each[-1] for each in answers]
+    assert all(type(each) is Statement for each in objects)
+    assert len({each.model_dump_json() for each in objects}) == 1
+    assert objects[0].purpose
+    for request in sandbox.requests:
+        assert request.body["messages"] == [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": ASKED},
+        ]
+        form = request.body["response_format"]
+        assert form["type"] == "json_schema"
+        assert form["json_schema"]["name"] == "Statement"
+        assert form["json_schema"]["schema"]["required"] == ["purpose", "examples"]
+    assert len(sandbox.requests) == 4
+
+
+async def test_partial_objects_grow(sandbox: Sandbox) -> None:
+    for pieces in (await four(make(sandbox)))[2:]:
+        *partial, whole = pieces
+        assert len(partial) > 2
+        lengths = [len(getattr(each, "purpose", None) or "") for each in partial]
+        assert lengths == sorted(lengths)
+        assert lengths[0] < lengths[-1] == len(whole.purpose)
+        assert isinstance(whole, Statement)
+
+
+@pytest.mark.parametrize("model", ["lite", "base", "core"])
+async def test_an_object_carries_what_it_rests_on(sandbox: Sandbox, model: str) -> None:
+    for pieces in await four(make(sandbox, model)):
+        value = pieces[-1]
+        grounds = grounds_of(value)
+        assert "sandbox" in grounds["interaction_id"]
+        assert {field["field"] for field in grounds["basis"]} == {"purpose", "examples"}
+        blocks = citation_blocks(value)
+        assert blocks
+        assert blocks[0].source.startswith("https://docs.python.org")
+        plain = Statement(**value.model_dump())
+        assert value == plain
+        assert (repr(value), value.model_dump_json()) == (repr(plain), plain.model_dump_json())
+        for another in (
+            copy.deepcopy(value),
+            value.model_copy(),
+            pickle.loads(pickle.dumps(value)),
+        ):
+            assert grounds_of(another) == grounds
+        assert grounds_of(plain) == {}
+
+
+# LlamaIndex's own StructuredLLM calls pydantic's old `.json()`.
+@pytest.mark.filterwarnings("ignore:The `json` method is deprecated")
+async def test_as_a_structured_llm(sandbox: Sandbox) -> None:
+    llm = make(sandbox).as_structured_llm(Statement)
+    for response in (llm.complete(ASKED), await llm.acomplete(ASKED)):
+        assert isinstance(response.raw, Statement)
+        assert citation_blocks(response)
+        assert grounds_of(response)["interaction_id"]
+    streamed = list(llm.stream_chat(_messages()))
+    awaited = await listed(await llm.astream_chat(_messages()))
+    for pieces in (streamed, awaited):
+        assert len(pieces) > 2
+        assert isinstance(pieces[-1].raw, Statement)
+        assert citation_blocks(pieces[-1])
+
+
+def _messages() -> list[Any]:
+    return PROMPT.format_messages(name="with")
+
+
+async def test_in_a_query_engine_with_an_output_class(sandbox: Sandbox) -> None:
+    retriever = ParallelRetriever(api_key=sandbox.api_key, base_url=sandbox.url, max_results=2)
+    engine = RetrieverQueryEngine.from_args(retriever, llm=make(sandbox), output_cls=Statement)
+    for response in (engine.query(ASKED), await engine.aquery(ASKED)):
+        assert isinstance(response, PydanticResponse)
+        assert isinstance(response.response, Statement)
+        assert len(response.source_nodes) == 2
+    assert sandbox.ledger.count("chat") == 2
+
+
+async def test_per_call_settings(sandbox: Sandbox) -> None:
+    llm = make(sandbox)
+    llm.structured_predict(Statement, PROMPT, {"model": "core", "temperature": 0}, name="with")
+    body = sandbox.requests[0].body
+    assert body["model"] == "core"
+    assert set(body) == {"model", "messages", "response_format"}
+
+
+@pytest.mark.parametrize("text", ["No JSON.", '{"purpose": 1, "examples": []}', ""])
+async def test_an_answer_that_does_not_fit(sandbox: Sandbox, text: str) -> None:
+    body = {"choices": [{"index": 0, "message": {"role": "assistant", "content": text}}]}
+    sandbox.faults.add(path=CHAT, times=2, body=body)
+    llm = make(sandbox)
+    with pytest.raises(UnexpectedAnswerError, match="does not fit Statement") as caught:
+        llm.structured_predict(Statement, PROMPT, name="with")
+    assert caught.value.body == text
+    with pytest.raises(UnexpectedAnswerError, match="does not fit Statement"):
+        await llm.astructured_predict(Statement, PROMPT, name="with")
+    chunk = json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]})
+    stream = f"data: {chunk}\n\ndata: [DONE]\n\n"
+    sandbox.faults.add(path=CHAT, times=2, content_type="text/event-stream", body=stream)
+    with pytest.raises(UnexpectedAnswerError, match="does not fit Statement"):
+        list(llm.stream_structured_predict(Statement, PROMPT, name="with"))
+    with pytest.raises(UnexpectedAnswerError, match="does not fit Statement"):
+        await listed(await llm.astream_structured_predict(Statement, PROMPT, name="with"))
+
+
+async def test_a_cut_stream_is_no_object(sandbox: Sandbox) -> None:
+    sandbox.faults.add(path=CHAT, times=None, cut_after_events=3)
+    llm = make(sandbox)
+    with pytest.raises(StreamInterruptedError):
+        list(llm.stream_structured_predict(Statement, PROMPT, name="with"))
+    with pytest.raises(StreamInterruptedError):
+        await listed(await llm.astream_structured_predict(Statement, PROMPT, name="with"))
+
+
+async def test_other_program_modes_are_the_frameworks(sandbox: Sandbox) -> None:
+    llm = make(sandbox, pydantic_program_mode=PydanticProgramMode.LLM)
+    text = json.dumps({"purpose": "p", "examples": []})
+    body = {"choices": [{"index": 0, "message": {"role": "assistant", "content": text}}]}
+    sandbox.faults.add(path=CHAT, times=2, body=body)
+    assert llm.structured_predict(Statement, PROMPT, name="with").purpose == "p"
+    assert (await llm.astructured_predict(Statement, PROMPT, name="with")).purpose == "p"
+    assert all("response_format" not in request.body for request in sandbox.requests)

@@ -1,0 +1,220 @@
+"""The tools by themselves: what they are called with, what code gets and what a model reads."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from llama_index.core.schema import Document
+from llama_index.core.tools import FunctionTool, ToolMetadata
+from llama_index.core.tools.tool_spec.base import BaseToolSpec
+from pydantic import ValidationError
+
+from parallel_integrations import ParallelError, SourcePolicy, TaskFailedError
+from parallel_integrations.api import polling
+from parallel_integrations.llama_index import ParallelToolSpec
+from parallel_integrations.sandbox import Sandbox
+
+QUESTION = "How does the with statement handle exceptions?"
+PAGE = "https://docs.python.org/3/reference/compound_stmts.html"
+MISSING = "https://docs.python.org/3/reference/no_such_page.html"
+NAMES = ["parallel_search", "parallel_extract", "parallel_task", "parallel_find_all"]
+ASKED: dict[str, dict[str, Any]] = {
+    "parallel_search": {"objective": QUESTION, "search_queries": ["with statement"]},
+    "parallel_extract": {"urls": [PAGE], "objective": QUESTION},
+    "parallel_task": {"input": QUESTION},
+    "parallel_find_all": {"objective": "Python statements that bind names"},
+}
+MOST_CHARACTERS = 1024  # what `to_openai_tool` admits
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sandbox's work is done long before the client's first look of one second."""
+    monkeypatch.setattr(polling, "FIRST_POLL_SECONDS", 0.02)
+
+
+def make(sandbox: Sandbox, **settings: Any) -> ParallelToolSpec:
+    settings = {"max_results": 3, "processor": "lite", "match_limit": 5, **settings}
+    return ParallelToolSpec(api_key=sandbox.api_key, base_url=sandbox.url, **settings)
+
+
+def tool(sandbox: Sandbox, name: str, **settings: Any) -> FunctionTool:
+    (only,) = make(sandbox, **settings).to_tool_list([name])
+    return only
+
+
+def test_what_a_model_is_told() -> None:
+    assert BaseToolSpec in ParallelToolSpec.__mro__
+    spec = ParallelToolSpec()
+    tools = [*spec.to_tool_list(), *spec.to_tool_list(["parallel_deep_research"])]
+    assert [each.metadata.name for each in tools] == [*NAMES, "parallel_deep_research"]
+    seen = {
+        "parallel_search": {"objective", "search_queries"},
+        "parallel_extract": {"urls", "objective"},
+        "parallel_task": {"input"},
+        "parallel_find_all": {"objective"},
+        "parallel_deep_research": {"input"},
+    }
+    for each in tools:
+        function = each.metadata.to_openai_tool()["function"]
+        assert set(function["parameters"]["properties"]) == seen[function["name"]]
+        assert len(function["description"]) < MOST_CHARACTERS
+        assert len(json.dumps(function["parameters"])) < MOST_CHARACTERS
+        assert all(field["description"] for field in function["parameters"]["properties"].values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_two_roads_to_one_output(sandbox: Sandbox, name: str) -> None:
+    one = tool(sandbox, name)
+    called = await asyncio.to_thread(one.call, **ASKED[name])
+    half = len(sandbox.requests)
+    awaited = await one.acall(**ASKED[name])
+    documents = called.raw_output
+    assert isinstance(documents, list)
+    assert documents
+    assert all(type(each) is Document for each in documents)
+    # A run has an id of its own.
+    plain = [each.text for each in documents if "run_id" not in each.metadata]
+    assert [each.text for each in awaited.raw_output if "run_id" not in each.metadata] == plain
+    assert called.content == awaited.content
+    assert "docs.python.org" in called.content
+    assert "[1]" in called.content
+    assert not called.is_error
+    assert json.loads(called.model_dump_json())["raw_output"]
+    creates = [request.path for request in sandbox.requests if request.method == "POST"]
+    assert creates[: len(creates) // 2] == creates[len(creates) // 2 :]
+    assert half < len(sandbox.requests)
+
+
+def test_what_is_fixed_is_sent_and_no_model_changes_it(sandbox: Sandbox) -> None:
+    policy = SourcePolicy(include_domains=["docs.python.org"])
+    spec = make(sandbox, mode="turbo", session_id="s", source_policy=policy, full_content=True)
+    search, extract, task, _ = spec.to_tool_list()
+    search(**ASKED["parallel_search"])
+    extract(**ASKED["parallel_extract"])
+    task(**ASKED["parallel_task"])
+    found, read, asked, *_ = (request.body for request in sandbox.requests)
+    assert found["mode"] == "turbo"
+    assert found["advanced_settings"]["max_results"] == 3
+    assert found["session_id"] == read["session_id"] == "s"
+    assert read["advanced_settings"] == {"full_content": True}
+    assert asked["processor"] == "lite"
+    assert asked["source_policy"] == {"include_domains": ["docs.python.org"]}
+    assert asked["task_spec"] == {"output_schema": {"type": "text"}}
+    with pytest.raises(TypeError, match="max_results"):
+        search(objective=QUESTION, max_results=40)
+
+
+def test_what_a_model_reads_of_a_search(sandbox: Sandbox) -> None:
+    output = tool(sandbox, "parallel_search")(objective=QUESTION)
+    for number, document in enumerate(output.raw_output, 1):
+        head = f"[{number}] {document.metadata['title']}\nURL: {document.metadata['url']}\n"
+        assert head in output.content
+    assert "Published: 2" in output.content
+    short = tool(sandbox, "parallel_search", max_output_chars=900)(objective=QUESTION)
+    assert len(short.content) <= 900
+    assert "cut" in short.content
+    assert len(short.raw_output) == 3
+    body = {"search_id": "s", "results": [], "warnings": [{"type": "warning", "message": "Odd."}]}
+    sandbox.faults.add(path="/v1/search", body=body)
+    nothing = tool(sandbox, "parallel_search")(objective=QUESTION)
+    assert nothing.content.startswith("No pages were found.")
+    assert nothing.content.endswith("Note: Odd.")
+    assert nothing.raw_output == []
+
+
+async def test_pages_that_cannot_be_read_are_named(sandbox: Sandbox) -> None:
+    extract = tool(sandbox, "parallel_extract")
+    output = extract(urls=[PAGE, MISSING])
+    assert len(output.raw_output) == 1
+    assert f"Could not be read: {MISSING}" in output.content
+    with pytest.raises(ParallelError, match="no_such_page"):
+        await extract.acall(urls=[MISSING])
+
+
+def test_what_a_task_gives(sandbox: Sandbox) -> None:
+    answer, *cited = tool(sandbox, "parallel_task")(input=QUESTION).raw_output
+    assert answer.id_ == answer.metadata["run_id"]
+    assert set(answer.metadata) == {"run_id", "interaction_id"}
+    assert cited
+    assert all(each.metadata["url"].startswith("https://docs.python.org") for each in cited)
+    assert {each.metadata["field"] for each in cited} == {"output"}
+    assert cited[0].metadata["confidence"]
+    schema = {"type": "object", "properties": {"purpose": {"type": "string"}}}
+    output = tool(sandbox, "parallel_task", output_schema=schema)(input=QUESTION)
+    assert set(json.loads(output.raw_output[0].text)) == {"purpose"}
+    assert output.raw_output[1].metadata["field"] == "purpose"
+
+
+def test_what_find_all_gives(sandbox: Sandbox) -> None:
+    output = tool(sandbox, "parallel_find_all")(**ASKED["parallel_find_all"])
+    assert all(each.metadata["url"] for each in output.raw_output)
+    assert sandbox.ledger.usd == pytest.approx(0.10)
+    create = next(each for each in sandbox.requests if each.path.endswith("/findall/runs"))
+    assert create.body["generator"] == "preview"
+    assert create.body["match_limit"] == 5
+
+
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("parallel_search", {}, "nothing is asked"),
+    ("parallel_search", {"objective": ""}, "objective"),
+    ("parallel_search", {"objective": "x", "search_queries": ["y" * 201]}, "search_queries.0"),
+    ("parallel_extract", {"urls": ["python.org"]}, "'python.org' is not a web address"),
+    ("parallel_extract", {"urls": []}, "urls"),
+    ("parallel_find_all", {"objective": ""}, "objective"),
+]
+
+
+@pytest.mark.parametrize(("name", "asked", "told"), WRONG)
+async def test_wrong_arguments_are_explained_and_not_sent(
+    sandbox: Sandbox, name: str, asked: dict[str, Any], told: str
+) -> None:
+    one = tool(sandbox, name)
+    for road in (asyncio.to_thread(one.call, **asked), one.acall(**asked)):
+        with pytest.raises(ValueError, match=told) as caught:
+            await road
+        assert str(caught.value).startswith("Nothing was sent. Correct the arguments: ")
+        assert "https://errors.pydantic.dev" not in str(caught.value)
+    assert not sandbox.requests
+
+
+def test_a_failed_task_says_why(sandbox: Sandbox) -> None:
+    with pytest.raises(TaskFailedError) as caught:
+        tool(sandbox, "parallel_task")(input="statement " * 2600)
+    assert caught.value.run_id
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"max_result": 3}, "max_results"),
+        ({"max_results": 0}, "max_results"),
+        ({"generator": "preview", "match_limit": 11}, "match_limit"),
+        ({"max_output_chars": 10}, "max_output_chars"),
+        ({"deadline_seconds": 0}, "deadline_seconds"),
+    ],
+)
+def test_wrong_settings_are_refused_at_once(wrong: dict[str, Any], named: str) -> None:
+    secret = "not-a-real-key-0123456789"
+    with pytest.raises((ValidationError, TypeError), match=named) as caught:
+        ParallelToolSpec(**{"api_key": secret, **wrong})
+    assert secret not in str(caught.value)
+
+
+def test_own_names_and_own_functions() -> None:
+    class Own(ParallelToolSpec):
+        spec_functions = [*ParallelToolSpec.spec_functions, "today"]
+
+        def today(self, zone: str = "UTC") -> str:
+            """Tell the date."""
+            return f"2026-05-02 {zone}"
+
+    *_, today = Own().to_tool_list()
+    assert str(today()) == "2026-05-02 UTC"
+    assert "Tell the date." in today.metadata.description
+    about = ToolMetadata("Look it up.", "look_up")
+    (renamed,) = ParallelToolSpec().to_tool_list(
+        [("parallel_search", "aparallel_search")], {"parallel_search": about}
+    )
+    assert renamed.metadata.name == "look_up"

@@ -35,6 +35,7 @@ from parallel_integrations.api.monitors import (
     trigger_monitor,
     update_monitor,
 )
+from parallel_integrations.api.research import resume_task, stream_task
 from parallel_integrations.api.search import search
 from parallel_integrations.api.task_groups import (
     add_task_group_runs,
@@ -83,6 +84,7 @@ __all__ = [
     "list_monitors",
     "monitor_events",
     "parse_webhook",
+    "resume_task",
     "retrieve_findall_run",
     "retrieve_memory",
     "retrieve_monitor",
@@ -95,6 +97,7 @@ __all__ = [
     "run_task_group",
     "search",
     "stream_chat",
+    "stream_task",
     "task_group_events",
     "task_group_runs",
     "task_run_events",

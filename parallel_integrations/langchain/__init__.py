@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from parallel_integrations.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from parallel_integrations.langchain.chat_models import ChatParallel
+    from parallel_integrations.langchain.chat_models import ChatParallel, ChatParallelWeb
     from parallel_integrations.langchain.document_loaders import ParallelExtractLoader
     from parallel_integrations.langchain.retrievers import ParallelSearchRetriever
     from parallel_integrations.langchain.runnables import ParallelDeepResearch
@@ -14,10 +14,15 @@ if TYPE_CHECKING:
         ParallelTaskRunTool,
     )
     from parallel_integrations.langchain.toolkits import ParallelToolkit
-    from parallel_integrations.langchain.tools import ParallelExtractTool, ParallelSearchTool
+    from parallel_integrations.langchain.tools import (
+        ParallelExtractTool,
+        ParallelSearchTool,
+        ParallelWebSearchTool,
+    )
 
 __all__ = [
     "ChatParallel",
+    "ChatParallelWeb",
     "ParallelDeepResearch",
     "ParallelExtractLoader",
     "ParallelExtractTool",
@@ -26,12 +31,14 @@ __all__ = [
     "ParallelSearchTool",
     "ParallelTaskRunTool",
     "ParallelToolkit",
+    "ParallelWebSearchTool",
 ]
 
 __getattr__ = lazy_names(
     __name__,
     {
         "ChatParallel": "chat_models",
+        "ChatParallelWeb": "chat_models",
         "ParallelDeepResearch": "runnables",
         "ParallelExtractLoader": "document_loaders",
         "ParallelExtractTool": "tools",
@@ -40,6 +47,7 @@ __getattr__ = lazy_names(
         "ParallelSearchTool": "tools",
         "ParallelTaskRunTool": "task_tools",
         "ParallelToolkit": "toolkits",
+        "ParallelWebSearchTool": "tools",
     },
     needs="langchain_core",
     extra="langchain",

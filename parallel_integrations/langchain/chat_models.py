@@ -236,3 +236,7 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
 
 def _without_headers(called: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in called.items() if name != "extra_headers"}
+
+
+ChatParallelWeb = ChatParallel
+"""The name that langchain-parallel also has for it."""

@@ -127,6 +127,10 @@ class ParallelSearchTool(SearchSettings, SessionTool):
         return [*(_search_result_block(item, share) for item in shown), *tail]
 
 
+ParallelWebSearchTool = ParallelSearchTool
+"""The name that langchain-parallel also has for it."""
+
+
 class ParallelExtractTool(ExtractSettings, SessionTool):
     """Reads web pages for an agent.
 

@@ -32,6 +32,7 @@ from parallel_integrations.sandbox import Sandbox
 from tests.support.cassettes import CASSETTES, CassetteFormat
 from tests.support.contract import (
     EVENT_STREAM,
+    MOST_EVENTS,
     Contract,
     Exchange,
     Violation,
@@ -139,6 +140,8 @@ def _send_what_is_excused(sandbox: Sandbox, connected: dict[str, Any]) -> None:
     headers = {"x-api-key": sandbox.api_key}
     with httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False) as http:
         assert http.post("/v1/search?a=1", json={"search_queries": ["with"]}).is_success
+        older = {"objective": "with", "unknown": 1}
+        assert http.post("/v1beta/search", json=older).is_success
         assert http.get("/v1/monitors?status=active,cancelled").is_success
         http.headers["x-api-key"] = "another"
         assert http.post("/v1/search", json={"search_queries": ["with"]}).status_code == 401
@@ -381,6 +384,15 @@ def test_what_breaks_the_contract_is_found(
         assert [f"{each.side} {each.where} {each.rule}" for each in mine.check(exchange)] == faults
     if exchange.path != "/v1/nowhere":
         assert sum(mine.answers.values()) == 2
+
+
+def test_of_a_long_stream_both_ends_are_checked() -> None:
+    broken = b'data: {"type":"other"}\n\n'
+    most = STATE * MOST_EVENTS
+    mine = Contract()
+    assert mine.check(_streamed(broken + most))
+    assert mine.check(_streamed(most + broken))
+    assert not mine.check(_streamed(most + STATE))
 
 
 def test_without_a_document_the_models_are_what_answers_are_held_against() -> None:

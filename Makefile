@@ -57,7 +57,7 @@ format: $(VENV)/.tools ## put the code into shape
 	@$(BIN)/ruff format .
 
 record: $(VENV)/.tools ## record the cassettes anew from the sandbox (LIVE=1: from the live API)
-	@LIVE=$(LIVE) YES=$(YES) $(BIN)/python -m tests.support.record
+	@LIVE=$(LIVE) FULL=$(FULL) YES=$(YES) $(BIN)/python -m tests.support.record
 
 live-check: $(VENV)/.tools ## try each operation once on the live API (FULL=1: FindAll and monitors too)
 	@FULL=$(FULL) YES=$(YES) $(BIN)/python -m tests.support.live_check

@@ -64,9 +64,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def contract_kept() -> Iterator[None]:
-    """What is said to any sandbox during a test, and what it answers, keeps the contract."""
+    """What is sent during a test, and what sandboxes answer, keeps the contract."""
     yield
-    broken = [fault for each in _witness.take() for fault in _contract.check(each)]
+    seen = _witness.take()
+    broken = [fault for each in seen for fault in _contract.check(each)]
+    for each in _witness.take_requests(besides=seen):
+        broken += _contract.check_request(each)
     assert not broken, "the contract is broken:\n" + "\n".join(map(str, dict.fromkeys(broken)))
 
 

@@ -14,6 +14,8 @@ from uuid import NAMESPACE_URL
 from pydantic_core import to_json
 
 from parallel_integrations.api.basis import Citation, FieldBasis
+from parallel_integrations.api.findall_types import FindallCandidate
+from parallel_integrations.api.models import Excerpt
 from parallel_integrations.api.pages import EXCERPT_SEPARATOR, Page
 
 Split: TypeAlias = Literal["page", "excerpt"]
@@ -46,7 +48,7 @@ def evidence(pages: Iterable[Page], split: Split = "page") -> Iterator[Evidence]
         split: One document per page, or one per excerpt (ids `…#excerpt-N`, N from 0).
 
     Yields:
-        Evidence; a url that comes twice is given once.
+        Evidence, page by page as they come; a url that comes twice is given once.
     """
     seen: set[str] = set()
     for page in pages:
@@ -149,6 +151,20 @@ def as_text(pages: Iterable[Page], max_chars: int | None = None) -> str:
         left = None if left is None else left - len(block) - len(EXCERPT_SEPARATOR)
         blocks.append(block)
     return EXCERPT_SEPARATOR.join(blocks)
+
+
+def match_pages(matches: Iterable[FindallCandidate]) -> list[Page]:
+    """Entities that matched as pages: what each is, its values, and why it matches."""
+    pages = []
+    for match in matches:
+        lines = [match.description or match.name]
+        lines += [f"{name}: {match.value(name)}" for name in match.output or ()]
+        for field in match.basis:
+            lines.append(f"{field.field}: {field.reasoning}")
+            lines += [f"Source: {citation.url}" for citation in field.citations]
+        text = "\n".join(dict.fromkeys(lines))
+        pages.append(Page(url=match.url, title=match.name, excerpts=[Excerpt(text)]))
+    return pages
 
 
 def report_as_text(content: Any, basis: Iterable[FieldBasis], max_chars: int | None = None) -> str:

@@ -207,6 +207,26 @@ def create_findall_run(request: CreateFindallRunRequest) -> Flow[FindallRun]:
     return run
 
 
+def start_findall(
+    wish: IngestFindallRequest, *, generator: str, match_limit: int
+) -> Flow[FindallRun]:
+    """Ingest a wish and start it as it was understood, unedited.
+
+    Args:
+        wish: Which entities are wanted.
+        generator: How thoroughly to look.
+        match_limit: How many to find.
+
+    Returns:
+        A flow whose result is the `FindallRun`.
+    """
+    schema = yield from ingest_findall(wish)
+    request = CreateFindallRunRequest.from_schema(
+        schema, generator=generator, match_limit=match_limit
+    )
+    return (yield from create_findall_run(request))
+
+
 def retrieve_findall_run(findall_id: str) -> Flow[FindallRun]:
     """Look up how a run stands.
 

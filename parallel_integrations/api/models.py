@@ -237,3 +237,18 @@ def first_fault(error: ValidationError) -> str:
     fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
     where = ".".join(map(str, fault["loc"]))
     return f"{where}: {fault['msg']}" if where else fault["msg"]
+
+
+def explain_arguments(error: Any) -> str:
+    """What was wrong with a request, in words that a language model can act on.
+
+    Args:
+        error: A `ValidationError`, of any version of pydantic that lists its `errors()`.
+    """
+    faults = []
+    for fault in error.errors(include_url=False):
+        where = ".".join(map(str, fault["loc"])) or "arguments"
+        # A message of our own holds the value already.
+        given = "" if fault["type"] == "value_error" else f" (given: {str(fault['input'])[:100]!r})"
+        faults.append(f"{where}: {fault['msg']}{given}")
+    return f"Nothing was sent. Correct the arguments: {'; '.join(faults)}"

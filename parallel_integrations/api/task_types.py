@@ -146,12 +146,26 @@ class TaskRunInput(AnswerModel):
         processor: What worked on it.
         task_spec: The schemas.
         metadata: Its labels.
+        source_policy: Which sources it was allowed.
+        advanced_settings: Location and data sources.
+        mcp_servers: Tool servers it was given.
+        previous_interaction_id: What it continued.
+        memory_scope_key: Memory it shared.
+        enable_events: Whether it could be followed.
+        webhook: Where it was reported to.
     """
 
     input: Any = None
     processor: Text = ""
     task_spec: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
+    source_policy: dict[str, Any] | None = None
+    advanced_settings: dict[str, Any] | None = None
+    mcp_servers: Items[dict[str, Any]] = []
+    previous_interaction_id: str | None = None
+    memory_scope_key: str | None = None
+    enable_events: bool | None = None
+    webhook: dict[str, Any] | None = None
 
 
 class TaskRunStateEvent(StreamEvent):

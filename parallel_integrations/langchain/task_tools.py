@@ -11,18 +11,13 @@ from langchain_core.callbacks import (
 from pydantic import BaseModel, Field
 
 from parallel_integrations.api import (
-    create_findall_run,
     findall_events,
-    ingest_findall,
     wait_findall_run,
 )
 from parallel_integrations.api.errors import ParallelError, UnexpectedAnswerError
 from parallel_integrations.api.events import StreamEvent
-from parallel_integrations.api.evidence import cited, report_as_text
-from parallel_integrations.api.findall import (
-    CreateFindallRunRequest,
-    IngestFindallRequest,
-)
+from parallel_integrations.api.evidence import as_text, match_pages, report_as_text
+from parallel_integrations.api.findall import IngestFindallRequest, start_findall
 from parallel_integrations.api.findall_types import FindallResult, FindallStatusEvent
 from parallel_integrations.api.flow import Emit, More, Send
 from parallel_integrations.api.models import RequestModel
@@ -208,13 +203,11 @@ class ParallelFindAllTool(ParallelTool):
     def _find(
         self, objective: str, generator: str | None, match_limit: int | None
     ) -> Generator[Send | More | Emit[StreamEvent | FindallResult], Any, None]:
-        schema = yield from ingest_findall(IngestFindallRequest(objective=objective))
-        request = CreateFindallRunRequest.from_schema(
-            schema,
+        run = yield from start_findall(
+            IngestFindallRequest(objective=objective),
             generator=generator or self.generator,
             match_limit=match_limit or self.match_limit,
         )
-        run = yield from create_findall_run(request)
         yield Emit(FindallStatusEvent(type="findall.status", data=run))
         # Progress is a courtesy: how the run ended, and whether it can be reached, shows below.
         with suppress(ParallelError):
@@ -225,17 +218,6 @@ class ParallelFindAllTool(ParallelTool):
     def _answer(self, result: FindallResult | None) -> ContentAndArtifact:
         if result is None:
             raise UnexpectedAnswerError("The run ended without a result.")
-        artifact = result.model_dump(mode="json")
-        if not result.matches:
-            return "Nothing matches. Loosen the conditions.", artifact
-        blocks = []
-        for number, match in enumerate(result.matches, 1):
-            lines = [f"[{number}] {match.name}", f"URL: {match.url}", match.description or ""]
-            lines += [f"{field.field}: {field.reasoning}" for field in match.basis]
-            lines += [f"Source: {citation.url}" for _, citation in cited(match.basis)]
-            blocks.append("\n".join(line for line in dict.fromkeys(lines) if line))
-        text = "\n\n".join(blocks)
-        if len(text) > self.max_output_chars:
-            cut = f" […cut, {len(result.matches)} matches in all]"
-            text = text[: self.max_output_chars - len(cut)] + cut
-        return text, artifact
+        text = as_text(match_pages(result.matches), self.max_output_chars)
+        text = cut(text, self.max_output_chars) or "Nothing matches. Loosen the conditions."
+        return text, result.model_dump(mode="json")

@@ -19,7 +19,7 @@ from parallel_integrations.api.errors import (
     UnexpectedAnswerError,
 )
 from parallel_integrations.api.events import StreamEvent
-from parallel_integrations.api.models import RequestModel
+from parallel_integrations.api.models import RequestModel, explain_arguments
 from parallel_integrations.api.output_schema import OutputSchema
 from parallel_integrations.api.tasks import CreateTaskRunRequest, TaskOptions
 
@@ -49,16 +49,6 @@ def cut(text: str, most: int) -> str:
         return text
     said = f" […cut, {len(text)} characters in all]"
     return text[: max(0, most - len(said))] + said
-
-
-def explain_arguments(error: Any) -> str:
-    """What was wrong with a tool's arguments, in words that a model can act on."""
-    faults = []
-    for fault in error.errors(include_url=False):
-        where = ".".join(map(str, fault["loc"])) or "arguments"
-        given = "" if fault["type"] == "value_error" else f" (given: {str(fault['input'])[:100]!r})"
-        faults.append(f"{where}: {fault['msg']}{given}")
-    return f"Nothing was sent. Correct the arguments: {'; '.join(faults)}"
 
 
 # What the errors that name no remedy themselves leave to do. The first that fits is said.

@@ -7,15 +7,15 @@ from llama_index.core.schema import Document
 from llama_index.core.workflow import Event
 from pydantic import ValidationError
 
-from parallel_integrations.api import create_findall_run, ingest_findall, wait_findall_run
+from parallel_integrations.api import wait_findall_run
 from parallel_integrations.api.events import StreamEvent
-from parallel_integrations.api.evidence import as_text, report_as_text
+from parallel_integrations.api.evidence import as_text, match_pages, report_as_text
 from parallel_integrations.api.extract import ExtractResponse
-from parallel_integrations.api.findall import CreateFindallRunRequest, IngestFindallRequest
-from parallel_integrations.api.findall_types import FindallCandidate, FindallResult
+from parallel_integrations.api.findall import IngestFindallRequest, start_findall
+from parallel_integrations.api.findall_types import FindallResult
 from parallel_integrations.api.flow import Flow
-from parallel_integrations.api.models import Excerpt
-from parallel_integrations.api.pages import Page, PagesResponse
+from parallel_integrations.api.models import explain_arguments
+from parallel_integrations.api.pages import PagesResponse
 from parallel_integrations.api.search import SearchResponse
 from parallel_integrations.api.task_types import (
     TaskRunProgressMessageEvent,
@@ -31,7 +31,6 @@ from parallel_integrations.llama_index.citations import (
 from parallel_integrations.llama_index.extract_readers import unreadable
 from parallel_integrations.llama_index.pages import as_nodes
 
-SHOWN_CHARACTERS = 100
 PARAGRAPH = "\n\n"
 
 
@@ -145,11 +144,7 @@ def find_all(
     wish = IngestFindallRequest(objective=objective)  # out here, so that a fault shows at the call
 
     def flow() -> Flow[FindallResult]:
-        schema = yield from ingest_findall(wish)
-        request = CreateFindallRunRequest.from_schema(
-            schema, generator=generator, match_limit=match_limit
-        )
-        run = yield from create_findall_run(request)
+        run = yield from start_findall(wish, generator=generator, match_limit=match_limit)
         return (yield from wait_findall_run(run.findall_id, deadline_seconds=deadline_seconds))
 
     return flow()
@@ -157,21 +152,9 @@ def find_all(
 
 def from_matches(result: FindallResult, max_chars: int) -> Found:
     """The entities that matched, each with why."""
-    pages = [
-        Page(url=match.url, title=match.name, excerpts=[Excerpt(_about(match))])
-        for match in result.matches
-    ]
+    pages = match_pages(result.matches)
     text = as_text(pages, max_chars) or "Nothing matches. Loosen the conditions."
     return Found(as_nodes(Document, pages, "page"), text)
-
-
-def _about(match: FindallCandidate) -> str:
-    lines = [match.description or match.name]
-    lines += [f"{name}: {match.value(name)}" for name in match.output or ()]
-    for field in match.basis:
-        lines.append(f"{field.field}: {field.reasoning}")
-        lines += [f"Source: {citation.url}" for citation in field.citations]
-    return "\n".join(dict.fromkeys(lines))
 
 
 def _notes(response: PagesResponse) -> list[str]:
@@ -184,11 +167,4 @@ def explained() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        faults = []
-        for fault in error.errors(include_url=False):
-            where = ".".join(map(str, fault["loc"])) or "arguments"
-            given = repr(fault["input"])[:SHOWN_CHARACTERS]
-            # Such a message holds the value already.
-            shown = "" if fault["type"] == "value_error" else f" (given: {given})"
-            faults.append(f"{where}: {fault['msg']}{shown}")
-        raise ValueError(f"Nothing was sent. Correct the arguments: {'; '.join(faults)}") from error
+        raise ValueError(explain_arguments(error)) from error

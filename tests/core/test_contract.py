@@ -404,6 +404,20 @@ def test_without_a_document_the_models_are_what_answers_are_held_against() -> No
     assert fault.rule == "model"
 
 
+@pytest.mark.parametrize("prefix", ["", "/v1/account/gateway/parallel"])
+def test_what_is_sent_to_others_than_sandboxes_is_seen(witness: Witness, prefix: str) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"results": []})
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as http:
+        base = f"https://api.example{prefix}"
+        client = ParallelClient(api_key="any", base_url=base, http_client=http)
+        client.run(api.search(SearchRequest(objective="with")))
+    [sent] = witness.take_requests(besides=())
+    assert sent.path == "/v1/search"
+    assert Contract().check_request(sent) == []
+
+
 def test_fields_that_models_do_not_name_and_that_answers_do_not_have_are_told() -> None:
     operation = operation_of("POST", "/v1/search")
     assert operation is not None

@@ -161,14 +161,22 @@ class Contract:
         if operation is None:
             what = f"{exchange.method} {exchange.path}"
             return [Violation(what, "request", "", UNKNOWN, "this operation is in no table")]
-        if exchange.accepted:
-            self.requests[operation.name] += 1
+        found = self.check_request(exchange)
         self.answers[operation.name] += 1
-        found = []
-        if exchange.accepted:
-            found += self._once("request", operation, exchange)
-        found += self._once("answer", operation, exchange)
-        return [each for each in found if not self._excuse(each)]
+        answered = self._once("answer", operation, exchange)
+        return [*found, *(each for each in answered if not self._excuse(each))]
+
+    def check_request(self, exchange: Exchange) -> list[Violation]:
+        """What in an accepted request breaks the contract, whoever played the API.
+
+        A request to no operation at all is none of the contract's business.
+        """
+        operation = operation_of(exchange.method, exchange.path)
+        if operation is None or not exchange.accepted:
+            return []
+        self.requests[operation.name] += 1
+        sent = self._once("request", operation, exchange)
+        return [each for each in sent if not self._excuse(each)]
 
     def _once(self, side: Side, operation: Operation, exchange: Exchange) -> list[Violation]:
         """The verdict, worked out once for what is said again and again."""

@@ -26,7 +26,7 @@ from parallel_integrations.api.errors import (
     UnexpectedAnswerError,
 )
 from parallel_integrations.api.extract import ExtractRequest, ExtractResponse
-from parallel_integrations.api.findall import (
+from parallel_integrations.api.findall_requests import (
     CreateFindallRunRequest,
     EnrichFindallRequest,
     EntitySearchRequest,
@@ -47,10 +47,10 @@ from parallel_integrations.api.monitors import (
 from parallel_integrations.api.policies import FetchPolicy, McpServer, SourcePolicy, Webhook
 from parallel_integrations.api.routes import CloudflareGateway
 from parallel_integrations.api.search import SearchRequest, SearchResponse
+from parallel_integrations.api.task_group_types import TaskGroupResult
 from parallel_integrations.api.task_groups import (
     AddTaskGroupRunsRequest,
     CreateTaskGroupRequest,
-    TaskGroupResult,
 )
 from parallel_integrations.api.task_types import TaskRun, TaskRunResult
 from parallel_integrations.api.tasks import CreateTaskRunRequest, TaskSettings

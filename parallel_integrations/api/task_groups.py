@@ -24,14 +24,19 @@ from parallel_integrations.api.flow import (
     Stream,
     call,
 )
-from parallel_integrations.api.models import AnswerModel, ApiVersion, Items, RequestModel
+from parallel_integrations.api.models import ApiVersion, RequestModel
 from parallel_integrations.api.output_schema import OutputSchema, parse_output
 from parallel_integrations.api.paths import carrying, create, segment
 from parallel_integrations.api.policies import Metadata
 from parallel_integrations.api.polling import poll
+from parallel_integrations.api.task_group_types import (
+    GROUP_EVENTS,
+    AddedTaskGroupRuns,
+    TaskGroup,
+    TaskGroupResult,
+    TaskGroupStatusEvent,
+)
 from parallel_integrations.api.task_types import (
-    TASK_EVENTS,
-    TaskOutput,
     TaskRun,
     TaskRunStateEvent,
 )
@@ -91,98 +96,6 @@ class AddTaskGroupRunsRequest(RequestModel):
         if spec := task_spec(self.output_schema, self.input_schema):
             body["default_task_spec"] = spec
         return body
-
-
-class TaskGroupStatus(AnswerModel):
-    """How a group stands.
-
-    Attributes:
-        num_task_runs: Runs in it.
-        task_run_status_counts: Runs per status.
-        is_active: Whether any is still worked on.
-        status_message: In words, where given.
-        modified_at: When it last changed.
-    """
-
-    num_task_runs: int = 0
-    task_run_status_counts: dict[str, int] | None = None
-    is_active: bool = False
-    status_message: str | None = None
-    modified_at: str | None = None
-
-
-class TaskGroup(AnswerModel):
-    """A group.
-
-    Attributes:
-        taskgroup_id: Its id.
-        status: How it stands.
-        metadata: Its labels.
-        created_at: When it was created.
-    """
-
-    taskgroup_id: str
-    status: TaskGroupStatus = TaskGroupStatus()
-    metadata: dict[str, Any] | None = None
-    created_at: str | None = None
-
-
-class AddedTaskGroupRuns(AnswerModel):
-    """What was added.
-
-    Attributes:
-        run_ids: Ids of the new runs; their order is not documented, use metadata to tell them.
-        status: How the group stands.
-        run_cursor: Where the new runs begin in `task_group_runs`.
-        event_cursor: Where they begin in `task_group_events`.
-    """
-
-    run_ids: Items[str] = []
-    status: TaskGroupStatus = TaskGroupStatus()
-    run_cursor: str | None = None
-    event_cursor: str | None = None
-
-
-class TaskGroupStatusEvent(StreamEvent):
-    """The group's status changed.
-
-    Attributes:
-        status: How it stands.
-    """
-
-    status: TaskGroupStatus
-
-
-class TaskGroupResult(AnswerModel):
-    """What became of one input of a group.
-
-    Attributes:
-        run: Its run; None where the group holds none for it.
-        output: What was found; None where the run failed.
-        parsed: The output as an instance of the class given as `output_schema`.
-        misfit: What did not fit the class; the output itself is kept.
-    """
-
-    run: TaskRun | None = None
-    output: TaskOutput | None = None
-    parsed: Any = Field(default=None, exclude=True)
-    misfit: str | None = Field(default=None, exclude=True)
-
-    @property
-    def error(self) -> str | None:
-        """Why there is no output; None where there is one."""
-        if self.output is not None:
-            return None
-        if self.run is None:
-            return "the group holds no run for this input"
-        reason = self.run.error.message if self.run.error else ""
-        return reason or f"the run is {self.run.status}"
-
-
-GROUP_EVENTS: Final[dict[str, type[StreamEvent]]] = {
-    **TASK_EVENTS,
-    "task_group_status": TaskGroupStatusEvent,
-}
 
 
 def create_task_group(request: CreateTaskGroupRequest | None = None) -> Flow[TaskGroup]:

@@ -17,7 +17,8 @@ from parallel_integrations.api import (
 from parallel_integrations.api.errors import ParallelError, UnexpectedAnswerError
 from parallel_integrations.api.events import StreamEvent
 from parallel_integrations.api.evidence import as_text, match_pages, report_as_text
-from parallel_integrations.api.findall import IngestFindallRequest, start_findall
+from parallel_integrations.api.findall import start_findall
+from parallel_integrations.api.findall_requests import IngestFindallRequest
 from parallel_integrations.api.findall_types import FindallResult, FindallStatusEvent
 from parallel_integrations.api.flow import Emit, More, Send
 from parallel_integrations.api.models import RequestModel

@@ -14,7 +14,7 @@ from parallel_integrations.api import run_task_group
 from parallel_integrations.api.errors import ParallelError, TaskFailedError
 from parallel_integrations.api.output_schema import OutputSchema, wire_schema
 from parallel_integrations.api.policies import McpServer
-from parallel_integrations.api.task_groups import TaskGroupResult
+from parallel_integrations.api.task_group_types import TaskGroupResult
 from parallel_integrations.api.task_types import TaskOutput
 from parallel_integrations.api.tasks import DEADLINE_SECONDS, TaskSettings
 from parallel_integrations.llama_index.component import Component

@@ -6,7 +6,11 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from parallel_integrations.adapter import Adapter
 from parallel_integrations.api.extract import ExtractSettings
-from parallel_integrations.api.findall import FEWEST_MATCHES, MOST_MATCHES, MOST_PREVIEW_MATCHES
+from parallel_integrations.api.findall_requests import (
+    FEWEST_MATCHES,
+    MOST_MATCHES,
+    MOST_PREVIEW_MATCHES,
+)
 from parallel_integrations.api.search import DEFAULT_RESULTS, MOST_RESULTS, SearchSettings
 from parallel_integrations.api.tasks import DEADLINE_SECONDS, TaskSettings
 from parallel_integrations.llama_index.pages import ConnectionOptions, SearchOptions

@@ -26,8 +26,12 @@ from parallel_integrations.api.findall_types import (
 )
 from parallel_integrations.api.memory import RetrieveMemoryResponse
 from parallel_integrations.api.models import AnswerModel, read_answer
-from parallel_integrations.api.monitors import Monitor, MonitorEventPage, MonitorPage
-from parallel_integrations.api.task_groups import GROUP_EVENTS, AddedTaskGroupRuns, TaskGroup
+from parallel_integrations.api.monitor_types import Monitor, MonitorEventPage, MonitorPage
+from parallel_integrations.api.task_group_types import (
+    GROUP_EVENTS,
+    AddedTaskGroupRuns,
+    TaskGroup,
+)
 from parallel_integrations.api.task_types import TaskRun, TaskRunInput, TaskRunResult
 from parallel_integrations.api.webhooks import WebhookPayload
 

@@ -41,7 +41,7 @@ from parallel_integrations.api import (
     run_findall,
     wait_findall_run,
 )
-from parallel_integrations.api.findall import ExcludedEntity
+from parallel_integrations.api.findall_requests import ExcludedEntity
 from parallel_integrations.api.findall_types import (
     EntitySearchResponse,
     FindallCandidate,

@@ -31,7 +31,7 @@ demo: $(VENV)/.package ## answer a question end to end (Q="…" asks your own)
 	@$(BIN)/parallel-integrations demo "$$Q"
 
 test: $(VENV)/.tools ## run the whole suite, no network
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadgroup --benchmark-disable $(ARGS)
 
 check: $(VENV)/.tools ## lint, types, import rules
 	@$(BIN)/ruff check .

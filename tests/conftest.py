@@ -38,6 +38,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     _wall.__exit__()
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker process hands over what it checked."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["contract"] = _contract.counted()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """The main process adds up what its workers checked."""
+    if counted := getattr(node, "workeroutput", {}).get("contract"):
+        _contract.add(counted)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The operations that were checked, once the contract test was among the tests."""
     if _contract.complete:

@@ -48,6 +48,9 @@ from tests.support.report import lines
 from tests.support.scenarios import ANSWER_SCHEMA
 from tests.support.witness import Witness
 
+# One process calls every operation once, and counts.
+pytestmark = pytest.mark.xdist_group("contract")
+
 Called: TypeAlias = dict[str, list[Violation]]
 DOCUMENTED = 32
 

@@ -152,6 +152,22 @@ class Contract:
         """The contract of the documents that `PARALLEL_OPENAPI` names."""
         return cls(Path(each) for each in os.environ.get(VARIABLE, "").split(os.pathsep) if each)
 
+    def counted(self) -> dict[str, Any]:
+        """What was checked, as plain data, for `add` in another process."""
+        return {
+            "requests": dict(self.requests),
+            "answers": dict(self.answers),
+            "excused": [self.excused[excuse] for excuse in EXCUSES],
+            "complete": self.complete,
+        }
+
+    def add(self, counted: Mapping[str, Any]) -> None:
+        """Add what another process checked."""
+        self.requests.update(counted["requests"])
+        self.answers.update(counted["answers"])
+        self.excused.update(dict(zip(EXCUSES, counted["excused"], strict=True)))
+        self.complete = self.complete or counted["complete"]
+
     def check(self, exchange: Exchange) -> list[Violation]:
         """What breaks the contract without an excuse.
 

@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 
 from parallel_integrations.sandbox import Sandbox
-from tests.sandbox.openapi import follows
 
 BETA = {"parallel-beta": "findall-2025-09-15"}
 RUNS = "/v1beta/findall/runs"
@@ -49,12 +48,12 @@ def body(**changes: Any) -> dict[str, Any]:
 def create(http: httpx.Client, **changes: Any) -> str:
     answer = http.post(RUNS, json=body(**changes))
     assert answer.status_code == 200, answer.text
-    return str(follows("FindAllRun", answer.json())["findall_id"])
+    return str(answer.json()["findall_id"])
 
 
 def run_of(http: httpx.Client, findall_id: str) -> dict[str, Any]:
     run: dict[str, Any] = http.get(f"{RUNS}/{findall_id}").json()
-    return dict(follows("FindAllRun", run))
+    return dict(run)
 
 
 def finish(http: httpx.Client, findall_id: str) -> dict[str, Any]:
@@ -63,19 +62,11 @@ def finish(http: httpx.Client, findall_id: str) -> dict[str, Any]:
         assert time.monotonic() < end
         time.sleep(0.01)
     result: dict[str, Any] = http.get(f"{RUNS}/{findall_id}/result").json()
-    return dict(follows("FindAllRunResult", result))
+    return dict(result)
 
 
 def frames(http: httpx.Client, findall_id: str, **params: Any) -> list[dict[str, Any]]:
     answer = http.get(f"{RUNS}/{findall_id}/events", params=params)
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("text/event-stream")
-    found = [json.loads(each.removeprefix("data: ")) for each in answer.text.split("\n\n") if each]
-    for frame in found:
-        if frame["type"] == "findall.status":
-            follows("FindAllRunStatusEvent", frame)
-        elif frame["type"] == "findall.schema.updated":
-            follows("FindAllSchemaUpdatedEvent", frame)
-        else:
-            follows("FindAllCandidateMatchStatusEvent", frame)
-    return found
+    return [json.loads(each.removeprefix("data: ")) for each in answer.text.split("\n\n") if each]

@@ -4,7 +4,6 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
-from tests.sandbox.openapi import follows
 
 
 @pytest.mark.parametrize(
@@ -21,12 +20,9 @@ def test_entity_search(sandbox: Sandbox, path: str, kind: str, set_id: str, item
     headers = {"x-api-key": sandbox.api_key}
     answer = httpx.post(sandbox.url + path, json=wanted, headers=headers, trust_env=False).json()
 
-    if items == "candidates":
-        follows("FindAllCandidatesResponse", answer)
     assert answer[set_id] == f"{set_id.removesuffix('_id')}_sandbox_000001"
     assert len(answer[items]) == 7
     for item in answer[items]:
-        follows("CandidateItem", item)
         assert item["description"].startswith("A page of the sandbox's web, not a ")
         assert sandbox.corpus.get(item["url"]) is not None
     assert sandbox.ledger.count("entity_search") == 1
@@ -47,4 +43,3 @@ def test_wrong_entity_searches(http: httpx.Client, path: str, wrong: dict[str, A
     answer = http.post(f"/v1beta/findall/{path}", json=wrong)
 
     assert answer.status_code == 422
-    follows("HTTPValidationError", answer.json())

@@ -18,7 +18,6 @@ from tests.sandbox.findall_calls import (
     run_of,
 )
 from tests.sandbox.inbox import Inbox
-from tests.sandbox.openapi import follows
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def http(sandbox: Sandbox) -> Iterator[httpx.Client]:
 )
 def test_ingest(http: httpx.Client, objective: str, entity_type: str, names: list[str]) -> None:
     answer = http.post("/v1beta/findall/ingest", json={"objective": objective})
-    schema = follows("FindAllSchema", answer.json())
+    schema = answer.json()
 
     assert schema["objective"] == objective
     assert schema["entity_type"] == entity_type
@@ -218,7 +217,6 @@ def test_wrong_runs(http: httpx.Client, sandbox: Sandbox, field: str, value: Any
     answer = http.post(RUNS, json=body(**{field: value}))
 
     assert answer.status_code == 422
-    follows("ErrorResponse", answer.json())
     assert sandbox.ledger.count() == 0
 
 
@@ -226,7 +224,7 @@ def test_ingest_answers_in_the_framework_dialect(http: httpx.Client) -> None:
     answer = http.post("/v1beta/findall/ingest", json={})
 
     assert answer.status_code == 422
-    assert follows("HTTPValidationError", answer.json())["detail"][0]["loc"] == [
+    assert answer.json()["detail"][0]["loc"] == [
         "body",
         "objective",
     ]

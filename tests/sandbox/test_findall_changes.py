@@ -15,7 +15,6 @@ from tests.sandbox.findall_calls import (
     frames,
     run_of,
 )
-from tests.sandbox.openapi import follows
 
 
 @pytest.fixture
@@ -42,7 +41,7 @@ def test_enriching_a_finished_run(http: httpx.Client, sandbox: Sandbox) -> None:
     findall_id = create(http)
     last = finish(http, findall_id)["last_event_id"]
     answer = http.post(f"{RUNS}/{findall_id}/enrich", json={**ENRICHMENT, "processor": "base"})
-    schema = follows("FindAllSchema", answer.json())
+    schema = answer.json()
     assert schema["enrichments"] == [{**ENRICHMENT, "processor": "base", "mcp_servers": None}]
 
     found = frames(http, findall_id, last_event_id=last)
@@ -103,7 +102,6 @@ def test_wrong_enrichments_change_nothing(http: httpx.Client, wrong: dict[str, A
     answer = http.post(f"{RUNS}/{findall_id}/enrich", json=wrong)
 
     assert answer.status_code == 422
-    follows("ErrorResponse", answer.json())
     assert http.get(f"{RUNS}/{findall_id}/schema").json()["enrichments"] is None
     assert finish(http, findall_id)["run"]["status"]["status"] == "completed"
 
@@ -112,7 +110,7 @@ def test_extending_respawns_a_run(http: httpx.Client, sandbox: Sandbox) -> None:
     findall_id = create(http)
     before = finish(http, findall_id)
     answer = http.post(f"{RUNS}/{findall_id}/extend", json={"additional_match_limit": 3})
-    assert follows("FindAllSchema", answer.json())["match_limit"] == 8
+    assert answer.json()["match_limit"] == 8
     assert run_of(http, findall_id)["status"]["is_active"] is True
 
     after = finish(http, findall_id)

@@ -14,7 +14,6 @@ from tests.sandbox.findall_calls import (
     finish,
     frames,
 )
-from tests.sandbox.openapi import follows
 
 
 @pytest.fixture
@@ -58,7 +57,6 @@ def test_wrong_stream_parameters(http: httpx.Client, params: dict[str, Any]) -> 
     answer = http.get(f"{RUNS}/{create(http)}/events", params=params)
 
     assert answer.status_code == 422
-    follows("HTTPValidationError", answer.json())
     assert answer.json()["detail"][0]["loc"] == ["query", next(iter(params))]
 
 

@@ -5,7 +5,6 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
-from tests.sandbox.openapi import follows
 
 MEMORY = "/v1beta/memory"
 BETA = {"parallel-beta": "findall-2025-09-15"}
@@ -140,7 +139,6 @@ def test_evicting_one(http: httpx.Client) -> None:
     for wrong in ({"id": "none"}, {"id": kept, "memory_scope_key": "team-1"}):
         answer = http.post(f"{MEMORY}/evict", json={"kind": "task", **wrong})
         assert answer.status_code == 404
-        follows("ErrorResponse", answer.json())
 
 
 def test_clearing_a_scope(http: httpx.Client) -> None:
@@ -178,7 +176,6 @@ def test_wrong_requests(http: httpx.Client, what: str, wrong: dict[str, Any]) ->
     answer = http.post(f"{MEMORY}/{what}", json=wrong)
 
     assert answer.status_code == 422
-    follows("HTTPValidationError", answer.json())
 
 
 def test_memory_costs_nothing_and_is_forgotten(http: httpx.Client, sandbox: Sandbox) -> None:

@@ -8,10 +8,10 @@ export Q
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-versions format record live-check bench clean
+.PHONY: help demo doctor test check check-versions format record live-check kill-test faults soak bench fuzz docs docs-serve picture dist clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it with make PYTHON=…"; exit 1; }
@@ -30,6 +30,9 @@ $(VENV)/.tools: $(VENV)/.package
 demo: $(VENV)/.package ## answer a question end to end (Q="…" asks your own)
 	@$(BIN)/parallel-integrations demo "$$Q"
 
+doctor: $(VENV)/.package ## check key, address, proxy, clock and versions; say what to do
+	@$(BIN)/parallel-integrations doctor
+
 test: $(VENV)/.tools ## run the whole suite, no network
 	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadgroup --benchmark-disable $(ARGS)
 
@@ -39,16 +42,19 @@ check: $(VENV)/.tools ## lint, types, import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-OLDEST_CORE := $(shell sed -n 's/.*"langchain-core>=\([0-9.]*\),.*/\1/p' pyproject.toml)
+oldest = $(shell sed -n 's/.*"$(1)>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 
-check-versions: ## run the LangChain tests on the oldest and the newest langchain-core admitted
-	@for core in "langchain-core==$(OLDEST_CORE)" "langchain-core"; do \
+check-versions: ## run each framework's tests on the oldest and the newest release admitted
+	@for core in "langchain-core==$(call oldest,langchain-core)" langchain-core \
+		"llama-index-core==$(call oldest,llama-index-core)" llama-index-core; do \
+		room=$$(case $$core in langchain*) echo langchain;; *) echo llama_index;; esac) && \
 		venv=$$(mktemp -d) && echo "== $$core" && \
 		$(PYTHON) -m venv $$venv && \
 		$$venv/bin/python -m pip install --quiet --upgrade 'pip>=25.1' && \
-		$$venv/bin/python -m pip install --quiet --editable '.[langchain,cli]' --group dev "$$core" && \
-		$$venv/bin/python -m pip list | grep '^lang' && \
-		$$venv/bin/python -m pytest tests/langchain -q -p no:cacheprovider --benchmark-disable; \
+		$$venv/bin/python -m pip install --quiet --editable '.[all]' --group dev "$$core" && \
+		$$venv/bin/python -m pip list | grep -E '^(langchain|llama-index-core)' && \
+		$$venv/bin/python -m pytest tests/$$room -q -p no:cacheprovider \
+			--numprocesses=auto --dist=loadgroup --benchmark-disable; \
 		status=$$?; rm -rf "$$venv"; test $$status -eq 0 || exit $$status; \
 	done
 
@@ -62,8 +68,36 @@ record: $(VENV)/.tools ## record the cassettes anew from the sandbox (LIVE=1: fr
 live-check: $(VENV)/.tools ## try each operation once on the live API (FULL=1: FindAll and monitors too)
 	@FULL=$(FULL) YES=$(YES) $(BIN)/python -m tests.support.live_check
 
-bench: $(VENV)/.tools ## cost per call and per chunk, as ratios to plain httpx
-	@$(BIN)/python -m benchmarks
+kill-test: $(VENV)/.tools ## kill an enrichment of 500 rows at 20 random instants (ROWS=, KILLS=, SEED=)
+	@KILL_TEST_ROWS=$(or $(ROWS),500) KILL_TEST_KILLS=$(or $(KILLS),20) \
+		KILL_TEST_SEED=$(or $(SEED),$$$$) $(BIN)/python -m pytest \
+		tests/enrichment/test_killed.py -k random_instants --timeout=900 --benchmark-disable -v
+
+faults: $(VENV)/.tools ## every fault × operation × framework, and the table of what came of it
+	@FAULTS=all $(BIN)/python -m pytest tests/faults --numprocesses=auto --benchmark-disable -q $(ARGS)
+
+soak: $(VENV)/.tools ## 20,000 searches, 200 at a time, of which 5 % fail in every way
+	@SOAK=long $(BIN)/python -m pytest tests/faults/test_soak.py --benchmark-disable -q -s $(ARGS)
+
+bench: $(VENV)/.tools ## what calls cost, as ratios to plain httpx (PEERS=1: beside other packages)
+	@test -z "$(PEERS)" || $(BIN)/python -m pip install --quiet --group bench
+	@$(BIN)/python -m benchmarks $(ROWS)
+
+fuzz: $(VENV)/.tools ## 10,000 mutated answers for each operation, stream and adapter (CASES=…)
+	@$(BIN)/python -W ignore -m tests.fuzz --cases $(or $(CASES),10000)
+
+docs: $(VENV)/.tools ## build the documentation into site/, no network
+	@$(BIN)/zensical build --clean --strict
+
+docs-serve: $(VENV)/.tools ## show the documentation on http://localhost:8000 while you write it
+	@$(BIN)/zensical serve
+
+picture: $(VENV)/.tools ## draw the demo's picture in docs/images anew
+	@$(BIN)/python -m tests.support.picture
+
+dist: $(VENV)/.tools ## build wheel and source distribution into dist/
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) dist site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,18 +1,23 @@
 """A loopback server in its own process with canned answers: only the client is measured."""
 
 import asyncio
+import gc
 import json
+import subprocess
 import sys
-from multiprocessing import Process, Queue
 from typing import Any
 
 WORDS = "The quick brown fox jumps over the lazy dog and writes down what it saw. "
-CHUNKS = 400
+PAGES = 10
+SIZES_KB = (60, 1000)
+CHUNKS = 200
+PACE_SECONDS = 0.001
+SLOW_SECONDS = 0.05
 
 
 def search_answer(kilobytes: int) -> bytes:
     """A search answer of ten pages and about this size."""
-    per_page = kilobytes * 1000 // 10
+    per_page = kilobytes * 1000 // PAGES
     page = (WORDS * (per_page // len(WORDS) + 1))[:per_page]
     third = len(page) // 3
     results = [
@@ -22,84 +27,137 @@ def search_answer(kilobytes: int) -> bytes:
             "publish_date": "2026-01-31",
             "excerpts": [page[:third], page[third : 2 * third], page[2 * third :]],
         }
-        for number in range(10)
+        for number in range(PAGES)
     ]
-    answer = {"search_id": "s", "session_id": "t", "results": results, "warnings": None}
+    answer = {
+        "search_id": "search_1",
+        "session_id": "session_1",
+        "results": results,
+        "warnings": None,
+        "usage": [{"name": "sku_search", "count": 1}],
+    }
     return json.dumps(answer).encode()
 
 
+def _chat_body(choice: dict[str, Any], kind: str) -> dict[str, Any]:
+    """What Chat answers, with the empty fields that it sends along."""
+    return {
+        "id": "",
+        "object": kind,
+        "created": 1777716000,
+        "model": "",
+        "choices": [{"index": 0, **choice, "finish_reason": None, "logprobs": None}],
+        "usage": None,
+        "basis": [],
+        "interaction_id": None,
+        "service_tier": None,
+        "system_fingerprint": None,
+    }
+
+
 def chat_answer() -> bytes:
-    """A streamed chat answer of `CHUNKS` chunks."""
+    """A short answer in one piece."""
+    message = {"role": "assistant", "content": WORDS.strip()}
+    return json.dumps(_chat_body({"message": message}, "chat.completion")).encode()
+
+
+def chat_events() -> list[bytes]:
+    """A streamed answer of `CHUNKS` chunks, an HTTP chunk each, and the end of the body."""
+    kind = "chat.completion.chunk"
     events = []
     for number in range(CHUNKS):
-        chunk: dict[str, Any] = {
-            "type": "chat.completion.chunk",
-            "object": "chat.completion.chunk",
-            "id": "",
-            "model": "",
-            "created": 1777716000,
-            "choices": [
-                {
-                    "index": 0,
-                    "delta": {"role": "assistant", "content": f"word{number} "},
-                    "finish_reason": None,
-                }
-            ],
-            "basis": [],
-            "interaction_id": None,
-        }
+        delta = {"role": "assistant", "content": f"word{number} ", "refusal": None}
+        chunk = {"type": kind, **_chat_body({"delta": {**delta, "tool_calls": None}}, kind)}
         events.append(f"data: {json.dumps(chunk)}\n\n".encode())
-    # One HTTP chunk an event, as a server writes them.
-    return b"".join(b"%x\r\n%s\r\n" % (len(event), event) for event in events) + b"0\r\n\r\n"
+    events.append(b"data: [DONE]\n\n")
+    framed = [b"%x\r\n%s\r\n" % (len(event), event) for event in events]
+    framed[-1] += b"0\r\n\r\n"
+    return framed
 
 
 def _head(kind: str, framing: str) -> bytes:
-    return f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n{framing}\r\n\r\n".encode()
+    lines = ["HTTP/1.1 200 OK", "date: Sat, 31 Jan 2026 10:00:00 GMT", "server: bench"]
+    lines += [f"content-type: {kind}", "cache-control: no-cache", framing, "", ""]
+    return "\r\n".join(lines).encode()
 
 
-async def _serve(ready: "Queue[int]") -> None:
-    answers: dict[bytes, bytes] = {}
-    for size in (60, 1000):
-        body = search_answer(size)
-        head = _head("application/json", f"content-length: {len(body)}")
-        answers[f"/{size}/v1/search".encode()] = head + body
-    stream = _head("text/event-stream", "transfer-encoding: chunked") + chat_answer()
+def _whole(body: bytes) -> bytes:
+    return _head("application/json", f"content-length: {len(body)}") + body
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                path = head.split(b" ", 2)[1]
-                lower = head.lower()
-                if b"content-length: " in lower:
-                    length = int(lower.split(b"content-length: ")[1].split(b"\r\n")[0])
-                    await reader.readexactly(length)
-                writer.write(answers.get(path, stream))
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    ready.put(server.sockets[0].getsockname()[1])
+SEARCHES = {f"/{size}/".encode(): _whole(search_answer(size)) for size in SIZES_KB}
+CHAT = _whole(chat_answer())
+STREAM_HEAD = _head("text/event-stream; charset=utf-8", "transfer-encoding: chunked")
+EVENTS = chat_events()
+
+
+class Talk(asyncio.Protocol):
+    """One connection: answers what the path asks for.
+
+    `/60/…` and `/1000/…` search; `/slow/…` searches (60 kB) after `SLOW_SECONDS`; `…completions`
+    chats, streaming one event per write and `PACE_SECONDS` (under `/burst/`, all at once).
+    """
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._out = transport
+        self._received = b""
+        self._loop = asyncio.get_running_loop()
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, blank, body = self._received.partition(b"\r\n\r\n")
+        if not blank:
+            return
+        for line in head.lower().split(b"\r\n"):
+            if line.startswith(b"content-length:") and len(body) < int(line[15:]):
+                return
+        self._received = b""
+        path = head.split(b" ", 2)[1]
+        if path.endswith(b"/completions"):
+            if b'"stream":true' not in body.replace(b" ", b""):
+                self._out.write(CHAT)
+            elif path.startswith(b"/burst/"):
+                self._out.write(STREAM_HEAD + b"".join(EVENTS))
+            else:
+                self._out.write(STREAM_HEAD)
+                self._send_event(0)
+        elif path.startswith(b"/slow/"):
+            self._loop.call_later(SLOW_SECONDS, self._out.write, SEARCHES[b"/60/"])
+        else:
+            self._out.write(SEARCHES[path[: path.index(b"/", 1) + 1]])
+
+    def _send_event(self, number: int) -> None:
+        if self._out.is_closing():
+            return
+        self._out.write(EVENTS[number])
+        if number + 1 < len(EVENTS):
+            self._loop.call_later(PACE_SECONDS, self._send_event, number + 1)
+
+
+async def _serve() -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Talk, "127.0.0.1", 0, backlog=4096)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    gc.freeze()
     await server.serve_forever()
-
-
-def _main(ready: "Queue[int]") -> None:
-    try:
-        asyncio.run(_serve(ready))
-    except KeyboardInterrupt:
-        sys.exit(0)
 
 
 class Server:
     """The server's process; `with Server() as url:`."""
 
     def __enter__(self) -> str:
-        ready: Queue[int] = Queue()
-        self._process = Process(target=_main, args=(ready,), daemon=True)
-        self._process.start()
-        return f"http://127.0.0.1:{ready.get(timeout=20)}"
+        command = [sys.executable, "-m", "benchmarks.server"]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        return f"http://127.0.0.1:{int(self._process.stdout.readline())}"
 
     def __exit__(self, *exc_info: object) -> None:
+        assert self._process.stdout is not None
         self._process.terminate()
-        self._process.join()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())

@@ -85,15 +85,16 @@ class Adapter(BaseModel):
         if self.client is not None:
             return self.client
         asked = (self.api_key, self.base_url, self.timeout, self.max_retries)
-        if self._shared is None or self._shared[0] != asked:
+        shared = self._shared  # pydantic takes a while to find it
+        if shared is None or shared[0] != asked:
             settings = Settings(
                 api_key=checked_key(self.api_key),
                 base_url=self.base_url or "",
                 timeout=self.timeout,
                 max_retries=self.max_retries,
             )
-            self._shared = (asked, ParallelClient.shared(settings))
-        return self._shared[1]
+            shared = self._shared = (asked, ParallelClient.shared(settings))
+        return shared[1]
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()

@@ -40,6 +40,78 @@ def demo(
 
 
 @app.command()
+def doctor(
+    *,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Look at this machine only; send nothing.")
+    ] = False,
+) -> None:
+    """Check key, address, proxy, certificates, clock and versions; say what to do.
+
+    With a key it makes one search (0.001 USD). The exit status is 1 if anything failed.
+    """
+    from parallel_integrations.doctor import examine
+
+    colors = {"ok": "green", "warn": "yellow", "fail": "red"}
+    failed = False
+    for finding in examine(offline=offline):
+        typer.secho(str(finding), fg=colors.get(finding.status))
+        failed = failed or finding.status == "fail"
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def enrich(
+    *,
+    rows: Annotated[Path, typer.Argument(help="Rows: a .csv, .tsv, .jsonl or .ndjson file.")],
+    output_schema: Annotated[
+        str,
+        typer.Option(help="What to find out: a JSON schema file, or a description of a text."),
+    ],
+    journal: Annotated[
+        Path, typer.Option(help="File that notes what is paid for; the same one goes on.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="JSON lines, one a row.")],
+    processor: Annotated[str, typer.Option(help="Decides price and depth.")] = "lite",
+    max_cost: Annotated[
+        float | None, typer.Option(help="USD that must never be passed, the journal's included.")
+    ] = None,
+    price_per_row: Annotated[
+        float | None, typer.Option(help="USD a row, where the processor's price is not known.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask rows that failed before again.")
+    ] = False,
+    deadline: Annotated[float, typer.Option(help="Seconds to wait in all.")] = 86_400,
+) -> None:
+    """Research every row of a file; killed at any moment, the same command goes on.
+
+    Exit status: 0 all rows have an answer, 1 an error stopped it, 3 some rows failed (the output
+    says why), 4 --max-cost kept some from being asked, 130 interrupted.
+    """
+    from parallel_integrations.api.errors import ParallelError
+    from parallel_integrations.enrich_command import run
+
+    try:
+        status = run(
+            rows,
+            output_schema,
+            journal,
+            output,
+            processor,
+            max_cost_usd=max_cost,
+            price_per_row_usd=price_per_row,
+            retry_failed=retry_failed,
+            deadline_seconds=deadline,
+        )
+    except (ParallelError, ValueError) as error:
+        typer.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
+        raise typer.Exit(1) from error
+    raise typer.Exit(status)
+
+
+@app.command()
 def sandbox(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8765,
     pages: Annotated[

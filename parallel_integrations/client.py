@@ -1,35 +1,29 @@
-"""Carries operations to the API, blocking and awaiting: one driver for each world."""
+"""Carries operations to the API, blocking and awaiting."""
 
-import asyncio
+import pickle
 import threading
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
-from contextlib import aclosing, closing
-from dataclasses import dataclass
-from typing import Any, Self, TypeAlias, TypeVar, cast
+from collections.abc import AsyncGenerator, Generator, Mapping
+from math import inf
+from typing import Any, Final, Self, TypeVar
 from weakref import WeakValueDictionary
 
 import httpx
 from pydantic import SecretStr
 
 from parallel_integrations.api.errors import ParallelError
-from parallel_integrations.api.flow import Emit, Flow, More, Send, Stream
+from parallel_integrations.api.flow import Stream
 from parallel_integrations.api.models import ApiVersion
 from parallel_integrations.api.routes import CHAT_PATH, DIRECT, CloudflareGateway
 from parallel_integrations.api.settings import MAX_RETRIES, Settings
+from parallel_integrations.cache import AnswerCache, CacheArgument, opened
+from parallel_integrations.drivers import Driver, Operation
 from parallel_integrations.pools import Pools
-from parallel_integrations.trip import Trip
+from parallel_integrations.sharing import Sharing
+from parallel_integrations.usage import Usage
 
 Result = TypeVar("Result")
 Event = TypeVar("Event")
-Operation: TypeAlias = Generator[Send | More | Emit[Any], Any, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The last step of a driver: the operation's result."""
-
-    result: Any
+CACHE_TTL_SECONDS: Final = 3600
 
 
 class ParallelClient:
@@ -52,8 +46,15 @@ class ParallelClient:
         api_version: `"v1"`, `"v1beta"`, or `"v1beta-processor"` for the oldest search body.
         chat_path: Where Chat is found; `/chat/completions`.
         headers: Sent with every request; `parallel-beta` is merged with what an operation needs.
+        cache: A directory's path, or an object with `get(key)` and `set(key, value,
+            expire=seconds)` such as a `diskcache.Cache`: answers of search and extract are kept
+            there, and equal requests at the same time become one. None, the default: neither.
+        cache_ttl_seconds: How old a kept answer may be; 3600.
         http_client: Your own `httpx.Client` for blocking calls (proxies, CAs); you close it.
         http_async_client: Your own `httpx.AsyncClient`; it belongs to one event loop, yours.
+
+    Attributes:
+        usage: What this client's calls cost, by SKU: see `parallel_integrations.usage.Usage`.
 
     Raises:
         ValueError: An argument that cannot be right; the message names it and the remedy.
@@ -80,23 +81,26 @@ class ParallelClient:
         api_version: ApiVersion = "v1",
         chat_path: str | None = None,
         headers: Mapping[str, str] | None = None,
+        cache: CacheArgument | None = None,
+        cache_ttl_seconds: float = CACHE_TTL_SECONDS,
         http_client: httpx.Client | None = None,
         http_async_client: httpx.AsyncClient | None = None,
     ) -> None:
+        settings = Settings(
+            api_key=SecretStr(api_key) if isinstance(api_key, str) else api_key,
+            base_url=base_url or "",
+            timeout=timeout,
+            max_retries=MAX_RETRIES if max_retries is None else max_retries,
+            retry_timeouts=retry_timeouts,
+            route=route or DIRECT,
+            api_version=api_version,
+            chat_path=chat_path or CHAT_PATH,
+            headers=tuple((headers or {}).items()),
+        )
         self._set_up(
-            Settings(
-                api_key=SecretStr(api_key) if isinstance(api_key, str) else api_key,
-                base_url=base_url or "",
-                timeout=timeout,
-                max_retries=MAX_RETRIES if max_retries is None else max_retries,
-                retry_timeouts=retry_timeouts,
-                route=route or DIRECT,
-                api_version=api_version,
-                chat_path=chat_path or CHAT_PATH,
-                headers=tuple((headers or {}).items()),
-            ),
-            http_client,
-            http_async_client,
+            settings,
+            Pools(settings.base_url, http_client, http_async_client),
+            _sharing(opened(cache), cache_ttl_seconds),
         )
 
     @classmethod
@@ -106,19 +110,23 @@ class ParallelClient:
             client = _shared.get(settings)
             if client is None:
                 client = _shared[settings] = cls.__new__(cls)
-                client._set_up(settings)  # noqa: SLF001 - its own class
+                client._set_up(settings, Pools(settings.base_url))  # noqa: SLF001 - its own class
             return client
 
     def _set_up(
         self,
         settings: Settings,
-        http_client: httpx.Client | None = None,
-        http_async_client: httpx.AsyncClient | None = None,
+        pools: Pools,
+        sharing: Sharing | None = None,
+        usage: Usage | None = None,
     ) -> None:
         self.settings = settings
-        self._pools = Pools(settings.base_url, http_client, http_async_client)
+        self.usage = usage or Usage()
+        self._pools = pools
+        self._sharing = sharing
+        self._driver = Driver(settings, self.usage, pools, sharing)
 
-    def run(self, flow: Flow[Result]) -> Result:
+    def run(self, flow: Operation[Result]) -> Result:
         """Carry an operation out, blocking.
 
         Args:
@@ -130,19 +138,17 @@ class ParallelClient:
         Raises:
             ParallelError: See `parallel_integrations.api.errors`.
         """
-        result: Any = None
-        for step in self._drive(flow):
-            if isinstance(step, Done):
-                result = step.result
-        return cast(Result, result)
+        results: list[Result] = []
+        for _ in self._driver.drive(flow, results):
+            pass  # a flow emits nothing
+        return results[0]
 
-    async def arun(self, flow: Flow[Result]) -> Result:
+    async def arun(self, flow: Operation[Result]) -> Result:
         """Carry an operation out, awaiting; everything else as in `run`."""
-        result: Any = None
-        async for step in self._adrive(flow):
-            if isinstance(step, Done):
-                result = step.result
-        return cast(Result, result)
+        results: list[Result] = []
+        async for _ in self._driver.adrive(flow, results):
+            pass
+        return results[0]
 
     def stream(self, operation: Stream[Event]) -> Generator[Event, None, None]:
         """Iterate a streaming operation's events.
@@ -158,93 +164,11 @@ class ParallelClient:
         Raises:
             ParallelError: See `parallel_integrations.api.errors`.
         """
-        with closing(self._drive(operation)) as steps:
-            for step in steps:
-                if isinstance(step, Emit):
-                    yield step.event
+        return self._driver.drive(operation, [])
 
-    async def astream(self, operation: Stream[Event]) -> AsyncGenerator[Event, None]:
+    def astream(self, operation: Stream[Event]) -> AsyncGenerator[Event, None]:
         """Iterate a streaming operation's events, awaiting; everything else as in `stream`."""
-        async with aclosing(self._adrive(operation)) as steps:
-            async for step in steps:
-                if isinstance(step, Emit):
-                    yield step.event
-
-    def _drive(self, operation: Operation) -> Generator[Emit[Any] | Done, None, None]:
-        trip = Trip(self.settings)
-        response: httpx.Response | None = None
-        chunks: Iterator[bytes] = iter(())
-        try:
-            step = next(operation)
-            while True:
-                outcome: Any = None
-                try:
-                    if isinstance(step, More):
-                        outcome = next(chunks, b"")
-                        trip.observe()
-                    elif isinstance(step, Send):
-                        if response is not None:
-                            response.close()
-                        if step.delay_seconds:
-                            trip.announce(step)
-                            time.sleep(step.delay_seconds)
-                        response = self._pools.open(trip.request(step))
-                        trip.begin(response)
-                        if step.stream and response.is_success:
-                            chunks = response.iter_bytes()
-                        else:
-                            response.read()
-                        outcome = trip.arrived(response)
-                    else:
-                        yield step
-                except httpx.HTTPError as failure:
-                    step = operation.throw(trip.failed(failure))
-                else:
-                    step = operation.send(outcome)
-        except StopIteration as end:
-            yield Done(end.value)
-        finally:
-            operation.close()
-            if response is not None:
-                response.close()
-
-    async def _adrive(self, operation: Operation) -> AsyncGenerator[Emit[Any] | Done, None]:
-        trip = Trip(self.settings)
-        response: httpx.Response | None = None
-        chunks: AsyncIterator[bytes] | None = None
-        try:
-            step = next(operation)
-            while True:
-                outcome: Any = None
-                try:
-                    if isinstance(step, More):
-                        outcome = await anext(chunks, b"") if chunks else b""
-                        trip.observe()
-                    elif isinstance(step, Send):
-                        if response is not None:
-                            await response.aclose()
-                        if step.delay_seconds:
-                            trip.announce(step)
-                            await asyncio.sleep(step.delay_seconds)
-                        response = await self._pools.aopen(trip.request(step))
-                        trip.begin(response)
-                        if step.stream and response.is_success:
-                            chunks = response.aiter_bytes()
-                        else:
-                            await response.aread()
-                        outcome = trip.arrived(response)
-                    else:
-                        yield step
-                except httpx.HTTPError as failure:
-                    step = operation.throw(trip.failed(failure))
-                else:
-                    step = operation.send(outcome)
-        except StopIteration as end:
-            yield Done(end.value)
-        finally:
-            operation.close()
-            if response is not None:
-                await response.aclose()
+        return self._driver.adrive(operation, [])
 
     def close(self) -> None:
         """Close the blocking pool; a client that you gave (`http_client=`) stays open."""
@@ -272,8 +196,8 @@ class ParallelClient:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ParallelClient":
         copy = object.__new__(type(self))
-        copy.settings = self.settings
-        copy._pools = self._pools.anew()
+        sharing = self._sharing.anew() if self._sharing else None
+        copy._set_up(self.settings, self._pools.anew(), sharing, self.usage.anew())
         return copy
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -282,11 +206,38 @@ class ParallelClient:
                 "A client with its own http_client= or http_async_client= cannot be pickled; "
                 "build the adapter in the other process, or leave the HTTP client to the package."
             )
-        return _unpickle, (self.settings.without_secrets(),)
+        state = self.settings.without_secrets()
+        if self._sharing is None:
+            return _unpickle, (state,)
+        cache, ttl = self._sharing.cache, self._sharing.ttl_seconds
+        try:
+            pickle.dumps(cache)
+        except Exception as error:  # a user's object may raise anything
+            raise ParallelError(
+                f"A client with cache={type(cache).__name__} cannot be pickled, because that "
+                "cannot; give it a directory's path instead, or build the client in the other "
+                "process."
+            ) from error
+        return _unpickle, (state, cache, ttl)
 
 
-def _unpickle(state: dict[str, Any]) -> ParallelClient:
-    return ParallelClient.shared(Settings(**state))
+def _unpickle(
+    state: dict[str, Any], cache: AnswerCache | None = None, ttl_seconds: float = CACHE_TTL_SECONDS
+) -> ParallelClient:
+    settings = Settings(**state)
+    if cache is None:
+        return ParallelClient.shared(settings)
+    client = ParallelClient.__new__(ParallelClient)
+    sharing = Sharing(cache, ttl_seconds)
+    client._set_up(settings, Pools(settings.base_url), sharing)  # noqa: SLF001 - its own class
+    return client
+
+
+def _sharing(cache: AnswerCache | None, ttl_seconds: float) -> Sharing | None:
+    number = isinstance(ttl_seconds, int | float) and not isinstance(ttl_seconds, bool)
+    if not number or not 0 < ttl_seconds < inf:
+        raise ValueError(f"cache_ttl_seconds={ttl_seconds!r} must be a number of seconds above 0")
+    return Sharing(cache, ttl_seconds) if cache is not None else None
 
 
 _shared: WeakValueDictionary[Settings, ParallelClient] = WeakValueDictionary()

@@ -1,7 +1,8 @@
 """The demonstration: one question, through search and chat, in LangChain and in LlamaIndex."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain as joined
 from typing import Any, Final
 
 from langchain_core.output_parsers import StrOutputParser
@@ -10,13 +11,14 @@ from langchain_core.runnables import Runnable, RunnablePassthrough
 from rich.console import Console
 from rich.markup import escape
 
+from parallel_integrations.api.prices import PRICES_USD
 from parallel_integrations.api.settings import KEY_VARIABLE, key_from_environment
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.langchain import ChatParallel, ParallelSearchRetriever
 
-# Two searches and two chats of 0.005 USD each (API facts 3.4).
-COST_USD: Final = 0.02
+COST_USD: Final = 2 * PRICES_USD["search"] + 2 * PRICES_USD["chat_speed"] + PRICES_USD["chat_lite"]
 RESULTS: Final = 3
+EXCERPT_CHARACTERS: Final = 90
 
 PROMPT = ChatPromptTemplate.from_messages(
     [
@@ -26,16 +28,17 @@ PROMPT = ChatPromptTemplate.from_messages(
 )
 
 
-def run_demo(question: str) -> None:
+def run_demo(question: str, console: Console | None = None) -> None:
     """Ask `question` and print what comes back.
 
     Args:
         question: What to ask.
+        console: Where to print; standard output if left out. Progress is shown on terminals only.
 
     Raises:
         ParallelError: The API or the network failed; nothing is hidden.
     """
-    console = Console(highlight=False)
+    console = console or Console(highlight=False)
     with _stage(console) as client:
         _langchain(console, client, question)
         _llama_index(console, client, question)
@@ -47,7 +50,7 @@ def _stage(console: Console) -> Iterator[ParallelClient]:
         with ParallelClient() as client:
             console.print(
                 f"Live API at {client.settings.base_url}, because {KEY_VARIABLE} is set; "
-                f"this costs about {COST_USD:.2f} USD."
+                f"this costs about {COST_USD:.3f} USD."
             )
             yield client
         return
@@ -66,22 +69,23 @@ def _stage(console: Console) -> Iterator[ParallelClient]:
 
 def _langchain(console: Console, client: ParallelClient, question: str) -> None:
     console.rule("LangChain", align="left")
-    retriever = ParallelSearchRetriever(client=client, k=RESULTS)
-    documents = retriever.invoke(question)
     console.print(f"{escape(f'ParallelSearchRetriever.invoke({question!r})')}\n")
+    with console.status("searching …"):
+        documents = ParallelSearchRetriever(client=client, k=RESULTS).invoke(question)
     for number, document in enumerate(documents, 1):
-        meta = document.metadata
-        console.print(f"  {escape(f'[{number}]')} [bold]{escape(meta['title'])}[/bold]")
-        console.print(f"      {escape(meta['url'])}", soft_wrap=True)
-        console.print(f"      published_at: {meta['published_at'] or 'unknown'}")
-    chain: Runnable[dict[str, Any], str] = (
+        date = document.metadata["published_at"] or "unknown"
+        _source(console, number, document.metadata, document.page_content, f"published_at: {date}")
+    answering: Runnable[dict[str, Any], str] = (
         RunnablePassthrough.assign(sources=_sources)
         | PROMPT
         | ChatParallel(client=client, model="speed")
         | StrOutputParser()
     )
     console.print("\nprompt | ChatParallel(model='speed'), streamed:\n")
-    for text in chain.stream({"question": question, "documents": documents}):
+    pieces = answering.stream({"question": question, "documents": documents})
+    with console.status("waiting for the first words …"):
+        first = next(pieces, "")
+    for text in joined([first], pieces):
         console.print(text, end="", markup=False, soft_wrap=True)
     console.print("\n")
 
@@ -95,19 +99,42 @@ def _sources(asked: dict[str, Any]) -> str:
 
 
 def _llama_index(console: Console, client: ParallelClient, question: str) -> None:
-    from llama_index.core.query_engine import RetrieverQueryEngine
-
-    from parallel_integrations.llama_index import ParallelLLM, ParallelRetriever
-
     console.rule("LlamaIndex", align="left")
-    engine = RetrieverQueryEngine.from_args(
-        ParallelRetriever(client=client, max_results=RESULTS), llm=ParallelLLM(client=client)
-    )
-    response = engine.query(question)
+    with console.status("loading LlamaIndex …"):
+        from llama_index.core.query_engine import RetrieverQueryEngine
+
+        from parallel_integrations.llama_index import (
+            ParallelLLM,
+            ParallelQueryEngine,
+            ParallelRetriever,
+        )
+
+    retriever = ParallelRetriever(client=client, max_results=RESULTS)
+    engine = RetrieverQueryEngine.from_args(retriever, llm=ParallelLLM(client=client))
     console.print("RetrieverQueryEngine(ParallelRetriever, ParallelLLM):\n")
+    with console.status("searching and answering …"):
+        response = engine.query(question)
     console.print(str(response), markup=False, soft_wrap=True)
     console.print("\nsource nodes:\n")
-    for source in response.source_nodes:
-        meta = source.metadata
-        console.print(f"  {source.get_score():.2f}  [bold]{escape(meta['title'])}[/bold]")
-        console.print(f"        {escape(meta['url'])}", soft_wrap=True)
+    for number, source in enumerate(response.source_nodes, 1):
+        told = f"score: {source.get_score():.2f}"
+        _source(console, number, source.metadata, source.get_content(), told)
+
+    console.print("\nParallelQueryEngine(model='lite'), a researched answer with its evidence:\n")
+    with console.status("researching, 10 to 60 seconds on the live API …"):
+        researched = ParallelQueryEngine(client=client, model="lite").query(question)
+    console.print(str(researched), markup=False, soft_wrap=True)
+    console.print("\ncited:\n")
+    for number, source in enumerate(researched.source_nodes, 1):
+        told = f"confidence: {source.metadata['confidence'] or 'unknown'}"
+        _source(console, number, source.metadata, source.get_content(), told)
+
+
+def _source(console: Console, number: int, meta: Mapping[str, Any], text: str, told: str) -> None:
+    """One numbered source: title, address, the beginning of its text, and what is told of it."""
+    excerpt = " ".join(text.split())
+    excerpt = excerpt[:EXCERPT_CHARACTERS] + " …" * (len(excerpt) > EXCERPT_CHARACTERS)
+    console.print(f"  {escape(f'[{number}]')} [bold]{escape(meta['title'])}[/bold]")
+    console.print(f"      {escape(meta['url'])}", soft_wrap=True)
+    console.print(f"      [dim]{escape(excerpt)}[/dim]", soft_wrap=True)
+    console.print(f"      {escape(told)}")

@@ -1,36 +1,49 @@
-"""Names of a framework room that are imported when first used, so that the door stays light."""
+"""Names that are imported when first used, so that every door stays light."""
 
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 
+def by_module(names: Mapping[str, str]) -> dict[str, str]:
+    """Name to module, from module to names with blanks between."""
+    return {name: module for module, listed in names.items() for name in listed.split()}
+
+
 def lazy_names(
-    package: str, names: Mapping[str, str], *, needs: str, extra: str
+    package: str, names: Mapping[str, str], *, needs: str = "", extra: str = ""
 ) -> Callable[[str], Any]:
     """A module `__getattr__` that imports each name from its module at first use.
 
     Args:
-        package: The room's dotted name.
+        package: The package's dotted name.
         names: Public name to the module, below `package`, that defines it.
-        needs: Top-level module that the extra installs.
+        needs: Top-level module that the extra installs; none where no extra is needed.
         extra: Name of the extra.
 
     Returns:
-        The function to assign to `__getattr__`; it raises `ImportError` naming the extra where
-        the framework is missing.
+        The function to assign to `__getattr__`. It gives submodules too, and raises `ImportError`
+        naming the extra where the framework is missing.
     """
 
     def load(name: str) -> Any:
         if name not in names:
+            if not name.startswith("_") and find_spec(f"{package}.{name}"):
+                return import_module(f"{package}.{name}")
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         try:
-            return getattr(import_module(f"{package}.{names[name]}"), name)
+            value = getattr(import_module(f"{package}.{names[name]}"), name)
         except ModuleNotFoundError as error:
-            if (error.name or "").split(".")[0] == needs:
+            if needs and (error.name or "").split(".")[0] == needs:
                 raise ImportError(
                     f"{package}.{name} needs {needs}: pip install 'parallel-integrations[{extra}]'"
                 ) from error
             raise
+        setattr(module, name, value)
+        return value
 
+    module = sys.modules[package]
+    module.__dir__ = lambda: sorted({*vars(module), *names})  # type: ignore[method-assign]
     return load

@@ -7,21 +7,23 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
-from typing import Final, TypeAlias
+from functools import lru_cache, partial
+from math import inf
 from urllib.request import getproxies
 from weakref import WeakKeyDictionary, finalize
 
 import httpx
 
 from parallel_integrations.api.errors import ConnectionFailedError
-
-LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-
-# A client reads the proxy variables, a bare transport is a third cheaper per call; none is needed
-# for redirects, cookies or authentication, which a client would also look after.
-BlockingPool: TypeAlias = httpx.Client | httpx.HTTPTransport
-AwaitingPool: TypeAlias = httpx.AsyncClient | httpx.AsyncHTTPTransport
+from parallel_integrations.lanes import (
+    ONE_CONNECTION,
+    AwaitingLane,
+    AwaitingLanes,
+    BlockingLane,
+    BlockingLanes,
+    asend,
+    send,
+)
 
 
 class Pools:
@@ -46,7 +48,7 @@ class Pools:
 
     def _forget(self) -> None:
         self._lock = threading.Lock()  # a forked child may find the old one taken for ever
-        self._blocking: BlockingPool | None = None
+        self._blocking: BlockingLanes | None = None
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopPool] = WeakKeyDictionary()
         self._process = os.getpid()
 
@@ -61,21 +63,15 @@ class Pools:
 
     def open(self, request: httpx.Request) -> httpx.Response:
         """Send, and return once the answer's head is there."""
-        pool = self._http_client or self._blocking_pool()
-        if isinstance(pool, httpx.Client):
-            return pool.send(request, stream=True, auth=None, follow_redirects=False)
-        response = pool.handle_request(request)
-        response.request = request
-        return response
+        if self._http_client is not None:
+            return send(self._http_client, request)
+        return self._blocking_lanes().open(request)
 
     async def aopen(self, request: httpx.Request) -> httpx.Response:
         """Send, awaiting the answer's head."""
-        pool = self._http_async_client or await self._loop_pool()
-        if isinstance(pool, httpx.AsyncClient):
-            return await pool.send(request, stream=True, auth=None, follow_redirects=False)
-        response = await pool.handle_async_request(request)
-        response.request = request
-        return response
+        if self._http_async_client is not None:
+            return await asend(self._http_async_client, request)
+        return await (await self._loop_lanes()).open(request)
 
     def close(self) -> None:
         """Close the blocking pool; the next call opens another."""
@@ -92,19 +88,19 @@ class Pools:
             await pool.aclose()
         self.close()
 
-    def _blocking_pool(self) -> BlockingPool:
+    def _blocking_lanes(self) -> BlockingLanes:
         pool = self._blocking
         if pool is None or self._process != os.getpid():
             self._notice_fork()
             with self._lock:
                 if self._blocking is None:
-                    self._blocking = _blocking_pool(self._base_url)
+                    self._blocking = BlockingLanes(partial(_blocking_lane, self._base_url))
                     # Nobody need close a client: its sockets go when it goes.
                     finalize(self, self._blocking.close)
                 pool = self._blocking
         return pool
 
-    async def _loop_pool(self) -> AwaitingPool:
+    async def _loop_lanes(self) -> AwaitingLanes:
         loop = asyncio.get_running_loop()
         pool = self._by_loop.get(loop)
         if pool is None or self._process != os.getpid():
@@ -112,10 +108,11 @@ class Pools:
             with self._lock:
                 for other in [other for other in self._by_loop if other.is_closed()]:
                     del self._by_loop[other]
-                pool = _LoopPool(_awaiting_pool(self._base_url))
+                make = partial(_awaiting_lane, self._base_url)
+                pool = _LoopPool(AwaitingLanes(make, _most_connections()))
                 self._by_loop[loop] = pool
             await pool.bind()
-        return pool.pool
+        return pool.lanes
 
     def _notice_fork(self) -> None:
         if self._process != os.getpid():
@@ -129,8 +126,8 @@ class _LoopPool:
     connections: no socket outlives its loop, and nobody has to remember `aclose`.
     """
 
-    def __init__(self, pool: AwaitingPool) -> None:
-        self.pool = pool
+    def __init__(self, lanes: AwaitingLanes) -> None:
+        self.lanes = lanes
         self._guard = self._close_with_loop()
 
     async def bind(self) -> None:
@@ -141,27 +138,35 @@ class _LoopPool:
 
     async def aclose(self) -> None:
         await self._guard.aclose()
-        await self.pool.aclose()
+        await self.lanes.aclose()
 
     async def _close_with_loop(self) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
-            await self.pool.aclose()
+            await self.lanes.aclose()
 
 
-def _blocking_pool(base_url: str) -> BlockingPool:
+def _blocking_lane(base_url: str) -> BlockingLane:
     with _set_up_errors():
-        if getproxies():
-            return httpx.Client(verify=_tls_context(base_url), limits=LIMITS)
-        return httpx.HTTPTransport(verify=_tls_context(base_url), limits=LIMITS)
+        kind = httpx.Client if getproxies() else httpx.HTTPTransport
+        return kind(verify=_tls_context(base_url), limits=ONE_CONNECTION)
 
 
-def _awaiting_pool(base_url: str) -> AwaitingPool:
+def _awaiting_lane(base_url: str) -> AwaitingLane:
     with _set_up_errors():
-        if getproxies():
-            return httpx.AsyncClient(verify=_tls_context(base_url), limits=LIMITS)
-        return httpx.AsyncHTTPTransport(verify=_tls_context(base_url), limits=LIMITS)
+        kind = httpx.AsyncClient if getproxies() else httpx.AsyncHTTPTransport
+        return kind(verify=_tls_context(base_url), limits=ONE_CONNECTION)
+
+
+def _most_connections() -> float:
+    """Half of the files that the process may open: past them, connecting fails."""
+    try:
+        import resource
+    except ImportError:  # Windows sets no such limit
+        return inf
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return inf if most == resource.RLIM_INFINITY else max(1, most // 2)
 
 
 @contextmanager

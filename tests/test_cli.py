@@ -1,6 +1,7 @@
 """The command, run as a user runs it."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -39,17 +40,22 @@ def test_the_demo_without_a_key_runs_on_the_sandbox_and_says_so() -> None:
     for shown in ("LangChain", "ChatParallel", "LlamaIndex", "source nodes", "published_at: "):
         assert shown in done.stdout
     assert done.stdout.count("https://docs.python.org/") >= 6
+    assert "confidence: high" in done.stdout
+    assert "\x1b" not in done.stdout, "plain where it is no terminal"
+    assert "searching" not in done.stdout
 
 
 def test_the_demo_with_a_key_is_live_and_says_what_it_costs(sandbox: Sandbox) -> None:
-    done = command(
-        "demo", QUESTION, PARALLEL_API_KEY=sandbox.api_key, PARALLEL_BASE_URL=sandbox.url
-    )
+    live = {"PARALLEL_API_KEY": sandbox.api_key, "PARALLEL_BASE_URL": sandbox.url}
+    done = command("demo", QUESTION, **live, FORCE_COLOR="1")  # as on a terminal
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"Live API at {sandbox.url}, because PARALLEL_API_KEY is set")
-    assert "about 0.02 USD" in done.stdout
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout)
+    for waiting in ("searching …", "waiting for the first words …", "researching, "):
+        assert waiting in shown
+    assert shown.startswith(f"Live API at {sandbox.url}, because PARALLEL_API_KEY is set")
+    assert "about 0.025 USD" in shown
     assert sandbox.api_key not in done.stdout
-    assert sandbox.ledger.usd == pytest.approx(0.02)
+    assert sandbox.ledger.usd == pytest.approx(0.025)
 
 
 def test_the_demo_with_a_wrong_key_says_what_to_do(sandbox: Sandbox) -> None:

@@ -45,7 +45,11 @@ THEIRS = [
 
 
 @pytest.mark.parametrize(
-    "place", [pytest.param(at, marks=THEIRS if "llama_index" in at else ()) for at in EXAMPLES]
+    "place",
+    [
+        pytest.param(at, marks=THEIRS if "llama_index" in at + code else ())
+        for at, code in EXAMPLES.items()
+    ],
 )
 def test_example(place: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)

@@ -1,64 +1,60 @@
 """Parallel's wire, pure: what to send and what the answer means. No network, no framework."""
 
-from parallel_integrations.api.chat import (
-    chat,
-    stream_chat,
-)
+from typing import TYPE_CHECKING
+
+# Functions that bear their module's name: the module would take their place once it is imported.
+from parallel_integrations.api.chat import chat, stream_chat
 from parallel_integrations.api.extract import extract
-from parallel_integrations.api.findall import (
-    cancel_findall,
-    create_findall_run,
-    enrich_findall,
-    entity_search,
-    extend_findall,
-    findall_events,
-    findall_result,
-    findall_schema,
-    ingest_findall,
-    retrieve_findall_run,
-    run_findall,
-    wait_findall_run,
-)
-from parallel_integrations.api.memory import (
-    clear_memory,
-    evict_memory,
-    retrieve_memory,
-)
-from parallel_integrations.api.monitors import (
-    all_monitor_events,
-    all_monitors,
-    cancel_monitor,
-    create_monitor,
-    list_monitors,
-    monitor_events,
-    retrieve_monitor,
-    trigger_monitor,
-    update_monitor,
-)
-from parallel_integrations.api.research import resume_task, stream_task
 from parallel_integrations.api.search import search
-from parallel_integrations.api.task_groups import (
-    add_task_group_runs,
-    create_task_group,
-    retrieve_task_group,
-    retrieve_task_group_run,
-    run_task_group,
-    task_group_events,
-    task_group_runs,
-    wait_task_group,
-)
-from parallel_integrations.api.tasks import (
-    create_task_run,
-    retrieve_task_run,
-    retrieve_task_run_input,
-    run_task,
-    task_run_events,
-    wait_task_run,
-)
-from parallel_integrations.api.webhooks import (
-    parse_webhook,
-    verify_webhook,
-)
+from parallel_integrations.lazy import by_module, lazy_names
+
+if TYPE_CHECKING:
+    from parallel_integrations.api.findall import (
+        cancel_findall,
+        create_findall_run,
+        enrich_findall,
+        entity_search,
+        extend_findall,
+        findall_events,
+        findall_result,
+        findall_schema,
+        ingest_findall,
+        retrieve_findall_run,
+        run_findall,
+        wait_findall_run,
+    )
+    from parallel_integrations.api.memory import clear_memory, evict_memory, retrieve_memory
+    from parallel_integrations.api.monitors import (
+        all_monitor_events,
+        all_monitors,
+        cancel_monitor,
+        create_monitor,
+        list_monitors,
+        monitor_events,
+        retrieve_monitor,
+        trigger_monitor,
+        update_monitor,
+    )
+    from parallel_integrations.api.research import resume_task, stream_task
+    from parallel_integrations.api.task_groups import (
+        add_task_group_runs,
+        create_task_group,
+        retrieve_task_group,
+        retrieve_task_group_run,
+        run_task_group,
+        task_group_events,
+        task_group_runs,
+        wait_task_group,
+    )
+    from parallel_integrations.api.tasks import (
+        create_task_run,
+        retrieve_task_run,
+        retrieve_task_run_input,
+        run_task,
+        task_run_events,
+        wait_task_run,
+    )
+    from parallel_integrations.api.webhooks import parse_webhook, verify_webhook
 
 __all__ = [
     "add_task_group_runs",
@@ -108,3 +104,32 @@ __all__ = [
     "wait_task_group",
     "wait_task_run",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    by_module(
+        {
+            "findall": """
+                cancel_findall create_findall_run enrich_findall entity_search extend_findall
+                findall_events findall_result findall_schema ingest_findall retrieve_findall_run
+                run_findall wait_findall_run
+            """,
+            "memory": "clear_memory evict_memory retrieve_memory",
+            "monitors": """
+                all_monitor_events all_monitors cancel_monitor create_monitor list_monitors
+                monitor_events retrieve_monitor trigger_monitor update_monitor
+            """,
+            "research": "resume_task stream_task",
+            "task_groups": """
+                add_task_group_runs create_task_group retrieve_task_group
+                retrieve_task_group_run run_task_group task_group_events task_group_runs
+                wait_task_group
+            """,
+            "tasks": """
+                create_task_run retrieve_task_run retrieve_task_run_input run_task
+                task_run_events wait_task_run
+            """,
+            "webhooks": "parse_webhook verify_webhook",
+        }
+    ),
+)

@@ -1,7 +1,8 @@
 """Chat: web-grounded answers, whole or streamed (API facts 7)."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import httpx
 from pydantic import AliasChoices, BaseModel, Field, ValidationError
@@ -10,6 +11,7 @@ from pydantic_core import from_json
 from parallel_integrations.api.basis import FieldBasis
 from parallel_integrations.api.errors import StreamInterruptedError, error_body, scrub
 from parallel_integrations.api.flow import (
+    END,
     MORE,
     Emit,
     Flow,
@@ -26,6 +28,7 @@ from parallel_integrations.api.models import (
     RequestModel,
     first_fault,
 )
+from parallel_integrations.api.notebook import answer_html
 from parallel_integrations.api.routes import CHAT_PATH
 from parallel_integrations.api.sse import DONE, EventDecoder, open_stream
 
@@ -48,6 +51,7 @@ PER_CALL: Final = frozenset(
 TOOLS: Final = frozenset({"tools", "functions"})
 
 T = TypeVar("T")
+Chunk = TypeVar("Chunk", "ChatResponse", "ChatChunk")
 
 
 class ChatMessage(RequestModel):
@@ -133,7 +137,8 @@ class ChatRequest(RequestModel):
     """A conversation to continue.
 
     Attributes:
-        messages: The turns so far, oldest first; at least one. A system prompt comes first.
+        messages: The turns so far as `ChatMessage` or dict, oldest first; at least one. A system
+            prompt comes first.
         model: `speed`, or the research models `lite`, `base` and `core`; newer ones pass through.
         response_format: `{"type": "json_schema", "json_schema": {"name": …, "schema": …}}` and the
             like, as the wire has it.
@@ -177,6 +182,11 @@ class ChatRequest(RequestModel):
         if self.stream:
             body["stream"] = True
         return body
+
+    def skus(self, version: ApiVersion) -> dict[str, int]:
+        """One answer of the model."""
+        model = (self.extra_body or {}).get("model", self.model)
+        return {f"chat_{str(model).removeprefix('parallel/')}": 1}
 
 
 class ChatDelta(AnswerModel):
@@ -236,6 +246,9 @@ class ChatResponse(AnswerModel):
                 return choice.message.content
         return ""
 
+    def _repr_html_(self) -> str:
+        return answer_html(self.text, self.basis)
+
     @property
     def finish_reason(self) -> str | None:
         """Why the answer ended, where the wire says so."""
@@ -243,6 +256,22 @@ class ChatResponse(AnswerModel):
             if choice.finish_reason:
                 return choice.finish_reason
         return None
+
+
+class ChatChunk(NamedTuple):
+    """A chunk of a streamed answer, read no further than its text needs.
+
+    Attributes:
+        text: What it adds to the answer.
+        raw: The chunk as the wire has it.
+        id: The API's id, mostly empty.
+        response: The chunk, read in full: the first one, and those that hold more than text.
+    """
+
+    text: str
+    raw: dict[str, Any]
+    id: str | None
+    response: ChatResponse | None = None
 
 
 def chat(request: ChatRequest) -> Flow[ChatResponse]:
@@ -296,6 +325,17 @@ def stream_chat(request: ChatRequest) -> Stream[ChatResponse]:
                 print(chunk.text, end="")
         ```
     """
+    return _stream(request, _read_chunk)
+
+
+def stream_chunks(request: ChatRequest) -> Stream[ChatChunk]:
+    """As `stream_chat`, for who wants little more of most chunks than their text."""
+    return _stream(request, _skim_chunk)
+
+
+def _stream(
+    request: ChatRequest, read: Callable[[str, httpx.Response, list[str]], Chunk]
+) -> Stream[Chunk]:
     send = _send(request.model_copy(update={"stream": True}))
     response = yield from open_stream(send)
     decoder = EventDecoder()
@@ -308,10 +348,12 @@ def stream_chat(request: ChatRequest) -> Stream[ChatResponse]:
             raise StreamInterruptedError(
                 f"The answer was cut short: {transport_error(failure)}", partial="".join(text)
             ) from failure
-        for event in decoder.feed(received):
-            if event.data == DONE:
+        for data in decoder.feed_data(received):
+            if data == DONE:
+                with suppress(httpx.HTTPError):  # the answer is whole
+                    yield END
                 return
-            chunk = _read_chunk(event.data, response, text)
+            chunk = read(data, response, text)
             began = True
             text.append(chunk.text)
             yield Emit(chunk)
@@ -336,6 +378,28 @@ def _send(request: ChatRequest) -> Send:
 
 def _merged(fixed: dict[str, T] | None, called: dict[str, T] | None) -> dict[str, T] | None:
     return {**(fixed or {}), **(called or {})} or None
+
+
+def _skim_chunk(data: str, response: httpx.Response, text: list[str]) -> ChatChunk:
+    if text:
+        try:
+            raw = from_json(data)
+            [choice] = raw["choices"]
+            added, named = choice["delta"]["content"], raw.get("id")
+            if (
+                isinstance(added, str)
+                and (named is None or isinstance(named, str))
+                and not choice.get("finish_reason")
+                and not raw.get("basis")
+                and not raw.get("interaction_id")
+                and not raw.get("usage")
+                and not raw.get("error")
+            ):
+                return ChatChunk(added, raw, named)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            pass  # not what most chunks are: it is read with all care
+    chunk = _read_chunk(data, response, text)
+    return ChatChunk(chunk.text, from_json(data), chunk.id, chunk)
 
 
 def _read_chunk(data: str, response: httpx.Response, text: list[str]) -> ChatResponse:

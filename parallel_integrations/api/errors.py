@@ -15,6 +15,7 @@
     │   └── ServerError            5xx
     ├── UnexpectedAnswerError      an answer that cannot be read
     ├── StreamInterruptedError     a stream cut short; .partial holds what had arrived
+    ├── JournalError               an enrichment's journal is in use, damaged or of other work
     ├── TaskFailedError            a run that failed or was cancelled, with the API's reason
     └── TaskTimeoutError           the deadline passed; .run_id resumes, the work goes on
 
@@ -23,11 +24,18 @@ Values that cannot be right are refused before anything is sent: a request model
 """
 
 import json
+from contextlib import suppress
 from typing import Any, Final
 
 import httpx
+from pydantic_core import from_json
 
 SHOWN_CHARACTERS: Final = 200
+LONGEST_MESSAGE: Final = 2000
+LONGEST_TEXT: Final = 8000
+"""Of an error in all: what the API says may stand in it several times, or be an endless id."""
+LARGEST_ERROR_BYTES: Final = 1_000_000
+"""What comes of an error body beyond this is not read: it is a page, or a mistake."""
 HIDDEN: Final = "[hidden]"
 SHORTEST_SECRET: Final = 4
 SECRET_HEADERS: Final = ("x-api-key", "authorization", "cf-aig-authorization")
@@ -42,6 +50,25 @@ class ParallelError(Exception):
         run_id: The task run that the error is about, so that nothing paid for is lost.
         taskgroup_id: The task group, likewise.
         findall_id: The FindAll run, likewise.
+
+    Example:
+        ```python
+        from parallel_integrations import (
+            ParallelClient,
+            ParallelError,
+            RateLimitError,
+            SearchRequest,
+        )
+        from parallel_integrations.api import search
+
+        client = ParallelClient(api_key="a-wrong-key")
+        try:
+            client.run(search(SearchRequest(objective="What is a closure?")))
+        except RateLimitError as error:
+            print("wait", error.retry_after, "seconds")
+        except ParallelError as error:
+            print(error)  # says what happened and what to do
+        ```
     """
 
     retry_after: float | None = None
@@ -49,6 +76,12 @@ class ParallelError(Exception):
     run_id: str | None = None
     taskgroup_id: str | None = None
     findall_id: str | None = None
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) <= LONGEST_TEXT:
+            return text
+        return f"{text[:LONGEST_TEXT]} […cut, {len(text)} characters in all]"
 
 
 class MissingKeyError(ParallelError):
@@ -96,6 +129,13 @@ class StreamInterruptedError(ParallelError):
     def __init__(self, message: str, *, partial: str = "") -> None:
         super().__init__(message)
         self.partial = partial
+
+
+class JournalError(ParallelError):
+    """The journal of an enrichment is in use, damaged, of other work, or cannot be written.
+
+    Nothing is paid for that the journal does not know of.
+    """
 
 
 class TaskFailedError(ParallelError):
@@ -201,8 +241,7 @@ def status_error(response: httpx.Response) -> StatusError:
     status = response.status_code
     cls = _BY_STATUS.get(status, ServerError if status >= 500 else StatusError)
     where = _where(response)
-    text = scrub(response.text, response)
-    message, detail, ref_id = _read_error_body(text)
+    message, detail, ref_id = _read_error_body(response)
     parts = [f"{status} from {where}"]
     if response.is_redirect:
         target = scrub(response.headers.get("location", ""), response)[:SHOWN_CHARACTERS]
@@ -252,14 +291,15 @@ def scrub(text: str, outcome: httpx.Response | httpx.HTTPError) -> str:
     for name in SECRET_HEADERS:
         secret = headers.get(name, "").removeprefix("Bearer ")
         if len(secret) >= SHORTEST_SECRET:
-            text = text.replace(secret, HIDDEN)
+            text = text.replace(secret, HIDDEN).replace(json.dumps(secret)[1:-1], HIDDEN)
     return text
 
 
 def scrub_failure(failure: httpx.HTTPError) -> None:
-    """Take secrets out of a failure's words and of those it came from.
+    """Take secrets out of a failure: its words, those it came from, the request it holds.
 
-    A server that does not speak HTTP is quoted there, and it may echo what it was sent.
+    A server that does not speak HTTP is quoted there, and it may echo what it was sent. Of the
+    request only method and address are left: its headers hold the key.
     """
     error: BaseException | None = failure
     while error is not None:
@@ -268,6 +308,8 @@ def scrub_failure(failure: httpx.HTTPError) -> None:
                 scrub(arg, failure) if isinstance(arg, str) else arg for arg in error.args
             )
         error = error.__cause__ or error.__context__
+    with suppress(RuntimeError):  # httpx raises it where no request is attached
+        failure.request = httpx.Request(failure.request.method, failure.request.url)
 
 
 def error_body(body: Any) -> tuple[str, Any, str | None]:
@@ -276,24 +318,49 @@ def error_body(body: Any) -> tuple[str, Any, str | None]:
         return "", None, None
     inner = body.get("error", body)
     if isinstance(inner, str):
-        return inner, body.get("detail"), None
+        return _shortened(inner), body.get("detail"), None
     if not isinstance(inner, dict):
         return "", body, None
     detail = inner.get("detail", inner.get("details"))
     message = inner.get("message")
     if not isinstance(message, str) or not message:
         message = _validation_message(detail)
+    message = _shortened(message)
     ref_id = inner.get("ref_id")
-    return message, detail, ref_id if isinstance(ref_id, str) and ref_id else None
+    return (
+        message,
+        detail,
+        ref_id[:SHOWN_CHARACTERS] if isinstance(ref_id, str) and ref_id else None,
+    )
 
 
-def _read_error_body(text: str) -> tuple[str, Any, str | None]:
+def _shortened(message: str) -> str:
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    return f"{message[:LONGEST_MESSAGE]} […cut, {len(message)} characters in all]"
+
+
+def _read_error_body(response: httpx.Response) -> tuple[str, Any, str | None]:
+    huge = len(response.content) > LARGEST_ERROR_BYTES
+    begin = response.content[: 8 * SHOWN_CHARACTERS]
+    text = scrub(begin.decode("utf-8", "replace") if huge else _decoded(response), response)
     try:
-        body = json.loads(text)
+        # Written anew first: there are many ways to write a character, and the key, in JSON.
+        body = json.loads(scrub(json.dumps(from_json(text)), response))
     except (ValueError, RecursionError):
         return " ".join(text[: 4 * SHOWN_CHARACTERS].split())[:SHOWN_CHARACTERS], None, None
     message, detail, ref_id = error_body(body)
     return message or text[:SHOWN_CHARACTERS], detail, ref_id
+
+
+def _decoded(response: httpx.Response) -> str:
+    """The body as text that can be printed, whatever encoding is declared for it."""
+    content = response.content
+    try:
+        text = content.decode(response.charset_encoding or "utf-8", "replace")
+    except (LookupError, ValueError):  # there is no such encoding, or it is none of text
+        text = content.decode("utf-8", "replace")
+    return text.encode("utf-8", "replace").decode()  # some encodings admit halves of a character
 
 
 def _validation_message(detail: Any) -> str:

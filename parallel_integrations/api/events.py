@@ -25,6 +25,8 @@ from parallel_integrations.api.sse import DONE, EventDecoder, open_stream
 
 RECONNECT_SECONDS: Final = 1.0
 SHOWN_CHARACTERS: Final = 200
+WIRE_TEXT: Final = "wire_text"
+"""Field of an event class that keeps the JSON text which it was read from."""
 
 
 class _UnreadableError(Exception):
@@ -79,11 +81,13 @@ def follow(
     """
     fruitless = 0
     over = False
+    known: set[str] = set()  # told on an earlier connection
     while True:
         cursor = (("last_event_id", last_event_id),) if last_event_id and resumable else ()
         response = yield from open_stream(replace(send, params=(*send.params, *cursor)))
         on_open()
         decoder = EventDecoder()
+        here: set[str] = set()
         broken: httpx.HTTPError | None = None
         torn: str | None = None
         fruitful = False
@@ -101,9 +105,13 @@ def follow(
                 except _UnreadableError as fault:
                     torn = str(fault)
                     if received:
-                        raise StreamInterruptedError(torn) from None
+                        raise _interrupted(torn, response) from None
                     break  # the end cut it in two: it comes again
-                last_event_id = event.event_id or last_event_id
+                if event.event_id:
+                    last_event_id = event.event_id
+                    if resumable and last_event_id in known:
+                        continue  # the server has started over
+                    here.add(last_event_id)
                 if is_new(event):
                     fruitful = True
                     yield Emit(event)
@@ -111,6 +119,7 @@ def follow(
                     return conditions_of(response).elapsed_seconds
             if not received or conditions_of(response).elapsed_seconds > deadline_seconds:
                 break
+        known |= here
         ended = broken is None and torn is None
         elapsed = conditions_of(response).elapsed_seconds
         if (ended and (may_end() or (over and not fruitful))) or elapsed > deadline_seconds:
@@ -129,9 +138,8 @@ def follow(
             fruitless += 1
         if fruitless > most:
             why = transport_error(broken) if broken else torn or "it ended before the work did"
-            raise StreamInterruptedError(
-                f"The event stream broke {fruitless} times without anything new: {why}"
-            ) from broken
+            told = f"The event stream broke {fruitless} times without anything new: {why}"
+            raise _interrupted(told, response) from broken
         send = replace(send, delay_seconds=pause)
 
 
@@ -146,7 +154,10 @@ def _read(
         if kind == "error" or (kind == "message" and "error" in data):
             raise _reported(data, response)
         data["type"] = kind
-        return _class_of(kind, kinds).model_validate(data)
+        cls = _class_of(kind, kinds)
+        if WIRE_TEXT in cls.model_fields:
+            data[WIRE_TEXT] = raw.data
+        return cls.model_validate(data)
     except ValidationError as error:
         why = first_fault(error)
     except ValueError as error:
@@ -165,9 +176,14 @@ def _class_of(kind: Any, kinds: Mapping[str, type[StreamEvent]]) -> type[StreamE
 def _reported(data: dict[str, Any], response: httpx.Response) -> StreamInterruptedError:
     message, _, ref_id = error_body(data)
     reference = f" (ref_id {ref_id})" if ref_id else ""
-    return StreamInterruptedError(
-        scrub(f"The stream reported an error: {message or 'no message'}{reference}", response)
-    )
+    told = f"The stream reported an error: {message or 'no message'}{reference}"
+    return _interrupted(scrub(told, response), response)
+
+
+def _interrupted(message: str, response: httpx.Response) -> StreamInterruptedError:
+    error = StreamInterruptedError(message)
+    error.elapsed_seconds = conditions_of(response).elapsed_seconds
+    return error
 
 
 def each(

@@ -4,7 +4,7 @@ Written once and used by both framework rooms, so that the same page is the same
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from hashlib import sha1
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
@@ -21,6 +21,7 @@ from parallel_integrations.api.pages import EXCERPT_SEPARATOR, Page
 Split: TypeAlias = Literal["page", "excerpt"]
 """One document per page, or one per excerpt."""
 
+_NAMESPACE: Final = NAMESPACE_URL.bytes
 _NORMAL_URL: Final = re.compile(r"https?://[a-z0-9.-]+(?:/[^#]*)?")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -29,15 +30,20 @@ class Evidence(NamedTuple):
     """One document's worth of what a page says.
 
     Attributes:
-        id: Stable over time: the same url (and excerpt number) gives the same id.
+        name: What it is named after: the page's normalized url, or `url#excerpt-N`.
         text: The page's excerpts, or its full content where that was asked for.
         metadata: `url`, `title`, `published_at` (ISO 8601 or None), `source` (= url), in this
             order; with excerpts as documents also `start_char` and `end_char` where known.
     """
 
-    id: str
+    name: str
     text: str
     metadata: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Stable over time: the same url (and excerpt number) gives the same id."""
+        return stable_id(self.name)
 
 
 def evidence(pages: Iterable[Page], split: Split = "page") -> Iterator[Evidence]:
@@ -59,7 +65,7 @@ def evidence(pages: Iterable[Page], split: Split = "page") -> Iterator[Evidence]
         if split == "excerpt":
             yield from _per_excerpt(page, url)
         elif (text := page.text) and not text.isspace():
-            yield Evidence(stable_id(url), text, page_metadata(page))
+            yield Evidence(url, text, page_metadata(page))
 
 
 def page_metadata(page: Page) -> dict[str, Any]:
@@ -74,8 +80,8 @@ def page_metadata(page: Page) -> dict[str, Any]:
 
 def page_title(page: Page | Citation) -> str:
     """The title; host and path of the url where there is none."""
-    if page.title and not page.title.isspace():
-        return page.title.strip()
+    if page.title and (title := page.title.strip()):
+        return title
     parts = _split(page.url)
     if parts is None:
         return page.url
@@ -88,7 +94,10 @@ def published_at(value: str | None) -> str | None:
         return None
     text = value.strip()
     try:
-        date.fromisoformat(text) if len(text) <= len("YYYY-MM-DD") else datetime.fromisoformat(text)
+        if len(text) <= len("YYYY-MM-DD"):
+            date.fromisoformat(text)
+        else:
+            datetime.fromisoformat(text)
     except ValueError:
         return None
     return text
@@ -117,12 +126,10 @@ def normalized_url(url: str) -> str:
 def stable_id(normalized: str, excerpt: int | None = None) -> str:
     """`uuid5` of a normalized url, or of `url#excerpt-N`."""
     name = normalized if excerpt is None else f"{normalized}#excerpt-{excerpt}"
-    # uuid5's own bytes, without its object: ids are made for every page of every search.
-    digest = bytearray(sha1(NAMESPACE_URL.bytes + name.encode(), usedforsecurity=False).digest())
-    digest[6] = digest[6] & 0x0F | 0x50
-    digest[8] = digest[8] & 0x3F | 0x80
-    text = digest[:16].hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    # uuid5's own digits, without its object: ids are made for every page of every search.
+    text = sha1(_NAMESPACE + name.encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
 
 
 def cited(basis: Iterable[FieldBasis]) -> Iterator[tuple[FieldBasis, Citation]]:
@@ -142,7 +149,11 @@ def as_text(pages: Iterable[Page], max_chars: int | None = None) -> str:
     Returns:
         The text; empty where no page has any.
     """
-    found = list(evidence(pages))
+    return numbered(list(evidence(pages)), max_chars)
+
+
+def numbered(found: Sequence[Evidence], max_chars: int | None = None) -> str:
+    """As `as_text`, of evidence."""
     left = max_chars
     blocks = []
     for number, item in enumerate(found, 1):
@@ -210,7 +221,7 @@ def _per_excerpt(page: Page, url: str) -> Iterator[Evidence]:
             metadata["start_char"] = excerpt.start_char
         if excerpt.end_char is not None:
             metadata["end_char"] = excerpt.end_char
-        yield Evidence(stable_id(url, number), str(excerpt), metadata)
+        yield Evidence(f"{url}#excerpt-{number}", str(excerpt), metadata)
 
 
 def _split(url: str) -> SplitResult | None:

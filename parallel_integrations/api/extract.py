@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from parallel_integrations.api.flow import Flow, Repeat, Send, call
 from parallel_integrations.api.models import AnswerModel, ApiVersion, Items, RequestModel, Text
+from parallel_integrations.api.notebook import pages_html
 from parallel_integrations.api.pages import (
     OLDER_BETA,
     Objective,
@@ -13,6 +14,8 @@ from parallel_integrations.api.pages import (
     PageSettings,
     PagesResponse,
     Queries,
+    keeping,
+    of_session,
     one_as_list,
     without_null,
 )
@@ -113,6 +116,10 @@ class ExtractRequest(ExtractSettings, RequestModel):
             excerpts["max_chars_total"] = flat.pop("max_chars_total")
         return {**flat, "excerpts": excerpts or True}
 
+    def skus(self, version: ApiVersion) -> dict[str, int]:
+        """One for each URL."""
+        return {"extract": len(self.urls)}
+
 
 class ExtractResult(Page):
     """One page that could be read.
@@ -163,6 +170,14 @@ class ExtractResponse(PagesResponse):
     errors: Items[ExtractError] = []
     extract_id: str | None = None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every page could be read."""
+        return not self.errors
+
+    def _repr_html_(self) -> str:
+        return pages_html(self.results, self.errors)
+
 
 def extract(request: ExtractRequest) -> Flow[ExtractResponse]:
     """Read web pages as markdown.
@@ -190,13 +205,12 @@ def extract(request: ExtractRequest) -> Flow[ExtractResponse]:
             print(error)
         ```
     """
-    return call(
-        Send(
-            "POST",
-            "/v1/extract",
-            request,
-            repeat=Repeat.ASK,
-            timeout_seconds=EXTRACT_TIMEOUT_SECONDS,
-        ),
-        ExtractResponse,
+    send = Send(
+        "POST",
+        "/v1/extract",
+        request,
+        repeat=Repeat.ASK,
+        timeout_seconds=EXTRACT_TIMEOUT_SECONDS,
+        keep=keeping(request, ExtractResponse),
     )
+    return of_session((yield from call(send, ExtractResponse)), request)

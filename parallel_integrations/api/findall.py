@@ -1,12 +1,22 @@
 """FindAll: entities of the web that match conditions, each with its evidence (API facts 10)."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
+from math import inf
 from typing import Final
 
-from parallel_integrations.api.errors import ConflictError, NotFoundError, TaskFailedError
+from pydantic import ValidationError
+
+from parallel_integrations.api.errors import (
+    ConflictError,
+    NotFoundError,
+    TaskFailedError,
+    UnexpectedAnswerError,
+)
 from parallel_integrations.api.events import StreamEvent, follow
 from parallel_integrations.api.findall_requests import (
+    ENTITY_SEARCH,
     CreateFindallRunRequest,
     EnrichFindallRequest,
     EntitySearchRequest,
@@ -27,19 +37,21 @@ from parallel_integrations.api.flow import (
     Send,
     Stream,
     call,
-    exchange,
+    order,
 )
-from parallel_integrations.api.models import RequestModel
+from parallel_integrations.api.models import ApiVersion, RequestModel, first_fault
 from parallel_integrations.api.paths import carrying, create, segment
 from parallel_integrations.api.polling import poll
 from parallel_integrations.api.tasks import (
     DEADLINE_SECONDS,
-    STREAM_TIMEOUT_SECONDS,
+    silence,
 )
 
 BETAS: Final = ("findall-2025-09-15",)
 INGEST_TIMEOUT_SECONDS: Final = 120.0
 CANCELLED_REASON: Final = "user_cancelled"
+UNDERSTOOD: Final = (("objective",), ("entity_type",), ("match_conditions",))
+"""What an ingested wish is made of."""
 FAILED_REASONS: Final = frozenset({"error_occurred", "insufficient_funds"})
 
 log = logging.getLogger("parallel_integrations")
@@ -54,6 +66,17 @@ def ingest_findall(request: IngestFindallRequest) -> Flow[FindallSchema]:
     Returns:
         A flow whose result is the `FindallSchema`; give it to
         `CreateFindallRunRequest.from_schema`.
+
+    Example:
+        ```python
+        from parallel_integrations import IngestFindallRequest, ParallelClient
+        from parallel_integrations.api import ingest_findall
+
+        wish = IngestFindallRequest(objective="Python statements that bind names")
+        with ParallelClient() as client:
+            schema = client.run(ingest_findall(wish))
+        print(schema.entity_type, [condition.name for condition in schema.match_conditions])
+        ```
     """
     send = Send(
         "POST",
@@ -74,6 +97,22 @@ def create_findall_run(request: CreateFindallRunRequest) -> Flow[FindallRun]:
 
     Returns:
         A flow whose result is the `FindallRun`.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateFindallRunRequest, ParallelClient
+        from parallel_integrations.api import create_findall_run
+
+        request = CreateFindallRunRequest(
+            objective="Python statements that bind names",
+            entity_type="statements",
+            match_conditions=[{"name": "binds", "description": "It binds a name."}],
+            generator="base",
+        )
+        with ParallelClient() as client:
+            run = client.run(create_findall_run(request))
+        print(run.findall_id)
+        ```
     """
     send = Send("POST", "/v1beta/findall/runs", request, repeat=Repeat.CREATE, betas=BETAS)
     run = yield from create(send, FindallRun, "findall_id")
@@ -95,10 +134,20 @@ def start_findall(
         A flow whose result is the `FindallRun`.
     """
     schema = yield from ingest_findall(wish)
-    request = CreateFindallRunRequest.from_schema(
-        schema, generator=generator, match_limit=match_limit
+    try:
+        request = CreateFindallRunRequest.from_schema(
+            schema, generator=generator, match_limit=match_limit
+        )
+    except ValidationError as error:
+        if error.errors()[0]["loc"][:1] not in UNDERSTOOD:
+            raise
+        fault = first_fault(error)
+    else:
+        return (yield from create_findall_run(request))
+    raise UnexpectedAnswerError(
+        f"The wish was understood as something that cannot be looked for ({fault}); nothing was "
+        "started. Say it in other words, or use create_findall_run with conditions of your own."
     )
-    return (yield from create_findall_run(request))
 
 
 def retrieve_findall_run(findall_id: str) -> Flow[FindallRun]:
@@ -109,6 +158,22 @@ def retrieve_findall_run(findall_id: str) -> Flow[FindallRun]:
 
     Returns:
         A flow whose result is the `FindallRun`.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateFindallRunRequest, ParallelClient
+        from parallel_integrations.api import create_findall_run, retrieve_findall_run
+
+        request = CreateFindallRunRequest(
+            objective="Python statements that bind names",
+            entity_type="statements",
+            match_conditions=[{"name": "binds", "description": "It binds a name."}],
+            generator="base",
+        )
+        with ParallelClient() as client:
+            run = client.run(create_findall_run(request))
+            print(client.run(retrieve_findall_run(run.findall_id)).status)
+        ```
     """
     with carrying(findall_id=findall_id):
         return (yield from call(_read(findall_id), FindallRun))
@@ -122,6 +187,23 @@ def findall_result(findall_id: str) -> Flow[FindallResult]:
 
     Returns:
         A flow whose result is the `FindallResult`.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateFindallRunRequest, ParallelClient
+        from parallel_integrations.api import create_findall_run, findall_result
+
+        request = CreateFindallRunRequest(
+            objective="Python statements that bind names",
+            entity_type="statements",
+            match_conditions=[{"name": "binds", "description": "It binds a name."}],
+            generator="base",
+        )
+        with ParallelClient() as client:
+            run = client.run(create_findall_run(request))
+            so_far = client.run(findall_result(run.findall_id))
+        print([match.name for match in so_far.matches])
+        ```
     """
     with carrying(findall_id=findall_id):
         return (yield from call(_read(findall_id, "/result"), FindallResult))
@@ -135,6 +217,22 @@ def findall_schema(findall_id: str) -> Flow[FindallSchema]:
 
     Returns:
         A flow whose result is the `FindallSchema`.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateFindallRunRequest, ParallelClient
+        from parallel_integrations.api import create_findall_run, findall_schema
+
+        request = CreateFindallRunRequest(
+            objective="Python statements that bind names",
+            entity_type="statements",
+            match_conditions=[{"name": "binds", "description": "It binds a name."}],
+            generator="base",
+        )
+        with ParallelClient() as client:
+            run = client.run(create_findall_run(request))
+            print(client.run(findall_schema(run.findall_id)).match_limit)
+        ```
     """
     with carrying(findall_id=findall_id):
         return (yield from call(_read(findall_id, "/schema"), FindallSchema))
@@ -153,7 +251,25 @@ def findall_events(
 
     Returns:
         A stream of `FindallStatusEvent`, `FindallSchemaEvent` and `FindallCandidateEvent`.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateFindallRunRequest, ParallelClient
+        from parallel_integrations.api import create_findall_run, findall_events
+
+        request = CreateFindallRunRequest(
+            objective="Python statements that bind names",
+            entity_type="statements",
+            match_conditions=[{"name": "binds", "description": "It binds a name."}],
+            generator="base",
+        )
+        with ParallelClient() as client:
+            run = client.run(create_findall_run(request))
+            for event in client.stream(findall_events(run.findall_id)):
+                print(event.type)
+        ```
     """
+    deadline_seconds = inf if timeout is None else timeout
     active = [True]
 
     def is_new(event: StreamEvent) -> bool:
@@ -169,8 +285,7 @@ def findall_events(
         f"{_path(findall_id)}/events",
         params=() if timeout is None else (("timeout", f"{timeout:g}"),),
         repeat=Repeat.READ,
-        timeout_seconds=STREAM_TIMEOUT_SECONDS,
-        wait_seconds=timeout or 0,
+        timeout_seconds=silence(deadline_seconds),
         stream=True,
         betas=BETAS,
     )
@@ -182,6 +297,7 @@ def findall_events(
             is_new=is_new,
             may_end=lambda: timeout is not None or not active[0],
             is_over=is_over,
+            deadline_seconds=deadline_seconds,
         )
 
 
@@ -194,6 +310,28 @@ def enrich_findall(findall_id: str, request: EnrichFindallRequest) -> Flow[Finda
 
     Returns:
         A flow whose result is the schema with the enrichment.
+
+    Example:
+        ```python
+        from parallel_integrations import (
+            CreateFindallRunRequest,
+            EnrichFindallRequest,
+            ParallelClient,
+        )
+        from parallel_integrations.api import create_findall_run, enrich_findall
+
+        request = CreateFindallRunRequest(
+            objective="Python statements that bind names",
+            entity_type="statements",
+            match_conditions=[{"name": "binds", "description": "It binds a name."}],
+            generator="base",
+        )
+        with ParallelClient() as client:
+            run = client.run(create_findall_run(request))
+            schema = {"type": "object", "properties": {"since": {"type": "string"}}}
+            enrichment = EnrichFindallRequest(output_schema=schema, processor="lite")
+            client.run(enrich_findall(run.findall_id, enrichment))
+        ```
     """
     return _change(findall_id, "/enrich", request)
 
@@ -207,6 +345,27 @@ def extend_findall(findall_id: str, request: ExtendFindallRequest) -> Flow[Finda
 
     Returns:
         A flow whose result is the schema with the new limit.
+
+    Example:
+        ```python
+        from parallel_integrations import (
+            CreateFindallRunRequest,
+            ExtendFindallRequest,
+            ParallelClient,
+        )
+        from parallel_integrations.api import create_findall_run, extend_findall
+
+        request = CreateFindallRunRequest(
+            objective="Python statements that bind names",
+            entity_type="statements",
+            match_conditions=[{"name": "binds", "description": "It binds a name."}],
+            generator="base",
+        )
+        with ParallelClient() as client:
+            run = client.run(create_findall_run(request))
+            more = ExtendFindallRequest(additional_match_limit=5)
+            print(client.run(extend_findall(run.findall_id, more)).match_limit)
+        ```
     """
     return _change(findall_id, "/extend", request)
 
@@ -222,11 +381,27 @@ def cancel_findall(findall_id: str) -> Flow[None]:
 
     Raises:
         ConflictError: It has ended by itself already.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateFindallRunRequest, ParallelClient
+        from parallel_integrations.api import create_findall_run, cancel_findall
+
+        request = CreateFindallRunRequest(
+            objective="Python statements that bind names",
+            entity_type="statements",
+            match_conditions=[{"name": "binds", "description": "It binds a name."}],
+            generator="base",
+        )
+        with ParallelClient() as client:
+            run = client.run(create_findall_run(request))
+            client.run(cancel_findall(run.findall_id))
+        ```
     """
     send = Send("POST", f"{_path(findall_id)}/cancel", repeat=Repeat.READ, betas=BETAS)
     with carrying(findall_id=findall_id):
         try:
-            yield from exchange(send)
+            yield from order(send)
         except ConflictError as error:
             # A repeat after a lost answer meets the run that the first one stopped.
             status = (yield from retrieve_findall_run(findall_id)).status
@@ -293,6 +468,24 @@ def wait_findall_run(
     Raises:
         TaskFailedError: The run ended by an error or for lack of funds.
         TaskTimeoutError: The deadline passed; the run goes on.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateFindallRunRequest, ParallelClient
+        from parallel_integrations.api import create_findall_run, wait_findall_run
+
+        request = CreateFindallRunRequest(
+            objective="Python statements that bind names",
+            entity_type="statements",
+            match_conditions=[{"name": "binds", "description": "It binds a name."}],
+            generator="base",
+        )
+        with ParallelClient() as client:
+            run = client.run(create_findall_run(request))
+            # Later, perhaps in another process, with the id alone:
+            result = client.run(wait_findall_run(run.findall_id))
+        print([match.name for match in result.matches])
+        ```
     """
     with carrying(findall_id=findall_id):
         run = yield from poll(
@@ -324,6 +517,19 @@ def entity_search(request: EntitySearchRequest) -> Flow[EntitySearchResponse]:
 
     Returns:
         A flow whose result is the `EntitySearchResponse`.
+
+    Example:
+        ```python
+        from parallel_integrations import EntitySearchRequest, ParallelClient
+        from parallel_integrations.api import entity_search
+
+        request = EntitySearchRequest(
+            entity_type="companies", objective="makers of Python tools", match_limit=5
+        )
+        with ParallelClient() as client:
+            for entity in client.run(entity_search(request)).entities:
+                print(entity.name, entity.url)
+        ```
     """
     send = Send(
         "POST",
@@ -348,6 +554,9 @@ class _OlderEntitySearch(RequestModel):
     entity_type: str
     objective: str
     match_limit: int
+
+    def skus(self, version: ApiVersion) -> Mapping[str, int]:
+        return ENTITY_SEARCH
 
     @classmethod
     def of(cls, request: EntitySearchRequest) -> "_OlderEntitySearch":

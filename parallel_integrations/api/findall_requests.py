@@ -22,6 +22,9 @@ MOST_PREVIEW_MATCHES: Final = 10
 MOST_EXCLUDED: Final = 10_000
 
 
+ENTITY_SEARCH: Final = {"entity_search": 1}
+
+
 class IngestFindallRequest(RequestModel):
     """A wish in words.
 
@@ -80,6 +83,10 @@ class CreateFindallRunRequest(RequestModel):
                 f"at {MOST_PREVIEW_MATCHES}"
             )
         return self
+
+    def skus(self, version: ApiVersion) -> dict[str, int]:
+        """One run of the generator; its matches are billed as they are found."""
+        return {f"findall_{self.generator}": 1}
 
     @classmethod
     def from_schema(cls, schema: FindallSchema, **changes: Any) -> "CreateFindallRunRequest":
@@ -143,3 +150,7 @@ class EntitySearchRequest(RequestModel):
     entity_type: Literal["people", "companies"]
     objective: str = Field(min_length=1)
     match_limit: int = Field(default=100, ge=FEWEST_MATCHES, le=MOST_MATCHES)
+
+    def skus(self, version: ApiVersion) -> dict[str, int]:
+        """One search, whatever it finds."""
+        return ENTITY_SEARCH

@@ -12,14 +12,14 @@ A streaming operation yields two more kinds of step: `MORE` asks for the next by
 answer (`b""` at its end), `Emit` hands an event to the caller.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from math import isfinite
+from math import inf, isfinite
 from random import uniform
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
 
 import httpx
 
@@ -33,7 +33,7 @@ from parallel_integrations.api.errors import (
     status_error,
     unexpected_answer,
 )
-from parallel_integrations.api.models import RequestModel, read_answer
+from parallel_integrations.api.models import RequestModel, read_answer, read_nothing
 
 Result = TypeVar("Result")
 Event = TypeVar("Event")
@@ -58,6 +58,21 @@ class Repeat(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """How an answer serves other equal requests, on a client with `cache=`.
+
+    Attributes:
+        worth: Tells whether a successful answer may be kept for later ones.
+        longest_seconds: For how long at most.
+        labels: Fields of the body that do not change what is asked.
+    """
+
+    worth: Callable[[httpx.Response], bool]
+    longest_seconds: float = inf
+    labels: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)  # frozen would make each call's steps three times as dear
 class Send:
     """Wait `delay_seconds`, then send this request.
 
@@ -74,6 +89,7 @@ class Send:
         stream: Whether the answer is read piece by piece.
         betas: Values for the `parallel-beta` header.
         headers: Of this request alone.
+        keep: How its answer serves other equal requests; None: never.
     """
 
     method: str
@@ -87,18 +103,27 @@ class Send:
     stream: bool = False
     betas: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
-
-
-class More:
-    """Asks the driver for the next bytes of the open answer."""
-
-    __slots__ = ()
-
-
-MORE: Final = More()
+    keep: Keep | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
+class More:
+    """Asks the driver for the next bytes of the open answer.
+
+    Attributes:
+        seconds: How long to wait for them at most, where that is less than the stream's patience;
+            none in that time are `b""`, and the answer is given up.
+    """
+
+    seconds: float | None = None
+
+
+MORE: Final = More()
+END: Final = More(seconds=0.25)
+"""Where nothing more is expected: an answer that is read to its end frees its connection."""
+
+
+@dataclass(slots=True)  # freezing would cost as much as the rest of its way to the caller
 class Emit(Generic[Event_co]):
     """Hands one event to whoever iterates the stream."""
 
@@ -141,6 +166,11 @@ def call(send: Send, answer: type[Answer]) -> Flow[Answer]:
     """Send, repeat as the retry table allows, and read the answer as `answer`."""
     response = yield from exchange(send)
     return read_answer(response, answer)
+
+
+def order(send: Send) -> Flow[None]:
+    """Send, repeat as the retry table allows; a success has no result, but is the API's own."""
+    read_nothing((yield from exchange(send)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +229,27 @@ def exchange(send: Send) -> Flow[httpx.Response]:
         send = replace(send, delay_seconds=_backoff(attempts) if wait is None else wait)
 
 
+def delayed(flow: Flow[Result], seconds: float) -> Flow[Result]:
+    """The same flow, which waits before its first step."""
+    step = next(flow)
+    step = replace(step, delay_seconds=step.delay_seconds + max(0.0, seconds))
+    try:
+        while True:
+            try:
+                outcome = yield step
+            except httpx.HTTPError as failure:
+                step = flow.throw(failure)
+            else:
+                step = flow.send(outcome)
+    except StopIteration as end:
+        return cast(Result, end.value)
+    finally:
+        flow.close()
+
+
 def transport_error(failure: httpx.HTTPError) -> ParallelError:
     """Our error for a failure below HTTP, naming the call and the remedy, never the key."""
+    head = conditions_of(failure).answer
     scrub_failure(failure)
     try:
         request = failure.request
@@ -220,7 +269,7 @@ def transport_error(failure: httpx.HTTPError) -> ParallelError:
         )
     if isinstance(failure, httpx.DecodingError):
         reason = "it is not compressed as its headers say"
-        if (head := conditions_of(failure).answer) is not None:
+        if head is not None:
             return unexpected_answer(head, reason, b"")
         return UnexpectedAnswerError(f"The answer to {where} cannot be read: {reason}")
     if isinstance(failure, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
@@ -242,7 +291,7 @@ def retry_after_seconds(response: httpx.Response, now: float) -> float | None:
     except ValueError:
         try:
             until = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):  # a year, or an offset, beyond all numbers
             return None
         if until.tzinfo is None:
             until = until.replace(tzinfo=UTC)

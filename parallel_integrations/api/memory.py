@@ -4,7 +4,7 @@ from typing import Any, Final, Literal
 
 from pydantic import AwareDatetime, Field
 
-from parallel_integrations.api.flow import Flow, Repeat, Send, call, exchange
+from parallel_integrations.api.flow import Flow, Repeat, Send, call, order
 from parallel_integrations.api.models import AnswerModel, Items, RequestModel
 from parallel_integrations.api.policies import MemoryScopeKey
 
@@ -98,6 +98,17 @@ def retrieve_memory(
 
     Returns:
         A flow whose result is the `RetrieveMemoryResponse`.
+
+    Example:
+        ```python
+        from parallel_integrations import ParallelClient, RetrieveMemoryRequest
+        from parallel_integrations.api import retrieve_memory
+
+        request = RetrieveMemoryRequest(query="closures", kind="task", limit=5)
+        with ParallelClient() as client:
+            for memory in client.run(retrieve_memory(request)).results:
+                print(memory.kind, memory.input_excerpt)
+        ```
     """
     return call(_send("retrieve", request or RetrieveMemoryRequest()), RetrieveMemoryResponse)
 
@@ -110,8 +121,17 @@ def clear_memory(request: ClearMemoryRequest | None = None) -> Flow[None]:
 
     Returns:
         A flow without a result.
+
+    Example:
+        ```python
+        from parallel_integrations import ClearMemoryRequest, ParallelClient
+        from parallel_integrations.api import clear_memory
+
+        with ParallelClient() as client:
+            client.run(clear_memory(ClearMemoryRequest(memory_scope_key="my-project")))
+        ```
     """
-    yield from exchange(_send("clear", request or ClearMemoryRequest()))
+    return order(_send("clear", request or ClearMemoryRequest()))
 
 
 def evict_memory(request: EvictMemoryRequest) -> Flow[None]:
@@ -122,8 +142,28 @@ def evict_memory(request: EvictMemoryRequest) -> Flow[None]:
 
     Returns:
         A flow without a result.
+
+    Example:
+        ```python
+        from parallel_integrations import (
+            CreateTaskRunRequest,
+            EvictMemoryRequest,
+            ParallelClient,
+            RetrieveMemoryRequest,
+        )
+        from parallel_integrations.api import evict_memory, retrieve_memory, run_task
+
+        scope = "my-project"
+        with ParallelClient() as client:
+            task = CreateTaskRunRequest(input="with", processor="lite", memory_scope_key=scope)
+            client.run(run_task(task))
+            found = client.run(retrieve_memory(RetrieveMemoryRequest(memory_scope_key=scope)))
+            for memory in found.results:
+                request = EvictMemoryRequest(kind="task", id=memory.id, memory_scope_key=scope)
+                client.run(evict_memory(request))
+        ```
     """
-    yield from exchange(_send("evict", request))
+    return order(_send("evict", request))
 
 
 def _send(what: str, request: RequestModel) -> Send:

@@ -4,7 +4,9 @@ A request refuses what cannot be right before anything is sent. An answer is rea
 ids, null lists, unknown fields and unknown enum values are no errors, because the wire grows.
 """
 
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypeVar
 
 import httpx
@@ -17,7 +19,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, core_schema, from_json
 
 from parallel_integrations.api.errors import unexpected_answer
 
@@ -25,6 +27,7 @@ ApiVersion: TypeAlias = Literal["v1", "v1beta", "v1beta-processor"]
 """Generation of the wire: current, beta, and the oldest body with `processor`."""
 
 T = TypeVar("T")
+NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 class RequestModel(BaseModel):
@@ -42,6 +45,10 @@ class RequestModel(BaseModel):
     def betas(self, version: ApiVersion) -> tuple[str, ...]:
         """`parallel-beta` values that what is asked needs in one generation."""
         return ()
+
+    def skus(self, version: ApiVersion) -> Mapping[str, int]:
+        """What is billed once this is answered with success, by SKU (see `api.prices`)."""
+        return NOTHING
 
     @classmethod
     def from_settings(cls, settings: BaseModel, **asked: Any) -> Self:
@@ -171,9 +178,16 @@ class Excerpt(str):
         return excerpt
 
 
-def _write_excerpt(excerpt: Excerpt) -> Any:
-    if excerpt.start_char is None and excerpt.source is None:
-        return str(excerpt)
+def _write_excerpts(excerpts: list[Excerpt]) -> list[Any]:
+    return [
+        str(excerpt)
+        if excerpt.start_char is None and excerpt.source is None
+        else _write_excerpt(excerpt)
+        for excerpt in excerpts
+    ]
+
+
+def _write_excerpt(excerpt: Excerpt) -> dict[str, Any]:
     return {
         "text": str(excerpt),
         "start_char": excerpt.start_char,
@@ -205,9 +219,7 @@ def _excerpts_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
     return core_schema.union_schema(
         [strings, anything],
         mode="left_to_right",
-        serialization=core_schema.plain_serializer_function_ser_schema(
-            lambda excerpts: [_write_excerpt(excerpt) for excerpt in excerpts]
-        ),
+        serialization=core_schema.plain_serializer_function_ser_schema(_write_excerpts),
     )
 
 
@@ -229,6 +241,23 @@ def read_answer(response: httpx.Response, answer: type[T]) -> T:
     except ValidationError as error:
         fault = first_fault(error)
     # Raised out here, the error does not drag pydantic's along, which shows the raw answer.
+    raise unexpected_answer(response, fault)
+
+
+def read_nothing(response: httpx.Response) -> None:
+    """Make sure that an answer without a result is the API's: empty, or any JSON.
+
+    Raises:
+        UnexpectedAnswerError: It is something else, such as a proxy's page.
+    """
+    if not response.content.strip():
+        return
+    try:
+        from_json(response.content)
+    except ValueError as error:
+        fault = str(error)
+    else:
+        return
     raise unexpected_answer(response, fault)
 
 

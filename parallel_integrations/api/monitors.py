@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from parallel_integrations.api.flow import Emit, Flow, Repeat, Send, Stream, call, exchange
+from parallel_integrations.api.flow import Emit, Flow, Repeat, Send, Stream, call, order
 from parallel_integrations.api.models import (
     ApiVersion,
     RequestModel,
@@ -90,7 +90,7 @@ class CreateMonitorRequest(RequestModel):
     Attributes:
         type: `event_stream` watches for news of a query, `snapshot` for changes of a task's output.
         frequency: How often: `<n>h`, `<n>d` or `<n>w`, from `1h` to `30d`.
-        settings: What to watch; of the class that belongs to `type`.
+        settings: What to watch: `EventStreamSettings`, or `SnapshotSettings` for a `snapshot`.
         processor: `lite` or `base`; the API's default is `lite`.
         webhook: Where the API reports to.
         metadata: Labels, strings only.
@@ -207,6 +207,19 @@ def create_monitor(request: CreateMonitorRequest) -> Flow[Monitor]:
 
     Returns:
         A flow whose result is the `Monitor`.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateMonitorRequest, EventStreamSettings, ParallelClient
+        from parallel_integrations.api import cancel_monitor, create_monitor
+
+        request = CreateMonitorRequest(
+            type="event_stream", frequency="1d", settings=EventStreamSettings(query="new syntax")
+        )
+        with ParallelClient() as client:
+            monitor = client.run(create_monitor(request))
+            client.run(cancel_monitor(monitor.monitor_id))  # or it runs, and is billed, every day
+        ```
     """
     return call(Send("POST", PATH, request, repeat=Repeat.CREATE), Monitor)
 
@@ -231,6 +244,16 @@ def list_monitors(
 
     Raises:
         ValueError: `limit` is out of range.
+
+    Example:
+        ```python
+        from parallel_integrations import ParallelClient
+        from parallel_integrations.api import list_monitors
+
+        with ParallelClient() as client:
+            page = client.run(list_monitors(limit=20, status=["active", "cancelled"]))
+        print(len(page.monitors), page.next_cursor)
+        ```
     """
     params = [
         *_page_params(cursor, limit, MOST_MONITORS),
@@ -253,6 +276,16 @@ def all_monitors(
 
     Returns:
         A stream of `Monitor` for `ParallelClient.stream` or `astream`.
+
+    Example:
+        ```python
+        from parallel_integrations import ParallelClient
+        from parallel_integrations.api import all_monitors
+
+        with ParallelClient() as client:
+            for monitor in client.stream(all_monitors()):
+                print(monitor.monitor_id, monitor.status)
+        ```
     """
     cursor: str | None = None
     seen: set[str] = set()
@@ -274,6 +307,19 @@ def retrieve_monitor(monitor_id: str) -> Flow[Monitor]:
 
     Returns:
         A flow whose result is the `Monitor`.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateMonitorRequest, EventStreamSettings, ParallelClient
+        from parallel_integrations.api import create_monitor, retrieve_monitor
+
+        request = CreateMonitorRequest(
+            type="event_stream", frequency="1d", settings=EventStreamSettings(query="new syntax")
+        )
+        with ParallelClient() as client:
+            monitor = client.run(create_monitor(request))
+            print(client.run(retrieve_monitor(monitor.monitor_id)).status)
+        ```
     """
     return call(Send("GET", _path(monitor_id), repeat=Repeat.READ), Monitor)
 
@@ -287,6 +333,25 @@ def update_monitor(monitor_id: str, request: UpdateMonitorRequest) -> Flow[Monit
 
     Returns:
         A flow whose result is the `Monitor`.
+
+    Example:
+        ```python
+        from parallel_integrations import (
+            CreateMonitorRequest,
+            EventStreamSettings,
+            ParallelClient,
+            UpdateMonitorRequest,
+        )
+        from parallel_integrations.api import create_monitor, update_monitor
+
+        request = CreateMonitorRequest(
+            type="event_stream", frequency="1d", settings=EventStreamSettings(query="new syntax")
+        )
+        with ParallelClient() as client:
+            monitor = client.run(create_monitor(request))
+            change = UpdateMonitorRequest(frequency="1w")
+            print(client.run(update_monitor(monitor.monitor_id, change)).frequency)
+        ```
     """
     return call(Send("POST", f"{_path(monitor_id)}/update", request, repeat=Repeat.READ), Monitor)
 
@@ -299,6 +364,19 @@ def cancel_monitor(monitor_id: str) -> Flow[Monitor]:
 
     Returns:
         A flow whose result is the `Monitor`.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateMonitorRequest, EventStreamSettings, ParallelClient
+        from parallel_integrations.api import cancel_monitor, create_monitor
+
+        request = CreateMonitorRequest(
+            type="event_stream", frequency="1d", settings=EventStreamSettings(query="new syntax")
+        )
+        with ParallelClient() as client:
+            monitor = client.run(create_monitor(request))
+            print(client.run(cancel_monitor(monitor.monitor_id)).status)
+        ```
     """
     return call(Send("POST", f"{_path(monitor_id)}/cancel", repeat=Repeat.READ), Monitor)
 
@@ -311,8 +389,21 @@ def trigger_monitor(monitor_id: str) -> Flow[None]:
 
     Returns:
         A flow without a result.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateMonitorRequest, EventStreamSettings, ParallelClient
+        from parallel_integrations.api import create_monitor, trigger_monitor
+
+        request = CreateMonitorRequest(
+            type="event_stream", frequency="1d", settings=EventStreamSettings(query="new syntax")
+        )
+        with ParallelClient() as client:
+            monitor = client.run(create_monitor(request))
+            client.run(trigger_monitor(monitor.monitor_id))
+        ```
     """
-    yield from exchange(Send("POST", f"{_path(monitor_id)}/trigger", repeat=Repeat.CREATE))
+    return order(Send("POST", f"{_path(monitor_id)}/trigger", repeat=Repeat.CREATE))
 
 
 def monitor_events(
@@ -337,6 +428,20 @@ def monitor_events(
 
     Raises:
         ValueError: `limit` is out of range.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateMonitorRequest, EventStreamSettings, ParallelClient
+        from parallel_integrations.api import create_monitor, monitor_events
+
+        request = CreateMonitorRequest(
+            type="event_stream", frequency="1d", settings=EventStreamSettings(query="new syntax")
+        )
+        with ParallelClient() as client:
+            monitor = client.run(create_monitor(request))
+            page = client.run(monitor_events(monitor.monitor_id, limit=10))
+        print(len(page.events))
+        ```
     """
     params = _page_params(cursor, limit, MOST_EVENTS)
     if event_group_id:
@@ -358,6 +463,20 @@ def all_monitor_events(
 
     Returns:
         A stream of `MonitorEvent` for `ParallelClient.stream` or `astream`.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateMonitorRequest, EventStreamSettings, ParallelClient
+        from parallel_integrations.api import all_monitor_events, create_monitor
+
+        request = CreateMonitorRequest(
+            type="event_stream", frequency="1d", settings=EventStreamSettings(query="new syntax")
+        )
+        with ParallelClient() as client:
+            monitor = client.run(create_monitor(request))
+            for event in client.stream(all_monitor_events(monitor.monitor_id)):
+                print(event.event_type)
+        ```
     """
     cursor: str | None = None
     seen: set[str] = set()

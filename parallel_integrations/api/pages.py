@@ -1,7 +1,10 @@
 """What search and extract have in common: how pages are read and what a page is."""
 
-from typing import Annotated, Any, Final
+from functools import lru_cache, partial
+from math import inf
+from typing import Annotated, Any, Final, TypeVar
 
+import httpx
 from pydantic import (
     AfterValidator,
     AliasChoices,
@@ -11,12 +14,15 @@ from pydantic import (
     StringConstraints,
 )
 
+from parallel_integrations.api.errors import UnexpectedAnswerError
+from parallel_integrations.api.flow import Keep
 from parallel_integrations.api.models import (
     AnswerModel,
     Excerpts,
     Items,
     Usage,
     Warning,  # noqa: A004 - the API's own word
+    read_answer,
 )
 from parallel_integrations.api.policies import FetchPolicy
 from parallel_integrations.api.queries import MOST_QUERY_CHARACTERS
@@ -25,7 +31,10 @@ MOST_QUERIES: Final = 5
 MOST_OBJECTIVE_CHARACTERS: Final = 5000
 MOST_SESSION_ID_CHARACTERS: Final = 1000
 EXCERPT_SEPARATOR: Final = "\n\n"
+PagesResponseT = TypeVar("PagesResponseT", bound="PagesResponse")
 OLDER_BETA: Final = "search-extract-2025-10-10"
+LABELS: Final = frozenset({"session_id"})
+"""Fields that say what a request belongs to, not what is asked."""
 
 
 def one_as_list(value: Any) -> Any:
@@ -131,3 +140,37 @@ class PagesResponse(AnswerModel):
     session_id: str | None = None
     warnings: Items[Warning] = []
     usage: Usage = []
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything that was asked for came back."""
+        return True
+
+
+def keeping(settings: PageSettings, answer: type[PagesResponse]) -> Keep:
+    """How an answer with pages serves other equal requests.
+
+    Only what can be read and is whole is kept: what failed for one page may work a minute later.
+    Who wants pages that are at most so old is not given an answer that is older.
+    """
+    policy = settings.fetch_policy
+    return _keep(answer, policy.max_age_seconds if policy else None)
+
+
+@lru_cache(maxsize=64)
+def _keep(answer: type[PagesResponse], longest: int | None) -> Keep:
+    return Keep(partial(_worth_keeping, answer), inf if longest is None else longest, LABELS)
+
+
+def _worth_keeping(answer: type[PagesResponse], response: httpx.Response) -> bool:
+    try:
+        return read_answer(response, answer).is_whole
+    except UnexpectedAnswerError:
+        return False
+
+
+def of_session(answer: PagesResponseT, settings: PageSettings) -> PagesResponseT:
+    """The answer as one to the session it was asked in: a kept one may come from another."""
+    if settings.session_id is not None:
+        answer.session_id = settings.session_id
+    return answer

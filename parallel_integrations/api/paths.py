@@ -2,16 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 from pydantic_core import from_json
 
-from parallel_integrations.api.errors import ParallelError, UnexpectedAnswerError
+from parallel_integrations.api.errors import (
+    ParallelError,
+    UnexpectedAnswerError,
+    unexpected_answer,
+)
 from parallel_integrations.api.flow import Flow, Send, exchange
 from parallel_integrations.api.models import read_answer
 
 Answer = TypeVar("Answer")
+NO_IDS: Final = frozenset({"", ".", ".."})
 
 
 def segment(name: str, value: str) -> str:
@@ -20,7 +25,7 @@ def segment(name: str, value: str) -> str:
     Raises:
         ValueError: It is empty, `.` or `..`, which would address something else.
     """
-    if not isinstance(value, str) or value.strip() in ("", ".", ".."):
+    if not isinstance(value, str) or value.strip() in NO_IDS:
         raise ValueError(f"{name}={value!r} is not an id")
     return quote(value.strip(), safe="")
 
@@ -42,14 +47,17 @@ def create(send: Send, answer: type[Answer], id_name: str) -> Flow[Answer]:
     """Create something that is paid for; an answer that cannot be read does not cost its id."""
     response = yield from exchange(send)
     try:
-        return read_answer(response, answer)
+        created = read_answer(response, answer)
+        if getattr(created, id_name).strip() in NO_IDS:
+            raise unexpected_answer(response, f"{id_name} is none")
     except UnexpectedAnswerError as error:
         try:
             body = from_json(response.content)
         except ValueError:
             body = None
         found = body.get(id_name) if isinstance(body, dict) else None
-        if isinstance(found, str) and found:
+        if isinstance(found, str) and found.strip() not in NO_IDS:
             setattr(error, id_name, found)
             error.add_note(f"{id_name}: {found}")
         raise
+    return created

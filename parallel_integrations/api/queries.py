@@ -58,8 +58,11 @@ def derive_queries(question: str) -> list[str]:
 
 
 def _words(question: str) -> list[str]:
+    matches: list[str] = _WORD.findall(question)
+    if question.isascii():
+        return matches
     words: list[str] = []
-    for match in _WORD.findall(question):
+    for match in matches:
         if _CJK_WORD.fullmatch(match):  # written without spaces: its particles part the words
             words += [part for part in _CJK_GLUE.split(match) if part] or [match]
         else:

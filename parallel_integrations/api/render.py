@@ -19,6 +19,7 @@ from parallel_integrations.api.settings import (
 )
 
 BETA_HEADER: Final = "parallel-beta"
+_METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 _parsed = lru_cache(maxsize=256)(httpx.URL)
 
 
@@ -42,7 +43,7 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
         ("user-agent", USER_AGENT),
         *settings.route.auth_headers(path, key),
     ]
-    content = None
+    content = b""
     if send.request is not None:
         body = send.request.body(settings.api_version)
         betas = (*betas, *send.request.betas(settings.api_version))
@@ -59,16 +60,22 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
         betas = (*betas, users.pop(BETA_HEADER))
     if betas:
         headers.append((BETA_HEADER, ",".join(dict.fromkeys(betas))))
-    headers = [pair for pair in headers if pair[0] not in users] + list(users.items())
-    url = settings.route.target(path, base_url=settings.base_url, chat_path=settings.chat_path)
-    if send.params:
-        url = f"{url}?{urlencode(send.params)}"
+    target = settings.route.target(path, base_url=settings.base_url, chat_path=settings.chat_path)
+    url = _parsed(f"{target}?{urlencode(send.params)}" if send.params else target)
+    if content or send.method in _METHODS_WITH_BODY:
+        headers.append(("content-length", str(len(content))))
+    # With `stream=`, httpx adds no headers of its own, for which it would go through all of them.
+    headers = [
+        ("host", url.netloc.decode("ascii")),
+        *(pair for pair in headers if pair[0] not in users),
+        *users.items(),
+    ]
     patience = (settings.timeout or send.timeout_seconds) + send.wait_seconds
-    return httpx.Request(
+    request = httpx.Request(
         send.method,
-        _parsed(url),
+        url,
         headers=headers,
-        content=content,
+        stream=httpx.ByteStream(content),
         extensions={
             "timeout": {
                 "connect": min(patience, CONNECT_TIMEOUT_SECONDS),
@@ -79,3 +86,5 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
             CONDITIONS_KEY: conditions,
         },
     )
+    request.read()
+    return request

@@ -1,12 +1,11 @@
 """A task followed while it works: progress first, the result last."""
 
 from collections.abc import Generator
-from contextlib import suppress
 from typing import Any, Final
 
-from parallel_integrations.api.errors import NotFoundError, StreamInterruptedError
+from parallel_integrations.api.errors import ParallelError
 from parallel_integrations.api.events import StreamEvent
-from parallel_integrations.api.flow import Emit, More, Send
+from parallel_integrations.api.flow import Emit, More, Send, delayed
 from parallel_integrations.api.output_schema import OutputSchema
 from parallel_integrations.api.task_types import TaskRunResult, TaskRunStateEvent
 from parallel_integrations.api.tasks import (
@@ -74,15 +73,32 @@ def resume_task(
 
     Returns:
         A stream of the run's events, last the `TaskRunResult`.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateTaskRunRequest, ParallelClient
+        from parallel_integrations.api import create_task_run, resume_task
+
+        request = CreateTaskRunRequest(input="What is a closure?", enable_events=True)
+        with ParallelClient() as client:
+            run = client.run(create_task_run(request))
+            # Later, perhaps in another process, with the id alone:
+            for event in client.stream(resume_task(run.run_id)):
+                print(type(event).__name__)
+        ```
     """
     # Progress is a courtesy: whether there is such a run, and how it ended, shows below.
-    elapsed = 0.0
-    with suppress(NotFoundError, StreamInterruptedError):
+    pause = 0.0
+    try:
         elapsed = yield from task_run_events(run_id, deadline_seconds=deadline_seconds)
-    result = yield from wait_task_run(
+    except ParallelError as error:
+        elapsed, pause = error.elapsed_seconds, error.retry_after or 0.0
+    elapsed = min(elapsed, deadline_seconds - LAST_LOOK_SECONDS)
+    waiting = wait_task_run(
         run_id,
         output_schema=output_schema,
         deadline_seconds=deadline_seconds,
-        elapsed_seconds=min(elapsed, deadline_seconds - LAST_LOOK_SECONDS),
+        elapsed_seconds=elapsed,
     )
+    result = yield from delayed(waiting, min(pause, deadline_seconds - elapsed))
     yield Emit(result)

@@ -1,5 +1,6 @@
 """Search: an objective and keyword queries in, ranked pages with excerpts out (API facts 5)."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from pydantic import Field, model_validator
@@ -7,6 +8,7 @@ from pydantic import Field, model_validator
 from parallel_integrations.api.errors import InvalidRequestError
 from parallel_integrations.api.flow import Flow, Repeat, Send, call
 from parallel_integrations.api.models import ApiVersion, Items, RequestModel
+from parallel_integrations.api.notebook import pages_html
 from parallel_integrations.api.pages import (
     OLDER_BETA,
     Objective,
@@ -14,9 +16,12 @@ from parallel_integrations.api.pages import (
     PageSettings,
     PagesResponse,
     Queries,
+    keeping,
+    of_session,
     without_null,
 )
 from parallel_integrations.api.policies import SourcePolicy
+from parallel_integrations.api.prices import search_skus
 from parallel_integrations.api.queries import derive_queries
 
 MOST_RESULTS: Final = 40
@@ -117,6 +122,11 @@ class SearchRequest(SearchSettings, RequestModel):
             case "v1beta-processor":
                 return _processor_body(flat)
 
+    def skus(self, version: ApiVersion) -> Mapping[str, int]:
+        """A search by its mode, and the results beyond those that its price includes."""
+        mode = None if version == "v1beta-processor" else self.mode  # only newer ones know `fast`
+        return search_skus(mode, self.max_results)
+
 
 class SearchResult(Page):
     """One ranked page of a search."""
@@ -132,6 +142,9 @@ class SearchResponse(PagesResponse):
 
     results: Items[SearchResult]
     search_id: str | None = None
+
+    def _repr_html_(self) -> str:
+        return pages_html(self.results)
 
 
 def search(request: SearchRequest) -> Flow[SearchResponse]:
@@ -159,12 +172,16 @@ def search(request: SearchRequest) -> Flow[SearchResponse]:
         ```
     """
     try:
-        return (yield from call(_send(request), SearchResponse))
+        answer = yield from call(_send(request), SearchResponse)
     except InvalidRequestError as error:
         # Servers older than the mode refuse it by name (API facts 14); nothing was billed.
         if request.mode != "fast" or "mode" not in f"{error.message} {error.detail}":
             raise
-    return (yield from call(_send(request.model_copy(update={"mode": "basic"})), SearchResponse))
+        answer = None
+    if answer is None:
+        basic = request.model_copy(update={"mode": "basic"})
+        answer = yield from call(_send(basic), SearchResponse)
+    return of_session(answer, request)
 
 
 def _send(request: SearchRequest) -> Send:
@@ -174,6 +191,7 @@ def _send(request: SearchRequest) -> Send:
         request,
         repeat=Repeat.ASK,
         timeout_seconds=SEARCH_TIMEOUT_SECONDS,
+        keep=keeping(request, SearchResponse),
     )
 
 

@@ -1,8 +1,10 @@
 """Task groups: many tasks at once, results in the order of their inputs (API facts 9)."""
 
 import logging
-from collections.abc import Generator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel, Field
@@ -29,6 +31,7 @@ from parallel_integrations.api.output_schema import OutputSchema, parse_output
 from parallel_integrations.api.paths import carrying, create, segment
 from parallel_integrations.api.policies import Metadata
 from parallel_integrations.api.polling import poll
+from parallel_integrations.api.prices import task_sku
 from parallel_integrations.api.task_group_types import (
     GROUP_EVENTS,
     AddedTaskGroupRuns,
@@ -45,6 +48,7 @@ from parallel_integrations.api.tasks import (
     STREAM_TIMEOUT_SECONDS,
     CreateTaskRunRequest,
     TaskSettings,
+    silence,
     task_spec,
 )
 
@@ -97,6 +101,10 @@ class AddTaskGroupRunsRequest(RequestModel):
             body["default_task_spec"] = spec
         return body
 
+    def skus(self, version: ApiVersion) -> Counter[str]:
+        """One run for each input."""
+        return Counter(task_sku(one.processor) for one in self.inputs)
+
 
 def create_task_group(request: CreateTaskGroupRequest | None = None) -> Flow[TaskGroup]:
     """Make an empty group; costs nothing until runs are added.
@@ -106,6 +114,16 @@ def create_task_group(request: CreateTaskGroupRequest | None = None) -> Flow[Tas
 
     Returns:
         A flow whose result is the `TaskGroup`.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateTaskGroupRequest, ParallelClient
+        from parallel_integrations.api import create_task_group
+
+        request = CreateTaskGroupRequest(metadata={"batch": "statements"})
+        with ParallelClient() as client:
+            print(client.run(create_task_group(request)).taskgroup_id)
+        ```
     """
     send = Send(
         "POST", "/v1/tasks/groups", request or CreateTaskGroupRequest(), repeat=Repeat.CREATE
@@ -123,6 +141,16 @@ def retrieve_task_group(taskgroup_id: str) -> Flow[TaskGroup]:
 
     Returns:
         A flow whose result is the `TaskGroup`.
+
+    Example:
+        ```python
+        from parallel_integrations import ParallelClient
+        from parallel_integrations.api import create_task_group, retrieve_task_group
+
+        with ParallelClient() as client:
+            group = client.run(create_task_group())
+            print(client.run(retrieve_task_group(group.taskgroup_id)).status.num_task_runs)
+        ```
     """
     with carrying(taskgroup_id=taskgroup_id):
         return (yield from call(_look(taskgroup_id), TaskGroup))
@@ -140,6 +168,23 @@ def add_task_group_runs(
 
     Returns:
         A flow whose result is the `AddedTaskGroupRuns`.
+
+    Example:
+        ```python
+        from parallel_integrations import (
+            AddTaskGroupRunsRequest,
+            CreateTaskRunRequest,
+            ParallelClient,
+        )
+        from parallel_integrations.api import add_task_group_runs, create_task_group
+
+        tasks = [CreateTaskRunRequest(input=name, processor="lite") for name in ("with", "del")]
+        with ParallelClient() as client:
+            group = client.run(create_task_group())
+            request = AddTaskGroupRunsRequest(inputs=tasks, output_schema="What it does.")
+            added = client.run(add_task_group_runs(group.taskgroup_id, request))
+        print(len(added.run_ids))
+        ```
     """
     with carrying(taskgroup_id=taskgroup_id):
         send = Send(
@@ -162,6 +207,29 @@ def retrieve_task_group_run(taskgroup_id: str, run_id: str) -> Flow[TaskRun]:
 
     Returns:
         A flow whose result is the `TaskRun`.
+
+    Example:
+        ```python
+        from parallel_integrations import (
+            AddTaskGroupRunsRequest,
+            CreateTaskRunRequest,
+            ParallelClient,
+        )
+        from parallel_integrations.api import (
+            add_task_group_runs,
+            create_task_group,
+            retrieve_task_group_run,
+        )
+
+        tasks = [CreateTaskRunRequest(input=name, processor="lite") for name in ("with", "del")]
+        with ParallelClient() as client:
+            group = client.run(create_task_group())
+            request = AddTaskGroupRunsRequest(inputs=tasks, output_schema="What it does.")
+            added = client.run(add_task_group_runs(group.taskgroup_id, request))
+            for run_id in added.run_ids:
+                run = client.run(retrieve_task_group_run(group.taskgroup_id, run_id))
+                print(run.status)
+        ```
     """
     with carrying(taskgroup_id=taskgroup_id, run_id=run_id):
         path = f"{_path(taskgroup_id)}/runs/{segment('run_id', run_id)}"
@@ -187,6 +255,28 @@ def task_group_runs(
 
     Returns:
         A stream of `TaskRunStateEvent`; resumed where it breaks.
+
+    Example:
+        ```python
+        from parallel_integrations import (
+            AddTaskGroupRunsRequest,
+            CreateTaskRunRequest,
+            ParallelClient,
+        )
+        from parallel_integrations.api import (
+            add_task_group_runs,
+            create_task_group,
+            task_group_runs,
+        )
+
+        tasks = [CreateTaskRunRequest(input=name, processor="lite") for name in ("with", "del")]
+        with ParallelClient() as client:
+            group = client.run(create_task_group())
+            request = AddTaskGroupRunsRequest(inputs=tasks, output_schema="What it does.")
+            added = client.run(add_task_group_runs(group.taskgroup_id, request))
+            for event in client.stream(task_group_runs(group.taskgroup_id, include_input=True)):
+                print(event.run.run_id, event.run.status)
+        ```
     """
     asked = (
         ("status", status),
@@ -218,7 +308,30 @@ def task_group_events(
 
     Returns:
         A stream of `TaskGroupStatusEvent` and `TaskRunStateEvent`, without outputs.
+
+    Example:
+        ```python
+        from parallel_integrations import (
+            AddTaskGroupRunsRequest,
+            CreateTaskRunRequest,
+            ParallelClient,
+        )
+        from parallel_integrations.api import (
+            add_task_group_runs,
+            create_task_group,
+            task_group_events,
+        )
+
+        tasks = [CreateTaskRunRequest(input=name, processor="lite") for name in ("with", "del")]
+        with ParallelClient() as client:
+            group = client.run(create_task_group())
+            request = AddTaskGroupRunsRequest(inputs=tasks, output_schema="What it does.")
+            added = client.run(add_task_group_runs(group.taskgroup_id, request))
+            for event in client.stream(task_group_events(group.taskgroup_id)):
+                print(event.type)
+        ```
     """
+    deadline_seconds = inf if timeout is None else timeout
     active = [True]
 
     def is_new(event: StreamEvent) -> bool:
@@ -234,8 +347,7 @@ def task_group_events(
         f"{_path(taskgroup_id)}/events",
         params=() if timeout is None else (("timeout", f"{timeout:g}"),),
         repeat=Repeat.READ,
-        timeout_seconds=STREAM_TIMEOUT_SECONDS,
-        wait_seconds=timeout or 0,
+        timeout_seconds=silence(deadline_seconds),
         stream=True,
     )
     with carrying(taskgroup_id=taskgroup_id):
@@ -246,6 +358,7 @@ def task_group_events(
             is_new=is_new,
             may_end=lambda: timeout is not None or not active[0],
             is_over=is_over,
+            deadline_seconds=deadline_seconds,
         )
 
 
@@ -291,22 +404,10 @@ def run_task_group(
     if not inputs:
         return []
     settings = settings or TaskSettings()
-    requests = [
-        CreateTaskRunRequest.from_settings(
-            settings.model_copy(update={"output_schema": None, "input_schema": None}),
-            input=one,
-            metadata={INDEX_KEY: number},
-        )
-        for number, one in enumerate(inputs)
-    ]
+    requests = numbered_requests(inputs, settings)
     group = yield from create_task_group(CreateTaskGroupRequest(metadata=metadata))
     for start in range(0, len(requests), MOST_RUNS_PER_CALL):
-        # All of it was checked above; now it must not fail or warn any more.
-        chunk = AddTaskGroupRunsRequest.model_construct(
-            inputs=requests[start : start + MOST_RUNS_PER_CALL],
-            output_schema=settings.output_schema,
-            input_schema=settings.input_schema,
-        )
+        chunk = runs_to_add(requests[start : start + MOST_RUNS_PER_CALL], settings)
         yield from _add_once(group.taskgroup_id, chunk, before=start)
     return (
         yield from wait_task_group(
@@ -338,6 +439,22 @@ def wait_task_group(
 
     Raises:
         TaskTimeoutError: The deadline passed; the group goes on.
+
+    Example:
+        ```python
+        from parallel_integrations import ParallelClient, TaskSettings, TaskTimeoutError
+        from parallel_integrations.api import run_task_group, wait_task_group
+
+        names = ["with", "del"]
+        with ParallelClient() as client:
+            try:
+                settings = TaskSettings(processor="lite")
+                results = client.run(run_task_group(names, settings, deadline_seconds=0.01))
+            except TaskTimeoutError as error:
+                results = client.run(wait_task_group(error.taskgroup_id, len(names)))
+        for result in results:
+            print(result.error or result.output.content)
+        ```
     """
     results: list[TaskGroupResult] = [TaskGroupResult() for _ in range(num_inputs)]
     cursor: str | None = None
@@ -347,12 +464,12 @@ def wait_task_group(
             return
         nonlocal cursor
         cursor = event.event_id or cursor
-        number = (event.run.metadata or {}).get(INDEX_KEY)
-        if str(number).isdecimal() and int(str(number)) < num_inputs:
+        number = run_number(event.run)
+        if number is not None and number < num_inputs:
             result = TaskGroupResult(run=event.run, output=event.output)
             if event.output is not None:
                 result.parsed, result.misfit = parse_output(event.output.content, output_schema)
-            results[int(str(number))] = result
+            results[number] = result
 
     with carrying(taskgroup_id=taskgroup_id):
         yield from poll(
@@ -372,6 +489,35 @@ def wait_task_group(
             runs = task_group_runs(taskgroup_id, include_output=True, last_event_id=cursor)
             yield from each(runs, take)
     return results
+
+
+def numbered_requests(
+    inputs: Iterable[TaskInput], settings: TaskSettings
+) -> list[CreateTaskRunRequest]:
+    """A request for each input, with its number in its metadata; `runs_to_add` adds the schemas."""
+    bare = settings.model_copy(update={"output_schema": None, "input_schema": None})
+    return [
+        CreateTaskRunRequest.from_settings(bare, input=one, metadata={INDEX_KEY: number})
+        for number, one in enumerate(inputs)
+    ]
+
+
+def runs_to_add(
+    requests: list[CreateTaskRunRequest], settings: TaskSettings
+) -> AddTaskGroupRunsRequest:
+    """Requests of `numbered_requests`, at most 1000, with the schemas that they share."""
+    # All of it was checked where it was made; now it must not fail or warn any more.
+    return AddTaskGroupRunsRequest.model_construct(
+        inputs=requests,
+        output_schema=settings.output_schema,
+        input_schema=settings.input_schema,
+    )
+
+
+def run_number(run: TaskRun) -> int | None:
+    """The number that `numbered_requests` gave a run; None where it carries none."""
+    number = str((run.metadata or {}).get(INDEX_KEY))
+    return int(number) if number.isdecimal() else None
 
 
 def _add_once(

@@ -14,6 +14,7 @@ from parallel_integrations.api.models import (
     Text,
     Warning,  # noqa: A004 - the API's own word
 )
+from parallel_integrations.api.notebook import answer_html
 from parallel_integrations.api.output_schema import parse_output
 
 TERMINAL: Final = frozenset({"completed", "failed", "cancelled"})
@@ -132,6 +133,9 @@ class TaskRunResult(AnswerModel):
     parsed: Any = Field(default=None, exclude=True)
     misfit: str | None = Field(default=None, exclude=True)
 
+    def _repr_html_(self) -> str:
+        return answer_html(self.output.content, self.output.basis)
+
     def fit(self, schema: object) -> "TaskRunResult":
         """Fill `parsed` or `misfit` for a class; anything else changes nothing."""
         self.parsed, self.misfit = parse_output(self.output.content, schema)
@@ -175,11 +179,14 @@ class TaskRunStateEvent(StreamEvent):
         run: The run.
         output: What it found, once it is complete.
         input: Its request, where asked for.
+        wire_text: The JSON that it was read from, where it came off a stream; kept so that it
+            can be written down without being made anew.
     """
 
     run: TaskRun
     output: TaskOutput | None = None
     input: TaskRunInput | None = None
+    wire_text: str = Field(default="", exclude=True, repr=False)
 
 
 class SourceStats(AnswerModel):

@@ -31,6 +31,7 @@ from parallel_integrations.api.policies import (
     Webhook,
 )
 from parallel_integrations.api.polling import LONGEST_POLL_SECONDS
+from parallel_integrations.api.prices import task_sku
 from parallel_integrations.api.task_types import (
     TASK_EVENTS,
     TaskRun,
@@ -143,6 +144,10 @@ class CreateTaskRunRequest(TaskSettings, RequestModel):
             flat["advanced_settings"] = advanced
         return flat
 
+    def skus(self, version: ApiVersion) -> dict[str, int]:
+        """One run of the processor; the API bills it once it completes."""
+        return {task_sku(self.processor): 1}
+
     def task_spec(self) -> dict[str, Any] | None:
         """The wire's `task_spec`; None leaves the output to the processor."""
         return task_spec(self.output_schema, self.input_schema)
@@ -198,6 +203,17 @@ def retrieve_task_run(run_id: str) -> Flow[TaskRun]:
 
     Raises:
         NotFoundError: No such run.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateTaskRunRequest, ParallelClient
+        from parallel_integrations.api import create_task_run, retrieve_task_run
+
+        request = CreateTaskRunRequest(input="What is a closure?", processor="lite")
+        with ParallelClient() as client:
+            run = client.run(create_task_run(request))
+            print(client.run(retrieve_task_run(run.run_id)).status)
+        ```
     """
     with carrying(run_id=run_id):
         return (
@@ -216,6 +232,17 @@ def retrieve_task_run_input(run_id: str) -> Flow[TaskRunInput]:
 
     Returns:
         A flow whose result is the request as the API stored it.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateTaskRunRequest, ParallelClient
+        from parallel_integrations.api import create_task_run, retrieve_task_run_input
+
+        request = CreateTaskRunRequest(input="What is a closure?", processor="lite")
+        with ParallelClient() as client:
+            run = client.run(create_task_run(request))
+            print(client.run(retrieve_task_run_input(run.run_id)).input)
+        ```
     """
     with carrying(run_id=run_id):
         path = f"/v1/tasks/runs/{segment('run_id', run_id)}/input"
@@ -246,6 +273,19 @@ def wait_task_run(
         TaskFailedError: The run failed or was cancelled; says why.
         TaskTimeoutError: The deadline passed; the run goes on.
         NotFoundError: No such run.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateTaskRunRequest, ParallelClient
+        from parallel_integrations.api import create_task_run, wait_task_run
+
+        request = CreateTaskRunRequest(input="What is a closure?", processor="lite")
+        with ParallelClient() as client:
+            run = client.run(create_task_run(request))
+            # Later, perhaps in another process, with the id alone:
+            result = client.run(wait_task_run(run.run_id, deadline_seconds=600))
+        print(result.output.content)
+        ```
     """
     path = f"/v1/tasks/runs/{segment('run_id', run_id)}/result"
     elapsed, pause = elapsed_seconds, 0.0
@@ -378,7 +418,7 @@ def task_run_events(
         "GET",
         f"/v1/tasks/runs/{segment('run_id', run_id)}/events",
         repeat=Repeat.READ,
-        timeout_seconds=min(STREAM_TIMEOUT_SECONDS, max(1.0, deadline_seconds)),
+        timeout_seconds=silence(deadline_seconds),
         stream=True,
         betas=EVENT_BETAS,
     )
@@ -401,6 +441,11 @@ def task_run_events(
             last.output = (yield from wait_task_run(run_id, deadline_seconds=inf)).output
         yield Emit(last)
         return elapsed
+
+
+def silence(deadline_seconds: float) -> float:
+    """How long a stream that is followed until a deadline may be silent."""
+    return min(STREAM_TIMEOUT_SECONDS, max(1.0, deadline_seconds))
 
 
 def _explain_missing_result(run_id: str, error: NotFoundError) -> Generator[Send, Any, None]:

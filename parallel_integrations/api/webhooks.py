@@ -132,6 +132,15 @@ def parse_webhook(body: bytes) -> WebhookPayload:
 
     Raises:
         UnexpectedAnswerError: It cannot be a webhook's message.
+
+    Example:
+        ```python
+        from parallel_integrations.api import parse_webhook
+
+        body = b'{"type": "task_run.status", "data": {"run_id": "trun_1", "status": "completed"}}'
+        payload = parse_webhook(body)
+        print(payload.type, payload.data.run_id)
+        ```
     """
     try:
         return WebhookPayload.model_validate_json(body)

@@ -7,6 +7,7 @@ from parallel_integrations.lazy import lazy_names
 if TYPE_CHECKING:
     from parallel_integrations.langchain.chat_models import ChatParallel, ChatParallelWeb
     from parallel_integrations.langchain.document_loaders import ParallelExtractLoader
+    from parallel_integrations.langchain.enrichment import ParallelEnrichment
     from parallel_integrations.langchain.retrievers import ParallelSearchRetriever
     from parallel_integrations.langchain.runnables import ParallelDeepResearch
     from parallel_integrations.langchain.task_tools import (
@@ -24,6 +25,7 @@ __all__ = [
     "ChatParallel",
     "ChatParallelWeb",
     "ParallelDeepResearch",
+    "ParallelEnrichment",
     "ParallelExtractLoader",
     "ParallelExtractTool",
     "ParallelFindAllTool",
@@ -40,6 +42,7 @@ __getattr__ = lazy_names(
         "ChatParallel": "chat_models",
         "ChatParallelWeb": "chat_models",
         "ParallelDeepResearch": "runnables",
+        "ParallelEnrichment": "enrichment",
         "ParallelExtractLoader": "document_loaders",
         "ParallelExtractTool": "tools",
         "ParallelFindAllTool": "task_tools",

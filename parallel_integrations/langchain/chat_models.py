@@ -15,8 +15,8 @@ from pydantic import BaseModel, Field, SecretStr, model_validator
 
 from parallel_integrations._version import __version__
 from parallel_integrations.adapter import Adapter
-from parallel_integrations.api import chat, stream_chat
-from parallel_integrations.api.chat import ChatSettings
+from parallel_integrations.api import chat
+from parallel_integrations.api.chat import ChatSettings, stream_chunks
 from parallel_integrations.api.settings import KEY_VARIABLE, key_from_environment
 from parallel_integrations.langchain.errors import model_errors
 from parallel_integrations.langchain.messages import PROVIDER, ChunkBuilder, to_result, to_wire
@@ -206,7 +206,7 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         request = self.request(to_wire(messages), kwargs)
         builder = ChunkBuilder(request.model)
-        with model_errors(), closing(self.connection().stream(stream_chat(request))) as events:
+        with model_errors(), closing(self.connection().stream(stream_chunks(request))) as events:
             for event in events:
                 chunk = builder.add(event)
                 if run_manager:
@@ -223,7 +223,7 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         request = self.request(to_wire(messages), kwargs)
         builder = ChunkBuilder(request.model)
-        events = self.connection().astream(stream_chat(request))
+        events = self.connection().astream(stream_chunks(request))
         with model_errors():
             async with aclosing(events):
                 async for event in events:

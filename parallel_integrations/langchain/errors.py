@@ -17,6 +17,7 @@ from langchain_core.exceptions import (
 
 from parallel_integrations.api.errors import (
     AuthenticationError,
+    ConflictError,
     ConnectionFailedError,
     InvalidRequestError,
     MissingKeyError,
@@ -27,6 +28,7 @@ from parallel_integrations.api.errors import (
     RateLimitError,
     RequestTimeoutError,
     ServerError,
+    StatusError,
     StreamInterruptedError,
     UnexpectedAnswerError,
 )
@@ -64,6 +66,14 @@ class ChatServerError(ServerError, ModelAPIError):
     """5xx."""
 
 
+class ChatConflictError(ConflictError, ModelError):
+    """409: langchain_core has no word for it."""
+
+
+class ChatStatusError(StatusError, ModelError):
+    """Any other status, such as a redirect; langchain_core has no word for it."""
+
+
 class ChatTimeoutError(RequestTimeoutError, ModelTimeoutError):
     """No answer in time."""
 
@@ -91,6 +101,8 @@ _JOINED: dict[type[ParallelError], type[ParallelError]] = {
         ChatInvalidRequestError,
         ChatRateLimitError,
         ChatServerError,
+        ChatConflictError,
+        ChatStatusError,
         ChatTimeoutError,
         ChatConnectionFailedError,
         ChatStreamInterruptedError,

@@ -17,7 +17,7 @@ from langchain_core.messages.block_translators import register_translator
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from parallel_integrations.api.basis import FieldBasis
-from parallel_integrations.api.chat import ChatResponse
+from parallel_integrations.api.chat import ChatChunk, ChatResponse
 from parallel_integrations.api.evidence import cited, page_title
 
 PROVIDER: Final = "parallel"
@@ -100,6 +100,10 @@ def to_result(response: ChatResponse, model: str) -> ChatResult:
     return ChatResult(generations=[ChatGeneration(message=message)])
 
 
+_MESSAGE: Final = AIMessageChunk(content="")
+_GENERATION: Final = ChatGenerationChunk(message=_MESSAGE)
+
+
 class ChunkBuilder:
     """Turns streamed chunks into LangChain's, saying everything that must be said once just once.
 
@@ -115,20 +119,30 @@ class ChunkBuilder:
         self._finish_reason: str | None = None
         self._usage: dict[str, Any] | None = None
 
-    def add(self, chunk: ChatResponse) -> ChatGenerationChunk:
+    def add(self, chunk: ChatChunk) -> ChatGenerationChunk:
         """The chunk that carries this piece of text."""
-        metadata: dict[str, Any] = {"model_provider": PROVIDER}
-        if not self._began:
+        metadata: dict[str, Any] = {}
+        if (response := chunk.response) is not None:
+            if not self._began:
+                metadata = _model_metadata(response, self._model)
             self._began = True
-            metadata = _model_metadata(chunk, self._model)
-        self._basis = chunk.basis or self._basis
-        self._interaction_id = chunk.interaction_id or self._interaction_id
-        self._finish_reason = chunk.finish_reason or self._finish_reason
-        self._usage = chunk.usage or self._usage
-        message = AIMessageChunk(
-            content=chunk.text, id=chunk.id or None, response_metadata=metadata
+            self._basis = response.basis or self._basis
+            self._interaction_id = response.interaction_id or self._interaction_id
+            self._finish_reason = response.finish_reason or self._finish_reason
+            self._usage = response.usage or self._usage
+        # Copies: to have each of them validated would take a fourth of the stream's CPU time.
+        message = _MESSAGE.model_copy(
+            update={
+                "content": chunk.text,
+                "id": chunk.id or None,
+                "response_metadata": metadata,
+                "additional_kwargs": {},
+                "tool_calls": [],
+                "invalid_tool_calls": [],
+                "tool_call_chunks": [],
+            }
         )
-        return ChatGenerationChunk(message=message)
+        return _GENERATION.model_copy(update={"message": message, "text": chunk.text})
 
     def last(self) -> ChatGenerationChunk:
         """The closing chunk, once the stream has ended properly."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from parallel_integrations.adapter import Adapter
 from parallel_integrations.api.evidence import cited, page_title
 from parallel_integrations.api.research import resume_task, stream_task
-from parallel_integrations.api.task_types import TaskRunResult
+from parallel_integrations.api.task_types import TaskOutput, TaskRunResult
 from parallel_integrations.api.tasks import DEADLINE_SECONDS
 from parallel_integrations.langchain.tool_base import ResearchSettings, atell, progress, tell
 
@@ -145,12 +145,9 @@ class ParallelDeepResearch(Adapter, ResearchSettings, RunnableSerializable[Asked
         return stream_task(request, deadline_seconds=self.deadline_seconds)
 
 
-def _step(event: Any) -> dict[str, Any]:
-    if not isinstance(event, TaskRunResult):
-        return progress(event)
-    output = event.output
+def evidence_of(output: TaskOutput) -> dict[str, Any]:
+    """What was found and what it rests on, as plain JSON."""
     return {
-        "type": "report",
         "content": output.content,
         "citations": [
             {
@@ -162,6 +159,15 @@ def _step(event: Any) -> dict[str, Any]:
             for field, citation in cited(output.basis)
         ],
         "basis": [field.model_dump(mode="json") for field in output.basis],
+    }
+
+
+def _step(event: Any) -> dict[str, Any]:
+    if not isinstance(event, TaskRunResult):
+        return progress(event)
+    return {
+        "type": "report",
+        **evidence_of(event.output),
         "run_id": event.run.run_id,
         "interaction_id": event.run.interaction_id,
         "parsed": event.parsed,

@@ -32,6 +32,7 @@ from parallel_integrations.langchain.tool_base import (
     atell,
     cut,
     input_schema,
+    inspected,
     progress,
     tell,
     tool_errors,
@@ -71,6 +72,7 @@ class ParallelTaskRunTool(ResearchSettings, ParallelTool):
     args_schema: type[BaseModel] = ParallelTaskRunInput
     deadline_seconds: float = Field(default=DEADLINE_SECONDS, gt=0)
 
+    @inspected
     def _run(
         self,
         input: str | dict[str, Any],  # noqa: A002 - the wire's own word
@@ -88,6 +90,7 @@ class ParallelTaskRunTool(ResearchSettings, ParallelTool):
                     tell(progress(event))
             return self._answer(result)
 
+    @inspected
     async def _arun(
         self,
         input: str | dict[str, Any],  # noqa: A002 - the wire's own word
@@ -168,6 +171,7 @@ class ParallelFindAllTool(ParallelTool):
     match_limit: int = Field(default=10, ge=5, le=1000)
     deadline_seconds: float = Field(default=DEADLINE_SECONDS, gt=0)
 
+    @inspected
     def _run(
         self,
         objective: str,
@@ -184,6 +188,7 @@ class ParallelFindAllTool(ParallelTool):
                     tell(progress(event))
             return self._answer(result)
 
+    @inspected
     async def _arun(
         self,
         objective: str,

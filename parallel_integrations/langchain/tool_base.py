@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated, Any, Literal, TypeAlias
+from inspect import signature
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
 from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool, InjectedToolArg, ToolException
-from pydantic import ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from parallel_integrations.adapter import Adapter
 from parallel_integrations.api.errors import (
@@ -21,12 +22,13 @@ from parallel_integrations.api.errors import (
 from parallel_integrations.api.events import StreamEvent
 from parallel_integrations.api.models import RequestModel, explain_arguments
 from parallel_integrations.api.output_schema import OutputSchema
-from parallel_integrations.api.tasks import CreateTaskRunRequest, TaskOptions
+from parallel_integrations.api.tasks import CreateTaskRunRequest, TaskOptions, TaskSettings
 
 MAX_OUTPUT_CHARS = 40_000
 PROGRESS_EVENT = "parallel_progress"
 
 Content: TypeAlias = str | list[str | dict[str, Any]]
+Run = TypeVar("Run", bound=Callable[..., Any])
 ContentAndArtifact: TypeAlias = tuple[Content, dict[str, Any]]
 
 
@@ -40,7 +42,20 @@ def input_schema(name: str, module: str, request: type[RequestModel], *visible: 
         if field not in fields:
             hidden = Annotated[Any, InjectedToolArg]
             fields[field] = (hidden, Field(default=None, description=info.description))
-    return create_model(name, __config__=ConfigDict(extra="forbid"), __module__=module, **fields)
+    schema = create_model(name, __config__=ConfigDict(extra="forbid"), __module__=module, **fields)
+    _HIDDEN[schema] = frozenset(fields).difference(visible) | {"run_manager", "callbacks"}
+    return schema
+
+
+_HIDDEN: dict[type[BaseModel], frozenset[str]] = {}
+"""What is no part of a traced input, for each of our own schemas."""
+
+
+def inspected(run: Run) -> Run:
+    """Spare langchain_core to inspect a method at each call: only its parameters' names count."""
+    run.__signature__ = signature(run)  # type: ignore[attr-defined]
+    run.__no_type_check__ = True  # type: ignore[attr-defined]
+    return run
 
 
 def cut(text: str, most: int) -> str:
@@ -85,6 +100,23 @@ class ParallelTool(Adapter, BaseTool):
     handle_validation_error: bool | str | Callable[[Any], str] | None = explain_arguments
     max_output_chars: int = Field(default=MAX_OUTPUT_CHARS, ge=500)
 
+    # langchain_core inspects all fields' annotations twice a call. Of our own schemas it is known
+    # which are hidden from models, and that none is filled from the call's id.
+
+    def _filter_injected_args(self, tool_input: dict[str, Any]) -> dict[str, Any]:
+        hidden = _HIDDEN.get(self.args_schema)  # type: ignore[arg-type]
+        if hidden is None:
+            return super()._filter_injected_args(tool_input)
+        return {name: value for name, value in tool_input.items() if name not in hidden}
+
+    def _parse_input(
+        self, tool_input: str | dict[str, Any], tool_call_id: str | None
+    ) -> str | dict[str, Any]:
+        schema = self.args_schema
+        if isinstance(tool_input, str) or schema not in _HIDDEN:
+            return super()._parse_input(tool_input, tool_call_id)
+        return dict(schema.model_validate(tool_input))
+
     def with_notes(self, body: Callable[[int], str], notes: list[str]) -> str:
         """A content and the notes behind it, both within the budget; the notes get half at most.
 
@@ -109,8 +141,10 @@ class SessionTool(ParallelTool):
 
     def thread_session(self) -> str | None:
         """The session of the thread that calls; None outside of one."""
+        if not self.session_per_thread:
+            return None
         thread = ensure_config().get("configurable", {}).get("thread_id")
-        if not self.session_per_thread or thread is None:
+        if thread is None:
             return None
         return str(uuid5(NAMESPACE_URL, f"langgraph-thread:{thread}"))
 
@@ -138,6 +172,16 @@ class ResearchSettings(TaskOptions):
         }
         given = {name: value for name, value in called.items() if value is not None}
         return CreateTaskRunRequest.from_settings(self, input=asked, **{**schemas, **given})
+
+    def task_settings(self, called: dict[str, Any]) -> TaskSettings:
+        """The settings of one call that asks for many things; its own win."""
+        if unknown := sorted(called.keys() - TaskSettings.model_fields.keys()):
+            raise TypeError(f"{type(self).__name__} takes no {unknown[0]!r} for a call")
+        request = self.task_request("-", called)
+        # Checked already: what is said about a schema is said once.
+        return TaskSettings.model_construct(
+            **{name: getattr(request, name) for name in TaskSettings.model_fields}
+        )
 
 
 def progress(event: StreamEvent) -> dict[str, Any]:

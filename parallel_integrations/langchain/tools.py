@@ -10,7 +10,7 @@ from langchain_core.tools import ToolException
 from pydantic import BaseModel, Field
 
 from parallel_integrations.api import extract, search
-from parallel_integrations.api.evidence import Evidence, as_text, evidence
+from parallel_integrations.api.evidence import Evidence, as_text, evidence, numbered
 from parallel_integrations.api.extract import ExtractRequest, ExtractResponse, ExtractSettings
 from parallel_integrations.api.search import (
     DEFAULT_RESULTS,
@@ -24,6 +24,7 @@ from parallel_integrations.langchain.tool_base import (
     SessionTool,
     cut,
     input_schema,
+    inspected,
     tool_errors,
 )
 
@@ -74,6 +75,7 @@ class ParallelSearchTool(SearchSettings, SessionTool):
     max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MOST_RESULTS)
     content_format: Literal["text", "search_result"] = "text"
 
+    @inspected
     def _run(
         self,
         objective: str | None = None,
@@ -85,6 +87,7 @@ class ParallelSearchTool(SearchSettings, SessionTool):
             request = self._request(objective, search_queries, settings)
             return self._answer(self.connection().run(search(request)))
 
+    @inspected
     async def _arun(
         self,
         objective: str | None = None,
@@ -115,7 +118,7 @@ class ParallelSearchTool(SearchSettings, SessionTool):
             notes.insert(0, "No pages were found. Try other keywords or a broader objective.")
         elif self.content_format == "search_result":
             return self._blocks(found, notes), artifact
-        return self.with_notes(lambda room: as_text(response.results, room), notes), artifact
+        return self.with_notes(lambda room: numbered(found, room), notes), artifact
 
     def _blocks(self, found: list[Evidence], notes: list[str]) -> list[str | dict[str, Any]]:
         tail = [cut("\n\n".join(notes), self.max_output_chars // 2)] if notes else []
@@ -157,6 +160,7 @@ class ParallelExtractTool(ExtractSettings, SessionTool):
     )
     args_schema: type[BaseModel] = ParallelExtractInput
 
+    @inspected
     def _run(
         self,
         urls: list[str] | str,
@@ -168,6 +172,7 @@ class ParallelExtractTool(ExtractSettings, SessionTool):
             request = self._request(urls, objective, settings)
             return self._answer(self.connection().run(extract(request)))
 
+    @inspected
     async def _arun(
         self,
         urls: list[str] | str,

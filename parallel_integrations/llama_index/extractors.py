@@ -3,20 +3,24 @@
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import aclosing, closing
 from copy import deepcopy
+from math import inf
+from pathlib import Path
 from typing import Any, Final
 
 from llama_index.core.extractors import BaseExtractor
 from llama_index.core.schema import BaseNode, TextNode
 from pydantic import Field, field_serializer
 
-from parallel_integrations.api import run_task_group
 from parallel_integrations.api.errors import ParallelError, TaskFailedError
+from parallel_integrations.api.flow import Stream
 from parallel_integrations.api.output_schema import OutputSchema, wire_schema
 from parallel_integrations.api.policies import McpServer
-from parallel_integrations.api.task_group_types import TaskGroupResult
 from parallel_integrations.api.task_types import TaskOutput
 from parallel_integrations.api.tasks import DEADLINE_SECONDS, TaskSettings
+from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, enrich
+from parallel_integrations.enrichment.runner import SETTLE_SECONDS
 from parallel_integrations.llama_index.component import Component
 
 # The API advises at most this much for research, and refuses 25,000 together with the schema.
@@ -29,12 +33,12 @@ log = logging.getLogger("parallel_integrations")
 class ParallelExtractor(Component, TaskSettings, BaseExtractor):
     """Researches something about every node on the web and adds it to the node's metadata.
 
-    The nodes of one call are one task group, whatever their number; what is asked alike is asked
-    once. For each field of the output schema a node's metadata gains the value under the field's
-    name (lists and objects as JSON text), and under that name with `_sources` the urls cited for
-    it, one a line, with `_confidence` and with `_reasoning`, where there are any. The three are
-    hidden from embeddings, reasoning and confidence from the LLM too. A field named like metadata
-    that is there already replaces it.
+    The nodes of one call go out in task groups of 200; what is asked alike is asked once. For each
+    field of the output schema a node's metadata gains the value under the field's name (lists and
+    objects as JSON text), and under that name with `_sources` the urls cited for it, one a line,
+    with `_confidence` and with `_reasoning`, where there are any. The three are hidden from
+    embeddings, reasoning and confidence from the LLM too. A field named like metadata that is there
+    already replaces it.
 
     A node whose task failed gains nothing, with a warning in the log; when all fail, that is an
     error. Each task is billed (0.010 USD with `processor="base"`); failed ones are not.
@@ -52,6 +56,8 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
         answer_key: Name of the metadata where the output is one text; `"answer"`.
         max_input_chars: Most characters of a node's text to send; 15,000.
         deadline_seconds: How long to wait in all; 3600.
+        journal: A file that notes what is paid for: after the process ended at any moment, the
+            same nodes go on where they were. One run at a time; other nodes need another file.
 
     Raises:
         ParallelError: From a run of the pipeline, with `taskgroup_id` once the group was created.
@@ -78,6 +84,7 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
     answer_key: str = Field(default="answer", min_length=1)
     max_input_chars: int = Field(default=MAX_INPUT_CHARS, ge=1)
     deadline_seconds: float = Field(default=DEADLINE_SECONDS, gt=0)
+    journal: Path | None = None
 
     @classmethod
     def class_name(cls) -> str:
@@ -106,20 +113,28 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
             The metadata to add, one dict a node.
         """
         asked = self._asked(nodes)
+        rows: list[EnrichedRow] = []
         try:
-            results = self.connection().run(self._flow(asked))
+            with closing(self.connection().stream(self._run(asked))) as events:
+                for event in events:
+                    if isinstance(event, EnrichedRow):
+                        rows.append(event)  # noqa: PERF401 - kept should an error follow
         except ParallelError as error:
-            results = self._forgiven(error, asked)
-        return self._found(asked, results)
+            self._forgive(error, rows)
+        return self._found(asked, rows)
 
     async def aextract(self, nodes: Sequence[BaseNode]) -> list[dict[str, Any]]:
         """Research every node, awaiting; everything else as in `extract`."""
         asked = self._asked(nodes)
+        rows: list[EnrichedRow] = []
         try:
-            results = await self.connection().arun(self._flow(asked))
+            async with aclosing(self.connection().astream(self._run(asked))) as events:
+                async for event in events:
+                    if isinstance(event, EnrichedRow):
+                        rows.append(event)  # noqa: PERF401 - kept should an error follow
         except ParallelError as error:
-            results = self._forgiven(error, asked)
-        return self._found(asked, results)
+            self._forgive(error, rows)
+        return self._found(asked, rows)
 
     # LlamaIndex's own twins run the awaiting one in a loop of their own, and repeat what has been
     # billed already where `max_retries` is set.
@@ -156,9 +171,15 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
         hidden = (excluded_embed_metadata_keys or [], excluded_llm_metadata_keys or [])
         return self._added(nodes, await self.aextract(nodes), *hidden)
 
-    def _flow(self, asked: Sequence[Any]) -> Any:
-        return run_task_group(
-            list(_distinct(asked).values()), self, deadline_seconds=self.deadline_seconds
+    def _run(self, asked: Sequence[Any]) -> Stream[EnrichedRow | EnrichmentProgress]:
+        return enrich(
+            list(_distinct(asked).values()),
+            self,
+            journal=self.journal,
+            deadline_seconds=self.deadline_seconds,
+            # What this run began and lost the answer to is left to the caller; a journal knows.
+            settle_seconds=SETTLE_SECONDS if self.journal else inf,
+            server=self.connection().settings.base_url,
         )
 
     def _asked(self, nodes: Sequence[BaseNode]) -> list[Any]:
@@ -174,24 +195,21 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
             return None
         return node.get_content(metadata_mode=self.metadata_mode)[: self.max_input_chars]
 
-    def _forgiven(self, error: ParallelError, asked: Sequence[Any]) -> list[TaskGroupResult]:
+    def _forgive(self, error: ParallelError, rows: Sequence[EnrichedRow]) -> None:
         if self.raise_on_error:
             raise error
-        log.warning("no node could be researched (%s); none gains metadata", error)
-        return [TaskGroupResult() for _ in _distinct(asked)]
+        log.warning("research stopped (%s); only %d inputs were answered", error, len(rows))
 
-    def _found(
-        self, asked: Sequence[Any], results: Sequence[TaskGroupResult]
-    ) -> list[dict[str, Any]]:
-        by_input = dict(zip(_distinct(asked), results, strict=True))
-        reasons = [result.error for result in results if result.error]
-        for result in results:
-            if result.run is not None and result.error:
-                log.warning("task run %s gave nothing: %s", result.run.run_id, result.error)
-        if reasons and len(reasons) == len(results) and self.raise_on_error:
-            raise TaskFailedError(f"None of the {len(results)} tasks succeeded: {reasons[0]}")
-        found = (by_input[_key(one)] if one else TaskGroupResult() for one in asked)
-        return [self._metadata(each.output) if each.output else {} for each in found]
+    def _found(self, asked: Sequence[Any], rows: Sequence[EnrichedRow]) -> list[dict[str, Any]]:
+        # Fewer rows than inputs where it stopped and that was forgiven.
+        by_input = dict(zip(_distinct(asked), rows, strict=False))
+        failed = [row for row in rows if row.error]
+        for row in failed:
+            log.warning("task run %s gave nothing: %s", row.run_id, row.error)
+        if failed and len(failed) == len(rows) and self.raise_on_error:
+            raise TaskFailedError(f"None of the {len(rows)} tasks succeeded: {failed[0].error}")
+        found = (by_input.get(_key(one)) if one else None for one in asked)
+        return [self._metadata(row.output) if row and row.output else {} for row in found]
 
     def _metadata(self, output: TaskOutput) -> dict[str, Any]:
         content = output.content

@@ -24,7 +24,7 @@ from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_ca
 from pydantic import Field
 
 from parallel_integrations import api
-from parallel_integrations.api.chat import ChatSettings
+from parallel_integrations.api.chat import ChatSettings, stream_chunks
 from parallel_integrations.llama_index.component import Component
 from parallel_integrations.llama_index.messages import StreamedAnswer, to_response, to_wire
 from parallel_integrations.llama_index.structured import StructuredChat
@@ -202,7 +202,7 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
 
         def responses() -> ChatResponseGen:
             answer = StreamedAnswer()
-            with closing(self.connection().stream(api.stream_chat(request))) as chunks:
+            with closing(self.connection().stream(stream_chunks(request))) as chunks:
                 for chunk in chunks:
                     if response := answer.add(chunk):
                         yield response
@@ -217,7 +217,7 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
 
         async def responses() -> ChatResponseAsyncGen:
             answer = StreamedAnswer()
-            async with aclosing(self.connection().astream(api.stream_chat(request))) as chunks:
+            async with aclosing(self.connection().astream(stream_chunks(request))) as chunks:
                 async for chunk in chunks:
                     if response := answer.add(chunk):
                         yield response

@@ -6,6 +6,7 @@ from typing import Any, Final
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, TextBlock
 
 from parallel_integrations.api.basis import FieldBasis
+from parallel_integrations.api.chat import ChatChunk
 from parallel_integrations.api.chat import ChatResponse as WireResponse
 
 SENDABLE_ROLES: Final = {
@@ -66,6 +67,9 @@ def to_response(response: WireResponse) -> ChatResponse:
     )
 
 
+_MESSAGE: Final = ChatMessage(role=MessageRole.ASSISTANT)
+
+
 class StreamedAnswer:
     """Turns streamed chunks into LlamaIndex's, which hold the text so far and what is new.
 
@@ -77,25 +81,26 @@ class StreamedAnswer:
         self._text = ""
         self._basis: list[FieldBasis] = []
         self._interaction_id: str | None = None
-        self._beside_text: dict[str, Any] = {}
+        self._raw: dict[str, Any] = {}
 
-    def add(self, chunk: WireResponse) -> ChatResponse | None:
+    def add(self, chunk: ChatChunk) -> ChatResponse | None:
         """The response that carries this chunk's text; None where it has none."""
-        self._basis = chunk.basis or self._basis
-        self._interaction_id = chunk.interaction_id or self._interaction_id
-        raw = _raw(chunk)
-        self._beside_text = {name: value for name, value in raw.items() if name != "choices"}
+        if (response := chunk.response) is not None:
+            self._basis = response.basis or self._basis
+            self._interaction_id = response.interaction_id or self._interaction_id
+        self._raw = chunk.raw
         if not chunk.text:
             return None
         self._text += chunk.text
-        return _response(self._text, delta=chunk.text, raw=raw)
+        block = TextBlock(text=self._text)
+        message = _MESSAGE.model_copy(update={"blocks": [block], "additional_kwargs": {}})
+        return ChatResponse(message=message, delta=chunk.text, raw=chunk.raw)
 
     def last(self) -> ChatResponse:
         """The closing response, once the stream has ended properly."""
         grounds = _grounds(self._basis, self._interaction_id)
-        return _response(
-            self._text, delta="", raw={**self._beside_text, **grounds}, grounds=grounds
-        )
+        beside_text = {name: value for name, value in self._raw.items() if name != "choices"}
+        return _response(self._text, delta="", raw={**beside_text, **grounds}, grounds=grounds)
 
 
 def _response(

@@ -18,6 +18,15 @@ class Page:
         published: The day it was published, None when unknown.
         language: Language tag such as ``en``, None when unknown.
         aliases: Other addresses that `Corpus.get` answers with this page.
+
+    Example:
+        ```python
+        from parallel_integrations.sandbox import Corpus, Page, Sandbox
+
+        page = Page(url="https://kiwi.example/", title="Kiwis", text="A kiwi is a flightless bird.")
+        with Sandbox(Corpus([page])) as sandbox:
+            print(sandbox.url)
+        ```
     """
 
     url: str

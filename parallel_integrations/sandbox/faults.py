@@ -71,7 +71,9 @@ class Fault:
 
 
 class Faults:
-    """The failures ordered for one sandbox; the first that matches strikes. Threads may share it.
+    """The failures (`Fault`) ordered for one sandbox; the first that matches strikes.
+
+    Threads may share it.
 
     Args:
         seed: Seeds the dice behind `probability`, so that every run falls alike.

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from weakref import finalize
 
 from parallel_integrations.sandbox.corpus import Corpus, Page
 from parallel_integrations.sandbox.passages import Span, passages
@@ -62,6 +63,7 @@ class Index:
         self.corpus = corpus
         self._lock = threading.Lock()
         self._database = sqlite3.connect(":memory:", check_same_thread=False)
+        finalize(self, self._database.close)
         try:
             self._database.executescript(_TABLES)
         except sqlite3.OperationalError as error:

@@ -49,6 +49,7 @@ class Sandbox:
 
     Attributes:
         faults: Failures on order.
+        requests: What came in, as `RecordedRequest`, oldest first.
         api_key: The key it accepts.
         webhook_secret: The secret its webhooks are signed with.
 

@@ -291,7 +291,7 @@ def test_news_make_patience_new() -> None:
     def answer(send: Send) -> Any:
         number = int((cursor_of(send) or "e0")[1:]) + 1
         if number > 20:
-            return numbered(1)
+            return numbered(number)[-1:]
         return [framed({"event_id": f"e{number}"}), httpx.ReadError("gone")]
 
     stage = Stage(answer)
@@ -305,7 +305,8 @@ def test_a_time_limit_of_the_caller_s_is_the_end() -> None:
         stage.play(stream)
         assert len(stage.sends) == 1
         assert stage.sends[0].params == (("timeout", "5"),)
-        assert stage.sends[0].wait_seconds == 5
+        assert stage.sends[0].timeout_seconds == 5
+        assert stage.sends[0].wait_seconds == 0
 
 
 def test_what_is_asked_is_in_the_address() -> None:

@@ -18,7 +18,7 @@ from parallel_integrations import (
     UnexpectedAnswerError,
 )
 from parallel_integrations.api import chat, extract, search, stream_chat
-from parallel_integrations.api.flow import MORE, Emit, Repeat, Send
+from parallel_integrations.api.flow import END, MORE, Emit, Repeat, Send
 
 ONE_PAGE = {"results": [{"url": "https://a.example", "excerpts": ["b"]}]}
 QUESTION = [{"role": "user", "content": "Why?"}]
@@ -128,8 +128,9 @@ def test_a_stream_asks_for_bytes_and_hands_out_chunks() -> None:
     assert isinstance(step, Emit)
     assert step.event.text == "Hel"
     assert stream.send(None) is MORE
+    assert stream.send(b"data: [DONE]\n\n") is END
     with pytest.raises(StopIteration):
-        stream.send(b"data: [DONE]\n\n")
+        stream.send(b"")
 
 
 def test_a_broken_stream_keeps_what_had_arrived() -> None:

@@ -1,10 +1,10 @@
+import importlib
 import subprocess
 import sys
 
 import pytest
 
 import parallel_integrations
-from parallel_integrations import api
 
 PUBLIC = {
     "AddTaskGroupRunsRequest",
@@ -30,6 +30,7 @@ PUBLIC = {
     "FetchPolicy",
     "IngestFindallRequest",
     "InvalidRequestError",
+    "JournalError",
     "McpServer",
     "MissingKeyError",
     "NotFoundError",
@@ -59,6 +60,36 @@ PUBLIC = {
     "__version__",
 }
 
+ROOMS = {
+    "enrichment": """
+        EnrichedRow EnrichmentProgress JournalError enrich
+    """,
+    "api": """
+        add_task_group_runs all_monitor_events all_monitors cancel_findall cancel_monitor chat
+        clear_memory create_findall_run create_monitor create_task_group create_task_run
+        enrich_findall entity_search evict_memory extend_findall extract findall_events
+        findall_result findall_schema ingest_findall list_monitors monitor_events parse_webhook
+        resume_task retrieve_findall_run retrieve_memory retrieve_monitor retrieve_task_group
+        retrieve_task_group_run retrieve_task_run retrieve_task_run_input run_findall run_task
+        run_task_group search stream_chat stream_task task_group_events task_group_runs
+        task_run_events trigger_monitor update_monitor verify_webhook wait_findall_run
+        wait_task_group wait_task_run
+    """,
+    "langchain": """
+        ChatParallel ChatParallelWeb ParallelDeepResearch ParallelEnrichment ParallelExtractLoader
+        ParallelExtractTool ParallelFindAllTool ParallelSearchRetriever ParallelSearchTool
+        ParallelTaskRunTool ParallelToolkit ParallelWebSearchTool
+    """,
+    "llama_index": """
+        ParallelExtractReader ParallelExtractor ParallelLLM ParallelProgressEvent
+        ParallelQueryEngine ParallelReader ParallelRetriever ParallelToolSpec citation_blocks
+        grounds_of
+    """,
+    "sandbox": """
+        Corpus Entry Fault Faults Ledger Page RecordedRequest Sandbox
+    """,
+}
+
 
 def test_the_door_has_exactly_these_names() -> None:
     assert set(parallel_integrations.__all__) == PUBLIC
@@ -69,15 +100,17 @@ def test_names_are_in_order_and_given_once() -> None:
     assert list(parallel_integrations.__all__) == sorted(set(parallel_integrations.__all__))
 
 
-@pytest.mark.parametrize("name", ["chat", "extract", "search", "stream_chat"])
-def test_operations_are_found_in_the_api(name: str) -> None:
-    assert callable(getattr(api, name))
-    assert name in api.__all__
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_has_exactly_these_names(room: str) -> None:
+    module = importlib.import_module(f"parallel_integrations.{room}")
+    assert set(module.__all__) == set(ROOMS[room].split())
+    assert all(callable(getattr(module, name)) for name in module.__all__)
+    assert list(module.__all__) == sorted(set(module.__all__))
 
 
 def test_every_error_has_one_base() -> None:
     errors = [name for name in PUBLIC if name.endswith("Error")]
-    assert len(errors) == 17
+    assert len(errors) == 18
     for name in errors:
         assert issubclass(getattr(parallel_integrations, name), parallel_integrations.ParallelError)
 

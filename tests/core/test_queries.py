@@ -44,7 +44,11 @@ QUESTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("question", "needed"), QUESTIONS, ids=lambda value: str(value)[:30] if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("question", "needed"),
+    QUESTIONS,
+    ids=lambda value: value[:30] if isinstance(value, str) else "",
+)
 def test_queries_say_what_the_question_is_about(question: str, needed: set[str]) -> None:
     queries = derive_queries(question)
     assert 1 <= len(queries) <= 3

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from parallel_integrations import (
     AuthenticationError,
+    JournalError,
     McpServer,
     ServerError,
     TaskFailedError,
@@ -243,3 +245,28 @@ class Kept(SimpleVectorStore):
 
     def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
         return [node.node_id for node in nodes]
+
+
+def test_with_a_journal_nothing_is_paid_twice(sandbox: Sandbox, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"journal": tmp_path / "run.db"}
+    first = make(sandbox, **settings).extract(nodes())
+    assert make(sandbox, **settings).extract(nodes()) == first
+    assert sandbox.ledger.count("task_run") == 3
+    with pytest.raises(JournalError, match="row 0 differs"):
+        make(sandbox, **settings).extract([TextNode(text="Something else")])
+    assert sandbox.ledger.count("task_run") == 3
+    extractor = make(sandbox, **settings)
+    assert ParallelExtractor.from_dict(extractor.to_dict()).journal == tmp_path / "run.db"
+
+
+async def test_what_was_answered_before_an_error_is_kept(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = [TextNode(text=f"Statement {number}") for number in range(201)]
+    # The first group goes through, the second is refused.
+    sandbox.faults.add(path="/v1/tasks/groups", method="POST", times=1, delay=0.01)
+    sandbox.faults.add(path="/v1/tasks/groups", method="POST", times=1, status=402)
+    extractor = make(sandbox, output_schema=PURPOSE, raise_on_error=False)
+    found = await extractor.aextract(given)
+    assert [bool(each) for each in found] == [True] * 200 + [False]
+    assert "402" in caplog.text

@@ -1,3 +1,5 @@
+import gc
+import sqlite3
 import time
 from datetime import date
 from typing import Any
@@ -332,3 +334,12 @@ def test_a_search_takes_less_than_20_ms(http: httpx.Client) -> None:
         ask(http, objective="How do I write a context manager with enter and exit in Python?")
         best = min(best, time.perf_counter() - began)
     assert best < 0.02
+
+
+def test_an_index_that_goes_closes_its_database() -> None:
+    index = Index(Corpus([Page("https://kiwi.example/", "Kiwis", "A kiwi is a bird.")]))
+    database = index._database
+    del index
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        database.execute("SELECT 1")

@@ -19,7 +19,7 @@ import yaml
 from vcr.cassette import Cassette  # type: ignore[import-untyped]
 from vcr.request import Request  # type: ignore[import-untyped]
 
-from parallel_integrations import client as driver
+from parallel_integrations import drivers as driver
 
 CASSETTES: Final = Path(__file__).parents[2] / "cassettes"
 PUBLIC_API: Final = "https://api.parallel.ai"
@@ -230,7 +230,7 @@ def replaying(name: str, *, folder: Path = CASSETTES) -> Iterator[Cassette]:
     path = folder / f"{name}.yaml"
     assert path.is_file(), f"no cassette {path}: add a scenario and run `make record`"
     tape = _recorder(CassetteFormat(), "none").use_cassette(str(path))
-    with _no_waiting(), tape as cassette:
+    with no_waiting(), tape as cassette:
         yield cassette
         left = [
             f"{request.method} {request.path}"
@@ -241,7 +241,7 @@ def replaying(name: str, *, folder: Path = CASSETTES) -> Iterator[Cassette]:
 
 
 @contextmanager
-def _no_waiting() -> Iterator[None]:
+def no_waiting() -> Iterator[None]:
     """The drivers' pauses between two requests end at once."""
 
     async def awake(seconds: float) -> None:

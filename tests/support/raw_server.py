@@ -83,6 +83,11 @@ class RawServer:
         """Base URL."""
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
+    @property
+    def open_connections(self) -> int:
+        """Connections that neither side has ended yet."""
+        return sum(connection.fileno() >= 0 for connection in self._open)
+
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
         return self

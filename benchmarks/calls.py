@@ -1,0 +1,142 @@
+"""Rows about single calls: search to documents, the search tool, a short chat answer."""
+
+import json
+from functools import partial
+from typing import Any
+
+import httpx
+import orjson
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from llama_index.core.base.base_retriever import BaseRetriever as LlamaRetriever
+from llama_index.core.schema import NodeWithScore, QueryBundle
+
+from benchmarks import peers
+from benchmarks.measure import KEY, QUESTION, Call, Row, row
+from parallel_integrations.langchain import (
+    ChatParallel,
+    ParallelSearchRetriever,
+    ParallelSearchTool,
+)
+from parallel_integrations.llama_index import ParallelLLM, ParallelReader, ParallelRetriever
+
+SEARCH = {"objective": QUESTION, "search_queries": ["statement handle exceptions"]}
+CHAT = {"model": "speed", "messages": [{"role": "user", "content": QUESTION}]}
+
+
+def plain(url: str, body: dict[str, Any], loads: Any) -> Call:
+    """What anyone would write with httpx."""
+    client = httpx.Client(timeout=60)
+    headers = {"x-api-key": KEY}
+    return lambda: loads(client.post(url, json=body, headers=headers).content)
+
+
+class EmptyLangChain(BaseRetriever):
+    """A retriever that only fetches and parses."""
+
+    fetch: Any
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+    ) -> list[Document]:
+        self.fetch()
+        return []
+
+
+class EmptyLlamaIndex(LlamaRetriever):
+    """A retriever that only fetches and parses."""
+
+    def __init__(self, fetch: Call) -> None:
+        super().__init__()
+        self._fetch = fetch
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        self._fetch()
+        return []
+
+
+def rows(url: str) -> list[Row]:
+    """The rows of this file."""
+    return [*searches(f"{url}/60"), *large_searches(f"{url}/1000"), tool(f"{url}/60"), *chats(url)]
+
+
+def searches(url: str) -> list[Row]:
+    """Search to documents, 60 kB, against a retriever that builds nothing."""
+    base = "httpx + orjson + empty retriever"
+    fetch = plain(f"{url}/v1/search", SEARCH, orjson.loads)
+    connection: dict[str, Any] = {"api_key": KEY, "base_url": url}
+    ours: list[tuple[str, str, float, Call, Call]] = [
+        (
+            "LangChain",
+            "LangChain retriever",
+            1.15,
+            partial(EmptyLangChain(fetch=fetch).invoke, QUESTION),
+            partial(ParallelSearchRetriever(**connection).invoke, QUESTION),
+        ),
+        (
+            "LlamaIndex",
+            "LlamaIndex retriever",
+            1.20,
+            partial(EmptyLlamaIndex(fetch).retrieve, QUESTION),
+            partial(ParallelRetriever(**connection).retrieve, QUESTION),
+        ),
+        (
+            "LlamaIndex",
+            "LlamaIndex reader",
+            1.20,
+            partial(EmptyLlamaIndex(fetch).retrieve, QUESTION),
+            partial(ParallelReader(**connection).load_data, QUESTION),
+        ),
+    ]
+    found = []
+    for framework, name, bar, empty, call in ours:
+        others = peers.retrievers(url)[framework]
+        what = f"search to documents, 60 kB, {name}"
+        found.append(row(what, bar, (base, empty), call, others, calls=20))
+    return found
+
+
+def large_searches(url: str) -> list[Row]:
+    """Search to documents, 1 MB, against plain httpx and the standard library's JSON."""
+    base = "httpx + json"
+    connection: dict[str, Any] = {"api_key": KEY, "base_url": url}
+    ours: dict[str, Call] = {
+        "LangChain": partial(ParallelSearchRetriever(**connection).invoke, QUESTION),
+        "LlamaIndex": partial(ParallelRetriever(**connection).retrieve, QUESTION),
+    }
+    found = []
+    for framework, call in ours.items():
+        fetch = plain(f"{url}/v1/search", SEARCH, json.loads)
+        what = f"search to documents, 1 MB, {framework} retriever"
+        others = peers.retrievers(url)[framework]
+        found.append(row(what, 0.85, (base, fetch), call, others, calls=5))
+    return found
+
+
+def tool(url: str) -> Row:
+    """The search tool: content and artifact."""
+    base = "httpx + json"
+    ours = ParallelSearchTool(api_key=KEY, base_url=url)
+    fetch = plain(f"{url}/v1/search", SEARCH, json.loads)
+    what = "search tool, content and artifact, 60 kB"
+    call = partial(ours.invoke, SEARCH)
+    return row(what, 1.35, (base, fetch), call, peers.tools(url), calls=20)
+
+
+def chats(url: str) -> list[Row]:
+    """A short answer in one piece."""
+    base = "httpx + json"
+    langchain = ChatParallel(api_key=KEY, base_url=url)
+    llama_index = ParallelLLM(api_key=KEY, base_url=url)
+    ours: dict[str, Call] = {
+        "LangChain": lambda: langchain.invoke(QUESTION),
+        "LlamaIndex": lambda: llama_index.complete(QUESTION),
+    }
+    found = []
+    for framework, call in ours.items():
+        fetch = plain(f"{url}/chat/completions", CHAT, json.loads)
+        others = peers.chats(url)[framework]
+        what = f"chat, short answer, {framework}"
+        found.append(row(what, 1.4, (base, fetch), call, others, calls=20))
+    return found

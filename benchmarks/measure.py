@@ -1,0 +1,104 @@
+"""How a figure comes about: rounds in turn, medians, CPU time where a clock would lie."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+QUESTION = "How does the with statement handle exceptions?"
+KEY = "bench-key"
+Call = Callable[[], object]
+
+
+@dataclass
+class Row:
+    """One line of the table.
+
+    Attributes:
+        what: What is measured.
+        bar: What it must not exceed (or reach, with `at_least`); None where nothing is promised.
+        value: What was found.
+        unit: What bar and value are in; `x` for a ratio.
+        base: What it is a ratio to, with its cost.
+        at_least: Whether more is better.
+        peers: The same of other packages; what is not installed is missing.
+    """
+
+    what: str
+    bar: float | None
+    value: float
+    unit: str = "x"
+    base: str = ""
+    at_least: bool = False
+    peers: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def met(self) -> bool:
+        """Whether the bar is met."""
+        if self.bar is None:
+            return True
+        return self.value >= self.bar if self.at_least else self.value <= self.bar
+
+
+def medians(
+    contenders: dict[str, Call], *, calls: int, rounds: int, clock: Callable[[], float]
+) -> dict[str, float]:
+    """Median seconds per call; contenders take turns, so that a slow spell of the machine hits all.
+
+    Args:
+        contenders: What is measured, by name.
+        calls: Calls per turn.
+        rounds: Turns of each.
+        clock: `time.process_time` for what a call costs, `time.perf_counter` for how long it takes.
+    """
+    for call in contenders.values():
+        call()
+    turns: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, call in contenders.items():
+            start = clock()
+            for _ in range(calls):
+                call()
+            turns[name].append((clock() - start) / calls)
+    return {name: statistics.median(each) for name, each in turns.items()}
+
+
+def cpu(contenders: dict[str, Call], *, calls: int, rounds: int = 15) -> dict[str, float]:
+    """Median CPU seconds of this process per call."""
+    return medians(contenders, calls=calls, rounds=rounds, clock=time.process_time)
+
+
+def row(
+    what: str,
+    bar: float,
+    base: tuple[str, Call],
+    ours: Call,
+    others: dict[str, Call],
+    *,
+    calls: int,
+    rounds: int = 15,
+    parts: int = 1,
+) -> Row:
+    """CPU as a ratio to `base`.
+
+    Each peer is measured in a run of its own: one that takes forty times as long would leave the
+    processor's caches cold for whoever comes after it.
+
+    Args:
+        what: The row's name.
+        bar: What the ratio must not exceed.
+        base: Name and call that everything is a ratio to.
+        ours: This package's call.
+        others: Peers.
+        calls: Calls per turn.
+        rounds: Turns of each.
+        parts: What a call consists of (chunks), for the base's cost.
+    """
+    name, plain = base
+    cost = cpu({"base": plain, "ours": ours}, calls=calls, rounds=rounds)
+    ratios = {}
+    for peer, call in others.items():
+        against = cpu({"base": plain, "peer": call}, calls=max(1, calls // 4), rounds=rounds // 3)
+        ratios[peer] = against["peer"] / against["base"]
+    shown = f"{name}, {cost['base'] / parts * 1e6:.1f} us"
+    return Row(what, bar, cost["ours"] / cost["base"], base=shown, peers=ratios)

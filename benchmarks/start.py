@@ -1,0 +1,93 @@
+"""Rows about beginning: importing a room, constructing an adapter."""
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from benchmarks import peers
+from benchmarks.measure import KEY, Row
+from parallel_integrations.langchain import (
+    ChatParallel,
+    ParallelExtractTool,
+    ParallelSearchRetriever,
+    ParallelSearchTool,
+)
+from parallel_integrations.llama_index import ParallelLLM, ParallelReader, ParallelRetriever
+
+LANGCHAIN = (
+    "import langchain_core.language_models.chat_models, langchain_core.retrievers, "
+    "langchain_core.tools, langchain_core.document_loaders"
+)
+LLAMA_INDEX = "import llama_index.core"
+FRAMEWORKS = {
+    "LangChain": (LANGCHAIN, "parallel_integrations.langchain"),
+    "LlamaIndex": (LLAMA_INDEX, "parallel_integrations.llama_index"),
+}
+TIMED = "import time; start = time.process_time(); {}; print(time.process_time() - start)"
+ADAPTERS: tuple[Callable[..., object], ...] = (
+    ChatParallel,
+    ParallelSearchRetriever,
+    ParallelSearchTool,
+    ParallelExtractTool,
+    ParallelLLM,
+    ParallelReader,
+    ParallelRetriever,
+)
+
+
+def rows() -> list[Row]:
+    """The rows of this file."""
+    return [*imports(), constructing()]
+
+
+def imports(rounds: int = 9) -> list[Row]:
+    """CPU seconds of importing framework and room, in a new process each time."""
+    found = []
+    for framework, (own, room) in FRAMEWORKS.items():
+        contenders = {
+            "own": own,
+            "room": f"{own}; import {room}",
+            "names": f"{own}; from {room} import *",
+            **peers.IMPORTS.get(framework, {}),
+        }
+        turns: dict[str, list[float]] = {name: [] for name in contenders}
+        for _ in range(rounds):
+            for name, statement in contenders.items():
+                turns[name].append(_import_seconds(statement))
+        cost = {name: statistics.median(each) for name, each in turns.items()}
+        base = f"the framework's own import, {cost['own'] * 1e3:.0f} ms"
+        others = {n: cost[n] / cost["own"] for n in cost if n not in ("own", "room", "names")}
+        what = f"import of the {framework} room"
+        found.append(Row(what, 1.05, cost["room"] / cost["own"], base=base))
+        every = cost["names"] / cost["own"]
+        found.append(Row(f"{what}, every class loaded", None, every, base=base, peers=others))
+    return found
+
+
+def constructing(calls: int = 200) -> Row:
+    """Milliseconds of constructing an adapter, the dearest one."""
+    cost = {}
+    for adapter in (*ADAPTERS, *peers.adapters()):
+        adapter(api_key=KEY)
+        turns = []
+        for _ in range(7):
+            start = time.process_time()
+            for _ in range(calls if adapter in ADAPTERS else 3):
+                adapter(api_key=KEY)
+            turns.append((time.process_time() - start) / (calls if adapter in ADAPTERS else 3))
+        cost[adapter] = statistics.median(turns) * 1e3
+    dearest = max(ADAPTERS, key=lambda adapter: cost[adapter])
+    return Row(
+        f"construct an adapter ({getattr(dearest, '__name__', dearest)}, the dearest)",
+        0.5,
+        cost[dearest],
+        unit="ms",
+        peers={name: cost[adapter] for adapter, name in peers.adapters().items()},
+    )
+
+
+def _import_seconds(statement: str) -> float:
+    command = [sys.executable, "-c", TIMED.format(statement)]
+    return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)

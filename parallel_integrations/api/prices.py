@@ -1,0 +1,60 @@
+"""What calls cost, in US dollars, as published (API facts 3.4)."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+PRICES_USD: Final[Mapping[str, float]] = MappingProxyType(
+    {
+        "search": 0.005,
+        "search_fast": 0.001,
+        "search_additional_results": 0.001,
+        "extract": 0.001,
+        "chat_speed": 0.005,
+        "chat_lite": 0.005,
+        "chat_base": 0.010,
+        "chat_core": 0.025,
+        "task_lite": 0.005,
+        "task_base": 0.010,
+        "task_core": 0.025,
+        "task_core2x": 0.050,
+        "task_pro": 0.10,
+        "task_ultra": 0.30,
+        "task_ultra2x": 0.60,
+        "task_ultra4x": 1.20,
+        "task_ultra8x": 2.40,
+        "findall_preview": 0.10,
+        "findall_base": 0.25,
+        "findall_core": 2.0,
+        "findall_pro": 10.0,
+        "findall_preview_match": 0.0,
+        "findall_base_match": 0.03,
+        "findall_core_match": 0.15,
+        "findall_pro_match": 1.0,
+        "entity_search": 0.005,
+        "monitor_lite": 0.003,
+        "monitor_base": 0.010,
+    }
+)
+"""Price by SKU: of a request, a URL of an extract, a result beyond ten, a run, a match."""
+
+
+def task_sku(processor: str) -> str:
+    """The SKU of a task run; `-fast` processors cost the same as those without."""
+    return f"task_{processor.removesuffix('-fast')}"
+
+
+FAST_MODES: Final = frozenset({"fast", "turbo"})
+INCLUDED_RESULTS: Final = 10
+
+
+_SEARCH: Final = {"search": 1}
+_FAST_SEARCH: Final = {"search_fast": 1}
+
+
+def search_skus(mode: str | None, max_results: int) -> Mapping[str, int]:
+    """What a search is billed as, by the mode that the wire is told."""
+    skus = _FAST_SEARCH if mode in FAST_MODES else _SEARCH
+    if max_results <= INCLUDED_RESULTS:
+        return skus
+    return {**skus, "search_additional_results": max_results - INCLUDED_RESULTS}

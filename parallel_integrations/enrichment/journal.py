@@ -1,0 +1,395 @@
+"""What was asked, what it cost and what came back, written down before and after it is paid for."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from parallel_integrations.api.errors import JournalError
+from parallel_integrations.api.task_types import TaskOutput, TaskRunStateEvent
+from parallel_integrations.enrichment.journal_file import REMEDY, journal_errors, open_file
+
+RUN_FINGERPRINT: Final = "fingerprint"
+ROWS_IN_ALL: Final = "rows"
+SERVER: Final = "server"
+"""The one part of a fingerprint that need not be known."""
+FIND_TASK: Final = (
+    "SELECT id, chunk, EXISTS (SELECT 1 FROM outcomes WHERE task = id), input_key FROM tasks "
+    "WHERE id = COALESCE((SELECT task FROM repeats WHERE number = ?1), ?1)"
+)
+FIND_TASK_BY_KEY: Final = (
+    "SELECT id, chunk, EXISTS (SELECT 1 FROM outcomes WHERE task = id), input_key FROM tasks "
+    "WHERE input_key = ?"
+)
+
+
+class State(Enum):
+    """How a task stands."""
+
+    UNSENT = "unsent"
+    OUT = "out"
+    """It may have been sent: its group knows."""
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a task ended.
+
+    Attributes:
+        run_id: Its run.
+        output: What was found; None where it failed.
+        text: The event that told it, as JSON.
+        error: Why it failed.
+        ended: Whether its run is over for good, so that asking again is no second bill.
+    """
+
+    run_id: str | None
+    output: TaskOutput | None = None
+    text: str | None = None
+    error: str | None = None
+    ended: bool = True
+
+    @classmethod
+    def of(cls, event: TaskRunStateEvent) -> "Outcome":
+        """The outcome that an event with an output tells."""
+        text = event.wire_text or event.model_dump_json()
+        return cls(event.run.run_id, event.output, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A task that the journal has.
+
+    Attributes:
+        task: The task.
+        state: How it stands.
+    """
+
+    task: int
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Tasks that were sent in one call, into a group of their own.
+
+    Attributes:
+        number: Its number.
+        taskgroup_id: The group.
+        sent: Whether the API said that it has them.
+        tasks: Those without an outcome, by their place in the call.
+    """
+
+    number: int
+    taskgroup_id: str
+    sent: bool
+    tasks: dict[int, int]
+
+
+class Journal:
+    """The journal of one enrichment; use it from one process, and close it.
+
+    A task is a distinct input, known by the number of the first row that has it; the other rows
+    that have it are its repeats. A task without a chunk is not sent.
+
+    Args:
+        path: The file; None keeps it for this run alone.
+        fingerprint: What must be the same for the journal to be of the same work: name to value.
+
+    Raises:
+        JournalError: It is in use, damaged, of other work, or cannot be written.
+    """
+
+    def __init__(self, path: Path | None, fingerprint: Mapping[str, str]) -> None:
+        self._path = path
+        self._process = os.getpid()
+        self._sent: list[int] = []
+        self._unwritten: dict[int, Outcome] = {}
+        self._is_indexed = False
+        self._db = open_file(path)
+        try:
+            self._check_work(fingerprint)
+            self.num_rows = self._number(
+                "SELECT (SELECT COUNT(*) FROM tasks) + (SELECT COUNT(*) FROM repeats)"
+            )
+            with journal_errors(path):
+                self._keys = _Keys()
+                self._keys.update(self._db.execute("SELECT id, input_key FROM tasks"))
+            total = self._fact(ROWS_IN_ALL)
+            self.total = None if total is None else int(total)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _check_work(self, fingerprint: Mapping[str, str]) -> None:
+        known = self._fact(RUN_FINGERPRINT)
+        if known is None:
+            with self._change() as db:
+                text = json.dumps(dict(fingerprint))
+                db.execute("INSERT INTO facts VALUES (?, ?)", (RUN_FINGERPRINT, text))
+            return
+        before = json.loads(known)
+        for name in sorted(before.keys() | fingerprint.keys()):
+            was, now = before.get(name), fingerprint.get(name)
+            if was != now and not (name == SERVER and None in (was, now)):
+                shown = "" if _is_digest(was) or _is_digest(now) else f" ({was!r}, now {now!r})"
+                raise JournalError(
+                    f"The journal {self._path} is of other work: {name} differs{shown}. Take the "
+                    "settings that it was begun with, or give this run another journal."
+                )
+
+    def finish(self, total: int) -> None:
+        """Note how many rows there are, now that all were read."""
+        if self.total is None:
+            with self._change() as db:
+                db.execute("INSERT INTO facts VALUES (?, ?)", (ROWS_IN_ALL, str(total)))
+            self.total = total
+
+    def check_row(self, number: int, key: bytes) -> Known | None:
+        """The task of a row that was read before; None where the row is new.
+
+        Raises:
+            JournalError: The row is not what it was, or comes after what was the last.
+        """
+        if number >= self.num_rows:
+            if self.total is not None and number >= self.total:
+                raise JournalError(
+                    f"The journal {self._path} is of an input of {self.total} rows; this one has "
+                    "more. Take the same input, or put the new rows into a run of their own."
+                )
+            return None
+        with journal_errors(self._path):
+            found = self._db.execute(FIND_TASK, (number,)).fetchone()
+        if found is None or found[3] != key:
+            raise JournalError(
+                f"The journal {self._path} is of another input: row {number} differs. Take the "
+                "same rows in the same order, or give this run another journal."
+            )
+        return _known(*found)
+
+    def check_end(self, total: int) -> None:
+        """Refuse an input that has fewer rows than were read before."""
+        known = self.num_rows if self.total is None else self.total
+        if total < known:
+            raise JournalError(
+                f"The journal {self._path} is of an input of {known} rows; this one has {total}. "
+                "Take the same input, or give this run another journal."
+            )
+
+    def find(self, key: bytes) -> Known | None:
+        """The task with this input; None where there is none."""
+        if self._keys.lack(key):
+            return None
+        if not self._is_indexed:
+            # Made when it is first needed: most inputs have no two rows alike.
+            with self._change() as db:
+                db.execute("CREATE INDEX IF NOT EXISTS tasks_by_key ON tasks (input_key)")
+            self._is_indexed = True
+        with journal_errors(self._path):
+            found = self._db.execute(FIND_TASK_BY_KEY, (key,)).fetchone()
+        return None if found is None else _known(*found)
+
+    def outcome(self, task: int) -> Outcome | None:
+        """How a task ended; None where it has not."""
+        if task in self._unwritten:
+            return self._unwritten[task]
+        with journal_errors(self._path):
+            found = self._db.execute(
+                "SELECT run_id, event, error, ended FROM outcomes WHERE task = ?", (task,)
+            ).fetchone()
+        if found is None:
+            return None
+        run_id, text, error, ended = found
+        try:
+            event = None if text is None else TaskRunStateEvent.model_validate_json(text)
+        except ValidationError:
+            raise JournalError(
+                f"The journal {self._path} is damaged (the output of row {task}). {REMEDY}"
+            ) from None
+        return Outcome(run_id, event.output if event else None, text, error, bool(ended))
+
+    def num_done(self) -> int:
+        """How many tasks have an output, and so were paid for."""
+        return self._number("SELECT COUNT(*) FROM outcomes WHERE event IS NOT NULL")
+
+    def num_unsent_rows(self) -> int:
+        """How many rows were read before and wait for a task that is still to be sent."""
+        return self._number(
+            "SELECT COUNT(*) + (SELECT COUNT(*) FROM repeats JOIN tasks ON id = task "
+            "WHERE chunk IS NULL) FROM tasks WHERE chunk IS NULL"
+        )
+
+    def chunks(self) -> list[Chunk]:
+        """The chunks that have tasks without an outcome, oldest first."""
+        found: dict[int, Chunk] = {}
+        with journal_errors(self._path):
+            for number, group, sent, place, task in self._db.execute(
+                "SELECT chunks.id, taskgroup_id, sent, place, tasks.id FROM tasks "
+                "JOIN chunks ON chunks.id = tasks.chunk WHERE NOT EXISTS "
+                "(SELECT 1 FROM outcomes WHERE task = tasks.id) ORDER BY chunks.id, place"
+            ):
+                found.setdefault(number, Chunk(number, group, bool(sent), {})).tasks[place] = task
+        return list(found.values())
+
+    def begin(
+        self,
+        taskgroup_id: str,
+        tasks: Sequence[tuple[int, bytes]],
+        repeats: Iterable[tuple[int, int]],
+    ) -> Chunk:
+        """Note that tasks are going to be sent; they are paid for only after this.
+
+        Args:
+            taskgroup_id: The group they are sent to, in this order.
+            tasks: Task and key of its input.
+            repeats: Row and task, for rows that repeat a task which the journal now has.
+        """
+        with self._change() as db:
+            number = db.execute(
+                "INSERT INTO chunks (taskgroup_id, sent) VALUES (?, 0)", (taskgroup_id,)
+            ).lastrowid
+            assert number is not None  # noqa: S101 - an INSERT gives one
+            places = {place: task for place, (task, _) in enumerate(tasks)}
+            db.executemany(
+                "UPDATE tasks SET chunk = ?, place = ? WHERE id = ?",
+                [(number, place, task) for place, task in places.items() if task < self.num_rows],
+            )
+            added = [
+                (task, key, number, place)
+                for place, (task, key) in enumerate(tasks)
+                if task >= self.num_rows
+            ]
+            db.executemany("INSERT INTO tasks VALUES (?, ?, ?, ?)", added)
+            self.num_rows += len(added)
+            self._add_repeats(db, repeats)
+        self._keys.update(tasks)
+        return Chunk(number, taskgroup_id, sent=False, tasks=places)
+
+    def note_repeats(self, repeats: Iterable[tuple[int, int]]) -> None:
+        """Note rows whose task the journal has already."""
+        with self._change() as db:
+            self._add_repeats(db, repeats)
+
+    def _add_repeats(self, db: sqlite3.Connection, repeats: Iterable[tuple[int, int]]) -> None:
+        added = db.executemany("INSERT INTO repeats VALUES (?, ?)", repeats).rowcount
+        self.num_rows += max(0, added)
+
+    def mark_sent(self, chunk: Chunk) -> None:
+        """Note that the API has a chunk, along with the next change or `flush`."""
+        self._sent.append(chunk.number)
+
+    def take_back(self, tasks: Iterable[int]) -> None:
+        """Note that tasks were not sent after all."""
+        with self._change() as db:
+            db.executemany(
+                "UPDATE tasks SET chunk = NULL, place = NULL WHERE id = ?",
+                [(task,) for task in tasks],
+            )
+
+    def settle(self, outcomes: Mapping[int, Outcome]) -> None:
+        """Note how tasks ended, along with the next change or `flush`: their group knows it too."""
+        self._unwritten.update(outcomes)
+
+    def flush(self) -> None:
+        """Write what waits for the next change."""
+        if self._unwritten or self._sent:
+            with self._change():
+                pass
+
+    def _write_waiting(self) -> None:
+        self._db.executemany(
+            "UPDATE chunks SET sent = 1 WHERE id = ?", [(chunk,) for chunk in self._sent]
+        )
+        self._db.executemany(
+            "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?)",
+            [
+                (task, outcome.run_id, outcome.ended, outcome.text, outcome.error)
+                for task, outcome in self._unwritten.items()
+            ],
+        )
+        self._sent.clear()
+        self._unwritten.clear()
+
+    def retry_failed(self) -> None:
+        """Have failed tasks asked again; those whose run may still end are awaited again."""
+        with self._change() as db:
+            db.execute(
+                "UPDATE tasks SET chunk = NULL, place = NULL WHERE id IN "
+                "(SELECT task FROM outcomes WHERE event IS NULL AND ended)"
+            )
+            db.execute("DELETE FROM outcomes WHERE event IS NULL")
+
+    def close(self) -> None:
+        """Write what waits, and give the journal free."""
+        if os.getpid() != self._process:
+            return  # a forked child: the journal is its parent's
+        try:
+            self.flush()
+        finally:
+            with journal_errors(self._path):
+                self._db.close()
+
+    def _fact(self, name: str) -> str | None:
+        with journal_errors(self._path):
+            found = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if found is None else str(found[0])
+
+    def _number(self, query: str, *values: object) -> int:
+        with journal_errors(self._path):
+            return int(self._db.execute(query, values).fetchone()[0])
+
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        with journal_errors(self._path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._write_waiting()
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+
+def _known(task: int, chunk: int | None, has_ended: int, _: bytes) -> Known:
+    if chunk is None:
+        return Known(task, State.UNSENT)
+    return Known(task, State.ENDED if has_ended else State.OUT)
+
+
+class _Keys:
+    """Tells which keys are surely new, in two megabytes whatever their number (a Bloom filter).
+
+    Most rows are; the database need not be asked for them.
+    """
+
+    def __init__(self) -> None:
+        self._bits = bytearray(1 << 21)
+
+    def update(self, tasks: Iterable[tuple[int, bytes]]) -> None:
+        """Take the keys of tasks in."""
+        bits = self._bits
+        for _, key in tasks:
+            bits[int.from_bytes(key[:3]) >> 3] |= 1 << (key[2] & 7)
+            bits[int.from_bytes(key[3:6]) >> 3] |= 1 << (key[5] & 7)
+
+    def lack(self, key: bytes) -> bool:
+        """Whether a key is surely new."""
+        bits = self._bits
+        return not (
+            bits[int.from_bytes(key[:3]) >> 3] >> (key[2] & 7) & 1
+            and bits[int.from_bytes(key[3:6]) >> 3] >> (key[5] & 7) & 1
+        )
+
+
+def _is_digest(value: str | None) -> bool:
+    return value is not None and value.startswith("blake2b:")

@@ -1,0 +1,129 @@
+"""An enrichment: rows in, answers out in order, each distinct row paid once."""
+
+import json
+from contextlib import closing
+from hashlib import blake2b
+from os import PathLike
+from pathlib import Path
+from typing import Final
+
+from parallel_integrations.api.flow import Stream
+from parallel_integrations.api.task_groups import MOST_RUNS_PER_CALL, runs_to_add
+from parallel_integrations.api.tasks import CreateTaskRunRequest, TaskSettings
+from parallel_integrations.enrichment.budget import Budget
+from parallel_integrations.enrichment.engine import Engine, Limits
+from parallel_integrations.enrichment.intake import Intake
+from parallel_integrations.enrichment.journal import SERVER, Journal
+from parallel_integrations.enrichment.rows import Rows, row_source
+from parallel_integrations.enrichment.types import EnrichedRow, EnrichmentProgress
+
+ROWS_PER_GROUP: Final = 200
+GROUPS_IN_FLIGHT: Final = 4
+DEADLINE_SECONDS: Final = 86_400.0
+SETTLE_SECONDS: Final = 30.0
+
+
+def enrich(
+    rows: Rows,
+    settings: TaskSettings | None = None,
+    *,
+    journal: str | PathLike[str] | None = None,
+    max_cost_usd: float | None = None,
+    price_per_row_usd: float | None = None,
+    retry_failed: bool = False,
+    rows_per_group: int = ROWS_PER_GROUP,
+    groups_in_flight: int = GROUPS_IN_FLIGHT,
+    deadline_seconds: float = DEADLINE_SECONDS,
+    settle_seconds: float = SETTLE_SECONDS,
+    server: str | None = None,
+) -> Stream[EnrichedRow | EnrichmentProgress]:
+    """Research something about every row and give the answers in the order of the rows.
+
+    Rows go out in task groups, each row with its number in its metadata. What is asked alike is
+    asked, and paid, once. With a journal the work survives the end of its process at any moment:
+    the same call goes on where it was, asks nothing again that was asked, and gives all rows.
+
+    A row whose run failed is an `EnrichedRow` with an `error`; failed runs are not billed. What
+    concerns the whole run (401, 402, 403, 422 …) stops it once the rows in flight are in; with a
+    journal, the same call goes on later. Rows that can be gone through twice (a list, a file, a
+    DataFrame) are checked whole before anything is sent, others as they are read.
+
+    Args:
+        rows: A file (`Path`) named `.csv`, `.tsv`, `.jsonl` or `.ndjson`, any iterable of texts,
+            objects or pydantic instances, or a DataFrame of pandas or polars.
+        settings: How: processor, output schema and so on; the same for all.
+        journal: A file that this run alone writes to; None keeps nothing beyond the run.
+        max_cost_usd: Rows are no longer asked where one more could pass this, counting the
+            journal's; they come with `asked=False`.
+        price_per_row_usd: What a run costs, for processors whose price is not known here.
+        retry_failed: Whether rows that failed before are asked again.
+        rows_per_group: Rows sent in one call, 1 to 1000; 200.
+        groups_in_flight: Groups that are worked on at once; 4.
+        deadline_seconds: How long to wait in all; a day.
+        settle_seconds: How long a request whose answer is missing may still be on its way: rows
+            that its group does not hold after this are sent again. 30; `inf` never sends again.
+        server: Where the rows are sent (`client.settings.base_url`), so that a journal begun on
+            one server, the sandbox say, is not continued on another.
+
+    Returns:
+        A stream for `ParallelClient.stream` or `astream` of one `EnrichedRow` a row, in order, and
+        `EnrichmentProgress` in between.
+
+    Raises:
+        ValueError: An argument that cannot be right; a row that cannot be asked, by its number.
+        JournalError: The journal is in use, damaged, of other work, or cannot be written.
+        TaskTimeoutError: The deadline passed; the same call goes on.
+        ParallelError: What else stopped it, with `taskgroup_id` where it concerns a group.
+
+    Example:
+        ```python
+        from parallel_integrations import ParallelClient, TaskSettings
+        from parallel_integrations.enrichment import EnrichedRow, enrich
+
+        rows = [{"statement": "with"}, {"statement": "nonlocal"}]
+        settings = TaskSettings(processor="lite", output_schema="What the statement does.")
+        with ParallelClient() as client:
+            for event in client.stream(enrich(rows, settings, max_cost_usd=0.01)):
+                if isinstance(event, EnrichedRow):
+                    print(event.number, event.error or event.output.content)
+        ```
+    """
+    settings = settings or TaskSettings()
+    if not 1 <= rows_per_group <= MOST_RUNS_PER_CALL:
+        raise ValueError(f"rows_per_group={rows_per_group!r} must be 1 to {MOST_RUNS_PER_CALL}")
+    if groups_in_flight < 1:
+        raise ValueError(f"groups_in_flight={groups_in_flight!r} must be 1 or more")
+    if not deadline_seconds > 0:
+        raise ValueError(f"deadline_seconds={deadline_seconds!r} must be above 0")
+    if not settle_seconds >= 0:
+        raise ValueError(f"settle_seconds={settle_seconds!r} must be 0 or more")
+    budget = Budget(settings.processor, price_per_row_usd, max_cost_usd)
+    limits = Limits(rows_per_group, groups_in_flight, deadline_seconds, settle_seconds)
+    path = None if journal is None else Path(journal)
+    source = row_source(rows)
+
+    def steps() -> Stream[EnrichedRow | EnrichmentProgress]:
+        with closing(Journal(path, fingerprint(settings, server))) as opened:
+            engine = Engine(
+                Intake(source, opened, settings.output_schema), settings, budget, limits
+            )
+            yield from engine.steps(retry_failed=retry_failed)
+
+    return steps()
+
+
+def fingerprint(settings: TaskSettings, server: str | None = None) -> dict[str, str]:
+    """What must be the same for two runs to be of the same work; holds no secret in plain."""
+    bare = settings.model_copy(update={"output_schema": None, "input_schema": None})
+    body = CreateTaskRunRequest.from_settings(bare, input="-").body("v1")
+    body |= runs_to_add([], settings).body("v1")
+    for name in ("input", "inputs", "webhook"):
+        body.pop(name, None)
+    for tool_server in body.get("mcp_servers", ()):
+        tool_server.pop("headers", None)  # tokens, which change
+    spec = body.pop("default_task_spec", {})
+    marks = {"processor": body.pop("processor")}
+    for name, value in sorted({**body, **spec}.items()):
+        text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+        marks[name] = f"blake2b:{blake2b(text.encode(), digest_size=16).hexdigest()}"
+    return marks | ({SERVER: server} if server else {})

@@ -1,0 +1,277 @@
+"""`client.usage` against the sandbox's ledger, which knows nothing of it."""
+
+import copy
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parallel_integrations import (
+    ChatRequest,
+    CreateFindallRunRequest,
+    CreateMonitorRequest,
+    CreateTaskRunRequest,
+    EntitySearchRequest,
+    EventStreamSettings,
+    ExtractRequest,
+    ParallelClient,
+    ParallelError,
+    SearchRequest,
+    TaskSettings,
+    api,
+)
+from parallel_integrations.api.prices import PRICES_USD, task_sku
+from parallel_integrations.langchain import ChatParallel, ParallelSearchRetriever
+from parallel_integrations.sandbox import Sandbox
+
+SEARCH = SearchRequest(objective="the with statement")
+PAGE = "https://docs.python.org/3/reference/compound_stmts.html"
+TURN = [{"role": "user", "content": "the with statement"}]
+
+
+@pytest.fixture
+def quick() -> Iterator[Sandbox]:
+    """A sandbox of this test alone, whose task runs are done at once."""
+    with Sandbox(task_seconds=0) as sandbox:
+        yield sandbox
+
+
+def opened(sandbox: Sandbox, **settings: Any) -> ParallelClient:
+    return ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url, **settings)
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta", "v1beta-processor"])
+@pytest.mark.parametrize("mode", [None, "basic", "advanced", "fast", "turbo", "one-shot"])
+@pytest.mark.parametrize("max_results", [3, 10, 11, 40])
+def test_searches_cost_what_the_ledger_says(
+    version: Any, mode: str | None, max_results: int, sandbox: Sandbox
+) -> None:
+    with opened(sandbox, api_version=version) as client:
+        for _ in range(2):
+            client.run(
+                api.search(SearchRequest(objective="with", mode=mode, max_results=max_results))
+            )
+    counts = client.usage.counts
+    assert counts.pop("search_additional_results", 0) == 2 * max(0, max_results - 10)
+    assert sum(counts.values()) == sandbox.ledger.count("search") == 2
+    assert client.usage.usd == sandbox.ledger.usd > 0
+
+
+async def test_extracts_and_chats_cost_what_the_ledger_says(
+    sandbox: Sandbox, client: ParallelClient
+) -> None:
+    client.run(api.extract(ExtractRequest(urls=[PAGE, PAGE + "#with", "https://a.example/no"])))
+    for model in ("speed", "lite", "base", "core"):
+        client.run(api.chat(ChatRequest(messages=TURN, model=model)))
+        streamed = api.stream_chat(ChatRequest(messages=TURN, model=model))
+        assert [chunk async for chunk in client.astream(streamed)]
+    assert client.usage.counts == {
+        "extract": 3,
+        "chat_speed": 2,
+        "chat_lite": 2,
+        "chat_base": 2,
+        "chat_core": 2,
+    }
+    assert client.usage.usd == sandbox.ledger.usd == pytest.approx(0.003 + 2 * 0.045)
+
+
+def test_a_model_in_the_extra_body_is_what_is_paid_for(
+    sandbox: Sandbox, client: ParallelClient
+) -> None:
+    client.run(api.chat(ChatRequest(messages=TURN, extra_body={"model": "core"})))
+    assert client.usage.counts == {"chat_core": 1}
+    assert client.usage.usd == sandbox.ledger.usd
+
+
+def test_runs_cost_what_the_ledger_says_once_they_are_done(quick: Sandbox) -> None:
+    with opened(quick) as client:
+        for processor in ("lite", "base-fast", "ultra2x"):
+            asked = CreateTaskRunRequest(input="with", processor=processor)
+            client.run(api.run_task(asked))
+        settings = TaskSettings(processor="lite-fast")
+        client.run(api.run_task_group(["with", "nonlocal", "global"], settings))
+        assert client.usage.counts == {"task_lite": 4, "task_base": 1, "task_ultra2x": 1}
+        assert client.usage.usd == quick.ledger.usd
+        assert quick.ledger.count("task_run") == 6
+
+
+def test_a_failed_run_is_counted_though_not_billed(quick: Sandbox) -> None:
+    """The client may never hear of its end: as documented, the estimate errs on the high side."""
+    with opened(quick) as client:
+        asked = CreateTaskRunRequest(input="with", processor="lite", metadata={"sandbox": "fail"})
+        with pytest.raises(ParallelError):
+            client.run(api.run_task(asked))
+    assert client.usage.counts == {"task_lite": 1}
+    assert quick.ledger.usd == 0
+
+
+def test_findall_and_entities_cost_what_the_ledger_says_besides_matches() -> None:
+    with Sandbox(findall_seconds=0) as sandbox, opened(sandbox) as client:
+        client.run(
+            api.entity_search(
+                EntitySearchRequest(entity_type="people", objective="with", match_limit=5)
+            )
+        )
+        wish = CreateFindallRunRequest(
+            objective="Python statements that bind names",
+            entity_type="statements",
+            match_conditions=[{"name": "binds", "description": "The statement binds a name."}],
+            generator="base",
+            match_limit=5,
+        )
+        found = client.run(api.run_findall(wish))
+        assert client.usage.counts == {"entity_search": 1, "findall_base": 1}
+        matches = sum(one.match_status == "matched" for one in found.candidates)
+        assert matches == sandbox.ledger.count("findall_match") > 0
+        assert client.usage.usd < sandbox.ledger.usd
+        client.usage.add({"findall_base_match": matches})
+        assert client.usage.usd == sandbox.ledger.usd
+
+
+def test_an_older_server_is_paid_once_for_entities(
+    sandbox: Sandbox, client: ParallelClient
+) -> None:
+    sandbox.faults.add(path="/v1beta/findall/entity-search", status=404)
+    client.run(
+        api.entity_search(
+            EntitySearchRequest(entity_type="people", objective="with", match_limit=5)
+        )
+    )
+    assert client.usage.counts == {"entity_search": 1}
+    assert sandbox.ledger.count("entity_search") == 1
+
+
+def test_what_costs_nothing_is_not_counted(sandbox: Sandbox, client: ParallelClient) -> None:
+    watch = CreateMonitorRequest(
+        type="event_stream", frequency="1d", settings=EventStreamSettings(query="with")
+    )
+    monitor = client.run(api.create_monitor(watch))
+    client.run(api.retrieve_monitor(monitor.monitor_id))
+    client.run(api.cancel_monitor(monitor.monitor_id))
+    client.run(api.create_task_group())
+    client.run(api.retrieve_memory())
+    assert client.usage.counts == {}
+    assert client.usage.usd == 0
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"reset": "before"}, {"status": 429}])
+def test_what_failed_is_not_counted_and_a_repeat_once(
+    fault: dict[str, Any], sandbox: Sandbox, client: ParallelClient
+) -> None:
+    sandbox.faults.add(**fault)
+    client.run(api.search(SEARCH))
+    assert len(sandbox.requests) == 2
+    assert client.usage.counts == {"search": 1}
+    assert client.usage.usd == sandbox.ledger.usd
+
+
+@pytest.mark.parametrize("fault", [{"cut_after_bytes": 5}, {"body": "<html>"}])
+def test_an_answer_that_began_is_paid_for(
+    fault: dict[str, Any], sandbox: Sandbox, client: ParallelClient
+) -> None:
+    """The work was done, whatever became of its answer on the way."""
+    sandbox.faults.add(**fault)
+    with pytest.raises(ParallelError):
+        client.run(api.search(SEARCH))
+    assert client.usage.counts == {"search": 1}
+    assert client.usage.usd == sandbox.ledger.usd
+
+
+def test_a_refused_mode_is_paid_as_the_one_that_was_taken(
+    sandbox: Sandbox, client: ParallelClient
+) -> None:
+    refusal = {"error": {"message": "mode: unknown value 'fast'"}}
+    sandbox.faults.add(status=422, body=refusal)
+    client.run(api.search(SearchRequest(objective="with", mode="fast")))
+    assert client.usage.counts == {"search": 1}
+    assert client.usage.usd == sandbox.ledger.usd
+
+
+def test_prices_can_be_set(quick: Sandbox) -> None:
+    with opened(quick) as client, opened(quick) as other:
+        client.usage.prices["search"] = 1.5
+        client.usage.prices["task_lite"] = 0.25
+        client.run(api.search(SEARCH))
+        client.run(api.create_task_run(CreateTaskRunRequest(input="with", processor="lite")))
+        other.run(api.search(SEARCH))
+    assert client.usage.usd == 1.75
+    assert other.usage.usd == 0.005
+    assert PRICES_USD["search"] == 0.005
+
+
+def test_an_unknown_sku_is_counted_and_costs_nothing(
+    sandbox: Sandbox, client: ParallelClient
+) -> None:
+    client.usage.add({"findall_quantum": 2})
+    assert client.usage.counts == {"findall_quantum": 2}
+    assert client.usage.usd == 0
+    client.usage.prices["findall_quantum"] = 2
+    assert client.usage.usd == 4
+
+
+def test_counts_are_a_copy_and_can_be_reset(sandbox: Sandbox, client: ParallelClient) -> None:
+    client.run(api.search(SEARCH))
+    client.usage.prices["search"] = 7
+    client.usage.counts["search"] = 99
+    assert client.usage.counts == {"search": 1}
+    client.usage.reset()
+    assert (client.usage.counts, client.usage.usd) == ({}, 0)
+    client.run(api.search(SEARCH))
+    assert client.usage.usd == 7, "the prices stay"
+
+
+def test_what_the_cache_answers_is_saved_and_not_counted(sandbox: Sandbox, tmp_path: Path) -> None:
+    with opened(sandbox, cache=tmp_path) as client:
+        for _ in range(3):
+            client.run(api.search(SearchRequest(objective="with", max_results=12)))
+            client.run(api.extract(ExtractRequest(urls=[PAGE])))
+    usage = client.usage
+    assert usage.counts == {"search": 1, "search_additional_results": 2, "extract": 1}
+    assert usage.usd == sandbox.ledger.usd == 0.008
+    assert usage.saved == {name: 2 * count for name, count in usage.counts.items()}
+    assert usage.saved_usd == 0.016
+    usage.reset()
+    assert usage.saved == {}
+
+
+def test_adapters_count_on_the_client_they_share(sandbox: Sandbox) -> None:
+    connection = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    retriever = ParallelSearchRetriever(**connection)
+    model = ChatParallel(**connection)
+    retriever.invoke("with")
+    model.invoke("with")
+    assert retriever.connection().usage is model.connection().usage
+    assert model.connection().usage.counts == {"search": 1, "chat_speed": 1}
+
+
+def test_threads_lose_no_count(sandbox: Sandbox, client: ParallelClient) -> None:
+    barrier = threading.Barrier(8)
+
+    def count(_: int) -> None:
+        barrier.wait()
+        for _ in range(5000):
+            client.usage.add({"search": 1, "extract": 2})
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(count, range(8)))
+    assert client.usage.counts == {"search": 40_000, "extract": 80_000}
+
+
+def test_a_copy_begins_at_zero_with_the_same_prices(
+    sandbox: Sandbox, client: ParallelClient
+) -> None:
+    client.usage.prices["search"] = 3
+    client.run(api.search(SEARCH))
+    with copy.deepcopy(client) as twin:
+        twin.run(api.search(SEARCH))
+        twin.run(api.search(SEARCH))
+        assert (client.usage.usd, twin.usage.usd) == (3, 6)
+    assert repr(client.usage) == "Usage(counts={'search': 1}, usd=3)"
+
+
+def test_every_processor_has_a_price() -> None:
+    for name in ("lite", "base", "core", "core2x", "pro", "ultra", "ultra2x", "ultra4x", "ultra8x"):
+        assert PRICES_USD[task_sku(name)] == PRICES_USD[task_sku(f"{name}-fast")] > 0

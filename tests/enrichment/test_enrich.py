@@ -1,0 +1,317 @@
+"""Rows in, answers out: order, what is paid, what fails, what stops a run."""
+
+import asyncio
+import json
+import pickle
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from parallel_integrations import (
+    AuthenticationError,
+    ParallelClient,
+    PaymentRequiredError,
+    ServerError,
+    TaskSettings,
+    TaskTimeoutError,
+    UnexpectedAnswerError,
+)
+from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, JournalError, enrich
+from parallel_integrations.sandbox import Sandbox
+from tests.enrichment.support import (
+    FAILING,
+    SETTINGS,
+    events,
+    leave,
+    only_rows,
+    rows,
+    started,
+    told,
+)
+
+
+class Purpose(BaseModel):
+    """What a statement is for."""
+
+    purpose: str
+    example: str | None = None
+
+
+def stable(found: list[EnrichedRow]) -> list[dict[str, Any]]:
+    return [row.model_dump(exclude={"run_id"}) for row in found]
+
+
+async def test_two_roads_to_the_same_rows(sandbox: Sandbox, client: ParallelClient) -> None:
+    given = rows(7)
+    called = await asyncio.to_thread(told, client, given, rows_per_group=3)
+    awaited = [event async for event in client.astream(enrich(given, SETTINGS, rows_per_group=3))]
+    assert stable(called) == stable(only_rows(awaited))
+    assert [row.number for row in called] == list(range(7))
+    assert [row.input for row in called] == given
+    assert all(row.output and row.output.basis and row.run_id for row in called)
+
+
+def test_a_class_is_filled(client: ParallelClient, tmp_path: Path) -> None:
+    settings = TaskSettings(processor="lite", output_schema=Purpose)
+    for _ in range(2):
+        (row,) = told(client, ["The with statement"], settings, journal=tmp_path / "run.db")
+        assert isinstance(row.parsed, Purpose)
+        assert row.misfit is None
+
+
+def test_what_is_asked_alike_is_paid_once(
+    sandbox: Sandbox, client: ParallelClient, tmp_path: Path
+) -> None:
+    given = [{"a": 1, "b": 2}, "with", {"b": 2, "a": 1}, "with", {"a": 1}, "with"]
+    for _ in range(2):
+        found = told(client, given, journal=tmp_path / "run.db", rows_per_group=2)
+        assert [row.number for row in found] == list(range(6))
+        assert found[0].run_id == found[2].run_id
+        assert len({row.run_id for row in found}) == 3
+        assert started(sandbox) == 3
+
+
+def test_any_length_in_little_memory(sandbox: Sandbox, client: ParallelClient) -> None:
+    """Rows are read as they are sent, not all before."""
+    read = 0
+
+    def endless() -> Iterator[dict[str, Any]]:
+        nonlocal read
+        while True:
+            read += 1
+            yield {"number": read}
+
+    stream = client.stream(enrich(endless(), SETTINGS, rows_per_group=5, groups_in_flight=2))
+    first = [event for event, _ in zip(stream, range(60), strict=False)]
+    stream.close()
+    assert len(only_rows(first)) > 20
+    assert read < 200
+
+
+def test_no_rows_cost_nothing(sandbox: Sandbox, client: ParallelClient, tmp_path: Path) -> None:
+    for _ in range(2):
+        (first, *_, last) = events(client, [], journal=tmp_path / "run.db")
+        assert isinstance(first, EnrichmentProgress)
+        assert isinstance(last, EnrichmentProgress)
+        assert (last.total, last.finished, last.most_usd) == (0, 0, 0.0)
+    assert not sandbox.requests
+
+
+def test_a_failed_row_keeps_its_reason_until_it_is_retried(
+    sandbox: Sandbox, client: ParallelClient, tmp_path: Path
+) -> None:
+    journal = tmp_path / "run.db"
+    given: list[Any] = ["with", {"name": "nonlocal", **FAILING}, "assert"]
+    for _ in range(2):
+        found = told(client, given, journal=journal)
+        assert [row.error is None for row in found] == [True, False, True]
+        assert found[1].run_id
+        assert found[1].output is None
+        assert started(sandbox) == 3
+    again = told(client, given, journal=journal, retry_failed=True)
+    assert [row.run_id for row in again if not row.error] == [found[0].run_id, found[2].run_id]
+    assert again[1].run_id != found[1].run_id
+    assert started(sandbox) == 4
+    assert sandbox.ledger.count("task_run") == 2
+
+
+def test_progress_counts_rows_and_money(sandbox: Sandbox, client: ParallelClient) -> None:
+    given: list[Any] = [*rows(5), {"name": "nonlocal", **FAILING}, *rows(2)]
+    seen = [
+        each
+        for each in events(client, given, rows_per_group=3)
+        if isinstance(each, EnrichmentProgress)
+    ]
+    assert (seen[0].total, seen[0].finished, seen[0].most_usd) == (8, 0, 0.04)
+    assert (seen[-1].finished, seen[-1].failed, seen[-1].in_flight) == (8, 1, 0)
+    assert seen[-1].cost_usd == seen[-1].most_usd == sandbox.ledger.usd == 0.025
+    assert max(each.reserved_usd or 0 for each in seen) <= 0.03
+    for one, other in pairwise(seen):
+        assert one.finished <= other.finished
+
+
+@pytest.mark.parametrize("rows_per_group", [1, 2, 200])
+def test_the_limit_is_never_passed(
+    sandbox: Sandbox, client: ParallelClient, tmp_path: Path, rows_per_group: int
+) -> None:
+    given: list[Any] = [{"name": "nonlocal", **FAILING}, *rows(6), *rows(2), "one more"]
+    options: dict[str, Any] = {"journal": tmp_path / "run.db", "rows_per_group": rows_per_group}
+    found = told(client, given, max_cost_usd=0.0155, **options)
+    assert [row.asked for row in found] == [True] * 4 + [False] * 3 + [True] * 2 + [False]
+    assert "max_cost_usd" in (found[4].error or "")
+    assert sandbox.ledger.usd == 0.015  # the failed one is free
+    same = told(client, given, max_cost_usd=0.015, **options)
+    assert stable(same) == stable(found)
+    assert started(sandbox) == 4
+    found = told(client, given, max_cost_usd=0.035, **options)
+    assert all(row.asked for row in found)
+    assert sandbox.ledger.usd == 0.035
+
+
+def test_a_limit_of_nothing_asks_nothing(sandbox: Sandbox, client: ParallelClient) -> None:
+    assert [row.asked for row in told(client, rows(3), max_cost_usd=0)] == [False] * 3
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"max_cost_usd": -1}, "max_cost_usd=-1"),
+        ({"max_cost_usd": float("nan")}, "max_cost_usd=nan"),
+        ({"price_per_row_usd": float("inf")}, "price_per_row_usd=inf"),
+        ({"rows_per_group": 0}, "rows_per_group=0"),
+        ({"rows_per_group": 1001}, "1 to 1000"),
+        ({"groups_in_flight": 0}, "groups_in_flight=0"),
+        ({"deadline_seconds": 0}, "deadline_seconds=0"),
+        ({"settle_seconds": -1}, "settle_seconds=-1"),
+    ],
+)
+def test_wrong_arguments_are_refused_at_once(wrong: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        enrich(rows(1), SETTINGS, **wrong)
+
+
+def test_a_limit_needs_a_price(sandbox: Sandbox, client: ParallelClient) -> None:
+    newer = TaskSettings(processor="newer")
+    with pytest.raises(ValueError, match="price of processor 'newer' is not known"):
+        enrich(rows(1), newer, max_cost_usd=1.0)
+    enrich(rows(1), newer, max_cost_usd=1.0, price_per_row_usd=0.5)
+
+
+def test_no_credit_in_the_middle_stops_without_loss(
+    sandbox: Sandbox, client: ParallelClient, tmp_path: Path
+) -> None:
+    journal, given = tmp_path / "run.db", rows(9)
+    found = []
+    stream = client.stream(
+        enrich(given, SETTINGS, journal=journal, rows_per_group=3, groups_in_flight=3)
+    )
+    with pytest.raises(PaymentRequiredError):  # noqa: PT012 - what came before it counts
+        for event in stream:
+            if isinstance(event, EnrichmentProgress) and event.in_flight == 6:
+                sandbox.faults.add(path="*/runs", method="POST", times=1, status=402)
+            elif isinstance(event, EnrichedRow):
+                found.append(event)
+    assert [row.number for row in found] == list(range(6))  # what was in flight came in
+    assert started(sandbox) == 6
+    sandbox.faults.clear()
+    assert [row.error for row in told(client, given, journal=journal)] == [None] * 9
+    assert started(sandbox) == 9
+
+
+@pytest.mark.parametrize("status", [401, 403, 422])
+def test_what_concerns_all_rows_stops_the_run(
+    sandbox: Sandbox, client: ParallelClient, tmp_path: Path, status: int
+) -> None:
+    sandbox.faults.add(path="*/runs", method="POST", times=1, status=status)
+    with pytest.raises(Exception, match=str(status)) as caught:
+        told(client, rows(3), journal=tmp_path / "run.db")
+    assert getattr(caught.value, "taskgroup_id", None)
+    assert len(told(client, rows(3), journal=tmp_path / "run.db", settle_seconds=60)) == 3
+    assert started(sandbox) == 3
+
+
+def test_a_rate_limit_is_waited_out(sandbox: Sandbox, client: ParallelClient) -> None:
+    impatient = ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url, max_retries=0)
+    sandbox.faults.add(path="/v1/tasks/groups", method="POST", times=1, status=429, retry_after=0.1)
+    sandbox.faults.add(path="*/runs", method="POST", times=2, status=429, retry_after=0.1)
+    assert len(told(impatient, rows(3))) == 3
+    assert started(sandbox) == 3
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"reset": "headers"},
+        {"status": 500},
+        {"reset": "before"},
+        {"status": 200, "body": "no JSON"},
+    ],
+)
+def test_a_lost_answer_is_looked_for_in_the_group(
+    sandbox: Sandbox, client: ParallelClient, fault: dict[str, Any]
+) -> None:
+    sandbox.faults.add(path="*/runs", method="POST", times=1, **fault)
+    found = told(client, rows(4), rows_per_group=2, settle_seconds=0.3)
+    assert [row.error for row in found] == [None] * 4
+    assert started(sandbox) == sandbox.ledger.count("task_run") == 4
+
+
+def test_an_answer_that_is_always_lost_stops_the_run(
+    sandbox: Sandbox, client: ParallelClient, tmp_path: Path
+) -> None:
+    sandbox.faults.add(path="*/runs", method="POST", times=None, status=500)
+    with pytest.raises(ServerError) as caught:
+        told(client, rows(2), journal=tmp_path / "run.db", settle_seconds=0)
+    assert caught.value.taskgroup_id
+    sandbox.faults.clear()
+    found = told(client, rows(2), journal=tmp_path / "run.db", settle_seconds=0)
+    assert [row.error for row in found] == [None] * 2
+    assert started(sandbox) == 2
+
+
+def test_the_deadline_leaves_the_work_to_the_next_run(
+    sandbox: Sandbox, client: ParallelClient, tmp_path: Path
+) -> None:
+    with pytest.raises(TaskTimeoutError, match="same call") as late:
+        told(client, rows(3), journal=tmp_path / "run.db", deadline_seconds=0.001)
+    assert late.value.taskgroup_id
+    assert len(told(client, rows(3), journal=tmp_path / "run.db")) == 3
+    assert started(sandbox) == 3
+
+
+def test_runs_that_cannot_be_told_apart_are_never_sent_again(
+    sandbox: Sandbox, client: ParallelClient, tmp_path: Path
+) -> None:
+    journal = tmp_path / "run.db"
+    leave(client, 2, rows(2), journal)
+    run = {"run_id": "trun_x", "status": "completed", "is_active": False}
+    event = json.dumps({"type": "task_run.state", "event_id": "e1", "run": run})
+    sandbox.faults.add(
+        path="*/runs",
+        method="GET",
+        times=None,
+        status=200,
+        body=f"data: {event}\n\n",
+        content_type="text/event-stream",
+    )
+    with pytest.raises(UnexpectedAnswerError, match="without the number"):
+        told(client, rows(2), journal=journal, settle_seconds=0)
+    sandbox.faults.clear()
+    assert [row.error for row in told(client, rows(2), journal=journal)] == [None] * 2
+    assert started(sandbox) == 2
+
+
+def test_long_groups_are_journalled_as_their_rows_finish(tmp_path: Path) -> None:
+    """Rows that are finished are told while the group is still at work, not listed at each look."""
+    with (
+        Sandbox(task_seconds=0.3) as slow,
+        ParallelClient(api_key=slow.api_key, base_url=slow.url) as client,
+    ):
+        found = told(client, rows(8), rows_per_group=2, groups_in_flight=4)
+        listings = [each for each in slow.requests if each.method == "GET" and "/runs" in each.path]
+        assert len(found) == 8
+        assert len(listings) == 4
+
+
+def test_a_wrong_key_asks_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
+    wrong = ParallelClient(api_key="wrong-key-0000", base_url=sandbox.url)
+    with pytest.raises(AuthenticationError) as caught:
+        told(wrong, rows(2), journal=tmp_path / "run.db")
+    assert "wrong-key-0000" not in str(caught.value)
+    assert b"wrong-key-0000" not in (tmp_path / "run.db").read_bytes()
+
+
+def test_rows_can_be_pickled(client: ParallelClient) -> None:
+    found = told(client, rows(2))
+    assert pickle.loads(pickle.dumps(found)) == found
+
+
+def test_a_journal_error_is_one_of_ours() -> None:
+    from parallel_integrations import ParallelError
+
+    assert issubclass(JournalError, ParallelError)

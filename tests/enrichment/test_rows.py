@@ -1,0 +1,193 @@
+"""Rows from whatever they come in; what cannot be asked is named before anything is sent."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import BaseModel
+
+from parallel_integrations import ParallelClient
+from parallel_integrations.enrichment import enrich
+from parallel_integrations.sandbox import Sandbox
+from tests.enrichment.support import SETTINGS, told
+
+
+class Company(BaseModel):
+    name: str
+    founded: date
+
+
+def sent(sandbox: Sandbox) -> list[Any]:
+    """The inputs as they arrived."""
+    return [
+        each["input"]
+        for request in sandbox.requests
+        if request.method == "POST" and request.path.endswith("/runs")
+        for each in request.body["inputs"]
+    ]
+
+
+def given(name: str, content: bytes | str, folder: Path) -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_texts_objects_and_instances(sandbox: Sandbox, client: ParallelClient) -> None:
+    company = Company(name="Ada", founded=date(2001, 2, 3))
+    found = told(client, ["with", {"day": date(2020, 1, 2), "n": np.int64(3)}, company])
+    assert [row.input for row in found] == sent(sandbox)
+    assert sent(sandbox) == [
+        "with",
+        {"day": "2020-01-02", "n": 3},
+        {"name": "Ada", "founded": "2001-02-03"},
+    ]
+
+
+def test_a_data_frame(sandbox: Sandbox, client: ParallelClient) -> None:
+    frame = pd.DataFrame(
+        {
+            "name": ["with", None, "lambda"],
+            "count": np.array([1, 2, 3], dtype=np.int64),
+            "share": [0.5, float("nan"), 1.0],
+            "seen": pd.to_datetime(["2020-01-02", None, "2020-01-04"]),
+            "flag": pd.array([True, pd.NA, False], dtype="boolean"),
+            7: ["a", "b", "c"],
+        }
+    )
+    told(client, frame)
+    first, second, _ = sent(sandbox)
+    assert first == {
+        "name": "with",
+        "count": 1,
+        "share": 0.5,
+        "seen": "2020-01-02T00:00:00",
+        "flag": True,
+        "7": "a",
+    }
+    assert second == {"name": None, "count": 2, "share": None, "seen": None, "flag": None, "7": "b"}
+
+
+def test_a_frame_that_gives_tuples(sandbox: Sandbox, client: ParallelClient) -> None:
+    """As polars does."""
+
+    class Frame:
+        columns = ["name", "at"]
+
+        def iter_rows(self) -> Iterator[tuple[Any, ...]]:
+            yield "with", datetime(2020, 1, 2, tzinfo=UTC)
+            yield "lambda", None
+
+    told(client, Frame())
+    assert sent(sandbox) == [
+        {"name": "with", "at": "2020-01-02T00:00:00Z"},
+        {"name": "lambda", "at": None},
+    ]
+
+
+def test_a_csv_file(sandbox: Sandbox, client: ParallelClient, tmp_path: Path) -> None:
+    content = '\ufeffname,note\r\nwith,"two\nlines, one ""quote"""\r\n\r\nÄrger,\r\n'
+    told(client, given("rows.csv", content, tmp_path))
+    assert sent(sandbox) == [
+        {"name": "with", "note": 'two\nlines, one "quote"'},
+        {"name": "Ärger", "note": ""},
+    ]
+
+
+def test_a_tsv_file(sandbox: Sandbox, client: ParallelClient, tmp_path: Path) -> None:
+    told(client, given("rows.tsv", "name\tnote\nwith\ta, b\n", tmp_path))
+    assert sent(sandbox) == [{"name": "with", "note": "a, b"}]
+
+
+def test_a_json_lines_file(sandbox: Sandbox, client: ParallelClient, tmp_path: Path) -> None:
+    told(client, given("rows.jsonl", '\ufeff{"name": "with"}\n\n"a text"\n', tmp_path))
+    assert sent(sandbox) == [{"name": "with"}, "a text"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("a.csv", "name,note\nwith,x\nlambda\n", "line 3: 1 fields, the header has 2"),
+        ("a.csv", 'name,note\n"two\nlines",x\nlambda\n', "line 4: 1 fields"),
+        ("a.csv", "name,name\nwith,x\n", "line 1: several columns are named name"),
+        ("a.csv", "name,\nwith,x\n", "line 1: the header must name"),
+        ("a.csv", "", "line 1: the header must name"),
+        ("a.csv", 'name\n"open\n', "line 2"),
+        ("a.csv", b"name\n\xff\n", "not UTF-8"),
+        ("a.jsonl", '{"a": 1}\n{"a": \n', "line 2: no JSON"),
+        ("a.jsonl", '{"a": NaN}\n', "line 1: no JSON .*NaN"),
+        ("a.jsonl", '{"a": 1}\n[1]\n', "line 2: neither an object nor a text"),
+        ("a.jsonl", b'{"a": "\xff"}\n', "not UTF-8"),
+        ("a.xlsx", "x", "unknown kind: name it .csv"),
+    ],
+)
+def test_a_bad_file_is_refused_before_anything_is_paid(
+    sandbox: Sandbox,
+    client: ParallelClient,
+    tmp_path: Path,
+    name: str,
+    content: bytes | str,
+    fault: str,
+) -> None:
+    with pytest.raises(ValueError, match=fault) as caught:
+        told(client, given(name, content, tmp_path))
+    assert name in str(caught.value)
+    assert not sandbox.requests
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"There is no file .*missing\.csv"):
+        enrich(tmp_path / "missing.csv", SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        ("", "empty text"),
+        (" \n", "empty text"),
+        ({}, "no fields"),
+        (3, "int is neither a text nor an object"),
+        (["with"], "list is neither"),
+        (None, "NoneType is neither"),
+        ({"a": float("nan")}, "not JSON compliant"),
+        ({"a": object()}, "object is no JSON value"),
+        ({"a": "\ud800"}, "surrogates"),
+    ],
+)
+@pytest.mark.parametrize("once", [False, True])
+def test_a_row_that_cannot_be_asked_is_named(
+    sandbox: Sandbox, client: ParallelClient, row: Any, fault: str, *, once: bool
+) -> None:
+    rows = ["with", row]
+    with pytest.raises(ValueError, match=f"Row 1 cannot be asked: .*{fault}"):
+        told(client, iter(rows) if once else rows)
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize(
+    "rows", ["rows.csv", b"x", {"a": 1}, Company(name="a", founded="2000-01-01")]
+)  # type: ignore[arg-type]
+def test_one_row_is_no_list_of_rows(rows: Any) -> None:
+    with pytest.raises(ValueError, match="rows is a single"):
+        enrich(rows, SETTINGS)
+
+
+def test_no_rows_at_all() -> None:
+    with pytest.raises(ValueError, match="rows is a int"):
+        enrich(3, SETTINGS)
+
+
+def test_columns_of_one_name() -> None:
+    frame = pd.DataFrame([[1, 2]], columns=["a", "a"])
+    with pytest.raises(ValueError, match="several columns named a"):
+        enrich(frame, SETTINGS)
+
+
+def test_decimals_are_sent_as_text(sandbox: Sandbox, client: ParallelClient) -> None:
+    told(client, [{"price": Decimal("1.50")}])
+    assert sent(sandbox) == [{"price": "1.50"}]

@@ -1,0 +1,1 @@
+"""Answers that no server should give, and what the package makes of them."""

@@ -1,0 +1,243 @@
+"""Plays mutated answers to a road of the package and notes what it should not have done."""
+
+import logging
+import random
+import time
+import traceback
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx
+
+from parallel_integrations import ParallelClient, ParallelError
+from tests.fuzz.mutations import STATUSES, compressed, headers, mutated
+from tests.fuzz.seeds import TWINS, WEBHOOK, Seed, seeds
+from tests.support.cassettes import no_waiting
+from tests.support.contract import operation_of
+
+SLOWEST_SECONDS: Final = 1.0
+MOST_REQUESTS: Final = 12
+SHOWN_BYTES: Final = 300
+WEBHOOK_PATH: Final = "/webhook"
+"""Where what the API delivers by itself can be fetched, for want of a server."""
+
+Play = Callable[[ParallelClient], object]
+
+
+class Enough(BaseException):
+    """A case that would go on for ever, as polling does while it is told to."""
+
+
+@dataclass(frozen=True)
+class Road:
+    """A way through the package.
+
+    Attributes:
+        name: What the table calls it.
+        play: Goes the way; whatever it returns is looked at.
+        operation: The operation whose answers are mutated; empty where all are.
+    """
+
+    name: str
+    play: Play
+    operation: str = ""
+
+
+@dataclass
+class Finding:
+    """Something that should not have happened."""
+
+    road: str
+    case: int
+    what: str
+    answers: list[bytes]
+
+    def __str__(self) -> str:
+        shown = "\n".join(f"  {answer[:SHOWN_BYTES]!r}" for answer in self.answers)
+        return f"{self.road}, case {self.case}: {self.what}\n{shown}"
+
+
+@dataclass
+class Report:
+    """What came of one road."""
+
+    road: Road
+    cases: int = 0
+    read: int = 0
+    refused: int = 0
+    stopped: int = 0
+    slowest: float = 0.0
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def row(self) -> str:
+        """A line of the table."""
+        return (
+            f"{self.road.name:<34}{self.cases:>8}{self.read:>8}{self.refused:>9}{self.stopped:>9}"
+            f"{self.slowest:>9.3f}{len(self.findings):>10}"
+        )
+
+
+HEAD: Final = (
+    f"{'road':<34}{'answers':>8}{'read':>8}{'refused':>9}"
+    f"{'endless':>9}{'slowest':>9}{'findings':>10}"
+)
+
+
+class Wire(httpx.BaseTransport):
+    """Answers each request with a mutated answer to it, cut into pieces."""
+
+    def __init__(self, road: Road) -> None:
+        self._road = road
+        self._dice = random.Random()
+        self._spares = True
+        self.sent: list[bytes] = []
+
+    def begin(self, case: int | None) -> None:
+        """The same case is the same everywhere and every time; None mutates nothing."""
+        self._dice.seed(zlib.crc32(self._road.name.encode()) * 1_000_003 + (case or 0))
+        self._spares = case is None
+        self.sent = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if len(self.sent) >= MOST_REQUESTS:
+            raise Enough
+        dice = self._dice
+        name = _asked(request)
+        stream = b"event-stream" in request.headers.get("accept", "").encode()
+        seed = dice.choice(_of(name, stream=stream))
+        content, status = seed.content, seed.status
+        spared = self._spares or self._road.operation not in ("", name)
+        spared = spared or (not self._road.operation and dice.random() < 0.4)
+        fields = [(b"content-type", seed.content_type.encode())]
+        encoding = None
+        if not spared:
+            others = [other.content for other in seeds()[name]]
+            content = mutated(dice, content, others, stream=seed.streams)
+            if dice.random() < 0.1:
+                status = dice.choice(STATUSES)
+            fields = headers(dice, seed.content_type)
+            content, encoding = compressed(dice, content)
+        if encoding is not None:
+            fields.append((b"content-encoding", encoding))
+        self.sent.append(content)
+        broken = not spared and dice.random() < 0.03
+        return httpx.Response(
+            status, headers=fields, stream=_Pieces(_cut(dice, content), broken=broken)
+        )
+
+
+def _asked(request: httpx.Request) -> str:
+    if request.url.path == WEBHOOK_PATH:
+        return WEBHOOK
+    operation = operation_of(request.method, request.url.raw_path.partition(b"?")[0].decode())
+    assert operation is not None, request.url
+    return TWINS.get(operation.name, operation.name)
+
+
+def _of(name: str, *, stream: bool) -> list[Seed]:
+    found = seeds()[name]
+    return [seed for seed in found if seed.streams is stream] or list(found)
+
+
+def _cut(dice: random.Random, content: bytes) -> list[bytes]:
+    count = dice.choice((0, 0, 1, 5, 40))
+    places = sorted(dice.randrange(len(content) + 1) for _ in range(count))
+    return [content[a:b] for a, b in zip([0, *places], [*places, len(content)], strict=True)]
+
+
+class _Pieces(httpx.SyncByteStream):
+    def __init__(self, pieces: list[bytes], *, broken: bool) -> None:
+        self._pieces = pieces
+        self._broken = broken
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._pieces
+        if self._broken:
+            raise httpx.ReadError("connection reset by peer")
+
+
+def fuzz(road: Road, cases: int, *, first: int = 0) -> Report:
+    """Go a road so many times, each time with other answers."""
+    report = Report(road)
+    wire = Wire(road)
+    with no_waiting(), _quiet(), httpx.Client(transport=wire, trust_env=False) as http:
+        client = ParallelClient(
+            api_key="fuzz-key", base_url="https://api.example", max_retries=1, http_client=http
+        )
+        wire.begin(None)
+        with suppress(ParallelError, Enough):  # builds what is built once
+            road.play(client)
+        for case in range(first, first + cases):
+            wire.begin(case)
+            start = time.perf_counter()
+            try:
+                what = _play(road, client, report)
+            except Exception as error:  # noqa: BLE001 - that is what is looked for
+                frames = traceback.extract_tb(error.__traceback__)[-3:]
+                where = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))
+                what = f"{type(error).__name__}: {str(error)[:200]!r} in {where}"
+            took = time.perf_counter() - start
+            report.cases += 1
+            report.slowest = max(report.slowest, took)
+            if not what and took > SLOWEST_SECONDS:
+                what = f"took {took:.1f} s"
+            if what:
+                report.findings.append(Finding(road.name, case, what, wire.sent))
+    return report
+
+
+def _play(road: Road, client: ParallelClient, report: Report) -> str:
+    try:
+        outcome = road.play(client)
+    except ParallelError as error:
+        report.refused += 1
+        return _faults_of(error)
+    except Enough:
+        report.stopped += 1
+        return ""
+    report.read += 1
+    repr(outcome)
+    return ""
+
+
+def _faults_of(error: ParallelError) -> str:
+    """An error is told, logged, and sometimes written down as JSON."""
+    text = str(error)
+    text.encode()
+    repr(error)
+    if "fuzz-key" in text:
+        return "the key is in the message"
+    if not text.strip():
+        return "an error without a word"
+    if len(text) > 10_000:
+        return f"a message of {len(text)} characters"
+    return ""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def table(reports: list[Report]) -> str:
+    """What was done and found, a line for each road, the findings by what they are."""
+    lines = [HEAD, *(report.row for report in reports)]
+    findings = [finding for report in reports for finding in report.findings]
+    kinds = Counter((finding.road, finding.what.partition(" in ")[0][:100]) for finding in findings)
+    lines += [f"\n{count} x {road}: {what}" for (road, what), count in kinds.most_common(40)]
+    shown: set[tuple[str, str]] = set()
+    for finding in findings:
+        kind = (finding.road, finding.what[:60])
+        if kind not in shown:
+            shown.add(kind)
+            lines.append(f"\n{finding}")
+    return "\n".join(lines)

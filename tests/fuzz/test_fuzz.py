@@ -1,0 +1,81 @@
+"""No answer, however broken, comes out as anything but this package's own error, or takes long.
+
+A few seconds of what `make fuzz` does for minutes. Each finding says its road and case; again:
+`python -m tests.fuzz <road> --first <case> --cases 1`.
+"""
+
+import random
+import time
+
+import httpx
+import pytest
+
+from parallel_integrations import ParallelClient, ParallelError, SearchRequest
+from parallel_integrations.api import search
+from tests.fuzz.fuzzer import Road, Wire, fuzz, table
+from tests.fuzz.mutations import CHANGES, mutated
+from tests.fuzz.roads import FLOWS, ROADS, STREAMS
+from tests.fuzz.seeds import TWINS, seeds
+from tests.support.operations import OPERATIONS
+
+CASES = 110
+
+# LlamaIndex's synchronous calls leave their event loop to the collector.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),  # pages that cannot be read are warned of
+]
+
+
+@pytest.mark.parametrize("name", ROADS)
+def test_no_answer_does_harm(name: str) -> None:
+    report = fuzz(ROADS[name], CASES)
+    assert not report.findings, table([report])
+    assert report.cases == CASES
+
+
+def test_every_operation_and_every_stream_is_fuzzed() -> None:
+    fuzzed = {*FLOWS, *(operation for operation, _ in STREAMS.values())}
+    assert {TWINS.get(each.name, each.name) for each in OPERATIONS} == fuzzed
+    assert fuzzed <= seeds().keys()
+
+
+def test_what_would_do_harm_is_found() -> None:
+    def foreign(client: ParallelClient) -> object:
+        return client.run(search(SearchRequest(objective="with"))).results[99]
+
+    def told(client: ParallelClient) -> object:
+        raise ParallelError("the key is fuzz-key")
+
+    def slow(client: ParallelClient) -> None:
+        time.sleep(1.01)
+
+    for play, cases, what in (
+        (foreign, 60, "IndexError"),
+        (told, 1, "the key is in the message"),
+        (slow, 1, "took 1.0 s"),
+    ):
+        report = fuzz(Road("search", play, "search"), cases)
+        assert report.findings
+        assert what in table([report])
+
+
+def test_a_case_is_the_same_every_time() -> None:
+    def sent(case: int) -> list[bytes]:
+        wire = Wire(ROADS["search"])
+        wire.begin(case)
+        wire.handle_request(httpx.Request("POST", "https://api.example/v1/search"))
+        return wire.sent
+
+    assert [sent(case) for case in range(20)] == [sent(case) for case in range(20)]
+    assert len({sent(case)[0] for case in range(20)}) > 15
+
+
+def test_every_change_changes_something() -> None:
+    content = seeds()["search"][0].content
+    for change, _ in CHANGES:
+        dice = random.Random(1)
+        changed = {change(dice, content, [content]) for _ in range(20)}
+        assert len(changed - {content}) > 3, change.__name__
+    dice = random.Random(1)
+    assert len({mutated(dice, content, [content], stream=False) for _ in range(100)}) > 90

@@ -1,0 +1,174 @@
+"""Enrichment as a runnable: the roads, chains, progress, the journal, pickles."""
+
+import asyncio
+import json
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.runnables import RunnableLambda
+from pydantic import BaseModel, ValidationError
+
+from parallel_integrations import AuthenticationError, JournalError
+from parallel_integrations.api import polling
+from parallel_integrations.langchain import ParallelEnrichment
+from parallel_integrations.sandbox import Sandbox
+from tests.langchain.support import AsyncListener, Listener, connection
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sandbox's work is done long before the client's first look of one second."""
+    monkeypatch.setattr(polling, "FIRST_POLL_SECONDS", 0.02)
+
+
+class Purpose(BaseModel):
+    """What a statement is for."""
+
+    purpose: str
+
+
+ROWS: list[dict[str, Any]] = [{"statement": name} for name in ("with", "nonlocal", "assert")]
+FAILING = {"statement": "with", "sandbox": "fail"}
+
+
+def make(sandbox: Sandbox, **settings: Any) -> ParallelEnrichment:
+    return ParallelEnrichment(
+        **{**connection(sandbox), "output_schema": "What it does.", **settings}
+    )
+
+
+def stable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name != "run_id"} for row in rows]
+
+
+async def test_four_roads_to_the_same_rows(sandbox: Sandbox) -> None:
+    enrichment = make(sandbox)
+    rows = await asyncio.to_thread(enrichment.invoke, ROWS)
+    streamed = await asyncio.to_thread(lambda: list(enrichment.stream(ROWS)))
+    awaited = await enrichment.ainvoke(ROWS)
+    astreamed = [row async for row in enrichment.astream(ROWS)]
+    for other in (streamed, awaited, astreamed):
+        assert stable(other) == stable(rows)
+    assert [row["number"] for row in rows] == [0, 1, 2]
+    assert [row["input"] for row in rows] == ROWS
+    assert rows[0]["citations"][0]["url"] == rows[0]["basis"][0]["citations"][0]["url"]
+    assert json.loads(json.dumps(rows)) == rows
+
+
+def test_a_class_is_filled(sandbox: Sandbox) -> None:
+    (row,) = make(sandbox, output_schema=Purpose).invoke(ROWS[:1])
+    assert isinstance(row["parsed"], Purpose)
+    assert row["misfit"] is None
+    assert row["content"]["purpose"] == row["parsed"].purpose
+
+
+def test_a_failed_row_says_why(sandbox: Sandbox) -> None:
+    one, two = make(sandbox).invoke([*ROWS[:1], FAILING])
+    assert one["error"] is None
+    assert two["error"]
+    assert two["content"] is None
+    assert two["citations"] == two["basis"] == []
+    assert two["run_id"]
+
+
+def test_in_a_chain_all_rows_arrive(sandbox: Sandbox) -> None:
+    """A step behind it is given what `invoke` gives, streamed or not."""
+    count = RunnableLambda(lambda rows: [row["number"] for row in rows])
+
+    def in_pieces(rows: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
+        for piece in rows:
+            for row in piece:
+                yield [row]
+
+    chain = RunnableLambda(in_pieces) | make(sandbox) | count
+    assert chain.invoke(ROWS) == [0, 1, 2]
+    assert list(chain.stream(ROWS)) == [[0, 1, 2]]
+
+
+async def test_in_a_chain_awaiting(sandbox: Sandbox) -> None:
+    chain = make(sandbox) | RunnableLambda(lambda rows: [row["number"] for row in rows])
+    assert await chain.ainvoke(ROWS) == [0, 1, 2]
+    assert [each async for each in chain.astream(ROWS)] == [[0, 1, 2]]
+
+
+async def test_progress_is_told(sandbox: Sandbox) -> None:
+    enrichment = make(sandbox)
+    listener, awaiting = Listener(), AsyncListener()
+    await asyncio.to_thread(enrichment.invoke, ROWS, {"callbacks": [listener]})
+    await enrichment.ainvoke(ROWS, {"callbacks": [awaiting]})
+    for events in (listener.events, awaiting.events):
+        assert {name for name, _ in events} == {"parallel_progress"}
+        assert {data["type"] for _, data in events} == {"enrichment.progress"}
+        first, last = events[0][1], events[-1][1]
+        assert (first["total"], first["finished"], first["most_usd"]) == (3, 0, 0.015)
+        assert (last["finished"], last["cost_usd"]) == (3, 0.015)
+
+
+def test_the_journal_goes_on(sandbox: Sandbox, tmp_path: Path) -> None:
+    enrichment = make(sandbox, journal=str(tmp_path / "run.db"), max_cost_usd=0.01)
+    assert [row["asked"] for row in enrichment.invoke(ROWS)] == [True, True, False]
+    assert [row["asked"] for row in enrichment.invoke(ROWS, max_cost_usd=1)] == [True] * 3
+    assert sandbox.ledger.usd == 0.015
+    with pytest.raises(JournalError, match="processor"):
+        enrichment.invoke(ROWS, processor="base")
+    with pytest.raises(JournalError, match="row 0 differs"):
+        enrichment.invoke(["with"])
+    assert enrichment.invoke(["with"], journal=tmp_path / "other.db")[0]["content"]
+
+
+def test_failed_rows_are_retried(sandbox: Sandbox, tmp_path: Path) -> None:
+    enrichment = make(sandbox, journal=tmp_path / "run.db")
+    first = enrichment.invoke([FAILING])
+    assert enrichment.invoke([FAILING]) == first
+    assert enrichment.invoke([FAILING], retry_failed=True)[0]["run_id"] != first[0]["run_id"]
+
+
+def test_each_of_a_batch_is_a_run_of_its_own(sandbox: Sandbox) -> None:
+    one, two = make(sandbox).batch([ROWS[:2], ROWS[2:]])
+    assert [row["number"] for row in [*one, *two]] == [0, 1, 0]
+
+
+def test_a_pickle_holds_no_key_and_works(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrichment = make(sandbox, api_key="key-of-somebody", journal=tmp_path / "run.db")
+    dumped = pickle.dumps(enrichment)
+    assert b"key-of-somebody" not in dumped
+    assert "key-of-somebody" not in repr(enrichment)
+    monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
+    assert len(pickle.loads(dumped).invoke(ROWS)) == 3
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [({"processr": "base"}, "processr"), ({"metadata": {"a": "b"}}, "metadata")],
+)
+def test_unknown_settings_are_refused(sandbox: Sandbox, call: dict[str, Any], named: str) -> None:
+    with pytest.raises(TypeError, match=named):
+        make(sandbox).invoke(ROWS, **call)
+    with pytest.raises(TypeError, match=named):
+        make(sandbox, **call)
+    assert not sandbox.requests
+
+
+def test_wrong_values_are_refused(sandbox: Sandbox) -> None:
+    with pytest.raises(ValidationError, match="deadline_seconds"):
+        make(sandbox, deadline_seconds=0)
+    with pytest.raises(ValueError, match="rows is a single str"):
+        make(sandbox).invoke("with")
+    with pytest.raises(ValueError, match="Row 0 cannot be asked"):
+        make(sandbox).invoke([3])
+    with pytest.raises(ValueError, match="max_cost_usd=-1"):
+        make(sandbox).invoke(ROWS, max_cost_usd=-1)
+    assert not sandbox.requests
+
+
+async def test_errors_are_ours(sandbox: Sandbox) -> None:
+    wrong = make(sandbox, api_key="wrong-key-0000")
+    for call in (asyncio.to_thread(wrong.invoke, ROWS), wrong.ainvoke(ROWS)):
+        with pytest.raises(AuthenticationError) as caught:
+            await call
+        assert "wrong-key-0000" not in str(caught.value)

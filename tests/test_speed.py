@@ -1,0 +1,254 @@
+"""What a call costs, counted in function calls: the same on every machine, however busy it is.
+
+Each figure is a ratio to plain httpx, or to an adapter that builds nothing, counted in the same
+run, so that a new version of a framework or of httpx shifts both sides. Seconds are measured by
+`make bench`.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import httpx
+import pytest
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from llama_index.core.base.base_retriever import BaseRetriever as LlamaRetriever
+from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.schema import NodeWithScore, QueryBundle
+
+from parallel_integrations import ChatRequest, ParallelClient, SearchRequest
+from parallel_integrations.api import search, stream_chat
+from parallel_integrations.langchain import (
+    ChatParallel,
+    ParallelSearchRetriever,
+    ParallelSearchTool,
+)
+from parallel_integrations.llama_index import ParallelLLM, ParallelReader, ParallelRetriever
+from tests.support.raw_server import RawServer, Talk
+
+TOLERANCE = 1.2
+"""Between versions of Python and of the libraries; a quarter more fails."""
+QUESTION = "How does the with statement handle exceptions?"
+QUERIES = ["statement handle exceptions"]
+CHUNKS = 50
+PAGE = {"title": "Page", "publish_date": "2026-01-31", "excerpts": ["word " * 400] * 3}
+PAGES = {
+    "results": [{"url": f"https://example.com/{number}", **PAGE} for number in range(10)],
+    "warnings": None,
+    "usage": [{"name": "sku_search", "count": 1}],
+}
+SEARCH_ANSWER = json.dumps({"search_id": "s", "session_id": "t", **PAGES}).encode()
+CHAT_ANSWER = json.dumps({"choices": [{"message": {"content": "A word."}}], "basis": []}).encode()
+LARGE = "The quick brown fox jumps over the lazy dog. " * 2200
+STREAM = b"".join(
+    b"%x\r\n%s\r\n" % (len(event), event)
+    for event in [b'data: {"id": "", "choices": [{"index": 0, "delta": {"content": "word "}}]}\n\n']
+    * CHUNKS
+    + [b"data: [DONE]\n\n"]
+)
+STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+)
+
+Run = Callable[[], object]
+
+
+def play(talk: Talk, request: bytes) -> None:
+    if b"/v1/search" in request.partition(b"\r\n")[0]:
+        talk.answer(SEARCH_ANSWER)
+    elif b'"stream":true' in request:
+        talk.send(STREAM_HEAD + STREAM + b"0\r\n\r\n")
+    else:
+        talk.answer(CHAT_ANSWER)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A server that answers at once and always the same."""
+    with RawServer(play) as server:
+        yield server.url
+
+
+def counted(run: Run) -> int:
+    """Function calls, of Python and of C, in this thread; the fewest of a few times."""
+    counts = []
+    for _ in range(5):
+        count = 0
+
+        def note(frame: FrameType, event: str, arg: object) -> None:
+            nonlocal count
+            count += event in ("call", "c_call")
+
+        sys.setprofile(note)
+        try:
+            run()
+        finally:
+            sys.setprofile(None)
+        counts.append(count)
+    return min(counts)
+
+
+def ratio(run: Run, base: Run) -> float:
+    run(), base()  # what is built at first use
+    return counted(run) / counted(base)
+
+
+@pytest.fixture
+def plain_search(url: str) -> Iterator[Run]:
+    """What anyone would write with httpx."""
+    body = {"objective": QUESTION, "search_queries": QUERIES}
+    path, headers = f"{url}/v1/search", {"x-api-key": "some-key"}
+    with httpx.Client() as client:
+        yield lambda: json.loads(client.post(path, json=body, headers=headers).content)
+
+
+@pytest.fixture
+def plain_stream(url: str) -> Iterator[Run]:
+    """The same, streamed."""
+    body = {"messages": [{"role": "user", "content": QUESTION}], "stream": True}
+
+    def run() -> None:
+        with client.stream("POST", f"{url}/chat/completions", json=body) as response:
+            for line in response.iter_lines():
+                if line.startswith("data: {"):
+                    json.loads(line[6:])
+
+    with httpx.Client() as client:
+        yield run
+
+
+class EmptyLangChain(BaseRetriever):
+    """Only fetches and parses."""
+
+    fetch: Any
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+    ) -> list[Document]:
+        self.fetch()
+        return []
+
+
+class EmptyLlamaIndex(LlamaRetriever):
+    """Only fetches and parses."""
+
+    def __init__(self, fetch: Run) -> None:
+        super().__init__()
+        self._fetch = fetch
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        self._fetch()
+        return []
+
+
+def connection(url: str) -> dict[str, Any]:
+    return {"api_key": "some-key", "base_url": url}
+
+
+def within(usual: float, found: float) -> bool:
+    """Whether a ratio is what it usually is, or less."""
+    return found <= usual * TOLERANCE
+
+
+def test_a_search(url: str, plain_search: Run) -> None:
+    request = SearchRequest(objective=QUESTION, search_queries=QUERIES)
+    with ParallelClient(**connection(url)) as client:
+        assert within(0.75, ratio(lambda: client.run(search(request)), plain_search))
+
+
+def test_langchain_s_retriever(url: str, plain_search: Run) -> None:
+    ours = ParallelSearchRetriever(**connection(url))
+    empty = EmptyLangChain(fetch=plain_search)
+    assert within(1.0, ratio(partial(ours.invoke, QUESTION), partial(empty.invoke, QUESTION)))
+
+
+def test_llama_index_s_retriever_and_reader(url: str, plain_search: Run) -> None:
+    empty = partial(EmptyLlamaIndex(plain_search).retrieve, QUESTION)
+    retriever = ParallelRetriever(**connection(url))
+    reader = ParallelReader(**connection(url))
+    assert within(1.05, ratio(partial(retriever.retrieve, QUESTION), empty))
+    assert within(0.95, ratio(partial(reader.load_data, QUESTION), empty))
+
+
+def test_langchain_s_search_tool(url: str, plain_search: Run) -> None:
+    tool = ParallelSearchTool(**connection(url))
+    asked = {"objective": QUESTION, "search_queries": QUERIES}
+    assert within(1.15, ratio(partial(tool.invoke, asked), plain_search))
+
+
+def test_a_short_answer(url: str, plain_search: Run) -> None:
+    langchain, llama_index = ChatParallel(**connection(url)), ParallelLLM(**connection(url))
+    assert within(1.03, ratio(partial(langchain.invoke, QUESTION), plain_search))
+    assert within(0.94, ratio(partial(llama_index.complete, QUESTION), plain_search))
+
+
+def test_a_streamed_answer(url: str, plain_stream: Run) -> None:
+    request = ChatRequest(messages=[{"role": "user", "content": QUESTION}])
+    langchain, llama_index = ChatParallel(**connection(url)), ParallelLLM(**connection(url))
+    asked = [ChatMessage(content=QUESTION)]
+    with ParallelClient(**connection(url)) as client:
+        assert within(0.99, ratio(lambda: list(client.stream(stream_chat(request))), plain_stream))
+    assert within(1.63, ratio(lambda: list(langchain.stream(QUESTION)), plain_stream))
+    assert within(1.52, ratio(lambda: list(llama_index.stream_chat(asked)), plain_stream))
+
+
+def test_constructing_an_adapter(url: str, plain_search: Run) -> None:
+    """A part of one call: no connection, no TLS context."""
+    for adapter in (ChatParallel, ParallelSearchTool, ParallelRetriever, ParallelLLM):
+        assert within(0.35, ratio(partial(adapter, **connection(url)), plain_search)), adapter
+
+
+def test_a_large_answer_takes_less_cpu_time_than_httpx_and_json() -> None:
+    """What happens in C is not counted in calls; its least share of several rounds is stable."""
+    pages = [{"url": f"https://example.com/{n}", **PAGE, "excerpts": [LARGE]} for n in range(10)]
+    answer = json.dumps({"search_id": "s", "results": pages}).encode()
+    with RawServer(lambda talk, request: talk.answer(answer)) as server, httpx.Client() as client:
+        ours = ParallelSearchRetriever(**connection(server.url))
+        path = f"{server.url}/v1/search"
+        plain = cpu_seconds(lambda: json.loads(client.post(path, json={}).content))
+        assert cpu_seconds(partial(ours.invoke, QUESTION)) <= plain * 0.85 * 1.25
+
+
+def cpu_seconds(run: Run) -> float:
+    """This thread's CPU time, the least of some rounds."""
+    rounds = []
+    for _ in range(15):
+        start = time.thread_time()
+        run()
+        rounds.append(time.thread_time() - start)
+    return min(rounds)
+
+
+def test_a_call_costs_the_same_however_many_there_are_at_once(url: str) -> None:
+    """httpx's own pool goes through all its connections and requests for each."""
+    request = SearchRequest(objective=QUESTION, search_queries=QUERIES)
+
+    async def per_call(at_once: int) -> float:
+        async with ParallelClient(**connection(url)) as client:
+
+            async def burst() -> None:
+                await asyncio.gather(*(client.arun(search(request)) for _ in range(at_once)))
+
+            await burst()
+            count = 0
+
+            def note(frame: FrameType, event: str, arg: object) -> None:
+                nonlocal count
+                count += event in ("call", "c_call")
+
+            sys.setprofile(note)
+            try:
+                await burst()
+            finally:
+                sys.setprofile(None)
+            return count / at_once
+
+    few, many = asyncio.run(per_call(10)), asyncio.run(per_call(100))
+    assert many <= few * 1.1

@@ -1,0 +1,160 @@
+"""Every fault in every operation, blocking and awaiting, bare, of LangChain, of LlamaIndex.
+
+A cell passes where the right error or the right answer comes, in time, after as many requests and
+such pauses as the retry table allows, with the ids of what was paid for, no key in anything, and
+the connections back in the pool. Each test plays many cells; its failure names those that failed.
+
+Most runs play a part of them: every fault on the bare client in every kind of request, blocking and
+awaiting, and on the adapters in one of the two. `make faults` plays all.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+
+from parallel_integrations import api
+from tests.faults.calls import BARE, Call, Step
+from tests.faults.langchain_calls import LANGCHAIN
+from tests.faults.llama_index_calls import LLAMA_INDEX
+from tests.faults.report import REPORT
+from tests.faults.selection import ALL
+from tests.faults.table import FAULTS, NOT_YET, Expected, Fault, Kind, Sort, expected
+from tests.faults.trial import MOST_SHOWN, SHORT_PATIENCE_SECONDS, Trial, trial
+
+WORLDS: Final = {"bare": BARE, "langchain": LANGCHAIN, "llama_index": LLAMA_INDEX}
+SHARE: Final = 20
+"""One cell in so many is played where not all are."""
+_DEAR: Final = (Kind.READ, Kind.ASK, Kind.CREATE)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A fault in one request of one call.
+
+    Attributes:
+        call: The call.
+        step: Which of its requests is spoiled.
+        once: Whether only the first of them is.
+        expected: What must come of it.
+    """
+
+    call: Call
+    step: Step
+    once: bool
+    expected: Expected
+
+    def name(self, *, awaiting: bool) -> str:
+        """What a failure is called by."""
+        words = (self.call.name, self.step.name, "awaited" if awaiting else "", self._times)
+        return " ".join(filter(None, words))
+
+    @property
+    def _times(self) -> str:
+        return "once" if self.once else ""
+
+
+def cells(fault: Fault, world: str) -> list[Cell]:
+    """The cells of a fault: all, or some of each kind, others for each fault."""
+    kinds: dict[tuple[Kind, Sort], list[tuple[Call, Step]]] = {}
+    for call in WORLDS[world]:
+        for step in call.steps:
+            kinds.setdefault((step.kind, step.sort), []).append((call, step))
+    return [
+        Cell(call, step, once, _expected(fault, call, step, once=once))
+        for once in (False, True)
+        for (kind, _), places in kinds.items()
+        for call, step in _some(places, fault, kind, world, once=once)
+    ]
+
+
+def _plays(fault: Fault, world: str, *, awaiting: bool) -> bool:
+    # What carries operations out is shared: one way for this fault, the other for the next.
+    return ALL or world == "bare" or FAULTS.index(fault) % 2 == awaiting
+
+
+def _some(
+    places: list[tuple[Call, Step]], fault: Fault, kind: Kind, world: str, *, once: bool
+) -> list[tuple[Call, Step]]:
+    if ALL:
+        return [] if fault.huge and once else places
+    number = FAULTS.index(fault) + once
+    takes_time = fault.huge or (fault.times_out and fault.name != "silence")
+    takes_time = takes_time or (kind is Kind.WAIT and fault.name in NOT_YET)
+    if world != "bare" and (once or takes_time):
+        return []
+    if fault.huge or fault.times_out:  # they take their time
+        kinds = _DEAR if fault.name == "silence" and world == "bare" else (Kind.ASK,)
+        return [] if once or kind not in kinds else [places[number % len(places)]]
+    return places[number % min(SHARE, len(places)) :: SHARE]
+
+
+def _expected(fault: Fault, call: Call, step: Step, *, once: bool) -> Expected:
+    if call.name == "entity_search" and fault.name == "404":
+        # The older path is tried.
+        return Expected(None if once else fault.outcome.error, 2)
+    return expected(fault, step.kind, step.sort, once=once)
+
+
+def groups(fault: Fault, world: str) -> Iterator[tuple[float, list[Cell]]]:
+    """The cells by the deadline they need: short where only a deadline ends them."""
+    by_deadline: dict[float, list[Cell]] = {}
+    for cell in cells(fault, world):
+        by_deadline.setdefault(_deadline(fault, cell), []).append(cell)
+    yield from by_deadline.items()
+
+
+def _deadline(fault: Fault, cell: Cell) -> float:
+    if cell.step.kind is Kind.WAIT and fault.name in NOT_YET and not cell.once:
+        return 0.1
+    # An enrichment waits for as long as it may.
+    patient = cell.step.kind in (Kind.GROUP, Kind.ROWS) and not cell.once
+    return 1.0 if fault.times_out or patient else 5.0
+
+
+@pytest.mark.timeout(900 if ALL else 60)
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_what_comes_of_a_fault(fault: Fault, world: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong: list[str] = []
+    patience = {"patience": SHORT_PATIENCE_SECONDS} if fault.times_out else {}
+    for deadline, some in groups(fault, world):
+        with trial(monkeypatch, deadline=deadline, **patience) as one:
+            if _plays(fault, world, awaiting=False):
+                _blocking(one, fault, some)
+            if _plays(fault, world, awaiting=True):
+                asyncio.run(_awaiting(one, fault, some))
+            wrong += one.wrong
+    assert not wrong, f"{len(wrong)} wrong:\n" + "\n".join(wrong[:MOST_SHOWN])
+
+
+def test_the_matrix_knows_every_operation() -> None:
+    """What is new must be in it."""
+    offline = {"parse_webhook", "verify_webhook"}
+    assert set(api.__all__) - offline <= {call.name for call in BARE}
+
+
+def _blocking(one: Trial, fault: Fault, some: list[Cell]) -> None:
+    for cell in some:
+        if cell.call.run is not None:
+            name = cell.name(awaiting=False)
+            before = len(one.wrong)
+            came = one.try_out(
+                name, cell.call, cell.step, fault, cell.expected, times=1 if cell.once else None
+            )
+            REPORT.add(fault, cell.step, came, one.sent, failed=len(one.wrong) > before)
+    one.close()
+
+
+async def _awaiting(one: Trial, fault: Fault, some: list[Cell]) -> None:
+    for cell in some:
+        if cell.call.arun is not None:
+            name = cell.name(awaiting=True)
+            before = len(one.wrong)
+            came = await one.atry_out(
+                name, cell.call, cell.step, fault, cell.expected, times=1 if cell.once else None
+            )
+            REPORT.add(fault, cell.step, came, one.sent, failed=len(one.wrong) > before)
+    await one.aclose()

@@ -1,0 +1,305 @@
+"""What official clients were measured to do to those who pay, and what is done here instead."""
+
+import asyncio
+import json
+import tracemalloc
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+
+from parallel_integrations import (
+    ChatRequest,
+    CreateTaskRunRequest,
+    ParallelClient,
+    ParallelError,
+    RateLimitError,
+    RequestTimeoutError,
+    SearchRequest,
+    ServerError,
+    StatusError,
+    StreamInterruptedError,
+    TaskSettings,
+    TaskTimeoutError,
+    api,
+)
+from parallel_integrations.sandbox import Sandbox
+from tests.faults import plays
+from tests.faults.answers import CHAT_TEXT, FINDALL_ID, RUN_ID, healthy
+from tests.faults.calls import BARE, CREATE_RUN, FOUND_STATUS, RESULT, SEARCH, Step
+from tests.faults.cuts import ENDINGS, cut
+from tests.faults.stage import KEY, Clock, Play, Scene, Spoiled, Stage, fast_clock, say
+from tests.support.raw_server import RawServer, Talk
+
+TASK: Final = CreateTaskRunRequest(input="What is a slot?", processor="lite")
+QUESTION: Final = [{"role": "user", "content": "What is a closure?"}]
+PIECE: Final = b"x" * 1_000_000
+PIECES: Final = 50
+
+
+def caught(
+    operation: Callable[[], Any],
+    step: Step,
+    play: Play,
+    *,
+    times: int | None = None,
+    stage: Stage,
+    awaiting: bool = False,
+    timeout: float = 10,
+) -> Any:
+    """What comes of an operation on a client as users have it, with two repetitions."""
+    stage.begin(Spoiled(step.matches, play, times))
+    client = ParallelClient(api_key=KEY, base_url=stage.url, timeout=timeout)
+
+    async def awaited() -> Any:
+        async with client:
+            if step.sort.value.endswith("stream"):
+                return [each async for each in client.astream(operation())]
+            return await client.arun(operation())
+
+    with client:
+        try:
+            if awaiting:
+                return asyncio.run(awaited())
+            if step.sort.value.endswith("stream"):
+                return list(client.stream(operation()))
+            return client.run(operation())
+        except ParallelError as error:
+            return error
+
+
+BOTH = pytest.mark.parametrize("awaiting", [False, True], ids=["blocking", "awaiting"])
+
+
+@pytest.fixture
+def stage() -> Any:
+    """A healthy API."""
+    with Stage() as stage:
+        yield stage
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Fast pauses, written down."""
+    with fast_clock(monkeypatch) as clock:
+        yield clock
+
+
+@BOTH
+def test_a_create_that_timed_out_is_sent_once(stage: Stage, clock: Clock, awaiting: bool) -> None:
+    """Not three times: there is no idempotency key, so each would be a bill."""
+    error = caught(
+        lambda: api.run_task(TASK),
+        CREATE_RUN,
+        plays.silence,
+        stage=stage,
+        awaiting=awaiting,
+        timeout=0.1,
+    )
+    assert isinstance(error, RequestTimeoutError)
+    assert "may still have been executed" in str(error)
+    assert stage.asked == ["POST /v1/tasks/runs"]
+    assert clock.pauses == []
+
+
+@BOTH
+def test_slow_polls_lose_no_paid_task(stage: Stage, clock: Clock, awaiting: bool) -> None:
+    """Three answers that say "not yet" are three answers, and the fourth is the result."""
+    result = caught(
+        lambda: api.run_task(TASK),
+        RESULT,
+        plays.status(408),
+        times=3,
+        stage=stage,
+        awaiting=awaiting,
+    )
+    assert result.run.run_id == RUN_ID
+    assert stage.asked.count("POST /v1/tasks/runs") == 1
+
+
+@BOTH
+def test_a_deadline_leaves_the_id_of_the_paid_task(stage: Stage, awaiting: bool) -> None:
+    error = caught(
+        lambda: api.run_task(TASK, deadline_seconds=0.2),
+        RESULT,
+        plays.silence,
+        stage=stage,
+        awaiting=awaiting,
+        timeout=0.1,
+    )
+    assert isinstance(error, TaskTimeoutError)
+    assert error.run_id == RUN_ID
+    assert RUN_ID in str(error)
+    assert stage.asked.count("POST /v1/tasks/runs") == 1
+
+
+@BOTH
+def test_three_silent_polls_leave_the_id_of_the_paid_run(
+    stage: Stage, clock: Clock, awaiting: bool
+) -> None:
+    error = caught(
+        lambda: api.wait_findall_run(FINDALL_ID),
+        FOUND_STATUS,
+        plays.silence,
+        stage=stage,
+        awaiting=awaiting,
+        timeout=0.1,
+    )
+    assert isinstance(error, RequestTimeoutError)
+    assert error.findall_id == FINDALL_ID
+    assert len(stage.asked) == 3
+
+
+def test_a_failed_run_costs_none_of_the_others(
+    client: ParallelClient, sandbox: Sandbox, clock: Clock
+) -> None:
+    settings = TaskSettings(processor="lite", output_schema="What it does.")
+    asked: list[Any] = ["with", "nonlocal", {"statement": "global", "sandbox": "fail"}]
+    one, other, failed = client.run(api.run_task_group(asked, settings))
+    assert one.output is not None
+    assert other.output is not None
+    assert (one.error, other.error) == (None, None)
+    assert failed.output is None
+    assert failed.error
+    assert sandbox.ledger.count("create_task_run") <= 3
+
+
+@BOTH
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_neither_key_nor_body_go_where_a_redirect_leads(
+    stage: Stage, clock: Clock, awaiting: bool, code: int
+) -> None:
+    with Stage() as elsewhere:
+
+        def lead(scene: Scene) -> None:
+            plays.redirect(code)(
+                Scene(scene.talk, scene.answer, scene.whole, KEY, elsewhere.url, scene.place)
+            )
+
+        error = caught(lambda: api.run_task(TASK), CREATE_RUN, lead, stage=stage, awaiting=awaiting)
+        assert type(error) is StatusError
+        assert "redirect" in str(error)
+        assert KEY not in str(error)
+        assert elsewhere.connections == 0
+    assert len(stage.asked) == 1
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("asked", "pauses", "sent"), [("2", [2.0, 2.0], 3), ("60", [60.0, 60.0], 3), ("120", [], 1)]
+)
+def test_the_server_says_how_long_to_wait(
+    stage: Stage, clock: Clock, awaiting: bool, asked: str, pauses: list[float], sent: int
+) -> None:
+    """Where that is longer than a minute, it is the caller's to decide."""
+    error = caught(
+        lambda: api.search(SearchRequest(objective="What is a slot?")),
+        SEARCH,
+        plays.status(429, retry_after=asked),
+        stage=stage,
+        awaiting=awaiting,
+    )
+    assert isinstance(error, RateLimitError)
+    assert error.retry_after == float(asked)
+    assert clock.pauses == pauses
+    assert len(stage.asked) == sent
+
+
+@BOTH
+@pytest.mark.parametrize("ending", ["end", "reset", "half an event"])
+def test_a_cut_stream_is_no_answer(stage: Stage, awaiting: bool, ending: str) -> None:
+    (call,) = (call for call in BARE if call.name == "stream_chat")
+    error = caught(
+        lambda: api.stream_chat(ChatRequest(messages=QUESTION)),
+        call.steps[0],
+        cut(2, ENDINGS[ending]),
+        stage=stage,
+        awaiting=awaiting,
+    )
+    assert isinstance(error, StreamInterruptedError)
+    assert error.partial == "".join(CHAT_TEXT[:2])
+    assert len(stage.asked) == 1
+
+
+@BOTH
+def test_a_result_is_fetched_although_its_progress_cannot_be_followed(
+    stage: Stage, clock: Clock, awaiting: bool
+) -> None:
+    """And not before the server wants to be asked again."""
+    (call,) = (call for call in BARE if call.name == "stream_task")
+    *_, result = caught(
+        lambda: api.stream_task(TASK, deadline_seconds=3600),
+        call.steps[1],
+        plays.status(429, retry_after="120"),
+        stage=stage,
+        awaiting=awaiting,
+    )
+    assert result.run.run_id == RUN_ID
+    assert clock.pauses == [120.0]
+
+
+def _huge(status: str, begin: bytes, end: bytes) -> Callable[[Talk, bytes], None]:
+    def play(talk: Talk, _: bytes) -> None:
+        length = len(begin) + PIECES * len(PIECE) + len(end)
+        head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n"
+        talk.send(f"{head}content-length: {length}\r\n\r\n".encode() + begin)
+        for _number in range(PIECES):
+            talk.send(PIECE)
+        talk.send(end)
+
+    return play
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("status", "begin", "end"),
+    [
+        ("200 OK", b'{"results": [{"url": "https://a.example", "excerpts": ["', b'"]}]}'),
+        ("500 Page", b"<html>", b"</html>"),
+        ("500 Message", b'{"error": {"message": "', b'"}}'),
+        ("500 Detail", b'{"error": {"message": "no", "detail": "', b'"}}'),
+    ],
+)
+def test_fifty_megabytes_are_held_a_few_times_at_most(
+    awaiting: bool, status: str, begin: bytes, end: bytes
+) -> None:
+    with RawServer(_huge(status, begin, end)) as server:
+        client = ParallelClient(api_key=KEY, base_url=server.url, max_retries=0)
+        request = SearchRequest(objective="What is a slot?")
+        tracemalloc.start()
+        try:
+            with client:
+                came = _came(client, request, awaiting=awaiting)
+            held, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 4 * PIECES * len(PIECE)
+    if status == "200 OK":
+        assert len(came.results[0].excerpts[0]) == PIECES * len(PIECE)
+    else:
+        assert isinstance(came, ServerError)
+        assert len(str(came)) < 2000
+        assert len(json.dumps(came.detail)) < 2000
+        assert held < 3 * len(PIECE), "the error holds the page"
+
+
+def _came(client: ParallelClient, request: SearchRequest, *, awaiting: bool) -> Any:
+    try:
+        if awaiting:
+            return asyncio.run(client.arun(api.search(request)))
+        return client.run(api.search(request))
+    except ParallelError as error:
+        return error
+
+
+def test_the_stage_is_healthy(stage: Stage, clock: Clock) -> None:
+    """What the other tests call right answers are answers."""
+
+    def play(scene: Scene) -> None:
+        say(scene.talk, scene.answer)
+
+    found = caught(
+        lambda: api.search(SearchRequest(objective="What is a slot?")), SEARCH, play, stage=stage
+    )
+    assert found.results
+    assert healthy("GET /v1/monitors", b"").body

@@ -1,0 +1,340 @@
+"""The key is nowhere but on the wire: not in what is shown, logged, pickled, traced or kept.
+
+Each cell of the matrix looks for it in the error, all that hangs on the error, and the log; here is
+the rest, while a server repeats the key wherever it can.
+"""
+
+import json
+import logging
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.load import dumpd, dumps
+from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.schema import BaseComponent
+
+from parallel_integrations import (
+    ParallelClient,
+    ParallelError,
+    SearchRequest,
+    TaskSettings,
+    api,
+)
+from parallel_integrations.api.errors import scrub_failure, status_error
+from parallel_integrations.enrichment import enrich
+from parallel_integrations.langchain import (
+    ChatParallel,
+    ParallelDeepResearch,
+    ParallelExtractLoader,
+    ParallelExtractTool,
+    ParallelFindAllTool,
+    ParallelSearchRetriever,
+    ParallelSearchTool,
+    ParallelTaskRunTool,
+    ParallelToolkit,
+)
+from parallel_integrations.llama_index import (
+    ParallelExtractor,
+    ParallelExtractReader,
+    ParallelLLM,
+    ParallelQueryEngine,
+    ParallelReader,
+    ParallelRetriever,
+    ParallelToolSpec,
+)
+from parallel_integrations.sandbox import Sandbox
+from tests.faults import plays
+from tests.faults.answers import PAGE_URL
+from tests.faults.calls import Connection
+from tests.faults.langchain_calls import LANGCHAIN
+from tests.faults.llama_index_calls import LLAMA_INDEX
+from tests.faults.secrets import Listener, leaks
+from tests.faults.stage import KEY, Play, Scene, Spoiled, Stage, fast_clock
+from tests.faults.test_matrix import WORLDS
+
+CASSETTES: Final = Path(__file__).parents[2] / "cassettes"
+SEARCH: Final = SearchRequest(search_queries=["with statement exceptions"], max_results=3)
+QUESTION: Final = "What is a slot?"
+
+ADAPTERS: Final[dict[str, tuple[Callable[..., Any], Callable[[Any], Any]]]] = {
+    "ChatParallel": (ChatParallel, lambda it: it.invoke(QUESTION)),
+    "ParallelSearchRetriever": (ParallelSearchRetriever, lambda it: it.invoke(QUESTION)),
+    "ParallelExtractLoader": (
+        lambda **settings: ParallelExtractLoader(urls=[PAGE_URL], **settings),
+        lambda it: it.load(),
+    ),
+    "ParallelSearchTool": (ParallelSearchTool, lambda it: it.invoke({"objective": QUESTION})),
+    "ParallelExtractTool": (ParallelExtractTool, lambda it: it.invoke({"urls": [PAGE_URL]})),
+    "ParallelTaskRunTool": (ParallelTaskRunTool, lambda it: it.invoke({"input": QUESTION})),
+    "ParallelFindAllTool": (ParallelFindAllTool, lambda it: it.invoke({"objective": QUESTION})),
+    "ParallelDeepResearch": (ParallelDeepResearch, lambda it: it.invoke(QUESTION)),
+    "ParallelToolkit": (ParallelToolkit, lambda it: it.get_tools()),
+    "ParallelReader": (ParallelReader, lambda it: it.load_data(QUESTION)),
+    "ParallelExtractReader": (ParallelExtractReader, lambda it: it.load_data([PAGE_URL])),
+    "ParallelRetriever": (ParallelRetriever, lambda it: it.retrieve(QUESTION)),
+    "ParallelLLM": (ParallelLLM, lambda it: it.complete(QUESTION)),
+    "ParallelToolSpec": (ParallelToolSpec, lambda it: it.parallel_search(QUESTION)),
+    "ParallelQueryEngine": (ParallelQueryEngine, lambda it: it.query(QUESTION)),
+    "ParallelExtractor": (
+        lambda **settings: ParallelExtractor(output_schema="What it is.", **settings),
+        lambda it: it.extract([]),
+    ),
+}
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """A healthy API."""
+    with Stage() as stage:
+        yield stage
+
+
+def _echo(scene: Scene) -> None:
+    """Answer rightly, but repeat the key in it."""
+    body = {**json.loads(scene.answer.body or b"{}"), "you_said": f"x-api-key: {scene.key}"}
+    scene.talk.answer(json.dumps(body).encode())
+
+
+PLAYS: Final[dict[str, Play]] = {
+    "nothing": _echo,
+    "an error": plays.status(403),
+    "a page": plays.html(200),
+    "no HTTP": plays.no_http,
+}
+
+
+@pytest.mark.parametrize("what", PLAYS)
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_an_adapter_shows_no_key_whatever_happened_to_it(
+    name: str, what: str, stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    make, call = ADAPTERS[name]
+    adapter = make(api_key=KEY, base_url=stage.url, max_retries=0)
+    stage.begin(Spoiled(lambda _: True, PLAYS[what]))
+    came: Any = None
+    with caplog.at_level(logging.DEBUG):
+        try:
+            came = call(adapter)
+        except Exception as error:  # noqa: BLE001 - the matrix says which it must be
+            came = error
+    ours = [line for line in caplog.records if not line.name.startswith("httpcore")]
+    told = [repr(vars(line)) for line in ours] if what == "no HTTP" else caplog.text
+    assert KEY not in "".join(told)
+    shown = {
+        "str": str(adapter),
+        "repr": repr(adapter),
+        "vars": repr(vars(adapter)),
+        "pickle": _pickled(adapter),
+        "dumps": dumps(adapter) + repr(dumpd(adapter)),
+    }
+    if isinstance(adapter, BaseComponent):
+        shown["to_dict"] = repr(adapter.to_dict()) + adapter.to_json()
+    if hasattr(adapter, "model_dump_json"):
+        with suppress(ValueError):  # some hold what JSON cannot express
+            shown["model_dump_json"] = adapter.model_dump_json()
+        shown["model_dump"] = repr(adapter.model_dump())
+    assert not [where for where, text in shown.items() if KEY in text]
+    if what != "nothing" and isinstance(came, BaseException):
+        assert not leaks(came, KEY)
+
+
+def _pickled(adapter: Any) -> str:
+    try:
+        return pickle.dumps(adapter).decode("latin-1")
+    except (AttributeError, TypeError, pickle.PicklingError):  # some frameworks' classes cannot be
+        return ""
+
+
+class _Tracer(BaseCallbackHandler):
+    """Keeps all that LangChain tells its tracers."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith("on_"):
+            return super().__getattribute__(name)
+
+        def keep(*args: Any, **kwargs: Any) -> None:
+            self.told.append(repr((name, args, kwargs)))
+            for value in (*args, *kwargs.values()):
+                if isinstance(value, BaseException):
+                    self.told.extend(leaks(value, KEY) and [KEY])
+
+        return keep
+
+
+@pytest.mark.parametrize("what", ["nothing", "an error"])
+def test_tracers_of_langchain_are_told_no_key(stage: Stage, what: str) -> None:
+    tracer = _Tracer()
+    config: Any = {"callbacks": [tracer]}
+    settings: dict[str, Any] = {"api_key": KEY, "base_url": stage.url, "max_retries": 0}
+    error = plays.status(403)
+    stage.begin(Spoiled(lambda _: True, error) if what == "an error" else None)
+    for runnable, asked in (
+        (ChatParallel(**settings, extra_headers={"x-mine": KEY}), QUESTION),
+        (ParallelSearchRetriever(**settings), QUESTION),
+        (ParallelSearchTool(**settings), {"objective": QUESTION}),
+        (ParallelTaskRunTool(**settings), {"input": QUESTION}),
+        (ParallelDeepResearch(**settings), QUESTION),
+    ):
+        with suppress(ParallelError):
+            runnable.invoke(asked, config)  # type: ignore[arg-type]
+    assert tracer.told
+    assert KEY not in "".join(tracer.told)
+
+
+class _Events(BaseEventHandler):
+    """Keeps all that LlamaIndex tells its instrumentation."""
+
+    told: list[str] = []
+
+    def handle(self, event: Any, **kwargs: Any) -> None:
+        self.told.append(repr(event) + event.model_dump_json(fallback=repr))
+
+
+@pytest.mark.parametrize("what", ["nothing", "an error"])
+def test_instrumentation_of_llama_index_is_told_no_key(stage: Stage, what: str) -> None:
+    dispatcher: Any = get_dispatcher()
+    events = _Events()
+    dispatcher.add_event_handler(events)
+    settings: dict[str, Any] = {"api_key": KEY, "base_url": stage.url, "max_retries": 0}
+    stage.begin(Spoiled(lambda _: True, plays.status(403)) if what == "an error" else None)
+    try:
+        for call in (
+            lambda: ParallelLLM(**settings).complete(QUESTION),
+            lambda: list(ParallelLLM(**settings).stream_complete(QUESTION)),
+            lambda: ParallelRetriever(**settings).retrieve(QUESTION),
+            lambda: ParallelReader(**settings).load_data(QUESTION),
+            lambda: ParallelQueryEngine(**settings).query(QUESTION),
+        ):
+            with suppress(ParallelError):
+                call()
+    finally:
+        dispatcher.event_handlers.remove(events)
+    assert events.told
+    assert KEY not in "".join(events.told)
+
+
+async def test_every_call_in_good_health_logs_no_key(stage: Stage) -> None:
+    """At DEBUG, of all loggers, the HTTP libraries' included."""
+    listener, root = Listener(), logging.getLogger()
+    level = root.level
+    root.addHandler(listener)
+    root.setLevel(logging.DEBUG)
+    try:
+        async with ParallelClient(api_key=KEY, base_url=stage.url) as client:
+            settings = {"api_key": KEY, "base_url": stage.url}
+            connection = Connection(client, settings, deadline_seconds=5)
+            for call in (call for calls in WORLDS.values() for call in calls):
+                if call.arun is not None:
+                    await call.arun(connection)
+    finally:
+        root.removeHandler(listener)
+        root.setLevel(level)
+    said = listener.take()
+    assert {name.partition(".")[0] for name, _ in said} >= {"httpcore", "parallel_integrations"}
+    assert not [line for _, line in said if KEY in line]
+
+
+def test_no_cassette_holds_a_key() -> None:
+    files = list(CASSETTES.rglob("*.yaml"))
+    assert files
+    for path in files:
+        text = path.read_text("utf-8").lower()
+        for word in (KEY.lower(), "sandbox-key", "x-api-key", "authorization"):
+            assert word not in text, path
+
+
+@pytest.mark.parametrize("play", [None, _echo, plays.status(403)], ids=["answer", "echo", "error"])
+async def test_no_cache_holds_a_key(stage: Stage, tmp_path: Path, play: Play | None) -> None:
+    pytest.importorskip("parallel_integrations.cache")
+    stage.begin(Spoiled(lambda _: True, play) if play else None)
+    async with ParallelClient(
+        api_key=KEY, base_url=stage.url, max_retries=0, cache=str(tmp_path)
+    ) as client:
+        for _ in range(2):
+            with suppress(ParallelError):
+                client.run(api.search(SEARCH))
+            with suppress(ParallelError):
+                await client.arun(api.search(SEARCH))
+    if play is None:
+        assert len(stage.asked) == 1, "nothing was kept"
+    assert not _files_with(KEY, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {},
+        {"path": "/v1/tasks/groups/*", "method": "POST", "status": 403, "echo_key": True},
+        {"path": "/v1/tasks/groups/*", "method": "GET", "status": 500, "echo_key": True},
+        {"path": "/v1/tasks/groups/*", "cut_after_events": 1, "error_event": True},
+    ],
+    ids=["answer", "refused", "broken", "cut"],
+)
+def test_no_journal_holds_a_key(
+    tmp_path: Path, fault: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"statement": "with"}, {"statement": "global", "sandbox": "fail"}]
+    settings = TaskSettings(processor="lite", output_schema="What it does.")
+    with (
+        fast_clock(monkeypatch),
+        Sandbox(api_key=KEY, task_seconds=0.05) as sandbox,
+        ParallelClient(api_key=KEY, base_url=sandbox.url, max_retries=0) as client,
+    ):
+        if fault:
+            sandbox.faults.add(**fault)
+        journal = tmp_path / "rows.journal"
+        for _ in range(2):
+            with suppress(ParallelError):
+                list(client.stream(enrich(rows, settings, journal=journal, server=sandbox.url)))
+    assert list(tmp_path.iterdir()), "nothing was kept"
+    assert not _files_with(KEY, tmp_path)
+
+
+def _files_with(key: str, folder: Path) -> list[str]:
+    wanted = key.encode(), json.dumps(key).replace("/", "\\/").strip('"').encode()
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return [path.name for path in files if any(word in path.read_bytes() for word in wanted)]
+
+
+def test_a_failure_of_the_transport_keeps_the_address_and_nothing_else() -> None:
+    """Error trackers follow causes and print what hangs on them."""
+    request = httpx.Request(
+        "POST", "https://api.example/v1/search", headers={"x-api-key": KEY}, content=b"{}"
+    )
+    failure = httpx.ReadError(f"gone, {KEY}", request=request)
+    scrub_failure(failure)
+    assert not leaks(failure, KEY)
+    assert (failure.request.method, failure.request.url) == (request.method, request.url)
+    assert request.headers["x-api-key"] == KEY, "it may yet be sent again"
+
+
+@pytest.mark.parametrize("key", ['a"quoted\\key/0123', "a-plain-key", KEY])
+@pytest.mark.parametrize("escape", ["", "/", "k"])
+def test_a_key_is_found_however_json_writes_it(key: str, escape: str) -> None:
+    said = {"error": {"message": f"wrong key {key}", "detail": {key: [key, {"deep": key}]}}}
+    text = json.dumps(said)
+    if escape == "/":
+        text = text.replace("/", "\\/")
+    elif escape:
+        text = text.replace(escape, f"\\u{ord(escape):04x}")
+    request = httpx.Request("POST", "https://api.example/v1/search", headers={"x-api-key": key})
+    error = status_error(httpx.Response(403, content=text.encode(), request=request))
+    assert not leaks(error, key)
+    assert "wrong key [hidden]" in error.message
+    assert json.loads(json.dumps(error.detail))["[hidden]"][1] == {"deep": "[hidden]"}
+
+
+def test_the_lists_are_complete() -> None:
+    """A class that calls the API is in the matrix, and its twin list here."""
+    named = {call.name.partition(".")[0].partition(" ")[0] for call in (*LANGCHAIN, *LLAMA_INDEX)}
+    assert named | {"ParallelToolkit"} == set(ADAPTERS)

@@ -1,0 +1,171 @@
+"""Thousands of searches at once, some of which fail in every way: each ends, nothing is left over.
+
+`make soak` makes 20,000 searches, 200 at a time; other runs make few.
+"""
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Final
+
+import pytest
+
+from parallel_integrations import ParallelClient, ParallelError, SearchRequest, api
+from tests.faults.selection import SOAK
+
+SEARCHES: Final = 20_000 if SOAK else 400
+AT_ONCE: Final = 200 if SOAK else 60
+WARM_UP: Final = 2_000 if SOAK else 200
+FAILING: Final = 0.05
+TIMEOUT_SECONDS: Final = 2.0 if SOAK else 1.0
+LONGEST_SECONDS: Final = 30.0
+"""For one call: three attempts, each within the timeout, and the pauses between them."""
+MOST_GROWTH_BYTES: Final = 30_000_000
+REQUEST: Final = SearchRequest(search_queries=["with statement exceptions"], max_results=3)
+
+
+@dataclass
+class Flaky:
+    """A sandbox in another process."""
+
+    process: "subprocess.Popen[str]"
+    url: str
+    api_key: str
+
+    def ask(self) -> tuple[int, int]:
+        """How many connections it has open, and how many requests it got."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("?\n")
+        self.process.stdin.flush()
+        connections, requests = self.process.stdout.readline().split()
+        return int(connections), int(requests)
+
+
+@pytest.fixture
+def flaky() -> Iterator[Flaky]:
+    """A sandbox that fails 5 % of the requests."""
+    command = [sys.executable, "-m", "tests.faults.sandbox_process", str(FAILING)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout is not None
+        url, api_key = process.stdout.readline().split()
+        yield Flaky(process, url, api_key)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def _resident_bytes() -> int:
+    gc.collect()
+    fields = Path("/proc/self/statm").read_text("ascii").split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Tally:
+    """What came of the calls."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self.came: Counter[str] = Counter()
+        self.longest = 0.0
+
+    def answer(self, found: int, start: float) -> None:
+        """Count an answer."""
+        self._took(start)
+        self.came["answer" if found else "empty answer"] += 1
+
+    def error(self, error: BaseException, start: float) -> None:
+        """Count an error."""
+        self._took(start)
+        ours = isinstance(error, ParallelError) and self._key not in f"{error}{error.__cause__!r}"
+        self.came[f"{'' if ours else 'not ours: '}{type(error).__name__}"] += 1
+
+    def _took(self, start: float) -> None:
+        self.longest = max(self.longest, time.monotonic() - start)
+
+
+def _blocking(client: ParallelClient, count: int, tally: Tally) -> None:
+    left: SimpleQueue[int] = SimpleQueue()
+    for number in range(count):
+        left.put(number)
+
+    def work() -> None:
+        while True:
+            try:
+                left.get_nowait()
+            except Empty:
+                return
+            start = time.monotonic()
+            try:
+                tally.answer(len(client.run(api.search(REQUEST)).results), start)
+            except BaseException as error:  # noqa: BLE001 - whatever comes is counted
+                tally.error(error, start)
+
+    threads = [threading.Thread(target=work) for _ in range(AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+async def _awaiting(client: ParallelClient, count: int, tally: Tally) -> None:
+    left = iter(range(count))
+
+    async def work() -> None:
+        for _ in left:
+            start = time.monotonic()
+            try:
+                tally.answer(len((await client.arun(api.search(REQUEST))).results), start)
+            except BaseException as error:  # noqa: BLE001 - whatever comes is counted
+                tally.error(error, start)
+
+    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    await client.aclose()
+
+
+@pytest.mark.timeout(1800 if SOAK else 60)
+def test_every_call_ends_and_nothing_is_left_over(flaky: Flaky) -> None:
+    tally = Tally(flaky.api_key)
+    client = ParallelClient(
+        api_key=flaky.api_key, base_url=flaky.url, timeout=TIMEOUT_SECONDS, max_retries=2
+    )
+
+    def go(count: int) -> None:
+        asyncio.run(_awaiting(client, count // 2, tally))
+        _blocking(client, count - count // 2, tally)
+
+    start = time.monotonic()
+    go(WARM_UP)
+    before = _resident_bytes()
+    go(SEARCHES - WARM_UP)
+    grown = _resident_bytes() - before
+    client.close()
+    for _ in range(200):
+        connections, requests = flaky.ask()
+        if connections == 0:
+            break
+        time.sleep(0.01)
+    told = (
+        f"{SEARCHES} searches, {AT_ONCE} at a time, {requests} requests in "
+        f"{time.monotonic() - start:.0f} s; the longest call {tally.longest:.1f} s; "
+        f"{grown / 1e6:+.1f} MB; {connections} connections open at the end\n"
+        + "\n".join(f"{count:6} {name}" for name, count in tally.came.most_common())
+    )
+    print(f"\n{told}")
+    assert tally.came.total() == SEARCHES
+    assert tally.came["empty answer"] == 0, told
+    assert not [name for name in tally.came if name.startswith("not ours")], told
+    assert tally.came["answer"] > SEARCHES * 0.9, told
+    assert len(tally.came) > (9 if SOAK else 3), told
+    assert tally.longest < LONGEST_SECONDS, told
+    assert connections == 0, told
+    assert grown < MOST_GROWTH_BYTES, told

@@ -1,0 +1,206 @@
+"""Streams cut at every event, in every way; reported errors; garbage; silence; slowness.
+
+A streamed chat answer is paid for and cannot be resumed: what is cut is an error that holds what
+came. A stream of events is opened again where it broke, tells nothing twice, and what it reports as
+an error or cannot be read ends it at once.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+
+from parallel_integrations import ParallelError, StreamInterruptedError
+from tests.faults.answers import CHAT_TEXT, OBJECT_TEXT, healthy
+from tests.faults.calls import BARE, Call, Step
+from tests.faults.cuts import END_IN_ORDER, ENDINGS, RESUMED, cut, events_of, slowly
+from tests.faults.langchain_calls import LANGCHAIN
+from tests.faults.llama_index_calls import LLAMA_INDEX
+from tests.faults.report import REPORT
+from tests.faults.selection import ALL
+from tests.faults.table import Expected, Fault, Kind, Outcome, Sort
+from tests.faults.trial import MOST_SHOWN, SHORT_PATIENCE_SECONDS, Came, Trial, trial
+
+CUT: Final = Outcome(StreamInterruptedError)
+CALLS: Final = (*BARE, *LANGCHAIN, *LLAMA_INDEX)
+REPLAYED: Final = ("task_run_events",)
+"""Streams that start over when they are opened again."""
+UNKNOWING: Final = ("task_group_runs",)
+"""Streams whose end cannot be told from their being ended in order midway."""
+
+
+def streams(*sorts: Sort) -> list[tuple[Call, Step]]:
+    """The calls that read a stream, and the step that does."""
+    return [(call, step) for call in CALLS for step in call.steps if step.sort in sorts]
+
+
+def _length(call: Call, step: Step) -> int:
+    if step.sort is Sort.CHAT:
+        return len(OBJECT_TEXT if "structured" in call.name else CHAT_TEXT) + 1
+    place = step.place.replace("[^/]+", "id_1")
+    return events_of(healthy(place, b""))
+
+
+def _expected(call: Call, step: Step, ending: str, *, once: bool, after: int) -> Expected:
+    if step.kind is Kind.COURTESY:
+        return Expected(None, None)
+    if step.sort is Sort.CHAT or ending not in RESUMED:
+        return Expected(StreamInterruptedError, 1)
+    if once:
+        return Expected(None, 2)
+    if call.name in REPLAYED:
+        return Expected(StreamInterruptedError, None)
+    return Expected(StreamInterruptedError if after == 0 else None, None)
+
+
+def _places(ending: str) -> list[tuple[Call, Step]]:
+    places = streams(Sort.CHAT, Sort.EVENTS)
+    if ALL:
+        return places
+    if ending == "silence":  # it takes its time
+        named = ("stream_chat", "findall_events")
+        return [(call, step) for call, step in places if call.name in named]
+    # The adapters read streams as the bare client does: a few of them, others for each ending.
+    number = list(ENDINGS).index(ending)
+    adapters = [(call, step) for call, step in places if call not in BARE]
+    return [*(each for each in places if each[0] in BARE), *adapters[number % 6 :: 6]]
+
+
+def _cells(ending: str) -> Iterator[tuple[str, Call, Step, Fault, Expected, int | None]]:
+    for call, step in _places(ending):
+        places = range(0, _length(call, step), 2 if ending == "silence" and not ALL else 1)
+        for after in places:
+            for times in (None, 1):
+                if times is None and step.kind is Kind.COURTESY and not ALL:
+                    continue
+                fault = Fault(
+                    f"stream: {ending}",
+                    cut(after, ENDINGS[ending]),
+                    CUT,
+                    tells=ending == "error event",
+                    times_out=ending == "silence",
+                )
+                once = times is not None
+                expected = _expected(call, step, ending, once=once, after=after)
+                name = f"{call.name} after {after}{' once' if once else ''}"
+                yield name, call, step, fault, expected, times
+
+
+@pytest.mark.timeout(900 if ALL else 60)
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_stream_cut_at_every_event(ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    patience = {"patience": SHORT_PATIENCE_SECONDS} if ending == "silence" else {}
+    with trial(monkeypatch, **patience) as one:
+        _play(one, list(_cells(ending)))
+        wrong = one.wrong
+    assert not wrong, f"{len(wrong)} wrong:\n" + "\n".join(wrong[:MOST_SHOWN])
+
+
+def _play(one: Trial, cells: list[tuple[str, Call, Step, Fault, Expected, int | None]]) -> None:
+    for name, call, step, fault, expected, times in cells:
+        if call.run is not None:
+            before = len(one.wrong)
+            came = one.try_out(name, call, step, fault, expected, times=times)
+            one.wrong += _wrong_partial(name, call, step, came)
+            REPORT.add(fault, step, came, one.sent, failed=len(one.wrong) > before)
+    one.close()
+
+    async def awaiting() -> None:
+        for name, call, step, fault, expected, times in cells:
+            if call.arun is not None:
+                before = len(one.wrong)
+                named = f"{name} awaited"
+                came = await one.atry_out(named, call, step, fault, expected, times=times)
+                one.wrong += _wrong_partial(named, call, step, came)
+                REPORT.add(fault, step, came, one.sent, failed=len(one.wrong) > before)
+        await one.aclose()
+
+    asyncio.run(awaiting())
+
+
+def _wrong_partial(name: str, call: Call, step: Step, came: Came) -> list[str]:
+    """What is wrong with the text that the error of a cut chat answer holds."""
+    if step.sort is not Sort.CHAT or not isinstance(came.error, StreamInterruptedError):
+        return []
+    after = int(name.partition(" after ")[2].split()[0])
+    texts = OBJECT_TEXT if "structured" in call.name else CHAT_TEXT
+    if came.error.partial == "".join(texts[:after]):
+        return []
+    return [f"{name}: the error holds {came.error.partial!r}"]
+
+
+@pytest.mark.parametrize("replays", [False, True], ids=["resumed", "replayed"])
+def test_a_stream_ended_in_order_midway_is_opened_again(
+    replays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As proxies do. Where work has an end, an orderly end is not taken for it."""
+    with trial(monkeypatch) as one:
+        for call, step in streams(Sort.EVENTS):
+            if call.name in UNKNOWING or step.kind is Kind.COURTESY or call.run is None:
+                continue
+            for after in range(1, _length(call, step)):
+                fault = Fault("end in order", cut(after, END_IN_ORDER, replays=replays), CUT)
+                name = f"{call.name} after {after}"
+                one.try_out(f"{name} once", call, step, fault, Expected(None, 2), times=1)
+        one.close()
+        assert not one.wrong, "\n".join(one.wrong)
+
+
+def test_a_server_that_always_starts_over_is_told_nothing_twice_and_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with trial(monkeypatch) as one:
+        for call, step in streams(Sort.EVENTS):
+            if step.kind is Kind.COURTESY or call.run is None:
+                continue
+            for after in range(1, _length(call, step)):
+                fault = Fault("cut", cut(after, ENDINGS["end"], replays=True), CUT)
+                expected = Expected(StreamInterruptedError, None)
+                one.try_out(f"{call.name} after {after}", call, step, fault, expected, times=None)
+                if one.sent > 4:
+                    one.wrong.append(f"{call.name} was opened {one.sent} times")
+        one.close()
+        assert not one.wrong, "\n".join(one.wrong)
+
+
+def test_a_slow_stream_is_no_broken_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timeout bounds the silences of a stream, not its length."""
+    slow = Fault("stream: slow", slowly, Outcome(None), times_out=True)
+    with trial(monkeypatch, patience=SHORT_PATIENCE_SECONDS) as one:
+        places = streams(Sort.CHAT, Sort.EVENTS)
+        _play(
+            one,
+            [
+                (f"{call.name} after 0", call, step, slow, Expected(None, 1), None)
+                for call, step in (places if ALL else places[::6])
+            ],
+        )
+        assert not one.wrong, "\n".join(one.wrong)
+
+
+def test_errors_after_an_interruption_say_how_long_it_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What waits after a stream has failed must know how much of its deadline is left."""
+    call = next(call for call in BARE if call.name == "task_run_events")
+    (step,) = call.steps
+    with trial(monkeypatch) as one:
+        for ending in ("error event", "garbage", "end"):
+            fault = Fault(ending, cut(1, ENDINGS[ending]), CUT)
+            expected = Expected(StreamInterruptedError, None)
+            came: Any = one.try_out(ending, call, step, fault, expected, times=None)
+            assert isinstance(came.error, ParallelError)
+            assert 0 < came.error.elapsed_seconds <= came.seconds
+        assert not one.wrong, "\n".join(one.wrong)
+
+
+def test_the_matrix_knows_every_stream() -> None:
+    assert {step.name or call.name for call, step in streams(Sort.EVENTS)} >= {
+        "task_run_events",
+        "task_group_runs",
+        "task_group_events",
+        "findall_events",
+        "runs",
+        "events",
+    }

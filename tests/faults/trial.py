@@ -1,0 +1,306 @@
+"""Tries a call against a fault and says what is wrong with what came of it."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+from pydantic import SecretStr
+
+from parallel_integrations import ParallelClient, ParallelError, UnexpectedAnswerError, api
+from parallel_integrations.api.settings import Settings
+from tests.faults.calls import Call, Connection, Step
+from tests.faults.plays import WORDS
+from tests.faults.secrets import Listener, leaks
+from tests.faults.stage import KEY, Clock, Spoiled, Stage, fast_clock
+from tests.faults.table import Expected, Fault
+
+HANGS_SECONDS: Final = 20.0
+PATIENCE_SECONDS: Final = 10.0
+SHORT_PATIENCE_SECONDS: Final = 0.15
+"""Where the fault is that nothing comes."""
+MOST_CHARACTERS: Final = 2500
+HTTP_LOGGERS: Final = ("httpx", "httpcore", "aiohttp")
+MOST_SHOWN: Final = 40
+
+
+class HungError(Exception):
+    """A call did not come back."""
+
+
+@dataclass(frozen=True)
+class Came:
+    """What came of a call.
+
+    Attributes:
+        answer: Its answer.
+        error: Its error.
+        seconds: How long it took.
+    """
+
+    answer: Any
+    error: BaseException | None
+    seconds: float
+
+
+class Trial:
+    """A stage, a client with one repetition, and what was found wrong so far.
+
+    Args:
+        clock: Writes pauses down.
+        patience: The client's timeout.
+        deadline: For what waits.
+    """
+
+    def __init__(self, clock: Clock, *, patience: float, deadline: float) -> None:
+        self._clock = clock
+        self._elsewhere = Stage()
+        self.stage = Stage(self._elsewhere.url)
+        settings: dict[str, Any] = {
+            "timeout": patience,
+            "max_retries": 1,
+            "base_url": self.stage.url,
+        }
+        # Adapters with the same settings share it as long as it is held here.
+        self._client = ParallelClient.shared(Settings(api_key=SecretStr(KEY), **settings))
+        self.connection = Connection(self._client, {"api_key": KEY, **settings}, deadline)
+        self._log = Listener()
+        self._right: dict[tuple[str, bool], Any] = {}
+        self.wrong: list[str] = []
+        self.sent = 0
+
+    def __enter__(self) -> "Trial":
+        self._elsewhere.__enter__()
+        self.stage.__enter__()
+        root = logging.getLogger()
+        # The only one while it lasts: other handlers would keep all of it as well.
+        self._logging = root.level, root.handlers[:]
+        root.handlers[:] = [self._log]
+        root.setLevel(logging.DEBUG)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        root = logging.getLogger()
+        level, root.handlers[:] = self._logging
+        root.setLevel(level)
+        self._client.close()
+        self.stage.__exit__()
+        self._elsewhere.__exit__()
+
+    def try_out(
+        self,
+        name: str,
+        call: Call,
+        step: Step,
+        fault: Fault,
+        expected: Expected,
+        *,
+        times: int | None,
+    ) -> Came:
+        """Make a call, blocking, while one of its steps is spoiled."""
+        assert call.run is not None
+        run = call.run
+        if (call.name, False) not in self._right:
+            self.stage.begin(None)
+            self._right[call.name, False] = run(self.connection)
+        self._begin(step, fault, times)
+        came = in_time(lambda: run(self.connection))
+        self._judge(name, call, step, fault, expected, came)
+        health = in_time(lambda: self._client.run(api.list_monitors()))
+        self._check_health(name, health)
+        return came
+
+    async def atry_out(
+        self,
+        name: str,
+        call: Call,
+        step: Step,
+        fault: Fault,
+        expected: Expected,
+        *,
+        times: int | None,
+    ) -> Came:
+        """Make a call, awaiting, while one of its steps is spoiled."""
+        assert call.arun is not None
+        if (call.name, True) not in self._right:
+            self.stage.begin(None)
+            self._right[call.name, True] = await call.arun(self.connection)
+        self._begin(step, fault, times)
+        came = await ain_time(call.arun(self.connection))
+        self._judge(name, call, step, fault, expected, came, awaited=True)
+        health = await ain_time(self._client.arun(api.list_monitors()))
+        await asyncio.to_thread(self._check_health, name, health)
+        return came
+
+    def close(self) -> None:
+        """Close the client; nothing may stay open."""
+        self._client.close()
+        self._check_closed()
+
+    async def aclose(self) -> None:
+        """Close the client, awaiting."""
+        await self._client.aclose()
+        await asyncio.to_thread(self._check_closed)
+
+    def _begin(self, step: Step, fault: Fault, times: int | None) -> None:
+        self._log.take()
+        self._clock.pauses.clear()
+        self.stage.begin(Spoiled(step.matches, fault.play, times))
+
+    def _check_closed(self) -> None:
+        if left := self.stage.settle(0):
+            self.wrong.append(f"{left} connections are open after the client was closed")
+
+    def _check_health(self, name: str, health: Came) -> None:
+        if health.error is not None:
+            self.wrong.append(f"{name}: the next call failed: {health.error!r}")
+        if (left := self.stage.settle(1)) > 1:
+            self.wrong.append(f"{name}: {left} connections are open after the next call")
+        if self._elsewhere.connections:
+            self.wrong.append(f"{name}: another host was called")
+            self._elsewhere.connections = 0
+
+    def _judge(
+        self,
+        name: str,
+        call: Call,
+        step: Step,
+        fault: Fault,
+        expected: Expected,
+        came: Came,
+        *,
+        awaited: bool = False,
+    ) -> None:
+        pauses, asked = list(self._clock.pauses), list(self.stage.asked)
+        self.sent = sum(map(step.matches, asked))
+        self.stage.begin(None)
+        faults = [
+            *_wrong_outcome(call, step, fault, expected, came, self._right[call.name, awaited]),
+            *_wrong_requests(call, step, fault, expected, asked, pauses),
+        ]
+        patience = self._client.settings.timeout or 0
+        waited = self.connection.deadline_seconds + 1  # a blocking result is held for whole seconds
+        most = 2 * patience + 2 * waited if fault.times_out or fault.huge else waited + 2
+        if came.seconds > most:
+            faults.append(f"it took {came.seconds:.1f} s")
+        if came.error is not None:
+            faults += [f"{where} shows the key" for where in leaks(came.error, KEY)]
+        faults += [f"the log shows the key: {line[:200]}" for line in self._leaked(fault)]
+        self.wrong += [f"{name}: {each}" for each in faults]
+
+    def _leaked(self, fault: Fault) -> Iterator[str]:
+        for name, line in self._log.take():
+            if KEY in line and not (fault.in_head and name.startswith(HTTP_LOGGERS)):
+                yield f"{name}: {line}"
+
+
+def _wrong_outcome(
+    call: Call, step: Step, fault: Fault, expected: Expected, came: Came, right: Any
+) -> Iterator[str]:
+    if isinstance(came.error, HungError):
+        yield "it hangs"
+        return
+    if expected.error is None:
+        if came.error is not None:
+            yield f"the answer was expected, not {came.error!r}"
+        elif came.answer != right:
+            yield f"the answer is wrong: {str(came.answer)[:300]}"
+        return
+    if came.error is None:
+        yield f"{expected.error.__name__} was expected, not {str(came.answer)[:300]}"
+        return
+    error: BaseException | None = came.error
+    if call.wrapped is not None:
+        if type(error) is not call.wrapped:
+            yield f"{call.wrapped.__name__} was expected, not {error!r}"
+        error = came.error.__cause__
+    if call.also is not None and not isinstance(error, call.also):
+        yield f"{error!r} is no {call.also.__name__}"
+    ours = type(error) if call.also is None else type(error).__bases__[0]
+    if not isinstance(error, ParallelError) or expected.error not in (ours, type(error)):
+        yield f"{expected.error.__name__} was expected, not {error!r}"
+        return
+    if isinstance(error, UnexpectedAnswerError) and error.status != 200:
+        yield f"the error's status is {error.status}"
+    for attribute, value in step.ids.items():
+        if getattr(error, attribute) != value:
+            yield f"the error has lost {attribute}"
+    if fault.tells and expected.error is fault.outcome.error and WORDS not in str(error):
+        yield f"the error has lost the server's words: {error}"
+    if len(str(came.error)) > MOST_CHARACTERS:
+        yield f"the error has {len(str(came.error))} characters"
+    if fault.retry_after is not None and expected.error is fault.outcome.error:
+        after = error.retry_after
+        if after is None or abs(after - fault.retry_after) > 1.5:
+            yield f"retry_after is {after}"
+
+
+def _wrong_requests(
+    call: Call,
+    step: Step,
+    fault: Fault,
+    expected: Expected,
+    asked: list[str],
+    pauses: list[float],
+) -> Iterator[str]:
+    sent = sum(map(step.matches, asked))
+    if expected.sent is not None and sent != expected.sent:
+        yield f"{sent} requests were sent, not {expected.sent}"
+    for other in call.steps:
+        posts = sum(map(other.matches, asked))
+        if other is not step and other.place.startswith("POST") and posts > 1:
+            yield f"{posts} requests were sent to {other.place}, which was in good health"
+    if expected.pause is not None and not step.polled:
+        low, high = expected.pause
+        if len(pauses) != 1 or not low <= pauses[0] <= high:
+            yield f"one pause of {low} to {high} s was expected, not {pauses}"
+
+
+def in_time(run: Callable[[], Any]) -> Came:
+    """Run in another thread, so that one that hangs costs one cell."""
+    came: list[Came] = []
+
+    def work() -> None:
+        start = time.monotonic()
+        answer, error = None, None
+        try:
+            answer = run()
+        except BaseException as failure:  # noqa: BLE001 - whatever is raised is what came
+            error = failure
+        came.append(Came(answer, error, time.monotonic() - start))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(HANGS_SECONDS)
+    return came[0] if came else Came(None, HungError(), HANGS_SECONDS)
+
+
+async def ain_time(awaitable: Any) -> Came:
+    start = time.monotonic()
+    answer: Any = None
+    error: BaseException | None = None
+    try:
+        async with asyncio.timeout(HANGS_SECONDS) as limit:
+            answer = await awaitable
+    except TimeoutError as failure:
+        error = HungError() if limit.expired() else failure
+    except Exception as failure:  # noqa: BLE001 - whatever is raised is what came
+        error = failure
+    return Came(answer, error, time.monotonic() - start)
+
+
+@contextmanager
+def trial(
+    monkeypatch: pytest.MonkeyPatch, *, patience: float = PATIENCE_SECONDS, deadline: float = 5.0
+) -> Iterator[Trial]:
+    """A trial on a fast clock."""
+    with (
+        fast_clock(monkeypatch) as clock,
+        Trial(clock, patience=patience, deadline=deadline) as one,
+    ):
+        yield one

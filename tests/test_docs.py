@@ -1,0 +1,222 @@
+"""The documentation builds without a warning, its links lead somewhere, and it loads nothing."""
+
+import importlib
+import os
+import posixpath
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+
+from parallel_integrations import doctor
+from parallel_integrations.cli import app
+from parallel_integrations.sandbox import Sandbox
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
+# Python is run by test_examples.py; anything else must be what nobody would want to run.
+LANGUAGES = {"python", "console", "text"}
+DOORS = ["", ".api", ".enrichment", ".langchain", ".llama_index", ".sandbox"]
+# One process builds the site, however many run the tests.
+pytestmark = pytest.mark.xdist_group("docs")
+
+
+class Links(HTMLParser):
+    """What a built page refers to, loads, and can be referred to by."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.loaded: list[str] = []
+        self.anchors: set[str] = set()
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self.anchors |= {given[name] for name in ("id", "name") if name in given}
+        if tag == "a" and "href" in given:
+            self.links.append(given["href"])
+        elif tag == "link" and "href" in given:
+            self.loaded.append(given["href"])
+        elif "src" in given:
+            self.loaded.append(given["src"])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Links]:
+    """The built pages by their path, such as `langchain/rag/`."""
+    folder = tmp_path_factory.mktemp("site")
+    shutil.copy(ROOT / "mkdocs.yml", folder)
+    shutil.copytree(DOCS, folder / "docs")
+    (folder / "parallel_integrations").symlink_to(ROOT / "parallel_integrations")
+    done = subprocess.run(
+        [sys.executable, "-m", "zensical", "build", "--strict", "--clean"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=55,
+        env={"PATH": os.environ["PATH"], "NO_COLOR": "1"},
+    )
+    told = done.stdout + done.stderr
+    assert done.returncode == 0, told
+    assert "warning" not in told.lower(), told
+    out = folder / "site"
+    return {
+        posixpath.join(str(path.parent.relative_to(out)), "").removeprefix("./"): Links(
+            path.read_text()
+        )
+        for path in out.rglob("index.html")
+    }
+
+
+@pytest.fixture(scope="module")
+def files(site: dict[str, Links], tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Everything else that was built: pictures, scripts, styles."""
+    out = next(tmp_path_factory.getbasetemp().glob("site*/site"))
+    return {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+
+
+def test_every_page_is_built(site: dict[str, Links]) -> None:
+    for page in PAGES:
+        folder, name = posixpath.split(page.removesuffix(".md"))
+        path = folder if name == "index" else posixpath.join(folder, name)
+        assert (f"{path}/" if path else "") in site, page
+
+
+def nav(entries: Any) -> list[str]:
+    found = []
+    for entry in entries:
+        for target in entry.values():
+            found += nav(target) if isinstance(target, list) else [target]
+    return found
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    listed = nav(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
+    assert sorted(listed) == PAGES
+
+
+def test_links_lead_to_pages_and_anchors(site: dict[str, Links], files: set[str]) -> None:
+    lost = []
+    for place, page in site.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc or parts.path.startswith("/"):
+                continue
+            target = posixpath.normpath(posixpath.join("/", place, unquote(parts.path)))[1:]
+            if not parts.path:
+                target = place
+            elif parts.path.endswith(("/", ".", "..")) and target:
+                target += "/"
+            if target not in site:
+                if target not in files:
+                    lost.append(f"{place}: {link}")
+            elif parts.fragment and unquote(parts.fragment) not in site[target].anchors:
+                lost.append(f"{place}: {link} (no such anchor)")
+    assert not lost
+
+
+def test_links_to_other_hosts_are_well_formed(site: dict[str, Links]) -> None:
+    for place, page in site.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.netloc or parts.scheme:
+                assert parts.scheme == "https", f"{place}: {link}"
+                assert re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", parts.netloc), f"{place}: {link}"
+
+
+def test_pages_load_nothing_from_other_hosts(site: dict[str, Links], files: set[str]) -> None:
+    for place, page in site.items():
+        for loaded in page.loaded:
+            parts = urlsplit(loaded)
+            assert not parts.netloc, f"{place} loads {loaded}"
+            target = posixpath.normpath(posixpath.join("/", place, unquote(parts.path)))[1:]
+            assert target in files or posixpath.join(target, "") in site or target == "."
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_the_reference_has_every_public_name(door: str, site: dict[str, Links]) -> None:
+    anchors = set().union(*(p.anchors for at, p in site.items() if at.startswith("reference/")))
+    module = importlib.import_module(f"parallel_integrations{door}")
+    for name in module.__all__:
+        thing = getattr(module, name)
+        if isinstance(thing, str):
+            continue
+        assert f"{thing.__module__}.{thing.__qualname__}" in anchors, name
+
+
+def test_the_command_line_page_has_every_command() -> None:
+    page = (DOCS / "reference" / "cli.md").read_text()
+    for command in app.registered_commands:
+        assert command.callback is not None
+        assert f"| `{command.callback.__name__} " in page, command.callback.__name__
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_code_blocks_say_what_they_are(page: str) -> None:
+    fences = re.findall(r"^ *```(.*)$", (DOCS / page).read_text(), re.MULTILINE)
+    assert set(fences[::2]) <= LANGUAGES
+    assert set(fences[1::2]) <= {""}
+
+
+def blocks(page: str) -> list[str]:
+    found = re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(), re.M | re.S)
+    return [block for block in found if "pytest" in block or "def test_" in block]
+
+
+def test_the_tests_that_are_shown_pass(tmp_path: Path) -> None:
+    tests, conftest = blocks("guides/testing.md")
+    (tmp_path / "test_agent.py").write_text(tests)
+    elsewhere = tmp_path / "kiwis"
+    elsewhere.mkdir()
+    (elsewhere / "conftest.py").write_text(conftest)
+    (elsewhere / "test_web.py").write_text(
+        "from parallel_integrations.langchain import ParallelSearchTool\n"
+        "def test_the_web_is_another(parallel_sandbox):\n"
+        "    assert 'Kiwis' in ParallelSearchTool().invoke('flightless bird')\n"
+    )
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+            *("-p", "parallel_integrations.sandbox.pytest_plugin", str(tmp_path)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=55,
+        cwd=tmp_path,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # others' plugins take seconds to load
+        },
+    )
+    assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout
+
+
+def test_the_going_live_page_shows_what_doctor_and_sandbox_say(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in doctor.FOREIGN_CA_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    page = (DOCS / "start" / "going_live.md").read_text()
+    said = [_shape(str(finding)) for finding in doctor.examine(offline=True)]
+    shown = re.findall(r"^(?:ok|warn|skip) .*$", page, re.MULTILINE)
+    assert len(shown) > 5
+    for line in shown:
+        assert _shape(line) in said, line
+    assert f"PARALLEL_API_KEY={sandbox.api_key}" in page
+
+
+def _shape(line: str) -> str:
+    return re.sub(r"\d+(\.\d+)+", "N", line)

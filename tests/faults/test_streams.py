@@ -69,7 +69,7 @@ def _places(ending: str) -> list[tuple[Call, Step]]:
 
 def _cells(ending: str) -> Iterator[tuple[str, Call, Step, Fault, Expected, int | None]]:
     for call, step in _places(ending):
-        places = range(0, _length(call, step), 2 if ending == "silence" and not ALL else 1)
+        places = range(_length(call, step))[:: 3 if ending == "silence" and not ALL else 1]
         for after in places:
             for times in (None, 1):
                 if times is None and step.kind is Kind.COURTESY and not ALL:

@@ -17,6 +17,7 @@ from parallel_integrations.api import search
 from parallel_integrations.langchain import ParallelSearchRetriever
 
 BURST_SECONDS = 30
+KEPT_UP = 2000
 AIOHTTP = "httpx on aiohttp"
 HTTPX = "httpx's own pool"
 LANGCHAIN_PARALLEL = "langchain-parallel"
@@ -43,6 +44,21 @@ async def at_once(ask: Ask, calls: int, rounds: int) -> Spent:
     return Spent(min(one.wall for one in spent), min(one.cpu for one in spent))
 
 
+async def kept_up(ask: Ask, calls: int) -> Spent:
+    """Calls in flight of which each that ends begins another, on connections that are open."""
+    await asyncio.gather(*(ask() for _ in range(calls)))
+    waiting = iter(range(KEPT_UP))
+
+    async def work() -> None:
+        for _ in waiting:
+            await ask()
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(work() for _ in range(calls)))
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return Spent(wall / KEPT_UP, cpu / KEPT_UP)
+
+
 def rows(url: str) -> list[Row]:
     """The rows of this file."""
     return asyncio.run(_rows(f"{url}/slow"))
@@ -54,22 +70,26 @@ async def _rows(url: str) -> list[Row]:
 
 async def throughput(url: str) -> list[Row]:
     """How many times the throughput of langchain-parallel; without it, of httpx's own pool."""
-    ours = ParallelSearchRetriever(api_key=KEY, base_url=url)
+    ours = partial(ParallelSearchRetriever(api_key=KEY, base_url=url).ainvoke, QUESTION)
     other = peers.async_retriever(url)
     name = LANGCHAIN_PARALLEL if other else HTTPX
     slow = partial(other, QUESTION) if other else partial(_plain, httpx_client(), url)
+    ways: dict[str, Callable[[Ask, int], Awaitable[Spent]]] = {
+        "at once": partial(at_once, rounds=2),
+        "in flight all along": kept_up,
+    }
     found = []
-    for calls in (100, 1000):
-        fast = await at_once(partial(ours.ainvoke, QUESTION), calls, 3)
-        against = await at_once(slow, calls, 2)
-        shown = f"{name}, {against.wall * 1e3:.2f} ms a call"
-        what = f"async searches, {calls} at once, throughput of {name}"
-        row = Row(what, 4, against.wall / fast.wall, base=shown, at_least=True)
-        if (client := peers.aiohttp_client()) is not None:
-            async with client:
-                plain = await at_once(partial(_plain, client, url), calls, 3)
-            row.peers[AIOHTTP] = against.wall / plain.wall
-        found.append(row)
+    for way, spent in ways.items():
+        for calls in (100, 1000):
+            fast, against = await spent(ours, calls), await spent(slow, calls)
+            shown = f"{name}, {against.wall * 1e3:.2f} ms a call"
+            what = f"async searches, {calls} {way}, throughput of {name}"
+            row = Row(what, 4, against.wall / fast.wall, base=shown, at_least=True)
+            if (client := peers.aiohttp_client()) is not None:
+                async with client:
+                    plain = await spent(partial(_plain, client, url), calls)
+                row.peers[AIOHTTP] = against.wall / plain.wall
+            found.append(row)
     return found
 
 

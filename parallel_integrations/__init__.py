@@ -10,7 +10,7 @@ from parallel_integrations._version import __version__
 from parallel_integrations.lazy import by_module, lazy_names
 
 if TYPE_CHECKING:
-    from parallel_integrations.api.chat import ChatMessage, ChatRequest, ChatResponse
+    from parallel_integrations.api.chat_types import ChatMessage, ChatRequest, ChatResponse
     from parallel_integrations.api.errors import (
         AuthenticationError,
         ConflictError,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         EvictMemoryRequest,
         RetrieveMemoryRequest,
     )
-    from parallel_integrations.api.monitors import (
+    from parallel_integrations.api.monitor_requests import (
         CreateMonitorRequest,
         EventStreamSettings,
         SnapshotSettings,
@@ -58,8 +58,8 @@ if TYPE_CHECKING:
         AddTaskGroupRunsRequest,
         CreateTaskGroupRequest,
     )
+    from parallel_integrations.api.task_requests import CreateTaskRunRequest, TaskSettings
     from parallel_integrations.api.task_types import TaskRun, TaskRunResult
-    from parallel_integrations.api.tasks import CreateTaskRunRequest, TaskSettings
     from parallel_integrations.client import ParallelClient
 
 __all__ = [
@@ -120,7 +120,7 @@ __getattr__ = lazy_names(
     __name__,
     by_module(
         {
-            "api.chat": "ChatMessage ChatRequest ChatResponse",
+            "api.chat_types": "ChatMessage ChatRequest ChatResponse",
             "api.errors": """
                 AuthenticationError ConflictError ConnectionFailedError InvalidRequestError
                 JournalError MissingKeyError NotFoundError ParallelError PaymentRequiredError
@@ -133,7 +133,7 @@ __getattr__ = lazy_names(
                 ExtendFindallRequest IngestFindallRequest
             """,
             "api.memory": "ClearMemoryRequest EvictMemoryRequest RetrieveMemoryRequest",
-            "api.monitors": """
+            "api.monitor_requests": """
                 CreateMonitorRequest EventStreamSettings SnapshotSettings UpdateMonitorRequest
             """,
             "api.policies": "FetchPolicy McpServer SourcePolicy Webhook",
@@ -142,7 +142,7 @@ __getattr__ = lazy_names(
             "api.task_group_types": "TaskGroupResult",
             "api.task_groups": "AddTaskGroupRunsRequest CreateTaskGroupRequest",
             "api.task_types": "TaskRun TaskRunResult",
-            "api.tasks": "CreateTaskRunRequest TaskSettings",
+            "api.task_requests": "CreateTaskRunRequest TaskSettings",
             "client": "ParallelClient",
         }
     ),

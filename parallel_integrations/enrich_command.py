@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from parallel_integrations.api.settings import KEY_VARIABLE, key_from_environment
-from parallel_integrations.api.tasks import TaskSettings
+from parallel_integrations.api.task_requests import TaskSettings
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, enrich
 

@@ -21,10 +21,10 @@ from typing import Any, Final, TypeAlias
 import httpx
 from pydantic_core import from_json, to_json
 
-from parallel_integrations.api.errors import SECRET_HEADERS
 from parallel_integrations.api.flow import Keep
+from parallel_integrations.api.redaction import SECRET_HEADERS
 from parallel_integrations.cache import AnswerCache
-from parallel_integrations.flights import Flight, Flights, Landing
+from parallel_integrations.single_flight import Flight, Flights, Landing
 from parallel_integrations.trip import Trip
 
 THREADS: Final = 8

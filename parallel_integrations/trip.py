@@ -8,12 +8,13 @@ from typing import Any, Final
 
 import httpx
 
-from parallel_integrations.api.errors import LARGEST_ERROR_BYTES
-from parallel_integrations.api.flow import Conditions, Send
+from parallel_integrations.api.error_mapping import LARGEST_ERROR_BYTES
+from parallel_integrations.api.flow import Send
 from parallel_integrations.api.models import NOTHING
 from parallel_integrations.api.render import render
+from parallel_integrations.api.retries import Conditions
 from parallel_integrations.api.settings import Settings
-from parallel_integrations.flights import Flight
+from parallel_integrations.single_flight import Flight
 from parallel_integrations.usage import Usage
 
 SHORTEST_SECONDS: Final = 0.001

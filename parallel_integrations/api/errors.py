@@ -1,4 +1,4 @@
-"""Every error of this package, and the one place that turns an HTTP status into one.
+"""Every error of this package.
 
     ParallelError
     ├── MissingKeyError            no API key at the first call, or none that can be sent
@@ -23,22 +23,10 @@ Values that cannot be right are refused before anything is sent: a request model
 `ValidationError` (a `ValueError`) at construction, naming field, value and limit.
 """
 
-import json
-from contextlib import suppress
 from typing import Any, Final
 
-import httpx
-from pydantic_core import from_json
-
-SHOWN_CHARACTERS: Final = 200
-LONGEST_MESSAGE: Final = 2000
 LONGEST_TEXT: Final = 8000
 """Of an error in all: what the API says may stand in it several times, or be an endless id."""
-LARGEST_ERROR_BYTES: Final = 1_000_000
-"""What comes of an error body beyond this is not read: it is a page, or a mistake."""
-HIDDEN: Final = "[hidden]"
-SHORTEST_SECRET: Final = 4
-SECRET_HEADERS: Final = ("x-api-key", "authorization", "cf-aig-authorization")
 
 
 class ParallelError(Exception):
@@ -218,168 +206,3 @@ class ServerError(StatusError):
     """5xx: the fault is on the server's side."""
 
     remedy = "Try again later; quote ref_id to support if it persists."
-
-
-_BY_STATUS: Final[dict[int, type[StatusError]]] = {
-    400: InvalidRequestError,
-    401: AuthenticationError,
-    402: PaymentRequiredError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    409: ConflictError,
-    422: InvalidRequestError,
-    429: RateLimitError,
-}
-
-
-def status_error(response: httpx.Response) -> StatusError:
-    """The error for a response that is no success, from any of the API's error bodies.
-
-    Five bodies are known (API facts 3.1): native `error{ref_id, message, detail}`, the framework's
-    `detail[]`, the docs' variant without `type`, Chat's OpenAI-like one, and plain text or HTML.
-    """
-    status = response.status_code
-    cls = _BY_STATUS.get(status, ServerError if status >= 500 else StatusError)
-    where = _where(response)
-    message, detail, ref_id = _read_error_body(response)
-    parts = [f"{status} from {where}"]
-    if response.is_redirect:
-        target = scrub(response.headers.get("location", ""), response)[:SHOWN_CHARACTERS]
-        parts.append(f": redirect to {target!r} refused, key and request would travel with it.")
-        remedy = "Set base_url to the final address if you trust it."
-    else:
-        parts.append(f": {message or response.reason_phrase or 'no message'}")
-        remedy = cls.remedy
-    if ref_id:
-        parts.append(f" (ref_id {ref_id})")
-    if remedy:
-        parts.append(f" - {remedy}")
-    return cls(
-        scrub("".join(parts), response),
-        status=status,
-        message=message,
-        detail=detail,
-        ref_id=ref_id,
-    )
-
-
-def unexpected_answer(
-    response: httpx.Response, reason: str, body: bytes | None = None
-) -> UnexpectedAnswerError:
-    """The error for an answer that cannot be read: status, content type, first 200 characters."""
-    content = response.content if body is None else body
-    shown = scrub(content[: 4 * SHOWN_CHARACTERS].decode("utf-8", "replace"), response)
-    shown = shown[:SHOWN_CHARACTERS]
-    content_type = response.headers.get("content-type")
-    if content_type is not None:
-        content_type = scrub(content_type, response)[:SHOWN_CHARACTERS]
-    return UnexpectedAnswerError(
-        f"{response.status_code} from {_where(response)} ({content_type or 'no content type'}) "
-        f"cannot be read: {scrub(reason, response)}. It begins: {shown!r}",
-        status=response.status_code,
-        content_type=content_type,
-        body=shown,
-    )
-
-
-def scrub(text: str, outcome: httpx.Response | httpx.HTTPError) -> str:
-    """`text` without any secret that the request carried, should the server echo it."""
-    try:
-        headers = outcome.request.headers
-    except RuntimeError:  # httpx raises it where no request is attached
-        return text
-    for name in SECRET_HEADERS:
-        secret = headers.get(name, "").removeprefix("Bearer ")
-        if len(secret) >= SHORTEST_SECRET:
-            text = text.replace(secret, HIDDEN).replace(json.dumps(secret)[1:-1], HIDDEN)
-    return text
-
-
-def scrub_failure(failure: httpx.HTTPError) -> None:
-    """Take secrets out of a failure: its words, those it came from, the request it holds.
-
-    A server that does not speak HTTP is quoted there, and it may echo what it was sent. Of the
-    request only method and address are left: its headers hold the key.
-    """
-    error: BaseException | None = failure
-    while error is not None:
-        if any(isinstance(arg, str) and scrub(arg, failure) != arg for arg in error.args):
-            error.args = tuple(
-                scrub(arg, failure) if isinstance(arg, str) else arg for arg in error.args
-            )
-        error = error.__cause__ or error.__context__
-    with suppress(RuntimeError):  # httpx raises it where no request is attached
-        failure.request = httpx.Request(failure.request.method, failure.request.url)
-
-
-def error_body(body: Any) -> tuple[str, Any, str | None]:
-    """Message, detail and ref_id of a decoded error body of any of the known shapes."""
-    if not isinstance(body, dict):
-        return "", None, None
-    inner = body.get("error", body)
-    if isinstance(inner, str):
-        return _shortened(inner), body.get("detail"), None
-    if not isinstance(inner, dict):
-        return "", body, None
-    detail = inner.get("detail", inner.get("details"))
-    message = inner.get("message")
-    if not isinstance(message, str) or not message:
-        message = _validation_message(detail)
-    message = _shortened(message)
-    ref_id = inner.get("ref_id")
-    return (
-        message,
-        detail,
-        ref_id[:SHOWN_CHARACTERS] if isinstance(ref_id, str) and ref_id else None,
-    )
-
-
-def _shortened(message: str) -> str:
-    if len(message) <= LONGEST_MESSAGE:
-        return message
-    return f"{message[:LONGEST_MESSAGE]} […cut, {len(message)} characters in all]"
-
-
-def _read_error_body(response: httpx.Response) -> tuple[str, Any, str | None]:
-    huge = len(response.content) > LARGEST_ERROR_BYTES
-    begin = response.content[: 8 * SHOWN_CHARACTERS]
-    text = scrub(begin.decode("utf-8", "replace") if huge else _decoded(response), response)
-    try:
-        # Written anew first: there are many ways to write a character, and the key, in JSON.
-        body = json.loads(scrub(json.dumps(from_json(text)), response))
-    except (ValueError, RecursionError):
-        return " ".join(text[: 4 * SHOWN_CHARACTERS].split())[:SHOWN_CHARACTERS], None, None
-    message, detail, ref_id = error_body(body)
-    return message or text[:SHOWN_CHARACTERS], detail, ref_id
-
-
-def _decoded(response: httpx.Response) -> str:
-    """The body as text that can be printed, whatever encoding is declared for it."""
-    content = response.content
-    try:
-        text = content.decode(response.charset_encoding or "utf-8", "replace")
-    except (LookupError, ValueError):  # there is no such encoding, or it is none of text
-        text = content.decode("utf-8", "replace")
-    return text.encode("utf-8", "replace").decode()  # some encodings admit halves of a character
-
-
-def _validation_message(detail: Any) -> str:
-    if isinstance(detail, str):
-        return detail
-    if not isinstance(detail, list):
-        return ""
-    lines = []
-    for item in detail:
-        if isinstance(item, dict) and isinstance(item.get("msg"), str):
-            loc = item.get("loc")
-            field = ".".join(map(str, loc)) if isinstance(loc, list) else ""
-            lines.append(f"{field}: {item['msg']}" if field else item["msg"])
-    return "; ".join(lines)
-
-
-def _where(response: httpx.Response) -> str:
-    try:
-        request = response.request
-    except RuntimeError:  # httpx raises it where no request is attached
-        return "the API"
-    return f"{request.method} {request.url.path}"

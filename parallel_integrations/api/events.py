@@ -10,17 +10,12 @@ from httpx_sse import ServerSentEvent
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from parallel_integrations.api.errors import StreamInterruptedError, error_body, scrub
-from parallel_integrations.api.flow import (
-    MORE,
-    Emit,
-    Flow,
-    More,
-    Send,
-    conditions_of,
-    transport_error,
-)
+from parallel_integrations.api.error_mapping import error_body, transport_error
+from parallel_integrations.api.errors import StreamInterruptedError
+from parallel_integrations.api.flow import MORE, Emit, Flow, More, Send
 from parallel_integrations.api.models import AnswerModel, first_fault
+from parallel_integrations.api.redaction import scrub
+from parallel_integrations.api.retries import conditions_of
 from parallel_integrations.api.sse import DONE, EventDecoder, open_stream
 
 RECONNECT_SECONDS: Final = 1.0

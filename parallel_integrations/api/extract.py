@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from parallel_integrations.api.flow import Flow, Repeat, Send, call
+from parallel_integrations.api.flow import Flow, Send, call
 from parallel_integrations.api.models import AnswerModel, ApiVersion, Items, RequestModel, Text
 from parallel_integrations.api.notebook import pages_html
 from parallel_integrations.api.pages import (
@@ -19,6 +19,7 @@ from parallel_integrations.api.pages import (
     one_as_list,
     without_null,
 )
+from parallel_integrations.api.retries import Repeat
 
 MOST_URLS: Final = 20
 EXTRACT_TIMEOUT_SECONDS: Final = 120.0

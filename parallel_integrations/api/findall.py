@@ -1,58 +1,25 @@
 """FindAll: entities of the web that match conditions, each with its evidence (API facts 10)."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import replace
 from math import inf
 from typing import Final
 
-from pydantic import ValidationError
-
-from parallel_integrations.api.errors import (
-    ConflictError,
-    NotFoundError,
-    TaskFailedError,
-    UnexpectedAnswerError,
-)
 from parallel_integrations.api.events import StreamEvent, follow
-from parallel_integrations.api.findall_requests import (
-    ENTITY_SEARCH,
-    CreateFindallRunRequest,
-    EnrichFindallRequest,
-    EntitySearchRequest,
-    ExtendFindallRequest,
-    IngestFindallRequest,
-)
+from parallel_integrations.api.findall_requests import CreateFindallRunRequest, IngestFindallRequest
 from parallel_integrations.api.findall_types import (
     EVENTS,
-    EntitySearchResponse,
     FindallResult,
     FindallRun,
     FindallSchema,
     FindallStatusEvent,
 )
-from parallel_integrations.api.flow import (
-    Flow,
-    Repeat,
-    Send,
-    Stream,
-    call,
-    order,
-)
-from parallel_integrations.api.models import ApiVersion, RequestModel, first_fault
+from parallel_integrations.api.flow import Flow, Send, Stream, call
 from parallel_integrations.api.paths import carrying, create, segment
-from parallel_integrations.api.polling import poll
-from parallel_integrations.api.tasks import (
-    DEADLINE_SECONDS,
-    silence,
-)
+from parallel_integrations.api.retries import Repeat
+from parallel_integrations.api.task_events import silence
 
 BETAS: Final = ("findall-2025-09-15",)
 INGEST_TIMEOUT_SECONDS: Final = 120.0
-CANCELLED_REASON: Final = "user_cancelled"
-UNDERSTOOD: Final = (("objective",), ("entity_type",), ("match_conditions",))
-"""What an ingested wish is made of."""
-FAILED_REASONS: Final = frozenset({"error_occurred", "insufficient_funds"})
 
 log = logging.getLogger("parallel_integrations")
 
@@ -120,36 +87,6 @@ def create_findall_run(request: CreateFindallRunRequest) -> Flow[FindallRun]:
     return run
 
 
-def start_findall(
-    wish: IngestFindallRequest, *, generator: str, match_limit: int
-) -> Flow[FindallRun]:
-    """Ingest a wish and start it as it was understood, unedited.
-
-    Args:
-        wish: Which entities are wanted.
-        generator: How thoroughly to look.
-        match_limit: How many to find.
-
-    Returns:
-        A flow whose result is the `FindallRun`.
-    """
-    schema = yield from ingest_findall(wish)
-    try:
-        request = CreateFindallRunRequest.from_schema(
-            schema, generator=generator, match_limit=match_limit
-        )
-    except ValidationError as error:
-        if error.errors()[0]["loc"][:1] not in UNDERSTOOD:
-            raise
-        fault = first_fault(error)
-    else:
-        return (yield from create_findall_run(request))
-    raise UnexpectedAnswerError(
-        f"The wish was understood as something that cannot be looked for ({fault}); nothing was "
-        "started. Say it in other words, or use create_findall_run with conditions of your own."
-    )
-
-
 def retrieve_findall_run(findall_id: str) -> Flow[FindallRun]:
     """Look up how a run stands.
 
@@ -176,7 +113,7 @@ def retrieve_findall_run(findall_id: str) -> Flow[FindallRun]:
         ```
     """
     with carrying(findall_id=findall_id):
-        return (yield from call(_read(findall_id), FindallRun))
+        return (yield from call(read_run(findall_id), FindallRun))
 
 
 def findall_result(findall_id: str) -> Flow[FindallResult]:
@@ -206,7 +143,7 @@ def findall_result(findall_id: str) -> Flow[FindallResult]:
         ```
     """
     with carrying(findall_id=findall_id):
-        return (yield from call(_read(findall_id, "/result"), FindallResult))
+        return (yield from call(read_run(findall_id, "/result"), FindallResult))
 
 
 def findall_schema(findall_id: str) -> Flow[FindallSchema]:
@@ -235,7 +172,7 @@ def findall_schema(findall_id: str) -> Flow[FindallSchema]:
         ```
     """
     with carrying(findall_id=findall_id):
-        return (yield from call(_read(findall_id, "/schema"), FindallSchema))
+        return (yield from call(read_run(findall_id, "/schema"), FindallSchema))
 
 
 def findall_events(
@@ -282,7 +219,7 @@ def findall_events(
 
     send = Send(
         "GET",
-        f"{_path(findall_id)}/events",
+        f"{run_path(findall_id)}/events",
         params=() if timeout is None else (("timeout", f"{timeout:g}"),),
         repeat=Repeat.READ,
         timeout_seconds=silence(deadline_seconds),
@@ -301,278 +238,11 @@ def findall_events(
         )
 
 
-def enrich_findall(findall_id: str, request: EnrichFindallRequest) -> Flow[FindallSchema]:
-    """Find something out about every match, now and to come; billed like a task per match.
-
-    Args:
-        findall_id: The run's id; not of a `preview`, a failed or a cancelled one.
-        request: What to find out.
-
-    Returns:
-        A flow whose result is the schema with the enrichment.
-
-    Example:
-        ```python
-        from parallel_integrations import (
-            CreateFindallRunRequest,
-            EnrichFindallRequest,
-            ParallelClient,
-        )
-        from parallel_integrations.api import create_findall_run, enrich_findall
-
-        request = CreateFindallRunRequest(
-            objective="Python statements that bind names",
-            entity_type="statements",
-            match_conditions=[{"name": "binds", "description": "It binds a name."}],
-            generator="base",
-        )
-        with ParallelClient() as client:
-            run = client.run(create_findall_run(request))
-            schema = {"type": "object", "properties": {"since": {"type": "string"}}}
-            enrichment = EnrichFindallRequest(output_schema=schema, processor="lite")
-            client.run(enrich_findall(run.findall_id, enrichment))
-        ```
-    """
-    return _change(findall_id, "/enrich", request)
+def read_run(findall_id: str, what: str = "") -> Send:
+    """Read a run, or a part of it."""
+    return Send("GET", run_path(findall_id) + what, repeat=Repeat.READ, betas=BETAS)
 
 
-def extend_findall(findall_id: str, request: ExtendFindallRequest) -> Flow[FindallSchema]:
-    """Ask a run for more matches; billed per match.
-
-    Args:
-        findall_id: The run's id; not of a `preview`.
-        request: How many more.
-
-    Returns:
-        A flow whose result is the schema with the new limit.
-
-    Example:
-        ```python
-        from parallel_integrations import (
-            CreateFindallRunRequest,
-            ExtendFindallRequest,
-            ParallelClient,
-        )
-        from parallel_integrations.api import create_findall_run, extend_findall
-
-        request = CreateFindallRunRequest(
-            objective="Python statements that bind names",
-            entity_type="statements",
-            match_conditions=[{"name": "binds", "description": "It binds a name."}],
-            generator="base",
-        )
-        with ParallelClient() as client:
-            run = client.run(create_findall_run(request))
-            more = ExtendFindallRequest(additional_match_limit=5)
-            print(client.run(extend_findall(run.findall_id, more)).match_limit)
-        ```
-    """
-    return _change(findall_id, "/extend", request)
-
-
-def cancel_findall(findall_id: str) -> Flow[None]:
-    """Stop a run for good; what it has found stays. Stopping it again changes nothing.
-
-    Args:
-        findall_id: The run's id; not of a `preview`.
-
-    Returns:
-        A flow without a result.
-
-    Raises:
-        ConflictError: It has ended by itself already.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateFindallRunRequest, ParallelClient
-        from parallel_integrations.api import create_findall_run, cancel_findall
-
-        request = CreateFindallRunRequest(
-            objective="Python statements that bind names",
-            entity_type="statements",
-            match_conditions=[{"name": "binds", "description": "It binds a name."}],
-            generator="base",
-        )
-        with ParallelClient() as client:
-            run = client.run(create_findall_run(request))
-            client.run(cancel_findall(run.findall_id))
-        ```
-    """
-    send = Send("POST", f"{_path(findall_id)}/cancel", repeat=Repeat.READ, betas=BETAS)
-    with carrying(findall_id=findall_id):
-        try:
-            yield from order(send)
-        except ConflictError as error:
-            # A repeat after a lost answer meets the run that the first one stopped.
-            status = (yield from retrieve_findall_run(findall_id)).status
-            reason = status.termination_reason if status else None
-            if reason != CANCELLED_REASON:
-                raise error from None
-
-
-def run_findall(
-    request: CreateFindallRunRequest,
-    *,
-    enrich: EnrichFindallRequest | None = None,
-    deadline_seconds: float = DEADLINE_SECONDS,
-) -> Flow[FindallResult]:
-    """Start a run, wait until it ends and fetch what it found.
-
-    Args:
-        request: What to find; `CreateFindallRunRequest.from_schema` makes one of an ingested wish.
-        enrich: What to find out about the matches.
-        deadline_seconds: How long to wait in all.
-
-    Returns:
-        A flow whose result is the `FindallResult`.
-
-    Raises:
-        TaskFailedError: The run ended by an error or for lack of funds.
-        TaskTimeoutError: The deadline passed; `findall_id` on it, as on every error after the
-            create, goes on with `wait_findall_run`.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateFindallRunRequest, ParallelClient
-        from parallel_integrations.api import ingest_findall, run_findall
-        from parallel_integrations.api.findall import IngestFindallRequest
-
-        wish = IngestFindallRequest(objective="Python statements that bind names")
-        with ParallelClient() as client:
-            schema = client.run(ingest_findall(wish))
-            request = CreateFindallRunRequest.from_schema(
-                schema, generator="preview", match_limit=5
-            )
-            for match in client.run(run_findall(request)).matches:
-                print(match.name, match.url)
-        ```
-    """
-    run = yield from create_findall_run(request)
-    if enrich is not None:
-        yield from enrich_findall(run.findall_id, enrich)
-    return (yield from wait_findall_run(run.findall_id, deadline_seconds=deadline_seconds))
-
-
-def wait_findall_run(
-    findall_id: str, *, deadline_seconds: float = DEADLINE_SECONDS
-) -> Flow[FindallResult]:
-    """Wait for any FindAll run, from its id alone.
-
-    Args:
-        findall_id: Its id.
-        deadline_seconds: How long to wait in all.
-
-    Returns:
-        A flow whose result is the `FindallResult`.
-
-    Raises:
-        TaskFailedError: The run ended by an error or for lack of funds.
-        TaskTimeoutError: The deadline passed; the run goes on.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateFindallRunRequest, ParallelClient
-        from parallel_integrations.api import create_findall_run, wait_findall_run
-
-        request = CreateFindallRunRequest(
-            objective="Python statements that bind names",
-            entity_type="statements",
-            match_conditions=[{"name": "binds", "description": "It binds a name."}],
-            generator="base",
-        )
-        with ParallelClient() as client:
-            run = client.run(create_findall_run(request))
-            # Later, perhaps in another process, with the id alone:
-            result = client.run(wait_findall_run(run.findall_id))
-        print([match.name for match in result.matches])
-        ```
-    """
-    with carrying(findall_id=findall_id):
-        run = yield from poll(
-            _read(findall_id),
-            FindallRun,
-            lambda run: run.is_over,
-            deadline_seconds=deadline_seconds,
-            late=lambda run: (
-                f"FindAll run {findall_id} is not done after {deadline_seconds:g} s. It goes on: "
-                f"wait for it with wait_findall_run({findall_id!r})."
-            ),
-        )
-        reason = run.status.termination_reason if run.status else None
-        if reason in FAILED_REASONS or (run.status and run.status.status == "failed"):
-            raise TaskFailedError(
-                f"FindAll run {findall_id} failed: {reason or 'no reason given'}. What it had "
-                f"found is in findall_result({findall_id!r})."
-            )
-        return (yield from findall_result(findall_id))
-
-
-def entity_search(request: EntitySearchRequest) -> Flow[EntitySearchResponse]:
-    """List entities at once, best effort; 0.005 USD with 100 results.
-
-    Falls back to the older path and names on a 404.
-
-    Args:
-        request: Which entities.
-
-    Returns:
-        A flow whose result is the `EntitySearchResponse`.
-
-    Example:
-        ```python
-        from parallel_integrations import EntitySearchRequest, ParallelClient
-        from parallel_integrations.api import entity_search
-
-        request = EntitySearchRequest(
-            entity_type="companies", objective="makers of Python tools", match_limit=5
-        )
-        with ParallelClient() as client:
-            for entity in client.run(entity_search(request)).entities:
-                print(entity.name, entity.url)
-        ```
-    """
-    send = Send(
-        "POST",
-        "/v1beta/findall/entity-search",
-        request,
-        repeat=Repeat.ASK,
-        timeout_seconds=INGEST_TIMEOUT_SECONDS,
-        betas=BETAS,
-    )
-    try:
-        return (yield from call(send, EntitySearchResponse))
-    except NotFoundError:
-        older = replace(
-            send, path="/v1beta/findall/candidates", request=_OlderEntitySearch.of(request)
-        )
-        return (yield from call(older, EntitySearchResponse))
-
-
-class _OlderEntitySearch(RequestModel):
-    """The request of the path that entity search had before."""
-
-    entity_type: str
-    objective: str
-    match_limit: int
-
-    def skus(self, version: ApiVersion) -> Mapping[str, int]:
-        return ENTITY_SEARCH
-
-    @classmethod
-    def of(cls, request: EntitySearchRequest) -> "_OlderEntitySearch":
-        older = {"companies": "company"}.get(request.entity_type, request.entity_type)
-        return cls(entity_type=older, objective=request.objective, match_limit=request.match_limit)
-
-
-def _change(findall_id: str, what: str, request: RequestModel) -> Flow[FindallSchema]:
-    with carrying(findall_id=findall_id):
-        send = Send("POST", _path(findall_id) + what, request, repeat=Repeat.CREATE, betas=BETAS)
-        return (yield from call(send, FindallSchema))
-
-
-def _read(findall_id: str, what: str = "") -> Send:
-    return Send("GET", _path(findall_id) + what, repeat=Repeat.READ, betas=BETAS)
-
-
-def _path(findall_id: str) -> str:
+def run_path(findall_id: str) -> str:
+    """Where a run is found."""
     return f"/v1beta/findall/runs/{segment('findall_id', findall_id)}"

@@ -8,20 +8,12 @@ from parallel_integrations.api.findall_types import FindallSchema, MatchConditio
 from parallel_integrations.api.models import ApiVersion, RequestModel
 from parallel_integrations.api.output_schema import JsonSchema, wire_schema
 from parallel_integrations.api.policies import McpServer, MemoryScopeKey, Metadata, Webhook
-from parallel_integrations.api.tasks import MOST_MCP_SERVERS
+from parallel_integrations.api.task_requests import MOST_MCP_SERVERS
 
 FEWEST_MATCHES: Final = 5
-
-
 MOST_MATCHES: Final = 1000
-
-
 MOST_PREVIEW_MATCHES: Final = 10
-
-
 MOST_EXCLUDED: Final = 10_000
-
-
 ENTITY_SEARCH: Final = {"entity_search": 1}
 
 

@@ -1,4 +1,4 @@
-"""One step of talk with the API, an operation in motion, and when a step is repeated.
+"""One step of talk with the API, and an operation in motion.
 
 An operation is a generator. It yields `Send` ("wait, then send this"), is given the
 `httpx.Response` (or thrown the transport's error) and returns its typed result, so the same lines
@@ -14,47 +14,27 @@ answer (`b""` at its end), `Emit` hands an event to the caller.
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from enum import Enum
-from math import inf, isfinite
-from random import uniform
+from math import inf
 from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
 
 import httpx
 
-from parallel_integrations.api.errors import (
-    ConnectionFailedError,
-    ParallelError,
-    RequestTimeoutError,
-    StatusError,
-    UnexpectedAnswerError,
-    scrub_failure,
-    status_error,
-    unexpected_answer,
-)
+from parallel_integrations.api.error_mapping import status_error, transport_error
 from parallel_integrations.api.models import RequestModel, read_answer, read_nothing
+from parallel_integrations.api.retries import (
+    RETRY_AFTER_CAP_SECONDS,
+    Failure,
+    Repeat,
+    backoff_seconds,
+    conditions_of,
+    may_repeat,
+    retry_after_seconds,
+)
 
 Result = TypeVar("Result")
 Event = TypeVar("Event")
 Event_co = TypeVar("Event_co", covariant=True)
 Answer = TypeVar("Answer")
-
-RETRY_AFTER_CAP_SECONDS: Final = 60.0
-FIRST_BACKOFF_SECONDS: Final = 0.5
-LONGEST_BACKOFF_SECONDS: Final = 8.0
-CONDITIONS_KEY: Final = "parallel_integrations"
-
-
-class Repeat(Enum):
-    """What may be sent again by itself. The API has no idempotency key."""
-
-    READ = "read"
-    """Status, results, events, update, cancel, memory: repeating changes nothing."""
-    ASK = "ask"
-    """Search, extract, chat: repeating costs a request, nothing else."""
-    CREATE = "create"
-    """A run, group, monitor …: repeated only when it surely was not executed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,34 +114,6 @@ Flow: TypeAlias = Generator[Send, httpx.Response, Result]
 Stream: TypeAlias = Generator[Send | More | Emit[Event], Any, Any]
 
 
-@dataclass(slots=True)
-class Conditions:
-    """What the driver tells a flow of the world; travels in `request.extensions`.
-
-    Attributes:
-        max_retries: How often one step may be repeated.
-        retry_timeouts: Whether an ASK may be repeated after a read timeout.
-        answer: The answer's head, had it arrived when the transport failed.
-        elapsed_seconds: Since the flow started.
-        now: Seconds since the epoch, for a `Retry-After` date.
-    """
-
-    max_retries: int = 2
-    retry_timeouts: bool = False
-    answer: httpx.Response | None = None
-    elapsed_seconds: float = 0.0
-    now: float = field(default=0.0)
-
-
-def conditions_of(outcome: httpx.Response | httpx.HTTPError) -> Conditions:
-    """The conditions that travelled with the request behind an answer or a transport failure."""
-    try:
-        found = outcome.request.extensions.get(CONDITIONS_KEY)
-    except RuntimeError:  # httpx raises it where no request is attached
-        found = None
-    return found if isinstance(found, Conditions) else Conditions()
-
-
 def call(send: Send, answer: type[Answer]) -> Flow[Answer]:
     """Send, repeat as the retry table allows, and read the answer as `answer`."""
     response = yield from exchange(send)
@@ -171,21 +123,6 @@ def call(send: Send, answer: type[Answer]) -> Flow[Answer]:
 def order(send: Send) -> Flow[None]:
     """Send, repeat as the retry table allows; a success has no result, but is the API's own."""
     read_nothing((yield from exchange(send)))
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What came of sending something once, where it was no success.
-
-    Attributes:
-        error: Our error for it.
-        cause: The transport's failure behind it.
-        conditions: What the driver tells.
-    """
-
-    error: ParallelError
-    cause: httpx.HTTPError | None
-    conditions: Conditions
 
 
 def attempt(send: Send) -> Flow[httpx.Response | Failure]:
@@ -217,7 +154,7 @@ def exchange(send: Send) -> Flow[httpx.Response]:
         attempts += 1
         error = outcome.error
         wait = error.retry_after
-        again = _repeatable(send.repeat, outcome)
+        again = may_repeat(send.repeat, outcome)
         if (
             not again
             or attempts > outcome.conditions.max_retries
@@ -226,7 +163,7 @@ def exchange(send: Send) -> Flow[httpx.Response]:
             if again and attempts > 1:
                 error.add_note(f"Given up after {attempts} attempts.")
             raise error from outcome.cause
-        send = replace(send, delay_seconds=_backoff(attempts) if wait is None else wait)
+        send = replace(send, delay_seconds=backoff_seconds(attempts) if wait is None else wait)
 
 
 def delayed(flow: Flow[Result], seconds: float) -> Flow[Result]:
@@ -245,96 +182,3 @@ def delayed(flow: Flow[Result], seconds: float) -> Flow[Result]:
         return cast(Result, end.value)
     finally:
         flow.close()
-
-
-def transport_error(failure: httpx.HTTPError) -> ParallelError:
-    """Our error for a failure below HTTP, naming the call and the remedy, never the key."""
-    head = conditions_of(failure).answer
-    scrub_failure(failure)
-    try:
-        request = failure.request
-        where = f"{request.method} {request.url.copy_with(query=None)}"
-    except RuntimeError:  # httpx raises it where no request is attached
-        where = "the request"
-    kind = type(failure).__name__
-    if isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
-        return ConnectionFailedError(
-            f"Could not connect for {where} ({kind}: {failure}). Nothing was sent. Check the "
-            "network, base_url and the proxy settings (HTTPS_PROXY)."
-        )
-    if isinstance(failure, httpx.TimeoutException):
-        return RequestTimeoutError(
-            f"No complete answer to {where} in time ({kind}). It may still have been executed; "
-            "a longer timeout= can be set on the client or adapter."
-        )
-    if isinstance(failure, httpx.DecodingError):
-        reason = "it is not compressed as its headers say"
-        if head is not None:
-            return unexpected_answer(head, reason, b"")
-        return UnexpectedAnswerError(f"The answer to {where} cannot be read: {reason}")
-    if isinstance(failure, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
-        return ConnectionFailedError(
-            f"{where} could not be written as HTTP ({kind}). Check base_url and headers=."
-        )
-    return ConnectionFailedError(
-        f"The connection broke during {where} ({kind}: {failure or 'no reason given'})."
-    )
-
-
-def retry_after_seconds(response: httpx.Response, now: float) -> float | None:
-    """Seconds that `Retry-After` (number or HTTP date) asks for; None if absent or nonsense."""
-    value = response.headers.get("retry-after")
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            until = parsedate_to_datetime(value)
-        except (ValueError, OverflowError):  # a year, or an offset, beyond all numbers
-            return None
-        if until.tzinfo is None:
-            until = until.replace(tzinfo=UTC)
-        seconds = max(0.0, (until - datetime.fromtimestamp(now, UTC)).total_seconds())
-    return seconds if isfinite(seconds) and seconds >= 0 else None
-
-
-def _repeatable(repeat: Repeat, failure: Failure) -> bool:
-    if failure.cause is not None:
-        return _repeatable_failure(repeat, failure.cause, failure.conditions)
-    return isinstance(failure.error, StatusError) and _repeatable_status(
-        repeat, failure.error.status
-    )
-
-
-def _repeatable_status(repeat: Repeat, status: int) -> bool:
-    if status == 429:
-        return True
-    match repeat:
-        case Repeat.READ:
-            return status >= 500 or status == 408
-        case Repeat.ASK:
-            return status >= 500
-        case Repeat.CREATE:
-            return status == 503
-
-
-def _repeatable_failure(repeat: Repeat, failure: httpx.HTTPError, conditions: Conditions) -> bool:
-    if isinstance(
-        failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError
-    ):
-        return True
-    if repeat is Repeat.CREATE or isinstance(
-        failure, httpx.DecodingError | httpx.LocalProtocolError | httpx.UnsupportedProtocol
-    ):
-        return False
-    if repeat is Repeat.READ:
-        return True
-    if isinstance(failure, httpx.TimeoutException):
-        return conditions.retry_timeouts
-    return conditions.answer is None
-
-
-def _backoff(attempts: int) -> float:
-    longest = min(FIRST_BACKOFF_SECONDS * 2.0 ** (attempts - 1), LONGEST_BACKOFF_SECONDS)
-    return longest * uniform(0.75, 1.0)  # noqa: S311 - spreads clients, guards nothing

@@ -4,9 +4,10 @@ from typing import Any, Final, Literal
 
 from pydantic import AwareDatetime, Field
 
-from parallel_integrations.api.flow import Flow, Repeat, Send, call, order
+from parallel_integrations.api.flow import Flow, Send, call, order
 from parallel_integrations.api.models import AnswerModel, Items, RequestModel
 from parallel_integrations.api.policies import MemoryScopeKey
+from parallel_integrations.api.retries import Repeat
 
 MOST_QUERY_CHARACTERS: Final = 500
 MOST_MEMORIES: Final = 25

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema, from_json
 
-from parallel_integrations.api.errors import unexpected_answer
+from parallel_integrations.api.error_mapping import unexpected_answer
 
 ApiVersion: TypeAlias = Literal["v1", "v1beta", "v1beta-processor"]
 """Generation of the wire: current, beta, and the oldest body with `processor`."""

@@ -7,11 +7,8 @@ from urllib.parse import quote
 
 from pydantic_core import from_json
 
-from parallel_integrations.api.errors import (
-    ParallelError,
-    UnexpectedAnswerError,
-    unexpected_answer,
-)
+from parallel_integrations.api.error_mapping import unexpected_answer
+from parallel_integrations.api.errors import ParallelError, UnexpectedAnswerError
 from parallel_integrations.api.flow import Flow, Send, exchange
 from parallel_integrations.api.models import read_answer
 

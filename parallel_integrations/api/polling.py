@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from parallel_integrations.api.errors import TaskTimeoutError
-from parallel_integrations.api.flow import Flow, Send, conditions_of, exchange
+from parallel_integrations.api.flow import Flow, Send, exchange
 from parallel_integrations.api.models import read_answer
+from parallel_integrations.api.retries import conditions_of
 
 FIRST_POLL_SECONDS: Final = 1.0
 LONGEST_POLL_SECONDS: Final = 10.0

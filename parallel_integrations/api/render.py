@@ -8,7 +8,8 @@ import httpx
 from pydantic_core import to_json
 
 from parallel_integrations.api.errors import MissingKeyError
-from parallel_integrations.api.flow import CONDITIONS_KEY, Conditions, Send
+from parallel_integrations.api.flow import Send
+from parallel_integrations.api.retries import CONDITIONS_KEY, Conditions
 from parallel_integrations.api.routes import CHAT_PATH
 from parallel_integrations.api.settings import (
     CONNECT_TIMEOUT_SECONDS,

@@ -7,14 +7,10 @@ from parallel_integrations.api.errors import ParallelError
 from parallel_integrations.api.events import StreamEvent
 from parallel_integrations.api.flow import Emit, More, Send, delayed
 from parallel_integrations.api.output_schema import OutputSchema
+from parallel_integrations.api.task_events import task_run_events
+from parallel_integrations.api.task_requests import CreateTaskRunRequest
 from parallel_integrations.api.task_types import TaskRunResult, TaskRunStateEvent
-from parallel_integrations.api.tasks import (
-    DEADLINE_SECONDS,
-    CreateTaskRunRequest,
-    create_task_run,
-    task_run_events,
-    wait_task_run,
-)
+from parallel_integrations.api.tasks import DEADLINE_SECONDS, create_task_run, wait_task_run
 
 LAST_LOOK_SECONDS: Final = 1.0
 """However late it is, the result is asked for once: it is paid for."""

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 from pydantic import Field, model_validator
 
 from parallel_integrations.api.errors import InvalidRequestError
-from parallel_integrations.api.flow import Flow, Repeat, Send, call
+from parallel_integrations.api.flow import Flow, Send, call
 from parallel_integrations.api.models import ApiVersion, Items, RequestModel
 from parallel_integrations.api.notebook import pages_html
 from parallel_integrations.api.pages import (
@@ -23,6 +23,7 @@ from parallel_integrations.api.pages import (
 from parallel_integrations.api.policies import SourcePolicy
 from parallel_integrations.api.prices import search_skus
 from parallel_integrations.api.queries import derive_queries
+from parallel_integrations.api.retries import Repeat
 
 MOST_RESULTS: Final = 40
 DEFAULT_RESULTS: Final = 10

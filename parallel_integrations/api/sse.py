@@ -10,8 +10,9 @@ import httpx
 from httpx_sse import ServerSentEvent
 from httpx_sse._decoders import SSEDecoder, SSELineDecoder
 
-from parallel_integrations.api.errors import unexpected_answer
-from parallel_integrations.api.flow import MORE, Emit, More, Send, conditions_of, exchange
+from parallel_integrations.api.error_mapping import unexpected_answer
+from parallel_integrations.api.flow import MORE, Emit, More, Send, exchange
+from parallel_integrations.api.retries import conditions_of
 
 EVENT_STREAM: Final = "text/event-stream"
 DONE: Final = "[DONE]"

@@ -1,13 +1,9 @@
 """Tasks: deep research and enrichment, each answer with what it rests on (API facts 8)."""
 
 import logging
-from collections import Counter
 from collections.abc import Generator
-from math import ceil, inf
-from typing import Annotated, Any, Final
-
-from pydantic import BaseModel, BeforeValidator, Field
-from pydantic_core import to_jsonable_python
+from math import ceil
+from typing import Any, Final
 
 from parallel_integrations.api.errors import (
     ConnectionFailedError,
@@ -18,152 +14,22 @@ from parallel_integrations.api.errors import (
     TaskFailedError,
     TaskTimeoutError,
 )
-from parallel_integrations.api.events import StreamEvent, follow
-from parallel_integrations.api.flow import Emit, Failure, Flow, Repeat, Send, Stream, attempt, call
-from parallel_integrations.api.models import ApiVersion, RequestModel, read_answer
-from parallel_integrations.api.output_schema import OutputSchema, wire_schema
+from parallel_integrations.api.flow import Flow, Send, attempt, call
+from parallel_integrations.api.models import read_answer
+from parallel_integrations.api.output_schema import OutputSchema
 from parallel_integrations.api.paths import carrying, create, segment
-from parallel_integrations.api.policies import (
-    McpServer,
-    MemoryScopeKey,
-    Metadata,
-    SourcePolicy,
-    Webhook,
-)
 from parallel_integrations.api.polling import LONGEST_POLL_SECONDS
-from parallel_integrations.api.prices import task_sku
-from parallel_integrations.api.task_types import (
-    TASK_EVENTS,
-    TaskRun,
-    TaskRunInput,
-    TaskRunProgressMessageEvent,
-    TaskRunResult,
-    TaskRunStateEvent,
-)
+from parallel_integrations.api.retries import Failure, Repeat
+from parallel_integrations.api.task_requests import CreateTaskRunRequest
+from parallel_integrations.api.task_types import TaskRun, TaskRunInput, TaskRunResult
 
-DEFAULT_PROCESSOR: Final = "base"
 DEADLINE_SECONDS: Final = 3600.0
 WAIT_SECONDS: Final = 25
-MOST_MCP_SERVERS: Final = 10
-STREAM_TIMEOUT_SECONDS: Final = 120.0
 STILL_WORKING: Final = frozenset({408, 502, 503, 504})
 MARGIN_SECONDS: Final = 15.0
 """Beyond the wait that the server was asked for, before its answer counts as lost."""
-EVENT_BETAS: Final = ("events-sse-2025-07-24",)
 
 log = logging.getLogger("parallel_integrations")
-
-
-def _input_value(value: Any) -> Any:
-    """Plain JSON, so that what cannot be sent is refused here and not midway through a group."""
-    return to_jsonable_python(value) if isinstance(value, BaseModel | dict) else value
-
-
-class TaskOptions(BaseModel):
-    """How tasks are done, whatever their schemas.
-
-    Attributes:
-        processor: `lite`, `base` (default here), `core`, `core2x`, `pro`, `ultra` …, each also
-            with `-fast`; decides price and depth. Newer ones pass through.
-        source_policy: Which sources may be used.
-        mcp_servers: Tool servers the task may use; at most 10.
-        location: ISO 3166 alpha-2 code of the country to search from.
-        data_sources: `{"free": […], "pay_per_use": […]}`, standard processors only.
-        enable_events: Whether progress can be followed; the API's default is on from `pro` up.
-        webhook: Where the API reports the run's end to.
-        memory_scope_key: Memory to share between runs.
-    """
-
-    processor: str = Field(default=DEFAULT_PROCESSOR, min_length=1)
-    source_policy: SourcePolicy | None = None
-    mcp_servers: list[McpServer] | None = Field(default=None, max_length=MOST_MCP_SERVERS)
-    location: str | None = Field(default=None, pattern="^[A-Za-z]{2}$")
-    data_sources: dict[str, list[str]] | None = None
-    enable_events: bool | None = None
-    webhook: Webhook | None = None
-    memory_scope_key: MemoryScopeKey | None = None
-
-
-class TaskSettings(TaskOptions):
-    """How tasks are done: what a developer fixes once, whatever is asked.
-
-    Attributes:
-        output_schema: What comes back: a description of a text, a JSON schema, a pydantic class,
-            or the wire's own form; left out, the processor decides.
-        input_schema: What goes in, in the same forms.
-    """
-
-    output_schema: OutputSchema | None = None
-    input_schema: OutputSchema | None = None
-
-
-class CreateTaskRunRequest(TaskSettings, RequestModel):
-    """One task to run.
-
-    Attributes:
-        input: The question, or an object (or pydantic instance) of fields to enrich.
-        metadata: Labels: keys of at most 16 characters, values of at most 512.
-        previous_interaction_id: Continues an earlier task or chat with its context.
-
-    Raises:
-        pydantic.ValidationError: A value past its limit.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateTaskRunRequest
-
-        CreateTaskRunRequest(
-            input={"statement": "with"}, processor="lite", output_schema="What it does."
-        )
-        ```
-    """
-
-    input: Annotated[str | dict[str, Any], BeforeValidator(_input_value)]
-    metadata: Metadata | None = None
-    previous_interaction_id: str | None = Field(default=None, min_length=1)
-
-    def betas(self, version: ApiVersion) -> tuple[str, ...]:
-        """Values for the features that are used."""
-        wanted = (
-            ("field-basis-2025-11-25", not isinstance(self.output_schema, str)),
-            ("mcp-server-2025-07-17", bool(self.mcp_servers)),
-            ("webhook-2025-08-12", self.webhook is not None),
-            *((value, bool(self.enable_events)) for value in EVENT_BETAS),
-        )
-        return tuple(value for value, used in wanted if used)
-
-    def body(self, version: ApiVersion) -> dict[str, Any]:
-        """The body; the same in every generation of the wire."""
-        flat = self.model_dump(
-            mode="json", exclude_none=True, exclude={"output_schema", "input_schema"}
-        )
-        if spec := self.task_spec():
-            flat["task_spec"] = spec
-        advanced = {name: flat.pop(name) for name in ("location", "data_sources") if name in flat}
-        if advanced:
-            flat["advanced_settings"] = advanced
-        return flat
-
-    def skus(self, version: ApiVersion) -> dict[str, int]:
-        """One run of the processor; the API bills it once it completes."""
-        return {task_sku(self.processor): 1}
-
-    def task_spec(self) -> dict[str, Any] | None:
-        """The wire's `task_spec`; None leaves the output to the processor."""
-        return task_spec(self.output_schema, self.input_schema)
-
-
-def task_spec(
-    output_schema: OutputSchema | None, input_schema: OutputSchema | None
-) -> dict[str, Any] | None:
-    """The wire's `task_spec` for two schemas; None where there is neither."""
-    if output_schema is None and input_schema is None:
-        return None
-    output = {"type": "auto"} if output_schema is None else wire_schema(output_schema)
-    spec: dict[str, Any] = {"output_schema": output}
-    if input_schema is not None:
-        spec["input_schema"] = wire_schema(input_schema)
-    return spec
 
 
 def create_task_run(request: CreateTaskRunRequest) -> Flow[TaskRun]:
@@ -360,94 +226,6 @@ def run_task(
     )
 
 
-def task_run_events(
-    run_id: str, *, deadline_seconds: float = DEADLINE_SECONDS
-) -> Stream[StreamEvent]:
-    """Follow a run's progress until it ends.
-
-    The API cuts the stream after 570 s and starts it over; repeats are left out. The last event is
-    a `TaskRunStateEvent` with the output.
-
-    Args:
-        run_id: A run created with `enable_events=True` (or `pro` and above).
-        deadline_seconds: When to stop following; the run goes on.
-
-    Returns:
-        A stream of `TaskRunStateEvent`, `TaskRunProgressStatsEvent`, `TaskRunProgressMessageEvent`
-        and, for kinds this version does not know, `StreamEvent`.
-
-    Raises:
-        StreamInterruptedError: The stream reported an error or kept breaking.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateTaskRunRequest, ParallelClient
-        from parallel_integrations.api import create_task_run, task_run_events
-
-        request = CreateTaskRunRequest(input="What is a slot?", enable_events=True)
-        with ParallelClient() as client:
-            run = client.run(create_task_run(request))
-            for event in client.stream(task_run_events(run.run_id)):
-                print(event.type)
-        ```
-    """
-    seen: Counter[str] = Counter()
-    here: Counter[str] = Counter()  # since the stream was opened
-    ended: list[TaskRunStateEvent] = []
-
-    def is_new(event: StreamEvent) -> bool:
-        mark = _fingerprint(event)
-        here[mark] += 1
-        if isinstance(event, TaskRunStateEvent) and event.run.is_over:
-            ended.append(event)  # told once and last, whatever else is replayed
-            return False
-        if here[mark] <= seen[mark]:
-            return False
-        seen[mark] = here[mark]
-        return True
-
-    def is_last(event: StreamEvent) -> bool:
-        # The first frame tells how the run stands now; what it did is replayed after that.
-        over = isinstance(event, TaskRunStateEvent) and event.run.is_over
-        return over and here.total() > 1
-
-    def is_over() -> Flow[bool]:
-        return (yield from retrieve_task_run(run_id)).is_over
-
-    send = Send(
-        "GET",
-        f"/v1/tasks/runs/{segment('run_id', run_id)}/events",
-        repeat=Repeat.READ,
-        timeout_seconds=silence(deadline_seconds),
-        stream=True,
-        betas=EVENT_BETAS,
-    )
-    with carrying(run_id=run_id):
-        elapsed: float = yield from follow(
-            send,
-            TASK_EVENTS,
-            resumable=False,
-            is_last=is_last,
-            is_new=is_new,
-            may_end=lambda: bool(ended),
-            is_over=is_over,
-            on_open=here.clear,
-            deadline_seconds=deadline_seconds,
-        )
-        if not ended:  # the deadline passed
-            return elapsed
-        last = next((event for event in reversed(ended) if event.output), ended[-1])
-        if last.run.status == "completed" and last.output is None:
-            last.output = (yield from wait_task_run(run_id, deadline_seconds=inf)).output
-        yield Emit(last)
-        return elapsed
-
-
-def silence(deadline_seconds: float) -> float:
-    """How long a stream that is followed until a deadline may be silent."""
-    return min(STREAM_TIMEOUT_SECONDS, max(1.0, deadline_seconds))
-
-
 def _explain_missing_result(run_id: str, error: NotFoundError) -> Generator[Send, Any, None]:
     """Find out what a 404 on `/result` means: the run failed, or there is none."""
     try:
@@ -472,11 +250,3 @@ def _may_pass(error: ParallelError) -> bool:
     """Whether asking again may help."""
     passing = isinstance(error, StatusError) and (error.status == 429 or error.status >= 500)
     return passing or isinstance(error, ConnectionFailedError)
-
-
-def _fingerprint(event: StreamEvent) -> str:
-    if isinstance(event, TaskRunStateEvent):
-        return f"{event.type} {event.run.status}"
-    if isinstance(event, TaskRunProgressMessageEvent):
-        return f"{event.type} {event.timestamp} {event.message}"
-    return event.model_dump_json()

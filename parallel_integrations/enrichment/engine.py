@@ -17,27 +17,16 @@ from parallel_integrations.api.errors import (
     TaskTimeoutError,
     UnexpectedAnswerError,
 )
-from parallel_integrations.api.flow import (
-    RETRY_AFTER_CAP_SECONDS,
-    Emit,
-    Flow,
-    More,
-    Send,
-    Stream,
-    delayed,
-)
+from parallel_integrations.api.flow import Emit, Flow, More, Send, Stream, delayed
+from parallel_integrations.api.retries import RETRY_AFTER_CAP_SECONDS
+from parallel_integrations.api.task_group_run import numbered_requests, runs_to_add
 from parallel_integrations.api.task_group_types import AddedTaskGroupRuns
-from parallel_integrations.api.task_groups import (
-    add_task_group_runs,
-    create_task_group,
-    numbered_requests,
-    runs_to_add,
-)
-from parallel_integrations.api.tasks import TaskSettings
+from parallel_integrations.api.task_groups import add_task_group_runs, create_task_group
+from parallel_integrations.api.task_requests import TaskSettings
 from parallel_integrations.enrichment.budget import Budget
 from parallel_integrations.enrichment.flights import Doubt, Flight
 from parallel_integrations.enrichment.intake import Intake, Pending
-from parallel_integrations.enrichment.journal import Outcome
+from parallel_integrations.enrichment.journal_entries import Outcome
 from parallel_integrations.enrichment.types import EnrichedRow, EnrichmentProgress
 
 T = TypeVar("T")

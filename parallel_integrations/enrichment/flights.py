@@ -11,16 +11,13 @@ from parallel_integrations.api.errors import JournalError, ParallelError, Unexpe
 from parallel_integrations.api.events import StreamEvent, each
 from parallel_integrations.api.flow import More, Send, delayed
 from parallel_integrations.api.paths import carrying
+from parallel_integrations.api.task_group_run import LOOKS_AFTER_SECONDS, run_number
+from parallel_integrations.api.task_group_streams import task_group_runs
 from parallel_integrations.api.task_group_types import TaskGroupStatus
-from parallel_integrations.api.task_groups import (
-    LOOKS_AFTER_SECONDS,
-    retrieve_task_group,
-    run_number,
-    task_group_runs,
-)
+from parallel_integrations.api.task_groups import retrieve_task_group
 from parallel_integrations.api.task_types import TERMINAL, TaskRun, TaskRunStateEvent
 from parallel_integrations.api.tasks import wait_task_run
-from parallel_integrations.enrichment.journal import Chunk, Outcome
+from parallel_integrations.enrichment.journal_entries import Chunk, Outcome
 
 SHARE_WORTH_LISTING: Final = 4
 """A group that is still at work is listed once a fourth of it is new: not at every look."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from parallel_integrations.enrichment.journal import Journal, Outcome, State
+from parallel_integrations.enrichment.journal import Journal
+from parallel_integrations.enrichment.journal_entries import Outcome, State
 from parallel_integrations.enrichment.rows import numbered
 from parallel_integrations.enrichment.types import EnrichedRow, EnrichmentProgress
 

@@ -5,16 +5,16 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
 
 from parallel_integrations.api.errors import JournalError
-from parallel_integrations.api.task_types import TaskOutput, TaskRunStateEvent
+from parallel_integrations.api.task_types import TaskRunStateEvent
+from parallel_integrations.enrichment.journal_entries import Chunk, Known, Outcome, State
 from parallel_integrations.enrichment.journal_file import REMEDY, journal_errors, open_file
+from parallel_integrations.enrichment.known_keys import KnownKeys
 
 RUN_FINGERPRINT: Final = "fingerprint"
 ROWS_IN_ALL: Final = "rows"
@@ -28,70 +28,6 @@ FIND_TASK_BY_KEY: Final = (
     "SELECT id, chunk, EXISTS (SELECT 1 FROM outcomes WHERE task = id), input_key FROM tasks "
     "WHERE input_key = ?"
 )
-
-
-class State(Enum):
-    """How a task stands."""
-
-    UNSENT = "unsent"
-    OUT = "out"
-    """It may have been sent: its group knows."""
-    ENDED = "ended"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a task ended.
-
-    Attributes:
-        run_id: Its run.
-        output: What was found; None where it failed.
-        text: The event that told it, as JSON.
-        error: Why it failed.
-        ended: Whether its run is over for good, so that asking again is no second bill.
-    """
-
-    run_id: str | None
-    output: TaskOutput | None = None
-    text: str | None = None
-    error: str | None = None
-    ended: bool = True
-
-    @classmethod
-    def of(cls, event: TaskRunStateEvent) -> "Outcome":
-        """The outcome that an event with an output tells."""
-        text = event.wire_text or event.model_dump_json()
-        return cls(event.run.run_id, event.output, text)
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A task that the journal has.
-
-    Attributes:
-        task: The task.
-        state: How it stands.
-    """
-
-    task: int
-    state: State
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Tasks that were sent in one call, into a group of their own.
-
-    Attributes:
-        number: Its number.
-        taskgroup_id: The group.
-        sent: Whether the API said that it has them.
-        tasks: Those without an outcome, by their place in the call.
-    """
-
-    number: int
-    taskgroup_id: str
-    sent: bool
-    tasks: dict[int, int]
 
 
 class Journal:
@@ -121,7 +57,7 @@ class Journal:
                 "SELECT (SELECT COUNT(*) FROM tasks) + (SELECT COUNT(*) FROM repeats)"
             )
             with journal_errors(path):
-                self._keys = _Keys()
+                self._keys = KnownKeys()
                 self._keys.update(self._db.execute("SELECT id, input_key FROM tasks"))
             total = self._fact(ROWS_IN_ALL)
             self.total = None if total is None else int(total)
@@ -364,31 +300,6 @@ def _known(task: int, chunk: int | None, has_ended: int, _: bytes) -> Known:
     if chunk is None:
         return Known(task, State.UNSENT)
     return Known(task, State.ENDED if has_ended else State.OUT)
-
-
-class _Keys:
-    """Tells which keys are surely new, in two megabytes whatever their number (a Bloom filter).
-
-    Most rows are; the database need not be asked for them.
-    """
-
-    def __init__(self) -> None:
-        self._bits = bytearray(1 << 21)
-
-    def update(self, tasks: Iterable[tuple[int, bytes]]) -> None:
-        """Take the keys of tasks in."""
-        bits = self._bits
-        for _, key in tasks:
-            bits[int.from_bytes(key[:3]) >> 3] |= 1 << (key[2] & 7)
-            bits[int.from_bytes(key[3:6]) >> 3] |= 1 << (key[5] & 7)
-
-    def lack(self, key: bytes) -> bool:
-        """Whether a key is surely new."""
-        bits = self._bits
-        return not (
-            bits[int.from_bytes(key[:3]) >> 3] >> (key[2] & 7) & 1
-            and bits[int.from_bytes(key[3:6]) >> 3] >> (key[5] & 7) & 1
-        )
 
 
 def _is_digest(value: str | None) -> bool:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from parallel_integrations.api.flow import Stream
-from parallel_integrations.api.task_groups import MOST_RUNS_PER_CALL, runs_to_add
-from parallel_integrations.api.tasks import CreateTaskRunRequest, TaskSettings
+from parallel_integrations.api.task_group_run import runs_to_add
+from parallel_integrations.api.task_groups import MOST_RUNS_PER_CALL
+from parallel_integrations.api.task_requests import CreateTaskRunRequest, TaskSettings
 from parallel_integrations.enrichment.budget import Budget
 from parallel_integrations.enrichment.engine import Engine, Limits
 from parallel_integrations.enrichment.intake import Intake

@@ -17,7 +17,7 @@ from langchain_core.messages.block_translators import register_translator
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from parallel_integrations.api.basis import FieldBasis
-from parallel_integrations.api.chat import ChatChunk, ChatResponse
+from parallel_integrations.api.chat_types import ChatChunk, ChatResponse
 from parallel_integrations.api.evidence import cited, page_title
 
 PROVIDER: Final = "parallel"

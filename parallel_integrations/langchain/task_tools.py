@@ -4,27 +4,22 @@ from collections.abc import Generator
 from contextlib import suppress
 from typing import Any
 
-from langchain_core.callbacks import (
-    AsyncCallbackManagerForToolRun,
-    CallbackManagerForToolRun,
-)
+from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
 from pydantic import BaseModel, Field
 
-from parallel_integrations.api import (
-    findall_events,
-    wait_findall_run,
-)
+from parallel_integrations.api import findall_events, wait_findall_run
 from parallel_integrations.api.errors import ParallelError, UnexpectedAnswerError
 from parallel_integrations.api.events import StreamEvent
 from parallel_integrations.api.evidence import as_text, match_pages, report_as_text
-from parallel_integrations.api.findall import start_findall
 from parallel_integrations.api.findall_requests import IngestFindallRequest
+from parallel_integrations.api.findall_run import start_findall
 from parallel_integrations.api.findall_types import FindallResult, FindallStatusEvent
 from parallel_integrations.api.flow import Emit, More, Send
 from parallel_integrations.api.models import RequestModel
 from parallel_integrations.api.research import stream_task
+from parallel_integrations.api.task_requests import CreateTaskRunRequest
 from parallel_integrations.api.task_types import TaskRunResult
-from parallel_integrations.api.tasks import DEADLINE_SECONDS, CreateTaskRunRequest
+from parallel_integrations.api.tasks import DEADLINE_SECONDS
 from parallel_integrations.langchain.tool_base import (
     ContentAndArtifact,
     ParallelTool,

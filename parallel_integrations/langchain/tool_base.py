@@ -22,7 +22,7 @@ from parallel_integrations.api.errors import (
 from parallel_integrations.api.events import StreamEvent
 from parallel_integrations.api.models import RequestModel, explain_arguments
 from parallel_integrations.api.output_schema import OutputSchema
-from parallel_integrations.api.tasks import CreateTaskRunRequest, TaskOptions, TaskSettings
+from parallel_integrations.api.task_requests import CreateTaskRunRequest, TaskOptions, TaskSettings
 
 MAX_OUTPUT_CHARS = 40_000
 PROGRESS_EVENT = "parallel_progress"

@@ -19,8 +19,9 @@ from parallel_integrations.api import run_task
 from parallel_integrations.api.basis import FieldBasis
 from parallel_integrations.api.errors import UnexpectedAnswerError
 from parallel_integrations.api.flow import Flow
+from parallel_integrations.api.task_requests import CreateTaskRunRequest, TaskSettings
 from parallel_integrations.api.task_types import TaskRunResult
-from parallel_integrations.api.tasks import DEADLINE_SECONDS, CreateTaskRunRequest, TaskSettings
+from parallel_integrations.api.tasks import DEADLINE_SECONDS
 from parallel_integrations.llama_index.citations import cited_nodes, grounds_of
 from parallel_integrations.llama_index.llms import ParallelLLM
 

@@ -17,8 +17,9 @@ from parallel_integrations.api.errors import ParallelError, TaskFailedError
 from parallel_integrations.api.flow import Stream
 from parallel_integrations.api.output_schema import OutputSchema, wire_schema
 from parallel_integrations.api.policies import McpServer
+from parallel_integrations.api.task_requests import TaskSettings
 from parallel_integrations.api.task_types import TaskOutput
-from parallel_integrations.api.tasks import DEADLINE_SECONDS, TaskSettings
+from parallel_integrations.api.tasks import DEADLINE_SECONDS
 from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, enrich
 from parallel_integrations.enrichment.runner import SETTLE_SECONDS
 from parallel_integrations.llama_index.component import Component

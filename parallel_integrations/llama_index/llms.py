@@ -24,7 +24,8 @@ from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_ca
 from pydantic import Field
 
 from parallel_integrations import api
-from parallel_integrations.api.chat import ChatSettings, stream_chunks
+from parallel_integrations.api.chat import stream_chunks
+from parallel_integrations.api.chat_types import ChatSettings
 from parallel_integrations.llama_index.component import Component
 from parallel_integrations.llama_index.messages import StreamedAnswer, to_response, to_wire
 from parallel_integrations.llama_index.structured import StructuredChat

@@ -11,8 +11,8 @@ from parallel_integrations.api import wait_findall_run
 from parallel_integrations.api.events import StreamEvent
 from parallel_integrations.api.evidence import as_text, match_pages, report_as_text
 from parallel_integrations.api.extract import ExtractResponse
-from parallel_integrations.api.findall import start_findall
 from parallel_integrations.api.findall_requests import IngestFindallRequest
+from parallel_integrations.api.findall_run import start_findall
 from parallel_integrations.api.findall_types import FindallResult
 from parallel_integrations.api.flow import Flow
 from parallel_integrations.api.models import explain_arguments

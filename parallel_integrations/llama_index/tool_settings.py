@@ -12,7 +12,8 @@ from parallel_integrations.api.findall_requests import (
     MOST_PREVIEW_MATCHES,
 )
 from parallel_integrations.api.search import DEFAULT_RESULTS, MOST_RESULTS, SearchSettings
-from parallel_integrations.api.tasks import DEADLINE_SECONDS, TaskSettings
+from parallel_integrations.api.task_requests import TaskSettings
+from parallel_integrations.api.tasks import DEADLINE_SECONDS
 from parallel_integrations.llama_index.pages import ConnectionOptions, SearchOptions
 
 MAX_OUTPUT_CHARS: Final = 40_000

@@ -17,8 +17,8 @@ from parallel_integrations.api.findall_types import FindallResult
 from parallel_integrations.api.flow import Flow
 from parallel_integrations.api.research import stream_task
 from parallel_integrations.api.search import SearchRequest
+from parallel_integrations.api.task_requests import CreateTaskRunRequest
 from parallel_integrations.api.task_types import TaskRunResult
-from parallel_integrations.api.tasks import CreateTaskRunRequest
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.llama_index.tool_answers import (
     Found,

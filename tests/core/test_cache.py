@@ -30,7 +30,7 @@ from parallel_integrations import (
     UnexpectedAnswerError,
 )
 from parallel_integrations.api import chat, create_task_run, extract, search, stream_chat
-from parallel_integrations.api.tasks import CreateTaskRunRequest
+from parallel_integrations.api.task_requests import CreateTaskRunRequest
 from parallel_integrations.cache import DirectoryCache
 from parallel_integrations.langchain import (
     ParallelSearchRetriever,

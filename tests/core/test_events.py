@@ -19,8 +19,9 @@ from parallel_integrations.api import (
 )
 from parallel_integrations.api.events import StreamEvent, follow
 from parallel_integrations.api.findall_types import FindallCandidateEvent, FindallStatusEvent
-from parallel_integrations.api.flow import Repeat, Send
-from parallel_integrations.api.task_groups import TaskGroupStatusEvent
+from parallel_integrations.api.flow import Send
+from parallel_integrations.api.retries import Repeat
+from parallel_integrations.api.task_group_types import TaskGroupStatusEvent
 from parallel_integrations.api.task_types import TaskRunStateEvent
 from tests.support.raw_server import RawServer, Talk
 from tests.support.stage import BOTH, Stage, listen

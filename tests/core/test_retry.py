@@ -27,8 +27,9 @@ from parallel_integrations import (
     ServerError,
     StatusError,
 )
-from parallel_integrations.api import chat, extract, flow, search, stream_chat
-from parallel_integrations.api.flow import Repeat, Send, call, retry_after_seconds
+from parallel_integrations.api import chat, extract, retries, search, stream_chat
+from parallel_integrations.api.flow import Send, call
+from parallel_integrations.api.retries import Repeat, retry_after_seconds
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
 
@@ -44,7 +45,7 @@ DATE_LIKE = re.compile(
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the growing pauses between attempts from making these tests slow; a constant of ours."""
-    monkeypatch.setattr(flow, "FIRST_BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(retries, "FIRST_BACKOFF_SECONDS", 0.01)
 
 
 def step(repeat: Repeat) -> Send:

@@ -37,7 +37,7 @@ from parallel_integrations.api import (
     wait_task_group,
 )
 from parallel_integrations.api.output_schema import SchemaWarning
-from parallel_integrations.api.task_groups import TaskGroupStatusEvent
+from parallel_integrations.api.task_group_types import TaskGroupStatusEvent
 from parallel_integrations.api.task_types import TaskRunStateEvent
 from parallel_integrations.sandbox import Sandbox
 from tests.support.stage import BOTH, After, Stage, check_repetitions, listen, run

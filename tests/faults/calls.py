@@ -16,7 +16,6 @@ from parallel_integrations import (
     TaskSettings,
     api,
 )
-from parallel_integrations.api.findall import start_findall
 from parallel_integrations.api.findall_requests import (
     CreateFindallRunRequest,
     EnrichFindallRequest,
@@ -24,8 +23,9 @@ from parallel_integrations.api.findall_requests import (
     ExtendFindallRequest,
     IngestFindallRequest,
 )
+from parallel_integrations.api.findall_run import start_findall
 from parallel_integrations.api.memory import EvictMemoryRequest
-from parallel_integrations.api.monitors import (
+from parallel_integrations.api.monitor_requests import (
     CreateMonitorRequest,
     EventStreamSettings,
     UpdateMonitorRequest,

@@ -20,14 +20,9 @@ from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.schema import BaseComponent
 
-from parallel_integrations import (
-    ParallelClient,
-    ParallelError,
-    SearchRequest,
-    TaskSettings,
-    api,
-)
-from parallel_integrations.api.errors import scrub_failure, status_error
+from parallel_integrations import ParallelClient, ParallelError, SearchRequest, TaskSettings, api
+from parallel_integrations.api.error_mapping import status_error
+from parallel_integrations.api.redaction import scrub_failure
 from parallel_integrations.enrichment import enrich
 from parallel_integrations.langchain import (
     ChatParallel,

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ValidationError
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from parallel_integrations.api.errors import error_body
+from parallel_integrations.api.error_mapping import error_body
 from parallel_integrations.api.models import AnswerModel, first_fault
 from tests.support.operations import EXCUSES, OPERATIONS, Excuse, Operation, Side
 

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from parallel_integrations import ParallelClient, ParallelError
-from parallel_integrations.api.flow import CONDITIONS_KEY, Conditions, Emit, More, Send
+from parallel_integrations.api.flow import Emit, More, Send
+from parallel_integrations.api.retries import CONDITIONS_KEY, Conditions
 
 BOTH = pytest.mark.parametrize("awaiting", [False, True], ids=["blocking", "awaiting"])
 

@@ -38,6 +38,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     _wall.__exit__()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: half of the time tests wait for a server or a deadline."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A worker process hands over what it checked."""
     if (output := getattr(session.config, "workeroutput", None)) is not None:

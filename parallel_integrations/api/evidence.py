@@ -5,10 +5,9 @@ Written once and used by both framework rooms, so that the same page is the same
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime
 from hashlib import sha1
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import urlunsplit
 from uuid import NAMESPACE_URL
 
 from pydantic_core import to_json
@@ -16,6 +15,7 @@ from pydantic_core import to_json
 from parallel_integrations.api.basis import Citation, FieldBasis
 from parallel_integrations.api.findall_types import FindallCandidate
 from parallel_integrations.api.models import Excerpt
+from parallel_integrations.api.page_facts import page_title, published_at, url_parts
 from parallel_integrations.api.pages import EXCERPT_SEPARATOR, Page
 
 Split: TypeAlias = Literal["page", "excerpt"]
@@ -78,36 +78,11 @@ def page_metadata(page: Page) -> dict[str, Any]:
     }
 
 
-def page_title(page: Page | Citation) -> str:
-    """The title; host and path of the url where there is none."""
-    if page.title and (title := page.title.strip()):
-        return title
-    parts = _split(page.url)
-    if parts is None:
-        return page.url
-    return f"{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/") or page.url
-
-
-def published_at(value: str | None) -> str | None:
-    """An ISO 8601 date or datetime as it is; None for anything else."""
-    if not value:
-        return None
-    text = value.strip()
-    try:
-        if len(text) <= len("YYYY-MM-DD"):
-            date.fromisoformat(text)
-        else:
-            datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return text
-
-
 def normalized_url(url: str) -> str:
     """Scheme and host in lower case, default port and fragment dropped, nothing else changed."""
     if _NORMAL_URL.fullmatch(url):
         return url
-    parts = _split(url)
+    parts = url_parts(url)
     if parts is None or not parts.hostname:
         return url
     scheme = parts.scheme.lower()
@@ -222,10 +197,3 @@ def _per_excerpt(page: Page, url: str) -> Iterator[Evidence]:
         if excerpt.end_char is not None:
             metadata["end_char"] = excerpt.end_char
         yield Evidence(f"{url}#excerpt-{number}", str(excerpt), metadata)
-
-
-def _split(url: str) -> SplitResult | None:
-    try:
-        return urlsplit(url)
-    except ValueError:
-        return None

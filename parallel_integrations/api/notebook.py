@@ -2,21 +2,21 @@
 
 from collections.abc import Iterable, Mapping
 from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pydantic_core import to_json
 
-if TYPE_CHECKING:  # what is shown imports this module
-    from parallel_integrations.api.basis import Citation, FieldBasis
-    from parallel_integrations.api.pages import Page
+from parallel_integrations.api.basis import Citation, FieldBasis
+from parallel_integrations.api.page_facts import page_title, published_at
+from parallel_integrations.api.pages import Page
 
 LONGEST_EXCERPT: Final = 300
 WRAPPED: Final = 'style="white-space:pre-wrap"'
 QUIET: Final = 'style="opacity:.7"'
 
 
-def pages_html(pages: Iterable["Page"], failed: Iterable[object] = ()) -> str:
+def pages_html(pages: Iterable[Page], failed: Iterable[object] = ()) -> str:
     """Pages as a numbered list: title, host, date, the beginning of what was found.
 
     Args:
@@ -26,8 +26,6 @@ def pages_html(pages: Iterable["Page"], failed: Iterable[object] = ()) -> str:
     Returns:
         HTML of its own, with no script and nothing to load.
     """
-    from parallel_integrations.api.evidence import published_at
-
     items = []
     for page in pages:
         about = [_host(page.url), published_at(page.publish_date) or "no date"]
@@ -38,7 +36,7 @@ def pages_html(pages: Iterable["Page"], failed: Iterable[object] = ()) -> str:
     return f"<div>{found}{f'<p>Could not be read:</p><ul>{lost}</ul>' if lost else ''}</div>"
 
 
-def answer_html(content: Any, basis: Iterable["FieldBasis"]) -> str:
+def answer_html(content: Any, basis: Iterable[FieldBasis]) -> str:
     """An answer, what each of its fields rests on, and its numbered sources.
 
     Args:
@@ -84,16 +82,14 @@ def _value(value: Any) -> str:
     return value if isinstance(value, str) else to_json(value, indent=2).decode()
 
 
-def _row(field: "FieldBasis", numbers: Mapping[str, int]) -> str:
+def _row(field: FieldBasis, numbers: Mapping[str, int]) -> str:
     cited = dict.fromkeys(f"[{numbers[citation.url]}]" for citation in field.citations)
     cells = (field.field or "output", field.confidence or "unknown", " ".join(cited))
     shown = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
     return f"<tr>{shown}<td {WRAPPED}>{escape(field.reasoning)}</td></tr>"
 
 
-def _link(page: "Page | Citation") -> str:
-    from parallel_integrations.api.evidence import page_title
-
+def _link(page: Page | Citation) -> str:
     title = escape(page_title(page))
     if not _host(page.url):
         return f"<b>{title}</b> {escape(page.url)}"

@@ -18,7 +18,8 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 from parallel_integrations.api.basis import FieldBasis
 from parallel_integrations.api.chat_types import ChatChunk, ChatResponse
-from parallel_integrations.api.evidence import cited, page_title
+from parallel_integrations.api.evidence import cited
+from parallel_integrations.api.page_facts import page_title
 
 PROVIDER: Final = "parallel"
 SENDABLE_ROLES: Final = {

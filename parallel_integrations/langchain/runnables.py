@@ -7,7 +7,8 @@ from langchain_core.runnables import RunnableConfig, RunnableSerializable
 from pydantic import BaseModel, Field
 
 from parallel_integrations.adapter import Adapter
-from parallel_integrations.api.evidence import cited, page_title
+from parallel_integrations.api.evidence import cited
+from parallel_integrations.api.page_facts import page_title
 from parallel_integrations.api.research import resume_task, stream_task
 from parallel_integrations.api.task_types import TaskOutput, TaskRunResult
 from parallel_integrations.api.tasks import DEADLINE_SECONDS

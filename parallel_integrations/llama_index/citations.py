@@ -20,8 +20,9 @@ from llama_index.core.schema import NodeWithScore, TextNode
 from pydantic import BaseModel
 
 from parallel_integrations.api.basis import Citation, FieldBasis
-from parallel_integrations.api.evidence import cited, normalized_url, page_title, stable_id
+from parallel_integrations.api.evidence import cited, normalized_url, stable_id
 from parallel_integrations.api.models import Excerpt
+from parallel_integrations.api.page_facts import page_title
 from parallel_integrations.llama_index.pages import HIDDEN_FROM_EMBEDDING, HIDDEN_FROM_LLM
 
 GROUNDS: Final = ("basis", "interaction_id")

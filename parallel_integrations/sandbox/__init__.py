@@ -24,9 +24,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parallel_integrations.sandbox.corpus import Corpus, Page
+    from parallel_integrations.sandbox.corpus import Corpus
     from parallel_integrations.sandbox.faults import Fault, Faults
     from parallel_integrations.sandbox.ledger import Entry, Ledger
+    from parallel_integrations.sandbox.page import Page
     from parallel_integrations.sandbox.recorder import RecordedRequest
     from parallel_integrations.sandbox.server import Sandbox
 
@@ -38,7 +39,7 @@ _HOMES = {
     "Fault": "faults",
     "Faults": "faults",
     "Ledger": "ledger",
-    "Page": "corpus",
+    "Page": "page",
     "RecordedRequest": "recorder",
     "Sandbox": "server",
 }

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from parallel_integrations.sandbox.corpus import Page, normal
+from parallel_integrations.sandbox.corpus import normal
 from parallel_integrations.sandbox.matching import (
     Spans,
     citation,
@@ -13,6 +13,7 @@ from parallel_integrations.sandbox.matching import (
     found_spans,
     judge,
 )
+from parallel_integrations.sandbox.page import Page
 from parallel_integrations.sandbox.search import Index
 
 POOL = 1000

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote
 
-from parallel_integrations.sandbox.corpus import Page
+from parallel_integrations.sandbox.page import Page
 
 ROOT = "https://sandbox.example/"
 HTML_SUFFIXES = {".html", ".htm"}

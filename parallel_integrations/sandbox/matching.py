@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from parallel_integrations.sandbox.corpus import Page
 from parallel_integrations.sandbox.filling import Filler
+from parallel_integrations.sandbox.page import Page
 from parallel_integrations.sandbox.passages import Span, passages
 from parallel_integrations.sandbox.quoting import PASSAGES_PER_PAGE, Evidence, basis, prose
 from parallel_integrations.sandbox.search import Index

@@ -5,14 +5,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from parallel_integrations.sandbox.corpus import Page
 from parallel_integrations.sandbox.domains import allowed
-from parallel_integrations.sandbox.matching import (
-    evidence_of,
-    fill,
-    found_spans,
-    judge,
-)
+from parallel_integrations.sandbox.matching import evidence_of, fill, found_spans, judge
+from parallel_integrations.sandbox.page import Page
 from parallel_integrations.sandbox.quoting import basis
 from parallel_integrations.sandbox.search import Index
 

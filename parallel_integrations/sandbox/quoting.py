@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from parallel_integrations.sandbox.corpus import Page
+from parallel_integrations.sandbox.page import Page
 from parallel_integrations.sandbox.passages import Span, sentences
 from parallel_integrations.sandbox.search import Index
 from parallel_integrations.sandbox.words import stem, stems, terms

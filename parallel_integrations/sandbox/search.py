@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from weakref import finalize
 
-from parallel_integrations.sandbox.corpus import Corpus, Page
+from parallel_integrations.sandbox.corpus import Corpus
+from parallel_integrations.sandbox.page import Page
 from parallel_integrations.sandbox.passages import Span, passages
 from parallel_integrations.sandbox.words import STOP_WORDS, match_expression, spaced, terms, words
 

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints
 
-from parallel_integrations.sandbox.corpus import Page
 from parallel_integrations.sandbox.ledger import EXTRACT_USD, Entry
 from parallel_integrations.sandbox.operation import Answer, Call, Operation
 from parallel_integrations.sandbox.operations.search import MaxChars, OlderExcerptSettings
@@ -26,6 +25,7 @@ from parallel_integrations.sandbox.operations.shared import (
     shares,
     warning,
 )
+from parallel_integrations.sandbox.page import Page
 from parallel_integrations.sandbox.passages import Span, choose, cut_at
 from parallel_integrations.sandbox.world import World
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from parallel_integrations.sandbox.corpus import Corpus, Page, normal
+from parallel_integrations.sandbox.corpus import Corpus, normal
 from parallel_integrations.sandbox.ledger import MONITOR_USD, Entry
 from parallel_integrations.sandbox.monitoring import Execution, Monitor, changed_parts
 from parallel_integrations.sandbox.operations.task_outputs import findings
+from parallel_integrations.sandbox.page import Page
 from parallel_integrations.sandbox.search import Index
 from parallel_integrations.sandbox.world import World
 

@@ -8,10 +8,10 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from parallel_integrations.sandbox.corpus import Page
 from parallel_integrations.sandbox.domains import allowed
 from parallel_integrations.sandbox.filling import Filler
 from parallel_integrations.sandbox.operations.chat import quoted
+from parallel_integrations.sandbox.page import Page
 from parallel_integrations.sandbox.quoting import Evidence, Quote, basis, gather
 from parallel_integrations.sandbox.search import Index
 from parallel_integrations.sandbox.tasks import Run, Spec

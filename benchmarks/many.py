@@ -109,20 +109,24 @@ async def first_burst(url: str) -> list[Row]:
     async with ParallelClient(api_key=KEY, base_url=url, timeout=BURST_SECONDS) as client:
         request = SearchRequest(**SEARCH)
         took["ours"] = await _burst(lambda: client.arun(search(request)))
+    others = [HTTPX]
     async with httpx_client() as plain:
         took[HTTPX] = await _burst(partial(_plain, plain, url))
+    if (peer := peers.async_retriever(url)) is not None:
+        took[LANGCHAIN_PARALLEL] = await _burst(partial(peer, QUESTION))
+        others.append(LANGCHAIN_PARALLEL)
+    what = "1,000 at once as the first use, time until all are answered"
     if aiohttp is None:
-        what = "1,000 at once as the first use, time until all are answered"
-        return [Row(what, None, took["ours"], "s", peers={HTTPX: took[HTTPX]})]
+        return [Row(what, None, took["ours"], "s", peers={name: took[name] for name in others})]
     async with aiohttp:
-        took[AIOHTTP] = await _burst(partial(_plain, aiohttp, url))
+        base = took[AIOHTTP] = await _burst(partial(_plain, aiohttp, url))
     return [
         Row(
-            "1,000 at once as the first use, time until all are answered",
+            what,
             3,
-            took["ours"] / took[AIOHTTP],
-            base=f"{AIOHTTP}, {took[AIOHTTP]:.2f} s for all",
-            peers={HTTPX: took[HTTPX] / took[AIOHTTP]},
+            took["ours"] / base,
+            base=f"{AIOHTTP}, {base:.2f} s for all",
+            peers={name: took[name] / base for name in others},
         )
     ]
 

@@ -1,5 +1,6 @@
 """What every adapter of both frameworks has: a connection, and no unknown arguments."""
 
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from functools import cache
 from typing import Any, Self
@@ -23,6 +24,20 @@ from parallel_integrations.api.settings import (
     key_from_environment,
 )
 from parallel_integrations.client import ParallelClient
+
+
+def refuse_unknown(cls: type, given: Iterable[str], known: Collection[str]) -> None:
+    """Refuse a keyword argument that there is not.
+
+    Raises:
+        TypeError: There is one; the message names the nearest known one.
+    """
+    for name in given:
+        if name not in known:
+            near = get_close_matches(str(name), known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            # pydantic would wrap a ValueError and show all arguments, the key among them.
+            raise TypeError(f"{cls.__name__} has no argument {name!r}{hint}")
 
 
 class Adapter(BaseModel):
@@ -57,12 +72,7 @@ class Adapter(BaseModel):
         if not isinstance(values, dict):
             return values
         known = _argument_names(cls)
-        for name in values:
-            if name not in known:
-                near = get_close_matches(str(name), known, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                # pydantic would wrap a ValueError and show all arguments, the key among them.
-                raise TypeError(f"{cls.__name__} has no argument {name!r}{hint}")
+        refuse_unknown(cls, values, known)
         return values
 
     @field_validator("api_key", mode="before")

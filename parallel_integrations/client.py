@@ -14,7 +14,7 @@ from parallel_integrations.api.errors import ParallelError
 from parallel_integrations.api.flow import Stream
 from parallel_integrations.api.models import ApiVersion
 from parallel_integrations.api.routes import CHAT_PATH, DIRECT, CloudflareGateway
-from parallel_integrations.api.settings import MAX_RETRIES, Settings
+from parallel_integrations.api.settings import MAX_RETRIES, Settings, is_number
 from parallel_integrations.cache import AnswerCache, CacheArgument, opened
 from parallel_integrations.drivers import Driver, Operation
 from parallel_integrations.pools import Pools
@@ -86,6 +86,8 @@ class ParallelClient:
         http_client: httpx.Client | None = None,
         http_async_client: httpx.AsyncClient | None = None,
     ) -> None:
+        _check_kind("http_client", http_client, httpx.Client)
+        _check_kind("http_async_client", http_async_client, httpx.AsyncClient)
         settings = Settings(
             api_key=SecretStr(api_key) if isinstance(api_key, str) else api_key,
             base_url=base_url or "",
@@ -137,6 +139,8 @@ class ParallelClient:
 
         Raises:
             ParallelError: See `parallel_integrations.api.errors`.
+            TypeError: It is no operation, or a stream.
+            ValueError: It was carried out before; each goes once.
         """
         results: list[Result] = []
         for _ in self._driver.drive(flow, results):
@@ -163,12 +167,14 @@ class ParallelClient:
 
         Raises:
             ParallelError: See `parallel_integrations.api.errors`.
+            TypeError: It is no operation, or one without events.
+            ValueError: It was carried out before; each goes once.
         """
-        return self._driver.drive(operation, [])
+        return self._driver.drive(operation, None)
 
     def astream(self, operation: Stream[Event]) -> AsyncGenerator[Event, None]:
         """Iterate a streaming operation's events, awaiting; everything else as in `stream`."""
-        return self._driver.adrive(operation, [])
+        return self._driver.adrive(operation, None)
 
     def close(self) -> None:
         """Close the blocking pool; a client that you gave (`http_client=`) stays open."""
@@ -233,9 +239,13 @@ def _unpickle(
     return client
 
 
+def _check_kind(name: str, value: object, kind: type) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise ValueError(f"{name}= must be an httpx.{kind.__name__}, not {type(value).__name__}")
+
+
 def _sharing(cache: AnswerCache | None, ttl_seconds: float) -> Sharing | None:
-    number = isinstance(ttl_seconds, int | float) and not isinstance(ttl_seconds, bool)
-    if not number or not 0 < ttl_seconds < inf:
+    if not (is_number(ttl_seconds) and 0 < ttl_seconds < inf):
         raise ValueError(f"cache_ttl_seconds={ttl_seconds!r} must be a number of seconds above 0")
     return Sharing(cache, ttl_seconds) if cache is not None else None
 

@@ -4,7 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import AsyncExitStack, ExitStack, closing
-from typing import Any, TypeAlias, TypeVar, cast
+from types import GeneratorType
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import httpx
 
@@ -19,6 +20,13 @@ from parallel_integrations.usage import Usage
 Result = TypeVar("Result")
 Operation: TypeAlias = Generator[Send | More | Emit[Any], Any, Result]
 """A flow, a stream, or a flow that follows one."""
+
+HAS_EVENTS: Final = (
+    "This operation is a stream of events: iterate client.stream(…) or client.astream(…)."
+)
+HAS_A_RESULT: Final = (
+    "This operation has a result and no events: client.run(…) or client.arun(…) gives it."
+)
 
 
 class Driver:
@@ -39,8 +47,21 @@ class Driver:
         self.pools = pools
         self.sharing = sharing
 
-    def drive(self, operation: Operation[Any], results: list[Any]) -> Generator[Any, None, None]:
-        """Carry an operation out, blocking; yields its events and puts its result aside."""
+    def drive(
+        self, operation: Operation[Any], results: list[Any] | None
+    ) -> Generator[Any, None, None]:
+        """Carry an operation out, blocking; yields its events, or puts its result aside.
+
+        Args:
+            operation: The operation.
+            results: Takes the result of an operation without events; None for one that has them.
+
+        Raises:
+            TypeError: It is no operation, or one of the other kind.
+            ValueError: It was carried out before.
+        """
+        _check_new(operation)
+        emitted = False
         trip = Trip(self.settings, self.usage)
         response: httpx.Response | None = None
         chunks: Iterator[bytes] = iter(())
@@ -73,22 +94,27 @@ class Driver:
                                 response.read()
                         outcome = trip.arrived(response)
                     else:
+                        if results is not None:
+                            raise TypeError(HAS_EVENTS)
+                        emitted = True
                         yield step.event
                 except httpx.HTTPError as failure:
                     step = operation.throw(trip.failed(failure))
                 else:
                     step = operation.send(outcome)
         except StopIteration as end:
-            results.append(end.value)
+            _put_aside(end.value, results, emitted=emitted)
         finally:
             operation.close()
             if response is not None:
                 response.close()
 
     async def adrive(
-        self, operation: Operation[Any], results: list[Any]
+        self, operation: Operation[Any], results: list[Any] | None
     ) -> AsyncGenerator[Any, None]:
-        """Carry an operation out, awaiting; yields its events and puts its result aside."""
+        """Carry an operation out, awaiting; everything else as in `drive`."""
+        _check_new(operation)
+        emitted = False
         trip = Trip(self.settings, self.usage)
         response: httpx.Response | None = None
         chunks: AsyncIterator[bytes] | None = None
@@ -123,13 +149,16 @@ class Driver:
                                 await response.aread()
                         outcome = trip.arrived(response)
                     else:
+                        if results is not None:
+                            raise TypeError(HAS_EVENTS)
+                        emitted = True
                         yield step.event
                 except httpx.HTTPError as failure:
                     step = operation.throw(trip.failed(failure))
                 else:
                     step = operation.send(outcome)
         except StopIteration as end:
-            results.append(end.value)
+            _put_aside(end.value, results, emitted=emitted)
         finally:
             operation.close()
             if response is not None:
@@ -195,3 +224,24 @@ class Driver:
             await response.aread()
             failing.pop_all()
         return response
+
+
+def _check_new(operation: object) -> None:
+    if not isinstance(operation, GeneratorType):
+        raise TypeError(
+            f"A client carries out what an operation returns, such as "
+            f"search(SearchRequest(objective=…)), and this is a {type(operation).__name__}."
+        )
+    if operation.gi_frame is None:
+        raise ValueError(
+            "This operation was carried out before, and each goes once: make another, such as "
+            "search(request)."
+        )
+
+
+def _put_aside(result: Any, results: list[Any] | None, *, emitted: bool) -> None:
+    if results is not None:
+        results.append(result)
+    # A stream returns how long it took, if anything.
+    elif not emitted and not isinstance(result, float | None):
+        raise TypeError(HAS_A_RESULT)

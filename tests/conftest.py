@@ -1,6 +1,7 @@
 """What every test stands on: the wall, a clean environment, the sandbox, cassettes."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -29,6 +30,9 @@ _contract = Contract.from_environment()  # here, because tests clear the environ
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What is started in the background may ignore interrupts, and hands that on to its children.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     _wall.__enter__()  # before anything is collected: imports are walled in, too
     _witness.__enter__()
 

@@ -47,6 +47,7 @@ def chat(request: ChatRequest) -> Flow[ChatResponse]:
             print(client.run(chat(request)).text)
         ```
     """
+    ChatRequest.expect(request)
     return call(_send(request.model_copy(update={"stream": False})), ChatResponse)
 
 
@@ -86,6 +87,7 @@ def stream_chunks(request: ChatRequest) -> Stream[ChatChunk]:
 def _stream(
     request: ChatRequest, read: Callable[[str, httpx.Response, list[str]], Chunk]
 ) -> Stream[Chunk]:
+    ChatRequest.expect(request)
     send = _send(request.model_copy(update={"stream": True}))
     response = yield from open_stream(send)
     decoder = EventDecoder()

@@ -36,6 +36,7 @@ def entity_search(request: EntitySearchRequest) -> Flow[EntitySearchResponse]:
                 print(entity.name, entity.url)
         ```
     """
+    EntitySearchRequest.expect(request)
     send = Send(
         "POST",
         "/v1beta/findall/entity-search",

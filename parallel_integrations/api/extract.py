@@ -206,6 +206,7 @@ def extract(request: ExtractRequest) -> Flow[ExtractResponse]:
             print(error)
         ```
     """
+    ExtractRequest.expect(request)
     send = Send(
         "POST",
         "/v1/extract",

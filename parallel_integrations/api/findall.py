@@ -45,6 +45,7 @@ def ingest_findall(request: IngestFindallRequest) -> Flow[FindallSchema]:
         print(schema.entity_type, [condition.name for condition in schema.match_conditions])
         ```
     """
+    IngestFindallRequest.expect(request)
     send = Send(
         "POST",
         "/v1beta/findall/ingest",
@@ -81,6 +82,7 @@ def create_findall_run(request: CreateFindallRunRequest) -> Flow[FindallRun]:
         print(run.findall_id)
         ```
     """
+    CreateFindallRunRequest.expect(request)
     send = Send("POST", "/v1beta/findall/runs", request, repeat=Repeat.CREATE, betas=BETAS)
     run = yield from create(send, FindallRun, "findall_id")
     log.info("created FindAll run %s", run.findall_id)

@@ -46,6 +46,7 @@ def enrich_findall(findall_id: str, request: EnrichFindallRequest) -> Flow[Finda
             client.run(enrich_findall(run.findall_id, enrichment))
         ```
     """
+    EnrichFindallRequest.expect(request)
     return _change(findall_id, "/enrich", request)
 
 
@@ -80,6 +81,7 @@ def extend_findall(findall_id: str, request: ExtendFindallRequest) -> Flow[Finda
             print(client.run(extend_findall(run.findall_id, more)).match_limit)
         ```
     """
+    ExtendFindallRequest.expect(request)
     return _change(findall_id, "/extend", request)
 
 

@@ -21,7 +21,7 @@ from parallel_integrations.api.findall_types import FindallResult, FindallRun
 from parallel_integrations.api.flow import Flow
 from parallel_integrations.api.models import first_fault
 from parallel_integrations.api.paths import carrying
-from parallel_integrations.api.polling import poll
+from parallel_integrations.api.polling import check_deadline, poll
 from parallel_integrations.api.tasks import DEADLINE_SECONDS
 
 UNDERSTOOD: Final = (("objective",), ("entity_type",), ("match_conditions",))
@@ -101,6 +101,7 @@ def run_findall(
                 print(match.name, match.url)
         ```
     """
+    check_deadline(deadline_seconds)
     run = yield from create_findall_run(request)
     if enrich is not None:
         yield from enrich_findall(run.findall_id, enrich)

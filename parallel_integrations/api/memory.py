@@ -164,6 +164,7 @@ def evict_memory(request: EvictMemoryRequest) -> Flow[None]:
                 client.run(evict_memory(request))
         ```
     """
+    EvictMemoryRequest.expect(request)
     return order(_send("evict", request))
 
 

@@ -4,6 +4,7 @@ A request refuses what cannot be right before anything is sent. An answer is rea
 ids, null lists, unknown fields and unknown enum values are no errors, because the wire grows.
 """
 
+import reprlib
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
@@ -37,6 +38,16 @@ class RequestModel(BaseModel):
 
     older_path: ClassVar[str | None] = None
     """Path of the older generations, where it differs."""
+
+    @classmethod
+    def expect(cls, request: object) -> None:
+        """Refuse what is no such request: most often the bare question.
+
+        Raises:
+            TypeError: It is something else.
+        """
+        if not isinstance(request, cls):
+            raise TypeError(f"this takes {cls.__name__}(…), not {reprlib.repr(request)}")
 
     def body(self, version: ApiVersion) -> dict[str, Any]:
         """The JSON body for one generation; what was left out is not sent."""

@@ -44,6 +44,7 @@ def create_monitor(request: CreateMonitorRequest) -> Flow[Monitor]:
             client.run(cancel_monitor(monitor.monitor_id))  # or it runs, and is billed, every day
         ```
     """
+    CreateMonitorRequest.expect(request)
     return call(Send("POST", PATH, request, repeat=Repeat.CREATE), Monitor)
 
 
@@ -176,6 +177,7 @@ def update_monitor(monitor_id: str, request: UpdateMonitorRequest) -> Flow[Monit
             print(client.run(update_monitor(monitor.monitor_id, change)).frequency)
         ```
     """
+    UpdateMonitorRequest.expect(request)
     return call(Send("POST", f"{_path(monitor_id)}/update", request, repeat=Repeat.READ), Monitor)
 
 

@@ -15,6 +15,16 @@ LONGEST_POLL_SECONDS: Final = 10.0
 T = TypeVar("T")
 
 
+def check_deadline(seconds: float) -> None:
+    """Refuse a deadline that passes before anything is begun.
+
+    Raises:
+        ValueError: It is not above 0.
+    """
+    if not seconds > 0:
+        raise ValueError(f"deadline_seconds={seconds!r} must be above 0")
+
+
 def poll(
     send: Send,
     answer: type[T],

@@ -7,6 +7,7 @@ from parallel_integrations.api.errors import ParallelError
 from parallel_integrations.api.events import StreamEvent
 from parallel_integrations.api.flow import Emit, More, Send, delayed
 from parallel_integrations.api.output_schema import OutputSchema
+from parallel_integrations.api.polling import check_deadline
 from parallel_integrations.api.task_events import task_run_events
 from parallel_integrations.api.task_requests import CreateTaskRunRequest
 from parallel_integrations.api.task_types import TaskRunResult, TaskRunStateEvent
@@ -45,6 +46,8 @@ def stream_task(
                 print(type(event).__name__)
         ```
     """
+    CreateTaskRunRequest.expect(request)
+    check_deadline(deadline_seconds)
     if request.enable_events is None:
         request = request.model_copy(update={"enable_events": True})
     run = yield from create_task_run(request)

@@ -172,6 +172,7 @@ def search(request: SearchRequest) -> Flow[SearchResponse]:
             print(page.title, page.url, page.excerpts[0][:80])
         ```
     """
+    SearchRequest.expect(request)
     try:
         answer = yield from call(_send(request), SearchResponse)
     except InvalidRequestError as error:

@@ -65,6 +65,11 @@ def checked_key(key: object, name: str = "api_key") -> SecretStr | None:
     return SecretStr(plain) if plain else None
 
 
+def is_number(value: object) -> bool:
+    """Whether a value counts something; True does not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def checked_base_url(base_url: str) -> str:
     """`base_url`, else `PARALLEL_BASE_URL`, else the public API; without a trailing slash.
 
@@ -144,10 +149,10 @@ class Settings:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        if self.timeout is not None and not 0 < self.timeout < inf:
+        if self.timeout is not None and not (is_number(self.timeout) and 0 < self.timeout < inf):
             raise ValueError(f"timeout={self.timeout!r} must be a number of seconds above 0")
-        if self.max_retries < 0:
-            raise ValueError(f"max_retries={self.max_retries!r} must be 0 or more")
+        if not (is_number(self.max_retries) and self.max_retries >= 0):
+            raise ValueError(f"max_retries={self.max_retries!r} must be a number, 0 or more")
         if self.api_version not in API_VERSIONS:
             raise ValueError(
                 f"api_version={self.api_version!r} must be one of {', '.join(API_VERSIONS)}"

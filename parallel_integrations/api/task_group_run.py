@@ -18,7 +18,7 @@ from parallel_integrations.api.flow import Emit, More, Send, call
 from parallel_integrations.api.output_schema import OutputSchema, parse_output
 from parallel_integrations.api.paths import carrying
 from parallel_integrations.api.policies import Metadata
-from parallel_integrations.api.polling import poll
+from parallel_integrations.api.polling import check_deadline, poll
 from parallel_integrations.api.task_group_streams import task_group_runs
 from parallel_integrations.api.task_group_types import TaskGroup, TaskGroupResult
 from parallel_integrations.api.task_groups import (
@@ -85,6 +85,7 @@ def run_task_group(
         raise ValueError("inputs must be a list: each of its members becomes a task of its own")
     if not inputs:
         return []
+    check_deadline(deadline_seconds)
     settings = settings or TaskSettings()
     requests = numbered_requests(inputs, settings)
     group = yield from create_task_group(CreateTaskGroupRequest(metadata=metadata))

@@ -146,6 +146,7 @@ def add_task_group_runs(
         print(len(added.run_ids))
         ```
     """
+    AddTaskGroupRunsRequest.expect(request)
     with carrying(taskgroup_id=taskgroup_id):
         send = Send(
             "POST",

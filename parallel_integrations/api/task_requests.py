@@ -23,7 +23,10 @@ EVENT_BETAS: Final = ("events-sse-2025-07-24",)
 
 def _input_value(value: Any) -> Any:
     """Plain JSON, so that what cannot be sent is refused here and not midway through a group."""
-    return to_jsonable_python(value) if isinstance(value, BaseModel | dict) else value
+    plain = to_jsonable_python(value) if isinstance(value, BaseModel | dict) else value
+    if plain == {} or (isinstance(plain, str) and not plain.strip()):
+        raise ValueError("nothing is asked: give a question, or an object with fields")
+    return plain
 
 
 class TaskOptions(BaseModel):

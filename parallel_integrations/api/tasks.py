@@ -18,7 +18,7 @@ from parallel_integrations.api.flow import Flow, Send, attempt, call
 from parallel_integrations.api.models import read_answer
 from parallel_integrations.api.output_schema import OutputSchema
 from parallel_integrations.api.paths import carrying, create, segment
-from parallel_integrations.api.polling import LONGEST_POLL_SECONDS
+from parallel_integrations.api.polling import LONGEST_POLL_SECONDS, check_deadline
 from parallel_integrations.api.retries import Failure, Repeat
 from parallel_integrations.api.task_requests import CreateTaskRunRequest
 from parallel_integrations.api.task_types import TaskRun, TaskRunInput, TaskRunResult
@@ -52,6 +52,7 @@ def create_task_run(request: CreateTaskRunRequest) -> Flow[TaskRun]:
             result = client.run(wait_task_run(run.run_id))
         ```
     """
+    CreateTaskRunRequest.expect(request)
     send = Send("POST", "/v1/tasks/runs", request, repeat=Repeat.CREATE)
     run = yield from create(send, TaskRun, "run_id")
     log.info("created task run %s", run.run_id)
@@ -218,6 +219,7 @@ def run_task(
         print(result.output.content, result.output.basis[0].citations[0].url)
         ```
     """
+    check_deadline(deadline_seconds)
     run = yield from create_task_run(request)
     return (
         yield from wait_task_run(

@@ -93,6 +93,7 @@ def verify_webhook(
 
     Raises:
         ValueError: The secret is empty.
+        TypeError: The headers are no mapping, or the body is not bytes.
 
     Example:
         ```python
@@ -101,6 +102,11 @@ def verify_webhook(
         assert not verify_webhook({"webhook-id": "1"}, b"{}", "whsec_c2VjcmV0")
         ```
     """
+    if not hasattr(headers, "items") or not isinstance(body, bytes | bytearray):
+        raise TypeError(
+            "verify_webhook takes a mapping of headers, the raw body as bytes, and the secret: got "
+            f"{type(headers).__name__}, {type(body).__name__} and {type(secret).__name__}"
+        )
     if not secret.strip().removeprefix(SECRET_PREFIX):
         # Nothing but the prefix would be worse than nothing: its decoded key is empty.
         raise ValueError("secret is empty; it stands in the account's webhook settings")

@@ -22,7 +22,7 @@ SERVER: Final = "server"
 """The one part of a fingerprint that need not be known."""
 FIND_TASK: Final = (
     "SELECT id, chunk, EXISTS (SELECT 1 FROM outcomes WHERE task = id), input_key FROM tasks "
-    "WHERE id = COALESCE((SELECT task FROM repeats WHERE number = ?1), ?1)"
+    "WHERE id = COALESCE((SELECT task FROM repeats WHERE number = :row), :row)"
 )
 FIND_TASK_BY_KEY: Final = (
     "SELECT id, chunk, EXISTS (SELECT 1 FROM outcomes WHERE task = id), input_key FROM tasks "
@@ -103,7 +103,7 @@ class Journal:
                 )
             return None
         with journal_errors(self._path):
-            found = self._db.execute(FIND_TASK, (number,)).fetchone()
+            found = self._db.execute(FIND_TASK, {"row": number}).fetchone()
         if found is None or found[3] != key:
             raise JournalError(
                 f"The journal {self._path} is of another input: row {number} differs. Take the "

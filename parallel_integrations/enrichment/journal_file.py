@@ -4,7 +4,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -67,17 +67,23 @@ def open_file(path: Path | None) -> sqlite3.Connection:
     Raises:
         JournalError: It is in use, damaged, no journal, or cannot be written.
     """
-    with journal_errors(path):
-        if path is None:
-            connection = _connect("")
-            connection.executescript(TABLES)
-            return connection
-        if path.is_file() and path.stat().st_size == 0:
+    with journal_errors(path), ExitStack() as failing:
+        if path is not None and path.is_file() and path.stat().st_size == 0:
             raise JournalError(f"The journal {path} is empty: it was cut. {REMEDY}")
-        if not path.exists():
+        if path is not None and not path.exists():
             _create(path)
-        connection = _connect(str(path))
-        try:
+        connection = sqlite3.connect(
+            path or "",
+            timeout=0,
+            isolation_level=None,
+            # A generator may be closed in another thread than it ran in, never used by two at once.
+            check_same_thread=False,
+        )
+        failing.callback(connection.close)
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        if path is None:
+            connection.executescript(TABLES)
+        else:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             # With the rollback journal, the database alone holds every row once a change is done;
             # EXTRA syncs what ends a change too, so that no loss of power takes it back.
@@ -85,16 +91,7 @@ def open_file(path: Path | None) -> sqlite3.Connection:
             connection.execute("BEGIN EXCLUSIVE")
             connection.execute("COMMIT")
             _check(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-
-def _connect(place: str) -> sqlite3.Connection:
-    # A generator may be closed in another thread than it ran in, never used by two at once.
-    connection = sqlite3.connect(place, timeout=0, isolation_level=None, check_same_thread=False)
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        failing.pop_all()
     return connection
 
 

@@ -4,11 +4,11 @@ import asyncio
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Annotated, Any
 
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from parallel_integrations.adapter import Adapter
 from parallel_integrations.api import extract
@@ -20,7 +20,7 @@ from parallel_integrations.api.extract import (
     ExtractResponse,
     ExtractSettings,
 )
-from parallel_integrations.api.pages import Objective, Queries
+from parallel_integrations.api.pages import Objective, Queries, one_as_list
 
 
 def _warn(error: ExtractError) -> None:
@@ -38,7 +38,7 @@ class ParallelExtractLoader(Adapter, ExtractSettings, BaseLoader):
     `max_chars_per_result`, `session_id`, `client_model`) it takes:
 
     Attributes:
-        urls: What to read; an address that comes twice is read once.
+        urls: What to read, one or several; an address that comes twice is read once.
         objective: What is wanted from the pages; excerpts are chosen by it.
         search_queries: Keywords to choose excerpts by.
         full_content: True (the default here) for whole pages, False for excerpts.
@@ -61,7 +61,7 @@ class ParallelExtractLoader(Adapter, ExtractSettings, BaseLoader):
         ```
     """
 
-    urls: list[str]
+    urls: Annotated[list[str], BeforeValidator(one_as_list)]
     objective: Objective | None = None
     search_queries: Queries | None = None
     full_content: Any = True

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
-from typing import Any, Final, Unpack
+from typing import Any, Final, TypedDict, Unpack
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.response.schema import (
@@ -17,6 +17,7 @@ from llama_index.core.prompts.mixin import PromptMixinType
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from pydantic import BaseModel
 
+from parallel_integrations.adapter import refuse_unknown
 from parallel_integrations.api.basis import FieldBasis
 from parallel_integrations.api.evidence import report_as_text
 from parallel_integrations.llama_index.answerers import (
@@ -30,13 +31,17 @@ from parallel_integrations.llama_index.pages import ConnectionOptions
 DEFAULT_MODEL: Final = "lite"
 
 
-class QueryEngineOptions(ConnectionOptions, total=False):
-    """Further keyword arguments of `ParallelQueryEngine`."""
+class ChatOptions(TypedDict, total=False):
+    """Arguments that only a chat model takes."""
 
     system_prompt: str | None
-    previous_interaction_id: str | None
     extra_body: dict[str, Any] | None
     extra_headers: dict[str, str] | None
+
+
+class TaskOptions(TypedDict, total=False):
+    """Arguments that only a Task takes."""
+
     output_schema: Any
     source_policy: Any
     mcp_servers: Any
@@ -44,6 +49,12 @@ class QueryEngineOptions(ConnectionOptions, total=False):
     data_sources: dict[str, list[str]] | None
     memory_scope_key: str | None
     deadline_seconds: float
+
+
+class QueryEngineOptions(ConnectionOptions, ChatOptions, TaskOptions, total=False):
+    """Further keyword arguments of `ParallelQueryEngine`."""
+
+    previous_interaction_id: str | None
 
 
 class ParallelQueryEngine(BaseQueryEngine):
@@ -106,6 +117,10 @@ class ParallelQueryEngine(BaseQueryEngine):
         _refuse("streaming", streaming, "processor", processor, "a Task's answer comes whole")
         _refuse("streaming", streaming, "output_cls", output_cls, "an object comes whole")
         _refuse("sources_footer", sources_footer, "output_cls", output_cls, "an object has no end")
+        refuse_unknown(type(self), settings, QueryEngineOptions.__annotations__)
+        other, road = (TaskOptions, "processor") if processor is None else (ChatOptions, "model")
+        for name in settings.keys() & other.__annotations__:
+            raise TypeError(f"{name}= goes with {road}=, and not with what answers here")
         self._streaming = streaming
         self._sources_footer = sources_footer
         self._answerer: ChatAnswerer | TaskAnswerer

@@ -64,7 +64,7 @@ def called(contract: Contract, witness: Witness) -> Called:
     """
     left = [fault for each in witness.take() for fault in contract.check(each)]
     assert not left
-    with Sandbox() as sandbox:
+    with Sandbox(findall_seconds=0.5) as sandbox:  # at work still when it is cancelled
         connected: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
         tape = Tape()
         with httpx.Client(event_hooks={"response": [tape.notice]}, trust_env=False) as http:

@@ -50,6 +50,19 @@ class Checked:
 RunCheck = Callable[..., Checked]
 
 
+@pytest.fixture(scope="module")
+def unhurried() -> Iterator[Sandbox]:
+    """A sandbox whose FindAll runs are still at work when they are cancelled."""
+    with Sandbox(findall_seconds=0.5) as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(unhurried: Sandbox) -> Sandbox:
+    unhurried.reset()
+    return unhurried
+
+
 @pytest.fixture
 def run_check(
     sandbox: Sandbox,

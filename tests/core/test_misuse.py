@@ -1,0 +1,163 @@
+"""What is handed to a client by mistake is refused with the remedy, never answered with nothing."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from parallel_integrations import (
+    ChatRequest,
+    CreateFindallRunRequest,
+    CreateTaskRunRequest,
+    ParallelClient,
+    SearchRequest,
+    api,
+)
+from parallel_integrations.api import chat, run_task_group, search, stream_chat
+from parallel_integrations.langchain import ParallelExtractLoader
+from parallel_integrations.llama_index import ParallelQueryEngine
+from parallel_integrations.sandbox import Sandbox
+from tests.support.stage import BOTH, listen, run
+
+SEARCH = SearchRequest(objective="What is a closure?")
+CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
+
+
+@BOTH
+@pytest.mark.parametrize("given", [SEARCH, search, "What is a closure?", None])
+async def test_something_that_is_no_operation(
+    client: ParallelClient, sandbox: Sandbox, given: Any, awaiting: bool
+) -> None:
+    for use in (run, listen):
+        with pytest.raises(TypeError, match=r"search\(SearchRequest\(objective="):
+            await use(client, given, awaiting=awaiting)
+    assert not sandbox.requests
+
+
+@BOTH
+async def test_a_stream_that_is_run(client: ParallelClient, awaiting: bool) -> None:
+    with pytest.raises(TypeError, match=r"client\.stream\(…\) or client\.astream\(…\)"):
+        await run(client, stream_chat(CHAT), awaiting=awaiting)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "make", [lambda: search(SEARCH), lambda: chat(CHAT), lambda: run_task_group(["with"])]
+)
+async def test_a_single_answer_that_is_streamed(
+    client: ParallelClient, make: Any, awaiting: bool
+) -> None:
+    with pytest.raises(TypeError, match=r"client\.run\(…\) or client\.arun\(…\)"):
+        await listen(client, make(), awaiting=awaiting)
+
+
+@BOTH
+async def test_an_operation_goes_once(
+    client: ParallelClient, sandbox: Sandbox, awaiting: bool
+) -> None:
+    operation = search(SEARCH)
+    await run(client, operation, awaiting=awaiting)
+    for use in (run, listen):
+        with pytest.raises(ValueError, match="make another"):
+            await use(client, operation, awaiting=awaiting)
+    assert len(sandbox.requests) == 1
+
+
+@pytest.mark.parametrize("nothing", ["", " \n", {}])
+def test_a_task_about_nothing(nothing: Any) -> None:
+    with pytest.raises(ValueError, match="nothing is asked"):
+        CreateTaskRunRequest(input=nothing)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("operation", "request_name"),
+    [
+        (api.search, "SearchRequest"),
+        (api.extract, "ExtractRequest"),
+        (api.chat, "ChatRequest"),
+        (api.stream_chat, "ChatRequest"),
+        (api.create_task_run, "CreateTaskRunRequest"),
+        (api.run_task, "CreateTaskRunRequest"),
+        (api.stream_task, "CreateTaskRunRequest"),
+        (api.create_findall_run, "CreateFindallRunRequest"),
+        (api.run_findall, "CreateFindallRunRequest"),
+        (api.create_monitor, "CreateMonitorRequest"),
+    ],
+)
+async def test_a_question_where_a_request_belongs(
+    client: ParallelClient, sandbox: Sandbox, operation: Any, request_name: str, awaiting: bool
+) -> None:
+    use = listen if operation in (api.stream_chat, api.stream_task) else run
+    with pytest.raises(TypeError, match=rf"takes {request_name}\(…\), not 'What is"):
+        await use(client, operation("What is a closure?"), awaiting=awaiting)
+    assert not sandbox.requests
+
+
+TASK = CreateTaskRunRequest(input="What is a closure?")
+FINDALL = CreateFindallRunRequest(
+    objective="statements",
+    entity_type="statements",
+    match_conditions=[{"name": "any", "description": "It is a statement."}],
+)
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, float("nan")])
+@pytest.mark.parametrize(
+    "start",
+    [
+        lambda seconds: api.run_task(TASK, deadline_seconds=seconds),
+        lambda seconds: api.stream_task(TASK, deadline_seconds=seconds),
+        lambda seconds: api.run_task_group(["with"], deadline_seconds=seconds),
+        lambda seconds: api.run_findall(FINDALL, deadline_seconds=seconds),
+    ],
+)
+def test_a_deadline_that_has_passed_begins_nothing(
+    client: ParallelClient, sandbox: Sandbox, start: Any, seconds: float
+) -> None:
+    with pytest.raises(ValueError, match="deadline_seconds="):
+        list(client.stream(start(seconds)))
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"timeout": "3"}, "timeout='3'"),
+        ({"timeout": True}, "timeout=True"),
+        ({"max_retries": "2"}, "max_retries='2'"),
+        ({"http_client": httpx.AsyncClient()}, "httpx.Client, not AsyncClient"),
+        ({"http_async_client": httpx.Client()}, "httpx.AsyncClient, not Client"),
+    ],
+)
+def test_settings_of_another_kind(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        ParallelClient(**settings)
+
+
+@pytest.mark.parametrize("given", [(b"{}", {}), ({}, "{}"), (None, b"{}")])
+def test_a_webhook_s_parts_in_another_order(given: Any) -> None:
+    with pytest.raises(TypeError, match="headers, the raw body as bytes, and the secret"):
+        api.verify_webhook(*given, "whsec_c2VjcmV0")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"fo": 1}, "ParallelQueryEngine has no argument 'fo'"),
+        ({"api_ky": "k"}, "did you mean 'api_key'"),
+        ({"location": "us"}, "location= goes with processor="),
+        ({"processor": "lite", "system_prompt": "Be brief."}, "system_prompt= goes with model="),
+    ],
+)
+def test_a_query_engine_s_argument_of_the_other_road(settings: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        ParallelQueryEngine(**settings)
+
+
+def test_one_address_is_as_good_as_a_list(client: ParallelClient, sandbox: Sandbox) -> None:
+    url = sandbox.corpus.pages[0].url
+    one: Any = url
+    assert ParallelExtractLoader(urls=one, client=client).load() == (
+        ParallelExtractLoader(urls=[url], client=client).load()
+    )

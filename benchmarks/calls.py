@@ -13,7 +13,7 @@ from llama_index.core.base.base_retriever import BaseRetriever as LlamaRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
 from benchmarks import peers
-from benchmarks.measure import KEY, QUESTION, Call, Row, row
+from benchmarks.measure import KEY, QUESTION, SEARCH, Call, Row, row
 from parallel_integrations.langchain import (
     ChatParallel,
     ParallelSearchRetriever,
@@ -21,7 +21,6 @@ from parallel_integrations.langchain import (
 )
 from parallel_integrations.llama_index import ParallelLLM, ParallelReader, ParallelRetriever
 
-SEARCH = {"objective": QUESTION, "search_queries": ["statement handle exceptions"]}
 CHAT = {"model": "speed", "messages": [{"role": "user", "content": QUESTION}]}
 
 

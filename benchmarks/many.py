@@ -1,150 +1,165 @@
-"""Rows about many calls at once: what each costs, and the first burst of a new client."""
+"""Rows about many calls at once: what each costs, and the first burst of a new client.
+
+A contender has a process of its own, and nobody else's imports in it: with a thousand calls in
+flight, Python's garbage collector goes through all that a process holds.
+"""
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import httpx
 
-from benchmarks import peers
-from benchmarks.calls import SEARCH
-from benchmarks.measure import KEY, QUESTION, Row
-from parallel_integrations import ParallelClient, SearchRequest
-from parallel_integrations.api import search
-from parallel_integrations.langchain import ParallelSearchRetriever
+from benchmarks.measure import KEY, QUESTION, SEARCH, Row
 
-BURST_SECONDS = 30
-KEPT_UP = 2000
-AIOHTTP = "httpx on aiohttp"
+OURS = "ours"
 HTTPX = "httpx's own pool"
+AIOHTTP = "httpx on aiohttp"
 LANGCHAIN_PARALLEL = "langchain-parallel"
+PATIENCE_SECONDS = 60
+KEPT_UP = 2000
 Ask: TypeAlias = Callable[[], Awaitable[Any]]
 
 
-@dataclass
-class Spent:
-    """What a number of calls at once took, per call, in seconds."""
+class Spent(NamedTuple):
+    """What many calls took, per call, in seconds."""
 
     wall: float
     cpu: float
 
 
-async def at_once(ask: Ask, calls: int, rounds: int) -> Spent:
-    """The best of some rounds: others on the machine can only make it longer."""
-    await asyncio.gather(*(ask() for _ in range(calls)))
-    spent = []
-    for _ in range(rounds):
-        wall, cpu = time.perf_counter(), time.process_time()
-        await asyncio.gather(*(ask() for _ in range(calls)))
-        done = Spent((time.perf_counter() - wall) / calls, (time.process_time() - cpu) / calls)
-        spent.append(done)
+def ours(url: str) -> Ask:
+    """Search to documents."""
+    from parallel_integrations.langchain import ParallelSearchRetriever
+
+    retriever = ParallelSearchRetriever(api_key=KEY, base_url=url, timeout=PATIENCE_SECONDS)
+    return partial(retriever.ainvoke, QUESTION)
+
+
+def langchain_parallel(url: str) -> Ask:
+    """Search to documents."""
+    from langchain_parallel import ParallelSearchRetriever
+
+    retriever = ParallelSearchRetriever(api_key=KEY, base_url=url, max_results=10)
+    return partial(retriever.ainvoke, QUESTION)
+
+
+def aiohttp(url: str) -> Ask:
+    """Bytes."""
+    from httpx_aiohttp import AiohttpTransport
+
+    return partial(_bytes, httpx.AsyncClient(transport=AiohttpTransport(), timeout=60), url)
+
+
+def plain(url: str) -> Ask:
+    """Bytes, with the client set up as most SDKs do it."""
+    limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
+    return partial(_bytes, httpx.AsyncClient(limits=limits, timeout=PATIENCE_SECONDS), url)
+
+
+async def _bytes(client: httpx.AsyncClient, url: str) -> bytes:
+    response = await client.post(f"{url}/v1/search", json=SEARCH, headers={"x-api-key": KEY})
+    return response.content
+
+
+async def first_use(ask: Ask, calls: int) -> Spent:
+    """All at once, with no connection open and nothing loaded."""
+    return await _burst(ask, calls)
+
+
+async def at_once(ask: Ask, calls: int) -> Spent:
+    """All at once on open connections; the best of some, since others can only make it longer."""
+    await _burst(ask, calls)
+    spent = [await _burst(ask, calls) for _ in range(3 if calls > 10 else 20)]
     return Spent(min(one.wall for one in spent), min(one.cpu for one in spent))
 
 
 async def kept_up(ask: Ask, calls: int) -> Spent:
-    """Calls in flight of which each that ends begins another, on connections that are open."""
-    await asyncio.gather(*(ask() for _ in range(calls)))
+    """Each that ends begins another, on open connections."""
+    await _burst(ask, calls)
     waiting = iter(range(KEPT_UP))
 
     async def work() -> None:
         for _ in waiting:
             await ask()
 
+    return await _timed(asyncio.gather(*(work() for _ in range(calls))), KEPT_UP)
+
+
+async def _burst(ask: Ask, calls: int) -> Spent:
+    return await _timed(asyncio.gather(*(ask() for _ in range(calls))), calls)
+
+
+async def _timed(work: Awaitable[object], calls: int) -> Spent:
     wall, cpu = time.perf_counter(), time.process_time()
-    await asyncio.gather(*(work() for _ in range(calls)))
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    return Spent(wall / KEPT_UP, cpu / KEPT_UP)
+    await work
+    return Spent((time.perf_counter() - wall) / calls, (time.process_time() - cpu) / calls)
+
+
+CONTENDERS = {
+    OURS: ours,
+    HTTPX: plain,
+    AIOHTTP: aiohttp,
+    LANGCHAIN_PARALLEL: langchain_parallel,
+}
+FIRST_USE = "as the first use"
+WAYS = {"at once": at_once, "in flight all along": kept_up, FIRST_USE: first_use}
 
 
 def rows(url: str) -> list[Row]:
     """The rows of this file."""
-    return asyncio.run(_rows(f"{url}/slow"))
+    from benchmarks import peers
 
-
-async def _rows(url: str) -> list[Row]:
-    return [*await throughput(url), await growth(url), *await first_burst(url)]
-
-
-async def throughput(url: str) -> list[Row]:
-    """How many times the throughput of langchain-parallel; without it, of httpx's own pool."""
-    ours = partial(ParallelSearchRetriever(api_key=KEY, base_url=url).ainvoke, QUESTION)
-    other = peers.async_retriever(url)
-    name = LANGCHAIN_PARALLEL if other else HTTPX
-    slow = partial(other, QUESTION) if other else partial(_plain, httpx_client(), url)
-    ways: dict[str, Callable[[Ask, int], Awaitable[Spent]]] = {
-        "at once": partial(at_once, rounds=2),
-        "in flight all along": kept_up,
-    }
+    spend = partial(_spent, f"{url}/slow")
+    other = LANGCHAIN_PARALLEL if peers.LANGCHAIN_PARALLEL else HTTPX
     found = []
-    for way, spent in ways.items():
-        for calls in (100, 1000):
-            fast, against = await spent(ours, calls), await spent(slow, calls)
-            shown = f"{name}, {against.wall * 1e3:.2f} ms a call"
-            what = f"async searches, {calls} {way}, throughput of {name}"
-            row = Row(what, 4, against.wall / fast.wall, base=shown, at_least=True)
-            if (client := peers.aiohttp_client()) is not None:
-                async with client:
-                    plain = await spent(partial(_plain, client, url), calls)
-                row.peers[AIOHTTP] = against.wall / plain.wall
+    for way in WAYS:
+        # The first use of 100 is, for the greater part, what a framework loads at its first call.
+        for calls in (1000,) if way == FIRST_USE else (100, 1000):
+            fast, slow = spend(OURS, way, calls), spend(other, way, calls)
+            row = Row(
+                f"{calls:,} async searches {way}, throughput of {other}",
+                4,
+                slow.wall / fast.wall,
+                base=f"{other}, {slow.wall * 1e3:.2f} ms a call",
+                at_least=True,
+            )
+            if peers.AIOHTTP:
+                row.peers[AIOHTTP] = slow.wall / spend(AIOHTTP, way, calls).wall
             found.append(row)
-    return found
+    few, many = (spend(OURS, "at once", calls) for calls in (10, 1000))
+    base = f"10 at once, {few.cpu * 1e3:.2f} ms CPU a call"
+    found.append(
+        Row("async searches, CPU per call, 1,000 at once", 1.3, many.cpu / few.cpu, base=base)
+    )
+    return [*found, _first_burst(spend, has_aiohttp=peers.AIOHTTP)]
 
 
-async def growth(url: str) -> Row:
-    """What a call costs at 1,000 at once, as a ratio to what it costs at 10."""
-    ours = ParallelSearchRetriever(api_key=KEY, base_url=url)
-    ask = partial(ours.ainvoke, QUESTION)
-    few, many = await at_once(ask, 10, 20), await at_once(ask, 1000, 3)
-    shown = f"10 at once, {few.cpu * 1e3:.2f} ms CPU a call"
-    return Row("async searches, CPU per call, 1,000 at once", 1.3, many.cpu / few.cpu, base=shown)
-
-
-async def first_burst(url: str) -> list[Row]:
-    """1,000 searches at once as a client's first use."""
-    aiohttp = peers.aiohttp_client()
-    took = {}
-    async with ParallelClient(api_key=KEY, base_url=url, timeout=BURST_SECONDS) as client:
-        request = SearchRequest(**SEARCH)
-        took["ours"] = await _burst(lambda: client.arun(search(request)))
-    others = [HTTPX]
-    async with httpx_client() as plain:
-        took[HTTPX] = await _burst(partial(_plain, plain, url))
-    if (peer := peers.async_retriever(url)) is not None:
-        took[LANGCHAIN_PARALLEL] = await _burst(partial(peer, QUESTION))
-        others.append(LANGCHAIN_PARALLEL)
+def _first_burst(spend: Callable[[str, str, int], Spent], *, has_aiohttp: bool) -> Row:
     what = "1,000 at once as the first use, time until all are answered"
-    if aiohttp is None:
-        return [Row(what, None, took["ours"], "s", peers={name: took[name] for name in others})]
-    async with aiohttp:
-        base = took[AIOHTTP] = await _burst(partial(_plain, aiohttp, url))
-    return [
-        Row(
-            what,
-            3,
-            took["ours"] / base,
-            base=f"{AIOHTTP}, {base:.2f} s for all",
-            peers={name: took[name] / base for name in others},
-        )
-    ]
+    took, pool = (spend(name, FIRST_USE, 1000).wall for name in (OURS, HTTPX))
+    if not has_aiohttp:
+        return Row(what, None, took * 1e3, "s", peers={HTTPX: pool * 1e3})
+    base = spend(AIOHTTP, FIRST_USE, 1000).wall
+    shown = f"{AIOHTTP}, {base * 1e3:.2f} s for all"
+    return Row(what, 3, took / base, base=shown, peers={HTTPX: pool / base})
 
 
-def httpx_client() -> httpx.AsyncClient:
-    """As most SDKs set it up."""
-    limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
-    return httpx.AsyncClient(limits=limits, timeout=BURST_SECONDS)
+def _spent(url: str, name: str, way: str, calls: int) -> Spent:
+    command = [sys.executable, "-m", "benchmarks.many", url, name, way, str(calls)]
+    told = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    if told.returncode:  # calls that ran out of their time
+        return Spent(float("inf"), float("inf"))
+    return Spent(*map(float, told.stdout.split()))
 
 
-async def _plain(client: httpx.AsyncClient, url: str) -> bytes:
-    response = await client.post(f"{url}/v1/search", json=SEARCH, headers={"x-api-key": KEY})
-    return response.content
+async def _main(url: str, name: str, way: str, calls: str) -> Spent:
+    return await WAYS[way](CONTENDERS[name](url), int(calls))
 
 
-async def _burst(ask: Ask) -> float:
-    start = time.perf_counter()
-    answers = await asyncio.gather(*(ask() for _ in range(1000)), return_exceptions=True)
-    took = time.perf_counter() - start
-    failed = sum(isinstance(answer, BaseException) for answer in answers)
-    return took if not failed else float("inf")
+if __name__ == "__main__":
+    print(*asyncio.run(_main(*sys.argv[1:])))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 QUESTION = "How does the with statement handle exceptions?"
+SEARCH = {"objective": QUESTION, "search_queries": ["statement handle exceptions"]}
 KEY = "bench-key"
 Call = Callable[[], object]
 

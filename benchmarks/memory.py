@@ -9,8 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.calls import SEARCH
-from benchmarks.measure import KEY, QUESTION, Row
+from benchmarks.measure import KEY, QUESTION, SEARCH, Row
 
 ANSWERS = 1000
 

@@ -1,11 +1,10 @@
 """Other packages, measured alike where they are installed (`make bench PEERS=1`)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any
 
-import httpx
 from llama_index.core.base.llms.types import ChatMessage
 
 from benchmarks.measure import KEY, QUESTION, Call
@@ -123,22 +122,3 @@ def _models(url: str) -> dict[str, dict[str, Any]]:
         like = OpenAILike(model="speed", api_key=KEY, api_base=url, is_chat_model=True)
         found["LlamaIndex"]["OpenAILike"] = like
     return found
-
-
-def async_retriever(url: str) -> Callable[[str], Awaitable[Any]] | None:
-    """Search to documents, awaiting; None where it is not installed."""
-    if not LANGCHAIN_PARALLEL:
-        return None
-    from langchain_parallel import ParallelSearchRetriever
-
-    retriever = ParallelSearchRetriever(api_key=KEY, base_url=url, max_results=10)
-    return retriever.ainvoke
-
-
-def aiohttp_client() -> httpx.AsyncClient | None:
-    """httpx on aiohttp's connections."""
-    if not AIOHTTP:
-        return None
-    from httpx_aiohttp import AiohttpTransport
-
-    return httpx.AsyncClient(transport=AiohttpTransport(), timeout=60)

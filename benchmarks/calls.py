@@ -6,13 +6,9 @@ from typing import Any
 
 import httpx
 import orjson
-from langchain_core.callbacks import CallbackManagerForRetrieverRun
-from langchain_core.documents import Document
-from langchain_core.retrievers import BaseRetriever
-from llama_index.core.base.base_retriever import BaseRetriever as LlamaRetriever
-from llama_index.core.schema import NodeWithScore, QueryBundle
 
 from benchmarks import peers
+from benchmarks.empty import EmptyLangChain, EmptyLlamaIndex
 from benchmarks.measure import KEY, QUESTION, SEARCH, Call, Row, row
 from parallel_integrations.langchain import (
     ChatParallel,
@@ -29,30 +25,6 @@ def plain(url: str, body: dict[str, Any], loads: Any) -> Call:
     client = httpx.Client(timeout=60)
     headers = {"x-api-key": KEY}
     return lambda: loads(client.post(url, json=body, headers=headers).content)
-
-
-class EmptyLangChain(BaseRetriever):
-    """A retriever that only fetches and parses."""
-
-    fetch: Any
-
-    def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
-    ) -> list[Document]:
-        self.fetch()
-        return []
-
-
-class EmptyLlamaIndex(LlamaRetriever):
-    """A retriever that only fetches and parses."""
-
-    def __init__(self, fetch: Call) -> None:
-        super().__init__()
-        self._fetch = fetch
-
-    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        self._fetch()
-        return []
 
 
 def rows(url: str) -> list[Row]:

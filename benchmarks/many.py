@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple, TypeAlias
 
 import httpx
@@ -149,6 +149,7 @@ def _first_burst(spend: Callable[[str, str, int], Spent], *, has_aiohttp: bool) 
     return Row(what, 3, took / base, base=shown, peers={HTTPX: pool / base})
 
 
+@cache
 def _spent(url: str, name: str, way: str, calls: int) -> Spent:
     command = [sys.executable, "-m", "benchmarks.many", url, name, way, str(calls)]
     told = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

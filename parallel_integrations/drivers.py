@@ -67,6 +67,8 @@ class Driver:
         chunks: Iterator[bytes] = iter(())
         try:
             step = next(operation)
+            if results is not None and isinstance(step, Send) and step.stream:
+                raise TypeError(HAS_EVENTS)
             while True:
                 outcome: Any = None
                 try:
@@ -95,7 +97,7 @@ class Driver:
                         outcome = trip.arrived(response)
                     else:
                         if results is not None:
-                            raise TypeError(HAS_EVENTS)
+                            raise TypeError(f"{HAS_EVENTS} It began with {step.event!r:.300}.")
                         emitted = True
                         yield step.event
                 except httpx.HTTPError as failure:
@@ -120,6 +122,8 @@ class Driver:
         chunks: AsyncIterator[bytes] | None = None
         try:
             step = next(operation)
+            if results is not None and isinstance(step, Send) and step.stream:
+                raise TypeError(HAS_EVENTS)
             while True:
                 outcome: Any = None
                 try:
@@ -150,7 +154,7 @@ class Driver:
                         outcome = trip.arrived(response)
                     else:
                         if results is not None:
-                            raise TypeError(HAS_EVENTS)
+                            raise TypeError(f"{HAS_EVENTS} It began with {step.event!r:.300}.")
                         emitted = True
                         yield step.event
                 except httpx.HTTPError as failure:

@@ -16,13 +16,9 @@ from typing import Any
 
 import httpx
 import pytest
-from langchain_core.callbacks import CallbackManagerForRetrieverRun
-from langchain_core.documents import Document
-from langchain_core.retrievers import BaseRetriever
-from llama_index.core.base.base_retriever import BaseRetriever as LlamaRetriever
 from llama_index.core.base.llms.types import ChatMessage
-from llama_index.core.schema import NodeWithScore, QueryBundle
 
+from benchmarks.empty import EmptyLangChain, EmptyLlamaIndex
 from parallel_integrations import ChatRequest, ParallelClient, SearchRequest
 from parallel_integrations.api import search, stream_chat
 from parallel_integrations.langchain import (
@@ -122,30 +118,6 @@ def plain_stream(url: str) -> Iterator[Run]:
 
     with httpx.Client() as client:
         yield run
-
-
-class EmptyLangChain(BaseRetriever):
-    """Only fetches and parses."""
-
-    fetch: Any
-
-    def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
-    ) -> list[Document]:
-        self.fetch()
-        return []
-
-
-class EmptyLlamaIndex(LlamaRetriever):
-    """Only fetches and parses."""
-
-    def __init__(self, fetch: Run) -> None:
-        super().__init__()
-        self._fetch = fetch
-
-    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        self._fetch()
-        return []
 
 
 def connection(url: str) -> dict[str, Any]:

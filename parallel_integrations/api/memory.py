@@ -111,7 +111,9 @@ def retrieve_memory(
                 print(memory.kind, memory.input_excerpt)
         ```
     """
-    return call(_send("retrieve", request or RetrieveMemoryRequest()), RetrieveMemoryResponse)
+    request = request or RetrieveMemoryRequest()
+    RetrieveMemoryRequest.expect(request)
+    return call(_send("retrieve", request), RetrieveMemoryResponse)
 
 
 def clear_memory(request: ClearMemoryRequest | None = None) -> Flow[None]:
@@ -132,7 +134,9 @@ def clear_memory(request: ClearMemoryRequest | None = None) -> Flow[None]:
             client.run(clear_memory(ClearMemoryRequest(memory_scope_key="my-project")))
         ```
     """
-    return order(_send("clear", request or ClearMemoryRequest()))
+    request = request or ClearMemoryRequest()
+    ClearMemoryRequest.expect(request)
+    return order(_send("clear", request))
 
 
 def evict_memory(request: EvictMemoryRequest) -> Flow[None]:

@@ -85,9 +85,9 @@ def create_task_group(request: CreateTaskGroupRequest | None = None) -> Flow[Tas
             print(client.run(create_task_group(request)).taskgroup_id)
         ```
     """
-    send = Send(
-        "POST", "/v1/tasks/groups", request or CreateTaskGroupRequest(), repeat=Repeat.CREATE
-    )
+    request = request or CreateTaskGroupRequest()
+    CreateTaskGroupRequest.expect(request)
+    send = Send("POST", "/v1/tasks/groups", request, repeat=Repeat.CREATE)
     group = yield from create(send, TaskGroup, "taskgroup_id")
     log.info("created task group %s", group.taskgroup_id)
     return group

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from parallel_integrations.api.flow import Stream
+from parallel_integrations.api.polling import check_deadline
 from parallel_integrations.api.task_group_run import runs_to_add
 from parallel_integrations.api.task_groups import MOST_RUNS_PER_CALL
 from parallel_integrations.api.task_requests import CreateTaskRunRequest, TaskSettings
@@ -94,8 +95,7 @@ def enrich(
         raise ValueError(f"rows_per_group={rows_per_group!r} must be 1 to {MOST_RUNS_PER_CALL}")
     if groups_in_flight < 1:
         raise ValueError(f"groups_in_flight={groups_in_flight!r} must be 1 or more")
-    if not deadline_seconds > 0:
-        raise ValueError(f"deadline_seconds={deadline_seconds!r} must be above 0")
+    check_deadline(deadline_seconds)
     if not settle_seconds >= 0:
         raise ValueError(f"settle_seconds={settle_seconds!r} must be 0 or more")
     budget = Budget(settings.processor, price_per_row_usd, max_cost_usd)

@@ -31,7 +31,7 @@ from parallel_integrations.llama_index.pages import ConnectionOptions
 DEFAULT_MODEL: Final = "lite"
 
 
-class ChatOptions(TypedDict, total=False):
+class ChatEngineOptions(TypedDict, total=False):
     """Arguments that only a chat model takes."""
 
     system_prompt: str | None
@@ -39,7 +39,7 @@ class ChatOptions(TypedDict, total=False):
     extra_headers: dict[str, str] | None
 
 
-class TaskOptions(TypedDict, total=False):
+class TaskEngineOptions(TypedDict, total=False):
     """Arguments that only a Task takes."""
 
     output_schema: Any
@@ -51,7 +51,7 @@ class TaskOptions(TypedDict, total=False):
     deadline_seconds: float
 
 
-class QueryEngineOptions(ConnectionOptions, ChatOptions, TaskOptions, total=False):
+class QueryEngineOptions(ConnectionOptions, ChatEngineOptions, TaskEngineOptions, total=False):
     """Further keyword arguments of `ParallelQueryEngine`."""
 
     previous_interaction_id: str | None
@@ -118,7 +118,9 @@ class ParallelQueryEngine(BaseQueryEngine):
         _refuse("streaming", streaming, "output_cls", output_cls, "an object comes whole")
         _refuse("sources_footer", sources_footer, "output_cls", output_cls, "an object has no end")
         refuse_unknown(type(self), settings, QueryEngineOptions.__annotations__)
-        other, road = (TaskOptions, "processor") if processor is None else (ChatOptions, "model")
+        other, road = (
+            (TaskEngineOptions, "processor") if processor is None else (ChatEngineOptions, "model")
+        )
         for name in settings.keys() & other.__annotations__:
             raise TypeError(f"{name}= goes with {road}=, and not with what answers here")
         self._streaming = streaming

@@ -35,9 +35,19 @@ async def test_something_that_is_no_operation(
 
 
 @BOTH
-async def test_a_stream_that_is_run(client: ParallelClient, awaiting: bool) -> None:
+@pytest.mark.parametrize("make", [lambda: stream_chat(CHAT), lambda: api.task_run_events("trun_1")])
+async def test_a_stream_that_is_run(
+    client: ParallelClient, sandbox: Sandbox, make: Any, awaiting: bool
+) -> None:
     with pytest.raises(TypeError, match=r"client\.stream\(…\) or client\.astream\(…\)"):
-        await run(client, stream_chat(CHAT), awaiting=awaiting)
+        await run(client, make(), awaiting=awaiting)
+    assert not sandbox.requests
+
+
+@BOTH
+async def test_what_a_stream_began_is_named(client: ParallelClient, awaiting: bool) -> None:
+    with pytest.raises(TypeError, match=r"run_id='trun_sandbox_\d+'"):
+        await run(client, api.stream_task(TASK), awaiting=awaiting)
 
 
 @BOTH
@@ -83,6 +93,9 @@ def test_a_task_about_nothing(nothing: Any) -> None:
         (api.create_findall_run, "CreateFindallRunRequest"),
         (api.run_findall, "CreateFindallRunRequest"),
         (api.create_monitor, "CreateMonitorRequest"),
+        (api.create_task_group, "CreateTaskGroupRequest"),
+        (api.retrieve_memory, "RetrieveMemoryRequest"),
+        (api.clear_memory, "ClearMemoryRequest"),
     ],
 )
 async def test_a_question_where_a_request_belongs(

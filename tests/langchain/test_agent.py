@@ -60,7 +60,7 @@ async def test_the_agent_goes_on_after_a_failure(
 ) -> None:
     """Search fails, then works; extract fails, then works; then the agent answers."""
     connection: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
-    connection |= {"max_retries": 0, "timeout": 0.2 if "delay" in fault else None}
+    connection |= {"max_retries": 0, "timeout": 0.8 if "delay" in fault else None}
     sandbox.faults.add(path="/v1/search", times=1, **fault)
     sandbox.faults.add(path="/v1/extract", times=1, **fault)
     calls = [

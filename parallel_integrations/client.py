@@ -1,5 +1,6 @@
 """Carries operations to the API, blocking and awaiting."""
 
+import os
 import pickle
 import threading
 from collections.abc import AsyncGenerator, Generator, Mapping
@@ -14,7 +15,12 @@ from parallel_integrations.api.errors import ParallelError
 from parallel_integrations.api.flow import Stream
 from parallel_integrations.api.models import ApiVersion
 from parallel_integrations.api.routes import CHAT_PATH, DIRECT, CloudflareGateway
-from parallel_integrations.api.settings import MAX_RETRIES, Settings, is_number
+from parallel_integrations.api.settings import (
+    MAX_RESPONSE_BYTES,
+    MAX_RETRIES,
+    Settings,
+    is_number,
+)
 from parallel_integrations.cache import AnswerCache, CacheArgument, opened
 from parallel_integrations.drivers import Driver, Operation
 from parallel_integrations.pools import Pools
@@ -37,8 +43,9 @@ class ParallelClient:
         api_key: Parallel's key; `PARALLEL_API_KEY` if left out. Needed at the first call only.
         base_url: Where the API is; `PARALLEL_BASE_URL`, else the public API. https only, loopback
             excepted; a path is kept.
-        timeout: Seconds a call may take, or a stream may be silent; by default each operation has
-            its own (search 90, extract 120, chat 60 for `speed` and 600 for other models).
+        timeout: Seconds in which a request must be answered whole, or in which a stream must begin
+            and go on; each repetition has them anew. By default each operation has its own (search
+            90, extract 120, chat 60 for `speed` and 600 for other models).
         max_retries: How often a failed call is repeated where that cannot be paid twice; 2.
         retry_timeouts: True repeats search, extract and chat after a read timeout too, at the
             price of perhaps paying twice.
@@ -50,6 +57,8 @@ class ParallelClient:
             expire=seconds)` such as a `diskcache.Cache`: answers of search and extract are kept
             there, and equal requests at the same time become one. None, the default: neither.
         cache_ttl_seconds: How old a kept answer may be; 3600.
+        max_response_bytes: Most bytes of one response, decompressed, or of one event of a stream;
+            100 million. A larger one raises `UnexpectedAnswerError`.
         http_client: Your own `httpx.Client` for blocking calls (proxies, CAs); you close it.
         http_async_client: Your own `httpx.AsyncClient`; it belongs to one event loop, yours.
 
@@ -83,6 +92,7 @@ class ParallelClient:
         headers: Mapping[str, str] | None = None,
         cache: CacheArgument | None = None,
         cache_ttl_seconds: float = CACHE_TTL_SECONDS,
+        max_response_bytes: int = MAX_RESPONSE_BYTES,
         http_client: httpx.Client | None = None,
         http_async_client: httpx.AsyncClient | None = None,
     ) -> None:
@@ -98,6 +108,7 @@ class ParallelClient:
             api_version=api_version,
             chat_path=chat_path or CHAT_PATH,
             headers=tuple((headers or {}).items()),
+            max_response_bytes=max_response_bytes,
         )
         self._set_up(
             settings,
@@ -251,4 +262,13 @@ def _sharing(cache: AnswerCache | None, ttl_seconds: float) -> Sharing | None:
 
 
 _shared: WeakValueDictionary[Settings, ParallelClient] = WeakValueDictionary()
-_shared_lock = threading.Lock()
+_shared_lock = threading.RLock()  # a signal handler may make an adapter, too
+
+
+def _renew_lock() -> None:
+    global _shared_lock
+    _shared_lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

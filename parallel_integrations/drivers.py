@@ -11,7 +11,8 @@ import httpx
 
 from parallel_integrations.api.flow import Emit, Keep, More, Send
 from parallel_integrations.api.settings import Settings
-from parallel_integrations.pieces import alast_piece, apieces, last_piece, pieces
+from parallel_integrations.connection import Body
+from parallel_integrations.pieces import alast_piece, last_piece
 from parallel_integrations.pools import Pools
 from parallel_integrations.sharing import Do, Sharing, Wait
 from parallel_integrations.trip import Trip
@@ -88,10 +89,10 @@ class Driver:
                         if step.keep is not None and self.sharing is not None:
                             response = self._share(self.sharing, trip, request, step.keep)
                         else:
-                            response = self.pools.open(request)
+                            response = self.pools.open(request, trip.deadline)
                             trip.begin(response)
                             if step.stream and response.is_success:
-                                chunks = pieces(response)
+                                chunks = iter(cast(Body, response.stream))
                             else:
                                 response.read()
                         outcome = trip.arrived(response)
@@ -145,10 +146,10 @@ class Driver:
                         if step.keep is not None and self.sharing is not None:
                             response = await self._ashare(self.sharing, trip, request, step.keep)
                         else:
-                            response = await self.pools.aopen(request)
+                            response = await self.pools.aopen(request, trip.deadline)
                             trip.begin(response)
                             if step.stream and response.is_success:
-                                chunks = apieces(response)
+                                chunks = aiter(cast(Body, response.stream))
                             else:
                                 await response.aread()
                         outcome = trip.arrived(response)
@@ -212,7 +213,7 @@ class Driver:
                 return cast(httpx.Response, end.value)
 
     def _fetch(self, trip: Trip, request: httpx.Request) -> httpx.Response:
-        response = self.pools.open(request)
+        response = self.pools.open(request, trip.deadline)
         with ExitStack() as failing:
             failing.callback(response.close)
             trip.begin(response)
@@ -221,7 +222,7 @@ class Driver:
         return response
 
     async def _afetch(self, trip: Trip, request: httpx.Request) -> httpx.Response:
-        response = await self.pools.aopen(request)
+        response = await self.pools.aopen(request, trip.deadline)
         async with AsyncExitStack() as failing:
             failing.push_async_callback(response.aclose)
             trip.begin(response)

@@ -1,4 +1,4 @@
-"""A streamed body, piece by piece, and its end within bounds."""
+"""The end of a streamed body, waited for only so long."""
 
 import asyncio
 import socket
@@ -9,23 +9,16 @@ from typing import cast
 
 import httpx
 
-
-def pieces(response: httpx.Response) -> Iterator[bytes]:
-    """A body as it comes; where nothing is to be decoded, without httpx's detour."""
-    if "content-encoding" in response.headers:
-        return response.iter_bytes()
-    return iter(cast(httpx.SyncByteStream, response.stream))
-
-
-def apieces(response: httpx.Response) -> AsyncIterator[bytes]:
-    """A body as it comes, awaiting."""
-    if "content-encoding" in response.headers:
-        return response.aiter_bytes()
-    return aiter(cast(httpx.AsyncByteStream, response.stream))
+from parallel_integrations.connection import Body
 
 
 def last_piece(response: httpx.Response, body: Iterator[bytes], seconds: float) -> bytes:
-    """What may still come within a time; after it, the connection is cut and there is nothing."""
+    """What may still come within a time, after which there is nothing; a connection is cut then."""
+    if cast(Body, response.stream).end_within(seconds):
+        try:
+            return next(body, b"")
+        except httpx.TimeoutException:
+            return b""
     network = response.extensions.get("network_stream")
     connection = network.get_extra_info("socket") if network is not None else None
     if connection is None:
@@ -34,9 +27,11 @@ def last_piece(response: httpx.Response, body: Iterator[bytes], seconds: float) 
     handle = socket.fromfd(connection.fileno(), connection.family, connection.type)
     watch = threading.Timer(seconds, _cut, (handle,))
     watch.daemon = True
-    watch.start()
     try:
+        watch.start()
         return next(body, b"")
+    except RuntimeError:  # no thread can be started
+        return b""
     finally:
         watch.cancel()
         handle.close()

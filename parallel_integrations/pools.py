@@ -8,22 +8,17 @@ import threading
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from ipaddress import ip_address
 from math import inf
-from urllib.request import getproxies
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 from weakref import WeakKeyDictionary, finalize
 
 import httpx
 
 from parallel_integrations.api.errors import ConnectionFailedError
-from parallel_integrations.lanes import (
-    ONE_CONNECTION,
-    AwaitingLane,
-    AwaitingLanes,
-    BlockingLane,
-    BlockingLanes,
-    asend,
-    send,
-)
+from parallel_integrations.connection import AwaitingConnection, BlockingConnection, Body
+from parallel_integrations.connection_pool import AwaitingConnectionPool, BlockingConnectionPool
 
 
 class Pools:
@@ -47,8 +42,10 @@ class Pools:
         self._forget()
 
     def _forget(self) -> None:
-        self._lock = threading.Lock()  # a forked child may find the old one taken for ever
-        self._blocking: BlockingLanes | None = None
+        # New, since a forked child may find the old one taken for ever; a signal handler that calls
+        # while it is taken may take it again.
+        self._lock = threading.RLock()
+        self._blocking: BlockingConnectionPool | None = None
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopPool] = WeakKeyDictionary()
         self._process = os.getpid()
 
@@ -61,17 +58,28 @@ class Pools:
         """Pools set up alike, with no connection yet."""
         return Pools(self._base_url, self._http_client, self._http_async_client)
 
-    def open(self, request: httpx.Request) -> httpx.Response:
-        """Send, and return once the answer's head is there."""
-        if self._http_client is not None:
-            return send(self._http_client, request)
-        return self._blocking_lanes().open(request)
+    def open(self, request: httpx.Request, deadline: float = inf) -> httpx.Response:
+        """Send, and return once the headers are there; the response's stream is a `Body`.
 
-    async def aopen(self, request: httpx.Request) -> httpx.Response:
-        """Send, awaiting the answer's head."""
-        if self._http_async_client is not None:
-            return await asend(self._http_async_client, request)
-        return await (await self._loop_lanes()).open(request)
+        Args:
+            request: What to send.
+            deadline: Moment of `time.monotonic` by which the response must be whole. A client from
+                outside keeps to it between two reads.
+        """
+        if self._http_client is None:
+            return self._blocking_pool().open(request, deadline)
+        response = self._http_client.send(request, stream=True, auth=None, follow_redirects=False)
+        response.stream = Body(response)
+        return response
+
+    async def aopen(self, request: httpx.Request, deadline: float = inf) -> httpx.Response:
+        """Send, awaiting the headers; everything else as in `open`."""
+        client = self._http_async_client
+        if client is None:
+            return await (await self._loop_pool()).open(request, deadline)
+        response = await client.send(request, stream=True, auth=None, follow_redirects=False)
+        response.stream = Body(response)
+        return response
 
     def close(self) -> None:
         """Close the blocking pool; the next call opens another."""
@@ -88,19 +96,21 @@ class Pools:
             await pool.aclose()
         self.close()
 
-    def _blocking_lanes(self) -> BlockingLanes:
+    def _blocking_pool(self) -> BlockingConnectionPool:
         pool = self._blocking
         if pool is None or self._process != os.getpid():
             self._notice_fork()
             with self._lock:
                 if self._blocking is None:
-                    self._blocking = BlockingLanes(partial(_blocking_lane, self._base_url))
+                    self._blocking = BlockingConnectionPool(
+                        partial(_blocking_connection, self._base_url)
+                    )
                     # Nobody need close a client: its sockets go when it goes.
                     finalize(self, self._blocking.close)
                 pool = self._blocking
         return pool
 
-    async def _loop_lanes(self) -> AwaitingLanes:
+    async def _loop_pool(self) -> AwaitingConnectionPool:
         loop = asyncio.get_running_loop()
         pool = self._by_loop.get(loop)
         if pool is None or self._process != os.getpid():
@@ -108,11 +118,11 @@ class Pools:
             with self._lock:
                 for other in [other for other in self._by_loop if other.is_closed()]:
                     del self._by_loop[other]
-                make = partial(_awaiting_lane, self._base_url)
-                pool = _LoopPool(AwaitingLanes(make, _most_connections()))
+                make = partial(_awaiting_connection, self._base_url)
+                pool = _LoopPool(AwaitingConnectionPool(make, _max_connections()))
                 self._by_loop[loop] = pool
             await pool.bind()
-        return pool.lanes
+        return pool.connections
 
     def _notice_fork(self) -> None:
         if self._process != os.getpid():
@@ -126,8 +136,8 @@ class _LoopPool:
     connections: no socket outlives its loop, and nobody has to remember `aclose`.
     """
 
-    def __init__(self, lanes: AwaitingLanes) -> None:
-        self.lanes = lanes
+    def __init__(self, connections: AwaitingConnectionPool) -> None:
+        self.connections = connections
         self._guard = self._close_with_loop()
 
     async def bind(self) -> None:
@@ -138,28 +148,55 @@ class _LoopPool:
 
     async def aclose(self) -> None:
         await self._guard.aclose()
-        await self.lanes.aclose()
+        await self.connections.aclose()
 
     async def _close_with_loop(self) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
-            await self.lanes.aclose()
+            await self.connections.aclose()
 
 
-def _blocking_lane(base_url: str) -> BlockingLane:
+def _blocking_connection(base_url: str) -> BlockingConnection:
     with _set_up_errors():
-        kind = httpx.Client if getproxies() else httpx.HTTPTransport
-        return kind(verify=_tls_context(base_url), limits=ONE_CONNECTION)
+        return BlockingConnection(_tls_context(base_url), _proxy(base_url))
 
 
-def _awaiting_lane(base_url: str) -> AwaitingLane:
+def _awaiting_connection(base_url: str) -> AwaitingConnection:
     with _set_up_errors():
-        kind = httpx.AsyncClient if getproxies() else httpx.AsyncHTTPTransport
-        return kind(verify=_tls_context(base_url), limits=ONE_CONNECTION)
+        return AwaitingConnection(_tls_context(base_url), _proxy(base_url))
 
 
-def _most_connections() -> float:
+def _proxy(base_url: str) -> str | None:
+    """The proxy that the environment names for an address; never one for loopback.
+
+    On loopback nothing is encrypted, so a proxy would be shown the key; and it could not reach this
+    machine's loopback anyway.
+    """
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    proxies = getproxies()
+    if (
+        not proxies
+        or is_loopback(host)
+        or proxy_bypass(f"{host}:{parts.port}" if parts.port else host)
+    ):
+        return None
+    proxy = proxies.get(parts.scheme.lower()) or proxies.get("all")
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself: `localhost`, 127.0.0.0/8 or `::1`."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _max_connections() -> float:
     """Half of the files that the process may open: past them, connecting fails."""
     try:
         import resource

@@ -2,9 +2,9 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Mapping
 from math import inf
-from typing import Any, Final
+from typing import cast
 
 import httpx
 
@@ -14,10 +14,9 @@ from parallel_integrations.api.models import NOTHING
 from parallel_integrations.api.render import render
 from parallel_integrations.api.retries import Conditions
 from parallel_integrations.api.settings import Settings
+from parallel_integrations.connection import MIN_SECONDS, Body
 from parallel_integrations.single_flight import Flight
 from parallel_integrations.usage import Usage
-
-SHORTEST_SECONDS: Final = 0.001
 
 log = logging.getLogger("parallel_integrations")
 
@@ -27,6 +26,8 @@ class Trip:
 
     Attributes:
         flight: The shared request that it was on last.
+        deadline: Moment of `time.monotonic` by which the response must be whole, or where it is
+            streamed, begin.
     """
 
     __slots__ = (
@@ -35,10 +36,12 @@ class Trip:
         "_send",
         "_settings",
         "_started",
-        "_until",
         "_usage",
+        "deadline",
         "flight",
     )
+
+    deadline: float
 
     def __init__(self, settings: Settings, usage: Usage) -> None:
         self.flight: Flight | None = None
@@ -59,20 +62,22 @@ class Trip:
         self._send = send
         self._request = render(send, self._settings, self._conditions)
         patience = self._request.extensions["timeout"]["read"]
-        self._until = None if send.stream else time.monotonic() + patience
+        self.deadline = time.monotonic() + patience
         return self._request
 
     def begin(self, response: httpx.Response) -> None:
-        """Note that the answer's head is there, count it, and bound its body."""
+        """Note that the response's headers are there, count it, and bound its body."""
         self._conditions.answer = response
         if 200 <= response.status_code < 300 and self._send.request is not None:
             self._usage.add(self._skus())
+        body = cast(Body, response.stream)
         if not response.is_success:  # of a stream, too, an error's page is read at once
-            until = time.monotonic() + self._request.extensions["timeout"]["read"]
-            until = min(until, inf if self._until is None else self._until)
-            response.stream = _Bounded(response.stream, until, LARGEST_ERROR_BYTES)
-        elif self._until is not None:
-            response.stream = _Bounded(response.stream, self._until, inf)
+            body.bound(deadline=self.deadline, max_bytes=LARGEST_ERROR_BYTES, cut_short=True)
+        elif self._send.stream:
+            most = self._settings.max_response_bytes
+            body.bound(deadline=inf, max_bytes=most, per_event=True)
+        else:
+            body.bound(deadline=self.deadline, max_bytes=self._settings.max_response_bytes)
 
     @property
     def head(self) -> httpx.Response | None:
@@ -89,11 +94,11 @@ class Trip:
 
     def seconds_left(self) -> float:
         """How much of the patience for an answer is left."""
-        return inf if self._until is None else self._until - time.monotonic()
+        return self.deadline - time.monotonic()
 
     def hurry(self) -> None:
         """Leave a request that is sent after some waiting the rest of its patience."""
-        left = max(self.seconds_left(), SHORTEST_SECONDS)
+        left = max(self.seconds_left(), MIN_SECONDS)
         timeout = self._request.extensions["timeout"]
         timeout.update({name: min(seconds, left) for name, seconds in timeout.items()})
 
@@ -117,40 +122,3 @@ class Trip:
     def _skus(self) -> Mapping[str, int]:
         asked = self._send.request
         return NOTHING if asked is None else asked.skus(self._settings.api_version)
-
-
-class _Bounded(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that must be whole by a moment: httpx's own timeout only bounds each silence.
-
-    What comes beyond `most` bytes is not read.
-    """
-
-    def __init__(self, stream: Any, until: float, most: float) -> None:
-        self._stream = stream
-        self._until = until
-        self._left = most
-
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._stream:
-            self._check(chunk)
-            yield chunk
-            if self._left < 0:
-                return
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._stream:
-            self._check(chunk)
-            yield chunk
-            if self._left < 0:
-                return
-
-    def close(self) -> None:
-        self._stream.close()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    def _check(self, chunk: bytes) -> None:
-        self._left -= len(chunk)
-        if time.monotonic() > self._until:
-            raise httpx.ReadTimeout("the answer kept coming for longer than the timeout")

@@ -186,7 +186,7 @@ def transport_error(failure: httpx.HTTPError) -> ParallelError:
             "a longer timeout= can be set on the client or adapter."
         )
     if isinstance(failure, httpx.DecodingError):
-        reason = "it is not compressed as its headers say"
+        reason = str(failure)
         if head is not None:
             return unexpected_answer(head, reason, b"")
         return UnexpectedAnswerError(f"The answer to {where} cannot be read: {reason}")

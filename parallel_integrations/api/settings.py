@@ -22,6 +22,7 @@ BASE_URL_VARIABLE: Final = "PARALLEL_BASE_URL"
 BASE_URL: Final = "https://api.parallel.ai"
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 MAX_RETRIES: Final = 2
+MAX_RESPONSE_BYTES: Final = 100_000_000
 USER_AGENT: Final = (
     f"parallel-integrations/{__version__} "
     f"(python {platform.python_version()}; httpx {httpx.__version__})"
@@ -132,6 +133,7 @@ class Settings:
         chat_path: Where Chat is found under `base_url`.
         route: Direct, or through a gateway.
         headers: Sent with every request.
+        max_response_bytes: Most bytes of one response, decompressed, or of one event of a stream.
 
     Raises:
         ValueError: A value that cannot be right; the message names it and the remedy.
@@ -147,12 +149,17 @@ class Settings:
     chat_path: str = CHAT_PATH
     route: Route = DIRECT
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    max_response_bytes: int = MAX_RESPONSE_BYTES
 
     def __post_init__(self) -> None:
         if self.timeout is not None and not (is_number(self.timeout) and 0 < self.timeout < inf):
             raise ValueError(f"timeout={self.timeout!r} must be a number of seconds above 0")
         if not (is_number(self.max_retries) and self.max_retries >= 0):
             raise ValueError(f"max_retries={self.max_retries!r} must be a number, 0 or more")
+        if type(self.max_response_bytes) is not int or self.max_response_bytes < 1:
+            raise ValueError(
+                f"max_response_bytes={self.max_response_bytes!r} must be a whole number above 0"
+            )
         if self.api_version not in API_VERSIONS:
             raise ValueError(
                 f"api_version={self.api_version!r} must be one of {', '.join(API_VERSIONS)}"
@@ -172,6 +179,9 @@ class Settings:
         route = self.route
         if isinstance(route, CloudflareGateway):
             route = replace(route, token=None)
-        kept = ("timeout", "max_retries", "retry_timeouts", "api_version", "chat_path")
+        kept = (
+            *("timeout", "max_retries", "retry_timeouts"),
+            *("api_version", "chat_path", "max_response_bytes"),
+        )
         state = {name: getattr(self, name) for name in kept}
         return {**state, "route": route, "base_url": "" if route.base_url else self.base_url}

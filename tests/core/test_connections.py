@@ -7,7 +7,6 @@ import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import httpx
 import pytest
@@ -15,7 +14,6 @@ import pytest
 from parallel_integrations import (
     ChatRequest,
     ConnectionFailedError,
-    NotFoundError,
     ParallelClient,
     SearchRequest,
 )
@@ -203,17 +201,6 @@ def test_a_proxy_that_cannot_be_used_is_an_error_without_its_password(
     with pytest.raises(ConnectionFailedError) as caught:
         client.run(search(SEARCH))
     assert "pr0xy-password" not in str(caught.value)
-
-
-def test_a_proxy_is_used(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sandbox plays the proxy: it is asked for what lies elsewhere."""
-    monkeypatch.setenv("HTTP_PROXY", sandbox.url)
-    with (
-        ParallelClient(api_key=sandbox.api_key, base_url="http://localhost:9") as client,
-        suppress(NotFoundError),  # what a server that is no proxy makes of it is not the point
-    ):
-        client.run(search(SEARCH))
-    assert len(sandbox.requests) == 1
 
 
 async def test_a_cancelled_call_gives_its_connection_up(

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -9,8 +10,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from math import inf
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
 
@@ -20,9 +23,10 @@ from parallel_integrations import (
     ParallelClient,
     SearchRequest,
 )
-from parallel_integrations import lanes as lanes_module
+from parallel_integrations import connection_pool as pool_module
 from parallel_integrations.api import search, stream_chat
-from parallel_integrations.lanes import AwaitingLanes, BlockingLanes
+from parallel_integrations.connection import AwaitingConnection, BlockingConnection
+from parallel_integrations.connection_pool import AwaitingConnectionPool, BlockingConnectionPool
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
 
@@ -101,97 +105,96 @@ def test_more_calls_than_the_process_may_open_files_wait_for_each_other() -> Non
 
 async def test_who_waits_takes_the_first_connection_that_is_free() -> None:
     with RawServer(answering) as server:
-        lanes = AwaitingLanes(httpx.AsyncHTTPTransport, most=2)
-        await asyncio.gather(*(read(lanes, server.url) for _ in range(20)))
-        await lanes.aclose()
+        pool = awaiting_pool(max_connections=2)
+        await asyncio.gather(*(read(pool, server.url) for _ in range(20)))
+        await pool.aclose()
         assert server.connections == 2
         assert len(server.requests) == 20
 
 
 async def test_waiting_for_a_connection_ends_with_the_pool_timeout() -> None:
     with RawServer(lambda talk, request: time.sleep(0.3)) as server:
-        lanes = AwaitingLanes(httpx.AsyncHTTPTransport, most=1)
-        first = asyncio.create_task(read(lanes, server.url))
+        pool = awaiting_pool(max_connections=1)
+        first = asyncio.create_task(read(pool, server.url))
         await asyncio.sleep(0.05)
         with pytest.raises(httpx.PoolTimeout):
-            await read(lanes, server.url, pool=0.05)
+            await read(pool, server.url, wait=0.05)
         first.cancel()
         with suppress(asyncio.CancelledError):
             await first
-        await lanes.aclose()
+        await pool.aclose()
 
 
 async def test_who_gives_up_waiting_takes_no_connection_along() -> None:
     with RawServer(answering) as server:
-        lanes = AwaitingLanes(httpx.AsyncHTTPTransport, most=1)
-        tasks = [asyncio.create_task(read(lanes, server.url)) for _ in range(10)]
+        pool = awaiting_pool(max_connections=1)
+        tasks = [asyncio.create_task(read(pool, server.url)) for _ in range(10)]
         await asyncio.sleep(0)
         for task in tasks[1:6]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await read(lanes, server.url)
-        await lanes.aclose()
+        await read(pool, server.url)
+        await pool.aclose()
         assert sum(task.cancelled() for task in tasks) == 5
         assert server.connections == 1
 
 
 async def test_a_turn_given_to_who_is_cancelled_at_that_moment_is_given_back() -> None:
     with RawServer(answering) as server:
-        lanes = AwaitingLanes(httpx.AsyncHTTPTransport, most=1)
-        response = await lanes.open(request(server.url))
+        pool = awaiting_pool(max_connections=1)
+        response = await pool.open(request(server.url))
         await response.aread()
-        waiting = asyncio.create_task(read(lanes, server.url))
+        waiting = asyncio.create_task(read(pool, server.url))
         await asyncio.sleep(0)
         await response.aclose()
         waiting.cancel()
         with suppress(asyncio.CancelledError):
             await waiting
-        await asyncio.wait_for(read(lanes, server.url), 5)
-        await lanes.aclose()
+        await asyncio.wait_for(read(pool, server.url), 5)
+        await pool.aclose()
 
 
 async def test_only_so_many_connect_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes_module, "CONNECTING_AT_ONCE", 5)
+    monkeypatch.setattr(pool_module, "CONNECTING_AT_ONCE", 5)
     connecting, most = 0, 0
 
-    class Slow(httpx.AsyncBaseTransport):
-        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            nonlocal connecting, most
-            connecting += 1
-            most = max(most, connecting)
-            await asyncio.sleep(0.01)
-            connecting -= 1
-            await request.extensions["trace"]("http11.send_request_headers.started", {})
-            await asyncio.sleep(0.05)
-            return httpx.Response(200, content=NO_PAGES)
+    connect = httpcore.AnyIOBackend.connect_tcp
 
-    lanes = AwaitingLanes(Slow)
-    start = time.monotonic()
-    await asyncio.gather(*(read(lanes, "http://127.0.0.1:1") for _ in range(20)))
-    assert most == 5
-    assert time.monotonic() - start < 0.3, "they waited for each other's answers"
-    await lanes.aclose()
+    async def slowly(*args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
+        nonlocal connecting, most
+        connecting += 1
+        most = max(most, connecting)
+        await asyncio.sleep(0.01)
+        connecting -= 1
+        return await connect(*args, **kwargs)
+
+    monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", slowly)
+    with RawServer(answering) as server:
+        pool = awaiting_pool()
+        await asyncio.gather(*(read(pool, server.url) for _ in range(20)))
+        assert most == 5
+        await pool.aclose()
 
 
 async def test_a_failure_to_connect_lets_the_next_one_try() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    lanes = AwaitingLanes(httpx.AsyncHTTPTransport, most=1)
+    pool = awaiting_pool(max_connections=1)
     url = f"http://127.0.0.1:{port}"
-    failures = await asyncio.gather(*(read(lanes, url) for _ in range(5)), return_exceptions=True)
+    failures = await asyncio.gather(*(read(pool, url) for _ in range(5)), return_exceptions=True)
     assert [type(failure) for failure in failures] == [httpx.ConnectError] * 5
-    await lanes.aclose()
+    await pool.aclose()
 
 
 async def test_connections_that_rest_too_long_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes_module, "KEEP_ALIVE_SECONDS", 0.1)
+    monkeypatch.setattr(pool_module, "KEEP_ALIVE_SECONDS", 0.1)
     with RawServer(answering) as server:
         url = server.url
-        lanes = AwaitingLanes(httpx.AsyncHTTPTransport)
-        await asyncio.gather(*(read(lanes, url) for _ in range(10)))
+        pool = awaiting_pool()
+        await asyncio.gather(*(read(pool, url) for _ in range(10)))
         assert server.connections > 1
         assert await open_within(server, 0), "without any further call"
-        await lanes.aclose()
+        await pool.aclose()
 
 
 def test_blocking_connections_that_rest_too_long_are_closed_by_the_next_call(
@@ -204,12 +207,12 @@ def test_blocking_connections_that_rest_too_long_are_closed_by_the_next_call(
             together.wait(5)
         talk.answer(NO_PAGES)
 
-    monkeypatch.setattr(lanes_module, "KEEP_ALIVE_SECONDS", 0.1)
+    monkeypatch.setattr(pool_module, "KEEP_ALIVE_SECONDS", 0.1)
     with RawServer(at_once) as server:
-        lanes = BlockingLanes(httpx.HTTPTransport)
+        pool = BlockingConnectionPool(partial(BlockingConnection, CONTEXT))
 
         def ask(_: int = 0) -> None:
-            response = lanes.open(request(server.url))
+            response = pool.open(request(server.url))
             response.read()
             response.close()
 
@@ -220,14 +223,14 @@ def test_blocking_connections_that_rest_too_long_are_closed_by_the_next_call(
         time.sleep(0.15)
         ask()
         assert asyncio.run(open_within(server, 1))
-        lanes.close()
+        pool.close()
 
 
 async def test_a_connection_in_use_at_closing_is_closed_afterwards() -> None:
     with RawServer(answering) as server:
-        lanes = AwaitingLanes(httpx.AsyncHTTPTransport)
-        response = await lanes.open(request(server.url))
-        await lanes.aclose()
+        pool = awaiting_pool()
+        response = await pool.open(request(server.url))
+        await pool.aclose()
         assert await response.aread() == NO_PAGES
         await response.aclose()
         assert await open_within(server, 0)
@@ -334,13 +337,20 @@ async def test_what_tools_put_around_httpx_s_transports_is_passed(
     assert seen == ["blocking", "awaiting"]
 
 
-def request(url: str, pool: float = 5.0) -> httpx.Request:
-    seconds = {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": pool}
+CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def awaiting_pool(max_connections: float = inf) -> AwaitingConnectionPool:
+    return AwaitingConnectionPool(partial(AwaitingConnection, CONTEXT), max_connections)
+
+
+def request(url: str, wait: float = 5.0) -> httpx.Request:
+    seconds = {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": wait}
     return httpx.Request("POST", f"{url}/v1/search", json={}, extensions={"timeout": seconds})
 
 
-async def read(lanes: AwaitingLanes, url: str, pool: float = 5.0) -> bytes:
-    response = await lanes.open(request(url, pool))
+async def read(pool: AwaitingConnectionPool, url: str, wait: float = 5.0) -> bytes:
+    response = await pool.open(request(url, wait))
     try:
         return await response.aread()
     finally:

@@ -1,0 +1,377 @@
+"""One HTTP connection: its streams end with the call that uses it, and it can be cut at once.
+
+httpx bounds each silence, not the call: a server that sends a byte now and then is waited for as
+long as it likes. And httpx's own closing takes locks and waits, which a cancelled task or an
+interrupted thread cannot rely on. So the network streams below httpx are wrapped: each read and
+write is given what is left of the call's time, and the socket is closed here.
+"""
+
+import ssl
+import time
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from math import inf
+from typing import Any, Final
+
+import httpcore
+import httpx
+
+KEEP_ALIVE_SECONDS: Final = 5.0
+DECOMPRESSED_PIECE_BYTES: Final = 65536
+MIN_SECONDS: Final = 0.001
+ONE_CONNECTION: Final = httpx.Limits(
+    max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE_SECONDS
+)
+
+
+class Link:
+    """What the network streams of one connection have in common.
+
+    Attributes:
+        deadline: Moment of `time.monotonic` at which reading and writing end.
+        is_used: Whether the open stream has carried a whole exchange before.
+        is_stale: Whether the server had closed the stream before the request was written.
+        on_connected: Called once the stream is open and about to carry its first request.
+    """
+
+    __slots__ = ("_is_begun", "_stream", "deadline", "is_stale", "is_used", "on_connected")
+
+    def __init__(self) -> None:
+        self.deadline = inf
+        self.is_used = False
+        self.is_stale = False
+        self.on_connected: Callable[[], None] | None = None
+        self._is_begun = False
+        self._stream: httpcore.NetworkStream | httpcore.AsyncNetworkStream | None = None
+
+    def begin(self, deadline: float) -> None:
+        """Prepare for the next request, which has to be answered by `deadline`."""
+        self.deadline = deadline
+        self.is_stale = False
+        self._is_begun = False
+
+    def opened(self, stream: httpcore.NetworkStream | httpcore.AsyncNetworkStream) -> None:
+        """Note the stream that is open now."""
+        self._stream = stream
+        self.is_used = False
+
+    def check_open(self) -> None:
+        """Refuse to write a request to a server that has closed the connection meanwhile.
+
+        The last moment to tell: once a byte is written, nobody knows whether it was read, and a
+        request that creates something must not be sent twice.
+
+        Raises:
+            httpcore.ConnectError: The connection is closed; nothing was sent.
+        """
+        if self._is_begun:
+            return
+        self._is_begun = True
+        if self.is_used and self._stream and self._stream.get_extra_info("is_readable"):
+            self.is_stale = True
+            raise httpcore.ConnectError("the server had closed the connection")
+        if self.on_connected is not None:
+            self.on_connected()
+            self.on_connected = None
+
+    def seconds(self, timeout: float | None, late: type[Exception]) -> float | None:
+        """The time for one read or write: its own, or what is left until the deadline.
+
+        Raises:
+            late: Nothing is left.
+        """
+        if self.deadline == inf:
+            return timeout
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise late("the time for the call is over")
+        return left if timeout is None else min(timeout, left)
+
+    def close(self) -> None:
+        """Close the socket now, whatever state the connection is in; waits for nothing."""
+        stream, self._stream = self._stream, None
+        if isinstance(stream, httpcore.AsyncNetworkStream):
+            # Its first step gives the socket up, and only then it waits for the loop's next turn.
+            # A cancelled task would not come to await it, and a task made for it might never run.
+            closing = stream.aclose()
+            with suppress(StopIteration, RuntimeError):  # RuntimeError: the loop is closed
+                closing.send(None)
+            closing.close()
+        elif stream is not None:
+            stream.close()
+
+
+class _BlockingStream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream, link: Link) -> None:
+        self._stream = stream
+        self._link = link
+        link.opened(stream)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._link.seconds(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._link.check_open()
+        self._stream.write(buffer, self._link.seconds(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        seconds = self._link.seconds(timeout, httpcore.ConnectTimeout)
+        encrypted = self._stream.start_tls(ssl_context, server_hostname, seconds)
+        return _BlockingStream(encrypted, self._link)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _AwaitingStream(httpcore.AsyncNetworkStream):
+    def __init__(self, stream: httpcore.AsyncNetworkStream, link: Link) -> None:
+        self._stream = stream
+        self._link = link
+        link.opened(stream)
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        seconds = self._link.seconds(timeout, httpcore.ReadTimeout)
+        return await self._stream.read(max_bytes, seconds)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._link.check_open()
+        await self._stream.write(buffer, self._link.seconds(timeout, httpcore.WriteTimeout))
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        seconds = self._link.seconds(timeout, httpcore.ConnectTimeout)
+        encrypted = await self._stream.start_tls(ssl_context, server_hostname, seconds)
+        return _AwaitingStream(encrypted, self._link)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _BlockingBackend(httpcore.SyncBackend):
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None, *args: Any, **kwargs: Any
+    ) -> httpcore.NetworkStream:
+        seconds = self._link.seconds(timeout, httpcore.ConnectTimeout)
+        return _BlockingStream(
+            super().connect_tcp(host, port, seconds, *args, **kwargs), self._link
+        )
+
+
+class _AwaitingBackend(httpcore.AnyIOBackend):
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None, *args: Any, **kwargs: Any
+    ) -> httpcore.AsyncNetworkStream:
+        seconds = self._link.seconds(timeout, httpcore.ConnectTimeout)
+        return _AwaitingStream(
+            await super().connect_tcp(host, port, seconds, *args, **kwargs), self._link
+        )
+
+
+class BlockingConnection(httpx.HTTPTransport):
+    """A transport of httpx with one connection, for one call at a time.
+
+    Args:
+        context: For TLS.
+        proxy: Address of the proxy to go through; None for none.
+    """
+
+    def __init__(self, context: ssl.SSLContext, proxy: str | None = None) -> None:
+        super().__init__(verify=context, limits=ONE_CONNECTION, proxy=proxy)
+        self.link = Link()
+        # httpx passes neither on. The lock guards against other threads, of which there are none
+        # here; an interruption while it is being taken would leave it taken for ever.
+        self._pool._network_backend = _BlockingBackend(self.link)  # noqa: SLF001
+        self._pool._optional_thread_lock = nullcontext()  # type: ignore[assignment] # noqa: SLF001
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether it is open, and nothing is under way on it."""
+        connections = self._pool.connections
+        return bool(connections) and all(connection.is_idle() for connection in connections)
+
+
+class AwaitingConnection(httpx.AsyncHTTPTransport):
+    """As `BlockingConnection`, for one event loop."""
+
+    def __init__(self, context: ssl.SSLContext, proxy: str | None = None) -> None:
+        super().__init__(verify=context, limits=ONE_CONNECTION, proxy=proxy)
+        self.link = Link()
+        self._pool._network_backend = _AwaitingBackend(self.link)  # noqa: SLF001
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether it is open, and nothing is under way on it."""
+        connections = self._pool.connections
+        return bool(connections) and all(connection.is_idle() for connection in connections)
+
+
+class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """The body of a response: decompressed, within bounds; closing it gives its connection back.
+
+    Args:
+        response: The response whose stream this is to replace.
+        link: Of the connection; None where the response came over a client from outside.
+        give_back: Takes the connection back; `is_clean=` says whether the exchange came to its end.
+    """
+
+    def __init__(
+        self,
+        response: httpx.Response,
+        link: Link | None = None,
+        give_back: Callable[..., None] | None = None,
+    ) -> None:
+        self._stream: Any = response.stream
+        self._link = link
+        self._give_back = give_back
+        self._is_whole = False
+        self._deadline = inf
+        self._left: float = inf
+        self._max_bytes: float = inf
+        self._is_cut_short = False
+        self._is_per_event = False
+        self._decompressor: Any = None
+        self._unreadable: str | None = None
+        coding = response.headers.get("content-encoding", "identity").strip().lower()
+        if coding in ("gzip", "x-gzip", "deflate"):
+            self._decompressor = zlib.decompressobj(zlib.MAX_WBITS | 32)  # either header
+        elif coding != "identity":
+            self._unreadable = f"its content-encoding {coding[:100]!r} was not asked for"
+        if coding != "identity":
+            del response.headers["content-encoding"]  # httpx would decompress without any bound
+
+    def bound(
+        self,
+        *,
+        deadline: float,
+        max_bytes: float,
+        cut_short: bool = False,
+        per_event: bool = False,
+    ) -> None:
+        """Set the bounds of what is to come.
+
+        Args:
+            deadline: Moment of `time.monotonic` at which reading ends.
+            max_bytes: Most bytes, after decompression.
+            cut_short: True ends the body there, or where it cannot be decompressed; else both are
+                errors.
+            per_event: True counts from each event of a stream to the next.
+        """
+        self._deadline = deadline
+        self._left = self._max_bytes = max_bytes
+        self._is_cut_short = cut_short
+        self._is_per_event = per_event
+        if self._link is not None:
+            self._link.deadline = deadline
+
+    def end_within(self, seconds: float) -> bool:
+        """Whether reading ends within a time from now; over a client from outside it may not."""
+        if self._link is None:
+            return False
+        self._link.deadline = time.monotonic() + seconds
+        return True
+
+    def __iter__(self) -> Iterator[bytes]:
+        for data in self._stream:
+            yield from self._admitted(data)
+            if self._is_cut_short and self._left < 0:
+                return
+        self._is_whole = True
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for data in self._stream:
+            for piece in self._admitted(data):
+                yield piece
+            if self._is_cut_short and self._left < 0:
+                return
+        self._is_whole = True
+
+    def _admitted(self, data: bytes) -> Iterable[bytes]:
+        if self._link is None and time.monotonic() > self._deadline:
+            raise httpx.ReadTimeout("the response kept coming for longer than the timeout")
+        if self._unreadable is not None:
+            return self._unreadable_end(self._unreadable)
+        if self._decompressor is not None:
+            return self._decompressed(data)
+        self._count(data)
+        return (data,)
+
+    def _count(self, data: bytes) -> None:
+        pending = self._left < 0  # what came before an event that is too large is passed on first
+        if self._is_per_event and (b"\n\n" in data or b"\n\r\n" in data):
+            self._left = self._max_bytes
+        self._left -= len(data)
+        if self._left < 0 and not self._is_cut_short and (pending or not self._is_per_event):
+            raise httpx.DecodingError(
+                f"it is larger than the {self._max_bytes:,} bytes that max_response_bytes= admits"
+            )
+
+    def _decompressed(self, data: bytes) -> Iterator[bytes]:
+        while data and not (self._is_cut_short and self._left < 0):
+            try:
+                piece = self._decompressor.decompress(data, DECOMPRESSED_PIECE_BYTES)
+            except zlib.error:
+                yield from self._unreadable_end("it is not compressed as its headers say")
+                return
+            data = self._decompressor.unconsumed_tail
+            self._count(piece)
+            yield piece
+
+    def _unreadable_end(self, reason: str) -> Iterable[bytes]:
+        if not self._is_cut_short:
+            raise httpx.DecodingError(reason)
+        self._left = -1
+        return ()
+
+    def close(self) -> None:
+        """Give the connection back, if the body was read to its end; else close it."""
+        if self._link is None:
+            self._stream.close()
+            return
+        with self._giving_back() as is_whole:
+            if is_whole:
+                self._stream.close()
+
+    async def aclose(self) -> None:
+        """As `close`, awaiting."""
+        if self._link is None:
+            await self._stream.aclose()
+            return
+        with self._giving_back() as is_whole:
+            if is_whole:
+                await self._stream.aclose()
+
+    @contextmanager
+    def _giving_back(self) -> Iterator[bool]:
+        give_back, self._give_back = self._give_back, None
+        if give_back is None:
+            yield False
+            return
+        is_clean = False
+        try:
+            with suppress(Exception):  # the body is whole: its connection is closed instead
+                yield self._is_whole
+                is_clean = self._is_whole
+        finally:
+            give_back(is_clean=is_clean)

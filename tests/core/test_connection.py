@@ -1,0 +1,315 @@
+"""One connection: it ends with its call, is bounded in size, and goes where it should."""
+
+import gzip
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import httpx
+import pytest
+
+from parallel_integrations import (
+    ConnectionFailedError,
+    CreateTaskRunRequest,
+    ParallelClient,
+    RequestTimeoutError,
+    SearchRequest,
+    ServerError,
+    StreamInterruptedError,
+    UnexpectedAnswerError,
+)
+from parallel_integrations.api import create_task_run, search
+from parallel_integrations.api.chat import stream_chat
+from parallel_integrations.api.chat_types import ChatRequest
+from tests.support.raw_server import RawServer, Talk
+from tests.support.stage import BOTH, listen, run
+from tests.support.wall import NetworkBlockedError, Wall
+
+SEARCH = SearchRequest(search_queries=["with statement"])
+CREATE = CreateTaskRunRequest(input="What is a closure?", processor="lite")
+CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
+RUN = b'{"run_id": "trun_1", "status": "queued", "is_active": true}'
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+Handle: TypeAlias = Callable[[Any, httpx.Request], Any]
+TIMEOUT_SECONDS = 0.5
+SLACK_SECONDS = 0.4
+
+
+def client_of(server: RawServer, **settings: object) -> ParallelClient:
+    options = {"api_key": "some-key", "base_url": server.url, "max_retries": 0, **settings}
+    return ParallelClient(**options)  # type: ignore[arg-type]
+
+
+def dripping(*beginning: bytes, drop: bytes = b"x") -> Callable[[Talk, bytes], None]:
+    """Sends a beginning, and then a little again and again, each time just before the timeout."""
+
+    def play(talk: Talk, request: bytes) -> None:
+        for part in beginning:
+            talk.send(part)
+        for _ in range(10):
+            time.sleep(TIMEOUT_SECONDS * 0.8)
+            talk.send(drop)
+
+    return play
+
+
+def one_byte_and_silence(talk: Talk, request: bytes) -> None:
+    talk.send(HEAD + b"content-length: 100\r\n\r\n")
+    time.sleep(TIMEOUT_SECONDS * 0.8)
+    talk.send(b"{")
+    time.sleep(TIMEOUT_SECONDS * 4)
+
+
+DRIPS = {
+    "a body": dripping(HEAD + b"content-length: 100000\r\n\r\n"),
+    "one byte, then silence": one_byte_and_silence,
+    "headers": dripping(HEAD, drop=b"x-more: 1\r\n"),
+    "informational responses": dripping(drop=b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "an error's body": dripping(b"HTTP/1.1 500 No\r\ncontent-length: 100000\r\n\r\n"),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("drip", DRIPS)
+async def test_a_call_ends_within_its_timeout_however_the_server_drips(
+    drip: str, awaiting: bool
+) -> None:
+    with RawServer(DRIPS[drip]) as server, client_of(server, timeout=TIMEOUT_SECONDS) as client:
+        start = time.monotonic()
+        with pytest.raises(RequestTimeoutError):
+            await run(client, search(SEARCH), awaiting=awaiting)
+        assert time.monotonic() - start < TIMEOUT_SECONDS + SLACK_SECONDS
+        await client.aclose()
+
+
+@BOTH
+async def test_a_stream_begins_within_its_timeout_however_its_headers_drip(awaiting: bool) -> None:
+    play = dripping(HEAD.replace(b"application/json", b"text/event-stream"), drop=b"x-more: 1\r\n")
+    with RawServer(play) as server, client_of(server, timeout=TIMEOUT_SECONDS) as client:
+        start = time.monotonic()
+        with pytest.raises(RequestTimeoutError):
+            await listen(client, stream_chat(CHAT), awaiting=awaiting)
+        assert time.monotonic() - start < TIMEOUT_SECONDS + SLACK_SECONDS
+        await client.aclose()
+
+
+@BOTH
+async def test_a_stream_may_last_longer_than_the_timeout(awaiting: bool) -> None:
+    event = b'data: {"choices": [{"index": 0, "delta": {"content": "word"}}]}\n\n'
+
+    def play(talk: Talk, request: bytes) -> None:
+        talk.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+        for _ in range(4):
+            time.sleep(0.15)
+            talk.send(event)
+        talk.send(b"data: [DONE]\n\n")
+        talk.finish()
+
+    with RawServer(play) as server, client_of(server, timeout=0.4) as client:
+        assert len(await listen(client, stream_chat(CHAT), awaiting=awaiting)) == 4
+        await client.aclose()
+
+
+class ClosesIdleConnections:
+    """A server that closes a connection which was used once, as soon as it is told to."""
+
+    def __init__(self) -> None:
+        self.close = threading.Event()
+        self.closed = threading.Event()
+        self.created = 0
+
+    def __call__(self, talk: Talk, request: bytes) -> None:
+        self.created += 1
+        talk.answer(RUN)
+        self.close.wait(5)
+        talk.finish()
+        self.closed.set()
+
+
+@BOTH
+async def test_a_create_goes_over_a_new_connection_where_the_server_closed_the_old_one(
+    awaiting: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server closes at the last moment: after httpcore has looked, before anything is sent."""
+    play = ClosesIdleConnections()
+    with RawServer(play) as server, client_of(server) as client:
+        await run(client, create_task_run(CREATE), awaiting=awaiting)
+
+        for kind in (httpx.HTTPTransport, httpx.AsyncHTTPTransport):
+            name = "handle_request" if kind is httpx.HTTPTransport else "handle_async_request"
+            monkeypatch.setattr(kind, name, closing_before(getattr(kind, name), play))
+        found = await run(client, create_task_run(CREATE), awaiting=awaiting)
+        assert found.run_id == "trun_1"
+        assert (play.created, server.connections) == (2, 2)
+        await client.aclose()
+
+
+def closing_before(handle: Handle, play: ClosesIdleConnections) -> Handle:
+    """`handle`, during whose request the server closes the connection that is taken for it."""
+
+    def send(transport: Any, request: httpx.Request) -> Any:
+        def trace(event: str, info: object) -> None:
+            if event.endswith("send_request_headers.started") and not play.closed.is_set():
+                play.close.set()
+                play.closed.wait(5)
+                time.sleep(0.02)  # until the end of the connection has come over loopback
+
+        async def atrace(event: str, info: object) -> None:
+            trace(event, info)
+
+        awaiting = isinstance(transport, httpx.AsyncHTTPTransport)
+        request.extensions["trace"] = atrace if awaiting else trace
+        return handle(transport, request)
+
+    return send
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"])
+@BOTH
+async def test_loopback_is_never_reached_through_a_proxy(
+    awaiting: bool, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def play(talk: Talk, request: bytes) -> None:
+        talk.answer(b'{"results": []}')
+
+    with RawServer(play) as proxy, RawServer(play) as server:
+        monkeypatch.setenv(variable, proxy.url)
+        for url in (server.url, server.url.replace("127.0.0.1", "localhost")):
+            with client_of(server, base_url=url) as client:
+                await run(client, search(SEARCH), awaiting=awaiting)
+                await client.aclose()
+        assert (len(server.requests), proxy.requests) == (2, [])
+
+
+@BOTH
+async def test_other_hosts_are_reached_through_the_proxy_that_the_environment_names(
+    awaiting: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def play(talk: Talk, request: bytes) -> None:
+        talk.answer(status="503 Busy")
+
+    with RawServer(play) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.removeprefix("http://"))
+        client = ParallelClient(api_key="some-key", base_url="https://api.example", max_retries=0)
+        with pytest.raises(ConnectionFailedError):
+            await run(client, search(SEARCH), awaiting=awaiting)
+        assert proxy.requests[0].startswith(b"CONNECT api.example:443 ")
+        await client.aclose()
+
+
+@pytest.mark.parametrize("excepted", ["example", "api.example", "other,api.example:443", "*"])
+@BOTH
+async def test_hosts_that_no_proxy_names_are_reached_without_one(
+    awaiting: bool, excepted: str, monkeypatch: pytest.MonkeyPatch, wall: Wall
+) -> None:
+    with RawServer(lambda talk, request: talk.answer(status="503 Busy")) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", excepted)
+        client = ParallelClient(api_key="some-key", base_url="https://api.example", max_retries=0)
+        with pytest.raises(NetworkBlockedError):
+            await run(client, search(SEARCH), awaiting=awaiting)
+        assert proxy.requests == []
+        wall.attempts.clear()
+        await client.aclose()
+
+
+def bomb(layers: int, size: int = 200_000_000) -> bytes:
+    """Bytes that decompress to `size` bytes of JSON text."""
+    squeezer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    zeros = b" " * 1_000_000
+    data = b"".join(squeezer.compress(zeros) for _ in range(size // len(zeros))) + squeezer.flush()
+    for _ in range(layers - 1):
+        data = gzip.compress(data)
+    return data
+
+
+BOMB = bomb(1)
+
+
+def sending(status: str, coding: str, body: bytes) -> Callable[[Talk, bytes], None]:
+    def play(talk: Talk, request: bytes) -> None:
+        talk.answer(body, status=status, headers=(f"content-encoding: {coding}",))
+
+    return play
+
+
+@BOTH
+async def test_what_an_error_decompresses_to_is_bounded(awaiting: bool) -> None:
+    with (
+        RawServer(sending("500 No", "gzip", BOMB)) as server,
+        client_of(server) as client,
+    ):
+        with pytest.raises(ServerError) as caught:
+            await run(client, search(SEARCH), awaiting=awaiting)
+        assert len(str(caught.value)) < 3000
+        await client.aclose()
+
+
+@BOTH
+@pytest.mark.parametrize("coding", ["gzip, gzip", "br", "gzip,identity", "zstd", "nonsense"])
+async def test_a_content_encoding_that_was_not_asked_for_is_refused(
+    awaiting: bool, coding: str
+) -> None:
+    with RawServer(sending("200 OK", coding, b"whatever")) as server, client_of(server) as client:
+        with pytest.raises(UnexpectedAnswerError, match="content-encoding"):
+            await run(client, search(SEARCH), awaiting=awaiting)
+        await client.aclose()
+    with RawServer(sending("500 No", coding, b"whatever")) as server, client_of(server) as client:
+        with pytest.raises(ServerError):
+            await run(client, search(SEARCH), awaiting=awaiting)
+        await client.aclose()
+
+
+@BOTH
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip", "deflate", "identity"])
+async def test_what_was_asked_for_is_decompressed(awaiting: bool, coding: str) -> None:
+    pages = b'{"results": [{"url": "https://example.com/", "excerpts": ["%s"]}]}' % (b"a" * 100_000)
+    body = {"deflate": zlib.compress, "identity": bytes}.get(coding, gzip.compress)(pages)
+    with RawServer(sending("200 OK", coding, body)) as server, client_of(server) as client:
+        found = await run(client, search(SEARCH), awaiting=awaiting)
+        assert found.results[0].excerpts == ["a" * 100_000]
+        await client.aclose()
+
+
+@BOTH
+@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "compressed"])
+async def test_a_response_of_more_bytes_than_admitted_is_an_error_that_says_so(
+    awaiting: bool, compressed: bool
+) -> None:
+    pages = b'{"results": [], "warnings": null, "x": "%s"}' % (b"a" * 5000)
+    play = sending(
+        "200 OK", *(("gzip", gzip.compress(pages)) if compressed else ("identity", pages))
+    )
+    with RawServer(play) as server:
+        with client_of(server, max_response_bytes=6000) as client:
+            await run(client, search(SEARCH), awaiting=awaiting)
+            await client.aclose()
+        with client_of(server, max_response_bytes=2000) as client:
+            with pytest.raises(UnexpectedAnswerError, match=r"2,000 bytes.*max_response_bytes="):
+                await run(client, search(SEARCH), awaiting=awaiting)
+            await client.aclose()
+
+
+@BOTH
+async def test_an_event_of_more_bytes_than_admitted_breaks_the_stream_off(awaiting: bool) -> None:
+    def play(talk: Talk, request: bytes) -> None:
+        talk.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+        for _ in range(3):
+            talk.send(b'data: {"choices": [{"index": 0, "delta": {"content": "word"}}]}\n\n')
+        for _ in range(20):
+            time.sleep(0.01)
+            talk.send(b"data: " + b"x" * 300 + b"\n")
+
+    with RawServer(play) as server, client_of(server, max_response_bytes=2000) as client:
+        with pytest.raises(StreamInterruptedError, match="max_response_bytes=") as caught:
+            await listen(client, stream_chat(CHAT), awaiting=awaiting)
+        assert caught.value.partial == "wordwordword"
+        await client.aclose()
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "1", None, True])
+def test_a_bound_that_is_no_number_of_bytes_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="max_response_bytes"):
+        ParallelClient(api_key="some-key", max_response_bytes=value)  # type: ignore[arg-type]

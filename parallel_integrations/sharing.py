@@ -92,10 +92,16 @@ class Sharing:
         """Get an answer: a kept one, the one that somebody waits for already, or a new one."""
         key = _key(request, keep)
         while True:
-            flight, sends = self._flights.board(key, trip.flight, loop)
-            trip.flight = flight
-            if sends:
-                return (yield from self._send(flight, trip, request, keep))
+            own = Flight(key, loop)
+            # An interruption may come at any instant: whatever was entered is taken off again, else
+            # later callers would wait for a request that nobody sends.
+            try:
+                flight = self._flights.board(own, trip.flight)
+                trip.flight = flight
+                if flight is own:
+                    return (yield from self._send(flight, trip, request, keep))
+            finally:
+                self._flights.end(own)
             left = trip.seconds_left()
             if left <= 0 or not (yield Wait(flight, left)):
                 raise httpx.ReadTimeout("the same request was on its way, but no answer came")
@@ -106,24 +112,21 @@ class Sharing:
 
     def _send(self, flight: Flight, trip: Trip, request: httpx.Request, keep: Keep) -> Talk:
         longest = min(self.ttl_seconds, keep.longest_seconds)
+        kept = yield Do(partial(self._look, flight.key, longest))
+        if kept is not None:
+            flight.landed.set_result(kept)
+            return _received(kept, trip, request)
         try:
-            kept = yield Do(partial(self._look, flight.key, longest))
-            if kept is not None:
-                flight.landed.set_result(kept)
-                return _received(kept, trip, request)
-            try:
-                response: httpx.Response = yield FETCH
-            except httpx.HTTPError as failure:
-                flight.landed.set_result(Landing.failed(failure, trip.head))
-                raise
-            # Before it is kept: nobody should wait for that, and nobody lose a paid answer by it.
-            landing = Landing.of(response)
-            flight.landed.set_result(landing)
-            if response.is_success and not _holds_secret(response) and keep.worth(response):
-                yield Do(partial(self._store, flight.key, landing, longest))
-            return response
-        finally:
-            self._flights.end(flight)
+            response: httpx.Response = yield FETCH
+        except httpx.HTTPError as failure:
+            flight.landed.set_result(Landing.failed(failure, trip.head))
+            raise
+        # Before it is kept: nobody should wait for that, and nobody lose a paid answer by it.
+        landing = Landing.of(response)
+        flight.landed.set_result(landing)
+        if response.is_success and not _holds_secret(response) and keep.worth(response):
+            yield Do(partial(self._store, flight.key, landing, longest))
+        return response
 
     def _look(self, key: str, longest: float) -> Landing | None:
         try:

@@ -72,12 +72,12 @@ class Flight:
         self._loop = loop
         self._thread = threading.get_ident()
 
-    def can_be_awaited(self, loop: asyncio.AbstractEventLoop | None) -> bool:
-        """Whether waiting here lets it go on: a blocking call inside its event loop would not."""
+    def can_be_awaited_by(self, other: "Flight") -> bool:
+        """Whether another's waiting lets this go on: a blocking call inside its loop would not."""
         return (
             self.landed.done()
-            or self._thread != threading.get_ident()
-            or (loop is not None and loop is self._loop)
+            or self._thread != other._thread  # noqa: SLF001 - its own class
+            or (other._loop is not None and other._loop is self._loop)  # noqa: SLF001
         )
 
     def wait(self, seconds: float) -> bool:
@@ -116,35 +116,29 @@ class Flights:
         self._by_key: dict[str, Flight] = {}
         self._process = os.getpid()
 
-    def board(
-        self, key: str, last: Flight | None, loop: asyncio.AbstractEventLoop | None
-    ) -> tuple[Flight, bool]:
-        """The flight to be on, and whether it is the caller who has to send its request.
+    def board(self, own: Flight, last: Flight | None) -> Flight:
+        """The flight to be on: an earlier one that can be awaited, or the caller's own.
 
         Args:
-            key: What is asked.
+            own: A new flight of the caller's; where it is returned, the caller has to send.
             last: The flight that the caller was on before. Those who failed together ask again
                 together, though each comes back at its own time.
-            loop: The event loop that the caller runs in; None where it blocks.
         """
         if self._process != os.getpid():  # what is on its way in the parent never lands here
             self._forget()
         with self._lock:
-            if last is not None and last.key != key:
+            if last is not None and last.key != own.key:
                 last = None
             flight = last.next if last is not None else None
             if flight is None:
-                flight = self._by_key.get(key)
+                flight = self._by_key.get(own.key)
                 if flight is last:
                     flight = None
-            sends = flight is None
             if flight is None:
-                flight = self._by_key[key] = Flight(key, loop)
+                flight = self._by_key[own.key] = own
             if last is not None and last.next is None:
                 last.next = flight
-        if not sends and not flight.can_be_awaited(loop):
-            return Flight(key, loop), True
-        return flight, sends
+        return flight if flight is own or flight.can_be_awaited_by(own) else own
 
     def end(self, flight: Flight) -> None:
         """Take a flight off; where it has not landed, another who waits for it has to send."""

@@ -41,7 +41,9 @@ def main(share: float) -> None:
     """
     with Sandbox(seed=1) as sandbox:
         left = 1.0
-        for fault in FAULTS:  # the first that strikes wins: each takes its part of what is left
+        for fault in (
+            FAULTS if share else ()
+        ):  # the first that strikes wins: each takes its part of what is left
             sandbox.faults.add(times=None, probability=share / len(FAULTS) / left, **fault)
             left -= share / len(FAULTS)
         print(sandbox.url, sandbox.api_key, flush=True)

@@ -1,17 +1,21 @@
 """Thousands of searches at once, some of which fail in every way: each ends, nothing is left over.
 
-`make soak` makes 20,000 searches, 200 at a time; other runs make few.
+`make soak` makes 20,000 searches, 200 at a time, and 50,000 of which the client cancels a fifth;
+other runs make few.
 """
 
 import asyncio
+import ctypes
 import gc
 import os
+import random
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -54,7 +58,17 @@ class Flaky:
 @pytest.fixture
 def flaky() -> Iterator[Flaky]:
     """A sandbox that fails 5 % of the requests."""
-    command = [sys.executable, "-m", "tests.faults.sandbox_process", str(FAILING)]
+    yield from _sandbox_process(FAILING)
+
+
+@pytest.fixture
+def steady() -> Iterator[Flaky]:
+    """A sandbox that fails none."""
+    yield from _sandbox_process(0.0)
+
+
+def _sandbox_process(failing: float) -> Iterator[Flaky]:
+    command = [sys.executable, "-m", "tests.faults.sandbox_process", str(failing)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout is not None
@@ -169,3 +183,126 @@ def test_every_call_ends_and_nothing_is_left_over(flaky: Flaky) -> None:
     assert tally.longest < LONGEST_SECONDS, told
     assert connections == 0, told
     assert grown < MOST_GROWTH_BYTES, told
+
+
+CANCELLED: Final = 0.2
+CALLS: Final = 50_000 if SOAK else 1_200
+PATIENT_SECONDS: Final = 60.0
+"""Long enough for a busy machine; a call that waits for what another left behind takes it all."""
+
+
+class Interrupted(BaseException):
+    """Raised in a thread from outside, as Ctrl+C is in the main one."""
+
+
+class ForgetfulCache:
+    """Keeps nothing: equal requests that are under way at the same time are one, later ones not."""
+
+    def get(self, key: str) -> None:
+        """Nothing is found."""
+
+    def set(self, key: str, value: bytes, *, expire: float) -> None:
+        """Nothing is kept."""
+
+
+def _question(number: int) -> SearchRequest:
+    return SearchRequest(search_queries=[f"with statement {number % 50}"], max_results=1)
+
+
+async def _cancelling_tasks(client: ParallelClient, count: int, came: Counter[str]) -> None:
+    chance = random.Random(1)
+    left = iter(range(count))
+
+    async def work() -> None:
+        for number in left:
+            call = asyncio.create_task(client.arun(api.search(_question(number))))
+            if chance.random() < CANCELLED:
+                asyncio.get_running_loop().call_later(chance.random() * 0.05, call.cancel)
+            try:
+                came["answer" if (await call).results else "empty answer"] += 1
+            except asyncio.CancelledError:
+                came["cancelled"] += 1
+            except Exception as error:  # noqa: BLE001 - whatever comes is counted
+                came[f"{type(error).__name__}: {error}"] += 1
+
+    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    await client.aclose()
+
+
+def _interrupting_threads(client: ParallelClient, count: int, came: Counter[str]) -> None:
+    chance = random.Random(2)
+    left = iter(range(count))
+    calling: dict[int, bool] = {}
+
+    def work() -> None:
+        me = threading.get_ident()
+        while True:
+            try:
+                if (number := next(left, None)) is None:
+                    break
+                calling[me] = True
+                found = client.run(api.search(_question(number))).results
+                calling.pop(me, None)
+                came["answer" if found else "empty answer"] += 1
+            except Interrupted:
+                came["cancelled"] += 1
+            except Exception as error:  # noqa: BLE001 - whatever comes is counted
+                came[f"{type(error).__name__}: {error}"] += 1
+            finally:
+                calling.pop(me, None)
+
+    def guarded() -> None:
+        with suppress(Interrupted):  # one that was on its way when the last call ended
+            work()
+        with suppress(Interrupted):
+            time.sleep(0.01)
+
+    threads = [threading.Thread(target=guarded) for _ in range(AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        time.sleep(0.001)
+        under_way = list(calling)
+        lacking = round(CANCELLED * (sum(came.values()) + 10)) - came["cancelled"]
+        for thread_id in chance.sample(under_way, max(0, min(lacking, len(under_way)))):
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(thread_id), ctypes.py_object(Interrupted)
+            )
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize("cached", [False, True], ids=["no cache", "cache"])
+@pytest.mark.parametrize("kind", ["tasks", "threads"])
+@pytest.mark.timeout(1800 if SOAK else 60)
+def test_calls_that_are_cancelled_cost_no_other_call_anything(
+    kind: str, cached: bool, steady: Flaky
+) -> None:
+    came: Counter[str] = Counter()
+    client = ParallelClient(
+        api_key=steady.api_key,
+        base_url=steady.url,
+        timeout=PATIENT_SECONDS,
+        max_retries=0,
+        cache=ForgetfulCache() if cached else None,
+    )
+    start = time.monotonic()
+    if kind == "tasks":
+        asyncio.run(_cancelling_tasks(client, CALLS // 4, came))
+    else:
+        _interrupting_threads(client, CALLS // 4, came)
+    client.run(api.search(_question(0)))
+    client.close()
+    for _ in range(200):
+        connections, _ = steady.ask()
+        if connections == 0:
+            break
+        time.sleep(0.01)
+    print(
+        f"\n{kind}, {'cache' if cached else 'no cache'}: {sum(came.values())} calls, {AT_ONCE} at "
+        f"a time, in {time.monotonic() - start:.0f} s: {dict(came)}"
+    )
+    assert came.keys() <= {"answer", "cancelled"}, came
+    assert came["cancelled"] > CALLS // 4 * CANCELLED / 4, "too few for the test to mean anything"
+    assert time.monotonic() - start < PATIENT_SECONDS or SOAK
+    assert connections == 0

@@ -14,6 +14,7 @@ from parallel_integrations.api.error_mapping import error_body, transport_error
 from parallel_integrations.api.errors import StreamInterruptedError
 from parallel_integrations.api.flow import MORE, Emit, Flow, More, Send
 from parallel_integrations.api.models import AnswerModel, first_fault
+from parallel_integrations.api.polling import within
 from parallel_integrations.api.redaction import scrub
 from parallel_integrations.api.retries import conditions_of
 from parallel_integrations.api.sse import DONE, EventDecoder, open_stream
@@ -74,6 +75,36 @@ def follow(
         StreamInterruptedError: The stream reported an error, holds garbage, or broke more often
             in a row than `max_retries` without anything new.
     """
+    following = _follow(
+        send,
+        kinds,
+        last_event_id=last_event_id,
+        resumable=resumable,
+        is_last=is_last,
+        is_new=is_new,
+        may_end=may_end,
+        is_over=is_over,
+        on_open=on_open,
+        deadline_seconds=deadline_seconds,
+    )
+    if deadline_seconds == inf:
+        return (yield from following)
+    return (yield from within(following, deadline_seconds))
+
+
+def _follow(
+    send: Send,
+    kinds: Mapping[str, type[StreamEvent]],
+    *,
+    last_event_id: str | None,
+    resumable: bool,
+    is_last: Callable[[StreamEvent], bool],
+    is_new: Callable[[StreamEvent], bool],
+    may_end: Callable[[], bool],
+    is_over: Callable[[], Flow[bool]] | None,
+    on_open: Callable[[], None],
+    deadline_seconds: float,
+) -> Generator[Send | More | Emit[StreamEvent], Any, float]:
     fruitless = 0
     over = False
     known: set[str] = set()  # told on an earlier connection
@@ -112,12 +143,12 @@ def follow(
                     yield Emit(event)
                 if is_last(event):
                     return conditions_of(response).elapsed_seconds
-            if not received or conditions_of(response).elapsed_seconds > deadline_seconds:
+            if not received or conditions_of(response).elapsed_seconds >= deadline_seconds:
                 break
         known |= here
         ended = broken is None and torn is None
         elapsed = conditions_of(response).elapsed_seconds
-        if (ended and (may_end() or (over and not fruitful))) or elapsed > deadline_seconds:
+        if (ended and (may_end() or (over and not fruitful))) or elapsed >= deadline_seconds:
             return elapsed
         most = conditions_of(response).max_retries
         pause = RECONNECT_SECONDS

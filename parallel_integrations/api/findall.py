@@ -15,7 +15,8 @@ from parallel_integrations.api.findall_types import (
 )
 from parallel_integrations.api.flow import Flow, Send, Stream, call
 from parallel_integrations.api.paths import carrying, create, segment
-from parallel_integrations.api.retries import Repeat
+from parallel_integrations.api.polling import check_deadline
+from parallel_integrations.api.retries import LAST_ANSWER_SECONDS, Repeat
 from parallel_integrations.api.task_events import silence
 
 BETAS: Final = ("findall-2025-09-15",)
@@ -208,7 +209,7 @@ def findall_events(
                 print(event.type)
         ```
     """
-    deadline_seconds = inf if timeout is None else timeout
+    deadline_seconds = inf if timeout is None else check_deadline(timeout, "timeout")
     active = [True]
 
     def is_new(event: StreamEvent) -> bool:
@@ -236,7 +237,7 @@ def findall_events(
             is_new=is_new,
             may_end=lambda: timeout is not None or not active[0],
             is_over=is_over,
-            deadline_seconds=deadline_seconds,
+            deadline_seconds=deadline_seconds + LAST_ANSWER_SECONDS,  # the server ends it
         )
 
 

@@ -21,7 +21,7 @@ from parallel_integrations.api.findall_types import FindallResult, FindallRun
 from parallel_integrations.api.flow import Flow
 from parallel_integrations.api.models import first_fault
 from parallel_integrations.api.paths import carrying
-from parallel_integrations.api.polling import check_deadline, poll
+from parallel_integrations.api.polling import check_deadline, poll, within
 from parallel_integrations.api.tasks import DEADLINE_SECONDS
 
 UNDERSTOOD: Final = (("objective",), ("entity_type",), ("match_conditions",))
@@ -72,7 +72,7 @@ def run_findall(
     Args:
         request: What to find; `CreateFindallRunRequest.from_schema` makes one of an ingested wish.
         enrich: What to find out about the matches.
-        deadline_seconds: How long to wait in all.
+        deadline_seconds: How long to wait in all, 30 days at most.
 
     Returns:
         A flow whose result is the `FindallResult`.
@@ -102,10 +102,8 @@ def run_findall(
         ```
     """
     check_deadline(deadline_seconds)
-    run = yield from create_findall_run(request)
-    if enrich is not None:
-        yield from enrich_findall(run.findall_id, enrich)
-    return (yield from wait_findall_run(run.findall_id, deadline_seconds=deadline_seconds))
+    findall_id = yield from within(_begin(request, enrich), deadline_seconds)
+    return (yield from await_findall(findall_id, deadline_seconds, reached=True))
 
 
 def wait_findall_run(
@@ -115,7 +113,7 @@ def wait_findall_run(
 
     Args:
         findall_id: Its id.
-        deadline_seconds: How long to wait in all.
+        deadline_seconds: How long to wait in all, 30 days at most.
 
     Returns:
         A flow whose result is the `FindallResult`.
@@ -142,16 +140,37 @@ def wait_findall_run(
         print([match.name for match in result.matches])
         ```
     """
-    with carrying(findall_id=findall_id):
+    check_deadline(deadline_seconds)
+    return (yield from await_findall(findall_id, deadline_seconds, reached=False))
+
+
+def _begin(request: CreateFindallRunRequest, enrich: EnrichFindallRequest | None) -> Flow[str]:
+    """Create a run and say what to find out about its matches; gives its id."""
+    run = yield from create_findall_run(request)
+    if enrich is not None:
+        yield from enrich_findall(run.findall_id, enrich)
+    return run.findall_id
+
+
+def await_findall(
+    findall_id: str, deadline_seconds: float, *, reached: bool
+) -> Flow[FindallResult]:
+    """Wait for a run; `reached` says whether the server has answered in this operation before."""
+
+    def late(run: FindallRun | None = None) -> str:
+        return (
+            f"FindAll run {findall_id} is not done after {deadline_seconds:g} s. It goes on: wait "
+            f"for it with wait_findall_run({findall_id!r})."
+        )
+
+    def collect() -> Flow[FindallResult]:
         run = yield from poll(
             read_run(findall_id),
             FindallRun,
             lambda run: run.is_over,
             deadline_seconds=deadline_seconds,
-            late=lambda run: (
-                f"FindAll run {findall_id} is not done after {deadline_seconds:g} s. It goes on: "
-                f"wait for it with wait_findall_run({findall_id!r})."
-            ),
+            late=late,
+            reached=reached,
         )
         reason = run.status.termination_reason if run.status else None
         if reason in FAILED_REASONS or (run.status and run.status.status == "failed"):
@@ -160,3 +179,6 @@ def wait_findall_run(
                 f"found is in findall_result({findall_id!r})."
             )
         return (yield from findall_result(findall_id))
+
+    with carrying(findall_id=findall_id):
+        return (yield from within(collect(), deadline_seconds, late=late))

@@ -20,6 +20,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
 import httpx
 
 from parallel_integrations.api.error_mapping import status_error, transport_error
+from parallel_integrations.api.errors import ParallelError, TaskTimeoutError
 from parallel_integrations.api.models import RequestModel, read_answer, read_nothing
 from parallel_integrations.api.retries import (
     RETRY_AFTER_CAP_SECONDS,
@@ -66,6 +67,8 @@ class Send:
         timeout_seconds: Patience of this operation unless the client was given its own.
         wait_seconds: How long the server was asked to hold the answer back; adds to the patience.
         delay_seconds: Pause before sending.
+        deadline_seconds: When its answer is no longer waited for, counted from the operation's
+            start; one that is late by then has `LAST_ANSWER_SECONDS`.
         stream: Whether the answer is read piece by piece.
         betas: Values for the `parallel-beta` header.
         headers: Of this request alone.
@@ -80,6 +83,7 @@ class Send:
     timeout_seconds: float = 60.0
     wait_seconds: float = 0.0
     delay_seconds: float = 0.0
+    deadline_seconds: float = inf
     stream: bool = False
     betas: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
@@ -127,19 +131,24 @@ def order(send: Send) -> Flow[None]:
 
 def attempt(send: Send) -> Flow[httpx.Response | Failure]:
     """Send once. Who waits for a deadline repeats by itself: it knows how much time is left."""
-    cause: httpx.HTTPError | None = None
     try:
         response = yield send
     except httpx.HTTPError as failure:
-        cause = failure
-        conditions = conditions_of(failure)
-        error = transport_error(failure)
+        return failure_of(failure)
+    return response if response.is_success else failure_of(response)
+
+
+def failure_of(outcome: httpx.Response | httpx.HTTPError) -> Failure:
+    """Our error for a transport's failure, or for an answer that is no success."""
+    conditions = conditions_of(outcome)
+    cause: httpx.HTTPError | None = None
+    error: ParallelError
+    if isinstance(outcome, httpx.HTTPError):
+        cause = outcome
+        error = transport_error(outcome)
     else:
-        if response.is_success:
-            return response
-        conditions = conditions_of(response)
-        error = status_error(response)
-        error.retry_after = retry_after_seconds(response, conditions.now)
+        error = status_error(outcome)
+        error.retry_after = retry_after_seconds(outcome, conditions.now)
     error.elapsed_seconds = conditions.elapsed_seconds
     return Failure(error, cause, conditions)
 
@@ -147,12 +156,18 @@ def attempt(send: Send) -> Flow[httpx.Response | Failure]:
 def exchange(send: Send) -> Flow[httpx.Response]:
     """Send, repeat as the retry table allows; the first successful response or our error."""
     attempts = 0
+    failed: Failure | None = None
     while True:
-        outcome = yield from attempt(send)
+        try:
+            outcome = yield from attempt(send)
+        except TaskTimeoutError:  # `within` leaves no time for a repetition
+            if failed is None:
+                raise
+            raise failed.error from failed.cause
         if isinstance(outcome, httpx.Response):
             return outcome
         attempts += 1
-        error = outcome.error
+        failed, error = outcome, outcome.error
         wait = error.retry_after
         again = may_repeat(send.repeat, outcome)
         if (

@@ -1,6 +1,7 @@
 """From a step to bytes: generation, route, authentication and beta headers in one pure place."""
 
 from functools import lru_cache
+from math import inf
 from typing import Final
 from urllib.parse import urlencode
 
@@ -9,7 +10,7 @@ from pydantic_core import to_json
 
 from parallel_integrations.api.errors import MissingKeyError
 from parallel_integrations.api.flow import Send
-from parallel_integrations.api.retries import CONDITIONS_KEY, Conditions
+from parallel_integrations.api.retries import CONDITIONS_KEY, LAST_ANSWER_SECONDS, Conditions
 from parallel_integrations.api.routes import CHAT_PATH
 from parallel_integrations.api.settings import (
     CONNECT_TIMEOUT_SECONDS,
@@ -72,6 +73,9 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
         *users.items(),
     ]
     patience = (settings.timeout or send.timeout_seconds) + send.wait_seconds
+    if send.deadline_seconds < inf:
+        left = send.deadline_seconds - conditions.elapsed_seconds - send.delay_seconds
+        patience = min(patience, max(left, 0.0) + LAST_ANSWER_SECONDS)
     request = httpx.Request(
         send.method,
         url,

@@ -1,20 +1,18 @@
 """A task followed while it works: progress first, the result last."""
 
 from collections.abc import Generator
-from typing import Any, Final
+from typing import Any
 
-from parallel_integrations.api.errors import ParallelError
+from parallel_integrations.api.errors import ConnectionFailedError, ParallelError, TaskTimeoutError
 from parallel_integrations.api.events import StreamEvent
 from parallel_integrations.api.flow import Emit, More, Send, delayed
 from parallel_integrations.api.output_schema import OutputSchema
-from parallel_integrations.api.polling import check_deadline
+from parallel_integrations.api.polling import Patience, check_deadline, within
+from parallel_integrations.api.retries import RETRY_AFTER_CAP_SECONDS
 from parallel_integrations.api.task_events import task_run_events
 from parallel_integrations.api.task_requests import CreateTaskRunRequest
 from parallel_integrations.api.task_types import TaskRunResult, TaskRunStateEvent
-from parallel_integrations.api.tasks import DEADLINE_SECONDS, create_task_run, wait_task_run
-
-LAST_LOOK_SECONDS: Final = 1.0
-"""However late it is, the result is asked for once: it is paid for."""
+from parallel_integrations.api.tasks import DEADLINE_SECONDS, create_task_run, result_within
 
 
 def stream_task(
@@ -24,7 +22,7 @@ def stream_task(
 
     Args:
         request: What to do; events are enabled unless it says otherwise.
-        deadline_seconds: How long to wait in all.
+        deadline_seconds: How long to wait in all, 30 days at most.
 
     Returns:
         A stream for `ParallelClient.stream` or `astream`: first a `TaskRunStateEvent` with the
@@ -50,11 +48,10 @@ def stream_task(
     check_deadline(deadline_seconds)
     if request.enable_events is None:
         request = request.model_copy(update={"enable_events": True})
-    run = yield from create_task_run(request)
+    run = yield from within(create_task_run(request), deadline_seconds)
     yield Emit(TaskRunStateEvent(type="task_run.state", run=run))
-    yield from resume_task(
-        run.run_id, output_schema=request.output_schema, deadline_seconds=deadline_seconds
-    )
+    patience = Patience(deadline_seconds, reached=True)
+    yield from _resume(run.run_id, request.output_schema, patience)
 
 
 def resume_task(
@@ -68,7 +65,7 @@ def resume_task(
     Args:
         run_id: Its id.
         output_schema: A pydantic class to read the output into.
-        deadline_seconds: How long to wait in all.
+        deadline_seconds: How long to wait in all, 30 days at most.
 
     Returns:
         A stream of the run's events, last the `TaskRunResult`.
@@ -86,18 +83,23 @@ def resume_task(
                 print(type(event).__name__)
         ```
     """
-    # Progress is a courtesy: whether there is such a run, and how it ended, shows below.
+    check_deadline(deadline_seconds)
+    yield from _resume(run_id, output_schema, Patience(deadline_seconds))
+
+
+def _resume(
+    run_id: str, output_schema: OutputSchema | None, patience: Patience
+) -> Generator[Send | More | Emit[StreamEvent | TaskRunResult], Any, None]:
     pause = 0.0
+    # Progress is a courtesy: whether there is such a run, and how it ended, shows below.
     try:
-        elapsed = yield from task_run_events(run_id, deadline_seconds=deadline_seconds)
+        elapsed = yield from task_run_events(run_id, deadline_seconds=patience.deadline_seconds)
+        patience.answered(elapsed)
+    except TaskTimeoutError:  # the result was asked for until the end
+        raise
     except ParallelError as error:
-        elapsed, pause = error.elapsed_seconds, error.retry_after or 0.0
-    elapsed = min(elapsed, deadline_seconds - LAST_LOOK_SECONDS)
-    waiting = wait_task_run(
-        run_id,
-        output_schema=output_schema,
-        deadline_seconds=deadline_seconds,
-        elapsed_seconds=elapsed,
-    )
-    result = yield from delayed(waiting, min(pause, deadline_seconds - elapsed))
-    yield Emit(result)
+        pause = min(error.retry_after or 0.0, RETRY_AFTER_CAP_SECONDS)
+        patience.elapsed_seconds = error.elapsed_seconds
+        patience.reached = patience.reached or not isinstance(error, ConnectionFailedError)
+    waiting = result_within(patience, run_id, output_schema)
+    yield Emit((yield from delayed(waiting, min(pause, patience.remaining))))

@@ -13,6 +13,8 @@ import httpx
 from parallel_integrations.api.errors import ParallelError, StatusError
 
 RETRY_AFTER_CAP_SECONDS: Final = 60.0
+LAST_ANSWER_SECONDS: Final = 1.0
+"""How long after a deadline an answer may still come: it is paid for."""
 FIRST_BACKOFF_SECONDS: Final = 0.5
 LONGEST_BACKOFF_SECONDS: Final = 8.0
 CONDITIONS_KEY: Final = "parallel_integrations"

@@ -1,12 +1,12 @@
 """The progress of a task, as it goes on (API facts 8)."""
 
 from collections import Counter
-from math import inf
 from typing import Final
 
 from parallel_integrations.api.events import StreamEvent, follow
 from parallel_integrations.api.flow import Emit, Flow, Send, Stream
 from parallel_integrations.api.paths import carrying, segment
+from parallel_integrations.api.polling import Patience, check_deadline
 from parallel_integrations.api.retries import Repeat
 from parallel_integrations.api.task_requests import EVENT_BETAS
 from parallel_integrations.api.task_types import (
@@ -14,7 +14,7 @@ from parallel_integrations.api.task_types import (
     TaskRunProgressMessageEvent,
     TaskRunStateEvent,
 )
-from parallel_integrations.api.tasks import DEADLINE_SECONDS, retrieve_task_run, wait_task_run
+from parallel_integrations.api.tasks import DEADLINE_SECONDS, result_within, retrieve_task_run
 
 STREAM_TIMEOUT_SECONDS: Final = 120.0
 
@@ -29,7 +29,7 @@ def task_run_events(
 
     Args:
         run_id: A run created with `enable_events=True` (or `pro` and above).
-        deadline_seconds: When to stop following; the run goes on.
+        deadline_seconds: When to stop following, after 30 days at most; the run goes on.
 
     Returns:
         A stream of `TaskRunStateEvent`, `TaskRunProgressStatsEvent`, `TaskRunProgressMessageEvent`
@@ -37,6 +37,7 @@ def task_run_events(
 
     Raises:
         StreamInterruptedError: The stream reported an error or kept breaking.
+        TaskTimeoutError: The run is completed, but its output did not come by the deadline.
 
     Example:
         ```python
@@ -50,6 +51,7 @@ def task_run_events(
                 print(event.type)
         ```
     """
+    check_deadline(deadline_seconds)
     seen: Counter[str] = Counter()
     here: Counter[str] = Counter()  # since the stream was opened
     ended: list[TaskRunStateEvent] = []
@@ -97,7 +99,8 @@ def task_run_events(
             return elapsed
         last = next((event for event in reversed(ended) if event.output), ended[-1])
         if last.run.status == "completed" and last.output is None:
-            last.output = (yield from wait_task_run(run_id, deadline_seconds=inf)).output
+            patience = Patience(deadline_seconds, elapsed, reached=True)
+            last.output = (yield from result_within(patience, run_id)).output
         yield Emit(last)
         return elapsed
 

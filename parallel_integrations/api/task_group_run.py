@@ -14,11 +14,11 @@ from parallel_integrations.api.errors import (
     UnexpectedAnswerError,
 )
 from parallel_integrations.api.events import StreamEvent, each
-from parallel_integrations.api.flow import Emit, More, Send, call
+from parallel_integrations.api.flow import Emit, Flow, More, Send, call
 from parallel_integrations.api.output_schema import OutputSchema, parse_output
 from parallel_integrations.api.paths import carrying
 from parallel_integrations.api.policies import Metadata
-from parallel_integrations.api.polling import check_deadline, poll
+from parallel_integrations.api.polling import check_deadline, poll, within
 from parallel_integrations.api.task_group_streams import task_group_runs
 from parallel_integrations.api.task_group_types import TaskGroup, TaskGroupResult
 from parallel_integrations.api.task_groups import (
@@ -61,7 +61,7 @@ def run_task_group(
         inputs: What to ask, any number.
         settings: How: processor, output schema and so on; the same for all.
         metadata: Labels of the group.
-        deadline_seconds: How long to wait in all.
+        deadline_seconds: How long to wait in all, 30 days at most.
 
     Returns:
         A flow for `ParallelClient.run` or `arun`; its result has one `TaskGroupResult` an input.
@@ -88,16 +88,14 @@ def run_task_group(
     check_deadline(deadline_seconds)
     settings = settings or TaskSettings()
     requests = numbered_requests(inputs, settings)
-    group = yield from create_task_group(CreateTaskGroupRequest(metadata=metadata))
-    for start in range(0, len(requests), MOST_RUNS_PER_CALL):
-        chunk = runs_to_add(requests[start : start + MOST_RUNS_PER_CALL], settings)
-        yield from _add_once(group.taskgroup_id, chunk, before=start)
+    taskgroup_id = yield from within(_begin(requests, settings, metadata), deadline_seconds)
     return (
-        yield from wait_task_group(
-            group.taskgroup_id,
+        yield from _wait(
+            taskgroup_id,
             len(requests),
             output_schema=settings.output_schema,
             deadline_seconds=deadline_seconds,
+            reached=True,
         )
     )
 
@@ -115,7 +113,7 @@ def wait_task_group(
         taskgroup_id: The group's id.
         num_inputs: How many inputs it was given.
         output_schema: A pydantic class to read the outputs into.
-        deadline_seconds: How long to wait in all.
+        deadline_seconds: How long to wait in all, 30 days at most.
 
     Returns:
         A flow for `ParallelClient.run` or `arun`; its result has one `TaskGroupResult` an input.
@@ -139,6 +137,37 @@ def wait_task_group(
             print(result.error or result.output.content)
         ```
     """
+    check_deadline(deadline_seconds)
+    return (
+        yield from _wait(
+            taskgroup_id,
+            num_inputs,
+            output_schema=output_schema,
+            deadline_seconds=deadline_seconds,
+            reached=False,
+        )
+    )
+
+
+def _begin(
+    requests: list[CreateTaskRunRequest], settings: TaskSettings, metadata: Metadata | None
+) -> Flow[str]:
+    """Create a group and add its runs; gives its id."""
+    group = yield from create_task_group(CreateTaskGroupRequest(metadata=metadata))
+    for start in range(0, len(requests), MOST_RUNS_PER_CALL):
+        chunk = runs_to_add(requests[start : start + MOST_RUNS_PER_CALL], settings)
+        yield from _add_once(group.taskgroup_id, chunk, before=start)
+    return group.taskgroup_id
+
+
+def _wait(
+    taskgroup_id: str,
+    num_inputs: int,
+    *,
+    output_schema: OutputSchema | None,
+    deadline_seconds: float,
+    reached: bool,
+) -> Generator[Send | More | Emit[Any], Any, list[TaskGroupResult]]:
     results: list[TaskGroupResult] = [TaskGroupResult() for _ in range(num_inputs)]
     cursor: str | None = None
 
@@ -154,23 +183,30 @@ def wait_task_group(
                 result.parsed, result.misfit = parse_output(event.output.content, output_schema)
             results[number] = result
 
-    with carrying(taskgroup_id=taskgroup_id):
+    def late(group: TaskGroup | None = None) -> str:
+        counts = f" ({group.status.task_run_status_counts})" if group else ""
+        return (
+            f"Task group {taskgroup_id} is not done after {deadline_seconds:g} s{counts}. It goes "
+            f"on: wait for it with wait_task_group({taskgroup_id!r}, {num_inputs})."
+        )
+
+    def collect() -> Generator[Send | More | Emit[Any], Any, None]:
         yield from poll(
             read_group(taskgroup_id),
             TaskGroup,
             lambda group: not group.status.is_active and group.status.num_task_runs >= num_inputs,
             deadline_seconds=deadline_seconds,
-            late=lambda group: (
-                f"Task group {taskgroup_id} is not done after {deadline_seconds:g} s "
-                f"({group.status.task_run_status_counts}). It goes on: wait for it with "
-                f"wait_task_group({taskgroup_id!r}, {num_inputs})."
-            ),
+            late=late,
+            reached=reached,
         )
         known = -1
         # A proxy may end the listing in order where the server broke it off.
         while known < (known := sum(result.run is not None for result in results)) < num_inputs:
             runs = task_group_runs(taskgroup_id, include_output=True, last_event_id=cursor)
             yield from each(runs, take)
+
+    with carrying(taskgroup_id=taskgroup_id):
+        yield from within(collect(), deadline_seconds, late=late)
     return results
 
 

@@ -5,7 +5,8 @@ from math import inf
 from parallel_integrations.api.events import StreamEvent, follow
 from parallel_integrations.api.flow import Flow, Send, Stream
 from parallel_integrations.api.paths import carrying
-from parallel_integrations.api.retries import Repeat
+from parallel_integrations.api.polling import check_deadline
+from parallel_integrations.api.retries import LAST_ANSWER_SECONDS, Repeat
 from parallel_integrations.api.task_events import STREAM_TIMEOUT_SECONDS, silence
 from parallel_integrations.api.task_group_types import GROUP_EVENTS, TaskGroupStatusEvent
 from parallel_integrations.api.task_groups import group_path, retrieve_task_group
@@ -106,7 +107,7 @@ def task_group_events(
                 print(event.type)
         ```
     """
-    deadline_seconds = inf if timeout is None else timeout
+    deadline_seconds = inf if timeout is None else check_deadline(timeout, "timeout")
     active = [True]
 
     def is_new(event: StreamEvent) -> bool:
@@ -133,5 +134,5 @@ def task_group_events(
             is_new=is_new,
             may_end=lambda: timeout is not None or not active[0],
             is_over=is_over,
-            deadline_seconds=deadline_seconds,
+            deadline_seconds=deadline_seconds + LAST_ANSWER_SECONDS,  # the server ends it
         )

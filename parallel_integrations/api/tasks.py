@@ -1,31 +1,26 @@
 """Tasks: deep research and enrichment, each answer with what it rests on (API facts 8)."""
 
 import logging
-from collections.abc import Generator
 from math import ceil
-from typing import Any, Final
+from typing import Final
 
-from parallel_integrations.api.errors import (
-    ConnectionFailedError,
-    NotFoundError,
-    ParallelError,
-    RequestTimeoutError,
-    StatusError,
-    TaskFailedError,
-    TaskTimeoutError,
-)
+from parallel_integrations.api.errors import NotFoundError, TaskFailedError
 from parallel_integrations.api.flow import Flow, Send, attempt, call
 from parallel_integrations.api.models import read_answer
 from parallel_integrations.api.output_schema import OutputSchema
 from parallel_integrations.api.paths import carrying, create, segment
-from parallel_integrations.api.polling import LONGEST_POLL_SECONDS, check_deadline
-from parallel_integrations.api.retries import Failure, Repeat
+from parallel_integrations.api.polling import (
+    LONGEST_POLL_SECONDS,
+    Patience,
+    check_deadline,
+    within,
+)
+from parallel_integrations.api.retries import Failure, Repeat, conditions_of
 from parallel_integrations.api.task_requests import CreateTaskRunRequest
 from parallel_integrations.api.task_types import TaskRun, TaskRunInput, TaskRunResult
 
 DEADLINE_SECONDS: Final = 3600.0
 WAIT_SECONDS: Final = 25
-STILL_WORKING: Final = frozenset({408, 502, 503, 504})
 MARGIN_SECONDS: Final = 15.0
 """Beyond the wait that the server was asked for, before its answer counts as lost."""
 
@@ -83,12 +78,7 @@ def retrieve_task_run(run_id: str) -> Flow[TaskRun]:
         ```
     """
     with carrying(run_id=run_id):
-        return (
-            yield from call(
-                Send("GET", f"/v1/tasks/runs/{segment('run_id', run_id)}", repeat=Repeat.READ),
-                TaskRun,
-            )
-        )
+        return (yield from call(Send("GET", _run_path(run_id), repeat=Repeat.READ), TaskRun))
 
 
 def retrieve_task_run_input(run_id: str) -> Flow[TaskRunInput]:
@@ -112,8 +102,8 @@ def retrieve_task_run_input(run_id: str) -> Flow[TaskRunInput]:
         ```
     """
     with carrying(run_id=run_id):
-        path = f"/v1/tasks/runs/{segment('run_id', run_id)}/input"
-        return (yield from call(Send("GET", path, repeat=Repeat.READ), TaskRunInput))
+        send = Send("GET", _run_path(run_id, "/input"), repeat=Repeat.READ)
+        return (yield from call(send, TaskRunInput))
 
 
 def wait_task_run(
@@ -125,12 +115,13 @@ def wait_task_run(
 ) -> Flow[TaskRunResult]:
     """Wait for any run, from its id alone.
 
-    Asks with short server-side waits; timeouts, 408 and 502-504 mean "not yet".
+    Asks with short server-side waits. Timeouts, 408, 429 and 502-504 mean "not yet", and so does a
+    broken connection once the server has answered; what else goes wrong is raised with the id.
 
     Args:
         run_id: Its id.
         output_schema: A pydantic class to read the output into.
-        deadline_seconds: How long to wait in all.
+        deadline_seconds: How long to wait in all, 30 days at most.
         elapsed_seconds: How much of that has passed already, in a longer operation.
 
     Returns:
@@ -140,6 +131,7 @@ def wait_task_run(
         TaskFailedError: The run failed or was cancelled; says why.
         TaskTimeoutError: The deadline passed; the run goes on.
         NotFoundError: No such run.
+        ValueError: A deadline that is no number above 0, or above 30 days.
 
     Example:
         ```python
@@ -154,41 +146,9 @@ def wait_task_run(
         print(result.output.content)
         ```
     """
-    path = f"/v1/tasks/runs/{segment('run_id', run_id)}/result"
-    elapsed, pause = elapsed_seconds, 0.0
-    mishaps = 0
-    with carrying(run_id=run_id):
-        while (remaining := deadline_seconds - elapsed) > 0:
-            wait = max(1, ceil(min(WAIT_SECONDS, remaining)))
-            delay = min(pause, remaining)
-            send = Send(
-                "GET",
-                path,
-                params=(("timeout", str(wait)),),
-                repeat=Repeat.READ,
-                timeout_seconds=MARGIN_SECONDS,
-                wait_seconds=wait,
-                delay_seconds=delay,
-            )
-            found = yield from attempt(send)
-            if not isinstance(found, Failure):
-                return read_answer(found, TaskRunResult).fit(output_schema)
-            error = found.error
-            waited = error.elapsed_seconds - elapsed - delay
-            elapsed = error.elapsed_seconds
-            if isinstance(error, NotFoundError):
-                yield from _explain_missing_result(run_id, error)
-            elif not _is_not_yet(error):
-                mishaps += 1
-                if mishaps > found.conditions.max_retries or not _may_pass(error):
-                    raise error from found.cause
-            # Whoever answers at once instead of waiting is not asked again without a pause.
-            pause = 0.0 if waited > wait / 2 else min(2 * pause or 0.5, LONGEST_POLL_SECONDS)
-            pause = max(pause, error.retry_after or 0.0)
-        raise TaskTimeoutError(
-            f"Task run {run_id} is not done after {deadline_seconds:g} s. It goes on: wait for it "
-            f"with wait_task_run({run_id!r})."
-        )
+    check_deadline(deadline_seconds)
+    patience = Patience(deadline_seconds, elapsed_seconds=elapsed_seconds)
+    return (yield from result_within(patience, run_id, output_schema))
 
 
 def run_task(
@@ -198,7 +158,7 @@ def run_task(
 
     Args:
         request: What to do; a pydantic class as `output_schema` is filled as `result.parsed`.
-        deadline_seconds: How long to wait in all.
+        deadline_seconds: How long to wait in all, 30 days at most.
 
     Returns:
         A flow whose result is the `TaskRunResult`.
@@ -220,35 +180,71 @@ def run_task(
         ```
     """
     check_deadline(deadline_seconds)
-    run = yield from create_task_run(request)
-    return (
-        yield from wait_task_run(
-            run.run_id, output_schema=request.output_schema, deadline_seconds=deadline_seconds
+    run = yield from within(create_task_run(request), deadline_seconds)
+    patience = Patience(deadline_seconds, reached=True)
+    return (yield from result_within(patience, run.run_id, request.output_schema))
+
+
+def result_within(
+    patience: Patience, run_id: str, output_schema: OutputSchema | None = None
+) -> Flow[TaskRunResult]:
+    """Ask for a run's result until it is there or the patience ends; once, however late it is."""
+    path = _run_path(run_id, "/result")
+    deadline = patience.deadline_seconds
+    pause = 0.0
+
+    def late() -> str:
+        return (
+            f"Task run {run_id} is not done after {deadline:g} s. It goes on: wait for it with "
+            f"wait_task_run({run_id!r})."
         )
-    )
+
+    with carrying(run_id=run_id):
+        while True:
+            elapsed = patience.elapsed_seconds
+            delay = min(pause, patience.remaining)
+            wait = max(1, ceil(min(WAIT_SECONDS, patience.remaining - delay)))
+            send = Send(
+                "GET",
+                path,
+                params=(("timeout", str(wait)),),
+                repeat=Repeat.READ,
+                timeout_seconds=MARGIN_SECONDS,
+                wait_seconds=wait,
+                delay_seconds=delay,
+            )
+            found = yield from attempt(patience.bounded(send))
+            if not isinstance(found, Failure):
+                return read_answer(found, TaskRunResult).fit(output_schema)
+            asked_for = 0.0
+            if isinstance(found.error, NotFoundError):  # it failed, or there is none
+                missing = found.error
+                patience.answered(missing.elapsed_seconds)
+                status = Send("GET", _run_path(run_id), repeat=Repeat.READ)
+                found = yield from attempt(patience.bounded(status))
+                if not isinstance(found, Failure):
+                    patience.answered(conditions_of(found).elapsed_seconds)
+                    _explain(run_id, missing, read_answer(found, TaskRun))
+                elif isinstance(found.error, NotFoundError):
+                    raise missing
+            if isinstance(found, Failure):
+                asked_for = patience.failed(found)
+            patience.check(late)
+            waited = patience.elapsed_seconds - elapsed - delay
+            # Whoever answers at once instead of waiting is not asked again without a pause.
+            pause = 0.0 if waited > wait / 2 else min(2 * pause or 0.5, LONGEST_POLL_SECONDS)
+            pause = max(pause, asked_for)
 
 
-def _explain_missing_result(run_id: str, error: NotFoundError) -> Generator[Send, Any, None]:
-    """Find out what a 404 on `/result` means: the run failed, or there is none."""
-    try:
-        run = yield from retrieve_task_run(run_id)
-    except NotFoundError:
-        raise error from None
+def _explain(run_id: str, missing: NotFoundError, run: TaskRun) -> None:
+    """Raise what a 404 on `/result` means, unless the run goes on."""
     if run.status == "completed":
-        raise error from None
+        raise missing
     if run.is_over:
         reason = run.error.message if run.error and run.error.message else "no reason given"
         reference = f" (ref_id {run.error.ref_id})" if run.error and run.error.ref_id else ""
-        raise TaskFailedError(f"Task run {run_id} {run.status}: {reason}{reference}") from None
+        raise TaskFailedError(f"Task run {run_id} {run.status}: {reason}{reference}")
 
 
-def _is_not_yet(error: ParallelError) -> bool:
-    """Whether an error says no more than that the result is not there yet."""
-    late = isinstance(error, StatusError) and error.status in STILL_WORKING
-    return late or isinstance(error, RequestTimeoutError)
-
-
-def _may_pass(error: ParallelError) -> bool:
-    """Whether asking again may help."""
-    passing = isinstance(error, StatusError) and (error.status == 429 or error.status >= 500)
-    return passing or isinstance(error, ConnectionFailedError)
+def _run_path(run_id: str, part: str = "") -> str:
+    return f"/v1/tasks/runs/{segment('run_id', run_id)}{part}"

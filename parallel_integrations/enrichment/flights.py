@@ -180,7 +180,7 @@ class Flight:
             yield from each(stream, see)
             for place, run in without_output.items():
                 if place not in found:
-                    result = yield from wait_task_run(run.run_id, deadline_seconds=float("inf"))
+                    result = yield from wait_task_run(run.run_id)
                     event = TaskRunStateEvent(run=result.run, output=result.output)
                     found[place] = Outcome.of(event)
         finally:

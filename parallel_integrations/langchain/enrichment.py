@@ -10,6 +10,7 @@ from pydantic import Field
 
 from parallel_integrations.adapter import Adapter
 from parallel_integrations.api.flow import Stream
+from parallel_integrations.api.polling import DeadlineSeconds
 from parallel_integrations.api.task_types import TaskOutput
 from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, enrich
 from parallel_integrations.enrichment.runner import DEADLINE_SECONDS
@@ -71,7 +72,7 @@ class ParallelEnrichment(
     max_cost_usd: float | None = None
     price_per_row_usd: float | None = None
     retry_failed: bool = False
-    deadline_seconds: float = Field(default=DEADLINE_SECONDS, gt=0)
+    deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
 
     def invoke(
         self,

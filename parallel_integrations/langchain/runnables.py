@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from parallel_integrations.adapter import Adapter
 from parallel_integrations.api.evidence import cited
 from parallel_integrations.api.page_facts import page_title
+from parallel_integrations.api.polling import DeadlineSeconds
 from parallel_integrations.api.research import resume_task, stream_task
 from parallel_integrations.api.task_types import TaskOutput, TaskRunResult
 from parallel_integrations.api.tasks import DEADLINE_SECONDS
@@ -50,7 +51,7 @@ class ParallelDeepResearch(Adapter, ResearchSettings, RunnableSerializable[Asked
     """
 
     processor: str = Field(default="pro", min_length=1)
-    deadline_seconds: float = Field(default=DEADLINE_SECONDS, gt=0)
+    deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
 
     def invoke(
         self,

@@ -7,15 +7,16 @@ from typing import Any
 from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
 from pydantic import BaseModel, Field
 
-from parallel_integrations.api import findall_events, wait_findall_run
+from parallel_integrations.api import findall_events
 from parallel_integrations.api.errors import ParallelError, UnexpectedAnswerError
 from parallel_integrations.api.events import StreamEvent
 from parallel_integrations.api.evidence import as_text, match_pages, report_as_text
 from parallel_integrations.api.findall_requests import IngestFindallRequest
-from parallel_integrations.api.findall_run import start_findall
+from parallel_integrations.api.findall_run import await_findall, start_findall
 from parallel_integrations.api.findall_types import FindallResult, FindallStatusEvent
 from parallel_integrations.api.flow import Emit, More, Send
 from parallel_integrations.api.models import RequestModel
+from parallel_integrations.api.polling import DeadlineSeconds, within
 from parallel_integrations.api.research import stream_task
 from parallel_integrations.api.task_requests import CreateTaskRunRequest
 from parallel_integrations.api.task_types import TaskRunResult
@@ -65,7 +66,7 @@ class ParallelTaskRunTool(ResearchSettings, ParallelTool):
         "where a search is not enough. Returns an answer with its sources."
     )
     args_schema: type[BaseModel] = ParallelTaskRunInput
-    deadline_seconds: float = Field(default=DEADLINE_SECONDS, gt=0)
+    deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
 
     @inspected
     def _run(
@@ -164,7 +165,7 @@ class ParallelFindAllTool(ParallelTool):
     args_schema: type[BaseModel] = ParallelFindAllInput
     generator: str = Field(default="preview", min_length=1)
     match_limit: int = Field(default=10, ge=5, le=1000)
-    deadline_seconds: float = Field(default=DEADLINE_SECONDS, gt=0)
+    deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
 
     @inspected
     def _run(
@@ -204,17 +205,18 @@ class ParallelFindAllTool(ParallelTool):
     def _find(
         self, objective: str, generator: str | None, match_limit: int | None
     ) -> Generator[Send | More | Emit[StreamEvent | FindallResult], Any, None]:
-        run = yield from start_findall(
+        deadline = self.deadline_seconds
+        starting = start_findall(
             IngestFindallRequest(objective=objective),
             generator=generator or self.generator,
             match_limit=match_limit or self.match_limit,
         )
+        run = yield from within(starting, deadline)
         yield Emit(FindallStatusEvent(type="findall.status", data=run))
         # Progress is a courtesy: how the run ended, and whether it can be reached, shows below.
         with suppress(ParallelError):
-            yield from findall_events(run.findall_id, timeout=self.deadline_seconds)
-        result = yield from wait_findall_run(run.findall_id, deadline_seconds=self.deadline_seconds)
-        yield Emit(result)
+            yield from findall_events(run.findall_id, timeout=deadline)
+        yield Emit((yield from await_findall(run.findall_id, deadline, reached=True)))
 
     def _answer(self, result: FindallResult | None) -> ContentAndArtifact:
         if result is None:

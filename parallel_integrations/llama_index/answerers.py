@@ -19,6 +19,7 @@ from parallel_integrations.api import run_task
 from parallel_integrations.api.basis import FieldBasis
 from parallel_integrations.api.errors import UnexpectedAnswerError
 from parallel_integrations.api.flow import Flow
+from parallel_integrations.api.polling import DeadlineSeconds
 from parallel_integrations.api.task_requests import CreateTaskRunRequest, TaskSettings
 from parallel_integrations.api.task_types import TaskRunResult
 from parallel_integrations.api.tasks import DEADLINE_SECONDS
@@ -105,7 +106,7 @@ class TaskAnswererSettings(Adapter, TaskSettings):
     """What a developer fixes about the tasks of a query engine."""
 
     previous_interaction_id: str | None = Field(default=None, min_length=1)
-    deadline_seconds: float = Field(default=DEADLINE_SECONDS, gt=0)
+    deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
 
 
 class TaskAnswerer:

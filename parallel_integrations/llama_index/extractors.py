@@ -17,6 +17,7 @@ from parallel_integrations.api.errors import ParallelError, TaskFailedError
 from parallel_integrations.api.flow import Stream
 from parallel_integrations.api.output_schema import OutputSchema, wire_schema
 from parallel_integrations.api.policies import McpServer
+from parallel_integrations.api.polling import DeadlineSeconds
 from parallel_integrations.api.task_requests import TaskSettings
 from parallel_integrations.api.task_types import TaskOutput
 from parallel_integrations.api.tasks import DEADLINE_SECONDS
@@ -84,7 +85,7 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
     input_keys: list[str] | None = Field(default=None, min_length=1)
     answer_key: str = Field(default="answer", min_length=1)
     max_input_chars: int = Field(default=MAX_INPUT_CHARS, ge=1)
-    deadline_seconds: float = Field(default=DEADLINE_SECONDS, gt=0)
+    deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
     journal: Path | None = None
 
     @classmethod

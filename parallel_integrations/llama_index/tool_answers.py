@@ -7,16 +7,16 @@ from llama_index.core.schema import Document
 from llama_index.core.workflow import Event
 from pydantic import ValidationError
 
-from parallel_integrations.api import wait_findall_run
 from parallel_integrations.api.events import StreamEvent
 from parallel_integrations.api.evidence import as_text, match_pages, report_as_text
 from parallel_integrations.api.extract import ExtractResponse
 from parallel_integrations.api.findall_requests import IngestFindallRequest
-from parallel_integrations.api.findall_run import start_findall
+from parallel_integrations.api.findall_run import await_findall, start_findall
 from parallel_integrations.api.findall_types import FindallResult
 from parallel_integrations.api.flow import Flow
 from parallel_integrations.api.models import explain_arguments
 from parallel_integrations.api.pages import PagesResponse
+from parallel_integrations.api.polling import within
 from parallel_integrations.api.search import SearchResponse
 from parallel_integrations.api.task_types import (
     TaskRunProgressMessageEvent,
@@ -145,8 +145,9 @@ def find_all(
     wish = IngestFindallRequest(objective=objective)  # out here, so that a fault shows at the call
 
     def flow() -> Flow[FindallResult]:
-        run = yield from start_findall(wish, generator=generator, match_limit=match_limit)
-        return (yield from wait_findall_run(run.findall_id, deadline_seconds=deadline_seconds))
+        starting = start_findall(wish, generator=generator, match_limit=match_limit)
+        run = yield from within(starting, deadline_seconds)
+        return (yield from await_findall(run.findall_id, deadline_seconds, reached=True))
 
     return flow()
 

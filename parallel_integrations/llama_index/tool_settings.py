@@ -11,6 +11,7 @@ from parallel_integrations.api.findall_requests import (
     MOST_MATCHES,
     MOST_PREVIEW_MATCHES,
 )
+from parallel_integrations.api.polling import DeadlineSeconds
 from parallel_integrations.api.search import DEFAULT_RESULTS, MOST_RESULTS, SearchSettings
 from parallel_integrations.api.task_requests import TaskSettings
 from parallel_integrations.api.tasks import DEADLINE_SECONDS
@@ -26,7 +27,7 @@ class ParallelToolSettings(Adapter, SearchSettings, ExtractSettings, TaskSetting
     max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MOST_RESULTS)
     generator: str = Field(default="preview", min_length=1)
     match_limit: int = Field(default=10, ge=FEWEST_MATCHES, le=MOST_MATCHES)
-    deadline_seconds: float = Field(default=DEADLINE_SECONDS, gt=0)
+    deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
     max_output_chars: int = Field(default=MAX_OUTPUT_CHARS, ge=FEWEST_OUTPUT_CHARS)
 
     @field_validator("match_limit")

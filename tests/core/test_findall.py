@@ -455,7 +455,6 @@ def test_what_is_no_id_is_refused_before_anything_is_sent(findall_id: str) -> No
         (lambda: findall_schema("f1"), "read"),
         (lambda: findall_events("f1"), "read"),
         (lambda: cancel_findall("f1"), "read"),
-        (lambda: wait_findall_run("f1"), "read"),
     ],
 )
 def test_what_is_repeated(operation: Any, kind: str) -> None:

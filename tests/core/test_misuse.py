@@ -1,5 +1,6 @@
 """What is handed to a client by mistake is refused with the remedy, never answered with nothing."""
 
+from functools import partial
 from typing import Any
 
 import httpx
@@ -14,8 +15,18 @@ from parallel_integrations import (
     api,
 )
 from parallel_integrations.api import chat, run_task_group, search, stream_chat
-from parallel_integrations.langchain import ParallelExtractLoader
-from parallel_integrations.llama_index import ParallelQueryEngine
+from parallel_integrations.langchain import (
+    ParallelDeepResearch,
+    ParallelEnrichment,
+    ParallelExtractLoader,
+    ParallelFindAllTool,
+    ParallelTaskRunTool,
+)
+from parallel_integrations.llama_index import (
+    ParallelExtractor,
+    ParallelQueryEngine,
+    ParallelToolSpec,
+)
 from parallel_integrations.sandbox import Sandbox
 from tests.support.stage import BOTH, listen, run
 
@@ -115,7 +126,9 @@ FINDALL = CreateFindallRunRequest(
 )
 
 
-@pytest.mark.parametrize("seconds", [0, -1.0, float("nan")])
+@pytest.mark.parametrize(
+    "seconds", [0, -1.0, float("nan"), float("inf"), 2_592_001, True, "60", None]
+)
 @pytest.mark.parametrize(
     "start",
     [
@@ -123,14 +136,49 @@ FINDALL = CreateFindallRunRequest(
         lambda seconds: api.stream_task(TASK, deadline_seconds=seconds),
         lambda seconds: api.run_task_group(["with"], deadline_seconds=seconds),
         lambda seconds: api.run_findall(FINDALL, deadline_seconds=seconds),
+        lambda seconds: api.wait_task_run("trun_1", deadline_seconds=seconds),
+        lambda seconds: api.resume_task("trun_1", deadline_seconds=seconds),
+        lambda seconds: api.task_run_events("trun_1", deadline_seconds=seconds),
+        lambda seconds: api.wait_task_group("tg_1", 1, deadline_seconds=seconds),
+        lambda seconds: api.wait_findall_run("f1", deadline_seconds=seconds),
     ],
 )
-def test_a_deadline_that_has_passed_begins_nothing(
-    client: ParallelClient, sandbox: Sandbox, start: Any, seconds: float
+def test_a_deadline_that_is_none_begins_nothing(
+    client: ParallelClient, sandbox: Sandbox, start: Any, seconds: Any
 ) -> None:
-    with pytest.raises(ValueError, match="deadline_seconds="):
+    said = r"deadline_seconds=.* above 0 and at most 2592000 \(30 days\).* with its id"
+    with pytest.raises(ValueError, match=said):
         list(client.stream(start(seconds)))
     assert not sandbox.requests
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, float("nan"), float("inf"), 1e10, True, "60"])
+def test_a_time_to_follow_that_is_none_begins_nothing(
+    client: ParallelClient, sandbox: Sandbox, seconds: Any
+) -> None:
+    for stream in (api.task_group_events, api.findall_events):
+        with pytest.raises(ValueError, match=r"timeout=.* above 0 and at most 2592000"):
+            list(client.stream(stream("id_1", timeout=seconds)))
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, float("nan"), float("inf"), 1e10, True, "60"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        ParallelDeepResearch,
+        ParallelTaskRunTool,
+        ParallelFindAllTool,
+        partial(ParallelEnrichment, journal="j"),
+        partial(ParallelQueryEngine, processor="lite"),
+        partial(ParallelExtractor, output_schema="What it does."),
+        ParallelToolSpec,
+    ],
+)
+def test_an_adapter_s_deadline_is_refused_when_it_is_made(make: Any, seconds: Any) -> None:
+    make(api_key="some-key", deadline_seconds=60)
+    with pytest.raises(ValueError, match="deadline_seconds"):
+        make(api_key="some-key", deadline_seconds=seconds)
 
 
 @pytest.mark.parametrize(

@@ -515,7 +515,6 @@ ONE = AddTaskGroupRunsRequest(inputs=[CreateTaskRunRequest(input="q")])
         (lambda: run_task_group(["a"]), "create"),
         (lambda: retrieve_task_group("tg_1"), "read"),
         (lambda: retrieve_task_group_run("tg_1", "trun_1"), "read"),
-        (lambda: wait_task_group("tg_1", 1), "read"),
         (lambda: task_group_runs("tg_1"), "read"),
         (lambda: task_group_events("tg_1"), "read"),
     ],

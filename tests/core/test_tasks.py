@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import math
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -21,7 +20,6 @@ from parallel_integrations import (
     NotFoundError,
     ParallelClient,
     ParallelError,
-    RateLimitError,
     RequestTimeoutError,
     ServerError,
     SourcePolicy,
@@ -276,10 +274,12 @@ def test_an_answer_at_once_is_not_asked_for_without_a_pause(status: int) -> None
     assert 600 <= stage.clock <= 600.5
 
 
-def test_the_server_s_own_pause_is_kept() -> None:
-    stage = Stage([refusal(503, **{"retry-after": "90"}), done()])
-    stage.play(wait_task_run("trun_1"))
-    assert stage.clock == 90
+@pytest.mark.parametrize(("asked_for", "pause"), [("20", 20), ("60", 60), ("90", 60), ("3000", 60)])
+def test_the_server_s_own_pause_is_kept_up_to_a_minute(asked_for: str, pause: float) -> None:
+    for status in (408, 429, 503):
+        stage = Stage([refusal(status, **{"retry-after": asked_for}), done()])
+        stage.play(wait_task_run("trun_1"))
+        assert stage.clock == pause
 
 
 @pytest.mark.parametrize("deadline", [0.5, 3, 26, 60])
@@ -294,15 +294,16 @@ def test_a_deadline_is_kept_whatever_the_server_does(deadline: float, fate: str)
     with pytest.raises(TaskTimeoutError, match=f"{deadline:g} s") as caught:
         stage.play(wait_task_run("trun_1", deadline_seconds=deadline))
     assert caught.value.run_id == "trun_1"
-    assert deadline <= stage.clock <= deadline + (1 if fate == "408" else 16)
+    assert deadline <= stage.clock <= deadline + 1
 
 
-def test_a_deadline_may_be_endless_or_over() -> None:
-    assert Stage([done()]).play(wait_task_run("trun_1", deadline_seconds=math.inf)).run
-    stage = Stage([done()])
+def test_however_late_it_is_the_result_is_asked_for_once() -> None:
+    late = {"deadline_seconds": 5.0, "elapsed_seconds": 50.0}
+    assert Stage([done()]).play(wait_task_run("trun_1", **late)).run
+    stage = Stage(lambda send: After(send.wait_seconds, refusal(408)), clock=50)
     with pytest.raises(TaskTimeoutError):
-        stage.play(wait_task_run("trun_1", deadline_seconds=0))
-    assert not stage.sends
+        stage.play(wait_task_run("trun_1", **late))
+    assert stage.calls == [RESULT]
 
 
 def test_the_deadline_counts_from_the_create() -> None:
@@ -315,7 +316,7 @@ def test_the_deadline_counts_from_the_create() -> None:
     with pytest.raises(TaskTimeoutError) as caught:
         stage.play(run_task(ASKED, deadline_seconds=60))
     assert caught.value.run_id == "trun_1"
-    assert stage.clock <= 60 + 25, "at most one wait is begun that does not know of the create"
+    assert 60 <= stage.clock <= 61
 
 
 def test_not_found_is_explained_by_the_run_itself() -> None:
@@ -356,7 +357,6 @@ def test_a_completed_run_without_a_result_is_not_found() -> None:
     ("mishap", "error"),
     [
         (refusal(500), ServerError),
-        (refusal(429), RateLimitError),
         (httpx.ReadError("gone"), ConnectionFailedError),
         (httpx.RemoteProtocolError("gone"), ConnectionFailedError),
         (httpx.ConnectError("gone"), ConnectionFailedError),
@@ -375,6 +375,21 @@ def test_mishaps_while_waiting_are_repeated_as_often_as_wanted(
         assert caught.value.run_id == "trun_1"
 
 
+@pytest.mark.parametrize(
+    "failure", [httpx.ConnectError("no"), httpx.ReadError("gone"), refusal(429)]
+)
+def test_what_passes_is_waited_out_once_the_server_was_reached(failure: Any) -> None:
+    stage = Stage([wire_run("queued"), *[failure] * 20, done()], max_retries=0)
+    assert stage.play(run_task(ASKED)).output
+    stage = Stage([refusal(408), *[failure] * 20, done()], max_retries=0)
+    assert stage.play(wait_task_run("trun_1")).output
+
+
+def test_failures_that_are_counted_are_those_in_a_row() -> None:
+    stage = Stage([*[refusal(500), refusal(500), refusal(408)] * 5, done()])
+    assert stage.play(wait_task_run("trun_1")).output
+
+
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 409, 422])
 def test_a_refusal_ends_the_waiting_at_once(status: int) -> None:
     stage = Stage([refusal(status)])
@@ -385,7 +400,7 @@ def test_a_refusal_ends_the_waiting_at_once(status: int) -> None:
 
 
 def test_every_error_after_the_create_carries_the_id() -> None:
-    for after in (refusal(401), refusal(500), httpx.ReadError("x"), httpx.Response(200, text="?")):
+    for after in (refusal(401), refusal(500), refusal(429), httpx.Response(200, text="?")):
         script = [wire_run("queued"), after]
         with pytest.raises(ParallelError) as caught:
             Stage(script).play(run_task(ASKED))
@@ -519,7 +534,7 @@ def test_a_stream_that_keeps_breaking_is_given_up() -> None:
 
 def test_following_ends_at_its_deadline() -> None:
     def answer(send: Any) -> Any:
-        return After(60, [state("running"), message(str(len(stage.sends)))])
+        return [state("running"), After(60, message(str(len(stage.sends))))]
 
     stage = Stage(answer)
     stage.play(task_run_events("trun_1", deadline_seconds=100))

@@ -120,7 +120,7 @@ PROGRESS: Final = Step(
 )
 CREATE_GROUP: Final = Step("create", f"POST {_GROUPS}", Kind.CREATE)
 ADD: Final = Step("add", f"POST {_GROUPS}/[^/]+/runs", Kind.ADD, ids=GROUP, first=False)
-GROUP_STATUS: Final = Step("status", f"GET {_GROUPS}/[^/]+", Kind.READ, ids=GROUP, first=False)
+GROUP_STATUS: Final = Step("status", f"GET {_GROUPS}/[^/]+", Kind.POLL, ids=GROUP, first=False)
 LISTING: Final = Step(
     "runs", f"GET {_GROUPS}/[^/]+/runs", Kind.READ, Sort.EVENTS, GROUP, first=False
 )
@@ -128,7 +128,7 @@ INGEST: Final = Step("ingest", f"POST {_FINDALL}/ingest", Kind.ASK)
 CREATE_FINDALL: Final = Step("create", f"POST {_FINDALL}/runs", Kind.CREATE)
 LATER_FINDALL: Final = Step("create", f"POST {_FINDALL}/runs", Kind.CREATE, first=False)
 FOUND_STATUS: Final = Step(
-    "status", f"GET {_FINDALL}/runs/[^/]+", Kind.READ, ids=FOUND, first=False
+    "status", f"GET {_FINDALL}/runs/[^/]+", Kind.POLL, ids=FOUND, first=False
 )
 FOUND_RESULT: Final = Step(
     "result", f"GET {_FINDALL}/runs/[^/]+/result", Kind.READ, ids=FOUND, first=False

@@ -139,7 +139,7 @@ _DEEP: Final = (CREATE_RUN, PROGRESS, RESULT)
 _ENRICHMENT: Final = (
     replace(CREATE_GROUP, kind=Kind.GROUP),
     replace(ADD, kind=Kind.ROWS),
-    replace(GROUP_STATUS, polled=True),
+    replace(GROUP_STATUS, kind=Kind.READ, polled=True),
     replace(LISTING, polled=True),
 )
 

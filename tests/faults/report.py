@@ -94,7 +94,7 @@ def _told(came: Came, sent: int, step: Step) -> str:
     error = came.error
     if error is not None and type(error).__name__ == "ToolException":
         error = error.__cause__
-    times = str(sent) if step.kind not in (Kind.WAIT, Kind.COURTESY) or sent < 3 else ""
+    times = str(sent) if step.kind not in (Kind.WAIT, Kind.POLL, Kind.COURTESY) or sent < 3 else ""
     if error is None:
         return f"answer x{times}"
     name: str = type(error).__name__

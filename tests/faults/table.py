@@ -47,6 +47,8 @@ class Kind(Enum):
     """An ADD of an enrichment, which also waits out rate limits."""
     WAIT = "wait"
     """The blocking result of a task: slow answers mean "not yet"."""
+    POLL = "poll"
+    """The status of a group or a FindAll run, which is asked for until the deadline."""
     COURTESY = "courtesy"
     """Progress that is nice to have: the result does not depend on it."""
 
@@ -217,11 +219,16 @@ NOT_YET: Final = frozenset(
         "503",
         "503, Retry-After: 1",
         "504",
+        "429",
+        "429, Retry-After: 2",
+        "429, Retry-After: a date",
+        "429, Retry-After: 120",
+        "429, Retry-After: nonsense",
     }
 )
-"""What a blocking result says for "not yet"; the deadline ends it."""
-MISHAPS: Final = LOST, LOST_MIDWAY, TOO_MANY, BROKEN
-"""What a blocking result gets over once."""
+"""What a wait takes for "not yet"; the deadline ends it."""
+COUNTED: Final = LOST, BROKEN
+"""What a wait gets over as often as it may repeat; what breaks only where nothing was reached."""
 
 
 UNCERTAIN: Final = (
@@ -248,7 +255,7 @@ class Expected:
     pause: tuple[float, float] | None = None
 
 
-def expected(fault: Fault, kind: Kind, sort: Sort, *, once: bool) -> Expected:
+def expected(fault: Fault, kind: Kind, sort: Sort, *, once: bool, first: bool) -> Expected:
     """What must come of a fault that strikes every such request, or only the first.
 
     Args:
@@ -256,12 +263,13 @@ def expected(fault: Fault, kind: Kind, sort: Sort, *, once: bool) -> Expected:
         kind: What the request is.
         sort: What its healthy answer is.
         once: Whether only the first request is struck.
+        first: Whether nothing comes before it.
     """
     outcome = fault.outcome_for(sort)
     if kind is Kind.COURTESY:
         return Expected(None, None)
-    if kind is Kind.WAIT:
-        return _of_wait(fault, outcome, once=once)
+    if kind in (Kind.WAIT, Kind.POLL):
+        return _of_wait(fault, outcome, kind, once=once, first=first)
     if kind in (Kind.GROUP, Kind.ROWS):
         return _of_enrichment(fault, outcome, kind, once=once)
     column = {Kind.READ: 0, Kind.ASK: 1}.get(kind, 2)
@@ -273,12 +281,13 @@ def expected(fault: Fault, kind: Kind, sort: Sort, *, once: bool) -> Expected:
     return Expected(error, sent, pause if sent > 1 else None)
 
 
-def _of_wait(fault: Fault, outcome: Outcome, *, once: bool) -> Expected:
-    if fault.name in NOT_YET:
-        # The server is given whole seconds to answer: one silence outlasts the deadline.
-        late = fault.times_out or not once
+def _of_wait(fault: Fault, outcome: Outcome, kind: Kind, *, once: bool, first: bool) -> Expected:
+    broken = outcome is LOST_MIDWAY or (outcome is LOST and not first)
+    if fault.name in NOT_YET or broken:
+        # For a result, the server is given whole seconds: one silence outlasts the deadline.
+        late = not once or (fault.times_out and kind is Kind.WAIT)
         return Expected(TaskTimeoutError, None) if late else Expected(None, 2)
-    if outcome in MISHAPS or fault.name == "429, Retry-After: 120":
+    if outcome in COUNTED:
         return Expected(None if once else outcome.error, 2)
     return Expected(outcome.error, 1)
 

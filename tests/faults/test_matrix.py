@@ -15,7 +15,7 @@ from typing import Final
 
 import pytest
 
-from parallel_integrations import api
+from parallel_integrations import TaskTimeoutError, api
 from tests.faults.calls import BARE, Call, Step
 from tests.faults.langchain_calls import LANGCHAIN
 from tests.faults.llama_index_calls import LLAMA_INDEX
@@ -82,7 +82,7 @@ def _some(
         return [] if fault.huge and once else places
     number = FAULTS.index(fault) + once
     takes_time = fault.huge or (fault.times_out and fault.name != "silence")
-    takes_time = takes_time or (kind is Kind.WAIT and fault.name in NOT_YET)
+    takes_time = takes_time or (kind in (Kind.WAIT, Kind.POLL) and fault.name in NOT_YET)
     if world != "bare" and (once or takes_time):
         return []
     if fault.huge or fault.times_out:  # they take their time
@@ -95,7 +95,7 @@ def _expected(fault: Fault, call: Call, step: Step, *, once: bool) -> Expected:
     if call.name == "entity_search" and fault.name == "404":
         # The older path is tried.
         return Expected(None if once else fault.outcome.error, 2)
-    return expected(fault, step.kind, step.sort, once=once)
+    return expected(fault, step.kind, step.sort, once=once, first=step.first)
 
 
 def groups(fault: Fault, world: str) -> Iterator[tuple[float, list[Cell]]]:
@@ -107,11 +107,11 @@ def groups(fault: Fault, world: str) -> Iterator[tuple[float, list[Cell]]]:
 
 
 def _deadline(fault: Fault, cell: Cell) -> float:
-    if cell.step.kind is Kind.WAIT and fault.name in NOT_YET and not cell.once:
+    if cell.expected.error is TaskTimeoutError:
         return 0.1
     # An enrichment waits for as long as it may.
     patient = cell.step.kind in (Kind.GROUP, Kind.ROWS) and not cell.once
-    return 1.0 if fault.times_out or patient else 5.0
+    return 1.0 if fault.times_out or patient else max(5.0, 2 * fault.pause[1])
 
 
 @pytest.mark.timeout(900 if ALL else 60)

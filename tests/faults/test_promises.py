@@ -134,20 +134,20 @@ def test_a_deadline_leaves_the_id_of_the_paid_task(stage: Stage, awaiting: bool)
 
 
 @BOTH
-def test_three_silent_polls_leave_the_id_of_the_paid_run(
+def test_silent_polls_leave_the_id_of_the_paid_run(
     stage: Stage, clock: Clock, awaiting: bool
 ) -> None:
     error = caught(
-        lambda: api.wait_findall_run(FINDALL_ID),
+        lambda: api.wait_findall_run(FINDALL_ID, deadline_seconds=0.5),
         FOUND_STATUS,
         plays.silence,
         stage=stage,
         awaiting=awaiting,
         timeout=0.1,
     )
-    assert isinstance(error, RequestTimeoutError)
+    assert isinstance(error, TaskTimeoutError)
     assert error.findall_id == FINDALL_ID
-    assert len(stage.asked) == 3
+    assert len(stage.asked) > 1
 
 
 def test_a_failed_run_costs_none_of_the_others(
@@ -225,7 +225,7 @@ def test_a_cut_stream_is_no_answer(stage: Stage, awaiting: bool, ending: str) ->
 def test_a_result_is_fetched_although_its_progress_cannot_be_followed(
     stage: Stage, clock: Clock, awaiting: bool
 ) -> None:
-    """And not before the server wants to be asked again."""
+    """And not before the server wants to be asked again, though a minute later at most."""
     (call,) = (call for call in BARE if call.name == "stream_task")
     *_, result = caught(
         lambda: api.stream_task(TASK, deadline_seconds=3600),
@@ -235,7 +235,7 @@ def test_a_result_is_fetched_although_its_progress_cannot_be_followed(
         awaiting=awaiting,
     )
     assert result.run.run_id == RUN_ID
-    assert clock.pauses == [120.0]
+    assert clock.pauses == [60.0]
 
 
 def _huge(status: str, begin: bytes, end: bytes) -> Callable[[Talk, bytes], None]:

@@ -67,8 +67,8 @@ def _check(call: Call, step: Step, clock: Clock, came: Came) -> None:
     assert "Nothing was sent" in str(error)
     assert [getattr(error, name) for name in step.ids] == list(step.ids.values())
     (pause,) = clock.pauses
-    assert 0.375 <= pause <= 0.5
+    assert pause == 1.0 if step.kind is Kind.POLL else 0.375 <= pause <= 0.5
     assert came.seconds < 2
-    if step.kind is not Kind.WAIT:
+    if step.kind not in (Kind.WAIT, Kind.POLL):
         assert "Given up after 2 attempts." in error.__notes__
     REPORT.add(REFUSED, step, came, 2, failed=False)

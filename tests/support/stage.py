@@ -9,7 +9,7 @@ import pytest
 
 from parallel_integrations import ParallelClient, ParallelError
 from parallel_integrations.api.flow import Emit, More, Send
-from parallel_integrations.api.retries import CONDITIONS_KEY, Conditions
+from parallel_integrations.api.retries import CONDITIONS_KEY, LAST_ANSWER_SECONDS, Conditions
 
 BOTH = pytest.mark.parametrize("awaiting", [False, True], ids=["blocking", "awaiting"])
 
@@ -44,7 +44,7 @@ class Stage:
     """Plays an operation with answers from a script and a clock of its own.
 
     An answer is an `httpx.Response`, an `httpx.HTTPError`, a JSON value (200), or a list of chunks
-    of an event stream, in which an `httpx.HTTPError` breaks it.
+    of an event stream, in which an `httpx.HTTPError` breaks it. `After` delays answer and chunk.
 
     Attributes:
         script: The answers in order, the last one forever; or a function that gives them.
@@ -86,6 +86,9 @@ class Stage:
                     continue
                 if isinstance(step, More):
                     outcome = next(chunks, b"")
+                    if isinstance(outcome, After):
+                        self.clock += outcome.seconds
+                        outcome = outcome.answer
                 else:
                     request = httpx.Request(
                         step.method,
@@ -95,7 +98,7 @@ class Stage:
                     self.sends.append(step)
                     assert len(self.sends) < 500, "it does not end"
                     self.clock += step.delay_seconds
-                    outcome, chunks = self._received(self._answer(step), request)
+                    outcome, chunks = self._received(self._answer(step), request, step)
                 self._conditions.elapsed_seconds = self.clock
                 if isinstance(outcome, httpx.HTTPError):
                     outcome.request = request
@@ -105,10 +108,11 @@ class Stage:
         except StopIteration as end:
             return end.value
 
-    def _received(self, given: Any, request: httpx.Request) -> tuple[Any, Any]:
+    def _received(self, given: Any, request: httpx.Request, step: Send) -> tuple[Any, Any]:
         if isinstance(given, After):
-            self.clock += given.seconds
-            given = given.answer
+            left = max(0.0, step.deadline_seconds - self.clock) + LAST_ANSWER_SECONDS
+            self.clock += min(given.seconds, left)
+            given = given.answer if given.seconds <= left else httpx.ReadTimeout("given up")
         if isinstance(given, httpx.HTTPError):
             return given, iter(())
         if isinstance(given, list):

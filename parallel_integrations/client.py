@@ -1,18 +1,20 @@
 """Carries operations to the API, blocking and awaiting."""
 
+import asyncio
 import os
 import pickle
 import threading
 from collections.abc import AsyncGenerator, Generator, Mapping
+from functools import partial
 from math import inf
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, cast
 from weakref import WeakValueDictionary
 
 import httpx
 from pydantic import SecretStr
 
 from parallel_integrations.api.errors import ParallelError
-from parallel_integrations.api.flow import Stream
+from parallel_integrations.api.flow import Emit, Operation, Stream
 from parallel_integrations.api.models import ApiVersion
 from parallel_integrations.api.routes import CHAT_PATH, DIRECT, CloudflareGateway
 from parallel_integrations.api.settings import (
@@ -22,9 +24,10 @@ from parallel_integrations.api.settings import (
     is_number,
 )
 from parallel_integrations.cache import AnswerCache, CacheArgument, opened
-from parallel_integrations.drivers import Driver, Operation
+from parallel_integrations.call_state import HAS_A_RESULT, CallState
+from parallel_integrations.driver import atake_step, take_step
+from parallel_integrations.in_flight import SharedRequests
 from parallel_integrations.pools import Pools
-from parallel_integrations.sharing import Sharing
 from parallel_integrations.usage import Usage
 
 Result = TypeVar("Result")
@@ -113,7 +116,7 @@ class ParallelClient:
         self._set_up(
             settings,
             Pools(settings.base_url, http_client, http_async_client),
-            _sharing(opened(cache), cache_ttl_seconds),
+            _shared_requests(opened(cache), cache_ttl_seconds),
         )
 
     @classmethod
@@ -130,20 +133,19 @@ class ParallelClient:
         self,
         settings: Settings,
         pools: Pools,
-        sharing: Sharing | None = None,
+        shared: SharedRequests | None = None,
         usage: Usage | None = None,
     ) -> None:
         self.settings = settings
         self.usage = usage or Usage()
         self._pools = pools
-        self._sharing = sharing
-        self._driver = Driver(settings, self.usage, pools, sharing)
+        self._shared = shared
 
-    def run(self, flow: Operation[Result]) -> Result:
+    def run(self, operation: Operation[Result]) -> Result:
         """Carry an operation out, blocking.
 
         Args:
-            flow: What an operation of `parallel_integrations.api` returned.
+            operation: What an operation of `parallel_integrations.api` returned.
 
         Returns:
             The operation's typed result.
@@ -153,17 +155,29 @@ class ParallelClient:
             TypeError: It is no operation, or a stream.
             ValueError: It was carried out before; each goes once.
         """
-        results: list[Result] = []
-        for _ in self._driver.drive(flow, results):
-            pass  # a flow emits nothing
-        return results[0]
+        call = self._call(operation)
+        try:
+            call.expect_result()
+            while call.step is not None:
+                take_step(call, self._pools)
+            return cast(Result, call.result)
+        finally:
+            call.close()
+            if call.response is not None:
+                call.response.close()
 
-    async def arun(self, flow: Operation[Result]) -> Result:
+    async def arun(self, operation: Operation[Result]) -> Result:
         """Carry an operation out, awaiting; everything else as in `run`."""
-        results: list[Result] = []
-        async for _ in self._driver.adrive(flow, results):
-            pass
-        return results[0]
+        call = self._call(operation, asyncio.get_running_loop())
+        try:
+            call.expect_result()
+            while call.step is not None:
+                await atake_step(call, self._pools)
+            return cast(Result, call.result)
+        finally:
+            call.close()
+            if call.response is not None:
+                await call.response.aclose()
 
     def stream(self, operation: Stream[Event]) -> Generator[Event, None, None]:
         """Iterate a streaming operation's events.
@@ -181,11 +195,45 @@ class ParallelClient:
             TypeError: It is no operation, or one without events.
             ValueError: It was carried out before; each goes once.
         """
-        return self._driver.drive(operation, None)
+        call = self._call(operation)
+        has_emitted = False
+        try:
+            while call.step is not None:
+                if isinstance(call.step, Emit):
+                    has_emitted = True
+                    yield call.step.event
+                    call.send(None)
+                else:
+                    take_step(call, self._pools)
+            if call.result is not None and not has_emitted:
+                raise TypeError(HAS_A_RESULT)
+        finally:
+            call.close()
+            if call.response is not None:
+                call.response.close()
 
-    def astream(self, operation: Stream[Event]) -> AsyncGenerator[Event, None]:
+    async def astream(self, operation: Stream[Event]) -> AsyncGenerator[Event, None]:
         """Iterate a streaming operation's events, awaiting; everything else as in `stream`."""
-        return self._driver.adrive(operation, None)
+        call = self._call(operation, asyncio.get_running_loop())
+        has_emitted = False
+        try:
+            while call.step is not None:
+                if isinstance(call.step, Emit):
+                    has_emitted = True
+                    yield call.step.event
+                    call.send(None)
+                else:
+                    await atake_step(call, self._pools)
+            if call.result is not None and not has_emitted:
+                raise TypeError(HAS_A_RESULT)
+        finally:
+            call.close()
+            if call.response is not None:
+                await call.response.aclose()
+
+    def _call(self, operation: Any, loop: asyncio.AbstractEventLoop | None = None) -> CallState:
+        around = partial(self._shared.around, loop=loop) if self._shared is not None else None
+        return CallState(operation, self.settings, self.usage, around)
 
     def close(self) -> None:
         """Close the blocking pool; a client that you gave (`http_client=`) stays open."""
@@ -213,8 +261,8 @@ class ParallelClient:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ParallelClient":
         copy = object.__new__(type(self))
-        sharing = self._sharing.anew() if self._sharing else None
-        copy._set_up(self.settings, self._pools.anew(), sharing, self.usage.anew())
+        shared = self._shared.renewed() if self._shared else None
+        copy._set_up(self.settings, self._pools.anew(), shared, self.usage.anew())
         return copy
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -224,9 +272,9 @@ class ParallelClient:
                 "build the adapter in the other process, or leave the HTTP client to the package."
             )
         state = self.settings.without_secrets()
-        if self._sharing is None:
+        if self._shared is None:
             return _unpickle, (state,)
-        cache, ttl = self._sharing.cache, self._sharing.ttl_seconds
+        cache, ttl = self._shared.cache, self._shared.ttl_seconds
         try:
             pickle.dumps(cache)
         except Exception as error:  # a user's object may raise anything
@@ -245,8 +293,8 @@ def _unpickle(
     if cache is None:
         return ParallelClient.shared(settings)
     client = ParallelClient.__new__(ParallelClient)
-    sharing = Sharing(cache, ttl_seconds)
-    client._set_up(settings, Pools(settings.base_url), sharing)  # noqa: SLF001 - its own class
+    shared = SharedRequests(cache, ttl_seconds)
+    client._set_up(settings, Pools(settings.base_url), shared)  # noqa: SLF001 - its own class
     return client
 
 
@@ -255,10 +303,10 @@ def _check_kind(name: str, value: object, kind: type) -> None:
         raise ValueError(f"{name}= must be an httpx.{kind.__name__}, not {type(value).__name__}")
 
 
-def _sharing(cache: AnswerCache | None, ttl_seconds: float) -> Sharing | None:
+def _shared_requests(cache: AnswerCache | None, ttl_seconds: float) -> SharedRequests | None:
     if not (is_number(ttl_seconds) and 0 < ttl_seconds < inf):
         raise ValueError(f"cache_ttl_seconds={ttl_seconds!r} must be a number of seconds above 0")
-    return Sharing(cache, ttl_seconds) if cache is not None else None
+    return SharedRequests(cache, ttl_seconds) if cache is not None else None
 
 
 _shared: WeakValueDictionary[Settings, ParallelClient] = WeakValueDictionary()

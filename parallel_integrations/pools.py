@@ -58,28 +58,38 @@ class Pools:
         """Pools set up alike, with no connection yet."""
         return Pools(self._base_url, self._http_client, self._http_async_client)
 
-    def open(self, request: httpx.Request, deadline: float = inf) -> httpx.Response:
-        """Send, and return once the headers are there; the response's stream is a `Body`.
+    def blocking(self) -> "BlockingConnectionPool | _GivenClient":
+        """What sends blocking requests: `open(request, deadline)`."""
+        if self._http_client is not None:
+            return _GivenClient(self._http_client)
+        pool = self._blocking
+        if pool is None or self._process != os.getpid():
+            self._notice_fork()
+            with self._lock:
+                if self._blocking is None:
+                    make = partial(_blocking_connection, self._base_url)
+                    self._blocking = BlockingConnectionPool(make)
+                    # Nobody need close a client: its sockets go when it goes.
+                    finalize(self, self._blocking.close)
+                pool = self._blocking
+        return pool
 
-        Args:
-            request: What to send.
-            deadline: Moment of `time.monotonic` by which the response must be whole. A client from
-                outside keeps to it between two reads.
-        """
-        if self._http_client is None:
-            return self._blocking_pool().open(request, deadline)
-        response = self._http_client.send(request, stream=True, auth=None, follow_redirects=False)
-        response.stream = Body(response)
-        return response
-
-    async def aopen(self, request: httpx.Request, deadline: float = inf) -> httpx.Response:
-        """Send, awaiting the headers; everything else as in `open`."""
-        client = self._http_async_client
-        if client is None:
-            return await (await self._loop_pool()).open(request, deadline)
-        response = await client.send(request, stream=True, auth=None, follow_redirects=False)
-        response.stream = Body(response)
-        return response
+    async def awaiting(self) -> "AwaitingConnectionPool | _GivenAsyncClient":
+        """What sends requests of the running event loop, awaiting."""
+        if self._http_async_client is not None:
+            return _GivenAsyncClient(self._http_async_client)
+        loop = asyncio.get_running_loop()
+        pool = self._by_loop.get(loop)
+        if pool is None or self._process != os.getpid():
+            self._notice_fork()
+            with self._lock:
+                for other in [other for other in self._by_loop if other.is_closed()]:
+                    del self._by_loop[other]
+                make = partial(_awaiting_connection, self._base_url)
+                pool = _LoopPool(AwaitingConnectionPool(make, _max_connections()))
+                self._by_loop[loop] = pool
+            await pool.bind()
+        return pool.connections
 
     def close(self) -> None:
         """Close the blocking pool; the next call opens another."""
@@ -96,37 +106,35 @@ class Pools:
             await pool.aclose()
         self.close()
 
-    def _blocking_pool(self) -> BlockingConnectionPool:
-        pool = self._blocking
-        if pool is None or self._process != os.getpid():
-            self._notice_fork()
-            with self._lock:
-                if self._blocking is None:
-                    self._blocking = BlockingConnectionPool(
-                        partial(_blocking_connection, self._base_url)
-                    )
-                    # Nobody need close a client: its sockets go when it goes.
-                    finalize(self, self._blocking.close)
-                pool = self._blocking
-        return pool
-
-    async def _loop_pool(self) -> AwaitingConnectionPool:
-        loop = asyncio.get_running_loop()
-        pool = self._by_loop.get(loop)
-        if pool is None or self._process != os.getpid():
-            self._notice_fork()
-            with self._lock:
-                for other in [other for other in self._by_loop if other.is_closed()]:
-                    del self._by_loop[other]
-                make = partial(_awaiting_connection, self._base_url)
-                pool = _LoopPool(AwaitingConnectionPool(make, _max_connections()))
-                self._by_loop[loop] = pool
-            await pool.bind()
-        return pool.connections
-
     def _notice_fork(self) -> None:
         if self._process != os.getpid():
             self._forget()
+
+
+class _GivenClient:
+    """A client from outside; it keeps to a deadline between two reads of a body."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def open(self, request: httpx.Request, deadline: float) -> httpx.Response:
+        """Send, and return once the headers are there; `call_state` bounds the body."""
+        response = self._client.send(request, stream=True, auth=None, follow_redirects=False)
+        response.stream = Body(response)
+        return response
+
+
+class _GivenAsyncClient:
+    """As `_GivenClient`, awaiting."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def open(self, request: httpx.Request, deadline: float) -> httpx.Response:
+        """Send, awaiting the headers."""
+        response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+        response.stream = Body(response)
+        return response
 
 
 class _LoopPool:
@@ -176,11 +184,8 @@ def _proxy(base_url: str) -> str | None:
     parts = urlsplit(base_url)
     host = parts.hostname or ""
     proxies = getproxies()
-    if (
-        not proxies
-        or is_loopback(host)
-        or proxy_bypass(f"{host}:{parts.port}" if parts.port else host)
-    ):
+    port = parts.port or (443 if parts.scheme.lower() == "https" else 80)
+    if not proxies or is_loopback(host) or proxy_bypass(f"{host}:{port}"):
         return None
     proxy = proxies.get(parts.scheme.lower()) or proxies.get("all")
     return f"http://{proxy}" if proxy and "://" not in proxy else proxy

@@ -100,7 +100,8 @@ def test_what_the_wheel_says_of_itself(wheel: Path) -> None:
         "sandbox",
     }
     base = {each for each in about.get_all("Requires-Dist", []) if "extra ==" not in each}
-    assert {each.split("<")[0].split(">")[0] for each in base} == {"httpx", "httpx-sse", "pydantic"}
+    names = {each.split("<")[0].split(">")[0] for each in base}
+    assert names == {"httpcore", "httpx", "httpx-sse", "pydantic"}
     assert "parallel-integrations = parallel_integrations.cli:main" in entry_points
     assert "parallel_sandbox = parallel_integrations.sandbox.pytest_plugin" in entry_points
 

@@ -213,6 +213,6 @@ def extract(request: ExtractRequest) -> Flow[ExtractResponse]:
         request,
         repeat=Repeat.ASK,
         timeout_seconds=EXTRACT_TIMEOUT_SECONDS,
-        keep=keeping(request, ExtractResponse),
+        keep=keeping(request),
     )
     return of_session((yield from call(send, ExtractResponse)), request)

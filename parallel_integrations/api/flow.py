@@ -1,4 +1,4 @@
-"""One step of talk with the API, and an operation in motion.
+"""The steps of an operation, and what runs them one after another.
 
 An operation is a generator. It yields `Send` ("wait, then send this"), is given the
 `httpx.Response` (or thrown the transport's error) and returns its typed result, so the same lines
@@ -9,13 +9,14 @@ serve blocking and awaiting callers and run in a test with `next(flow)` and no n
     flow.send(httpx.Response(200, json=…)) # StopIteration carries the SearchResponse
 
 A streaming operation yields two more kinds of step: `MORE` asks for the next bytes of the open
-answer (`b""` at its end), `Emit` hands an event to the caller.
+response (`b""` at its end), `Emit` hands an event to the caller. Two more are yielded by what a
+client with a cache puts around an operation: `Wait` and `Do`.
 """
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, cast
 
 import httpx
 
@@ -32,6 +33,9 @@ from parallel_integrations.api.retries import (
     retry_after_seconds,
 )
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
 Result = TypeVar("Result")
 Event = TypeVar("Event")
 Event_co = TypeVar("Event_co", covariant=True)
@@ -40,16 +44,16 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """How an answer serves other equal requests, on a client with `cache=`.
+    """How a result serves other equal requests, on a client with `cache=`.
 
     Attributes:
-        worth: Tells whether a successful answer may be kept for later ones.
-        longest_seconds: For how long at most.
+        worth: Tells whether a result may be kept for later ones.
+        max_seconds: For how long at most.
         labels: Fields of the body that do not change what is asked.
     """
 
-    worth: Callable[[httpx.Response], bool]
-    longest_seconds: float = inf
+    worth: Callable[[Any], bool]
+    max_seconds: float = inf
     labels: frozenset[str] = frozenset()
 
 
@@ -107,6 +111,26 @@ END: Final = More(seconds=0.25)
 """Where nothing more is expected: an answer that is read to its end frees its connection."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Asks the driver to wait for something that happens elsewhere; tells whether it did in time.
+
+    Attributes:
+        future: What is waited for; None only lets the time pass.
+        seconds: How long at most.
+    """
+
+    future: "Future[Any] | None"
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Asks the driver to call something that may block for a moment, and gives what it returns."""
+
+    call: Callable[[], Any]
+
+
 @dataclass(slots=True)  # freezing would cost as much as the rest of its way to the caller
 class Emit(Generic[Event_co]):
     """Hands one event to whoever iterates the stream."""
@@ -114,14 +138,21 @@ class Emit(Generic[Event_co]):
     event: Event_co
 
 
+Step: TypeAlias = Send | More | Emit[Any] | Wait | Do
 Flow: TypeAlias = Generator[Send, httpx.Response, Result]
-Stream: TypeAlias = Generator[Send | More | Emit[Event], Any, Any]
+Operation: TypeAlias = Generator[Send | More | Wait | Do, Any, Result]
+"""A flow, or one that reads streams on its way to a result; what `run` takes."""
+Stream: TypeAlias = Generator[Send | More | Emit[Event], Any, None]
+"""What `stream` takes."""
 
 
 def call(send: Send, answer: type[Answer]) -> Flow[Answer]:
     """Send, repeat as the retry table allows, and read the answer as `answer`."""
     response = yield from exchange(send)
-    return read_answer(response, answer)
+    result = read_answer(response, answer)
+    if send.keep is not None:
+        conditions_of(response).result = result
+    return result
 
 
 def order(send: Send) -> Flow[None]:
@@ -181,19 +212,42 @@ def exchange(send: Send) -> Flow[httpx.Response]:
         send = replace(send, delay_seconds=backoff_seconds(attempts) if wait is None else wait)
 
 
-def delayed(flow: Flow[Result], seconds: float) -> Flow[Result]:
-    """The same flow, which waits before its first step."""
-    step = next(flow)
-    step = replace(step, delay_seconds=step.delay_seconds + max(0.0, seconds))
+def relay(
+    inner: Generator[Any, Any, Result],
+    handle: Callable[[Any], Generator[Any, Any, Any]],
+) -> Generator[Any, Any, Result]:
+    """Run an operation inside another, which handles each of its steps.
+
+    Args:
+        inner: The operation.
+        handle: Takes a step and returns the steps to take instead; their result is the outcome that
+            `inner` is given, an `httpx.HTTPError` out of them is thrown into it.
+
+    Returns:
+        What `inner` returns.
+    """
     try:
+        step = next(inner)
         while True:
             try:
-                outcome = yield step
+                outcome = yield from handle(step)
             except httpx.HTTPError as failure:
-                step = flow.throw(failure)
+                step = inner.throw(failure)
             else:
-                step = flow.send(outcome)
+                step = inner.send(outcome)
     except StopIteration as end:
         return cast(Result, end.value)
     finally:
-        flow.close()
+        inner.close()
+
+
+def delayed(flow: Flow[Result], seconds: float) -> Flow[Result]:
+    """The same flow, which waits before its first step."""
+    wait = max(0.0, seconds)
+
+    def handle(step: Send) -> Flow[httpx.Response]:
+        nonlocal wait
+        step, wait = replace(step, delay_seconds=step.delay_seconds + wait), 0.0
+        return (yield step)
+
+    return relay(flow, handle)

@@ -1,10 +1,10 @@
 """What search and extract have in common: how pages are read and what a page is."""
 
-from functools import lru_cache, partial
+from functools import lru_cache
 from math import inf
+from operator import attrgetter
 from typing import Annotated, Any, Final, TypeVar
 
-import httpx
 from pydantic import (
     AfterValidator,
     AliasChoices,
@@ -14,7 +14,6 @@ from pydantic import (
     StringConstraints,
 )
 
-from parallel_integrations.api.errors import UnexpectedAnswerError
 from parallel_integrations.api.flow import Keep
 from parallel_integrations.api.models import (
     AnswerModel,
@@ -22,7 +21,6 @@ from parallel_integrations.api.models import (
     Items,
     Usage,
     Warning,  # noqa: A004 - the API's own word
-    read_answer,
 )
 from parallel_integrations.api.policies import FetchPolicy
 from parallel_integrations.api.queries import MOST_QUERY_CHARACTERS
@@ -147,26 +145,19 @@ class PagesResponse(AnswerModel):
         return True
 
 
-def keeping(settings: PageSettings, answer: type[PagesResponse]) -> Keep:
-    """How an answer with pages serves other equal requests.
+def keeping(settings: PageSettings) -> Keep:
+    """How a response with pages serves other equal requests.
 
-    Only what can be read and is whole is kept: what failed for one page may work a minute later.
-    Who wants pages that are at most so old is not given an answer that is older.
+    Only what is whole is kept: what failed for one page may work a minute later. Who wants pages
+    that are at most so old is not given a response that is older.
     """
     policy = settings.fetch_policy
-    return _keep(answer, policy.max_age_seconds if policy else None)
+    return _keep(policy.max_age_seconds if policy else None)
 
 
 @lru_cache(maxsize=64)
-def _keep(answer: type[PagesResponse], longest: int | None) -> Keep:
-    return Keep(partial(_worth_keeping, answer), inf if longest is None else longest, LABELS)
-
-
-def _worth_keeping(answer: type[PagesResponse], response: httpx.Response) -> bool:
-    try:
-        return read_answer(response, answer).is_whole
-    except UnexpectedAnswerError:
-        return False
+def _keep(max_seconds: int | None) -> Keep:
+    return Keep(attrgetter("is_whole"), inf if max_seconds is None else max_seconds, LABELS)
 
 
 def of_session(answer: PagesResponseT, settings: PageSettings) -> PagesResponseT:

@@ -33,7 +33,7 @@ class Repeat(Enum):
 
 @dataclass(slots=True)
 class Conditions:
-    """What the driver tells a flow of the world; travels in `request.extensions`.
+    """What driver and flow tell each other about a request; travels in `request.extensions`.
 
     Attributes:
         max_retries: How often one step may be repeated.
@@ -41,6 +41,7 @@ class Conditions:
         answer: The answer's head, had it arrived when the transport failed.
         elapsed_seconds: Since the flow started.
         now: Seconds since the epoch, for a `Retry-After` date.
+        result: What the flow read from a response that may be kept.
     """
 
     max_retries: int = 2
@@ -48,6 +49,7 @@ class Conditions:
     answer: httpx.Response | None = None
     elapsed_seconds: float = 0.0
     now: float = field(default=0.0)
+    result: object = None
 
 
 def conditions_of(outcome: httpx.Response | httpx.HTTPError) -> Conditions:

@@ -193,7 +193,7 @@ def _send(request: SearchRequest) -> Send:
         request,
         repeat=Repeat.ASK,
         timeout_seconds=SEARCH_TIMEOUT_SECONDS,
-        keep=keeping(request, SearchResponse),
+        keep=keeping(request),
     )
 
 

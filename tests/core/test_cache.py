@@ -547,14 +547,14 @@ def test_a_pickle_takes_the_directory_along(
         assert loaded.run(search(SEARCH)).results
         assert loaded.usage.counts == {}
     assert len(sandbox.requests) == 1
-    assert "max_bytes=77000" in repr(pickle.loads(data)._sharing.cache)
+    assert "max_bytes=77000" in repr(pickle.loads(data)._shared.cache)
 
 
 def test_a_pickle_takes_along_what_can_be_pickled(open_client: Opening, tmp_path: Path) -> None:
     store = diskcache.Cache(tmp_path)
     loaded = pickle.loads(pickle.dumps(open_client(store)))
     assert isinstance(loaded, ParallelClient)
-    for each in (store, loaded._sharing.cache):
+    for each in (store, loaded._shared.cache):
         each.close()
     with pytest.raises(ParallelError, match="give it a directory's path"):
         pickle.dumps(open_client(Unpicklable()))

@@ -195,9 +195,11 @@ def handler(*_):
     global calls
     client.run(search(request))
     calls += 1
+    signal.setitimer(signal.ITIMER_REAL, 0.002)  # only now: handlers do not pile up
 
+client.run(search(request))  # a handler cannot import what is being imported
 signal.signal(signal.SIGALRM, handler)
-signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+signal.setitimer(signal.ITIMER_REAL, 0.002)
 end = time.monotonic() + 1.0
 while time.monotonic() < end:
     client.run(search(request))

@@ -4,6 +4,7 @@ import asyncio
 import pickle
 from typing import Any
 
+import httpx
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import ModelRetryMiddleware
@@ -68,20 +69,13 @@ def test_what_a_trace_is_told(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("model", ["speed", "lite", "core"])
-async def test_patience_depends_on_the_model(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, model: str
-) -> None:
-    client = ParallelClient(**connection(sandbox))
+async def test_patience_depends_on_the_model(sandbox: Sandbox, model: str) -> None:
     seen: list[float] = []
-    opening = client._pools.open
-
-    def noting(request: Any) -> Any:
-        seen.append(request.extensions["timeout"]["read"])
-        return opening(request)
-
-    monkeypatch.setattr(client._pools, "open", noting)
-    ChatParallel(client=client, model=model).invoke(QUESTION)
-    ChatParallel(client=client).invoke(QUESTION, model=model)
+    noting = {"request": [lambda request: seen.append(request.extensions["timeout"]["read"])]}
+    with httpx.Client(event_hooks=noting, trust_env=False) as http_client:
+        client = ParallelClient(**connection(sandbox), http_client=http_client)
+        ChatParallel(client=client, model=model).invoke(QUESTION)
+        ChatParallel(client=client).invoke(QUESTION, model=model)
     assert seen == [60.0 if model == "speed" else 600.0] * 2
 
 

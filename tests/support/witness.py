@@ -14,8 +14,8 @@ import httpx
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
+from parallel_integrations.call_state import CallState
 from parallel_integrations.sandbox import app
-from parallel_integrations.trip import Trip
 from tests.support.contract import Exchange
 
 _GATEWAY: Final = re.compile(r"^/v1/[^/]+/[^/]+/(?:parallel|compat)(?=/)")
@@ -33,19 +33,19 @@ class Witness:
     def __enter__(self) -> Self:
         self._endpoint = app._endpoint
         app._endpoint = self._watching  # type: ignore[assignment]
-        arrived: Any = Trip.arrived
+        arrived: Any = CallState.arrived
         self._arrived = arrived
 
-        def noting(trip: Trip, response: httpx.Response) -> httpx.Response:
+        def noting(call: CallState, response: httpx.Response) -> httpx.Response:
             self._sent.append(_sent(response.request, response.status_code))
-            return cast(httpx.Response, arrived(trip, response))
+            return cast(httpx.Response, arrived(call, response))
 
-        Trip.arrived = noting  # type: ignore[method-assign, assignment]
+        CallState.arrived = noting  # type: ignore[method-assign, assignment]
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         app._endpoint = self._endpoint
-        Trip.arrived = self._arrived  # type: ignore[method-assign]
+        CallState.arrived = self._arrived  # type: ignore[method-assign]
 
     def take(self) -> list[Exchange]:
         """What was said to sandboxes since the last time."""

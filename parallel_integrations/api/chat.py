@@ -9,11 +9,15 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from parallel_integrations.api.chat_types import SPEED_MODEL, ChatChunk, ChatRequest, ChatResponse
-from parallel_integrations.api.error_mapping import error_body, transport_error
+from parallel_integrations.api.error_mapping import (
+    SHOWN_CHARACTERS,
+    error_body,
+    transport_error,
+)
 from parallel_integrations.api.errors import StreamInterruptedError
 from parallel_integrations.api.flow import END, MORE, Emit, Flow, Send, Stream, call
 from parallel_integrations.api.models import first_fault
-from parallel_integrations.api.redaction import scrub
+from parallel_integrations.api.redaction import beginning, scrub, scrub_json
 from parallel_integrations.api.retries import Repeat
 from parallel_integrations.api.routes import CHAT_PATH
 from parallel_integrations.api.sse import DONE, EventDecoder, open_stream
@@ -98,7 +102,8 @@ def _stream(
             received: bytes = yield MORE
         except httpx.HTTPError as failure:
             raise StreamInterruptedError(
-                f"The answer was cut short: {transport_error(failure)}", partial="".join(text)
+                f"The answer was cut short: {transport_error(failure)}",
+                partial=scrub("".join(text), response),
             ) from failure
         for data in decoder.feed_data(received):
             if data == DONE:
@@ -159,17 +164,16 @@ def _read_chunk(data: str, response: httpx.Response, text: list[str]) -> ChatRes
     extra = chunk.model_extra or {}
     if fault is None and not extra.get("error"):
         return chunk
-    partial = "".join(text)
+    partial = scrub("".join(text), response)
     try:
         body = from_json(data)
     except ValueError:
         body = None
     if isinstance(body, dict) and body.get("error"):
-        message, _, ref_id = error_body(body)
+        message, _, ref_id = error_body(scrub_json(body, response))
         reference = f" (ref_id {ref_id})" if ref_id else ""
         raise StreamInterruptedError(
-            scrub(f"The API broke the answer off: {message}{reference}", response), partial=partial
+            f"The API broke the answer off: {message}{reference}", partial=partial
         )
-    raise StreamInterruptedError(
-        scrub(f"A chunk cannot be read ({fault}): {data[:200]!r}", response), partial=partial
-    )
+    why, shown = scrub(fault or "", response), beginning(data, response, SHOWN_CHARACTERS)
+    raise StreamInterruptedError(f"A chunk cannot be read ({why}): {shown!r}", partial=partial)

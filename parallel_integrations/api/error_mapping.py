@@ -1,6 +1,5 @@
 """From what came instead of a good answer to the error that says so, and never to the key."""
 
-import json
 from typing import Any, Final
 
 import httpx
@@ -21,7 +20,13 @@ from parallel_integrations.api.errors import (
     StatusError,
     UnexpectedAnswerError,
 )
-from parallel_integrations.api.redaction import scrub, scrub_failure
+from parallel_integrations.api.redaction import (
+    MAX_SCRUBBED_CHARACTERS,
+    beginning,
+    scrub,
+    scrub_failure,
+    scrub_json,
+)
 from parallel_integrations.api.retries import conditions_of
 
 SHOWN_CHARACTERS: Final = 200
@@ -54,7 +59,7 @@ def status_error(response: httpx.Response) -> StatusError:
     message, detail, ref_id = _read_error_body(response)
     parts = [f"{status} from {where}"]
     if response.is_redirect:
-        target = scrub(response.headers.get("location", ""), response)[:SHOWN_CHARACTERS]
+        target = beginning(response.headers.get("location", ""), response, SHOWN_CHARACTERS)
         parts.append(f": redirect to {target!r} refused, key and request would travel with it.")
         remedy = "Set base_url to the final address if you trust it."
     else:
@@ -78,11 +83,11 @@ def unexpected_answer(
 ) -> UnexpectedAnswerError:
     """The error for an answer that cannot be read: status, content type, first 200 characters."""
     content = response.content if body is None else body
-    shown = scrub(content[: 4 * SHOWN_CHARACTERS].decode("utf-8", "replace"), response)
-    shown = shown[:SHOWN_CHARACTERS]
+    text = content[:MAX_SCRUBBED_CHARACTERS].decode("utf-8", "replace")
+    shown = beginning(text, response, SHOWN_CHARACTERS)
     content_type = response.headers.get("content-type")
     if content_type is not None:
-        content_type = scrub(content_type, response)[:SHOWN_CHARACTERS]
+        content_type = beginning(content_type, response, SHOWN_CHARACTERS)
     return UnexpectedAnswerError(
         f"{response.status_code} from {_where(response)} ({content_type or 'no content type'}) "
         f"cannot be read: {scrub(reason, response)}. It begins: {shown!r}",
@@ -93,7 +98,10 @@ def unexpected_answer(
 
 
 def error_body(body: Any) -> tuple[str, Any, str | None]:
-    """Message, detail and ref_id of a decoded error body of any of the known shapes."""
+    """Message, detail and ref_id of a decoded error body of any of the known shapes.
+
+    Both texts are shortened, so the body must have been scrubbed.
+    """
     if not isinstance(body, dict):
         return "", None, None
     inner = body.get("error", body)
@@ -121,21 +129,18 @@ def _shortened(message: str) -> str:
 
 
 def _read_error_body(response: httpx.Response) -> tuple[str, Any, str | None]:
-    huge = len(response.content) > LARGEST_ERROR_BYTES
-    begin = response.content[: 8 * SHOWN_CHARACTERS]
-    text = scrub(begin.decode("utf-8", "replace") if huge else _decoded(response), response)
+    text = _decoded(response, response.content[: LARGEST_ERROR_BYTES + 1])
     try:
-        # Written anew first: there are many ways to write a character, and the key, in JSON.
-        body = json.loads(scrub(json.dumps(from_json(text)), response))
+        body = scrub_json(from_json(text), response)
     except (ValueError, RecursionError):
-        return " ".join(text[: 4 * SHOWN_CHARACTERS].split())[:SHOWN_CHARACTERS], None, None
+        shown = scrub(text[:MAX_SCRUBBED_CHARACTERS], response)
+        return " ".join(shown.split())[:SHOWN_CHARACTERS], None, None
     message, detail, ref_id = error_body(body)
-    return message or text[:SHOWN_CHARACTERS], detail, ref_id
+    return message or beginning(text, response, SHOWN_CHARACTERS), detail, ref_id
 
 
-def _decoded(response: httpx.Response) -> str:
-    """The body as text that can be printed, whatever encoding is declared for it."""
-    content = response.content
+def _decoded(response: httpx.Response, content: bytes) -> str:
+    """A body as text that can be printed, whatever encoding is declared for it."""
     try:
         text = content.decode(response.charset_encoding or "utf-8", "replace")
     except (LookupError, ValueError):  # there is no such encoding, or it is none of text

@@ -15,7 +15,12 @@ from parallel_integrations.api.errors import StreamInterruptedError
 from parallel_integrations.api.flow import MORE, Emit, Flow, More, Send
 from parallel_integrations.api.models import AnswerModel, first_fault
 from parallel_integrations.api.polling import within
-from parallel_integrations.api.redaction import scrub
+from parallel_integrations.api.redaction import (
+    beginning,
+    scrub,
+    scrub_json,
+    without_echo,
+)
 from parallel_integrations.api.retries import conditions_of
 from parallel_integrations.api.sse import DONE, EventDecoder, open_stream
 
@@ -173,7 +178,8 @@ def _read(
     raw: ServerSentEvent, kinds: Mapping[str, type[StreamEvent]], response: httpx.Response
 ) -> StreamEvent:
     try:
-        data = from_json(raw.data)
+        text = without_echo(raw.data.encode(), response)
+        data = from_json(text)
         if not isinstance(data, dict):
             raise ValueError("not an object")
         kind = data.get("type") or raw.event
@@ -182,14 +188,14 @@ def _read(
         data["type"] = kind
         cls = _class_of(kind, kinds)
         if WIRE_TEXT in cls.model_fields:
-            data[WIRE_TEXT] = raw.data
+            data[WIRE_TEXT] = text.decode()
         return cls.model_validate(data)
     except ValidationError as error:
         why = first_fault(error)
     except ValueError as error:
         why = str(error)
-    shown = scrub(raw.data[:SHOWN_CHARACTERS], response)
-    raise _UnreadableError(f"An event cannot be read ({why}): {shown!r}")
+    shown = beginning(raw.data, response, SHOWN_CHARACTERS)
+    raise _UnreadableError(f"An event cannot be read ({scrub(why, response)}): {shown!r}")
 
 
 def _class_of(kind: Any, kinds: Mapping[str, type[StreamEvent]]) -> type[StreamEvent]:
@@ -200,10 +206,10 @@ def _class_of(kind: Any, kinds: Mapping[str, type[StreamEvent]]) -> type[StreamE
 
 
 def _reported(data: dict[str, Any], response: httpx.Response) -> StreamInterruptedError:
-    message, _, ref_id = error_body(data)
+    message, _, ref_id = error_body(scrub_json(data, response))
     reference = f" (ref_id {ref_id})" if ref_id else ""
     told = f"The stream reported an error: {message or 'no message'}{reference}"
-    return _interrupted(scrub(told, response), response)
+    return _interrupted(told, response)
 
 
 def _interrupted(message: str, response: httpx.Response) -> StreamInterruptedError:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypeVar
 
 import httpx
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -20,15 +21,39 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
-from pydantic_core import CoreSchema, core_schema, from_json
+from pydantic_core import (
+    CoreSchema,
+    PydanticSerializationError,
+    core_schema,
+    from_json,
+    to_json,
+)
 
 from parallel_integrations.api.error_mapping import unexpected_answer
+from parallel_integrations.api.redaction import without_echo
 
 ApiVersion: TypeAlias = Literal["v1", "v1beta", "v1beta-processor"]
 """Generation of the wire: current, beta, and the oldest body with `processor`."""
 
 T = TypeVar("T")
 NOTHING: Mapping[str, int] = MappingProxyType({})
+
+
+def sendable(value: T) -> T:
+    """`value`, where JSON can carry it.
+
+    Raises:
+        ValueError: It cannot: half of a surrogate pair, an object of no known kind, a circle.
+    """
+    try:
+        to_json(value)
+    except (PydanticSerializationError, UnicodeError, RecursionError) as error:
+        raise ValueError(f"JSON cannot carry it: {error}") from None
+    return value
+
+
+JsonObject: TypeAlias = Annotated[dict[str, Any], AfterValidator(sendable)]
+"""An object of whatever JSON can carry."""
 
 
 class RequestModel(BaseModel):
@@ -244,7 +269,7 @@ def read_answer(response: httpx.Response, answer: type[T]) -> T:
     Raises:
         UnexpectedAnswerError: The body is not what `answer` describes.
     """
-    content = response.content
+    content = without_echo(response.content, response)
     try:
         if isinstance(answer, type) and issubclass(answer, BaseModel):
             return answer.model_validate_json(content)

@@ -1,5 +1,6 @@
 """Ids as path segments, and errors that carry them."""
 
+import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, TypeVar
@@ -11,19 +12,38 @@ from parallel_integrations.api.error_mapping import unexpected_answer
 from parallel_integrations.api.errors import ParallelError, UnexpectedAnswerError
 from parallel_integrations.api.flow import Flow, Send, exchange
 from parallel_integrations.api.models import read_answer
+from parallel_integrations.api.redaction import scrub_json
 
 Answer = TypeVar("Answer")
 NO_IDS: Final = frozenset({"", ".", ".."})
+MAX_ID_CHARACTERS: Final = 1000
+
+
+def is_id(value: object) -> bool:
+    """Whether a value can be an id: printable ASCII without blanks inside."""
+    if not isinstance(value, str) or (plain := value.strip()) in NO_IDS:
+        return False
+    return (
+        plain.isascii()
+        and plain.isprintable()
+        and " " not in plain
+        and len(plain) <= MAX_ID_CHARACTERS
+    )
 
 
 def segment(name: str, value: str) -> str:
     """An id, quoted as one segment of a path.
 
     Raises:
-        ValueError: It is empty, `.` or `..`, which would address something else.
+        ValueError: It is empty, `.` or `..`, which would address something else, or holds what no
+            id of the API holds.
     """
-    if not isinstance(value, str) or value.strip() in NO_IDS:
-        raise ValueError(f"{name}={value!r} is not an id")
+    if not is_id(value):
+        shown = reprlib.repr(value)
+        raise ValueError(
+            f"{name}={shown} is not an id: copy it from the answer to its create, at most "
+            f"{MAX_ID_CHARACTERS} characters of printable ASCII without blanks"
+        )
     return quote(value.strip(), safe="")
 
 
@@ -45,15 +65,15 @@ def create(send: Send, answer: type[Answer], id_name: str) -> Flow[Answer]:
     response = yield from exchange(send)
     try:
         created = read_answer(response, answer)
-        if getattr(created, id_name).strip() in NO_IDS:
-            raise unexpected_answer(response, f"{id_name} is none")
+        if not is_id(getattr(created, id_name)):
+            raise unexpected_answer(response, f"{id_name} is none that can be sent again")
     except UnexpectedAnswerError as error:
         try:
             body = from_json(response.content)
         except ValueError:
             body = None
-        found = body.get(id_name) if isinstance(body, dict) else None
-        if isinstance(found, str) and found.strip() not in NO_IDS:
+        found = scrub_json(body.get(id_name), response) if isinstance(body, dict) else None
+        if is_id(found):
             setattr(error, id_name, found)
             error.add_note(f"{id_name}: {found}")
         raise

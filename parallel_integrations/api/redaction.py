@@ -1,27 +1,94 @@
-"""Secrets taken out of whatever may be shown: a server may repeat what it was sent."""
+"""Secrets taken out of whatever may be shown: a server may repeat what it was sent.
+
+A text is scrubbed before it is shortened. Should it come shortened already (a stream that was cut,
+a server that shows a part of the key only), a part of a secret is found as well as the whole.
+"""
 
 import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Final
+from html import unescape
+from typing import Any, Final
 
 import httpx
+from pydantic_core import from_json
 
 HIDDEN: Final = "[hidden]"
-SHORTEST_SECRET: Final = 4
+MIN_SECRET_CHARACTERS: Final = 4
+MAX_SHOWN_OF_SECRET: Final = 7
+"""So many characters in a row may stand in a text by chance; a longer part of a secret may not."""
+MAX_SCRUBBED_CHARACTERS: Final = 50_000
+"""Of a text of which the beginning is shown; a part of a secret at its end is hidden, too."""
+MAX_NESTED_ESCAPES: Final = 3
+"""JSON within JSON within a URL."""
+MIN_ECHO_CHARACTERS: Final = 16
 SECRET_HEADERS: Final = ("x-api-key", "authorization", "cf-aig-authorization")
+
+# One character as a URL, JSON or Python's repr, and HTML may write it. Each is also read alone: a
+# backslash in HTML is one.
+_WAYS: Final = (
+    r"%[0-9a-f]{2}",
+    r"\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|\\.",
+    r"&(?:#x?[0-9a-f]{1,6}|amp|lt|gt|quot|apos);",
+)
+_ALL_WAYS: Final = re.compile("|".join(_WAYS), re.IGNORECASE | re.DOTALL)
+_READINGS: Final = (_ALL_WAYS, *(re.compile(way, re.IGNORECASE | re.DOTALL) for way in _WAYS))
+
+
+def secrets_of(outcome: httpx.Response | httpx.HTTPError) -> list[str]:
+    """The secrets that the request behind an answer or a failure carried."""
+    try:
+        headers = outcome.request.headers
+    except RuntimeError:  # httpx raises it where no request is attached
+        return []
+    values = (headers.get(name, "").removeprefix("Bearer ") for name in SECRET_HEADERS)
+    return [each for each in dict.fromkeys(values) if len(each) >= MIN_SECRET_CHARACTERS]
+
+
+def hide(text: str, secrets: Sequence[str]) -> str:
+    """`text` without any secret, nor a part of one that is longer than chance would have it."""
+    for secret in secrets:
+        kept, end = [], 0
+        for start, stop in _merged(_everywhere(text, secret)):
+            kept += [text[end:start], HIDDEN]
+            end = stop
+        text = "".join([*kept, text[end:]]) if kept else text
+    return text
 
 
 def scrub(text: str, outcome: httpx.Response | httpx.HTTPError) -> str:
     """`text` without any secret that the request carried, should the server echo it."""
+    return hide(text, secrets_of(outcome))
+
+
+def beginning(text: str, outcome: httpx.Response | httpx.HTTPError, length: int) -> str:
+    """The first `length` characters of a server's text, scrubbed before they are cut off."""
+    return scrub(text[:MAX_SCRUBBED_CHARACTERS], outcome)[:length]
+
+
+def scrub_json(value: Any, outcome: httpx.Response | httpx.HTTPError) -> Any:
+    """A decoded JSON value without any secret that the request carried."""
+    secrets = secrets_of(outcome)
+    written = json.dumps(value)
+    return value if hide(written, secrets) == written else _hide_in(value, secrets)
+
+
+def without_echo(content: bytes, outcome: httpx.Response | httpx.HTTPError) -> bytes:
+    """An answer's JSON without the whole key, so that nothing made of the answer shows it.
+
+    Here only a whole and long one is looked for: a text that is not about an error is evidence, and
+    a short key (`test`, `EMPTY`) may be one of its words.
+    """
+    if not any(
+        len(secret) >= MIN_ECHO_CHARACTERS and secret.encode() in content
+        for secret in secrets_of(outcome)
+    ):
+        return content
     try:
-        headers = outcome.request.headers
-    except RuntimeError:  # httpx raises it where no request is attached
-        return text
-    for name in SECRET_HEADERS:
-        secret = headers.get(name, "").removeprefix("Bearer ")
-        if len(secret) >= SHORTEST_SECRET:
-            text = text.replace(secret, HIDDEN).replace(json.dumps(secret)[1:-1], HIDDEN)
-    return text
+        return json.dumps(scrub_json(from_json(content), outcome)).encode()
+    except ValueError:
+        return content  # no JSON: whoever reads it says so
 
 
 def scrub_failure(failure: httpx.HTTPError) -> None:
@@ -30,12 +97,81 @@ def scrub_failure(failure: httpx.HTTPError) -> None:
     A server that does not speak HTTP is quoted there, and it may echo what it was sent. Of the
     request only method and address are left: its headers hold the key.
     """
+    secrets = secrets_of(failure)
     error: BaseException | None = failure
     while error is not None:
-        if any(isinstance(arg, str) and scrub(arg, failure) != arg for arg in error.args):
+        if any(isinstance(arg, str) and hide(arg, secrets) != arg for arg in error.args):
             error.args = tuple(
-                scrub(arg, failure) if isinstance(arg, str) else arg for arg in error.args
+                hide(arg, secrets) if isinstance(arg, str) else arg for arg in error.args
             )
         error = error.__cause__ or error.__context__
     with suppress(RuntimeError):  # httpx raises it where no request is attached
         failure.request = httpx.Request(failure.request.method, failure.request.url)
+
+
+def _hide_in(value: Any, secrets: Sequence[str]) -> Any:
+    if isinstance(value, str):
+        return hide(value, secrets)
+    if isinstance(value, list):
+        return [_hide_in(item, secrets) for item in value]
+    if isinstance(value, dict):
+        return {hide(name, secrets): _hide_in(item, secrets) for name, item in value.items()}
+    written = json.dumps(value)  # a number may be a secret
+    return value if hide(written, secrets) == written else HIDDEN
+
+
+def _everywhere(text: str, secret: str) -> Iterator[tuple[int, int]]:
+    """Where parts of a secret stand in a text, as it is and with its escapes read."""
+    yield from _found(text, secret)
+    for reading in _READINGS:
+        read, places = text, list(range(len(text) + 1))
+        for _ in range(MAX_NESTED_ESCAPES):
+            if not reading.search(read):
+                break
+            read, began = _unescaped(read, reading)
+            places = [places[at] for at in began]
+            for start, stop in _found(read, secret):
+                yield places[start], places[stop]
+            reading = _ALL_WAYS  # what is within may be written in any
+
+
+def _found(text: str, secret: str) -> Iterator[tuple[int, int]]:
+    size = min(len(secret), MAX_SHOWN_OF_SECRET + 1)
+    for piece in {secret[at : at + size] for at in range(len(secret) - size + 1)}:
+        at = text.find(piece)
+        while at >= 0:
+            yield at, at + size
+            at = text.find(piece, at + 1)
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Spans in order, those that touch as one."""
+    begin = end = -1
+    for start, stop in sorted(spans):
+        if start > end >= 0:
+            yield begin, end
+        begin, end = (start, stop) if start > end else (begin, max(end, stop))
+    if end >= 0:
+        yield begin, end
+
+
+def _unescaped(text: str, reading: re.Pattern[str]) -> tuple[str, list[int]]:
+    """A text with its escapes read, and where each of its characters began."""
+    parts: list[str] = []
+    places: list[int] = []
+    end = 0
+    for match in reading.finditer(text):
+        parts += [text[end : match.start()], _character(match[0])]
+        places += [*range(end, match.start()), match.start()]
+        end = match.end()
+    return "".join([*parts, text[end:]]), [*places, *range(end, len(text) + 1)]
+
+
+def _character(escape: str) -> str:
+    if escape[0] == "&":
+        read = unescape(escape)
+        return read if len(read) == 1 else "\0"
+    digits = escape.lstrip("%\\uUxX")
+    if len(escape) > 2 and digits:
+        return chr(int(digits, 16))
+    return escape[1]

@@ -18,6 +18,7 @@ from pydantic import (
 
 from parallel_integrations.api.settings import (
     MAX_RETRIES,
+    MAX_TIMEOUT_SECONDS,
     Settings,
     checked_base_url,
     checked_key,
@@ -60,7 +61,7 @@ class Adapter(BaseModel):
         default_factory=key_from_environment, exclude=True, repr=False
     )
     base_url: str | None = None
-    timeout: float | None = Field(default=None, gt=0)
+    timeout: float | None = Field(default=None, gt=0, le=MAX_TIMEOUT_SECONDS)
     max_retries: int = Field(default=MAX_RETRIES, ge=0)
     client: ParallelClient | None = Field(default=None, exclude=True, repr=False)
 

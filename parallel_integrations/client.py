@@ -101,6 +101,8 @@ class ParallelClient:
     ) -> None:
         _check_kind("http_client", http_client, httpx.Client)
         _check_kind("http_async_client", http_async_client, httpx.AsyncClient)
+        if headers is not None and not isinstance(headers, Mapping):
+            raise ValueError(f"headers= must be a mapping, not {type(headers).__name__}")
         settings = Settings(
             api_key=SecretStr(api_key) if isinstance(api_key, str) else api_key,
             base_url=base_url or "",

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -20,6 +19,7 @@ from packaging.requirements import Requirement
 from parallel_integrations._version import __version__
 from parallel_integrations.api.errors import MissingKeyError, ParallelError
 from parallel_integrations.api.prices import PRICES_USD
+from parallel_integrations.api.retries import epoch_seconds
 from parallel_integrations.api.search import SearchRequest, search
 from parallel_integrations.api.settings import (
     BASE_URL,
@@ -262,9 +262,8 @@ def _reach(base_url: str) -> Generator[Finding, None, bool]:
 
 
 def _clock(response: httpx.Response) -> Iterator[Finding]:
-    try:
-        server = parsedate_to_datetime(response.headers["date"]).timestamp()
-    except (KeyError, ValueError):
+    server = epoch_seconds(response.headers.get("date", ""))
+    if server is None:
         yield Finding("skip", "the clock: the answer has no date to compare with")
         return
     off = time.time() - server

@@ -1,13 +1,21 @@
 """What Chat is asked, and what it answers (API facts 7)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
-from pydantic import AliasChoices, BaseModel, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from parallel_integrations.api.basis import FieldBasis
-from parallel_integrations.api.models import AnswerModel, ApiVersion, Items, RequestModel
+from parallel_integrations.api.models import (
+    AnswerModel,
+    ApiVersion,
+    Items,
+    JsonObject,
+    RequestModel,
+)
 from parallel_integrations.api.notebook import answer_html
+from parallel_integrations.api.settings import checked_headers
 
 SPEED_MODEL: Final = "speed"
 
@@ -32,6 +40,24 @@ PER_CALL: Final = frozenset(
 TOOLS: Final = frozenset({"tools", "functions"})
 
 T = TypeVar("T")
+
+
+def _carriable(headers: Any) -> Any:
+    """Refuse what HTTP cannot carry, and do not show it: pydantic would show all headers."""
+    try:
+        if not isinstance(headers, Mapping):
+            raise ValueError(f"extra_headers= must be a mapping, not {type(headers).__name__}")
+        checked_headers(headers.items(), "extra_headers")
+    except ValueError as error:
+        fault = PydanticCustomError("headers", "{fault}", {"fault": str(error)})
+        raise ValidationError.from_exception_data(
+            "extra_headers", [{"type": fault, "input": "(not shown)"}]
+        ) from None
+    return headers
+
+
+ExtraHeaders: TypeAlias = Annotated[dict[str, str], BeforeValidator(_carriable)]
+"""Headers that one request sends besides the client's own."""
 
 
 class ChatMessage(RequestModel):
@@ -64,8 +90,8 @@ class ChatSettings(BaseModel):
         default=SPEED_MODEL, min_length=1, validation_alias=AliasChoices("model", "model_name")
     )
     previous_interaction_id: str | None = Field(default=None, min_length=1)
-    extra_body: dict[str, Any] | None = None
-    extra_headers: dict[str, str] | None = Field(default=None, repr=False, exclude=True)
+    extra_body: JsonObject | None = None
+    extra_headers: ExtraHeaders | None = Field(default=None, repr=False, exclude=True)
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
@@ -142,11 +168,11 @@ class ChatRequest(RequestModel):
 
     messages: list[ChatMessage] = Field(min_length=1)
     model: str = Field(default=SPEED_MODEL, min_length=1)
-    response_format: dict[str, Any] | None = None
+    response_format: JsonObject | None = None
     previous_interaction_id: str | None = Field(default=None, min_length=1)
     stream: bool = False
-    extra_body: dict[str, Any] | None = None
-    extra_headers: dict[str, str] | None = Field(default=None, repr=False)
+    extra_body: JsonObject | None = None
+    extra_headers: ExtraHeaders | None = Field(default=None, repr=False)
 
     def body(self, version: ApiVersion) -> dict[str, Any]:
         """The body; the same in every generation of the wire."""

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final, TypeAlias
 from pydantic import AfterValidator, BaseModel, PydanticUserError, ValidationError
 from pydantic_core import from_json, to_json
 
+from parallel_integrations.api.models import sendable
+
 WIRE_TYPES: Final = frozenset({"json", "text", "auto"})
 DEEPEST_LEVEL: Final = 5
 UNSUPPORTED: Final = frozenset(
@@ -84,7 +86,8 @@ def _checked(schema: str | dict[str, Any] | type[BaseModel]) -> Any:
     if isinstance(schema, type):
         for remark in _translated(schema)[1]:
             warnings.warn(remark, SchemaWarning, stacklevel=3)  # where the request is made
-    return schema
+        return schema
+    return sendable(schema)
 
 
 OutputSchema: TypeAlias = Annotated[

@@ -6,10 +6,11 @@ from typing import Final
 from urllib.parse import urlencode
 
 import httpx
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from parallel_integrations.api.errors import MissingKeyError
 from parallel_integrations.api.flow import Send
+from parallel_integrations.api.models import RequestModel
 from parallel_integrations.api.retries import CONDITIONS_KEY, LAST_ANSWER_SECONDS, Conditions
 from parallel_integrations.api.routes import CHAT_PATH
 from parallel_integrations.api.settings import (
@@ -30,7 +31,7 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
 
     Raises:
         MissingKeyError: The route needs a key and there is none.
-        ValueError: A header of this request that HTTP cannot carry.
+        ValueError: A header, an address or a body that HTTP or JSON cannot carry.
     """
     key = settings.api_key.get_secret_value() if settings.api_key else None
     if key is None and settings.route.needs_key:
@@ -47,13 +48,10 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
     ]
     content = b""
     if send.request is not None:
-        body = send.request.body(settings.api_version)
+        content = _content(send.request, settings, chat=path == CHAT_PATH)
         betas = (*betas, *send.request.betas(settings.api_version))
         if settings.api_version != "v1" and send.request.older_path:
             path = send.request.older_path
-        if path == CHAT_PATH:
-            body["model"] = settings.route.model(body["model"])
-        content = to_json(body)
         headers.append(("content-type", "application/json"))
     users = dict(settings.headers)
     if send.headers:
@@ -63,7 +61,13 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
     if betas:
         headers.append((BETA_HEADER, ",".join(dict.fromkeys(betas))))
     target = settings.route.target(path, base_url=settings.base_url, chat_path=settings.chat_path)
-    url = _parsed(f"{target}?{urlencode(send.params)}" if send.params else target)
+    try:
+        url = _parsed(f"{target}?{urlencode(send.params)}" if send.params else target)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise ValueError(
+            f"{send.method} {path:.100} cannot be addressed ({error}): an id or a query parameter, "
+            "such as a cursor, is too long or no text. Nothing was sent"
+        ) from None
     if content or send.method in _METHODS_WITH_BODY:
         headers.append(("content-length", str(len(content))))
     # With `stream=`, httpx adds no headers of its own, for which it would go through all of them.
@@ -93,3 +97,16 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
     )
     request.read()
     return request
+
+
+def _content(request: RequestModel, settings: Settings, *, chat: bool) -> bytes:
+    try:
+        body = request.body(settings.api_version)
+        if chat:
+            body["model"] = settings.route.model(body["model"])
+        return to_json(body)
+    except (PydanticSerializationError, UnicodeError, RecursionError) as error:
+        raise ValueError(
+            f"{type(request).__name__} cannot be written as JSON ({error}): give plain texts, "
+            "numbers, lists and objects. Nothing was sent"
+        ) from None

@@ -9,7 +9,7 @@ from parallel_integrations.api.flow import Emit, More, Send, delayed
 from parallel_integrations.api.output_schema import OutputSchema
 from parallel_integrations.api.polling import Patience, check_deadline, within
 from parallel_integrations.api.retries import RETRY_AFTER_CAP_SECONDS
-from parallel_integrations.api.task_events import task_run_events
+from parallel_integrations.api.task_events import follow_task_run
 from parallel_integrations.api.task_requests import CreateTaskRunRequest
 from parallel_integrations.api.task_types import TaskRunResult, TaskRunStateEvent
 from parallel_integrations.api.tasks import DEADLINE_SECONDS, create_task_run, result_within
@@ -93,7 +93,7 @@ def _resume(
     pause = 0.0
     # Progress is a courtesy: whether there is such a run, and how it ended, shows below.
     try:
-        elapsed = yield from task_run_events(run_id, deadline_seconds=patience.deadline_seconds)
+        elapsed = yield from follow_task_run(run_id, patience.deadline_seconds)
         patience.answered(elapsed)
     except TaskTimeoutError:  # the result was asked for until the end
         raise

@@ -1,7 +1,7 @@
 """When a step is sent again, and how long after; what a driver tells that depends on it."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from math import isfinite
@@ -84,14 +84,20 @@ def retry_after_seconds(response: httpx.Response, now: float) -> float | None:
     try:
         seconds = float(value)
     except ValueError:
-        try:
-            until = parsedate_to_datetime(value)
-        except (ValueError, OverflowError):  # a year, or an offset, beyond all numbers
+        until = epoch_seconds(value)
+        if until is None:
             return None
-        if until.tzinfo is None:
-            until = until.replace(tzinfo=UTC)
-        seconds = max(0.0, (until - datetime.fromtimestamp(now, UTC)).total_seconds())
+        seconds = max(0.0, until - now)
     return seconds if isfinite(seconds) and seconds >= 0 else None
+
+
+def epoch_seconds(date: str) -> float | None:
+    """Seconds since 1970 of an HTTP date; None where it is none."""
+    try:
+        read = parsedate_to_datetime(date)
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):  # a year, or an offset, beyond all numbers
+        return None
 
 
 def may_repeat(repeat: Repeat, failure: Failure) -> bool:
@@ -133,5 +139,6 @@ def _repeatable_failure(repeat: Repeat, failure: httpx.HTTPError, conditions: Co
 
 def backoff_seconds(attempts: int) -> float:
     """How long to wait after so many attempts, where the server does not say."""
-    longest = min(FIRST_BACKOFF_SECONDS * 2.0 ** (attempts - 1), LONGEST_BACKOFF_SECONDS)
+    doublings = min(attempts - 1, 10)  # beyond, the power may be more than a float can hold
+    longest = min(FIRST_BACKOFF_SECONDS * 2.0**doublings, LONGEST_BACKOFF_SECONDS)
     return longest * uniform(0.75, 1.0)  # noqa: S311 - spreads clients, guards nothing

@@ -8,7 +8,8 @@ from pydantic import SecretStr
 
 CHAT_PATH: Final = "/chat/completions"
 GATEWAY_URL: Final = "https://gateway.ai.cloudflare.com/v1"
-_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
+NO_SEGMENTS: Final = frozenset({".", ".."})
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9._~-]+")
 
 
 class Route(Protocol):
@@ -92,9 +93,13 @@ class CloudflareGateway:
     def __post_init__(self) -> None:
         for name in ("account_id", "gateway_id"):
             value = getattr(self, name)
-            if not _SEGMENT.fullmatch(value) or value in (".", ".."):
+            if not isinstance(value, str) or not _SEGMENT.fullmatch(value) or value in NO_SEGMENTS:
                 raise ValueError(f"{name}={value!r} must be one path segment of letters and digits")
+        if not isinstance(self.base, str) or not self.base:
+            raise ValueError(f"base={self.base!r} must be an address like {GATEWAY_URL!r}")
         token = self.token
+        if not isinstance(token, SecretStr | str | None):
+            raise ValueError(f"token must be a string, not {type(token).__name__}")
         plain = (token.get_secret_value() if isinstance(token, SecretStr) else token or "").strip()
         if not plain.isascii() or not plain.isprintable() or " " in plain:
             raise ValueError(

@@ -5,7 +5,6 @@ import platform
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from math import inf
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -30,9 +29,19 @@ USER_AGENT: Final = (
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 API_VERSIONS: Final = ("v1", "v1beta", "v1beta-processor")
 HEADER_NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
-OWN_HEADERS: Final = frozenset(
-    {"x-api-key", "authorization", "content-type", "content-length", "host"}
-)
+OWN_HEADERS: Final = {
+    "x-api-key": "api_key=",
+    "authorization": "api_key=",
+    "cf-aig-authorization": "route=CloudflareGateway(token=)",
+    "content-type": "",
+    "content-length": "",
+    "transfer-encoding": "",
+    "host": "base_url=",
+}
+"""What the client sets by itself, and where its value comes from."""
+MAX_TIMEOUT_SECONDS: Final = 100_000_000
+"""Three years; the operating system's own limit is not much further."""
+NOT_IN_URLS: Final = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]")
 
 
 def key_from_environment() -> SecretStr | None:
@@ -71,49 +80,95 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def checked_base_url(base_url: str) -> str:
+def checked_base_url(base_url: str, name: str = "base_url") -> str:
     """`base_url`, else `PARALLEL_BASE_URL`, else the public API; without a trailing slash.
+
+    Scheme and host come back in lower case, in which they mean the same.
+
+    Args:
+        base_url: The address; empty for the environment's.
+        name: What it is called in an error.
 
     Raises:
         ValueError: It is no URL, not https (loopback excepted), or holds more than host and path.
     """
+    if not isinstance(base_url, str):
+        raise ValueError(f"{name}={base_url!r} must be a string like {BASE_URL!r}")
     url = (base_url or os.environ.get(BASE_URL_VARIABLE, "").strip() or BASE_URL).rstrip("/")
-    if "@" in re.split("[/?#]", url.partition("://")[2])[0]:
-        raise ValueError("base_url must not hold a user name or password; pass api_key= instead")
-    if not url.isprintable() or " " in url:
-        raise ValueError(f"base_url={url!r} is not a URL: it holds blanks or control characters")
+    # What may hold a password is not shown, wherever a parser would look for it.
+    said = f"{name} (not shown, for its '@')" if "@" in url else f"{name}={url!r}"
+    if "@" in re.split("[/?#]", re.sub(r"^[^/]*//", "", url))[0]:
+        raise ValueError(f"{name} must not hold a user name or password; pass api_key= instead")
+    if wrong := NOT_IN_URLS.search(url):
+        raise ValueError(
+            f"{said} is not a URL: it holds {wrong[0]!r}. Write blanks, control characters and "
+            "what is not ASCII percent-encoded, a host in its xn-- form"
+        )
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
         httpx.URL(url)
     except (ValueError, httpx.InvalidURL) as error:
-        raise ValueError(f"base_url={url!r} is not a URL: {error}") from None
+        raise ValueError(f"{said} is not a URL: {error}") from None
     if not host or parts.scheme not in ("http", "https") or port == 0:
-        raise ValueError(f"base_url={url!r} is not an http(s) URL like {BASE_URL!r}")
+        raise ValueError(f"{said} is not an http(s) URL like {BASE_URL!r}")
     if parts.query or parts.fragment:
-        raise ValueError(f"base_url={url!r} must not hold a query or fragment")
+        raise ValueError(f"{said} must not hold a query or fragment")
     if parts.scheme == "http" and host not in LOOPBACK:
         raise ValueError(
-            f"base_url={url!r} would send the key unencrypted: use https (http for loopback only)"
+            f"{said} would send the key unencrypted: use https (http for loopback only)"
         )
-    return url
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}"
 
 
-def checked_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+def checked_chat_path(path: str, base_url: str) -> str:
+    """`chat_path` as it is.
+
+    Raises:
+        ValueError: It is no path, or none that can stand in an address.
+    """
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise ValueError(f"chat_path={path!r} must be a string that begins with '/'")
+    if "#" in path or NOT_IN_URLS.search(path):
+        raise ValueError(
+            f"chat_path={path!r} is not a URL's path: write blanks, control characters, '#' and "
+            "what is not ASCII percent-encoded"
+        )
+    try:
+        httpx.URL(base_url + path)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"chat_path={path!r:.100} is not a URL's path: {error}") from None
+    return path
+
+
+def checked_headers(
+    headers: Iterable[tuple[str, str]], argument: str = "headers"
+) -> tuple[tuple[str, str], ...]:
     """Extra headers in a hashable form.
 
     Raises:
-        ValueError: A header that the client itself sets, or one that HTTP cannot carry.
+        ValueError: A header that the client itself sets, or one that HTTP cannot carry. Values are
+            not shown: they may be secrets.
     """
-    pairs = tuple((name.lower(), value) for name, value in headers)
+    pairs = tuple(headers)
     for name, value in pairs:
-        if name in OWN_HEADERS:
-            raise ValueError(f"headers= must not hold {name!r}; the client sets it (api_key=)")
-        if not HEADER_NAME.fullmatch(name):
-            raise ValueError(f"headers= holds {name!r}, which is no name of an HTTP header")
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise ValueError(f"{argument}= must hold texts, and {name!r} or its value is none")
+        if not HEADER_NAME.fullmatch(name.lower()):
+            raise ValueError(f"{argument}= holds {name!r}, which is no name of an HTTP header")
+        # Some servers read `_` in a name as `-`.
+        own = OWN_HEADERS.get(name.lower().replace("_", "-"))
+        if own is not None:
+            remedy = f" ({own})" if own else ""
+            raise ValueError(
+                f"{argument}= must not hold {name.lower()!r}; the client sets it{remedy}"
+            )
         if not (value.isascii() and value.isprintable()):
-            raise ValueError(f"headers= holds a value for {name!r} beyond one line of ASCII")
-    return pairs
+            raise ValueError(
+                f"{argument}= holds a value for {name!r} that is not one line of printable ASCII; "
+                "encode it, or leave it out"
+            )
+    return tuple((name.lower(), value.strip()) for name, value in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +207,13 @@ class Settings:
     max_response_bytes: int = MAX_RESPONSE_BYTES
 
     def __post_init__(self) -> None:
-        if self.timeout is not None and not (is_number(self.timeout) and 0 < self.timeout < inf):
-            raise ValueError(f"timeout={self.timeout!r} must be a number of seconds above 0")
+        if self.timeout is not None and not (
+            is_number(self.timeout) and 0 < self.timeout <= MAX_TIMEOUT_SECONDS
+        ):
+            raise ValueError(
+                f"timeout={self.timeout!r} must be a number of seconds above 0, "
+                f"{MAX_TIMEOUT_SECONDS:,} at most"
+            )
         if not (is_number(self.max_retries) and self.max_retries >= 0):
             raise ValueError(f"max_retries={self.max_retries!r} must be a number, 0 or more")
         if type(self.max_response_bytes) is not int or self.max_response_bytes < 1:
@@ -164,14 +224,16 @@ class Settings:
             raise ValueError(
                 f"api_version={self.api_version!r} must be one of {', '.join(API_VERSIONS)}"
             )
-        if not self.chat_path.startswith("/"):
-            raise ValueError(f"chat_path={self.chat_path!r} must begin with '/'")
-        gateway = self.route.base_url
+        gateway = getattr(self.route, "base_url", None)
+        if gateway is None:
+            raise ValueError(f"route={self.route!r} must be a CloudflareGateway(…), or left out")
         if gateway and self.base_url:
             raise ValueError("route= and base_url= exclude each other: the gateway is the base")
         change = object.__setattr__  # the fields are frozen from here on
         change(self, "api_key", checked_key(self.api_key) or key_from_environment())
-        change(self, "base_url", checked_base_url(gateway or self.base_url))
+        where = "route=CloudflareGateway(base=…)" if gateway else "base_url"
+        change(self, "base_url", checked_base_url(gateway or self.base_url, where))
+        checked_chat_path(self.chat_path, self.base_url)
         change(self, "headers", checked_headers(self.headers))
 
     def without_secrets(self) -> dict[str, Any]:

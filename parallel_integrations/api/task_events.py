@@ -1,10 +1,11 @@
 """The progress of a task, as it goes on (API facts 8)."""
 
 from collections import Counter
-from typing import Final
+from collections.abc import Generator
+from typing import Any, Final
 
 from parallel_integrations.api.events import StreamEvent, follow
-from parallel_integrations.api.flow import Emit, Flow, Send, Stream
+from parallel_integrations.api.flow import Emit, Flow, More, Send, Stream
 from parallel_integrations.api.paths import carrying, segment
 from parallel_integrations.api.polling import Patience, check_deadline
 from parallel_integrations.api.retries import Repeat
@@ -52,6 +53,13 @@ def task_run_events(
         ```
     """
     check_deadline(deadline_seconds)
+    yield from follow_task_run(run_id, deadline_seconds)
+
+
+def follow_task_run(
+    run_id: str, deadline_seconds: float
+) -> Generator[Send | More | Emit[StreamEvent], Any, float]:
+    """As `task_run_events`; returns the seconds since the operation's start."""
     seen: Counter[str] = Counter()
     here: Counter[str] = Counter()  # since the stream was opened
     ended: list[TaskRunStateEvent] = []

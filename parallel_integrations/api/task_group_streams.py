@@ -121,7 +121,7 @@ def task_group_events(
     send = Send(
         "GET",
         f"{group_path(taskgroup_id)}/events",
-        params=() if timeout is None else (("timeout", f"{timeout:g}"),),
+        params=() if deadline_seconds == inf else (("timeout", f"{deadline_seconds:g}"),),
         repeat=Repeat.READ,
         timeout_seconds=silence(deadline_seconds),
         stream=True,
@@ -132,7 +132,7 @@ def task_group_events(
             GROUP_EVENTS,
             last_event_id=last_event_id,
             is_new=is_new,
-            may_end=lambda: timeout is not None or not active[0],
+            may_end=lambda: deadline_seconds < inf or not active[0],
             is_over=is_over,
             deadline_seconds=deadline_seconds + LAST_ANSWER_SECONDS,  # the server ends it
         )

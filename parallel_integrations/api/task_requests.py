@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import to_jsonable_python
 
-from parallel_integrations.api.models import ApiVersion, RequestModel
+from parallel_integrations.api.models import ApiVersion, RequestModel, sendable
 from parallel_integrations.api.output_schema import OutputSchema, wire_schema
 from parallel_integrations.api.policies import (
     McpServer,
@@ -26,7 +26,7 @@ def _input_value(value: Any) -> Any:
     plain = to_jsonable_python(value) if isinstance(value, BaseModel | dict) else value
     if plain == {} or (isinstance(plain, str) and not plain.strip()):
         raise ValueError("nothing is asked: give a question, or an object with fields")
-    return plain
+    return sendable(plain)
 
 
 class TaskOptions(BaseModel):

@@ -92,7 +92,7 @@ def verify_webhook(
         the message is broken.
 
     Raises:
-        ValueError: The secret is empty.
+        ValueError: The secret is empty, or none that the API gives.
         TypeError: The headers are no mapping, or the body is not bytes.
 
     Example:
@@ -107,7 +107,13 @@ def verify_webhook(
             "verify_webhook takes a mapping of headers, the raw body as bytes, and the secret: got "
             f"{type(headers).__name__}, {type(body).__name__} and {type(secret).__name__}"
         )
-    if not secret.strip().removeprefix(SECRET_PREFIX):
+    plain = secret.strip() if isinstance(secret, str) else "\0"
+    if not plain.isprintable():
+        raise ValueError(
+            "secret is not one line of printable text (the value is not shown): copy it again from "
+            "the account's webhook settings"
+        )
+    if not plain.removeprefix(SECRET_PREFIX):
         # Nothing but the prefix would be worse than nothing: its decoded key is empty.
         raise ValueError("secret is empty; it stands in the account's webhook settings")
     named = {_text(name).lower(): _text(value) for name, value in headers.items()}
@@ -116,7 +122,7 @@ def verify_webhook(
     if not message_id or not sent or not signatures or not _is_recent(sent):
         return False
     signed = f"{message_id}.{sent}.".encode("utf-8", "surrogatepass") + body
-    expected = [base64.b64encode(hmac.digest(key, signed, sha256)) for key in _keys(secret.strip())]
+    expected = [base64.b64encode(hmac.digest(key, signed, sha256)) for key in _keys(plain)]
     valid = False
     for entry in signatures.split():
         version, _, signature = entry.partition(",")
@@ -138,6 +144,7 @@ def parse_webhook(body: bytes) -> WebhookPayload:
 
     Raises:
         UnexpectedAnswerError: It cannot be a webhook's message.
+        TypeError: The body is not bytes.
 
     Example:
         ```python
@@ -148,6 +155,8 @@ def parse_webhook(body: bytes) -> WebhookPayload:
         print(payload.type, payload.data.run_id)
         ```
     """
+    if not isinstance(body, bytes | bytearray):
+        raise TypeError(f"parse_webhook takes the raw body as bytes: got {type(body).__name__}")
     try:
         return WebhookPayload.model_validate_json(body)
     except ValidationError as error:

@@ -1,9 +1,14 @@
 """What rows cost, and how many more may be asked."""
 
-from decimal import Decimal
-from math import isfinite
+from decimal import Context, Decimal, InvalidOperation
+from numbers import Real
+from typing import Final
 
 from parallel_integrations.api.prices import PRICES_USD, task_sku
+
+MAX_AMOUNT_USD: Final = 1_000_000_000
+EXACT: Final = Context(prec=60, traps=[InvalidOperation])
+"""A context of its own: a program may have set its thread's to few digits, or to raise."""
 
 
 class Budget:
@@ -28,8 +33,11 @@ class Budget:
             ("price_per_row_usd", price_per_row_usd),
             ("max_cost_usd", max_cost_usd),
         ):
-            if value is not None and not (isfinite(value) and value >= 0):
-                raise ValueError(f"{name}={value!r} must be an amount of US dollars, 0 or more")
+            if value is not None and not _is_amount(value):
+                raise ValueError(
+                    f"{name}={value!r:.100} must be an amount of US dollars: a number from 0 to "
+                    f"{MAX_AMOUNT_USD:,}"
+                )
         price = price_per_row_usd
         if price is None:
             price = PRICES_USD.get(task_sku(processor))
@@ -42,7 +50,7 @@ class Budget:
         self._most = None
         if price and max_cost_usd is not None:
             # As written, in decimal: 0.015 pays for three rows of 0.005.
-            self._most = int(Decimal(str(max_cost_usd)) / Decimal(str(price)))
+            self._most = int(EXACT.divide(_decimal(max_cost_usd), _decimal(price)))
 
     def room(self, runs: int) -> float:
         """How many more runs may be started beside `runs` that are done or in flight."""
@@ -52,10 +60,25 @@ class Budget:
         """What so many runs cost."""
         if self.price is None or runs is None:
             return None
-        return float(Decimal(str(self.price)) * runs)
+        return float(EXACT.multiply(_decimal(self.price), Decimal(runs)))
 
     def most_usd(self, runs: int | None) -> float | None:
         """What so many runs cost at most, the limit considered."""
         if runs is not None and self._most is not None:
             runs = min(runs, self._most)
         return self.usd(runs)
+
+
+def _is_amount(value: object) -> bool:
+    # True is a number to Python, and a fraction one that decimal cannot write.
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
+        return False
+    try:
+        amount = _decimal(value)
+    except (InvalidOperation, ValueError):
+        return False
+    return amount.is_finite() and 0 <= amount <= MAX_AMOUNT_USD
+
+
+def _decimal(amount: object) -> Decimal:
+    return EXACT.create_decimal(str(amount))

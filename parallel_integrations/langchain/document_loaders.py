@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from parallel_integrations.adapter import Adapter
 from parallel_integrations.api import extract
+from parallel_integrations.api.errors import ParallelError
 from parallel_integrations.api.evidence import Split, evidence, normalized_url
 from parallel_integrations.api.extract import (
     MOST_URLS,
@@ -43,7 +44,7 @@ class ParallelExtractLoader(Adapter, ExtractSettings, BaseLoader):
         search_queries: Keywords to choose excerpts by.
         full_content: True (the default here) for whole pages, False for excerpts.
         split: `"page"` for one document per page, `"excerpt"` for one per excerpt.
-        max_concurrency: How many calls at once.
+        max_concurrency: How many calls at once; 1 needs no threads.
         on_error: Called with the `ExtractError` of each page that cannot be read; a warning by
             default.
 
@@ -76,10 +77,22 @@ class ParallelExtractLoader(Adapter, ExtractSettings, BaseLoader):
             One document per page (or excerpt).
         """
         client = self.connection()
+        requests = self._requests()
+        if self.max_concurrency == 1 or len(requests) == 1:
+            for request in requests:
+                yield from self._documents(client.run(extract(request)))
+            return
         with ThreadPoolExecutor(self.max_concurrency) as pool:
             waiting: list[Future[ExtractResponse]] = []
-            for request in self._requests():
-                waiting.append(pool.submit(client.run, extract(request)))
+            for request in requests:
+                try:
+                    waiting.append(pool.submit(client.run, extract(request)))
+                except RuntimeError as error:
+                    pool.shutdown(cancel_futures=True)
+                    raise ParallelError(
+                        f"No thread can be started for reading pages ({error}): raise the "
+                        "process's limit, or set max_concurrency=1, which needs none."
+                    ) from error
                 if len(waiting) >= self.max_concurrency:
                     yield from self._documents(waiting.pop(0).result())
             for one in waiting:

@@ -666,7 +666,7 @@ def test_limits_themselves_are_allowed() -> None:
     )
 
 
-@pytest.mark.parametrize("run_id", ["", " ", ".", "..", " .. ", None, 5])
+@pytest.mark.parametrize("run_id", ["", ".", " .. ", None, 5, "größe", "a\r\nb", "a b"])
 def test_what_is_no_id_is_refused_before_anything_is_sent(
     sandbox: Sandbox, client: ParallelClient, run_id: Any
 ) -> None:
@@ -685,9 +685,7 @@ def test_what_is_no_id_is_refused_before_anything_is_sent(
         ("../groups", "/v1/tasks/runs/..%2Fgroups"),
         ("a?b#c", "/v1/tasks/runs/a%3Fb%23c"),
         ("a%2Fb", "/v1/tasks/runs/a%252Fb"),
-        ("größe", "/v1/tasks/runs/gr%C3%B6%C3%9Fe"),
         (" trun_1 ", "/v1/tasks/runs/trun_1"),
-        ("a\r\nb", "/v1/tasks/runs/a%0D%0Ab"),
     ],
 )
 def test_an_id_stays_one_segment(run_id: str, path: str) -> None:

@@ -2,8 +2,11 @@
 
 import sys
 import time
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
+
+from parallel_integrations.terminal import printable
 
 try:
     import typer
@@ -17,6 +20,17 @@ app = typer.Typer(
     help="Parallel's web search and research APIs for LangChain and LlamaIndex.",
 )
 main = app
+
+
+@app.callback()
+def _prepare() -> None:
+    if isinstance(sys.stdout, TextIOWrapper):  # a terminal's encoding may lack what a page says
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _stopped(reason: str) -> typer.Exit:
+    typer.secho(printable(reason), fg="red", err=True)
+    return typer.Exit(1)
 
 
 @app.command()
@@ -35,8 +49,7 @@ def demo(
     try:
         run_demo(question)
     except (ParallelError, ValueError) as error:
-        typer.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
-        raise typer.Exit(1) from error
+        raise _stopped(f"{type(error).__name__}: {error}") from error
 
 
 @app.command()
@@ -55,7 +68,7 @@ def doctor(
     colors = {"ok": "green", "warn": "yellow", "fail": "red"}
     failed = False
     for finding in examine(offline=offline):
-        typer.secho(str(finding), fg=colors.get(finding.status))
+        typer.secho(printable(finding), fg=colors.get(finding.status))
         failed = failed or finding.status == "fail"
     if failed:
         raise typer.Exit(1)
@@ -106,8 +119,7 @@ def enrich(
             deadline_seconds=deadline,
         )
     except (ParallelError, ValueError) as error:
-        typer.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
-        raise typer.Exit(1) from error
+        raise _stopped(f"{type(error).__name__}: {error}") from error
     raise typer.Exit(status)
 
 
@@ -125,8 +137,7 @@ def sandbox(
     try:
         running = Sandbox(pages=pages, port=port).start()
     except (OSError, ValueError) as error:
-        typer.secho(f"The sandbox cannot start: {error}", fg="red", err=True)
-        raise typer.Exit(1) from error
+        raise _stopped(f"The sandbox cannot start: {error}") from error
     typer.echo(
         "Sandbox: not Parallel's service, only its wire, answering from local pages.\n\n"
         f"  export PARALLEL_BASE_URL={running.url}\n"

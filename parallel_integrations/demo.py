@@ -15,6 +15,7 @@ from parallel_integrations.api.prices import PRICES_USD
 from parallel_integrations.api.settings import KEY_VARIABLE, key_from_environment
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.langchain import ChatParallel, ParallelSearchRetriever
+from parallel_integrations.terminal import printable
 
 COST_USD: Final = 2 * PRICES_USD["search"] + 2 * PRICES_USD["chat_speed"] + PRICES_USD["chat_lite"]
 RESULTS: Final = 3
@@ -48,9 +49,10 @@ def run_demo(question: str, console: Console | None = None) -> None:
 def _stage(console: Console) -> Iterator[ParallelClient]:
     if key_from_environment():
         with ParallelClient() as client:
-            console.print(
+            _show(
+                console,
                 f"Live API at {client.settings.base_url}, because {KEY_VARIABLE} is set; "
-                f"this costs about {COST_USD:.3f} USD."
+                f"this costs about {COST_USD:.3f} USD.",
             )
             yield client
         return
@@ -60,16 +62,17 @@ def _stage(console: Console) -> Iterator[ParallelClient]:
         Sandbox() as sandbox,
         ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url) as client,
     ):
-        console.print(
+        _show(
+            console,
             f"Sandbox, because {KEY_VARIABLE} is not set: a local server plays Parallel's API over "
-            "the Python language reference. Nothing leaves this machine, nothing is billed."
+            "the Python language reference. Nothing leaves this machine, nothing is billed.",
         )
         yield client
 
 
 def _langchain(console: Console, client: ParallelClient, question: str) -> None:
     console.rule("LangChain", align="left")
-    console.print(f"{escape(f'ParallelSearchRetriever.invoke({question!r})')}\n")
+    _show(console, f"{escape(f'ParallelSearchRetriever.invoke({question!r})')}\n")
     with console.status("searching …"):
         documents = ParallelSearchRetriever(client=client, k=RESULTS).invoke(question)
     for number, document in enumerate(documents, 1):
@@ -81,13 +84,13 @@ def _langchain(console: Console, client: ParallelClient, question: str) -> None:
         | ChatParallel(client=client, model="speed")
         | StrOutputParser()
     )
-    console.print("\nprompt | ChatParallel(model='speed'), streamed:\n")
+    _show(console, "\nprompt | ChatParallel(model='speed'), streamed:\n")
     pieces = answering.stream({"question": question, "documents": documents})
     with console.status("waiting for the first words …"):
         first = next(pieces, "")
     for text in joined([first], pieces):
-        console.print(text, end="", markup=False, soft_wrap=True)
-    console.print("\n")
+        _show(console, text, end="", markup=False, soft_wrap=True)
+    _show(console, "\n")
 
 
 def _sources(asked: dict[str, Any]) -> str:
@@ -111,20 +114,20 @@ def _llama_index(console: Console, client: ParallelClient, question: str) -> Non
 
     retriever = ParallelRetriever(client=client, max_results=RESULTS)
     engine = RetrieverQueryEngine.from_args(retriever, llm=ParallelLLM(client=client))
-    console.print("RetrieverQueryEngine(ParallelRetriever, ParallelLLM):\n")
+    _show(console, "RetrieverQueryEngine(ParallelRetriever, ParallelLLM):\n")
     with console.status("searching and answering …"):
         response = engine.query(question)
-    console.print(str(response), markup=False, soft_wrap=True)
-    console.print("\nsource nodes:\n")
+    _show(console, str(response), markup=False, soft_wrap=True)
+    _show(console, "\nsource nodes:\n")
     for number, source in enumerate(response.source_nodes, 1):
         told = f"score: {source.get_score():.2f}"
         _source(console, number, source.metadata, source.get_content(), told)
 
-    console.print("\nParallelQueryEngine(model='lite'), a researched answer with its evidence:\n")
+    _show(console, "\nParallelQueryEngine(model='lite'), a researched answer with its evidence:\n")
     with console.status("researching, 10 to 60 seconds on the live API …"):
         researched = ParallelQueryEngine(client=client, model="lite").query(question)
-    console.print(str(researched), markup=False, soft_wrap=True)
-    console.print("\ncited:\n")
+    _show(console, str(researched), markup=False, soft_wrap=True)
+    _show(console, "\ncited:\n")
     for number, source in enumerate(researched.source_nodes, 1):
         told = f"confidence: {source.metadata['confidence'] or 'unknown'}"
         _source(console, number, source.metadata, source.get_content(), told)
@@ -134,7 +137,12 @@ def _source(console: Console, number: int, meta: Mapping[str, Any], text: str, t
     """One numbered source: title, address, the beginning of its text, and what is told of it."""
     excerpt = " ".join(text.split())
     excerpt = excerpt[:EXCERPT_CHARACTERS] + " …" * (len(excerpt) > EXCERPT_CHARACTERS)
-    console.print(f"  {escape(f'[{number}]')} [bold]{escape(meta['title'])}[/bold]")
-    console.print(f"      {escape(meta['url'])}", soft_wrap=True)
-    console.print(f"      [dim]{escape(excerpt)}[/dim]", soft_wrap=True)
-    console.print(f"      {escape(told)}")
+    title = " ".join(meta["title"].split())
+    _show(console, f"  {escape(f'[{number}]')} [bold]{escape(title)}[/bold]")
+    _show(console, f"      {escape(meta['url'])}", soft_wrap=True)
+    _show(console, f"      [dim]{escape(excerpt)}[/dim]", soft_wrap=True)
+    _show(console, f"      {escape(told)}")
+
+
+def _show(console: Console, text: str, **options: Any) -> None:
+    console.print(printable(text), **options)

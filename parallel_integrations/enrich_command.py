@@ -15,6 +15,7 @@ from parallel_integrations.api.settings import KEY_VARIABLE, key_from_environmen
 from parallel_integrations.api.task_requests import TaskSettings
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, enrich
+from parallel_integrations.terminal import printable
 
 ALL_DONE: Final = 0
 SOME_FAILED: Final = 3
@@ -165,7 +166,7 @@ class _Teller:
 
     def say(self, text: str) -> None:
         """Print a line."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(printable(text), markup=False, soft_wrap=True)
 
     def tell(self, progress: EnrichmentProgress) -> None:
         """Show how far it has come."""

@@ -11,6 +11,7 @@ from langchain_core.runnables import Runnable, RunnablePassthrough
 from rich.console import Console
 from rich.markup import escape
 
+from parallel_integrations.api.evidence import Evidence, numbered
 from parallel_integrations.api.prices import PRICES_USD
 from parallel_integrations.api.settings import KEY_VARIABLE, key_from_environment
 from parallel_integrations.client import ParallelClient
@@ -94,11 +95,11 @@ def _langchain(console: Console, client: ParallelClient, question: str) -> None:
 
 
 def _sources(asked: dict[str, Any]) -> str:
-    return "\n\n".join(
-        f"[{number}] {document.metadata['title']} <{document.metadata['url']}>\n"
-        f"{document.page_content}"
-        for number, document in enumerate(asked["documents"], 1)
+    found = (
+        Evidence(each.metadata["url"], each.page_content, each.metadata)
+        for each in asked["documents"]
     )
+    return numbered(list(found))
 
 
 def _llama_index(console: Console, client: ParallelClient, question: str) -> None:

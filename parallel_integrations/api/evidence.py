@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha1
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
-from urllib.parse import urlunsplit
+from urllib.parse import quote, urlunsplit
 from uuid import NAMESPACE_URL
 
 from pydantic_core import to_json
@@ -16,11 +16,13 @@ from parallel_integrations.api.basis import Citation, FieldBasis
 from parallel_integrations.api.findall_types import FindallCandidate
 from parallel_integrations.api.models import Excerpt
 from parallel_integrations.api.page_facts import page_title, published_at, url_parts
-from parallel_integrations.api.pages import EXCERPT_SEPARATOR, Page
+from parallel_integrations.api.pages import EXCERPT_SEPARATOR, Page, PagesResponse
 
 Split: TypeAlias = Literal["page", "excerpt"]
 """One document per page, or one per excerpt."""
 
+MAX_TITLE_CHARACTERS: Final = 300
+_GAP: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _NAMESPACE: Final = NAMESPACE_URL.bytes
 _NORMAL_URL: Final = re.compile(r"https?://[a-z0-9.-]+(?:/[^#]*)?")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -117,6 +119,9 @@ def cited(basis: Iterable[FieldBasis]) -> Iterator[tuple[FieldBasis, Citation]]:
 def as_text(pages: Iterable[Page], max_chars: int | None = None) -> str:
     """Pages as a language model reads them: numbered, with title, url, date and excerpts.
 
+    One page is one block, whose content cannot pass for another: title, url and date are one line
+    each, every line of the excerpts begins with `>`, and only web addresses are shown as such.
+
     Args:
         pages: Results of a search or extract.
         max_chars: Most characters in all; every page gets its share, and what is cut is said.
@@ -125,6 +130,29 @@ def as_text(pages: Iterable[Page], max_chars: int | None = None) -> str:
         The text; empty where no page has any.
     """
     return numbered(list(evidence(pages)), max_chars)
+
+
+def one_line(text: str) -> str:
+    """A text without line breaks and control characters, blanks in a row as one."""
+    return _GAP.sub(" ", text).strip()
+
+
+def web_address(url: str) -> str:
+    """An `http` or `https` address on one line; empty for whatever else calls itself a URL."""
+    parts = url_parts(url.strip())
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        return ""
+    return _GAP.sub(lambda gap: quote(gap[0]), url.strip())
+
+
+def quoted(text: str) -> str:
+    """A text that cannot leave its block: each of its lines begins with `>`."""
+    return "\n".join(f"> {line}" if line else ">" for line in text.splitlines())
+
+
+def notes_of(response: PagesResponse) -> list[str]:
+    """What the API wants known, as lines of a tool's text."""
+    return [one_line(f"Note: {each.message}") for each in response.warnings if each.message]
 
 
 def numbered(found: Sequence[Evidence], max_chars: int | None = None) -> str:
@@ -147,27 +175,41 @@ def match_pages(matches: Iterable[FindallCandidate]) -> list[Page]:
         lines += [f"{name}: {match.value(name)}" for name in match.output or ()]
         for field in match.basis:
             lines.append(f"{field.field}: {field.reasoning}")
-            lines += [f"Source: {citation.url}" for citation in field.citations]
+            urls = (web_address(citation.url) for citation in field.citations)
+            lines += [f"Source: {url}" for url in urls if url]
         text = "\n".join(dict.fromkeys(lines))
         pages.append(Page(url=match.url, title=match.name, excerpts=[Excerpt(text)]))
     return pages
 
 
-def report_as_text(content: Any, basis: Iterable[FieldBasis], max_chars: int | None = None) -> str:
+def report_as_text(
+    content: Any,
+    basis: Iterable[FieldBasis],
+    max_chars: int | None = None,
+    *,
+    says_none: bool = False,
+) -> str:
     """A researched answer as a language model reads it, with its numbered sources at the end.
 
     Args:
         content: The answer's text or JSON value.
         basis: What it rests on.
         max_chars: Most characters in all; the answer is cut first, and says so.
+        says_none: Whether an answer without sources ends in saying so, lest it name its own.
 
     Returns:
-        The text.
+        The text. What stands behind the last line `Sources:` comes from the basis; the answer
+        before it may hold anything.
     """
     body = content if isinstance(content, str) else to_json(content, indent=2).decode()
-    titles = {citation.url: page_title(citation) for _, citation in cited(basis)}
+    titles = {
+        url: _title(page_title(citation))
+        for _, citation in cited(basis)
+        if (url := web_address(citation.url))
+    }
     sources = [f"[{n}] {title}: {url}" for n, (url, title) in enumerate(titles.items(), 1)]
-    tail = "\n".join(["", "", "Sources:", *sources]) if sources else ""
+    none = "\n\nSources: none" if says_none else ""
+    tail = "\n".join(["", "", "Sources:", *sources]) if sources else none
     if max_chars is not None and len(body) + len(tail) > max_chars:
         cut = f" […cut, {len(body)} characters in all]"
         body = body[: max(0, max_chars - len(tail) - len(cut))] + cut
@@ -176,15 +218,20 @@ def report_as_text(content: Any, basis: Iterable[FieldBasis], max_chars: int | N
 
 def _numbered(number: int, item: Evidence, max_chars: int | None) -> str:
     meta = item.metadata
-    lines = [f"[{number}] {meta['title']}", f"URL: {meta['url']}"]
+    url = web_address(meta["url"]) or "none (not a web address)"
+    head = f"[{number}] {_title(meta['title'])}\nURL: {url}\n"
     if meta["published_at"]:
-        lines.append(f"Published: {meta['published_at']}")
-    block = "\n".join([*lines, item.text])
+        head += f"Published: {one_line(meta['published_at'])}\n"
+    block = head + quoted(item.text)
     if max_chars is None or len(block) <= max_chars:
         return block
     cut = f" […cut, {len(item.text)} characters in all]"
-    head = len(block) - len(item.text)
-    return block[: max(head, max_chars - len(cut))] + cut
+    return block[: max(len(head), max_chars - len(cut))] + cut
+
+
+def _title(title: str) -> str:
+    line = one_line(title)
+    return line if len(line) <= MAX_TITLE_CHARACTERS else f"{line[:MAX_TITLE_CHARACTERS]} …"
 
 
 def _per_excerpt(page: Page, url: str) -> Iterator[Evidence]:

@@ -21,6 +21,7 @@ from parallel_integrations.api.research import stream_task
 from parallel_integrations.api.task_requests import CreateTaskRunRequest
 from parallel_integrations.api.task_types import TaskRunResult
 from parallel_integrations.api.tasks import DEADLINE_SECONDS
+from parallel_integrations.api.tool_descriptions import FIND_ALL, TASK
 from parallel_integrations.langchain.tool_base import (
     ContentAndArtifact,
     ParallelTool,
@@ -61,10 +62,7 @@ class ParallelTaskRunTool(ResearchSettings, ParallelTool):
     """
 
     name: str = "parallel_task"
-    description: str = (
-        "Research a question on the web in depth. Takes from seconds to many minutes, so use it "
-        "where a search is not enough. Returns an answer with its sources."
-    )
+    description: str = TASK
     args_schema: type[BaseModel] = ParallelTaskRunInput
     deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
 
@@ -108,7 +106,7 @@ class ParallelTaskRunTool(ResearchSettings, ParallelTool):
         if result is None:
             raise UnexpectedAnswerError("The run ended without a result.")
         output = result.output
-        text = report_as_text(output.content, output.basis, self.max_output_chars)
+        text = report_as_text(output.content, output.basis, self.max_output_chars, says_none=True)
         # A report's sources alone may be more than a small budget.
         return cut(text, self.max_output_chars), result.model_dump(mode="json")
 
@@ -158,10 +156,7 @@ class ParallelFindAllTool(ParallelTool):
     """
 
     name: str = "parallel_find_all"
-    description: str = (
-        "Find all entities on the web that fulfil conditions, for example companies or people. "
-        "Takes minutes. Returns each match with its URL and why it matches."
-    )
+    description: str = FIND_ALL
     args_schema: type[BaseModel] = ParallelFindAllInput
     generator: str = Field(default="preview", min_length=1)
     match_limit: int = Field(default=10, ge=5, le=1000)

@@ -10,7 +10,16 @@ from langchain_core.tools import ToolException
 from pydantic import BaseModel, Field
 
 from parallel_integrations.api import extract, search
-from parallel_integrations.api.evidence import Evidence, as_text, evidence, numbered
+from parallel_integrations.api.evidence import (
+    Evidence,
+    as_text,
+    evidence,
+    notes_of,
+    numbered,
+    one_line,
+    quoted,
+    web_address,
+)
 from parallel_integrations.api.extract import ExtractRequest, ExtractResponse, ExtractSettings
 from parallel_integrations.api.search import (
     DEFAULT_RESULTS,
@@ -19,6 +28,7 @@ from parallel_integrations.api.search import (
     SearchResponse,
     SearchSettings,
 )
+from parallel_integrations.api.tool_descriptions import EXTRACT, SEARCH
 from parallel_integrations.langchain.tool_base import (
     ContentAndArtifact,
     SessionTool,
@@ -67,10 +77,7 @@ class ParallelSearchTool(SearchSettings, SessionTool):
     """
 
     name: str = "parallel_search"
-    description: str = (
-        "Search the web. Returns the most relevant pages with title, URL, date and excerpts. "
-        "Give the objective in natural language and 2-3 short keyword queries."
-    )
+    description: str = SEARCH
     args_schema: type[BaseModel] = ParallelSearchInput
     max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MOST_RESULTS)
     content_format: Literal["text", "search_result"] = "text"
@@ -111,7 +118,7 @@ class ParallelSearchTool(SearchSettings, SessionTool):
         )
 
     def _answer(self, response: SearchResponse) -> ContentAndArtifact:
-        notes = [f"Note: {warning.message}" for warning in response.warnings if warning.message]
+        notes = notes_of(response)
         artifact = response.model_dump(mode="json")
         found = list(evidence(response.results))
         if not found:
@@ -154,10 +161,7 @@ class ParallelExtractTool(ExtractSettings, SessionTool):
     """
 
     name: str = "parallel_extract"
-    description: str = (
-        "Read web pages, PDFs included. Returns what each page says about the objective, or its "
-        "beginning without one."
-    )
+    description: str = EXTRACT
     args_schema: type[BaseModel] = ParallelExtractInput
 
     @inspected
@@ -191,14 +195,13 @@ class ParallelExtractTool(ExtractSettings, SessionTool):
         return ExtractRequest.from_settings(self, urls=urls, objective=objective, **asked)
 
     def _answer(self, response: ExtractResponse) -> ContentAndArtifact:
-        failed = [f"Could not be read: {error}" for error in response.errors]
+        failed = [one_line(f"Could not be read: {error}") for error in response.errors]
         if failed and not any(evidence(response.results)):
             told = cut("\n".join(failed), self.max_output_chars - 50)
             raise ToolException(f"{told}\nTry other URLs, or search for the content.")
-        notes = [f"Note: {warning.message}" for warning in response.warnings if warning.message]
         content = self.with_notes(
             lambda room: as_text(response.results, room) or "The pages hold no text.",
-            [*failed, *notes],
+            [*failed, *notes_of(response)],
         )
         return content, response.model_dump(mode="json")
 
@@ -208,7 +211,9 @@ def _given(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _search_result_block(item: Evidence, most: int) -> dict[str, Any]:
-    url, title = item.metadata["url"], item.metadata["title"]
+    url, title = web_address(item.metadata["url"]), one_line(item.metadata["title"])
+    if not url:  # nothing to cite it by
+        return {"type": "text", "text": cut(f"{title}\n{quoted(item.text)}", most)}
     return {
         "type": "search_result",
         "source": url,

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from parallel_integrations.api import extract
 from parallel_integrations.api.errors import ParallelError
-from parallel_integrations.api.evidence import Split
+from parallel_integrations.api.evidence import Split, one_line
 from parallel_integrations.api.extract import (
     MOST_URLS,
     ExtractError,
@@ -182,7 +182,9 @@ class ParallelExtractReader(Component, ExtractSettings, BasePydanticReader):
 
 def unreadable(failed: Sequence[ExtractError]) -> ParallelError:
     """The error for pages none of which could be read."""
-    return ParallelError(f"No page could be read. {'; '.join(map(str, failed))}")
+    return ParallelError(
+        f"No page could be read. {'; '.join(one_line(str(each)) for each in failed)}"
+    )
 
 
 def _extract_all(requests: Sequence[ExtractRequest]) -> Flow[list[ExtractResponse]]:

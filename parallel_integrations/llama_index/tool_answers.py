@@ -8,14 +8,19 @@ from llama_index.core.workflow import Event
 from pydantic import ValidationError
 
 from parallel_integrations.api.events import StreamEvent
-from parallel_integrations.api.evidence import as_text, match_pages, report_as_text
+from parallel_integrations.api.evidence import (
+    as_text,
+    match_pages,
+    notes_of,
+    one_line,
+    report_as_text,
+)
 from parallel_integrations.api.extract import ExtractResponse
 from parallel_integrations.api.findall_requests import IngestFindallRequest
 from parallel_integrations.api.findall_run import await_findall, start_findall
 from parallel_integrations.api.findall_types import FindallResult
 from parallel_integrations.api.flow import Flow
 from parallel_integrations.api.models import explain_arguments
-from parallel_integrations.api.pages import PagesResponse
 from parallel_integrations.api.polling import within
 from parallel_integrations.api.search import SearchResponse
 from parallel_integrations.api.task_types import (
@@ -97,7 +102,7 @@ def from_search(response: SearchResponse, max_chars: int) -> Found:
         "No pages were found. Try other keywords or a broader objective."
     )
     documents = as_nodes(Document, response.results, "page")
-    return Found(documents, PARAGRAPH.join([text, *_notes(response)]))
+    return Found(documents, PARAGRAPH.join([text, *notes_of(response)]))
 
 
 def from_extract(response: ExtractResponse, max_chars: int) -> Found:
@@ -109,9 +114,9 @@ def from_extract(response: ExtractResponse, max_chars: int) -> Found:
     if response.errors and not response.results:
         raise unreadable(response.errors)
     text = as_text(response.results, max_chars) or "The pages hold no text."
-    failed = [f"Could not be read: {error}" for error in response.errors]
+    failed = [one_line(f"Could not be read: {error}") for error in response.errors]
     documents = as_nodes(Document, response.results, "page")
-    return Found(documents, PARAGRAPH.join([text, *failed, *_notes(response)]))
+    return Found(documents, PARAGRAPH.join([text, *failed, *notes_of(response)]))
 
 
 def from_task(result: TaskRunResult, max_chars: int) -> Found:
@@ -135,7 +140,8 @@ def from_task(result: TaskRunResult, max_chars: int) -> Found:
         )
         for passage in passages(output.basis)
     ]
-    return Found([answer, *cited], report_as_text(output.content, output.basis, max_chars))
+    text = report_as_text(output.content, output.basis, max_chars, says_none=True)
+    return Found([answer, *cited], text)
 
 
 def find_all(
@@ -157,10 +163,6 @@ def from_matches(result: FindallResult, max_chars: int) -> Found:
     pages = match_pages(result.matches)
     text = as_text(pages, max_chars) or "Nothing matches. Loosen the conditions."
     return Found(as_nodes(Document, pages, "page"), text)
-
-
-def _notes(response: PagesResponse) -> list[str]:
-    return [f"Note: {warning.message}" for warning in response.warnings if warning.message]
 
 
 @contextmanager

@@ -8,23 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from parallel_integrations.api.extract import ExtractRequest
 from parallel_integrations.api.models import RequestModel
 from parallel_integrations.api.search import SearchRequest
-
-SEARCH: Final = (
-    "Search the web. Returns the most relevant pages with title, URL, date and excerpts. "
-    "Give the objective in natural language and 2-3 short keyword queries."
-)
-EXTRACT: Final = (
-    "Read web pages, PDFs included. Returns what each page says about the objective, or its "
-    "beginning without one."
-)
-TASK: Final = (
-    "Research a question on the web in depth. Takes from seconds to many minutes, so use it "
-    "where a search is not enough. Returns an answer with its sources."
-)
-FIND_ALL: Final = (
-    "Find all entities on the web that fulfil conditions, for example companies or people. "
-    "Takes minutes. Returns each match with its URL and why it matches."
-)
+from parallel_integrations.api.tool_descriptions import EXTRACT, FIND_ALL, SEARCH, TASK
 
 
 def _visible(name: str, request: type[RequestModel], *fields: str) -> type[BaseModel]:

@@ -165,6 +165,6 @@ def test_citations_come_with_their_field() -> None:
 def test_pages_as_a_model_reads_them() -> None:
     pages = [page(title="T", publish_date="2024-01-31"), page("https://c.example/", excerpts=["x"])]
     assert as_text(pages) == (
-        "[1] T\nURL: https://a.example/b\nPublished: 2024-01-31\none\n\ntwo\n\n"
-        "[2] c.example\nURL: https://c.example/\nx"
+        "[1] T\nURL: https://a.example/b\nPublished: 2024-01-31\n> one\n>\n> two\n\n"
+        "[2] c.example\nURL: https://c.example/\n> x"
     )

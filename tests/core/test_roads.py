@@ -22,7 +22,7 @@ from parallel_integrations import (
     SearchRequest,
     SearchResponse,
 )
-from parallel_integrations.api.evidence import evidence
+from parallel_integrations.api.evidence import evidence, quoted
 from parallel_integrations.langchain import (
     ChatParallel,
     ParallelExtractTool,
@@ -90,7 +90,7 @@ def _tool_found(message: Any) -> Found:
     """The pages of a tool's artifact, once it is sure that the model reads each of them."""
     pages = SearchResponse.model_validate(message.artifact).results
     found = [(each.id, each.metadata["url"], each.text) for each in evidence(pages)]
-    assert all(url in message.content and text in message.content for _, url, text in found)
+    assert all(url in message.content and quoted(text) in message.content for _, url, text in found)
     return found
 
 
@@ -216,7 +216,7 @@ async def test_every_road_of_extract_plays_the_same_cassette(name: str) -> None:
     assert blocking == awaiting
     assert blocking.artifact == bare.model_dump(mode="json")
     for page in bare.results:
-        assert page.text in blocking.content
+        assert quoted(page.text) in blocking.content
     for failed in bare.errors:
         assert str(failed) in blocking.content
 

@@ -123,7 +123,7 @@ def test_found_entities_with_reasons(sandbox: Sandbox) -> None:
     assert message.status == "success"
     assert message.content.startswith("[1] ")
     assert "\nURL: https://docs.python.org/" in message.content
-    assert "\nSource: https://docs.python.org/" in message.content
+    assert "\n> Source: https://docs.python.org/" in message.content
     assert json.loads(json.dumps(message.artifact)) == message.artifact
     created = [each.body for each in sandbox.requests if each.path.endswith("/findall/runs")]
     assert (created[0]["generator"], created[0]["match_limit"]) == ("preview", 5)

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
         run_task,
         wait_task_run,
     )
-    from parallel_integrations.api.webhooks import parse_webhook, verify_webhook
+    from parallel_integrations.api.webhooks import parse_webhook, verify_webhook, webhook_id
 
 __all__ = [
     "add_task_group_runs",
@@ -102,6 +102,7 @@ __all__ = [
     "wait_findall_run",
     "wait_task_group",
     "wait_task_run",
+    "webhook_id",
 ]
 
 __getattr__ = lazy_names(
@@ -130,7 +131,7 @@ __getattr__ = lazy_names(
             "tasks": """
                 create_task_run retrieve_task_run retrieve_task_run_input run_task wait_task_run
             """,
-            "webhooks": "parse_webhook verify_webhook",
+            "webhooks": "parse_webhook verify_webhook webhook_id",
         }
     ),
 )

@@ -1,12 +1,11 @@
 """Webhooks: whether a message is Parallel's, and what it says (API facts 13)."""
 
 import base64
-import binascii
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pydantic import ValidationError, ValidationInfo, field_validator
 
@@ -18,6 +17,15 @@ from parallel_integrations.api.task_types import TaskRun
 TOLERANCE_SECONDS: Final = 300
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - a prefix that everyone knows
 VERSION: Final = "v1"
+ID_HEADER: Final = "webhook-id"
+
+WebhookHeaders: TypeAlias = (
+    Mapping[str, str]
+    | Mapping[bytes, bytes]
+    | Iterable[tuple[str, str]]
+    | Iterable[tuple[bytes, bytes]]
+)
+"""Headers as web frameworks have them."""
 
 
 class MonitorNotice(AnswerModel):
@@ -74,26 +82,26 @@ _DATA: Final[tuple[tuple[str, type[AnswerModel]], ...]] = (
 )
 
 
-def verify_webhook(
-    headers: Mapping[str, str] | Mapping[bytes, bytes], body: bytes, secret: str
-) -> bool:
+def verify_webhook(headers: WebhookHeaders, body: bytes, secret: str | bytes) -> bool:
     """Whether a webhook's message was signed with the account's secret, and lately.
 
     The signature is over the raw bytes, so verify before anything parses the body. Deliveries
-    repeat; recognise them by the `webhook-id` header.
+    repeat; recognise them by `webhook_id`.
 
     Args:
-        headers: The message's headers, in any case, as texts or bytes.
+        headers: The message's headers: any mapping or pairs, names in any case, texts or bytes.
         body: Its raw body.
-        secret: The account's webhook secret, with or without `whsec_`.
+        secret: The account's webhook secret: `whsec_` and base64, or the base64 alone. Bytes are
+            taken for the key itself.
 
     Returns:
         True for a valid signature not older or newer than 300 s; False for anything else, however
         the message is broken.
 
     Raises:
-        ValueError: The secret is empty, or none that the API gives.
-        TypeError: The headers are no mapping, or the body is not bytes.
+        ValueError: The secret is empty or no webhook secret; it is never shown.
+        TypeError: The headers are no mapping and no pairs, the body is not bytes, or the secret is
+            neither text nor bytes.
 
     Example:
         ```python
@@ -102,27 +110,19 @@ def verify_webhook(
         assert not verify_webhook({"webhook-id": "1"}, b"{}", "whsec_c2VjcmV0")
         ```
     """
-    if not hasattr(headers, "items") or not isinstance(body, bytes | bytearray):
+    named = _named(headers)
+    if named is None or not isinstance(body, bytes | bytearray | memoryview):
         raise TypeError(
             "verify_webhook takes a mapping of headers, the raw body as bytes, and the secret: got "
             f"{type(headers).__name__}, {type(body).__name__} and {type(secret).__name__}"
         )
-    plain = secret.strip() if isinstance(secret, str) else "\0"
-    if not plain.isprintable():
-        raise ValueError(
-            "secret is not one line of printable text (the value is not shown): copy it again from "
-            "the account's webhook settings"
-        )
-    if not plain.removeprefix(SECRET_PREFIX):
-        # Nothing but the prefix would be worse than nothing: its decoded key is empty.
-        raise ValueError("secret is empty; it stands in the account's webhook settings")
-    named = {_text(name).lower(): _text(value) for name, value in headers.items()}
-    message_id, sent = named.get("webhook-id"), named.get("webhook-timestamp")
+    keys = _keys(secret)
+    message_id, sent = named.get(ID_HEADER), named.get("webhook-timestamp")
     signatures = named.get("webhook-signature")
     if not message_id or not sent or not signatures or not _is_recent(sent):
         return False
-    signed = f"{message_id}.{sent}.".encode("utf-8", "surrogatepass") + body
-    expected = [base64.b64encode(hmac.digest(key, signed, sha256)) for key in _keys(plain)]
+    signed = f"{message_id}.{sent}.".encode("utf-8", "surrogatepass") + bytes(body)
+    expected = [base64.b64encode(hmac.digest(key, signed, sha256)) for key in keys]
     valid = False
     for entry in signatures.split():
         version, _, signature = entry.partition(",")
@@ -131,6 +131,31 @@ def verify_webhook(
             # Every pair is compared, whatever was found before: time tells nothing.
             valid |= hmac.compare_digest(given, one) and version == VERSION
     return valid
+
+
+def webhook_id(headers: WebhookHeaders) -> str | None:
+    """The id of a webhook's message, the same however often it is delivered.
+
+    Args:
+        headers: The message's headers, as `verify_webhook` takes them.
+
+    Returns:
+        The id; None where there is none.
+
+    Raises:
+        TypeError: The headers are no mapping and no pairs.
+
+    Example:
+        ```python
+        from parallel_integrations.api import webhook_id
+
+        assert webhook_id({"Webhook-Id": "whevent_1"}) == "whevent_1"
+        ```
+    """
+    named = _named(headers)
+    if named is None:
+        raise TypeError(f"webhook_id takes a mapping of headers, not {type(headers).__name__}")
+    return named.get(ID_HEADER) or None
 
 
 def parse_webhook(body: bytes) -> WebhookPayload:
@@ -166,6 +191,17 @@ def parse_webhook(body: bytes) -> WebhookPayload:
     raise UnexpectedAnswerError(f"This is no webhook message ({fault}): {shown!r}", body=shown)
 
 
+def _named(headers: Any) -> dict[str, str] | None:
+    """Headers by their name in lower case; None where they are none."""
+    if isinstance(headers, str | bytes):
+        return None
+    try:
+        pairs = headers.items() if hasattr(headers, "items") else headers
+        return {_text(name).lower(): _text(value) for name, value in pairs}
+    except (TypeError, ValueError):  # nothing to go through, or not in pairs
+        return None
+
+
 def _text(value: object) -> str:
     """A header's name or value; frameworks give texts, ASGI itself gives bytes."""
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
@@ -179,11 +215,34 @@ def _is_recent(sent: str) -> bool:
     return abs(age) <= TOLERANCE_SECONDS
 
 
-def _keys(secret: str) -> list[bytes]:
-    """Both derivations that are documented: the secret's bytes, and its decoded rest."""
-    keys = [secret.encode()]
+def _keys(secret: object) -> list[bytes]:
+    """Both derivations that are documented: the secret's bytes, and its decoded rest.
+
+    Raises:
+        ValueError: It is no webhook secret.
+        TypeError: It is neither text nor bytes.
+    """
+    if isinstance(secret, bytes) and secret:
+        return [secret]
+    if not isinstance(secret, str | bytes):
+        raise TypeError(
+            f"secret must be the account's webhook secret as text, not {type(secret).__name__}"
+        )
+    plain = secret.strip() if isinstance(secret, str) else ""
+    rest = plain.removeprefix(SECRET_PREFIX)
+    if not rest:
+        # Nothing but the prefix would be worse than nothing: its decoded key is empty.
+        raise ValueError("secret is empty; it stands in the account's webhook settings")
     try:
-        keys.append(base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True))
-    except (binascii.Error, ValueError):
-        return keys
-    return keys
+        decoded = base64.b64decode(rest, validate=True)
+        if decoded:
+            return [plain.encode(), decoded]
+    except ValueError:
+        pass
+    known = rest != plain
+    fault = "what follows whsec_ is no base64" if known else "neither whsec_… nor base64"
+    raise ValueError(
+        f"secret is no webhook secret ({len(plain)} characters, not shown): {fault}. Copy it "
+        "whole from the account's webhook settings, without quotes; other text that is the key "
+        "itself goes as bytes"
+    )

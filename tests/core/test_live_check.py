@@ -24,7 +24,7 @@ NOT_CALLED: Final = frozenset(
         *("all_monitor_events", "all_monitors", "run_findall", "run_task", "run_task_group"),
         *("wait_findall_run", "wait_task_group", "stream_task", "resume_task"),
         # Not of the wire.
-        *("parse_webhook", "verify_webhook"),
+        *("parse_webhook", "verify_webhook", "webhook_id"),
     }
 )
 

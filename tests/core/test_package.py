@@ -73,7 +73,7 @@ ROOMS = {
         retrieve_task_group_run retrieve_task_run retrieve_task_run_input run_findall run_task
         run_task_group search stream_chat stream_task task_group_events task_group_runs
         task_run_events trigger_monitor update_monitor verify_webhook wait_findall_run
-        wait_task_group wait_task_run
+        wait_task_group wait_task_run webhook_id
     """,
     "langchain": """
         ChatParallel ChatParallelWeb ParallelDeepResearch ParallelEnrichment ParallelExtractLoader

@@ -3,6 +3,7 @@
 import inspect
 import os
 import re
+import stat
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -35,14 +36,16 @@ class DirectoryCache:
     """Answers as files of a directory, for any number of threads and processes.
 
     A file is put in place whole, so there is nothing to lock and nothing that a crash could leave
-    half written. The directory is made with mode 0700 if it is not there, the files with 0600.
+    half written. The directory is made with mode 0700 if it is not there, with the parents that it
+    lacks, and the files with 0600. Where the system has users, a directory or file that belongs to
+    another one, or that others may write to, is not used.
 
     Args:
         path: The directory; made when the first answer is kept. `~` is understood.
         max_bytes: How much all answers may take; those whose time ends first go first. 256 MiB.
 
     Raises:
-        ValueError: The path is empty or no directory, or `max_bytes` is not above 0.
+        ValueError: The path is empty or no directory, or `max_bytes` is no number above 0.
 
     Example:
         ```python
@@ -58,13 +61,20 @@ class DirectoryCache:
     def __init__(self, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> None:
         if not os.fspath(path):
             raise ValueError("cache='' is no directory; leave it out to keep no answers")
-        if max_bytes <= 0:
-            raise ValueError(f"max_bytes={max_bytes!r} must be above 0")
-        self.path = Path(path).expanduser().absolute()
+        if not isinstance(max_bytes, int) or isinstance(max_bytes, bool) or max_bytes <= 0:
+            raise ValueError(f"max_bytes={max_bytes!r} must be a whole number above 0")
+        taken = False
+        try:
+            self.path = Path(path).expanduser().absolute()
+            taken = not stat.S_ISDIR(self.path.stat().st_mode)
+        except (FileNotFoundError, PermissionError):  # may change, and costs no answer until then
+            pass
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ValueError(f"cache={os.fspath(path)!r} cannot be a directory: {error}") from None
+        if taken:
+            raise ValueError(f"cache={str(self.path)!r} is a file; name a directory")
         self.max_bytes = max_bytes
         self._until_sweep = 0
-        if self.path.exists() and not self.path.is_dir():
-            raise ValueError(f"cache={str(self.path)!r} is a file; name a directory")
 
     def __repr__(self) -> str:
         return f"DirectoryCache({str(self.path)!r}, max_bytes={self.max_bytes})"
@@ -73,14 +83,22 @@ class DirectoryCache:
         """What is kept under a key; None where there is nothing or its time is over.
 
         Raises:
-            OSError: The file cannot be read.
+            OSError: The file cannot be read, or is none that this package keeps answers in.
         """
+        path = self._file(key)
         try:
-            with self._file(key).open("rb") as file:
+            self._check_directory()
+            with open(path, "rb", opener=_no_other) as file:
+                found = os.fstat(file.fileno())
+                if not stat.S_ISREG(found.st_mode):
+                    raise OSError(f"{str(path)!r} is no regular file; delete it")
+                _check_owner(found, path)
                 # A file's time of change is the moment that its answer's time ends.
-                if os.fstat(file.fileno()).st_mtime <= time.time():
+                if found.st_mtime <= time.time():
                     return None
-                return file.read()
+                if found.st_size > self.max_bytes:
+                    raise OSError(f"{str(path)!r} is larger than max_bytes={self.max_bytes}")
+                return file.read(found.st_size)
         except FileNotFoundError:
             return None
 
@@ -88,12 +106,15 @@ class DirectoryCache:
         """Keep bytes under a key for `expire` seconds; more than `max_bytes` are not kept.
 
         Raises:
-            OSError: The file cannot be written.
+            OSError: The file cannot be written, or others may write to the directory.
         """
         final = self._file(key)
         if len(value) > self.max_bytes:
             return
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._check_directory()
+        except FileNotFoundError:
+            self._make_directory()
         self._until_sweep -= len(value)
         if self._until_sweep < 0:
             self._sweep(room=len(value))
@@ -108,6 +129,17 @@ class DirectoryCache:
             with suppress(OSError):
                 part.unlink()
             raise
+
+    def _make_directory(self) -> None:
+        for directory in (*reversed(self.path.parents), self.path):
+            if not directory.exists():  # `parents=True` would leave their mode to the umask
+                directory.mkdir(mode=0o700, exist_ok=True)
+
+    def _check_directory(self) -> None:
+        found = self.path.stat()
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotADirectoryError(f"{str(self.path)!r} is no directory")
+        _check_owner(found, self.path)
 
     def _file(self, key: str) -> Path:
         if not _KEY.fullmatch(key):
@@ -144,6 +176,31 @@ class DirectoryCache:
 
 def _only_mine(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
+
+
+def _no_other(path: str, flags: int) -> int:
+    """Open no file that a link leads to, and wait for nobody at the other end of a pipe."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+
+
+def _check_owner(found: os.stat_result, path: Path) -> None:
+    """Refuse what somebody else may have written.
+
+    Raises:
+        PermissionError: It belongs to another user, or others may write to it.
+    """
+    if not hasattr(os, "geteuid"):  # Windows: no owners and modes of this kind
+        return
+    if found.st_uid != os.geteuid():
+        raise PermissionError(
+            f"{str(path)!r} belongs to another user; name a directory of your own, such as a new "
+            "one inside it"
+        )
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(
+            f"others may write to {str(path)!r} (mode {stat.S_IMODE(found.st_mode):04o}); "
+            "chmod go-w it, or name a new directory inside it"
+        )
 
 
 CacheArgument: TypeAlias = str | os.PathLike[str] | AnswerCache

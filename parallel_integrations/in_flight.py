@@ -11,13 +11,13 @@ import logging
 import os
 import threading
 import time
-import zlib
-from collections.abc import Generator
+from collections.abc import Awaitable, Coroutine, Generator
 from concurrent.futures import Future
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
+from hmac import compare_digest
 from typing import Any, Final
 
 import httpx
@@ -29,7 +29,8 @@ from parallel_integrations.api.retries import conditions_of
 from parallel_integrations.cache import AnswerCache
 from parallel_integrations.call_state import CallState
 
-CHECKSUM_DIGITS: Final = 8
+NAME_DIGITS: Final = 64
+DIGEST_BYTES: Final = 32
 # What may differ between two requests that ask the same.
 INCIDENTAL_HEADERS: Final = frozenset({"user-agent", "content-length", "connection"})
 # What described the bytes on the wire does not describe those that were read from it.
@@ -186,23 +187,25 @@ class SharedRequests:
 
     def look_up(self, key: str, max_seconds: float) -> Outcome | None:
         """What the cache has for a key, at most so old; None where anything is wrong with it."""
+        name, seal = _name_and_seal(key)
         try:
-            held = self.cache.get(key)
+            held = _taken(self.cache.get(name), "get")
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a cache, there is the API
             self._warn("read", f"{type(error).__name__}: {error}")
             return None
         if held is None:
             return None
         try:
-            return _unpacked(held, max_seconds)
-        except (ValueError, TypeError, KeyError):
+            return _unpacked(held, max_seconds, seal)
+        except Exception:  # noqa: BLE001 - whatever stands in a cache, there is the API
             self._warn("read", "it holds something that was not written by this package")
             return None
 
     def store(self, key: str, outcome: Outcome, max_seconds: float) -> None:
         """Keep a response for so long; where that fails it is said once."""
+        name, seal = _name_and_seal(key)
         try:
-            self.cache.set(key, _packed(outcome), expire=max_seconds)
+            _taken(self.cache.set(name, _packed(outcome, seal), expire=max_seconds), "set")
         except Exception as error:  # noqa: BLE001 - the answer has been paid for and is there
             self._warn("written", f"{type(error).__name__}: {error}")
 
@@ -310,11 +313,15 @@ class _Sharing:
 
 
 def _key(request: httpx.Request, keep: Keep) -> str:
-    """Names what is asked and who asks; neither can be read from it."""
+    """Names what is asked and who asks; neither can be read from it.
+
+    The first half is the name that an answer is kept under. Nobody without the key knows the second
+    half, which seals the answer.
+    """
     secrets = blake2b(person=b"parallel-secret", digest_size=32)
     for name in SECRET_HEADERS:
         _add(secrets, request.headers.get(name, "").encode())
-    digest = blake2b(key=secrets.digest(), person=b"parallel-answer1", digest_size=32)
+    digest = blake2b(key=secrets.digest(), person=b"parallel-answer2", digest_size=64)
     for part in (request.method, str(request.url)):
         _add(digest, part.encode())
     for name, value in sorted(request.headers.multi_items()):
@@ -341,24 +348,53 @@ def _holds_secret(response: httpx.Response) -> bool:
     return any(secret and secret.encode() in kept for secret in secrets)
 
 
-def _packed(outcome: Outcome) -> bytes:
+def _name_and_seal(key: str) -> tuple[str, bytes]:
+    """Under what name an answer is kept, and the secret that it is sealed with."""
+    return key[:NAME_DIGITS], bytes.fromhex(key[NAME_DIGITS:])
+
+
+def _taken(value: Any, method: str) -> Any:
+    """What a cache gave, unless that would have to be awaited."""
+    if isinstance(value, Awaitable):
+        if isinstance(value, Coroutine):
+            value.close()
+        raise TypeError(f"its {method} must block, not be awaited")
+    return value
+
+
+def _packed(outcome: Outcome, seal: bytes) -> bytes:
     kind = dict(outcome.headers).get("content-type")
     head = json.dumps({"at": time.time(), "status": outcome.status, "type": kind})
     record = head.encode() + b"\n" + outcome.content
-    return b"%08x" % zlib.crc32(record) + record
+    return _digest(record, seal) + record
 
 
-def _unpacked(held: Any, max_seconds: float) -> Outcome | None:
+def _unpacked(held: Any, max_seconds: float, seal: bytes) -> Outcome | None:
+    """The answer in an entry; None where it is too old.
+
+    Raises:
+        ValueError: It was written by somebody without the key, for another request, or damaged.
+        TypeError: It is not made of bytes.
+    """
     if not isinstance(held, bytes | bytearray | memoryview):
         raise TypeError
     data = bytes(held)
-    record = data[CHECKSUM_DIGITS:]
-    if int(data[:CHECKSUM_DIGITS], 16) != zlib.crc32(record):
+    record = data[DIGEST_BYTES:]
+    if not compare_digest(data[:DIGEST_BYTES], _digest(record, seal)):
         raise ValueError
     head, _, content = record.partition(b"\n")
-    fields = json.loads(head)
+    fields = from_json(head)
+    at, status, kind = fields["at"], fields["status"], fields["type"]
+    # Without any key in the request, the seal is no secret: nothing is taken on trust.
+    if not isinstance(at, float) or type(status) is not int or not 200 <= status < 300:
+        raise ValueError
+    if kind is not None and not (isinstance(kind, str) and kind.isascii() and kind.isprintable()):
+        raise ValueError
     # Its writer may have kept it for longer than its reader wants.
-    if abs(time.time() - fields["at"]) >= max_seconds:
+    if not abs(time.time() - at) < max_seconds:
         return None
-    kind = fields["type"]
-    return Outcome(fields["status"], (("content-type", kind),) if kind else (), content)
+    return Outcome(status, (("content-type", kind),) if kind else (), content)
+
+
+def _digest(record: bytes, seal: bytes) -> bytes:
+    return blake2b(record, key=seal, person=b"parallel-entry", digest_size=DIGEST_BYTES).digest()

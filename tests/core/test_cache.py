@@ -1,22 +1,31 @@
 """`ParallelClient(cache=…)`: an answer that has been paid for is not paid for again."""
 
 import asyncio
+import concurrent.futures
 import copy
+import json
 import logging
 import os
 import pickle
+import socket
 import stat
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+import zlib
+from array import array
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import diskcache  # type: ignore[import-untyped]
+import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from parallel_integrations import (
     ChatRequest,
@@ -430,13 +439,291 @@ async def test_a_slow_cache_does_not_hold_the_event_loop_up(open_client: Opening
 def test_nobody_else_can_read_the_files(tmp_path: Path, open_client: Opening) -> None:
     before = os.umask(0)
     try:
-        with open_client(tmp_path / "a" / "answers") as client:
+        with open_client(tmp_path / "a" / "b" / "answers") as client:
             client.run(search(SEARCH))
     finally:
         os.umask(before)
-    [file] = (tmp_path / "a" / "answers").iterdir()
+    [file] = (tmp_path / "a" / "b" / "answers").iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    made = [file.parent, file.parent.parent, file.parent.parent.parent]
+    assert [stat.S_IMODE(directory.stat().st_mode) for directory in made] == [0o700] * 3
+
+
+# ------------------------------------------------------------------------------ what stands there
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        here = Path.cwd()
+        os.chdir(path.parent)  # an address has at most a hundred characters
+        try:
+            listener.bind(path.name)
+        finally:
+            os.chdir(here)
+
+
+def _link(path: Path) -> None:
+    """To an answer that would be right."""
+    kept = path.with_name("elsewhere")
+    kept.write_bytes(path.read_bytes())
+    os.utime(kept, (time.time(), time.time() + 60))
+    path.unlink()
+    path.symlink_to(kept)
+
+
+def _endless(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def _huge(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(10**12)
+    os.utime(path, (time.time(), time.time() + 60))
+
+
+def _writable(path: Path) -> None:
+    path.chmod(0o606)
+
+
+def _of_the_group(path: Path) -> None:
+    path.chmod(0o660)
+
+
+def _foreign(path: Path) -> None:
+    os.chown(path, 12345, -1)
+
+
+AS_ROOT = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away"
+)
+PLANTED = [_pipe, _socket, _link, _endless, _huge, _writable, _of_the_group]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX files")
+@pytest.mark.parametrize(
+    "plant",
+    [*PLANTED, Path.mkdir, pytest.param(_foreign, marks=AS_ROOT)],
+    ids=lambda plant: plant.__name__,
+)
+def test_a_file_that_somebody_put_there_is_not_read(
+    plant: Callable[[Path], None],
+    tmp_path: Path,
+    sandbox: Sandbox,
+    open_client: Opening,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with open_client(tmp_path) as client:
+        first = client.run(search(SEARCH))
+        [file] = tmp_path.iterdir()
+        if plant in (_pipe, _socket, Path.mkdir):
+            file.unlink()
+        plant(file)
+        second = asyncio.run(client.arun(search(SEARCH)))
+        assert second.results == first.results
+        assert second.search_id != first.search_id
+        assert sum("cannot be read" in message for message in caplog.messages) == 1
+        third = client.run(search(SEARCH))
+        if plant is not Path.mkdir:  # which no file can take the place of
+            assert third == second, "it was not replaced"
+        assert third.results == first.results
+
+
+def _open_to_all(path: Path) -> None:
+    path.chmod(0o777)
+
+
+def _open_to_the_group(path: Path) -> None:
+    path.chmod(0o770)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX files")
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_open_to_all, "chmod go-w"),
+        (_open_to_the_group, "chmod go-w"),
+        pytest.param(_foreign, "belongs to another user", marks=AS_ROOT),
+    ],
+)
+def test_a_directory_that_others_may_write_to_is_not_used(
+    change: Callable[[Path], None],
+    said: str,
+    tmp_path: Path,
+    sandbox: Sandbox,
+    open_client: Opening,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = tmp_path / "answers"
+    with open_client(path) as client:
+        client.run(search(SEARCH))
+        change(path)
+        for _ in range(3):
+            assert client.run(search(SEARCH)).results
+    assert len(sandbox.requests) == 4
+    assert len(list(path.iterdir())) == 1
+    assert [said in message for message in caplog.messages] == [True, True], "read, written"
+    with open_client(path / "new") as client:
+        for _ in range(3):
+            assert client.run(search(SEARCH)).results
+    assert len(sandbox.requests) == 5, "a new directory inside it is one's own"
+
+
+def test_an_answer_of_another_question_is_none(
+    tmp_path: Path, sandbox: Sandbox, open_client: Opening
+) -> None:
+    """Each entry is sealed for its own request: whoever may write cannot exchange them."""
+    other = SearchRequest(search_queries=["nonlocal"], max_results=3)
+    with open_client(tmp_path) as client:
+        right = client.run(search(SEARCH)).results
+        [file] = tmp_path.iterdir()
+        client.run(search(other))
+        [another] = set(tmp_path.iterdir()) - {file}
+        file.write_bytes(another.read_bytes())
+        os.utime(file, (time.time(), time.time() + 60))
+        assert client.run(search(SEARCH)).results == right
+    assert len(sandbox.requests) == 3
+
+
+DEEP = b"[" * 200_000
+HEADS: list[Any] = [
+    {"at": time.time(), "status": 200, "type": "application/json"},
+    {"at": float("nan"), "status": 200, "type": None},
+    {"at": 10**400, "status": 200, "type": None},
+    {"at": time.time(), "status": "200", "type": 7},
+    {"at": time.time(), "status": 999, "type": "x\r\ny: z"},
+    {},
+    [],
+    7,
+]
+
+
+def _forged(head: Any, body: bytes, digest: str) -> bytes:
+    """An entry as somebody would write it who knows the code and not the key."""
+    record = (json.dumps(head) if not isinstance(head, bytes) else head.decode()).encode() + b"\n"
+    record += body
+    if digest == "crc":
+        return b"%08x" % zlib.crc32(record) + record
+    key = b"" if digest == "none" else bytes(32)
+    return blake2b(record, key=key, person=b"parallel-entry", digest_size=32).digest() + record
+
+
+def _damaged(whole: bytes, kind: str, place: int, change: int) -> bytes:
+    """A genuine entry of which something has changed."""
+    at = place % len(whole)
+    return {
+        "cut": whole[:at],
+        "bit": whole[:at] + bytes([whole[at] ^ change]) + whole[at + 1 :],
+        "longer": whole + bytes([change]),
+        "hole": whole[:at] + whole[at + change :],
+        "twice": whole + whole,
+    }[kind]
+
+
+DAMAGE = st.tuples(
+    st.sampled_from(["cut", "bit", "longer", "hole", "twice"]),
+    st.integers(0, 100_000),
+    st.integers(1, 255),
+)
+FORGED = st.builds(
+    _forged,
+    st.sampled_from([*HEADS, DEEP]),
+    st.sampled_from([b"", b"{}", DEEP, b'{"results": [], "search_id": "forged"}', b"\xff"]),
+    st.sampled_from(["crc", "none", "zeros"]),
+)
+
+
+@pytest.fixture(scope="module")
+def lasting() -> Iterator[Sandbox]:
+    """A sandbox for many examples."""
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@given(stands=st.binary() | FORGED | DAMAGE)
+@settings(max_examples=300, deadline=None)
+def test_whatever_bytes_stand_there_the_api_is_asked(
+    lasting: Sandbox, stands: bytes | tuple[str, int, int]
+) -> None:
+    sandbox, store = lasting, Memory()
+    with ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url, cache=store) as client:
+        right = client.run(search(SEARCH))
+        [(key, (whole, until))] = store.kept.items()
+        if isinstance(stands, tuple):
+            stands = _damaged(whole, *stands)
+        assert stands != whole
+        store.kept[key] = stands, until
+        asked = len(sandbox.requests)
+        found = client.run(search(SEARCH))
+        assert len(sandbox.requests) == asked + 1
+        assert found.results == right.results
+        assert found.search_id != right.search_id
+
+
+class Bytes(bytes):
+    """Bytes that misbehave."""
+
+    def __bytes__(self) -> bytes:
+        raise RecursionError
+
+    def __getitem__(self, key: Any) -> Any:
+        raise KeyError(key)
+
+
+async def _awaited() -> None:
+    """What a cache gives that should have been awaited."""
+
+
+def _odd_things() -> dict[str, Callable[[], Any]]:
+    return {
+        "text": lambda: "text",
+        "a number": lambda: 7,
+        "NaN": lambda: float("nan"),
+        "false": lambda: False,
+        "a response": lambda: httpx.Response(200, json={}),
+        "a type": lambda: bytes,
+        "a generator": lambda: (piece for piece in [b"x"]),
+        "bytes of another kind": lambda: Bytes(b"x" * 100),
+        "an array": lambda: array("d", [1.0] * 9),
+        "memory in columns": lambda: memoryview(bytes(100)).cast("B", (10, 10)),
+        "memory that is gone": _released,
+        "a coroutine": _awaited,
+        "a future": lambda: concurrent.futures.Future(),
+    }
+
+
+def _released() -> memoryview:
+    view = memoryview(b"x")
+    view.release()
+    return view
+
+
+@pytest.mark.parametrize("thing", _odd_things().values(), ids=_odd_things().keys())
+async def test_whatever_a_cache_gives_the_api_is_asked(
+    thing: Callable[[], Any],
+    sandbox: Sandbox,
+    open_client: Opening,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Odd(Memory):
+        def get(self, key: str) -> Any:
+            return thing()
+
+        def set(self, key: str, value: bytes, expire: float) -> Any:
+            return thing()
+
+    with open_client(Odd()) as client:
+        for _ in range(2):
+            assert client.run(search(SEARCH)).results
+            assert (await client.arun(search(SEARCH))).results
+    assert len(sandbox.requests) == 4
+    assert sum("cannot be read" in message for message in caplog.messages) == 1
+    if thing is _awaited:
+        assert any("its set must block" in message for message in caplog.messages)
 
 
 def test_a_directory_grows_no_larger_than_it_may(tmp_path: Path) -> None:
@@ -500,6 +787,9 @@ def test_threads_and_processes_share_a_directory(tmp_path: Path) -> None:
         (7, "int has no get"),
         ({}, "dict has no set"),
         (True, "bool has no get"),
+        ("~no-such-user-here/answers", "cannot be a directory"),
+        ("a\0b", "cannot be a directory"),
+        ("x" * 5000, "cannot be a directory"),
         (__file__, "is a file; name a directory"),
     ],
 )
@@ -530,9 +820,10 @@ def test_a_key_never_leads_out_of_the_directory(tmp_path: Path, key: str) -> Non
         DirectoryCache(tmp_path).set(key, b"x", expire=1)
 
 
-def test_a_directory_of_no_size_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="max_bytes=0"):
-        DirectoryCache(tmp_path, max_bytes=0)
+@pytest.mark.parametrize("size", [0, -1, True, "7", float("nan"), float("inf"), None])
+def test_a_directory_of_no_size_is_refused(tmp_path: Path, size: Any) -> None:
+    with pytest.raises(ValueError, match=r"max_bytes=.* whole number above 0"):
+        DirectoryCache(tmp_path, max_bytes=size)
 
 
 def test_a_pickle_takes_the_directory_along(

@@ -1,12 +1,11 @@
 """Rows from files: CSV with a header, TSV, JSON lines. A fault names file and line."""
 
-import csv
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
 
-LONGEST_FIELD: Final = 10_000_000
+from parallel_integrations.enrichment.delimited import records
 
 
 class RowFile:
@@ -45,28 +44,21 @@ class RowFile:
 
 
 def _csv(file: TextIO, name: str, delimiter: str = ",") -> Iterator[dict[str, str]]:
-    csv.field_size_limit(LONGEST_FIELD)
-    reader = csv.reader(file, strict=True, delimiter=delimiter)
-    line = 1
-    try:
-        header = next(reader, [])
-        if not header or not all(column.strip() for column in header):
-            raise ValueError(f"{name}, line 1: the header must name every column")
-        if len(set(header)) < len(header):
-            twice = sorted({column for column in header if header.count(column) > 1})
-            raise ValueError(f"{name}, line 1: several columns are named {', '.join(twice)}")
-        line = reader.line_num + 1
-        for values in reader:
-            if values and len(values) != len(header):
-                raise ValueError(
-                    f"{name}, line {line}: {len(values)} fields, the header has {len(header)}. "
-                    "Quote fields that hold the delimiter or a line break."
-                )
-            if values:
-                yield dict(zip(header, values, strict=True))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise ValueError(f"{name}, line {line}: {error}") from error
+    lines = records(file, name, delimiter)
+    _, header = next(lines, (1, []))
+    if not header or not all(column.strip() for column in header):
+        raise ValueError(f"{name}, line 1: the header must name every column")
+    if len(set(header)) < len(header):
+        twice = sorted({column for column in header if header.count(column) > 1})
+        raise ValueError(f"{name}, line 1: several columns are named {', '.join(twice)}")
+    for line, values in lines:
+        if values and len(values) != len(header):
+            raise ValueError(
+                f"{name}, line {line}: {len(values)} fields, the header has {len(header)}. "
+                "Quote fields that hold the delimiter or a line break."
+            )
+        if values:
+            yield dict(zip(header, values, strict=True))
 
 
 def _tsv(file: TextIO, name: str) -> Iterator[dict[str, str]]:

@@ -1,5 +1,8 @@
 """Rows from whatever they come in; what cannot be asked is named before anything is sent."""
 
+import csv
+import io
+import random
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -13,6 +16,7 @@ from pydantic import BaseModel
 
 from parallel_integrations import ParallelClient
 from parallel_integrations.enrichment import enrich
+from parallel_integrations.enrichment.delimited import records
 from parallel_integrations.sandbox import Sandbox
 from tests.enrichment.support import SETTINGS, told
 
@@ -104,6 +108,39 @@ def test_a_tsv_file(sandbox: Sandbox, client: ParallelClient, tmp_path: Path) ->
     assert sent(sandbox) == [{"name": "with", "note": "a, b"}]
 
 
+def test_a_long_field_changes_no_setting_of_the_process(
+    sandbox: Sandbox, client: ParallelClient, tmp_path: Path
+) -> None:
+    before = csv.field_size_limit()
+    content = "name\n" + "x" * (before + 1) + '\n"' + "y\n" * before + '"\n'
+    told(client, given("rows.csv", content, tmp_path))
+    assert [len(row["name"]) for row in sent(sandbox)] == [before + 1, 2 * before]
+    assert csv.field_size_limit() == before
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_records_are_read_as_csv_reads_them(delimiter: str) -> None:
+    dice = random.Random(3)
+    for _ in range(20_000):
+        text = "".join(
+            dice.choice('ab",\t\r\n\n" é\0\x85\u2028') for _ in range(dice.randrange(14))
+        )
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
+        ours = records(io.StringIO(text, newline=""), "x.csv", delimiter)
+        line = 1
+        while True:
+            try:
+                expected = next(reader, None)
+            except csv.Error:
+                with pytest.raises(ValueError, match=f"x.csv, line {line}: "):
+                    next(ours)
+                break
+            assert next(ours, None) == (None if expected is None else (line, expected)), text
+            if expected is None:
+                break
+            line = reader.line_num + 1
+
+
 def test_a_json_lines_file(sandbox: Sandbox, client: ParallelClient, tmp_path: Path) -> None:
     told(client, given("rows.jsonl", '\ufeff{"name": "with"}\n\n"a text"\n', tmp_path))
     assert sent(sandbox) == [{"name": "with"}, "a text"]
@@ -117,8 +154,12 @@ def test_a_json_lines_file(sandbox: Sandbox, client: ParallelClient, tmp_path: P
         ("a.csv", "name,name\nwith,x\n", "line 1: several columns are named name"),
         ("a.csv", "name,\nwith,x\n", "line 1: the header must name"),
         ("a.csv", "", "line 1: the header must name"),
-        ("a.csv", 'name\n"open\n', "line 2"),
+        ("a.csv", 'name\n"open\n', "line 2: a quote is opened and never closed"),
+        ("a.csv", 'name\nwith\n"x"y\n', "line 3: ',' expected after"),
+        ("a.csv", "name\n" + "x" * 10_000_001, "line 2: a field is longer than 10,000,000"),
+        ("a.tsv", 'name\n"' + "x\n" * 5_000_001, "line 2: a field is longer than 10,000,000"),
         ("a.csv", b"name\n\xff\n", "not UTF-8"),
+        ("a.csv", b'name\n"' + b"x\n" * 9000 + b'\xff"\n', "not UTF-8"),
         ("a.jsonl", '{"a": 1}\n{"a": \n', "line 2: no JSON"),
         ("a.jsonl", '{"a": NaN}\n', "line 1: no JSON .*NaN"),
         ("a.jsonl", '{"a": 1}\n[1]\n', "line 2: neither an object nor a text"),

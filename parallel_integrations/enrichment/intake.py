@@ -60,6 +60,7 @@ class Intake:
         self._wanted: Counter[int] = Counter()
         self._outcomes: dict[int, Outcome] = {}
         self._queued_keys: dict[bytes, int] = {}
+        self._noted: set[int] = set()  # of the queue, tasks that the journal has already
         self._unnoted: deque[tuple[int, int]] = deque()
         self._num_read = 0
         self._told = self._failed = self._not_asked = 0
@@ -111,12 +112,14 @@ class Intake:
             self._unnoted.append((number, row.task))
         if row.task not in self.queue and (task is None or state is State.UNSENT):
             if self.asks_more:
-                self._enqueue(row)
+                self._enqueue(row, noted=task is not None)
         elif noted is None or row.task in self.queue:
             self.may_ask -= 1  # it was taken for a row that differs from all others
 
-    def _enqueue(self, row: Pending) -> None:
+    def _enqueue(self, row: Pending, *, noted: bool) -> None:
         self.queue[row.task] = row
+        if noted:
+            self._noted.add(row.task)
         self._queued_keys[row.key] = row.task
 
     def next_to_send(self, most: int) -> list[Pending]:
@@ -127,14 +130,18 @@ class Intake:
         """Take rows off the queue; gives row and task of repeats that can be noted with them."""
         for row in rows:
             del self.queue[row.task]
+            self._noted.discard(row.task)
             self._queued_keys.pop(row.key, None)
             self.may_ask -= 1
         return self._notable()
 
     def _notable(self) -> Iterator[tuple[int, int]]:
         # Noted in order, so that what is noted is always the beginning of the input.
-        while self._unnoted and self._unnoted[0][1] not in self.queue:
-            number, task = self._unnoted.popleft()
+        while self._unnoted:
+            number, task = self._unnoted[0]
+            if task in self.queue and task not in self._noted:
+                return
+            self._unnoted.popleft()
             if number != task:
                 yield number, task
 
@@ -144,12 +151,13 @@ class Intake:
         for row in self._pending:
             if row.task in again:
                 again.remove(row.task)
-                self._enqueue(row)
+                self._enqueue(row, noted=True)
 
     def ask_no_more(self) -> None:
         """Leave unsent what is unsent."""
         self.asks_more = False
         self.queue.clear()
+        self._noted.clear()
         self._queued_keys.clear()
         self._unnoted.clear()
 

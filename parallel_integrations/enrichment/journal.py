@@ -4,22 +4,34 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from parallel_integrations.api.errors import JournalError
 from parallel_integrations.api.task_types import TaskRunStateEvent
 from parallel_integrations.enrichment.journal_entries import Chunk, Known, Outcome, State
-from parallel_integrations.enrichment.journal_file import REMEDY, journal_errors, open_file
+from parallel_integrations.enrichment.journal_file import (
+    COLUMNS,
+    checksum,
+    damaged,
+    journal_errors,
+    open_file,
+    read_rows,
+)
 from parallel_integrations.enrichment.known_keys import KnownKeys
 
 RUN_FINGERPRINT: Final = "fingerprint"
 ROWS_IN_ALL: Final = "rows"
+FINGERPRINT: Final = TypeAdapter(dict[str, str])
 SERVER: Final = "server"
 """The one part of a fingerprint that need not be known."""
+SET_CHUNK: Final = (
+    "UPDATE tasks SET chunk = ?1, place = ?2, "
+    "checksum = checksum('tasks', id, input_key, ?1, ?2) WHERE id = ?3"
+)
 FIND_TASK: Final = (
     "SELECT id, chunk, EXISTS (SELECT 1 FROM outcomes WHERE task = id), input_key FROM tasks "
     "WHERE id = COALESCE((SELECT task FROM repeats WHERE number = :row), :row)"
@@ -59,8 +71,7 @@ class Journal:
             with journal_errors(path):
                 self._keys = KnownKeys()
                 self._keys.update(self._db.execute("SELECT id, input_key FROM tasks"))
-            total = self._fact(ROWS_IN_ALL)
-            self.total = None if total is None else int(total)
+            self.total = self._total()
         except BaseException:
             self._db.close()
             raise
@@ -69,10 +80,12 @@ class Journal:
         known = self._fact(RUN_FINGERPRINT)
         if known is None:
             with self._change() as db:
-                text = json.dumps(dict(fingerprint))
-                db.execute("INSERT INTO facts VALUES (?, ?)", (RUN_FINGERPRINT, text))
+                _note_fact(db, RUN_FINGERPRINT, json.dumps(dict(fingerprint)))
             return
-        before = json.loads(known)
+        try:
+            before = FINGERPRINT.validate_json(known)
+        except ValidationError:
+            raise damaged(self._path, "the settings that it was begun with") from None
         for name in sorted(before.keys() | fingerprint.keys()):
             was, now = before.get(name), fingerprint.get(name)
             if was != now and not (name == SERVER and None in (was, now)):
@@ -82,11 +95,17 @@ class Journal:
                     "settings that it was begun with, or give this run another journal."
                 )
 
+    def _total(self) -> int | None:
+        total = self._fact(ROWS_IN_ALL)
+        if total is not None and total != str(self.num_rows):
+            raise damaged(self._path, "how many rows there are")
+        return None if total is None else self.num_rows
+
     def finish(self, total: int) -> None:
         """Note how many rows there are, now that all were read."""
         if self.total is None:
             with self._change() as db:
-                db.execute("INSERT INTO facts VALUES (?, ?)", (ROWS_IN_ALL, str(total)))
+                _note_fact(db, ROWS_IN_ALL, str(total))
             self.total = total
 
     def check_row(self, number: int, key: bytes) -> Known | None:
@@ -137,20 +156,18 @@ class Journal:
         """How a task ended; None where it has not."""
         if task in self._unwritten:
             return self._unwritten[task]
-        with journal_errors(self._path):
-            found = self._db.execute(
-                "SELECT run_id, event, error, ended FROM outcomes WHERE task = ?", (task,)
-            ).fetchone()
+        found = self._read("outcomes", "WHERE task = ?", task)
         if found is None:
             return None
-        run_id, text, error, ended = found
+        _, run_id, ended, text, error = found
         try:
             event = None if text is None else TaskRunStateEvent.model_validate_json(text)
         except ValidationError:
-            raise JournalError(
-                f"The journal {self._path} is damaged (the output of row {task}). {REMEDY}"
-            ) from None
-        return Outcome(run_id, event.output if event else None, text, error, bool(ended))
+            raise damaged(self._path, f"the output of row {task}") from None
+        output = event.output if event else None
+        if output is None and error is None:
+            raise damaged(self._path, f"the output of row {task}")
+        return Outcome(run_id, output, text, error, bool(ended))
 
     def num_done(self) -> int:
         """How many tasks have an output, and so were paid for."""
@@ -189,13 +206,11 @@ class Journal:
             repeats: Row and task, for rows that repeat a task which the journal now has.
         """
         with self._change() as db:
-            number = db.execute(
-                "INSERT INTO chunks (taskgroup_id, sent) VALUES (?, 0)", (taskgroup_id,)
-            ).lastrowid
-            assert number is not None  # noqa: S101 - an INSERT gives one
+            number = db.execute("SELECT COALESCE(MAX(id), 0) + 1 FROM chunks").fetchone()[0]
+            _insert(db, "chunks", [(number, taskgroup_id, 0)])
             places = {place: task for place, (task, _) in enumerate(tasks)}
             db.executemany(
-                "UPDATE tasks SET chunk = ?, place = ? WHERE id = ?",
+                SET_CHUNK,
                 [(number, place, task) for place, task in places.items() if task < self.num_rows],
             )
             added = [
@@ -203,7 +218,7 @@ class Journal:
                 for place, (task, key) in enumerate(tasks)
                 if task >= self.num_rows
             ]
-            db.executemany("INSERT INTO tasks VALUES (?, ?, ?, ?)", added)
+            _insert(db, "tasks", added)
             self.num_rows += len(added)
             self._add_repeats(db, repeats)
         self._keys.update(tasks)
@@ -215,8 +230,9 @@ class Journal:
             self._add_repeats(db, repeats)
 
     def _add_repeats(self, db: sqlite3.Connection, repeats: Iterable[tuple[int, int]]) -> None:
-        added = db.executemany("INSERT INTO repeats VALUES (?, ?)", repeats).rowcount
-        self.num_rows += max(0, added)
+        added = list(repeats)
+        _insert(db, "repeats", added)
+        self.num_rows += len(added)
 
     def mark_sent(self, chunk: Chunk) -> None:
         """Note that the API has a chunk, along with the next change or `flush`."""
@@ -225,10 +241,7 @@ class Journal:
     def take_back(self, tasks: Iterable[int]) -> None:
         """Note that tasks were not sent after all."""
         with self._change() as db:
-            db.executemany(
-                "UPDATE tasks SET chunk = NULL, place = NULL WHERE id = ?",
-                [(task,) for task in tasks],
-            )
+            db.executemany(SET_CHUNK, [(None, None, task) for task in tasks])
 
     def settle(self, outcomes: Mapping[int, Outcome]) -> None:
         """Note how tasks ended, along with the next change or `flush`: their group knows it too."""
@@ -242,14 +255,17 @@ class Journal:
 
     def _write_waiting(self) -> None:
         self._db.executemany(
-            "UPDATE chunks SET sent = 1 WHERE id = ?", [(chunk,) for chunk in self._sent]
+            "UPDATE chunks SET sent = 1, checksum = checksum('chunks', id, taskgroup_id, 1) "
+            "WHERE id = ?",
+            [(chunk,) for chunk in self._sent],
         )
-        self._db.executemany(
-            "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?)",
-            [
-                (task, outcome.run_id, outcome.ended, outcome.text, outcome.error)
+        _insert(
+            self._db,
+            "outcomes",
+            (
+                (task, outcome.run_id, int(outcome.ended), outcome.text, outcome.error)
                 for task, outcome in self._unwritten.items()
-            ],
+            ),
         )
         self._sent.clear()
         self._unwritten.clear()
@@ -257,10 +273,8 @@ class Journal:
     def retry_failed(self) -> None:
         """Have failed tasks asked again; those whose run may still end are awaited again."""
         with self._change() as db:
-            db.execute(
-                "UPDATE tasks SET chunk = NULL, place = NULL WHERE id IN "
-                "(SELECT task FROM outcomes WHERE event IS NULL AND ended)"
-            )
+            failed = db.execute("SELECT task FROM outcomes WHERE event IS NULL AND ended")
+            db.executemany(SET_CHUNK, [(None, None, task) for (task,) in failed.fetchall()])
             db.execute("DELETE FROM outcomes WHERE event IS NULL")
 
     def close(self) -> None:
@@ -274,9 +288,12 @@ class Journal:
                 self._db.close()
 
     def _fact(self, name: str) -> str | None:
-        with journal_errors(self._path):
-            found = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if found is None else str(found[0])
+        found = self._read("facts", "WHERE name = ?", name)
+        return None if found is None else str(found[1])
+
+    def _read(self, table: str, where: str, *values: Any) -> tuple[Any, ...] | None:
+        with closing(read_rows(self._db, self._path, table, where, *values)) as rows:
+            return next(rows, None)
 
     def _number(self, query: str, *values: object) -> int:
         with journal_errors(self._path):
@@ -294,6 +311,19 @@ class Journal:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+
+def _insert(db: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    verb = "INSERT OR REPLACE" if table == "outcomes" else "INSERT"  # retried, it ends again
+    marks = ", ".join("?" for _ in COLUMNS[table])
+    db.executemany(
+        f"{verb} INTO {table} VALUES ({marks}, ?)",
+        ((*row, checksum(table, *row)) for row in rows),
+    )
+
+
+def _note_fact(db: sqlite3.Connection, name: str, value: str) -> None:
+    _insert(db, "facts", [(name, value)])
 
 
 def _known(task: int, chunk: int | None, has_ended: int, _: bytes) -> Known:

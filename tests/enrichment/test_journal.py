@@ -1,7 +1,9 @@
 """The journal as a file: of this work or refused, cut or whole, never silently empty."""
 
+import random
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from parallel_integrations import McpServer, ParallelClient, TaskSettings, Webhook
 from parallel_integrations.enrichment import EnrichedRow, JournalError, enrich
 from parallel_integrations.sandbox import Sandbox
-from tests.enrichment.support import SETTINGS, events, leave, rows, started, told
+from tests.enrichment.support import FAILING, SETTINGS, events, leave, rows, started, told
 
 SCHEMA = {"type": "object", "properties": {"purpose": {"type": "string"}}}
 
@@ -180,6 +182,139 @@ def test_a_damaged_answer_is_refused(client: ParallelClient, journal: Path) -> N
     hand.close()
     with pytest.raises(JournalError, match="the output of row 1"):
         told(client, rows(2), journal=journal)
+
+
+TABLES = ("facts", "chunks", "tasks", "outcomes", "repeats")
+
+
+def by_hand(journal: Path, *changes: str) -> None:
+    with closing(sqlite3.connect(journal, isolation_level=None)) as hand:
+        for change in changes:
+            hand.execute(change)
+
+
+def without_checksums(journal: Path) -> None:
+    """Make of a journal what the version before would have written."""
+    drop = [f"ALTER TABLE {table} DROP COLUMN checksum" for table in TABLES]
+    by_hand(journal, *drop, "PRAGMA user_version = 1")
+
+
+@pytest.mark.parametrize("unfinished", [False, True])
+def test_a_single_bit_never_gives_another_answer(
+    sandbox: Sandbox, client: ParallelClient, tmp_path: Path, *, unfinished: bool
+) -> None:
+    """Refused, or all the same; never a raw error, never another answer, nothing sent again."""
+    whole, flipped = tmp_path / "whole.db", tmp_path / "flipped.db"
+    given = [*rows(7), {"statement": "with", **FAILING}, *rows(3), "one more"]
+    first = told(client, given, journal=whole, rows_per_group=3)
+    if unfinished:
+        by_hand(whole, "DELETE FROM outcomes WHERE task > 3", "DELETE FROM facts WHERE name='rows'")
+    content = whole.read_bytes()
+    filled = [place for place, byte in enumerate(content) if byte]
+    dice = random.Random(16)
+    before, refused = started(sandbox), []
+    for _ in range(300):
+        damaged = bytearray(content)
+        place, bit = dice.choice(filled), dice.randrange(8)
+        damaged[place] ^= 1 << bit
+        flipped.write_bytes(damaged)
+        try:
+            found = told(client, given, journal=flipped, rows_per_group=3)
+        except JournalError as error:
+            refused.append(str(error))
+        else:
+            assert found == first, (place, bit)
+        assert started(sandbox) == before, (place, bit)
+    assert len(refused) > 200
+    assert all("flipped.db" in each for each in refused)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("UPDATE facts SET value = '[]' WHERE name = 'fingerprint'", "the fact 'fingerprint'"),
+        ("UPDATE facts SET value = 'many' WHERE name = 'rows'", "the fact 'rows'"),
+        ("UPDATE chunks SET taskgroup_id = 'tgrp_other' WHERE id = 2", "group number 2"),
+        ("UPDATE tasks SET chunk = NULL WHERE id = 4", "row 4"),
+        ("UPDATE tasks SET input_key = zeroblob(16) WHERE id = 1", "row 1"),
+        ("UPDATE repeats SET task = 1 WHERE number = 5", "row 5"),
+        (
+            "UPDATE outcomes SET event = replace(event, 'a', 'b') WHERE task = 3",
+            "the output of row 3",
+        ),
+        ("UPDATE outcomes SET event = NULL, error = 'x' WHERE task = 3", "the output of row 3"),
+        ("UPDATE outcomes SET run_id = CAST(x'ff' AS TEXT) WHERE task = 3", "the output of row 3"),
+        ("DELETE FROM chunks WHERE id = 1", "row 0"),
+        ("DELETE FROM tasks WHERE id = 1", "the output of row 1"),
+        ("DELETE FROM repeats WHERE number = 6", "row 7, the last"),
+        ("DROP TABLE repeats", "its tables"),
+        ("ALTER TABLE tasks RENAME COLUMN place TO plane", "its tables"),
+    ],
+)
+def test_what_was_changed_is_named_before_anything_is_sent(
+    sandbox: Sandbox, client: ParallelClient, journal: Path, change: str, named: str
+) -> None:
+    given = [*rows(5), *rows(2), "one more"]
+    told(client, given, journal=journal, rows_per_group=2)
+    before = len(sandbox.requests)
+    by_hand(journal, change)
+    with pytest.raises(JournalError, match=rf"run\.db is damaged \({named}"):
+        told(client, given, journal=journal)
+    assert len(sandbox.requests) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("UPDATE facts SET value = '[1]' WHERE name = 'fingerprint'", "settings"),
+        ("UPDATE facts SET value = '{\"processor\": 3}' WHERE name = 'fingerprint'", "settings"),
+        ("UPDATE facts SET value = '{' WHERE name = 'fingerprint'", "settings"),
+        ("UPDATE facts SET value = 'many' WHERE name = 'rows'", "how many rows"),
+        ("UPDATE facts SET value = '-1' WHERE name = 'rows'", "how many rows"),
+        ("UPDATE tasks SET chunk = 'first' WHERE id = 1", "row 1"),
+        ("UPDATE outcomes SET run_id = CAST(x'ff' AS TEXT) WHERE task = 0", "output of row 0"),
+        ("UPDATE outcomes SET event = '{}' WHERE task = 1", "the output of row 1"),
+        ("UPDATE outcomes SET event = NULL WHERE task = 1", "the output of row 1"),
+    ],
+)
+def test_what_has_a_wrong_shape_is_named_without_checksums_too(
+    sandbox: Sandbox, client: ParallelClient, journal: Path, change: str, named: str
+) -> None:
+    told(client, rows(2), journal=journal)
+    without_checksums(journal)
+    by_hand(journal, change)
+    with pytest.raises(JournalError, match=rf"run\.db is damaged \(.*{named}"):
+        told(client, rows(2), journal=journal)
+
+
+def test_a_journal_without_checksums_is_given_them(
+    sandbox: Sandbox, client: ParallelClient, journal: Path
+) -> None:
+    given = [*rows(5), *rows(2), {"statement": "with", **FAILING}]
+    first = told(client, given, journal=journal, rows_per_group=2)
+    without_checksums(journal)
+    before = len(sandbox.requests)
+    assert told(client, given, journal=journal) == first
+    by_hand(journal, "UPDATE outcomes SET event = replace(event, 'a', 'b') WHERE task = 1")
+    with pytest.raises(JournalError, match="the output of row 1"):
+        told(client, given, journal=journal)
+    assert len(sandbox.requests) == before
+
+
+def test_a_repeat_of_a_row_that_is_sent_again_is_noted_in_its_turn(
+    sandbox: Sandbox, client: ParallelClient, journal: Path
+) -> None:
+    """A row after it is sent before the row that it repeats: what is noted has no gap."""
+    given = [*rows(2), *rows(1), *rows(9)[2:]]
+    options: dict[str, Any] = {"rows_per_group": 2, "groups_in_flight": 1, "settle_seconds": 0}
+    sandbox.faults.add(path="*/runs", method="POST", times=1, status=500)
+    stream = client.stream(enrich(given, SETTINGS, journal=journal, **options))
+    while started(sandbox) < 2:
+        next(stream)
+    stream.close()
+    found = told(client, given, journal=journal, **options)
+    assert [row.error for row in found] == [None] * 10
+    assert started(sandbox) == 9
 
 
 def test_no_folder_no_journal(sandbox: Sandbox, client: ParallelClient, tmp_path: Path) -> None:

@@ -94,7 +94,11 @@ def enrich(
         float | None, typer.Option(help="USD a row, where the processor's price is not known.")
     ] = None,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Ask rows that failed before again.")
+        bool,
+        typer.Option(
+            "--retry-failed",
+            help="Ask rows that failed before again; what could not be read may be paid twice.",
+        ),
     ] = False,
     deadline: Annotated[float, typer.Option(help="Seconds to wait in all.")] = 86_400,
 ) -> None:

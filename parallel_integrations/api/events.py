@@ -57,6 +57,7 @@ def follow(
     may_end: Callable[[], bool] = lambda: True,
     is_over: Callable[[], Flow[bool]] | None = None,
     on_open: Callable[[], None] = lambda: None,
+    on_unreadable: Callable[[str, str], None] | None = None,
     deadline_seconds: float = inf,
 ) -> Generator[Send | More | Emit[StreamEvent], Any, float]:
     """Emit a stream's events; open it again where it broke.
@@ -71,6 +72,8 @@ def follow(
         may_end: Whether an end of the body, once it comes, is the end of the stream.
         is_over: Looks up whether the work is over; asked where a stream told nothing new.
         on_open: Called whenever the stream was opened.
+        on_unreadable: Is given the text of an event that cannot be read, and why, instead of
+            ending the stream.
         deadline_seconds: When to stop following, counted from the operation's start.
 
     Returns:
@@ -90,6 +93,7 @@ def follow(
         may_end=may_end,
         is_over=is_over,
         on_open=on_open,
+        on_unreadable=on_unreadable,
         deadline_seconds=deadline_seconds,
     )
     if deadline_seconds == inf:
@@ -108,6 +112,7 @@ def _follow(
     may_end: Callable[[], bool],
     is_over: Callable[[], Flow[bool]] | None,
     on_open: Callable[[], None],
+    on_unreadable: Callable[[str, str], None] | None,
     deadline_seconds: float,
 ) -> Generator[Send | More | Emit[StreamEvent], Any, float]:
     fruitless = 0
@@ -135,6 +140,10 @@ def _follow(
                     event = _read(raw, kinds, response)
                 except _UnreadableError as fault:
                     torn = str(fault)
+                    if received and on_unreadable is not None:
+                        on_unreadable(raw.data, torn)
+                        torn = None
+                        continue
                     if received:
                         raise _interrupted(torn, response) from None
                     break  # the end cut it in two: it comes again

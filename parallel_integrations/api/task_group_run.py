@@ -41,6 +41,10 @@ INDEX_KEY: Final = "parallel_index"
 """Key of the metadata that says which input a run belongs to."""
 
 
+LONGEST_NUMBER: Final = 18
+"""Digits of a number that may be ours; Python refuses to read thousands of them."""
+
+
 TaskInput: TypeAlias = str | dict[str, Any] | BaseModel
 
 
@@ -236,7 +240,7 @@ def runs_to_add(
 def run_number(run: TaskRun) -> int | None:
     """The number that `numbered_requests` gave a run; None where it carries none."""
     number = str((run.metadata or {}).get(INDEX_KEY))
-    return int(number) if number.isdecimal() else None
+    return int(number) if number.isdecimal() and len(number) <= LONGEST_NUMBER else None
 
 
 def _add_once(

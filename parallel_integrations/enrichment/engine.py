@@ -23,10 +23,12 @@ from parallel_integrations.api.task_group_run import numbered_requests, runs_to_
 from parallel_integrations.api.task_group_types import AddedTaskGroupRuns
 from parallel_integrations.api.task_groups import add_task_group_runs, create_task_group
 from parallel_integrations.api.task_requests import TaskSettings
+from parallel_integrations.enrichment import flights
 from parallel_integrations.enrichment.budget import Budget
-from parallel_integrations.enrichment.flights import Doubt, Flight
+from parallel_integrations.enrichment.deadline import DeadlinePassedError, until
+from parallel_integrations.enrichment.flights import Doubt, Flight, Trouble
 from parallel_integrations.enrichment.intake import Intake, Pending
-from parallel_integrations.enrichment.journal_entries import Outcome
+from parallel_integrations.enrichment.journal_entries import Ending, Outcome
 from parallel_integrations.enrichment.types import EnrichedRow, EnrichmentProgress
 
 T = TypeVar("T")
@@ -36,7 +38,12 @@ GROUPS_READ_AHEAD: Final = 16
 MOST_LOST_ANSWERS: Final = 3
 """Answers to a create lost in a row before that stops the run."""
 RATE_LIMIT_PAUSE_SECONDS: Final = 10.0
-RATE_LIMIT_PATIENCE_SECONDS: Final = 300.0
+FIRST_PAUSE_SECONDS: Final = 2.0
+LONGEST_PAUSE_SECONDS: Final = 30.0
+SEND_PATIENCE_SECONDS: Final = 300.0
+"""How long a rate limit or an outage is waited out where rows are sent."""
+GROUPS_NAMED: Final = 8
+AHEAD_SECONDS: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,10 @@ class Engine:
         self._flights: list[Flight] = []
         self._out: set[int] = set()
         self._done = 0
+        self._uncertain = self._journal.num_given_up  # runs that may be paid for
+        self._may_pay_again: set[int] = set()
+        self._last_read = -inf
+        self._has_answered = False
         self._lost_answers = 0
         self._error: ParallelError | None = None
 
@@ -78,6 +89,8 @@ class Engine:
         """The run, as a stream of its rows and its progress."""
         limits = self._limits
         read_ahead = limits.rows_per_group * max(GROUPS_READ_AHEAD, limits.groups_in_flight + 1)
+        if retry_failed:
+            self._may_pay_again = set(self._journal.unread)
         self._intake.open(retry_failed=retry_failed)
         self._resume()
         yield Emit(self._progress())
@@ -112,7 +125,7 @@ class Engine:
         free = len(self._flights) < self._limits.groups_in_flight
         if not self._intake.queue or not free or self._error is not None:
             return False
-        room = self._budget.room(self._done + len(self._out))
+        room = self._budget.room(self._runs)
         if room:
             most = int(min(room, self._limits.rows_per_group))
             try:
@@ -130,7 +143,11 @@ class Engine:
         request = runs_to_add(
             numbered_requests((row.asked for row in rows), self._settings), self._settings
         )
-        group = yield from self._patiently(create_task_group, ServerError, RequestTimeoutError)
+        # Where nothing has answered yet, an address that cannot be reached is most likely wrong.
+        unreachable = (ConnectionFailedError,) if self._has_answered else ()
+        group = yield from self._patiently(
+            create_task_group, ServerError, RequestTimeoutError, *unreachable
+        )
         chunk = self._journal.begin(
             group.taskgroup_id,
             [(row.task, row.key) for row in rows],
@@ -165,22 +182,26 @@ class Engine:
 
     def _patiently(self, make: Callable[[], Flow[T]], *harmless: type[ParallelError]) -> Flow[T]:
         """Wait out rate limits, and repeat what costs nothing."""
-        began = time.monotonic()
+        latest = min(self._until, time.monotonic() + SEND_PATIENCE_SECONDS)
         wait, mishaps = 0.0, 0
         while True:
             try:
-                return (yield from delayed(make(), wait))
+                made = yield from delayed(make(), wait)
             except RateLimitError as error:
                 wait = RATE_LIMIT_PAUSE_SECONDS if error.retry_after is None else error.retry_after
-                ends = time.monotonic() + wait
-                latest = min(self._until, began + RATE_LIMIT_PATIENCE_SECONDS)
-                if wait > RETRY_AFTER_CAP_SECONDS or ends > latest:
+                if wait > RETRY_AFTER_CAP_SECONDS or time.monotonic() + wait > latest:
                     raise
             except harmless:
                 mishaps += 1
-                if mishaps >= MOST_LOST_ANSWERS:
+                # An address that never answered is not waited for as long as one that did.
+                wait = min(FIRST_PAUSE_SECONDS * 2.0 ** (mishaps - 1), LONGEST_PAUSE_SECONDS)
+                if mishaps >= MOST_LOST_ANSWERS and not (
+                    self._has_answered and time.monotonic() + wait <= latest
+                ):
                     raise
-                wait = 2.0**mishaps
+            else:
+                self._has_answered = True
+                return made
 
     def _look(self) -> Generator[Send | More, Any, None]:
         """Look at the group whose turn it is."""
@@ -188,7 +209,9 @@ class Engine:
         doubt = flight.doubt
         wait = min(flight.due, self._until) - time.monotonic()
         try:
-            lost = yield from flight.look(wait, self._settle)
+            lost = yield from until(self._until, flight.look(wait, self._settle))
+        except DeadlinePassedError:
+            lost = []
         except ParallelError as error:
             if doubt is None or error is not doubt.error:
                 raise
@@ -196,6 +219,11 @@ class Engine:
             self._flights.remove(flight)
             self._error = self._error or error
             return
+        if flight.trouble is not None:
+            self._bear(flight, flight.trouble)
+        else:
+            self._last_read = time.monotonic()
+            self._has_answered = True
         if lost:
             self._take_back(lost)
             self._intake.send_again(lost)
@@ -204,33 +232,87 @@ class Engine:
         elif doubt is not None and flight.doubt is None:
             self._journal.mark_sent(flight.chunk)
         if flight.chunk.tasks and time.monotonic() >= self._until:
-            late = TaskTimeoutError(
-                f"{len(self._out)} rows are not done after {self._limits.deadline_seconds:g} s. "
-                "They go on: with a journal, the same call waits for them."
+            raise self._late(flight, f"after {self._limits.deadline_seconds:g} s")
+
+    def _bear(self, flight: Flight, trouble: Trouble) -> None:
+        """Wait for a group that cannot be read, or give it up where only this one cannot."""
+        if isinstance(trouble.error, RateLimitError):
+            for other in self._flights:  # the limit is not the group's; the others come first
+                if other is not flight:
+                    other.due = max(other.due, flight.due - AHEAD_SECONDS)
+        if time.monotonic() - trouble.since < flights.READ_PATIENCE_SECONDS:
+            return
+        if self._last_read <= trouble.since:
+            late = self._late(
+                flight, f"and cannot be read since {flights.READ_PATIENCE_SECONDS:g} s"
             )
-            late.taskgroup_id = flight.chunk.taskgroup_id
-            raise late
+            raise late from trouble.error
+        flight.give_up(trouble.error, self._settle)
+
+    def _late(self, flight: Flight, why: str) -> TaskTimeoutError:
+        groups = [each.chunk.taskgroup_id for each in self._flights]
+        more = f" and {len(groups) - GROUPS_NAMED} more" if len(groups) > GROUPS_NAMED else ""
+        trouble = f" The last answer: {flight.trouble.error}." if flight.trouble else ""
+        error = TaskTimeoutError(
+            f"{len(self._out)} rows are not done {why}.{trouble} They go on, in the task groups "
+            f"{', '.join(groups[:GROUPS_NAMED])}{more}: with a journal, the same call waits for "
+            "them."
+        )
+        error.taskgroup_id = flight.chunk.taskgroup_id
+        return error
+
+    @property
+    def _runs(self) -> int:
+        """Runs that are paid for, will be, or may be."""
+        return self._done + len(self._out) + self._uncertain
 
     def _settle(self, outcomes: Mapping[int, Outcome]) -> None:
+        again = self._to_pay_again(outcomes)
+        outcomes = {task: each for task, each in outcomes.items() if task not in again}
         self._journal.settle(outcomes)
         self._out.difference_update(outcomes)
         self._done += sum(each.output is not None for each in outcomes.values())
+        self._uncertain += sum(each.ending is Ending.UNREAD for each in outcomes.values())
         self._intake.settle(outcomes)
+        if again:
+            self._take_back(again, given_up=True)
+            self._uncertain += len(again)
+            self._intake.send_again(again)
 
-    def _take_back(self, tasks: list[int]) -> None:
-        self._journal.take_back(tasks)
+    def _to_pay_again(self, outcomes: Mapping[int, Outcome]) -> list[int]:
+        """Tasks that could not be read before and now, and that are to be asked anew then."""
+        unread = [
+            task
+            for task, each in outcomes.items()
+            if each.ending is Ending.UNREAD and task in self._may_pay_again
+        ]
+        self._may_pay_again.difference_update(outcomes)
+        if self._error is not None or not self._intake.asks_more:
+            return []
+        room = self._budget.room(self._runs) - len(self._intake.queue)
+        return unread[: int(max(0, min(room, len(unread))))]
+
+    def _take_back(self, tasks: list[int], *, given_up: bool = False) -> None:
+        self._journal.take_back(tasks, given_up=given_up)
         self._out.difference_update(tasks)
         self._intake.may_ask += len(tasks)
 
     def _progress(self) -> EnrichmentProgress:
         progress = self._intake.progress()
-        runs = self._done + len(self._out)
         progress.in_flight = len(self._out)
         progress.cost_usd = self._budget.usd(self._done)
-        progress.reserved_usd = self._budget.usd(len(self._out))
+        progress.reserved_usd = self._budget.usd(len(self._out) + self._uncertain)
         if progress.total is not None:
-            progress.most_usd = self._budget.most_usd(runs + self._intake.may_ask)
+            progress.most_usd = self._budget.most_usd(self._runs + self._intake.may_ask)
+        progress.trouble = next(
+            (_name(each.trouble.error) for each in self._flights if each.trouble), None
+        )
         return progress
+
+
+def _name(error: ParallelError) -> str:
+    status = f" {error.status}" if isinstance(error, StatusError) else ""
+    return f"{type(error).__name__}{status}"
 
 
 def _is_refusal(error: ParallelError) -> bool:

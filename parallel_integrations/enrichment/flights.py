@@ -7,17 +7,28 @@ from math import isinf
 from typing import Any, Final
 
 from parallel_integrations.api import polling
-from parallel_integrations.api.errors import JournalError, ParallelError, UnexpectedAnswerError
-from parallel_integrations.api.events import StreamEvent, each
+from parallel_integrations.api.errors import (
+    AuthenticationError,
+    ConnectionFailedError,
+    JournalError,
+    ParallelError,
+    PaymentRequiredError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+    StatusError,
+    StreamInterruptedError,
+    UnexpectedAnswerError,
+)
 from parallel_integrations.api.flow import More, Send, delayed
 from parallel_integrations.api.paths import carrying
+from parallel_integrations.api.retries import RETRY_AFTER_CAP_SECONDS
 from parallel_integrations.api.task_group_run import LOOKS_AFTER_SECONDS, run_number
-from parallel_integrations.api.task_group_streams import task_group_runs
 from parallel_integrations.api.task_group_types import TaskGroupStatus
 from parallel_integrations.api.task_groups import retrieve_task_group
 from parallel_integrations.api.task_types import TERMINAL, TaskRun, TaskRunStateEvent
-from parallel_integrations.api.tasks import wait_task_run
-from parallel_integrations.enrichment.journal_entries import Chunk, Outcome
+from parallel_integrations.enrichment.journal_entries import Chunk, Ending, Outcome
+from parallel_integrations.enrichment.listing import Listed, list_runs, retrieve_output
 
 SHARE_WORTH_LISTING: Final = 4
 """A group that is still at work is listed once a fourth of it is new: not at every look."""
@@ -25,9 +36,25 @@ LISTED_AFTER_SECONDS: Final = 30.0
 """Or once this long has passed with something new."""
 LOOKS_AT_WHAT_LACKS: Final = 3
 """A listing may lag behind the status: what lacks is looked for so often before it counts."""
-OUTPUT_SECONDS: Final = 60.0
+LOOKS_AT_A_REFUSAL: Final = 4
+"""A group just made may be unknown for a moment, a proxy may answer with a page of its own."""
+READ_PATIENCE_SECONDS: Final = 900.0
+"""How long a rate limit or an outage is waited out where an answer is read."""
+LONGEST_REASON: Final = 300
+MAY_BE_PAID: Final = (
+    "It may be paid for: each later run looks at it again, and retry_failed asks the row anew, "
+    "which is paid again, if that fails."
+)
 
 Taken = Callable[[dict[int, Outcome]], None]
+FAULTS: Final = (
+    StatusError,
+    ConnectionFailedError,
+    RequestTimeoutError,
+    StreamInterruptedError,
+    UnexpectedAnswerError,
+)
+"""What may come instead of an answer that is read."""
 
 
 @dataclass(slots=True)
@@ -45,6 +72,21 @@ class Doubt:
     looks: int = 0
 
 
+@dataclass(slots=True)
+class Trouble:
+    """An answer cannot be read, which may pass.
+
+    Attributes:
+        error: What came last.
+        since: Since when, by the monotonic clock.
+        looks: How often it was tried.
+    """
+
+    error: ParallelError
+    since: float
+    looks: int = 1
+
+
 class Flight:
     """A chunk that its group may hold.
 
@@ -52,11 +94,21 @@ class Flight:
         chunk: What was sent; its tasks go as they end.
         doubt: Whether it arrived is not known; None where it is.
         pause: Seconds until the first look.
+
+    Attributes:
+        trouble: Why the group cannot be read at the moment.
+        due: When it is looked at next, by the monotonic clock.
     """
 
     def __init__(self, chunk: Chunk, doubt: Doubt | None = None, pause: float = 0.0) -> None:
         self.chunk = chunk
         self.doubt = doubt
+        self.trouble: Trouble | None = None
+        self._refusals = 0
+        self._interruptions = 0
+        self._one_by_one = False
+        self._faults: dict[int, Trouble] = {}
+        self._unreadable = ""
         self._expected = len(chunk.tasks)
         self._taken = 0
         self._listed = time.monotonic()
@@ -76,21 +128,65 @@ class Flight:
             Tasks that never arrived and are to be sent anew; they are no longer part of the chunk.
 
         Raises:
-            UnexpectedAnswerError: The group holds runs that do not say which task they belong to.
+            AuthenticationError, PaymentRequiredError: No group can be read.
             ParallelError: What doubt began with, where nothing arrived and nothing may be resent.
         """
-        with carrying(taskgroup_id=self.chunk.taskgroup_id):
-            group = yield from delayed(retrieve_task_group(self.chunk.taskgroup_id), wait)
-            self._pause = min(
-                max(2 * self._pause, polling.FIRST_POLL_SECONDS), polling.LONGEST_POLL_SECONDS
-            )
-            try:
+        lost: list[int] = []
+        self._pause = min(
+            max(2 * self._pause, polling.FIRST_POLL_SECONDS), polling.LONGEST_POLL_SECONDS
+        )
+        try:
+            with carrying(taskgroup_id=self.chunk.taskgroup_id):
+                group = yield from delayed(retrieve_task_group(self.chunk.taskgroup_id), wait)
                 if self.doubt is not None:
-                    return (yield from self._resolve(self.doubt, group.status))
-                yield from self._collect(group.status, take)
-                return []
-            finally:
-                self.due = time.monotonic() + self._pause
+                    lost = yield from self._resolve(self.doubt, group.status)
+                else:
+                    yield from self._collect(group.status, take)
+        except (AuthenticationError, PaymentRequiredError):
+            raise
+        except FAULTS as error:
+            if self.doubt is not None and error is self.doubt.error:
+                raise
+            self._suffer(error, take)
+        else:
+            self.trouble = None
+            self._refusals = self._interruptions = 0
+        finally:
+            self.due = time.monotonic() + self._pause
+        return lost
+
+    def give_up(self, error: ParallelError, take: Taken) -> None:
+        """Let every row fail whose answer the group keeps."""
+        group = self.chunk.taskgroup_id
+        outcome = self._unread(None, f"task group {group} cannot be read", str(error))
+        self._take(take, dict.fromkeys(self.chunk.tasks, outcome))
+        self.trouble = None
+
+    def _suffer(self, error: ParallelError, take: Taken) -> None:
+        if isinstance(error, StreamInterruptedError):
+            self._interruptions += 1
+            if self._interruptions < LOOKS_AT_WHAT_LACKS:
+                return
+            if not self._one_by_one:
+                self._read_one_by_one()
+                return
+        elif _may_pass(error):
+            self.trouble = _again(self.trouble, error)
+            self._wait_for(error)
+            return
+        self._refusals += 1
+        if self._refusals >= LOOKS_AT_A_REFUSAL:
+            self.give_up(error, take)
+
+    def _wait_for(self, error: ParallelError) -> None:
+        if error.retry_after is not None:
+            self._pause = max(self._pause, min(error.retry_after, RETRY_AFTER_CAP_SECONDS))
+
+    def _read_one_by_one(self) -> None:
+        """List the runs without their outputs from now on, and ask for each output alone."""
+        self._one_by_one = True
+        self._interruptions = self._looks = 0
+        self._cursor = None
 
     def _resolve(
         self, doubt: Doubt, status: TaskGroupStatus
@@ -100,11 +196,10 @@ class Flight:
         held: set[int | None] = set()
         if status.num_task_runs:
 
-            def see(event: StreamEvent) -> None:
-                if isinstance(event, TaskRunStateEvent):
-                    held.add(run_number(event.run))
+            def see(listed: Listed) -> None:
+                held.add(run_number(listed.event.run) if listed.event else None)
 
-            yield from each(task_group_runs(self.chunk.taskgroup_id), see)
+            yield from list_runs(self.chunk.taskgroup_id, see)
         if None in held:
             raise self._strangers()
         missing = self.chunk.tasks.keys() - held
@@ -142,10 +237,15 @@ class Flight:
             self._cursor = None  # should the order of a listing not be the order of the runs
             unfinished = yield from self._list(take)
         self._looks += 1
-        if self.chunk.tasks and self._looks >= LOOKS_AT_WHAT_LACKS:
-            if None in unfinished:
-                raise self._strangers()
-            self._take(take, {place: _lacking(unfinished.get(place)) for place in self.chunk.tasks})
+        if self._looks < LOOKS_AT_WHAT_LACKS or not self.chunk.tasks:
+            return
+        if None in unfinished:
+            raise self._strangers()
+        if self._unreadable and not self._one_by_one:
+            self._read_one_by_one()
+            return
+        lacking = self.chunk.tasks.keys() - self._faults.keys()
+        self._take(take, {place: self._lacking(unfinished.get(place)) for place in lacking})
 
     def _list(self, take: Taken) -> Generator[Send | More, Any, dict[int | None, TaskRun]]:
         """Take what ended from the listing; tells what has not, and runs without a number."""
@@ -153,14 +253,17 @@ class Flight:
         unfinished: dict[int | None, TaskRun] = {}
         without_output: dict[int, TaskRun] = {}
         begins = True
+        self._unreadable = ""
 
-        def see(event: StreamEvent) -> None:
+        def see(listed: Listed) -> None:
             nonlocal begins
-            if not isinstance(event, TaskRunStateEvent):
+            event = listed.event
+            if event is None:
+                begins, self._unreadable = False, listed.fault
                 return
             run, place = event.run, run_number(event.run)
             # What ended at the beginning need not be listed again.
-            begins = begins and run.is_over and place is not None
+            begins = begins and run.is_over and place is not None and not listed.fault
             if begins:
                 self._cursor = event.event_id or self._cursor
             if place is None or not run.is_over:
@@ -173,42 +276,92 @@ class Flight:
                 else:
                     found[place] = Outcome(run.run_id, error=_reason(run))
 
-        stream = task_group_runs(
-            self.chunk.taskgroup_id, include_output=True, last_event_id=self._cursor
-        )
         try:
-            yield from each(stream, see)
-            for place, run in without_output.items():
-                if place not in found:
-                    result = yield from wait_task_run(run.run_id)
-                    event = TaskRunStateEvent(run=result.run, output=result.output)
-                    found[place] = Outcome.of(event)
+            yield from list_runs(
+                self.chunk.taskgroup_id,
+                see,
+                include_output=not self._one_by_one,
+                last_event_id=self._cursor,
+            )
+            lacking = {place: run for place, run in without_output.items() if place not in found}
+            yield from self._fetch(lacking, found)
         finally:
             self._take(take, found)
         return unfinished
+
+    def _fetch(
+        self, runs: dict[int, TaskRun], found: dict[int, Outcome]
+    ) -> Generator[Send | More, Any, None]:
+        """Ask for outputs that the listing lacks, those first that were tried least."""
+
+        def tries(place: int) -> int:
+            fault = self._faults.get(place)
+            return fault.looks if fault else 0
+
+        for place in sorted(runs, key=tries):
+            run_id = runs[place].run_id
+            try:
+                result = yield from retrieve_output(run_id)
+            except (AuthenticationError, PaymentRequiredError):
+                raise
+            except FAULTS as error:
+                fault = self._faults[place] = _again(self._faults.get(place), error)
+                passing = _may_pass(error)
+                if passing and time.monotonic() - fault.since < READ_PATIENCE_SECONDS:
+                    self._wait_for(error)
+                    return  # where one has to wait, the others have to
+                if passing or fault.looks >= LOOKS_AT_WHAT_LACKS:
+                    found[place] = self._unread(run_id, "its output cannot be read", str(error))
+            else:
+                event = TaskRunStateEvent(run=result.run, output=result.output)
+                found[place] = Outcome.of(event)
 
     def _take(self, take: Taken, found: dict[int, Outcome]) -> None:
         if found:
             take({self.chunk.tasks[place]: outcome for place, outcome in found.items()})
             for place in found:
                 del self.chunk.tasks[place]
+                self._faults.pop(place, None)
 
     def _strangers(self) -> UnexpectedAnswerError:
         return UnexpectedAnswerError(
             f"Task group {self.chunk.taskgroup_id} holds runs without the number that they were "
-            "sent with, so no row can be told from another. Nothing is sent again."
+            "sent with, so no row can be told from another"
         )
+
+    def _unread(self, run_id: str | None, what: str, why: str) -> Outcome:
+        shown = why if len(why) <= LONGEST_REASON else f"{why[:LONGEST_REASON]}…"
+        return Outcome(
+            run_id,
+            error=f"{what} ({shown}). {MAY_BE_PAID}",
+            ending=Ending.UNREAD,
+            taskgroup_id=self.chunk.taskgroup_id,
+        )
+
+    def _lacking(self, run: TaskRun | None) -> Outcome:
+        if run is not None:
+            reason = (
+                f"the run is {run.status}, neither worked on nor over; retrying looks at it again"
+            )
+            return Outcome(run.run_id, error=reason, ending=Ending.OPEN)
+        if self._unreadable:
+            return self._unread(None, "what its group lists cannot be read", self._unreadable)
+        return Outcome(None, error="the group holds no run for this row")
+
+
+def _may_pass(error: ParallelError) -> bool:
+    """Whether the same may be read later: a rate limit, an outage."""
+    passing = isinstance(error, RateLimitError | ServerError) or (
+        isinstance(error, StatusError) and error.status == 408
+    )
+    return passing or isinstance(error, ConnectionFailedError | RequestTimeoutError)
+
+
+def _again(trouble: Trouble | None, error: ParallelError) -> Trouble:
+    if trouble is None:
+        return Trouble(error, time.monotonic())
+    return Trouble(error, trouble.since, trouble.looks + 1)
 
 
 def _reason(run: TaskRun) -> str:
     return (run.error.message if run.error else "") or f"the run is {run.status}"
-
-
-def _lacking(run: TaskRun | None) -> Outcome:
-    if run is None:
-        return Outcome(None, error="the group holds no run for this row")
-    return Outcome(
-        run.run_id,
-        error=f"the run is {run.status}, neither worked on nor over; retrying looks at it again",
-        ended=False,
-    )

@@ -200,6 +200,7 @@ class Intake:
             output=outcome.output,
             error=outcome.error,
             run_id=outcome.run_id,
+            taskgroup_id=outcome.taskgroup_id,
         ).fit(self._schema)
 
     def finish(self) -> None:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from parallel_integrations.api.errors import JournalError
 from parallel_integrations.api.task_types import TaskRunStateEvent
-from parallel_integrations.enrichment.journal_entries import Chunk, Known, Outcome, State
+from parallel_integrations.enrichment.journal_entries import Chunk, Ending, Known, Outcome, State
 from parallel_integrations.enrichment.journal_file import (
     COLUMNS,
     checksum,
@@ -25,20 +25,24 @@ from parallel_integrations.enrichment.known_keys import KnownKeys
 
 RUN_FINGERPRINT: Final = "fingerprint"
 ROWS_IN_ALL: Final = "rows"
+GIVEN_UP: Final = "given_up"
+"""How many runs may be paid for whose rows were sent again."""
 FINGERPRINT: Final = TypeAdapter(dict[str, str])
+LONGEST_NUMBER: Final = 18
 SERVER: Final = "server"
 """The one part of a fingerprint that need not be known."""
 SET_CHUNK: Final = (
     "UPDATE tasks SET chunk = ?1, place = ?2, "
     "checksum = checksum('tasks', id, input_key, ?1, ?2) WHERE id = ?3"
 )
+# An answer that could not be read (2, `Ending.UNREAD`) is looked at again.
 FIND_TASK: Final = (
-    "SELECT id, chunk, EXISTS (SELECT 1 FROM outcomes WHERE task = id), input_key FROM tasks "
-    "WHERE id = COALESCE((SELECT task FROM repeats WHERE number = :row), :row)"
+    "SELECT id, chunk, EXISTS (SELECT 1 FROM outcomes WHERE task = id AND ended != 2), input_key "
+    "FROM tasks WHERE id = COALESCE((SELECT task FROM repeats WHERE number = :row), :row)"
 )
 FIND_TASK_BY_KEY: Final = (
-    "SELECT id, chunk, EXISTS (SELECT 1 FROM outcomes WHERE task = id), input_key FROM tasks "
-    "WHERE input_key = ?"
+    "SELECT id, chunk, EXISTS (SELECT 1 FROM outcomes WHERE task = id AND ended != 2), input_key "
+    "FROM tasks WHERE input_key = ?"
 )
 
 
@@ -51,6 +55,12 @@ class Journal:
     Args:
         path: The file; None keeps it for this run alone.
         fingerprint: What must be the same for the journal to be of the same work: name to value.
+
+    Attributes:
+        num_rows: How many rows it has.
+        total: How many there are in all, once that is known.
+        unread: Tasks whose answer an earlier run could not read, and this one has not yet.
+        num_given_up: Runs that may be paid for, and whose rows were sent again.
 
     Raises:
         JournalError: It is in use, damaged, of other work, or cannot be written.
@@ -71,6 +81,11 @@ class Journal:
             with journal_errors(path):
                 self._keys = KnownKeys()
                 self._keys.update(self._db.execute("SELECT id, input_key FROM tasks"))
+                unread = self._db.execute(
+                    "SELECT task FROM outcomes WHERE ended = ?", (int(Ending.UNREAD),)
+                )
+                self.unread = {task for (task,) in unread}
+            self.num_given_up = self._given_up()
             self.total = self._total()
         except BaseException:
             self._db.close()
@@ -100,6 +115,12 @@ class Journal:
         if total is not None and total != str(self.num_rows):
             raise damaged(self._path, "how many rows there are")
         return None if total is None else self.num_rows
+
+    def _given_up(self) -> int:
+        text = self._fact(GIVEN_UP) or "0"
+        if not (text.isdecimal() and text.isascii() and len(text) < LONGEST_NUMBER):
+            raise damaged(self._path, "how many runs were given up")
+        return int(text)
 
     def finish(self, total: int) -> None:
         """Note how many rows there are, now that all were read."""
@@ -153,7 +174,9 @@ class Journal:
         return None if found is None else _known(*found)
 
     def outcome(self, task: int) -> Outcome | None:
-        """How a task ended; None where it has not."""
+        """How a task ended; None where it has not, or is to be looked at again."""
+        if task in self.unread:
+            return None
         if task in self._unwritten:
             return self._unwritten[task]
         found = self._read("outcomes", "WHERE task = ?", task)
@@ -167,7 +190,17 @@ class Journal:
         output = event.output if event else None
         if output is None and error is None:
             raise damaged(self._path, f"the output of row {task}")
-        return Outcome(run_id, output, text, error, bool(ended))
+        group = self._group(task) if ended == Ending.UNREAD else None
+        return Outcome(run_id, output, text, error, Ending(ended), group)
+
+    def _group(self, task: int) -> str | None:
+        with journal_errors(self._path):
+            found = self._db.execute(
+                "SELECT taskgroup_id FROM tasks JOIN chunks ON chunks.id = chunk "
+                "WHERE tasks.id = ?",
+                (task,),
+            ).fetchone()
+        return None if found is None else str(found[0])
 
     def num_done(self) -> int:
         """How many tasks have an output, and so were paid for."""
@@ -181,13 +214,14 @@ class Journal:
         )
 
     def chunks(self) -> list[Chunk]:
-        """The chunks that have tasks without an outcome, oldest first."""
+        """The chunks that have tasks without an answer to read, oldest first."""
         found: dict[int, Chunk] = {}
         with journal_errors(self._path):
             for number, group, sent, place, task in self._db.execute(
                 "SELECT chunks.id, taskgroup_id, sent, place, tasks.id FROM tasks "
                 "JOIN chunks ON chunks.id = tasks.chunk WHERE NOT EXISTS "
-                "(SELECT 1 FROM outcomes WHERE task = tasks.id) ORDER BY chunks.id, place"
+                "(SELECT 1 FROM outcomes WHERE task = tasks.id AND ended != 2) "
+                "ORDER BY chunks.id, place"
             ):
                 found.setdefault(number, Chunk(number, group, bool(sent), {})).tasks[place] = task
         return list(found.values())
@@ -238,14 +272,26 @@ class Journal:
         """Note that the API has a chunk, along with the next change or `flush`."""
         self._sent.append(chunk.number)
 
-    def take_back(self, tasks: Iterable[int]) -> None:
-        """Note that tasks were not sent after all."""
+    def take_back(self, tasks: Sequence[int], *, given_up: bool = False) -> None:
+        """Note that tasks were not sent after all.
+
+        Args:
+            tasks: The tasks.
+            given_up: They may have been sent, and paid for, but their answers cannot be read.
+        """
         with self._change() as db:
             db.executemany(SET_CHUNK, [(None, None, task) for task in tasks])
+            if given_up:
+                db.executemany("DELETE FROM outcomes WHERE task = ?", [(task,) for task in tasks])
+                _note_fact(db, GIVEN_UP, str(self.num_given_up + len(tasks)))
+        if given_up:
+            self.num_given_up += len(tasks)
+            self.unread.difference_update(tasks)
 
     def settle(self, outcomes: Mapping[int, Outcome]) -> None:
         """Note how tasks ended, along with the next change or `flush`: their group knows it too."""
         self._unwritten.update(outcomes)
+        self.unread.difference_update(outcomes)
 
     def flush(self) -> None:
         """Write what waits for the next change."""
@@ -263,7 +309,7 @@ class Journal:
             self._db,
             "outcomes",
             (
-                (task, outcome.run_id, int(outcome.ended), outcome.text, outcome.error)
+                (task, outcome.run_id, int(outcome.ending), outcome.text, outcome.error)
                 for task, outcome in self._unwritten.items()
             ),
         )
@@ -273,9 +319,13 @@ class Journal:
     def retry_failed(self) -> None:
         """Have failed tasks asked again; those whose run may still end are awaited again."""
         with self._change() as db:
-            failed = db.execute("SELECT task FROM outcomes WHERE event IS NULL AND ended")
+            failed = db.execute(
+                "SELECT task FROM outcomes WHERE event IS NULL AND ended = ?", (int(Ending.OVER),)
+            )
             db.executemany(SET_CHUNK, [(None, None, task) for (task,) in failed.fetchall()])
-            db.execute("DELETE FROM outcomes WHERE event IS NULL")
+            db.execute(
+                "DELETE FROM outcomes WHERE event IS NULL AND ended != ?", (int(Ending.UNREAD),)
+            )
 
     def close(self) -> None:
         """Write what waits, and give the journal free."""
@@ -314,7 +364,7 @@ class Journal:
 
 
 def _insert(db: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    verb = "INSERT OR REPLACE" if table == "outcomes" else "INSERT"  # retried, it ends again
+    verb = "INSERT OR REPLACE" if table in ("outcomes", "facts") else "INSERT"
     marks = ", ".join("?" for _ in COLUMNS[table])
     db.executemany(
         f"{verb} INTO {table} VALUES ({marks}, ?)",

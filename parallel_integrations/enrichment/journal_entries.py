@@ -1,7 +1,7 @@
 """What the journal tells of tasks."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 
 from parallel_integrations.api.task_types import TaskOutput, TaskRunStateEvent
 
@@ -15,6 +15,17 @@ class State(Enum):
     ENDED = "ended"
 
 
+class Ending(IntEnum):
+    """Whether a task is over; the numbers stand in the journal."""
+
+    OPEN = 0
+    """Its run may still end: asked to retry, it is looked at again and never paid again."""
+    OVER = 1
+    """Its run is over for good: asking again is no second bill."""
+    UNREAD = 2
+    """Its answer could not be read, and may be paid for: each later run looks at it again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a task ended.
@@ -24,14 +35,16 @@ class Outcome:
         output: What was found; None where it failed.
         text: The event that told it, as JSON.
         error: Why it failed.
-        ended: Whether its run is over for good, so that asking again is no second bill.
+        ending: Whether its run is over.
+        taskgroup_id: The group that may keep an answer which could not be read.
     """
 
     run_id: str | None
     output: TaskOutput | None = None
     text: str | None = None
     error: str | None = None
-    ended: bool = True
+    ending: Ending = Ending.OVER
+    taskgroup_id: str | None = None
 
     @classmethod
     def of(cls, event: TaskRunStateEvent) -> "Outcome":

@@ -63,6 +63,7 @@ NAMES: Final = {
     "repeats": "row {}",
 }
 UNRELATED: Final = {
+    "the ending of row {}": "SELECT task FROM outcomes WHERE ended NOT IN (0, 1, 2)",
     "row {}": "SELECT id FROM tasks WHERE chunk NOT IN (SELECT id FROM chunks)",
     "the output of row {}": "SELECT task FROM outcomes WHERE task NOT IN (SELECT id FROM tasks)",
     "row {}, which repeats another": (
@@ -75,7 +76,7 @@ UNRELATED: Final = {
         "(SELECT COUNT(*) FROM tasks) + (SELECT COUNT(*) FROM repeats)"
     ),
 }
-"""Rows that belong to others which are not there."""
+"""Rows that belong to others which are not there, or say what cannot be."""
 NO_ACCESS: Final = frozenset(
     {
         sqlite3.SQLITE_FULL,

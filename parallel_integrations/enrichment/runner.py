@@ -50,6 +50,11 @@ def enrich(
     journal, the same call goes on later. Rows that can be gone through twice (a list, a file, a
     DataFrame) are checked whole before anything is sent, others as they are read.
 
+    Reading what is paid for is patient: a rate limit or an outage is waited out, up to a quarter of
+    an hour and the deadline. A row whose answer cannot be read though it may be paid for (its group
+    is gone, its output is damaged) is an `EnrichedRow` with an `error` too; each later run looks at
+    it again, which costs nothing.
+
     Args:
         rows: A file (`Path`) named `.csv`, `.tsv`, `.jsonl` or `.ndjson`, any iterable of texts,
             objects or pydantic instances, or a DataFrame of pandas or polars.
@@ -58,10 +63,13 @@ def enrich(
         max_cost_usd: Rows are no longer asked where one more could pass this, counting the
             journal's; they come with `asked=False`.
         price_per_row_usd: What a run costs, for processors whose price is not known here.
-        retry_failed: Whether rows that failed before are asked again.
+        retry_failed: Whether rows that failed before are asked again. Those whose answer could not
+            be read are looked at again first, and where that fails they are asked anew: what may
+            be paid for is paid again then, and counts for `max_cost_usd` twice.
         rows_per_group: Rows sent in one call, 1 to 1000; 200.
         groups_in_flight: Groups that are worked on at once; 4.
-        deadline_seconds: How long to wait in all; a day.
+        deadline_seconds: How long to wait in all; a day. A last look may take 5 seconds more, on
+            a client with a timeout of its own as long as that.
         settle_seconds: How long a request whose answer is missing may still be on its way: rows
             that its group does not hold after this are sent again. 30; `inf` never sends again.
         server: Where the rows are sent (`client.settings.base_url`), so that a journal begun on
@@ -74,7 +82,8 @@ def enrich(
     Raises:
         ValueError: An argument that cannot be right; a row that cannot be asked, by its number.
         JournalError: The journal is in use, damaged, of other work, or cannot be written.
-        TaskTimeoutError: The deadline passed; the same call goes on.
+        TaskTimeoutError: The deadline passed, or nothing could be read for a quarter of an hour;
+            names the groups. The same call goes on.
         ParallelError: What else stopped it, with `taskgroup_id` where it concerns a group.
 
     Example:

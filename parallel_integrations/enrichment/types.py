@@ -18,6 +18,7 @@ class EnrichedRow(BaseModel):
         error: Why there is no output: the API's reason, or that the row was not asked.
         asked: False where `max_cost_usd` kept the row from being asked.
         run_id: The run that answered, or failed to.
+        taskgroup_id: The group that may keep an answer which could not be read.
         parsed: The output as an instance of the class given as `output_schema`.
         misfit: What did not fit the class; the output itself is kept.
     """
@@ -28,6 +29,7 @@ class EnrichedRow(BaseModel):
     error: str | None = None
     asked: bool = True
     run_id: str | None = None
+    taskgroup_id: str | None = None
     parsed: Any = Field(default=None, exclude=True)
     misfit: str | None = None
 
@@ -49,9 +51,12 @@ class EnrichmentProgress(BaseModel):
         total: Rows in all; None while that is not known.
         in_flight: Runs that the API is working on.
         cost_usd: What completed runs cost; None where the price is not known.
-        reserved_usd: What the runs in flight will cost if all of them complete.
+        reserved_usd: What the runs in flight will cost if all of them complete, and those whose
+            answers could not be read.
         most_usd: What it costs at most once every row is done, `max_cost_usd` considered; None
             where the number of rows or the price is not known.
+        trouble: What keeps answers from being read at the moment, such as `ServerError 503`; they
+            are asked for again.
     """
 
     type: Literal["enrichment.progress"] = "enrichment.progress"
@@ -63,3 +68,4 @@ class EnrichmentProgress(BaseModel):
     cost_usd: float | None = None
     reserved_usd: float | None = None
     most_usd: float | None = None
+    trouble: str | None = None

@@ -49,7 +49,8 @@ class ParallelEnrichment(
             process ended at any moment. One run at a time; give each its own.
         max_cost_usd: Rows are no longer asked where one more could pass this.
         price_per_row_usd: What a row costs, for processors whose price is not known here.
-        retry_failed: Whether rows that failed before, by the journal, are asked again.
+        retry_failed: Whether rows that failed before, by the journal, are asked again. Where an
+            answer could not be read, and still cannot, what may be paid for is paid again.
         deadline_seconds: How long to wait in all; a day.
 
     Raises:

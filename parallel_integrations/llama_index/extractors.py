@@ -209,7 +209,9 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
         for row in failed:
             log.warning("task run %s gave nothing: %s", row.run_id, row.error)
         if failed and len(failed) == len(rows) and self.raise_on_error:
-            raise TaskFailedError(f"None of the {len(rows)} tasks succeeded: {failed[0].error}")
+            error = TaskFailedError(f"None of the {len(rows)} tasks succeeded: {failed[0].error}")
+            error.run_id, error.taskgroup_id = failed[0].run_id, failed[0].taskgroup_id
+            raise error
         found = (by_input.get(_key(one)) if one else None for one in asked)
         return [self._metadata(row.output) if row and row.output else {} for row in found]
 

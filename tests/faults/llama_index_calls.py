@@ -139,8 +139,8 @@ _DEEP: Final = (CREATE_RUN, PROGRESS, RESULT)
 _ENRICHMENT: Final = (
     replace(CREATE_GROUP, kind=Kind.GROUP),
     replace(ADD, kind=Kind.ROWS),
-    replace(GROUP_STATUS, kind=Kind.READ, polled=True),
-    replace(LISTING, polled=True),
+    replace(GROUP_STATUS, kind=Kind.LOOK, polled=True),
+    replace(LISTING, kind=Kind.LOOK, polled=True),
 )
 
 LLAMA_INDEX: Final[tuple[Call, ...]] = (

@@ -26,6 +26,7 @@ from parallel_integrations import (
     ServerError,
     StatusError,
     StreamInterruptedError,
+    TaskFailedError,
     TaskTimeoutError,
     UnexpectedAnswerError,
 )
@@ -45,6 +46,8 @@ class Kind(Enum):
     """A group that an enrichment makes: empty, it costs nothing, so it is made again."""
     ROWS = "rows"
     """An ADD of an enrichment, which also waits out rate limits."""
+    LOOK = "look"
+    """A READ of an enrichment: waited for until the deadline, and a group given up alone."""
     WAIT = "wait"
     """The blocking result of a task: slow answers mean "not yet"."""
     POLL = "poll"
@@ -272,6 +275,8 @@ def expected(fault: Fault, kind: Kind, sort: Sort, *, once: bool, first: bool) -
         return _of_wait(fault, outcome, kind, once=once, first=first)
     if kind in (Kind.GROUP, Kind.ROWS):
         return _of_enrichment(fault, outcome, kind, once=once)
+    if kind is Kind.LOOK:
+        return _of_look(fault, outcome, once=once)
     column = {Kind.READ: 0, Kind.ASK: 1}.get(kind, 2)
     sent = outcome.sent[column]
     error = None if once and sent > 1 else outcome.error
@@ -298,3 +303,13 @@ def _of_enrichment(fault: Fault, outcome: Outcome, kind: Kind, *, once: bool) ->
     if kind is Kind.ROWS and (outcome.error in UNCERTAIN or fault.name == "408"):
         return Expected(None, None if outcome is BUSY else 1)
     return Expected(outcome.error, 1)
+
+
+def _of_look(fault: Fault, outcome: Outcome, *, once: bool) -> Expected:
+    if outcome.error in (None, AuthenticationError, PaymentRequiredError):
+        return Expected(outcome.error, 1)
+    if once:
+        return Expected(None, None)
+    passing = (ConnectionFailedError, RateLimitError, RequestTimeoutError, ServerError)
+    late = outcome.error in passing or fault.times_out or fault.name == "408"
+    return Expected(TaskTimeoutError if late else TaskFailedError, None)

@@ -109,6 +109,8 @@ def groups(fault: Fault, world: str) -> Iterator[tuple[float, list[Cell]]]:
 def _deadline(fault: Fault, cell: Cell) -> float:
     if cell.expected.error is TaskTimeoutError:
         return 0.1
+    if cell.step.kind is Kind.LOOK:
+        return 1.0 if cell.expected.error is TaskTimeoutError else 5.0
     # An enrichment waits for as long as it may.
     patient = cell.step.kind in (Kind.GROUP, Kind.ROWS) and not cell.once
     return 1.0 if fault.times_out or patient else max(5.0, 2 * fault.pause[1])

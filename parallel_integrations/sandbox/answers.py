@@ -1,6 +1,7 @@
 """Bodies that every operation answers alike: errors in their two dialects."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
@@ -48,13 +49,26 @@ def parse(model: type[Model], content: bytes) -> Model:
         RequestError: 422 with every problem found.
     """
     try:
-        return model.model_validate_json(content, strict=True)
+        body = model.model_validate_json(content, strict=True)
+        # pydantic reads NaN and 1e999 as numbers. JSON has neither: no response could repeat them.
+        json.loads(content, parse_float=_finite, parse_constant=_finite)
     except ValidationError as error:
         problems = [
             {"loc": ["body", *each["loc"]], "msg": each["msg"], "type": each["type"]}
             for each in error.errors(include_url=False, include_context=False, include_input=False)
         ]
         raise RequestError(422, "Request validation error", problems) from error
+    except ValueError as error:
+        problem = {"loc": ["body"], "msg": f"Invalid JSON: {error}", "type": "json_invalid"}
+        raise RequestError(422, "Request validation error", [problem]) from error
+    return body
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is no JSON number")
+    return number
 
 
 def json_response(

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import date
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from parallel_integrations.sandbox.page import Page
 
@@ -24,6 +24,14 @@ def check_domain(domain: str) -> str:
     return domain
 
 
+def split_url(url: str) -> SplitResult:
+    """Return the parts of `url`; all of them are empty when it is malformed, such as ``http://[``."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
+
+
 def covers(domain: str, url: str) -> bool:
     """Tell whether `url` lies within `domain`.
 
@@ -36,7 +44,7 @@ def covers(domain: str, url: str) -> bool:
         >>> covers("docs.python.org/3", "https://docs.python.org/3.11/")
         False
     """
-    parts = urlsplit(url)
+    parts = split_url(url)
     name, slash, path = domain.partition("/")
     name = name.lower().removeprefix("www.").removeprefix(".")
     host = (parts.hostname or "").removeprefix("www.")

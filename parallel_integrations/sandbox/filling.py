@@ -1,6 +1,8 @@
 """Fills a JSON schema with what the pages say, or with null, so that the result is valid."""
 
-from collections.abc import Iterator, Mapping
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from parallel_integrations.sandbox.leaves import (
@@ -23,40 +25,147 @@ MAX_DEPTH = 12
 
 MAX_STEPS = 2000
 """Parts looked up in the pages; a schema whose parts refer to each other would have no end."""
+MAX_REFS = 100
+"""References followed one within the other; a longer chain would exceed Python's stack."""
+MAX_MIN_ITEMS = 1000
+MAX_MIN_LENGTH = 100_000
+"""Longest text that is made up to satisfy ``minLength``."""
 
 NOTHING: Any = object()
 """Stands for "the pages do not say", which is not the same as null."""
 
 
+class SchemaError(ValueError):
+    """What was given as a JSON schema is none, or asks for more than the sandbox fills."""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_count(value: Any, most: float = math.inf) -> bool:
+    return _is_number(value) and 0 <= value <= most and value == int(value)
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _is_type(value: Any) -> bool:
+    return isinstance(value, str) or (_is_names(value) and bool(value))
+
+
+def _is_bound(value: Any) -> bool:
+    # Older schema dialects write an exclusive bound as a boolean beside the inclusive one.
+    return isinstance(value, int | float)
+
+
+def _rules(
+    names: str, holds: Callable[[Any], bool], what: str
+) -> dict[str, tuple[Callable[[Any], bool], str]]:
+    return dict.fromkeys(names.split(), (holds, what))
+
+
+_MAPS = "properties $defs definitions"
+_LISTS = "prefixItems allOf anyOf oneOf"
+_RULES = {
+    **_rules(_MAPS, lambda value: isinstance(value, Mapping), "an object"),
+    **_rules(f"{_LISTS} enum", lambda value: isinstance(value, list), "a list"),
+    **_rules("required", _is_names, "a list of names"),
+    **_rules("type", _is_type, "a name or a list of names"),
+    **_rules("$ref format pattern", lambda value: isinstance(value, str), "a text"),
+    **_rules("minimum maximum", _is_number, "a number"),
+    **_rules("exclusiveMinimum exclusiveMaximum", _is_bound, "a number"),
+    **_rules("multipleOf", lambda value: _is_number(value) and value > 0, "a number above 0"),
+    **_rules("maxItems maxLength", _is_count, "a whole number of 0 or more"),
+    **_rules(
+        "minItems",
+        lambda value: _is_count(value, MAX_MIN_ITEMS),
+        f"a whole number from 0 to {MAX_MIN_ITEMS}",
+    ),
+    **_rules(
+        "minLength",
+        lambda value: _is_count(value, MAX_MIN_LENGTH),
+        f"a whole number from 0 to {MAX_MIN_LENGTH}",
+    ),
+}
+"""What the keywords that `Filler` reads must hold, and how an error says so."""
+
+
+def check_schema(root: Any) -> None:
+    """Check every part of a schema that `Filler` may come upon.
+
+    Raises:
+        SchemaError: Naming the keyword.
+    """
+    parts, followed = [root], set()
+    while parts:
+        schema = parts.pop()
+        if isinstance(schema, bool):
+            continue
+        if not isinstance(schema, Mapping):
+            raise SchemaError(f"{str(schema)[:50]!r} is no schema")
+        for keyword in _RULES.keys() & schema.keys():
+            holds, what = _RULES[keyword]
+            if not holds(schema[keyword]):
+                raise SchemaError(f"{keyword!r} must be {what}, not {str(schema[keyword])[:50]!r}")
+        for keyword in _MAPS.split():
+            parts += schema.get(keyword, {}).values()
+        for keyword in _LISTS.split():
+            parts += schema.get(keyword, [])
+        for keyword in ("items", "additionalProperties"):
+            part = schema.get(keyword, True)
+            # Before prefixItems, the schemas of the first elements were a list here.
+            parts += part if isinstance(part, list) else [part]
+        pointer = schema.get("$ref")
+        if pointer is not None and pointer not in followed:
+            followed.add(pointer)
+            parts.append(_target(root, pointer))
+
+
+def _target(root: Any, pointer: str) -> dict[str, Any]:
+    """Return the schema a reference points to; one without rules when there is none."""
+    node = root
+    for part in pointer.removeprefix("#").strip("/").split("/"):
+        name = part.replace("~1", "/").replace("~0", "~")
+        if part and isinstance(node, Mapping):
+            node = node.get(name)
+        elif part and isinstance(node, list):
+            place = int(name) if re.fullmatch("[0-9]{1,9}", name) else len(node)
+            node = node[place] if place < len(node) else None
+    return dict(node) if isinstance(node, Mapping) else {}
+
+
 class Filler:
     """Fills one schema from one set of evidence.
+
+    Raises:
+        SchemaError: If the schema is none.
 
     Attributes:
         used: The quotes taken so far; a caller that wants those of one field empties it first.
         items: The quotes of each element of the top-level arrays filled so far; emptied likewise.
+        fields: The names of the top-level properties; [] when the schema is of no object.
     """
 
     def __init__(self, schema: Any, evidence: Evidence) -> None:
+        check_schema(schema)
         self._root = schema
         self._evidence = evidence
         self.used: list[Quote] = []
         self.items: list[list[Quote]] = []
         self._steps = 0
         self._blanks = 0
-
-    def fields(self) -> list[str]:
-        """Return the names of the top-level properties; [] when the schema is of no object."""
-        schema, _ = self._resolve(self._root, frozenset())
-        if _type_of(schema) != "object":
-            return []
-        names = [*schema.get("properties", {}), *schema.get("required", [])]
-        return list(dict.fromkeys(names))
+        top, self._top_refs = self._resolve(schema, frozenset())
+        self._properties = top.get("properties", {})
+        self.fields: list[str] = []
+        if _type_of(top) == "object":
+            self.fields += dict.fromkeys([*self._properties, *top.get("required", [])])
 
     def field(self, name: str) -> Any:
         """Return the value of one top-level property."""
-        schema, refs = self._resolve(self._root, frozenset())
-        part = schema.get("properties", {}).get(name, True)
-        return self._value(part, name, self._evidence, refs, 1)
+        part = self._properties.get(name, True)
+        return self._value(part, name, self._evidence, self._top_refs, 1)
 
     def whole(self) -> Any:
         """Return the value of the whole schema."""
@@ -75,24 +184,14 @@ class Filler:
         merged = dict(schema)
         while "$ref" in merged:
             pointer = str(merged.pop("$ref"))
-            if pointer in refs:
+            if pointer in refs or len(refs) > MAX_REFS:
                 return {**merged, "x-again": True}, refs
             refs |= {pointer}
-            merged = _merge(self._target(pointer), merged)
+            merged = _merge(_target(self._root, pointer), merged)
         for part in merged.pop("allOf", []):
             resolved, refs = self._resolve(part, refs)
             merged = _merge(resolved, merged)
         return merged, refs
-
-    def _target(self, pointer: str) -> dict[str, Any]:
-        node: Any = self._root
-        for part in pointer.removeprefix("#").strip("/").split("/"):
-            name = part.replace("~1", "/").replace("~0", "~")
-            if part and isinstance(node, Mapping):
-                node = node.get(name)
-            elif part and isinstance(node, list) and name.isdigit() and int(name) < len(node):
-                node = node[int(name)]
-        return dict(node) if isinstance(node, Mapping) else {}
 
     def _branches(self, schema: dict[str, Any]) -> list[Any] | None:
         for key in ("anyOf", "oneOf"):
@@ -136,16 +235,19 @@ class Filler:
     ) -> Any:
         found: dict[str, Any] = {}
         anything = False
+        required = set(schema.get("required", []))
         for name, part in schema.get("properties", {}).items():
+            if self._steps > MAX_STEPS and name not in required:
+                continue
             value = self._found(part, name, evidence, refs, depth + 1)
             anything |= value is not NOTHING
             again = "x-again" in self._resolve(part, refs)[0]
             if value is not NOTHING:
                 found[name] = value
-            elif name in schema.get("required", []) or not again:
+            elif name in required or not again:
                 found[name] = self._empty(part, depth + 1)
         for name in schema.get("required", []):
-            if name not in found:
+            if name not in found and self._blanks <= MAX_STEPS:
                 found[name] = self._empty(schema.get("additionalProperties", True), depth + 1)
         return found if anything else NOTHING
 
@@ -176,7 +278,7 @@ class Filler:
                     self.items.append(self.used[before:])
         if not items:
             return NOTHING
-        while len(items) < least:
+        while len(items) < least and self._blanks <= MAX_STEPS:
             items.append(self._empty(each, depth + 1))
         return items
 
@@ -210,9 +312,9 @@ class Filler:
         return NOTHING
 
     def _choice(self, options: list[Any], hint: str, evidence: Evidence) -> Any:
+        known = [(each, stems(each)) for each in options if isinstance(each, str)]
         for quote in evidence.ranked(hint):
-            for option in options:
-                wanted = stems(option) if isinstance(option, str) else set()
+            for option, wanted in known:
                 if wanted and wanted <= quote.stems:
                     self.used.append(quote)
                     return option
@@ -237,10 +339,14 @@ class Filler:
         if kind == "object":
             parts = schema.get("properties", {})
             names = schema.get("required", [])
-            return {name: self._empty(parts.get(name, True), depth + 1) for name in names}
+            empty: dict[str, Any] = {}
+            for name in names:
+                if self._blanks <= MAX_STEPS:
+                    empty[name] = self._empty(parts.get(name, True), depth + 1)
+            return empty
         if kind == "array":
             fixed = [self._empty(each, depth + 1) for each in schema.get("prefixItems", [])]
-            while len(fixed) < int(schema.get("minItems", 0)):
+            while len(fixed) < int(schema.get("minItems", 0)) and self._blanks <= MAX_STEPS:
                 fixed.append(self._empty(schema.get("items", True), depth + 1))
             return fixed
         if kind == "string":

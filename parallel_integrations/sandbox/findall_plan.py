@@ -87,7 +87,7 @@ class Plan:
         """Yield the candidates' steps until enough have matched or no page is left.
 
         Raises:
-            AttributeError, KeyError, TypeError, ValueError: If an enrichment has no proper schema.
+            SchemaError: If an enrichment has no proper schema.
         """
         known = fold(self.done)
         enriched = {(s.data["url"], s.enrichment) for s in self.done if s.enrichment is not None}
@@ -123,7 +123,7 @@ class Plan:
         """Fill every enrichment's schema once.
 
         Raises:
-            AttributeError, KeyError, TypeError, ValueError: If one is no proper schema.
+            SchemaError: If one is no proper schema.
         """
         page = self.index.corpus.pages[0]
         for enrichment in self.schema["enrichments"]:

@@ -108,7 +108,7 @@ class FindallRun:
                 whole plan works out.
 
         Raises:
-            AttributeError, KeyError, TypeError, ValueError: If an enrichment has no proper schema.
+            SchemaError: If an enrichment has no proper schema.
         """
         done = self.steps[: self.happened]
         wanted = schema or self.schema
@@ -202,8 +202,10 @@ class FindallRun:
 
         A heartbeat's id is that of the event before it with a number added.
         """
-        found = re.fullmatch(rf"{re.escape(self.findall_id)}_event_(\d+)(?:_\d+)?", event_id)
-        count = int(found[1]) if found else -1
+        number = event_id.removeprefix(f"{self.findall_id}_event_")
+        # Python refuses to read a number of thousands of digits.
+        found = re.fullmatch("([0-9]{1,9})(?:_[0-9]+)?", number)
+        count = int(found[1]) if found and number != event_id else -1
         return count if 0 <= count <= self.happened else None
 
     def event(self, count: int) -> dict[str, Any]:

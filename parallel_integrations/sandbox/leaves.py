@@ -2,8 +2,13 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any
+
+from pydantic_core import SchemaError as PatternError
+from pydantic_core import SchemaValidator, core_schema
 
 from parallel_integrations.sandbox.quoting import Quote
 
@@ -23,7 +28,7 @@ _FORMATS = {
     "date": r"\b\d{4}-\d{2}-\d{2}\b",
     "date-time": r"\b\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:Z|[+-]\d{2}:\d{2})",
     "time": r"\b\d{2}:\d{2}:\d{2}\b",
-    "email": r"\b[\w.+-]+@[\w-]+\.[\w.-]+\b",
+    "email": r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+\b",
     "uuid": r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b",
 }
 
@@ -52,8 +57,15 @@ def fits(schema: Mapping[str, Any], number: float) -> bool:
         and (high is None or number <= high)
         and _beyond(number, above, low)
         and _beyond(-number, _negative(below), _negative(high))
-        and (not step or math.isclose(number / step, round(number / step)))
+        and (step is None or _is_multiple(number, step))
     )
+
+
+def _is_multiple(number: float, step: float) -> bool:
+    try:
+        return math.isclose(number / step, round(number / step))
+    except OverflowError:
+        return False
 
 
 def _beyond(number: float, bound: Any, inclusive: float | None) -> bool:
@@ -70,21 +82,24 @@ def _negative(bound: Any) -> Any:
 def fitting_zero(schema: Mapping[str, Any]) -> int | float:
     """Return the allowed number nearest to zero that is easily found; 0 if there is none."""
     step = schema.get("multipleOf") or 1
+    whole = schema.get("type") == "integer"
     edges = [schema.get(key) for key in ("minimum", "exclusiveMinimum")]
     edges += [schema.get(key) for key in ("maximum", "exclusiveMaximum")]
     candidates: list[int | float] = [0]
     for edge in edges:
         if isinstance(edge, int | float) and not isinstance(edge, bool):
-            up, down = math.ceil(edge / step) * step, math.floor(edge / step) * step
-            candidates += [up, down, up + step, down - step, edge]
-            candidates += (
-                [edge + step / 2, edge - step / 2] if schema.get("type") != "integer" else []
-            )
-    whole = schema.get("type") == "integer"
+            candidates.append(edge)
+            # Bounds beyond what a float holds are numbers all the same.
+            with suppress(OverflowError):
+                up, down = math.ceil(edge / step) * step, math.floor(edge / step) * step
+                candidates += [up, down, up + step, down - step]
+                candidates += [] if whole else [edge + step / 2, edge - step / 2]
     good = [
         number
         for number in candidates
-        if fits(schema, number) and (not whole or number == int(number))
+        if number not in (math.inf, -math.inf)
+        and fits(schema, number)
+        and (not whole or number == int(number))
     ]
     best = min(good, key=abs, default=0)
     return int(best) if whole else best
@@ -109,16 +124,29 @@ def texts_for(schema: Mapping[str, Any], name: str, quote: Quote) -> Iterator[st
         yield quote.text
         if "pattern" in schema:
             yield from quote.text.split()
-            yield from _matches(str(schema["pattern"]), page.text)
+            yield from _matches(schema["pattern"], page.text)
+
+
+@lru_cache(maxsize=256)
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    """Return a test whether a text holds `pattern`; any text passes one that cannot be judged."""
+    # Rust's engine takes linear time whatever the pattern is; Python's takes ages for "(a+)+$".
+    # It knows neither lookaround nor references back, as a JSON schema should not use them either.
+    try:
+        text_schema = core_schema.str_schema(pattern=pattern, regex_engine="rust-regex")
+        validator = SchemaValidator(text_schema)
+    except PatternError:
+        return lambda text: True
+    return validator.isinstance_python
 
 
 def _matches(pattern: str, text: str) -> Iterator[str]:
-    try:
-        found = re.search(pattern, text)
-    except re.error:
-        return
-    if found:
-        yield found[0]
+    """Yield the words that hold `pattern` in the first line that does, then the line."""
+    holds = _matcher(pattern)
+    line = next(filter(holds, text.splitlines()), None)
+    if line is not None:
+        yield from filter(holds, line.split())
+        yield line.strip()
 
 
 def fitted(schema: Mapping[str, Any], text: str, quote: Quote) -> str | None:
@@ -135,10 +163,7 @@ def fitted(schema: Mapping[str, Any], text: str, quote: Quote) -> str | None:
     if len(text) < least:
         return None
     if "pattern" in schema:
-        try:
-            return text if re.search(str(schema["pattern"]), text) else None
-        except re.error:
-            return text
+        return text if _matcher(schema["pattern"])(text) else None
     return text
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from parallel_integrations.sandbox.filling import Filler
+from parallel_integrations.sandbox.filling import Filler, SchemaError
 from parallel_integrations.sandbox.page import Page
 from parallel_integrations.sandbox.passages import Span, passages
 from parallel_integrations.sandbox.quoting import PASSAGES_PER_PAGE, Evidence, basis, prose
@@ -16,8 +16,6 @@ ENOUGH = 0.5
 """Share of the telling words a page must hold to be about something."""
 SURE = 0.8
 """From this share of held words on a yes is certain; below its rest a no is."""
-SCHEMA_ERRORS = (AttributeError, KeyError, TypeError, ValueError)
-"""What `fill` raises for something that is no JSON schema."""
 
 # Words by which people say that something is wanted, not what.
 _WISHES = stems("must should shall match fit page entity only include included satisfy condition")
@@ -120,15 +118,14 @@ def fill(schema: Any, evidence: Evidence) -> tuple[dict[str, Any], list[dict[str
     """Return an object that follows `schema`, and the basis of each of its fields.
 
     Raises:
-        AttributeError, KeyError, TypeError, ValueError: If `schema` is no schema of an object.
+        SchemaError: If `schema` is no schema of an object with properties.
     """
     filler = Filler(schema, evidence)
-    names = filler.fields()
-    if not names:
-        raise ValueError("it must describe an object with properties")
+    if not filler.fields:
+        raise SchemaError("it must describe an object with properties")
     values: dict[str, Any] = {}
     found = []
-    for name in names:
+    for name in filler.fields:
         filler.used = []
         values[name] = filler.field(name)
         found.append(basis(name, evidence, list(dict.fromkeys(filler.used))))

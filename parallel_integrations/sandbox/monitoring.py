@@ -144,7 +144,7 @@ class Monitor:
         """Return what a page says about the query, as a task's output on the wire.
 
         Raises:
-            AttributeError, KeyError, TypeError, ValueError: If the output schema is none.
+            SchemaError: If the output schema is none.
         """
         query = self.settings["query"]
         evidence = evidence_of(page, [query], found_spans(index, [query], [page.url]))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from parallel_integrations.sandbox.answers import RequestError, invalid
-from parallel_integrations.sandbox.filling import Filler
+from parallel_integrations.sandbox.filling import Filler, SchemaError
 from parallel_integrations.sandbox.ledger import CHAT_USD, Entry
 from parallel_integrations.sandbox.operation import Answer, Call, Operation
 from parallel_integrations.sandbox.operations.shared import Loose
@@ -26,7 +26,7 @@ CHUNKS = range(8, 41)
 """Into how many pieces a stream divides its text."""
 NOTHING_FOUND = "The sandbox found nothing about this in its pages."
 GATEWAY_PREFIX = "parallel/"
-_LABELLED_QUESTION = re.compile(r"^\s*(?:query|question)\s*:[^\S\n]*(\S.*)$", re.I | re.M)
+_LABELLED_QUESTION = re.compile(r"^[^\S\n]*(?:query|question)[^\S\n]*:[^\S\n]*(\S.*)$", re.I | re.M)
 
 _DEFAULT_SCHEMA = {
     "type": "object",
@@ -183,20 +183,19 @@ def quoted(evidence: Evidence, count: int) -> tuple[str, list[dict[str, Any]]]:
 
 def structured(evidence: Evidence, schema: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
     """Return JSON text that follows `schema`, and the basis of each top-level field."""
-    filler = Filler(schema, evidence)
     try:
-        names = filler.fields()
-        if not names:
-            value = filler.whole()
-            return _json(value), [basis("output", evidence, list(dict.fromkeys(filler.used)))]
-        values = {}
-        found = []
-        for name in names:
-            filler.used = []
-            values[name] = filler.field(name)
-            found.append(basis(name, evidence, list(dict.fromkeys(filler.used))))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        filler = Filler(schema, evidence)
+    except SchemaError as error:
         raise invalid("response_format.json_schema.schema", f"No JSON schema: {error}") from error
+    if not filler.fields:
+        value = filler.whole()
+        return _json(value), [basis("output", evidence, list(dict.fromkeys(filler.used)))]
+    values = {}
+    found = []
+    for name in filler.fields:
+        filler.used = []
+        values[name] = filler.field(name)
+        found.append(basis(name, evidence, list(dict.fromkeys(filler.used))))
     return _json(values), found
 
 
@@ -256,7 +255,7 @@ def split(text: str) -> list[str]:
         >>> split(text)[0], len(split(text)), "".join(split(text)) == text
         ('one ', 8, True)
     """
-    parts = re.findall(r"\s*\S+\s*", text)
+    parts = re.findall(r"\S+\s*|\s+", text)
     if len(parts) < CHUNKS.start:
         parts = list(text)
     count = min(len(parts), max(CHUNKS.start, min(CHUNKS.stop - 1, len(parts) // 4)))

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints
 
+from parallel_integrations.sandbox.domains import split_url
 from parallel_integrations.sandbox.ledger import EXTRACT_USD, Entry
 from parallel_integrations.sandbox.operation import Answer, Call, Operation
 from parallel_integrations.sandbox.operations.search import MaxChars, OlderExcerptSettings
@@ -180,10 +180,7 @@ def _error(url: str) -> dict[str, Any]:
 
 
 def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
+    parts = split_url(url)
     return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from parallel_integrations.sandbox.answers import RequestError, invalid
 from parallel_integrations.sandbox.corpus import normal
+from parallel_integrations.sandbox.filling import SchemaError
 from parallel_integrations.sandbox.findall_run import FindallRun
 from parallel_integrations.sandbox.ingesting import ingested
 from parallel_integrations.sandbox.ledger import FINDALL_USD, TASK_USD, Entry
-from parallel_integrations.sandbox.matching import SCHEMA_ERRORS
 from parallel_integrations.sandbox.operation import Answer, Call, Operation
 from parallel_integrations.sandbox.operations.findall_bodies import (
     EnrichBody,
@@ -141,7 +141,7 @@ def _plan(call: Call, run: FindallRun, changed: dict[str, Any] | None = None) ->
     world = call.world
     try:
         run.plan(world.index, changed)
-    except SCHEMA_ERRORS as error:
+    except SchemaError as error:
         raise invalid("output_schema.json_schema", f"No JSON schema: {error}") from error
     settle(world, run)
     watch(world, run)

@@ -15,6 +15,8 @@ from parallel_integrations.sandbox.operations.task_bodies import (
 
 MOST_EXCLUDED = 10_000
 MOST_PREVIEW_MATCHES = 10
+MOST_ADDITIONAL_MATCHES = 1_000_000
+"""The service documents no bound; without one a sum of them grows past what JSON text can hold."""
 
 
 def _not_blank(text: str) -> str:
@@ -106,7 +108,7 @@ class EnrichBody(Loose):
 class ExtendBody(Loose):
     """Body of an extension."""
 
-    additional_match_limit: Annotated[int, Field(ge=1)]
+    additional_match_limit: Annotated[int, Field(ge=1, le=MOST_ADDITIONAL_MATCHES)]
 
 
 class EntitySearchBody(Loose):

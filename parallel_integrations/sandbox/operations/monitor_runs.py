@@ -17,7 +17,7 @@ def execute(world: World, monitor: Monitor) -> None:
     """Run a monitor once: remember what is new, bill it, report it.
 
     Raises:
-        AttributeError, KeyError, TypeError, ValueError: If its output schema is none.
+        SchemaError: If its output schema is none.
     """
     group_id = world.ids.next("event_group")
     if monitor.fails:

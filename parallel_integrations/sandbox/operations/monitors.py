@@ -14,7 +14,7 @@ import json
 from typing import Any
 
 from parallel_integrations.sandbox.answers import RequestError, invalid
-from parallel_integrations.sandbox.matching import SCHEMA_ERRORS
+from parallel_integrations.sandbox.filling import SchemaError
 from parallel_integrations.sandbox.monitoring import Monitor
 from parallel_integrations.sandbox.operation import Answer, Call, Operation
 from parallel_integrations.sandbox.operations.monitor_bodies import (
@@ -69,7 +69,7 @@ def _new(call: Call, body: CreateBody, settings: dict[str, Any]) -> Monitor:
 def _try_schema(call: Call, monitor: Monitor) -> None:
     try:
         monitor.report(call.world.corpus.pages[0], call.world.index)
-    except SCHEMA_ERRORS as error:
+    except SchemaError as error:
         raise invalid("settings.output_schema.json_schema", f"No JSON schema: {error}") from error
 
 

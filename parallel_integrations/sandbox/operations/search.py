@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from parallel_integrations.sandbox.domains import allowed
+from parallel_integrations.sandbox.domains import allowed, split_url
 from parallel_integrations.sandbox.ledger import INCLUDED_RESULTS, Entry, search_usd
 from parallel_integrations.sandbox.operation import Answer, Call, Operation
 from parallel_integrations.sandbox.operations.shared import (
@@ -216,7 +215,7 @@ def _seed_result(rank: int, found: Found) -> dict[str, Any]:
             {"text": page.text[start:end], "source": page.url, "start_char": start, "end_char": end}
             for start, end in found.spans
         ],
-        "metadata": {"site_name": urlsplit(page.url).hostname, "language": page.language},
+        "metadata": {"site_name": split_url(page.url).hostname, "language": page.language},
     }
 
 

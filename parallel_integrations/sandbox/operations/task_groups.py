@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, get_args
 
@@ -188,7 +189,7 @@ def _position(query: QueryParams, kind: str, most: int) -> int:
     if not given:
         return 0
     prefix, _, digits = given.rpartition("_")
-    if prefix != f"{kind}_sandbox" or not digits.isdecimal() or int(digits) > most:
+    if prefix != f"{kind}_sandbox" or not re.fullmatch("[0-9]{1,9}", digits) or int(digits) > most:
         raise wrong_query("last_event_id", f"{given!r} is no cursor of this stream")
     return int(digits)
 

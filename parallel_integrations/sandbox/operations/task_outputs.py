@@ -110,7 +110,7 @@ def _filled(evidence: Evidence, schema: Any) -> dict[str, Any]:
     filler = Filler(schema, evidence)
     content: dict[str, Any] = {}
     found: list[dict[str, Any]] = []
-    for name in filler.fields():
+    for name in filler.fields:
         filler.used, filler.items = [], []
         content[name] = filler.field(name)
         found.append(basis(name, evidence, _once(filler.used)))

@@ -1,10 +1,12 @@
 """Task runs: ``/v1/tasks/runs`` and what is below it."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from parallel_integrations.sandbox.answers import RequestError, invalid
+from parallel_integrations.sandbox.filling import SchemaError, check_schema
 from parallel_integrations.sandbox.ledger import Entry
 from parallel_integrations.sandbox.operation import Answer, Call, Operation
 from parallel_integrations.sandbox.operations.shared import policy_warnings, warning
@@ -134,6 +136,10 @@ def examine(task_spec: TaskSpec | None, processor: str) -> tuple[Spec, Sequence[
         found = review(form.json_schema, FIELDS[processor.removesuffix(FAST)])
         if found.errors:
             raise invalid("task_spec.output_schema.json_schema", "; ".join(found.errors))
+        try:
+            check_schema(form.json_schema)
+        except SchemaError as error:
+            raise invalid("task_spec.output_schema.json_schema", str(error)) from error
         schema = json.dumps(form.json_schema, ensure_ascii=False, separators=(",", ":"))
         return Spec("json", schema, size), found.warnings
     if isinstance(form, str) or form.type == "text":
@@ -211,7 +217,7 @@ async def result(call: Call) -> Answer:
     run = find(call)
     tasks = call.world.tasks
     given = call.request.query_params.get("timeout", str(WAIT_SECONDS))
-    if not given.isdecimal():
+    if not re.fullmatch("[0-9]{1,9}", given):
         raise wrong_query("timeout", f"{given!r} is no number of seconds")
     until = min(run.batch.ends, tasks.now() + min(int(given), LONGEST_WAIT_SECONDS))
     while (left := until - tasks.now()) > 0 and not call.is_left:

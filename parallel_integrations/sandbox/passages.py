@@ -9,6 +9,7 @@ PASSAGE_CHARS = 700
 """Length a passage grows to, in characters, unless one paragraph is longer."""
 LONGEST_PASSAGE_CHARS = 1000
 
+_SPACES = re.compile(r"\s*")
 _GAP = re.compile(r"\n[ \t]*\n\s*")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"”’)\]]*\s+|(?<=[。！？])\s*|\n[ \t]*\n\s*")  # noqa: RUF001
 _BREAKS = ("\n\n", ". ", ".\n", "。", "\n", " ")
@@ -48,7 +49,7 @@ def _split(text: str, start: int, end: int) -> Iterable[Span]:
     while end - start > LONGEST_PASSAGE_CHARS:
         cut = cut_at(text, start, start + PASSAGE_CHARS)
         yield start, cut
-        start = cut + len(text[cut:end]) - len(text[cut:end].lstrip())
+        start = _SPACES.match(text, cut, end).end()  # type: ignore[union-attr]
     if start < end:
         yield start, end
 

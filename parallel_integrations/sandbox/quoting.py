@@ -22,7 +22,7 @@ FEW_TERMS = 3
 
 # Headings, grammar rules, console sessions, tables and "as follows:" are no prose to quote.
 _NO_PROSE = re.compile(
-    r"\A\s*(#|\*\*)|::=|>>>|^\s*[|+][-=|+ ]|:\Z|\A(New|Changed) in version", re.MULTILINE
+    r"\A\s*(#|\*\*)|::=|>>>|^[^\S\n]*[|+][-=|+ ]|:\Z|\A(New|Changed) in version", re.MULTILINE
 )
 
 

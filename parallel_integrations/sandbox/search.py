@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from weakref import finalize
@@ -177,9 +177,13 @@ class Index:
             if telling.isdisjoint(query):
                 continue
             held = len(telling & set(query)) / len(telling)
-            phrase = any(query[i : i + len(title)] == title for i in range(len(query)))
+            phrase = _line(title) in _line(query)
             best = max(best, TITLE_BONUS * held**2 + PHRASE_BONUS * phrase)
         return best
+
+
+def _line(found: Iterable[str]) -> str:
+    return "\n".join(["", *found, ""])
 
 
 def _title_words(title: str) -> list[str]:

@@ -103,6 +103,57 @@ def test_a_pattern_is_looked_for_in_the_pages() -> None:
     assert fill(obj(text={"type": "string", "pattern": "("}))["text"], "no pattern at all"
 
 
+N = 500_000
+"""So long that anything quadratic would take minutes, past the time a test has."""
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(a+)+$", "(\\w|\\w)*!$", "^(([a-z ])+.)+[A-Z]([a-z])+$", "x*x*x*$"]
+)
+def test_no_pattern_takes_more_than_linear_time(pattern: str) -> None:
+    page = Page("https://a.example/", "A", f"Otters are {'a' * 400}, really.\n\n{'ax ' * N}")
+    evidence = gather(Index(Corpus([page])), "otters")
+    schema = obj(text={"type": ["string", "null"], "pattern": pattern})
+    assert Filler(schema, evidence).whole().keys() == {"text"}
+
+
+LONG_MESSAGES = [
+    "\n" * N,
+    "query" + " " * N,
+    "\n \t" * N,
+    "question:" * N,
+    "query" + "\n" * N + ":",
+    " " * N + "x",
+]
+
+
+@pytest.mark.parametrize("content", LONG_MESSAGES, ids=lambda text: repr(text[:9]))
+def test_long_messages_are_answered(http: httpx.Client, content: str) -> None:
+    messages = [{"role": "user", "content": content}]
+    body = {"model": "speed", "messages": messages, "stream": True}
+    assert http.post("/chat/completions", json=body, timeout=60).status_code == 200
+
+
+def test_long_constants_are_streamed(http: httpx.Client) -> None:
+    schema = obj(a={"const": " " * N}, b={"const": "x" * N})
+    assert ask(http, named(schema), stream=True).status_code == 200
+
+
+LONG_OBJECTIVES = [(text * N)[:N] for text in (", and a", "find all ", "that ", "x", "with ")]
+
+
+@pytest.mark.parametrize("text", LONG_OBJECTIVES, ids=lambda text: repr(text[:9]))
+def test_long_objectives_are_taken_apart(http: httpx.Client, text: str) -> None:
+    headers = {"parallel-beta": "findall-2025-09-15"}
+    answer = http.post(
+        "/v1beta/findall/ingest", json={"objective": text}, headers=headers, timeout=60
+    )
+    assert answer.status_code == 200
+    body = {"objective": text, "entity_type": "people", "match_limit": 5}
+    answer = http.post("/v1beta/findall/entity-search", json=body, timeout=60)
+    assert answer.status_code == 200
+
+
 simple = st.one_of(
     st.just({"type": "string"}),
     st.builds(lambda n: {"type": "string", "maxLength": n}, st.integers(0, 30)),
@@ -180,6 +231,7 @@ def ask(http: httpx.Client, response_format: Any, **more: Any) -> httpx.Response
     messages = [{"role": "user", "content": "What does the with statement do?"}]
     return http.post(
         "/chat/completions",
+        timeout=60,
         json={"model": "lite", "messages": messages, "response_format": response_format, **more},
     )
 

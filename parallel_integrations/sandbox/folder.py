@@ -1,5 +1,7 @@
 """A folder of Markdown, HTML and text files, as web pages."""
 
+import logging
+import os
 import re
 from collections.abc import Iterator
 from datetime import date
@@ -9,13 +11,15 @@ from urllib.parse import quote
 
 from parallel_integrations.sandbox.page import Page
 
+_log = logging.getLogger(__name__)
+
 ROOT = "https://sandbox.example/"
 HTML_SUFFIXES = {".html", ".htm"}
 SUFFIXES = HTML_SUFFIXES | {".md", ".markdown", ".rst", ".txt"}
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$\n?", re.DOTALL | re.MULTILINE)
-_FIELD = re.compile(r"^([\w:.-]+)[ \t]*:[ \t]*(.*?)[ \t]*$")
-_HEADING = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
+_FIELD = re.compile(r"([\w:.-]+)[ \t]*:(.*)")
+_HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
 _UNDERLINED = re.compile(r"\A\s*(\S[^\n]*)\n(?:={3,}|-{3,}|\*{3,})[ \t]*$", re.MULTILINE)
 
 DATE_FIELDS = ("date", "published_at", "publish_date", "published", "article:published_time")
@@ -33,6 +37,9 @@ LINE_TAGS = {"br", "li", "tr"}
 def pages(directory: Path) -> Iterator[Page]:
     """Yield a page for every readable file below `directory`, in the order of their paths.
 
+    Links that lead out of the folder, special files and what cannot be read are left out, each with
+    a warning in the log.
+
     Raises:
         FileNotFoundError: If there is no such folder.
         NotADirectoryError: If it is a file.
@@ -43,13 +50,14 @@ def pages(directory: Path) -> Iterator[Page]:
     if not directory.is_dir():
         raise NotADirectoryError(f"{str(directory)!r} is a file; pages are taken from a folder")
     found = False
-    for path in sorted(directory.rglob("*"), key=lambda each: each.relative_to(directory).parts):
-        relative = path.relative_to(directory)
-        if path.suffix.lower() not in SUFFIXES or not path.is_file():
+    for relative in sorted(_files(directory), key=lambda each: each.parts):
+        try:
+            raw = _read(directory, relative)
+        except (OSError, RuntimeError, ValueError) as error:
+            # RuntimeError is how older Pythons report a link that leads to itself.
+            _skipped(relative, error)
             continue
-        if any(part.startswith(".") for part in relative.parts):
-            continue
-        page = read_page(path, relative)
+        page = as_page(raw, relative)
         if page.text:
             found = True
             yield page
@@ -58,23 +66,64 @@ def pages(directory: Path) -> Iterator[Page]:
         raise ValueError(f"the folder {str(directory)!r} holds no page with text ({kinds})")
 
 
-def read_page(path: Path, relative: Path) -> Page:
-    """Return the file at `path` as a page; `relative` gives its address when it names none."""
-    raw = path.read_text(encoding="utf-8-sig", errors="replace")
-    if path.suffix.lower() in HTML_SUFFIXES:
+def _files(directory: Path) -> Iterator[Path]:
+    """Yield what is named like a page and not hidden, relative to `directory`."""
+    for parent, folders, names in os.walk(directory, onerror=_unreadable):
+        where = Path(parent).relative_to(directory)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in folders:
+            if Path(parent, name).is_symlink():
+                _skipped(where / name, "it is a link to a folder")
+        for name in names:
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+                yield where / name
+
+
+def _read(directory: Path, relative: Path) -> str:
+    """Return the text of a file.
+
+    Raises:
+        OSError, RuntimeError: If it cannot be read.
+        ValueError: If it is no regular file, or a link leads out of the folder.
+    """
+    path = (directory / relative).resolve(strict=True)
+    if not path.is_relative_to(directory.resolve()):
+        raise ValueError("it is a link that leads out of the folder")
+    if not path.is_file():
+        # Opening a FIFO waits for somebody who writes into it, and a device may never end.
+        raise ValueError("it is no regular file")
+    return path.read_bytes().decode("utf-8-sig", errors="replace")
+
+
+def _unreadable(error: OSError) -> None:
+    _skipped(error.filename, error)
+
+
+def _skipped(path: object, reason: object) -> None:
+    # Names are quoted: one may hold an escape sequence, and the log may be a terminal.
+    _log.warning("the page %r was left out: %s", str(path), reason)
+
+
+def as_page(raw: str, relative: Path) -> Page:
+    """Return a file's text as a page; `relative` gives its address when it names none."""
+    raw = raw.replace("\r\n", "\n").replace("\r", "\n")
+    if relative.suffix.lower() in HTML_SUFFIXES:
         reader = _HtmlReader()
-        reader.feed(raw)
-        reader.close()
+        # Without close(), which reads what follows an unfinished tag again for each of its "<".
+        # The line break completes a last character reference.
+        reader.feed(raw + "\n")
         text, fields, heading = reader.text(), reader.fields, reader.title
     else:
         text, fields = _split_front_matter(raw)
-        first = _UNDERLINED.search(text) or _HEADING.search(text)
-        heading = first[1].strip() if first else ""
+        underlined, marked = _UNDERLINED.search(text), _HEADING.search(text)
+        heading = underlined[1] if underlined else marked[1].rstrip(" \t#") if marked else ""
     published = (_day(fields[name]) for name in DATE_FIELDS if fields.get(name))
+    # A name that is not UTF-8 comes with surrogates in it, which no text may hold.
+    stem = os.fsencode(relative.stem).decode("utf-8", errors="replace")
     return Page(
         url=next((fields[n] for n in URL_FIELDS if _absolute(fields.get(n))), None)
-        or ROOT + quote(relative.as_posix()),
-        title=fields.get("title") or heading or path.stem,
+        or ROOT + quote(os.fsencode(relative.as_posix())),
+        title=fields.get("title") or heading.strip() or stem,
         text=text,
         published=next((day for day in published if day), None),
         language=fields.get("language") or fields.get("lang"),
@@ -89,7 +138,7 @@ def _split_front_matter(raw: str) -> tuple[str, dict[str, str]]:
     for line in match[1].splitlines():
         field = _FIELD.match(line)
         if field:
-            fields[field[1].lower()] = field[2].strip("\"'")
+            fields[field[1].lower()] = field[2].strip(" \t").strip("\"'")
     return raw[match.end() :].strip(), fields
 
 
@@ -113,7 +162,7 @@ class _HtmlReader(HTMLParser):
         self.title = ""
         self._first_heading = ""
         self._parts: list[str] = []
-        self._skipping: list[str] = []
+        self._skipping: str | None = None
         self._pre = 0
         self._collecting: str | None = None
 
@@ -131,9 +180,9 @@ class _HtmlReader(HTMLParser):
             self._collecting = "title"
         elif tag == "body":
             # A head that was never closed must not swallow the page.
-            self._skipping.clear()
+            self._skipping = None
         elif tag in SKIPPED_TAGS:
-            self._skipping.append(tag)
+            self._skipping = self._skipping or tag
         elif tag in BLOCK_TAGS:
             self._pre += tag == "pre"
             self._parts.append("\n\n" if tag not in LINE_TAGS else "\n")
@@ -144,8 +193,8 @@ class _HtmlReader(HTMLParser):
             self._collecting = self._collecting or "heading"
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in self._skipping:
-            del self._skipping[self._skipping.index(tag) :]
+        if tag == self._skipping:
+            self._skipping = None
         elif tag == "title":
             self._collecting = None
         elif tag in BLOCK_TAGS or re.fullmatch("h[1-6]", tag):
@@ -169,5 +218,8 @@ class _HtmlReader(HTMLParser):
     def text(self) -> str:
         """Return the text read, after settling the title."""
         self.title = " ".join((self.title or self._first_heading).split())
-        text = re.sub(r"[ \t]*\n[ \t]*(?=\n)|[ \t]+(?=\n)", "\n", "".join(self._parts))
-        return re.sub(r"\n{3,}", "\n\n", re.sub(r"\n (?=\S)", "\n", text)).strip()
+        lines = (line.rstrip(" \t") for line in "".join(self._parts).split("\n"))
+        # One space before a word is what is left of a line break in the source.
+        alone = re.compile(r" (?=\S)")
+        text = "\n".join(line[bool(alone.match(line)) :] for line in lines)
+        return re.sub(r"\n{3,}", "\n\n", text).strip()

@@ -1,9 +1,14 @@
+import json
+import os
+import socket
+import tempfile
+import urllib.request
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from parallel_integrations.sandbox import Corpus, Page
+from parallel_integrations.sandbox import Corpus, Page, Sandbox
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +98,149 @@ def test_html_that_was_never_closed_still_has_its_text(tmp_path: Path) -> None:
 
     assert page.title == "Open"
     assert page.text == "## Open\n\nText\n\nMore"
+
+
+def test_links_that_lead_out_of_the_folder_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outside, folder = tmp_path / "outside", tmp_path / "folder"
+    (outside / "below").mkdir(parents=True)
+    (folder / "sub").mkdir(parents=True)
+    (outside / "secret.md").write_text("# Secret")
+    (outside / "below" / "secret.txt").write_text("Secret")
+    (folder / "page.md").write_text("# Page")
+    (folder / "file.md").symlink_to(outside / "secret.md")
+    (folder / "sub" / "relative.md").symlink_to("../../outside/secret.md")
+    (folder / "through.md").symlink_to(folder / "file.md")
+    (folder / "sub" / "folder").symlink_to(outside)
+    (folder / "up").symlink_to("..")
+    (folder / "self").symlink_to(folder)
+    (folder / "inside.md").symlink_to("page.md")
+
+    assert [page.url.rpartition("/")[2] for page in Corpus.folder(folder)] == [
+        "inside.md",
+        "page.md",
+    ]
+    for name in ("file.md", "sub/relative.md", "through.md", "sub/folder", "up"):
+        assert f"the page {name!r} was left out" in caplog.text
+    through_a_link = tmp_path / "link"
+    through_a_link.symlink_to(folder)
+    assert len(Corpus.folder(through_a_link)) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX files")
+def test_what_is_no_regular_file_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "page.md").write_text("# Page")
+    os.mkfifo(tmp_path / "fifo.md")
+    (tmp_path / "device.txt").symlink_to("/dev/zero")
+    (tmp_path / "loop.md").symlink_to("loop.md")
+    (tmp_path / "nowhere.md").symlink_to("missing.md")
+    (tmp_path / "folder.md").mkdir()
+    # A socket's address may not be as long as this path.
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket.html")
+
+        [page] = Corpus.folder(tmp_path)
+
+    assert page.title == "Page"
+    for name in ("fifo.md", "device.txt", "loop.md", "nowhere.md", "socket.html"):
+        assert f"the page {name!r} was left out" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs POSIX permissions")
+def test_what_may_not_be_read_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    # Not in tmp_path, whose parents only their owner may enter.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "page.md").write_text("# Page")
+        (folder / "private.md").write_text("# Private")
+        (folder / "private.md").chmod(0)
+        (folder / "closed").mkdir(mode=0)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)  # nothing is closed to root
+        try:
+            [page] = Corpus.folder(folder)
+        finally:
+            os.seteuid(user)
+
+    assert page.title == "Page"
+    assert "the page 'private.md' was left out: [Errno 13]" in caplog.text
+    assert "closed' was left out: [Errno 13]" in caplog.text
+
+
+def test_names_that_are_no_text_and_names_with_escapes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.md")).write_bytes(b"text \xff")
+    (tmp_path / "\x1b[2J.md").symlink_to("nowhere")
+
+    with Sandbox(tmp_path) as sandbox:
+        [page] = sandbox.corpus
+
+    assert (page.url, page.title) == ("https://sandbox.example/caf%E9.md", "caf\ufffd")
+    assert page.text == "text \ufffd"
+    assert "\x1b" not in caplog.text
+    assert r"\x1b[2J.md" in caplog.text
+
+
+N = 500_000
+"""So long that anything quadratic would take minutes, past the time a test has."""
+HOSTILE_FILES = {
+    "spaces.md": "# a" + " " * N + "b",
+    "spaces before.md": "# " + " " * N + "\n" + "# x",
+    "marks.md": "# a" + " #" * N + "b",
+    "field.md": "---\ntitle: a" + " " * N + "b\n---\ntext",
+    "colons.md": "---\n" + ":" * N + "\n---\ntext",
+    "word.md": "---\n" + "a" * N + "\n---\ntext",
+    "never closed.md": "---\n" * (N // 4),
+    "dashes.md": "---" + " " * N + "x",
+    "underlined.md": "a\n" + "=" * N + "x",
+    "empty lines.md": "a" + "\n \t" * N + "b",
+    "one line.txt": "word " * N,
+    "one word.txt": "x" * N,
+    "points.txt": "." * N + "x" + '!"' * N,
+    "line ends.txt": "word\n\x0b\r\u2028" * (N // 8) + "word",
+    "pre.html": "<pre>a" + " " * N + "b\n c</pre>",
+    "cells.html": "<td></td>" * (N // 9) + "x",
+    "brackets.html": "text" + "<" * N,
+    "comments.html": "text" + "<!--" * (N // 4),
+    "attributes.html": "text" + "<a b='" * (N // 6),
+    "declarations.html": "text" + "<!" * (N // 2),
+    "references.html": "text" + "&#" * (N // 2),
+    "skipped.html": "<body>text" + "<svg>" * (N // 10) + "</p>" * (N // 8),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_FILES)
+def test_half_a_million_characters_of_one_kind_are_a_page(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(HOSTILE_FILES[name])
+    (tmp_path / "zzz.md").write_text("# Otters\n\nOtters sleep holding hands in the water.")
+
+    with Sandbox(tmp_path) as sandbox:
+        request = urllib.request.Request(
+            f"{sandbox.url}/v1/search",
+            json.dumps({"search_queries": ["otters word text a"]}).encode(),
+            {"x-api-key": sandbox.api_key},
+        )
+        with urllib.request.urlopen(request) as response:
+            results = json.load(response)["results"]
+
+    assert "https://sandbox.example/zzz.md" in {result["url"] for result in results}
+
+
+def test_what_comes_before_an_unfinished_tag_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text("<p>One &amp two.<p>A < B &lt; C &am")
+    (tmp_path / "b.html").write_text("<p>Read this.<!-- never closed <p>not this")
+
+    a, b = Corpus.folder(tmp_path)
+
+    assert a.text == "One & two.\n\nA < B < C &am"
+    assert b.text == "Read this."
 
 
 def test_a_folder_that_is_missing_empty_or_a_file_is_refused(tmp_path: Path) -> None:

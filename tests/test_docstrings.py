@@ -117,7 +117,9 @@ def test_an_operation_explains_its_arguments_and_its_result(name: str) -> None:
         assert re.search(rf"^ +{parameter}: ", arguments, re.MULTILINE), f"{parameter} is missing"
 
 
-@pytest.mark.parametrize("module", ["corpus", "faults", "ledger", "server"])
+@pytest.mark.parametrize(
+    "module", ["web.corpus", "server.faults", "state.ledger", "server.sandbox"]
+)
 def test_the_sandbox_examples_are_true(module: str) -> None:
     found = importlib.import_module(f"parallel_integrations.sandbox.{module}")
     failed, tried = doctest.testmod(found)

@@ -24,24 +24,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parallel_integrations.sandbox.corpus import Corpus
-    from parallel_integrations.sandbox.faults import Fault, Faults
-    from parallel_integrations.sandbox.ledger import Entry, Ledger
-    from parallel_integrations.sandbox.page import Page
-    from parallel_integrations.sandbox.recorder import RecordedRequest
-    from parallel_integrations.sandbox.server import Sandbox
+    from parallel_integrations.sandbox.server.faults import Fault, Faults
+    from parallel_integrations.sandbox.server.recorder import RecordedRequest
+    from parallel_integrations.sandbox.server.sandbox import Sandbox
+    from parallel_integrations.sandbox.state.ledger import Entry, Ledger
+    from parallel_integrations.sandbox.web.corpus import Corpus
+    from parallel_integrations.sandbox.web.page import Page
 
 __all__ = ["Corpus", "Entry", "Fault", "Faults", "Ledger", "Page", "RecordedRequest", "Sandbox"]
 
 _HOMES = {
-    "Corpus": "corpus",
-    "Entry": "ledger",
-    "Fault": "faults",
-    "Faults": "faults",
-    "Ledger": "ledger",
-    "Page": "page",
-    "RecordedRequest": "recorder",
-    "Sandbox": "server",
+    "Corpus": "web.corpus",
+    "Entry": "state.ledger",
+    "Fault": "server.faults",
+    "Faults": "server.faults",
+    "Ledger": "state.ledger",
+    "Page": "web.page",
+    "RecordedRequest": "server.recorder",
+    "Sandbox": "server.sandbox",
 }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from parallel_integrations.sandbox.server import Sandbox
+    from parallel_integrations.sandbox.server.sandbox import Sandbox
 
 
 @pytest.fixture(scope="session")

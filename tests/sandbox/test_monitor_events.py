@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
-from parallel_integrations.sandbox.monitoring import MOST_EXECUTIONS
+from parallel_integrations.sandbox.state.monitors import MOST_EXECUTIONS
 from tests.sandbox.inbox import Inbox
 from tests.sandbox.monitor_calls import (
     MONITORS,

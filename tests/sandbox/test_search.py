@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parallel_integrations.sandbox import Corpus, Page, Sandbox
-from parallel_integrations.sandbox.domains import allowed, covers
-from parallel_integrations.sandbox.passages import choose, passages
-from parallel_integrations.sandbox.search import Index
+from parallel_integrations.sandbox.web.domains import allowed, covers
+from parallel_integrations.sandbox.web.index import Index
+from parallel_integrations.sandbox.web.passages import choose, passages
 
 
 @pytest.fixture(scope="module")

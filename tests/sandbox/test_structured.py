@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parallel_integrations.sandbox import Corpus, Page, Sandbox
-from parallel_integrations.sandbox.filling import Filler
-from parallel_integrations.sandbox.quoting import gather
-from parallel_integrations.sandbox.search import Index
+from parallel_integrations.sandbox.answering.schema_filler import Filler
+from parallel_integrations.sandbox.answering.sentences import gather
+from parallel_integrations.sandbox.web.index import Index
 
 PAGES = [
     Page(

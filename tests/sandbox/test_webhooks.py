@@ -14,8 +14,8 @@ import pytest
 
 from parallel_integrations.api.webhooks import parse_webhook, verify_webhook
 from parallel_integrations.sandbox import Sandbox
-from parallel_integrations.sandbox.webhooks import ATTEMPTS, Message, Webhooks
-from parallel_integrations.sandbox.world import World, python_reference_index
+from parallel_integrations.sandbox.state.state import World, python_reference_index
+from parallel_integrations.sandbox.state.webhooks import ATTEMPTS, Message, Webhooks
 
 RUNS = "/v1/tasks/runs"
 PATIENCE_SECONDS = 5.0
@@ -127,7 +127,7 @@ def test_what_is_not_taken_is_sent_again(
 
 
 def test_sending_ends_some_time(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("parallel_integrations.sandbox.webhooks.FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("parallel_integrations.sandbox.state.webhooks.FIRST_PAUSE_SECONDS", 0.001)
     receiver.statuses = [500] * 50
     webhooks = Webhooks()
     webhooks.send(Message("id", receiver.url, b"{}"))

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from parallel_integrations.call_state import CallState
-from parallel_integrations.sandbox import app
+from parallel_integrations.sandbox.server import app
 from tests.support.contract import Exchange
 
 _GATEWAY: Final = re.compile(r"^/v1/[^/]+/[^/]+/(?:parallel|compat)(?=/)")

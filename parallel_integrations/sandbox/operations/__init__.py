@@ -1,6 +1,5 @@
 """The operations of the API, one module each."""
 
-from parallel_integrations.sandbox.operation import Operation
 from parallel_integrations.sandbox.operations import (
     chat,
     entities,
@@ -12,6 +11,7 @@ from parallel_integrations.sandbox.operations import (
     task_groups,
     tasks,
 )
+from parallel_integrations.sandbox.operations.operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
     *search.OPERATIONS,

@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from parallel_integrations.sandbox.answers import RequestError, invalid
-from parallel_integrations.sandbox.filling import Filler, SchemaError
-from parallel_integrations.sandbox.ledger import CHAT_USD, Entry
-from parallel_integrations.sandbox.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.answering.schema_filler import Filler, SchemaError
+from parallel_integrations.sandbox.answering.sentences import Evidence, basis, gather
+from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
 from parallel_integrations.sandbox.operations.shared import Loose
-from parallel_integrations.sandbox.quoting import Evidence, basis, gather
-from parallel_integrations.sandbox.world import World
+from parallel_integrations.sandbox.server.responses import RequestError, invalid
+from parallel_integrations.sandbox.state.ledger import CHAT_USD, Entry
+from parallel_integrations.sandbox.state.state import World
 
 QUOTES = {"speed": 3, "lite": 3, "base": 4, "core": 5}
 """How many sentences each model quotes."""

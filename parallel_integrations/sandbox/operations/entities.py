@@ -5,15 +5,15 @@ The sandbox's web knows no companies and no people, so what it lists are pages, 
 
 from typing import Any
 
-from parallel_integrations.sandbox.ledger import ENTITY_SEARCH_USD, Entry
-from parallel_integrations.sandbox.matching import evidence_of
-from parallel_integrations.sandbox.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.answering.matching import evidence_of
 from parallel_integrations.sandbox.operations.findall_bodies import (
     CandidatesBody,
     EntitySearchBody,
 )
-from parallel_integrations.sandbox.search import Hit
-from parallel_integrations.sandbox.world import World
+from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.state.ledger import ENTITY_SEARCH_USD, Entry
+from parallel_integrations.sandbox.state.state import World
+from parallel_integrations.sandbox.web.index import Hit
 
 KINDS = {"people": "person", "companies": "company", "company": "company"}
 

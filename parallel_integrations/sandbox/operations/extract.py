@@ -6,9 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from parallel_integrations.sandbox.domains import split_url
-from parallel_integrations.sandbox.ledger import EXTRACT_USD, Entry
-from parallel_integrations.sandbox.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
 from parallel_integrations.sandbox.operations.search import MaxChars, OlderExcerptSettings
 from parallel_integrations.sandbox.operations.shared import (
     ExcerptSettings,
@@ -25,9 +23,11 @@ from parallel_integrations.sandbox.operations.shared import (
     shares,
     warning,
 )
-from parallel_integrations.sandbox.page import Page
-from parallel_integrations.sandbox.passages import Span, choose, cut_at
-from parallel_integrations.sandbox.world import World
+from parallel_integrations.sandbox.state.ledger import EXTRACT_USD, Entry
+from parallel_integrations.sandbox.state.state import World
+from parallel_integrations.sandbox.web.domains import split_url
+from parallel_integrations.sandbox.web.page import Page
+from parallel_integrations.sandbox.web.passages import Span, choose, cut_at
 
 FOCUSED_CHARS = 3000
 """Characters of excerpts per page when an objective or queries say what matters."""

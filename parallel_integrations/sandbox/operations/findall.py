@@ -12,13 +12,8 @@ enrichment are noted, not called. A run whose metadata hold ``{"sandbox": "fail"
 
 from typing import Any
 
-from parallel_integrations.sandbox.answers import RequestError, invalid
-from parallel_integrations.sandbox.corpus import normal
-from parallel_integrations.sandbox.filling import SchemaError
-from parallel_integrations.sandbox.findall_run import FindallRun
-from parallel_integrations.sandbox.ingesting import ingested
-from parallel_integrations.sandbox.ledger import FINDALL_USD, TASK_USD, Entry
-from parallel_integrations.sandbox.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.answering.objectives import ingested
+from parallel_integrations.sandbox.answering.schema_filler import SchemaError
 from parallel_integrations.sandbox.operations.findall_bodies import (
     EnrichBody,
     ExtendBody,
@@ -35,6 +30,11 @@ from parallel_integrations.sandbox.operations.findall_shared import (
     task_usd,
     watch,
 )
+from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.server.responses import RequestError, invalid
+from parallel_integrations.sandbox.state.findall_run import FindallRun
+from parallel_integrations.sandbox.state.ledger import FINDALL_USD, TASK_USD, Entry
+from parallel_integrations.sandbox.web.corpus import normal
 
 
 async def ingest(call: Call) -> Answer:

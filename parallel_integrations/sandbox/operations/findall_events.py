@@ -7,10 +7,10 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from parallel_integrations.sandbox.connection import Connection
-from parallel_integrations.sandbox.findall_run import FindallRun
-from parallel_integrations.sandbox.operation import Answer, Call
 from parallel_integrations.sandbox.operations.findall_shared import find, refused, settle
+from parallel_integrations.sandbox.operations.operation import Answer, Call
+from parallel_integrations.sandbox.server.connection import Connection
+from parallel_integrations.sandbox.state.findall_run import FindallRun
 
 HEARTBEAT_SECONDS = 10.0
 """Silence after which the run's status is sent."""

@@ -2,12 +2,12 @@
 
 import asyncio
 
-from parallel_integrations.sandbox.answers import RequestError
-from parallel_integrations.sandbox.findall_plan import CANDIDATE, STATUS, Step
-from parallel_integrations.sandbox.findall_run import FindallRun
-from parallel_integrations.sandbox.ledger import FINDALL_MATCH_USD, TASK_USD, Entry
-from parallel_integrations.sandbox.operation import Call
-from parallel_integrations.sandbox.world import World
+from parallel_integrations.sandbox.operations.operation import Call
+from parallel_integrations.sandbox.server.responses import RequestError
+from parallel_integrations.sandbox.state.findall_plan import CANDIDATE, STATUS, Step
+from parallel_integrations.sandbox.state.findall_run import FindallRun
+from parallel_integrations.sandbox.state.ledger import FINDALL_MATCH_USD, TASK_USD, Entry
+from parallel_integrations.sandbox.state.state import World
 
 BETA = "findall-2025-09-15"
 RUNS = "/v1beta/findall/runs"

@@ -13,17 +13,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from parallel_integrations.sandbox.answers import RequestError
-from parallel_integrations.sandbox.memory import Memory, excerpt
-from parallel_integrations.sandbox.monitoring import Monitor
-from parallel_integrations.sandbox.operation import Answer, Call, Operation
 from parallel_integrations.sandbox.operations.findall_shared import settle
+from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
 from parallel_integrations.sandbox.operations.shared import Loose
 from parallel_integrations.sandbox.operations.task_bodies import ScopeKey
 from parallel_integrations.sandbox.operations.task_outputs import findings
-from parallel_integrations.sandbox.tasks import Run
-from parallel_integrations.sandbox.words import stem, stems, terms
-from parallel_integrations.sandbox.world import World
+from parallel_integrations.sandbox.server.responses import RequestError
+from parallel_integrations.sandbox.state.memory import Memory, excerpt
+from parallel_integrations.sandbox.state.monitors import Monitor
+from parallel_integrations.sandbox.state.state import World
+from parallel_integrations.sandbox.state.tasks import Run
+from parallel_integrations.sandbox.web.words import stem, stems, terms
 
 Kind = Literal["task", "monitor", "findall"]
 

@@ -12,9 +12,9 @@ from pydantic import (
     model_validator,
 )
 
-from parallel_integrations.sandbox.operation import Call
 from parallel_integrations.sandbox.operations.findall_bodies import Text
 from parallel_integrations.sandbox.operations.findall_shared import refused
+from parallel_integrations.sandbox.operations.operation import Call
 from parallel_integrations.sandbox.operations.shared import Loose, SourcePolicy, Strict
 from parallel_integrations.sandbox.operations.task_bodies import JsonForm, ScopeKey
 

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from parallel_integrations.sandbox.corpus import Corpus, normal
-from parallel_integrations.sandbox.ledger import MONITOR_USD, Entry
-from parallel_integrations.sandbox.monitoring import Execution, Monitor, changed_parts
 from parallel_integrations.sandbox.operations.task_outputs import findings
-from parallel_integrations.sandbox.page import Page
-from parallel_integrations.sandbox.search import Index
-from parallel_integrations.sandbox.world import World
+from parallel_integrations.sandbox.state.ledger import MONITOR_USD, Entry
+from parallel_integrations.sandbox.state.monitors import Execution, Monitor, changed_parts
+from parallel_integrations.sandbox.state.state import World
+from parallel_integrations.sandbox.web.corpus import Corpus, normal
+from parallel_integrations.sandbox.web.index import Index
+from parallel_integrations.sandbox.web.page import Page
 
 FAILURE = "The sandbox was asked to fail"
 

@@ -13,10 +13,7 @@ only `query` and `advanced_settings` can be updated.
 import json
 from typing import Any
 
-from parallel_integrations.sandbox.answers import RequestError, invalid
-from parallel_integrations.sandbox.filling import SchemaError
-from parallel_integrations.sandbox.monitoring import Monitor
-from parallel_integrations.sandbox.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.answering.schema_filler import SchemaError
 from parallel_integrations.sandbox.operations.monitor_bodies import (
     CreateBody,
     EventStreamBody,
@@ -28,7 +25,10 @@ from parallel_integrations.sandbox.operations.monitor_bodies import (
     page_of,
 )
 from parallel_integrations.sandbox.operations.monitor_runs import execute
+from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
 from parallel_integrations.sandbox.operations.shared import SourcePolicy, policy_warnings
+from parallel_integrations.sandbox.server.responses import RequestError, invalid
+from parallel_integrations.sandbox.state.monitors import Monitor
 
 PATH = "/v1/monitors"
 DEFAULT_MONITORS, MOST_MONITORS = 100, 10_000

@@ -6,9 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from parallel_integrations.sandbox.domains import allowed, split_url
-from parallel_integrations.sandbox.ledger import INCLUDED_RESULTS, Entry, search_usd
-from parallel_integrations.sandbox.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
 from parallel_integrations.sandbox.operations.shared import (
     ExcerptSettings,
     FetchPolicy,
@@ -24,9 +22,11 @@ from parallel_integrations.sandbox.operations.shared import (
     published,
     shares,
 )
-from parallel_integrations.sandbox.passages import Span, choose
-from parallel_integrations.sandbox.search import Hit
-from parallel_integrations.sandbox.world import World
+from parallel_integrations.sandbox.state.ledger import INCLUDED_RESULTS, Entry, search_usd
+from parallel_integrations.sandbox.state.state import World
+from parallel_integrations.sandbox.web.domains import allowed, split_url
+from parallel_integrations.sandbox.web.index import Hit
+from parallel_integrations.sandbox.web.passages import Span, choose
 
 EXCERPT_CHARS = 1500
 """Characters of excerpts per result, unless the request says otherwise."""

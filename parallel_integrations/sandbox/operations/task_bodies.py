@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
-from parallel_integrations.sandbox.ledger import TASK_USD
 from parallel_integrations.sandbox.operations.shared import Loose, SourcePolicy
+from parallel_integrations.sandbox.state.ledger import TASK_USD
 
 MOST_RUNS = 1000
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from parallel_integrations.sandbox.operation import Call
+from parallel_integrations.sandbox.operations.operation import Call
 from parallel_integrations.sandbox.operations.task_outputs import findings
-from parallel_integrations.sandbox.tasks import QUEUED_SHARE, Run, Status
-from parallel_integrations.sandbox.times import rfc3339
-from parallel_integrations.sandbox.world import World
+from parallel_integrations.sandbox.state.state import World
+from parallel_integrations.sandbox.state.tasks import QUEUED_SHARE, Run, Status
+from parallel_integrations.sandbox.state.times import rfc3339
 
 STREAM_SECONDS = 570.0
 """The live service closes a stream after this long."""

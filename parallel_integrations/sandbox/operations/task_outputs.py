@@ -8,13 +8,13 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from parallel_integrations.sandbox.domains import allowed
-from parallel_integrations.sandbox.filling import Filler
+from parallel_integrations.sandbox.answering.schema_filler import Filler
+from parallel_integrations.sandbox.answering.sentences import Evidence, Quote, basis, gather
 from parallel_integrations.sandbox.operations.chat import quoted
-from parallel_integrations.sandbox.page import Page
-from parallel_integrations.sandbox.quoting import Evidence, Quote, basis, gather
-from parallel_integrations.sandbox.search import Index
-from parallel_integrations.sandbox.tasks import Run, Spec
+from parallel_integrations.sandbox.state.tasks import Run, Spec
+from parallel_integrations.sandbox.web.domains import allowed
+from parallel_integrations.sandbox.web.index import Index
+from parallel_integrations.sandbox.web.page import Page
 
 QUOTES: Mapping[str, int] = MappingProxyType(
     {"lite": 3, "base": 4, "core": 5, "core2x": 5, "pro": 7, "ultra": 8}

@@ -5,10 +5,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from parallel_integrations.sandbox.answers import RequestError, invalid
-from parallel_integrations.sandbox.filling import SchemaError, check_schema
-from parallel_integrations.sandbox.ledger import Entry
-from parallel_integrations.sandbox.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.answering.schema_filler import SchemaError, check_schema
+from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
 from parallel_integrations.sandbox.operations.shared import policy_warnings, warning
 from parallel_integrations.sandbox.operations.task_bodies import (
     FAST,
@@ -21,10 +19,12 @@ from parallel_integrations.sandbox.operations.task_bodies import (
 )
 from parallel_integrations.sandbox.operations.task_events import events
 from parallel_integrations.sandbox.operations.task_outputs import findings
-from parallel_integrations.sandbox.task_schemas import misfit, review
-from parallel_integrations.sandbox.tasks import ACTIVE, Asked, Batch, Run, Spec
-from parallel_integrations.sandbox.webhooks import objection
-from parallel_integrations.sandbox.world import World
+from parallel_integrations.sandbox.operations.task_schemas import misfit, review
+from parallel_integrations.sandbox.server.responses import RequestError, invalid
+from parallel_integrations.sandbox.state.ledger import Entry
+from parallel_integrations.sandbox.state.state import World
+from parallel_integrations.sandbox.state.tasks import ACTIVE, Asked, Batch, Run, Spec
+from parallel_integrations.sandbox.state.webhooks import objection
 
 MOST_SPEC_CHARS = 15_000
 MOST_CHARS = 25_000

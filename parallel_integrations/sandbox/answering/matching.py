@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from parallel_integrations.sandbox.filling import Filler, SchemaError
-from parallel_integrations.sandbox.page import Page
-from parallel_integrations.sandbox.passages import Span, passages
-from parallel_integrations.sandbox.quoting import PASSAGES_PER_PAGE, Evidence, basis, prose
-from parallel_integrations.sandbox.search import Index
-from parallel_integrations.sandbox.words import stem, stems, terms
+from parallel_integrations.sandbox.answering.schema_filler import Filler, SchemaError
+from parallel_integrations.sandbox.answering.sentences import (
+    PASSAGES_PER_PAGE,
+    Evidence,
+    basis,
+    prose,
+)
+from parallel_integrations.sandbox.web.index import Index
+from parallel_integrations.sandbox.web.page import Page
+from parallel_integrations.sandbox.web.passages import Span, passages
+from parallel_integrations.sandbox.web.words import stem, stems, terms
 
 ENOUGH = 0.5
 """Share of the telling words a page must hold to be about something."""

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic_core import SchemaError as PatternError
 from pydantic_core import SchemaValidator, core_schema
 
-from parallel_integrations.sandbox.quoting import Quote
+from parallel_integrations.sandbox.answering.sentences import Quote
 
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w]|\.\d)")
 _URL_NAMES = {"url", "uri", "link", "href", "source", "source_url", "website"}

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from parallel_integrations.sandbox.corpus import normal
-from parallel_integrations.sandbox.matching import (
+from parallel_integrations.sandbox.answering.matching import (
     Spans,
     citation,
     evidence_of,
@@ -13,8 +12,9 @@ from parallel_integrations.sandbox.matching import (
     found_spans,
     judge,
 )
-from parallel_integrations.sandbox.page import Page
-from parallel_integrations.sandbox.search import Index
+from parallel_integrations.sandbox.web.corpus import normal
+from parallel_integrations.sandbox.web.index import Index
+from parallel_integrations.sandbox.web.page import Page
 
 POOL = 1000
 """How many pages a run considers at most."""

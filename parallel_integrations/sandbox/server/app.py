@@ -15,18 +15,18 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from parallel_integrations.sandbox.answers import (
+from parallel_integrations.sandbox.operations import OPERATIONS
+from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.server.fault_delivery import Delivery, refuse
+from parallel_integrations.sandbox.server.faults import Faults
+from parallel_integrations.sandbox.server.recorder import RecordedRequest, Recorder
+from parallel_integrations.sandbox.server.responses import (
     RequestError,
     error_response,
     json_response,
     native_error,
 )
-from parallel_integrations.sandbox.delivery import Delivery, refuse
-from parallel_integrations.sandbox.faults import Faults
-from parallel_integrations.sandbox.operation import Answer, Call, Operation
-from parallel_integrations.sandbox.operations import OPERATIONS
-from parallel_integrations.sandbox.recorder import RecordedRequest, Recorder
-from parallel_integrations.sandbox.world import World
+from parallel_integrations.sandbox.state.state import World
 
 _GATEWAY = re.compile(
     r"/v1/(?!tasks/)[^/]+/[^/]+/(?:parallel(?P<native>/.*)|compat(?P<compat>/chat/completions))"

@@ -9,7 +9,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from parallel_integrations.sandbox.recorder import Recorder
+from parallel_integrations.sandbox.server.recorder import Recorder
 
 SETTLE_SECONDS = 0.005
 """Time the bytes before a reset get to reach the client, which may drop them with the reset."""

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from parallel_integrations.sandbox.leaves import (
+from parallel_integrations.sandbox.answering.schema_values import (
     empty_text,
     fits,
     fitted,
@@ -13,8 +13,8 @@ from parallel_integrations.sandbox.leaves import (
     numbers_in,
     texts_for,
 )
-from parallel_integrations.sandbox.quoting import Evidence, Quote
-from parallel_integrations.sandbox.words import stems, terms
+from parallel_integrations.sandbox.answering.sentences import Evidence, Quote
+from parallel_integrations.sandbox.web.words import stems, terms
 
 Schema = Mapping[str, Any]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from parallel_integrations.sandbox.ledger import TASK_USD, Entry
-from parallel_integrations.sandbox.times import rfc3339
+from parallel_integrations.sandbox.state.ledger import TASK_USD, Entry
+from parallel_integrations.sandbox.state.times import rfc3339
 
 Status = Literal["queued", "running", "completed", "failed"]
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 from starlette.types import Scope
 
-from parallel_integrations.sandbox.world import Ids
+from parallel_integrations.sandbox.state.state import Ids
 
 Model = TypeVar("Model", bound=BaseModel)
 

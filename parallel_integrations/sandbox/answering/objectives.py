@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from parallel_integrations.sandbox.words import terms, words
+from parallel_integrations.sandbox.web.words import terms, words
 
 MOST_CONDITIONS = 3
 NAME_WORDS = 4

@@ -9,8 +9,8 @@ from typing import Any
 
 import uvicorn
 
-from parallel_integrations.sandbox.connection import Connection
-from parallel_integrations.sandbox.recorder import Recorder
+from parallel_integrations.sandbox.server.connection import Connection
+from parallel_integrations.sandbox.server.recorder import Recorder
 
 START_SECONDS = 10
 KEEP_ALIVE_SECONDS = 75

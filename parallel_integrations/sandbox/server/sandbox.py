@@ -7,18 +7,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from parallel_integrations.sandbox.app import Gate, build
-from parallel_integrations.sandbox.corpus import Corpus
-from parallel_integrations.sandbox.faults import Faults
-from parallel_integrations.sandbox.ledger import Ledger
 from parallel_integrations.sandbox.operations.monitor_runs import publish, with_page
-from parallel_integrations.sandbox.page import Page
-from parallel_integrations.sandbox.recorder import RecordedRequest, Recorder
-from parallel_integrations.sandbox.search import Index
-from parallel_integrations.sandbox.serving import Running
-from parallel_integrations.sandbox.tasks import TASK_SECONDS, Tasks
-from parallel_integrations.sandbox.webhooks import WEBHOOK_SECRET, Webhooks
-from parallel_integrations.sandbox.world import SANDBOX_TIME, Clock, World, python_reference_index
+from parallel_integrations.sandbox.server.app import Gate, build
+from parallel_integrations.sandbox.server.faults import Faults
+from parallel_integrations.sandbox.server.recorder import RecordedRequest, Recorder
+from parallel_integrations.sandbox.server.runner import Running
+from parallel_integrations.sandbox.state.ledger import Ledger
+from parallel_integrations.sandbox.state.state import (
+    SANDBOX_TIME,
+    Clock,
+    World,
+    python_reference_index,
+)
+from parallel_integrations.sandbox.state.tasks import TASK_SECONDS, Tasks
+from parallel_integrations.sandbox.state.webhooks import WEBHOOK_SECRET, Webhooks
+from parallel_integrations.sandbox.web.corpus import Corpus
+from parallel_integrations.sandbox.web.index import Index
+from parallel_integrations.sandbox.web.page import Page
 
 
 class Sandbox:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
-from parallel_integrations.sandbox.answers import Model, parse
-from parallel_integrations.sandbox.connection import Connection
-from parallel_integrations.sandbox.ledger import Entry
-from parallel_integrations.sandbox.world import World
+from parallel_integrations.sandbox.server.connection import Connection
+from parallel_integrations.sandbox.server.responses import Model, parse
+from parallel_integrations.sandbox.state.ledger import Entry
+from parallel_integrations.sandbox.state.state import World
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from parallel_integrations.sandbox.answers import ids_of, native_error
-from parallel_integrations.sandbox.connection import Connection
-from parallel_integrations.sandbox.faults import Fault
+from parallel_integrations.sandbox.server.connection import Connection
+from parallel_integrations.sandbox.server.faults import Fault
+from parallel_integrations.sandbox.server.responses import ids_of, native_error
 
 PIECES = 8
 """Into how many pieces `chunk_delay` divides an answer that is no event stream."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from parallel_integrations.sandbox.page import Page
-from parallel_integrations.sandbox.passages import Span, sentences
-from parallel_integrations.sandbox.search import Index
-from parallel_integrations.sandbox.words import stem, stems, terms
+from parallel_integrations.sandbox.web.index import Index
+from parallel_integrations.sandbox.web.page import Page
+from parallel_integrations.sandbox.web.passages import Span, sentences
+from parallel_integrations.sandbox.web.words import stem, stems, terms
 
 PAGES = 5
 PASSAGES_PER_PAGE = 4

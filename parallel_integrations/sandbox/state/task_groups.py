@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from parallel_integrations.sandbox.tasks import ACTIVE, Batch, Run
-from parallel_integrations.sandbox.times import rfc3339
+from parallel_integrations.sandbox.state.tasks import ACTIVE, Batch, Run
+from parallel_integrations.sandbox.state.times import rfc3339
 
 Event = Run | Mapping[str, Any]
 """What happened: a run ended, or the group came to a new status."""

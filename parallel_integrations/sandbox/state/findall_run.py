@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from parallel_integrations.sandbox.findall_plan import (
+from parallel_integrations.sandbox.state.findall_plan import (
     CANDIDATE,
     SCHEMA,
     STATUS,
@@ -14,7 +14,7 @@ from parallel_integrations.sandbox.findall_plan import (
     Step,
     fold,
 )
-from parallel_integrations.sandbox.search import Index
+from parallel_integrations.sandbox.web.index import Index
 
 
 class FindallRun:

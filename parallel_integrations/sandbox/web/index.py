@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from weakref import finalize
 
-from parallel_integrations.sandbox.corpus import Corpus
-from parallel_integrations.sandbox.page import Page
-from parallel_integrations.sandbox.passages import Span, passages
-from parallel_integrations.sandbox.words import STOP_WORDS, match_expression, spaced, terms, words
+from parallel_integrations.sandbox.web.corpus import Corpus
+from parallel_integrations.sandbox.web.page import Page
+from parallel_integrations.sandbox.web.passages import Span, passages
+from parallel_integrations.sandbox.web.words import (
+    STOP_WORDS,
+    match_expression,
+    spaced,
+    terms,
+    words,
+)
 
 TITLE_WEIGHT = 5.0
 """How much more a word in the title counts than one in the text."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from parallel_integrations.sandbox.page import Page
+from parallel_integrations.sandbox.web.page import Page
 
 
 class Corpus:
@@ -51,7 +51,7 @@ class Corpus:
     @classmethod
     def python_reference(cls) -> "Corpus":
         """Return the Python language reference that ships inside the running CPython."""
-        from parallel_integrations.sandbox.python_reference import pages
+        from parallel_integrations.sandbox.web.python_reference import pages
 
         return cls(pages())
 
@@ -68,7 +68,7 @@ class Corpus:
             NotADirectoryError: If it is a file.
             ValueError: If it holds no page with text, or two pages claim one address.
         """
-        from parallel_integrations.sandbox.folder import pages
+        from parallel_integrations.sandbox.web.folder import pages
 
         return cls(pages(Path(directory)))
 

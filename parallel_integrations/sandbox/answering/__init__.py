@@ -1,0 +1,1 @@
+"""From pages to answers: quoted sentences, filled schemas, matches."""

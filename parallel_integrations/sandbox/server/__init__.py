@@ -1,0 +1,1 @@
+"""The HTTP server: the application, its faults, and the socket it listens on."""

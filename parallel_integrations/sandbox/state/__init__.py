@@ -1,0 +1,1 @@
+"""What a running sandbox keeps between requests: runs, monitors, bills, webhooks."""

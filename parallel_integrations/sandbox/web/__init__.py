@@ -1,0 +1,1 @@
+"""The pages the sandbox knows, and full-text search over them."""

@@ -3,7 +3,7 @@ import time
 import pytest
 
 from parallel_integrations.sandbox import Corpus, Page, Sandbox
-from tests.sandbox.monitor_calls import (
+from tests.sandbox.operations.monitor_calls import (
     NEWS,
     publish,
 )

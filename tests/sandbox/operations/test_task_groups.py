@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
-from tests.sandbox.test_tasks import SCHEMA, asked, json_spec
+from tests.sandbox.operations.test_tasks import SCHEMA, asked, json_spec
 
 GROUPS = "/v1/tasks/groups"
 

@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
-from tests.sandbox.findall_calls import (
+from tests.sandbox.inbox import Inbox
+from tests.sandbox.operations.findall_calls import (
     CONDITIONS,
     ENRICHMENT,
     OBJECTIVE,
@@ -17,7 +18,6 @@ from tests.sandbox.findall_calls import (
     finish,
     run_of,
 )
-from tests.sandbox.inbox import Inbox
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
-from tests.sandbox.test_tasks import RUNS, SCHEMA, asked, create, json_spec
+from tests.sandbox.operations.test_tasks import RUNS, SCHEMA, asked, create, json_spec
 
 
 def nested(depth: int) -> dict[str, Any]:

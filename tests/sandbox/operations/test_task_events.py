@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
-from tests.sandbox.test_tasks import RUNS, create, frames
+from tests.sandbox.operations.test_tasks import RUNS, create, frames
 
 
 @pytest.mark.parametrize("path", ["/v1", "/v1beta"])

@@ -7,7 +7,7 @@ import pytest
 from parallel_integrations.sandbox import Sandbox
 from parallel_integrations.sandbox.state.monitors import MOST_EXECUTIONS
 from tests.sandbox.inbox import Inbox
-from tests.sandbox.monitor_calls import (
+from tests.sandbox.operations.monitor_calls import (
     MONITORS,
     NEWS,
     QUERY,

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
-from tests.sandbox.monitor_calls import (
+from tests.sandbox.operations.monitor_calls import (
     MONITORS,
     QUERY,
     SCHEMA,

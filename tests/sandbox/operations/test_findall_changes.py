@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
-from tests.sandbox.findall_calls import (
+from tests.sandbox.operations.findall_calls import (
     CONDITIONS,
     ENRICHMENT,
     RUNS,

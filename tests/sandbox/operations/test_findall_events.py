@@ -7,7 +7,7 @@ import pytest
 
 from parallel_integrations.sandbox import Sandbox
 from parallel_integrations.sandbox.operations import findall_events
-from tests.sandbox.findall_calls import (
+from tests.sandbox.operations.findall_calls import (
     RUNS,
     client_of,
     create,

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from parallel_integrations.sandbox.server.recorder import RecordedRequest
     from parallel_integrations.sandbox.server.sandbox import Sandbox
     from parallel_integrations.sandbox.state.ledger import Entry, Ledger
-    from parallel_integrations.sandbox.web.corpus import Corpus
-    from parallel_integrations.sandbox.web.page import Page
+    from parallel_integrations.sandbox.web.corpus import Corpus, Page
 
 __all__ = ["Corpus", "Entry", "Fault", "Faults", "Ledger", "Page", "RecordedRequest", "Sandbox"]
 
@@ -39,7 +38,7 @@ _HOMES = {
     "Fault": "server.faults",
     "Faults": "server.faults",
     "Ledger": "state.ledger",
-    "Page": "web.page",
+    "Page": "web.corpus",
     "RecordedRequest": "server.recorder",
     "Sandbox": "server.sandbox",
 }

@@ -12,8 +12,8 @@ from parallel_integrations.sandbox.answering.sentences import (
     basis,
     prose,
 )
+from parallel_integrations.sandbox.web.corpus import Page
 from parallel_integrations.sandbox.web.index import Index
-from parallel_integrations.sandbox.web.page import Page
 from parallel_integrations.sandbox.web.passages import Span, passages
 from parallel_integrations.sandbox.web.words import stem, stems, terms
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+from parallel_integrations.sandbox.web.corpus import Page
 from parallel_integrations.sandbox.web.index import Index
-from parallel_integrations.sandbox.web.page import Page
 from parallel_integrations.sandbox.web.passages import Span, sentences
 from parallel_integrations.sandbox.web.words import stem, stems, terms
 

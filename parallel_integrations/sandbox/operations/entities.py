@@ -6,7 +6,7 @@ The sandbox's web knows no companies and no people, so what it lists are pages, 
 from typing import Any
 
 from parallel_integrations.sandbox.answering.matching import evidence_of
-from parallel_integrations.sandbox.operations.findall_bodies import (
+from parallel_integrations.sandbox.operations.findall import (
     CandidatesBody,
     EntitySearchBody,
 )

@@ -25,8 +25,8 @@ from parallel_integrations.sandbox.operations.shared import (
 )
 from parallel_integrations.sandbox.state.ledger import EXTRACT_USD, Entry
 from parallel_integrations.sandbox.state.state import World
+from parallel_integrations.sandbox.web.corpus import Page
 from parallel_integrations.sandbox.web.domains import split_url
-from parallel_integrations.sandbox.web.page import Page
 from parallel_integrations.sandbox.web.passages import Span, choose, cut_at
 
 FOCUSED_CHARS = 3000

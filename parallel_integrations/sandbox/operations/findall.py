@@ -10,31 +10,307 @@ a run ends with ``candidates_exhausted`` when no page is left to judge. Tool ser
 enrichment are noted, not called. A run whose metadata hold ``{"sandbox": "fail"}`` fails.
 """
 
-from typing import Any
+import asyncio
+import json
+import math
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
 
 from parallel_integrations.sandbox.answering.objectives import ingested
 from parallel_integrations.sandbox.answering.schema_filler import SchemaError
-from parallel_integrations.sandbox.operations.findall_bodies import (
-    EnrichBody,
-    ExtendBody,
-    IngestBody,
-    RunBody,
-)
-from parallel_integrations.sandbox.operations.findall_events import findall_events
-from parallel_integrations.sandbox.operations.findall_shared import (
-    RUNS,
-    demand_beta,
-    find,
-    refused,
-    settle,
-    task_usd,
-    watch,
-)
 from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.operations.shared import Loose
+from parallel_integrations.sandbox.operations.tasks import (
+    JsonForm,
+    McpServer,
+    Metadata,
+    ScopeKey,
+    Webhook,
+)
+from parallel_integrations.sandbox.server.connection import Connection
 from parallel_integrations.sandbox.server.responses import RequestError, invalid
-from parallel_integrations.sandbox.state.findall_run import FindallRun
-from parallel_integrations.sandbox.state.ledger import FINDALL_USD, TASK_USD, Entry
+from parallel_integrations.sandbox.state.findall import CANDIDATE, STATUS, FindallRun, Step
+from parallel_integrations.sandbox.state.ledger import (
+    FINDALL_MATCH_USD,
+    FINDALL_USD,
+    TASK_USD,
+    Entry,
+)
+from parallel_integrations.sandbox.state.state import World
 from parallel_integrations.sandbox.web.corpus import normal
+
+MOST_EXCLUDED = 10_000
+MOST_PREVIEW_MATCHES = 10
+MOST_ADDITIONAL_MATCHES = 1_000_000
+"""The service documents no bound; without one a sum of them grows past what JSON text can hold."""
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_not_blank)]
+MatchLimit = Annotated[int, Field(ge=5, le=1000)]
+
+
+class IngestBody(Loose):
+    """Body of ingest."""
+
+    objective: Text
+
+
+class MatchCondition(Loose):
+    """One condition."""
+
+    name: Text
+    description: Text
+
+
+class Excluded(Loose):
+    """One thing that is known already."""
+
+    name: str
+    url: str
+
+
+class RunBody(Loose):
+    """Body of a new run."""
+
+    objective: Text
+    entity_type: Text
+    match_conditions: Annotated[list[MatchCondition], Field(min_length=1)]
+    generator: Literal["preview", "base", "core", "pro"]
+    match_limit: MatchLimit
+    exclude_list: Annotated[list[Excluded], Field(max_length=MOST_EXCLUDED)] | None = None
+    metadata: Metadata | None = None
+    webhook: Webhook | None = None
+    memory_scope_key: ScopeKey | None = None
+    enrichments: Any = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RunBody":
+        if self.enrichments:
+            raise ValueError("enrichments are added to an existing run: POST …/enrich")
+        names = [condition.name for condition in self.match_conditions]
+        if len(set(names)) < len(names):
+            raise ValueError("two match_conditions have the same name")
+        return self
+
+    @property
+    def schema_(self) -> dict[str, Any]:
+        """What is looked for, as the wire has it."""
+        limit = self.match_limit
+        return {
+            "objective": self.objective,
+            "entity_type": self.entity_type,
+            "match_conditions": [each.model_dump() for each in self.match_conditions],
+            "enrichments": [],
+            "generator": self.generator,
+            "match_limit": min(limit, MOST_PREVIEW_MATCHES)
+            if self.generator == "preview"
+            else limit,
+        }
+
+
+class EnrichBody(Loose):
+    """Body of an enrichment."""
+
+    output_schema: JsonForm
+    processor: str = "core"
+    mcp_servers: Annotated[list[McpServer], Field(max_length=10)] | None = None
+
+    @property
+    def wire(self) -> dict[str, Any]:
+        """The enrichment as schemas list it, without the headers, which hold secrets."""
+        kept = {"processor": self.processor, "output_schema": self.output_schema.model_dump()}
+        if self.mcp_servers is None:
+            return {**kept, "mcp_servers": None}
+        servers = [each.model_dump(exclude={"headers"}) for each in self.mcp_servers]
+        return {**kept, "mcp_servers": servers}
+
+
+class ExtendBody(Loose):
+    """Body of an extension."""
+
+    additional_match_limit: Annotated[int, Field(ge=1, le=MOST_ADDITIONAL_MATCHES)]
+
+
+class EntitySearchBody(Loose):
+    """Body of an entity search."""
+
+    entity_type: Literal["people", "companies"]
+    objective: Text
+    match_limit: MatchLimit = 100
+
+
+class CandidatesBody(Loose):
+    """Body of an entity search on its older path."""
+
+    entity_type: Literal["people", "company"]
+    objective: Text
+    match_limit: MatchLimit = 100
+
+
+BETA = "findall-2025-09-15"
+RUNS = "/v1beta/findall/runs"
+
+
+def refused(where: str, name: str, message: str) -> RequestError:
+    """Return the 422 for something wrong outside the body: in the path, query or headers."""
+    problem = {"loc": [where, name], "msg": message, "type": "value_error"}
+    return RequestError(422, "Request validation error", [problem])
+
+
+def demand_beta(call: Call) -> None:
+    """Let a call through that speaks the API played here.
+
+    Raises:
+        RequestError: 422 when its `parallel-beta` header does not name it.
+    """
+    named = call.request.headers.get("parallel-beta", "").split(",")
+    if BETA not in (beta.strip() for beta in named):
+        message = (
+            f"Send the header parallel-beta: {BETA}. Without it the service answers in its "
+            "incompatible FindAll V0, which the sandbox does not play."
+        )
+        raise refused("header", "parallel-beta", message)
+
+
+def find(call: Call) -> FindallRun:
+    """Return the run a call is about, up to date.
+
+    Raises:
+        RequestError: 422 without the `parallel-beta` header, 404 for an unknown run.
+    """
+    demand_beta(call)
+    run = call.world.findall.get(call.request.path_params["findall_id"])
+    if run is None:
+        raise RequestError(404, "FindAll run not found")
+    settle(call.world, run)
+    return run
+
+
+def settle(world: World, run: FindallRun) -> None:
+    """Make happen what is due in a run: bill it, report it."""
+    if world.findall.get(run.findall_id) is not run:
+        return  # a reset has forgotten it
+    for step in run.advance(world.stamp()):
+        entry = _price(run, step)
+        if entry is not None:
+            world.ledger.add(entry)
+        _report(world, run, step)
+
+
+def watch(world: World, run: FindallRun) -> None:
+    """Settle a run when its steps fall due, whether anybody asks or not."""
+
+    def tick() -> None:
+        settle(world, run)
+        watch(world, run)
+
+    run.forget_alarm()
+    if run.due_in is not None and world.findall.get(run.findall_id) is run:
+        run.alarm = asyncio.get_running_loop().call_later(run.due_in, tick)
+
+
+def task_usd(processor: str) -> float | None:
+    """Return what a task costs with `processor`, None if there is no such processor."""
+    return TASK_USD.get(processor.removesuffix("-fast"))
+
+
+def _price(run: FindallRun, step: Step) -> Entry | None:
+    generator = run.schema["generator"]
+    if step.type == f"{CANDIDATE}matched" and FINDALL_MATCH_USD[generator]:
+        return Entry("findall_match", FINDALL_MATCH_USD[generator], generator)
+    if step.enrichment is not None:
+        processor = run.schema["enrichments"][step.enrichment]["processor"]
+        return Entry("findall_enrichment", task_usd(processor) or 0.0, processor)
+    return None
+
+
+def _report(world: World, run: FindallRun, step: Step) -> None:
+    if run.webhook is None:
+        return
+    if step.type.startswith(CANDIDATE):
+        world.deliver(run.webhook, step.type, step.data)
+    elif step.type == STATUS and not step.data["is_active"]:
+        world.deliver(run.webhook, f"findall.run.{step.data['status']}", run.wire())
+
+
+HEARTBEAT_SECONDS = 10.0
+"""Silence after which the run's status is sent."""
+LOOK_SECONDS = 0.02
+"""How often a stream looks whether its run was cancelled, extended or enriched."""
+
+
+async def findall_events(call: Call) -> Answer:
+    """Answer ``GET /v1beta/findall/runs/{findall_id}/events``.
+
+    Every connection gets at least one frame with the run's status, as the last one if the run has
+    ended: a client that resumes after the last event learns that there is nothing to wait for.
+    """
+    run = find(call)
+    query = call.request.query_params
+    sent = 0
+    if query.get("last_event_id"):
+        count = run.count_of(query["last_event_id"])
+        if count is None:
+            raise refused("query", "last_event_id", f"Unknown event {query['last_event_id']!r}")
+        sent = count
+    seconds = math.inf
+    if query.get("timeout"):
+        try:
+            seconds = float(query["timeout"])
+        except ValueError:
+            seconds = math.nan
+        if not seconds >= 0:
+            raise refused("query", "timeout", "Input should be a number of seconds")
+    return Answer(events=_frames(call, run, sent, time.monotonic() + seconds))
+
+
+async def _frames(call: Call, run: FindallRun, sent: int, end: float) -> AsyncIterator[bytes]:
+    connection: Connection = call.request.scope["state"]["connection"]
+    beats = 0
+    status_known = False
+    last_frame = time.monotonic()
+    while not connection.closed.is_set():
+        settle(call.world, run)
+        while sent < run.happened:
+            sent += 1
+            event = run.event(sent)
+            status_known = event["type"] == "findall.status"
+            yield _frame(event)
+            last_frame = time.monotonic()
+        now = time.monotonic()
+        over = not run.is_active or call.world.findall.get(run.findall_id) is not run
+        silent = now - last_frame >= HEARTBEAT_SECONDS
+        if silent or (over and not status_known):
+            beats += 1
+            yield _frame(_heartbeat(call, run, sent, beats))
+            last_frame, status_known = now, True
+        if over or now >= end:
+            return
+        due = math.inf if run.due_in is None else run.due_in
+        await asyncio.sleep(max(0.0, min(LOOK_SECONDS, due, end - now)))
+
+
+def _heartbeat(call: Call, run: FindallRun, sent: int, beats: int) -> dict[str, Any]:
+    return {
+        "type": "findall.status",
+        "event_id": f"{run.findall_id}_event_{sent:06}_{beats}",
+        "timestamp": call.world.stamp(),
+        "data": run.wire(),
+    }
+
+
+def _frame(event: dict[str, Any]) -> bytes:
+    text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    return f"data: {text}\n\n".encode()
 
 
 async def ingest(call: Call) -> Answer:

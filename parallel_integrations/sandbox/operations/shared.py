@@ -14,8 +14,8 @@ from pydantic import (
     model_validator,
 )
 
+from parallel_integrations.sandbox.web.corpus import Page
 from parallel_integrations.sandbox.web.domains import check_domain
-from parallel_integrations.sandbox.web.page import Page
 
 MIN_CHARS_PER_RESULT = 1000
 MAX_DOMAINS = 200

@@ -9,19 +9,20 @@ from typing import Any, get_args
 from starlette.datastructures import QueryParams
 
 from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
-from parallel_integrations.sandbox.operations.task_bodies import GroupBody, GroupRunsBody
-from parallel_integrations.sandbox.operations.task_events import frame, state
-from parallel_integrations.sandbox.operations.task_outputs import findings
 from parallel_integrations.sandbox.operations.tasks import (
+    GroupBody,
+    GroupRunsBody,
     check,
     find,
+    findings,
+    frame,
     start,
+    state,
     wrong_query,
 )
 from parallel_integrations.sandbox.server.responses import RequestError
 from parallel_integrations.sandbox.state.ledger import Entry
-from parallel_integrations.sandbox.state.task_groups import Event, Group
-from parallel_integrations.sandbox.state.tasks import Run, Status
+from parallel_integrations.sandbox.state.tasks import Event, Group, Run, Status
 from parallel_integrations.sandbox.state.times import rfc3339
 
 STREAM_SECONDS = 3600.0

@@ -2,29 +2,436 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
 
-from parallel_integrations.sandbox.answering.schema_filler import SchemaError, check_schema
+from pydantic import Discriminator, Field, StringConstraints, Tag
+
+from parallel_integrations.sandbox.answering.schema_filler import Filler, SchemaError, check_schema
+from parallel_integrations.sandbox.answering.sentences import Evidence, Quote, basis, gather
+from parallel_integrations.sandbox.operations.chat import quoted
 from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
-from parallel_integrations.sandbox.operations.shared import policy_warnings, warning
-from parallel_integrations.sandbox.operations.task_bodies import (
-    FAST,
-    FIELDS,
-    PREMIUM,
-    PROCESSORS,
-    JsonForm,
-    RunBody,
-    TaskSpec,
+from parallel_integrations.sandbox.operations.shared import (
+    Loose,
+    SourcePolicy,
+    policy_warnings,
+    warning,
 )
-from parallel_integrations.sandbox.operations.task_events import events
-from parallel_integrations.sandbox.operations.task_outputs import findings
 from parallel_integrations.sandbox.operations.task_schemas import misfit, review
 from parallel_integrations.sandbox.server.responses import RequestError, invalid
-from parallel_integrations.sandbox.state.ledger import Entry
+from parallel_integrations.sandbox.state.ledger import TASK_USD, Entry
 from parallel_integrations.sandbox.state.state import World
-from parallel_integrations.sandbox.state.tasks import ACTIVE, Asked, Batch, Run, Spec
+from parallel_integrations.sandbox.state.tasks import (
+    ACTIVE,
+    QUEUED_SHARE,
+    Asked,
+    Batch,
+    Run,
+    Spec,
+    Status,
+)
+from parallel_integrations.sandbox.state.times import rfc3339
 from parallel_integrations.sandbox.state.webhooks import objection
+from parallel_integrations.sandbox.web.corpus import Page
+from parallel_integrations.sandbox.web.domains import allowed
+from parallel_integrations.sandbox.web.index import Index
+
+MOST_RUNS = 1000
+
+FIELDS: Mapping[str, int] = MappingProxyType(
+    {
+        "lite": 2,
+        "base": 5,
+        "core": 10,
+        "core2x": 10,
+        "pro": 20,
+        "ultra": 20,
+        "ultra2x": 25,
+        "ultra4x": 25,
+        "ultra8x": 25,
+    }
+)
+"""How many output fields a processor is good for."""
+PREMIUM = frozenset({"pro", "ultra", "ultra2x", "ultra4x", "ultra8x"})
+"""Processors that record events unless they are told not to."""
+FAST = "-fast"
+PROCESSORS = frozenset({*TASK_USD, *(name + FAST for name in TASK_USD)})
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+MetadataKey = Annotated[str, StringConstraints(max_length=16)]
+MetadataText = Annotated[str, StringConstraints(max_length=512)]
+Metadata = dict[MetadataKey, MetadataText | bool | int | float]
+ScopeKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+
+
+class JsonForm(Loose):
+    """A JSON schema."""
+
+    type: Literal["json"] = "json"
+    json_schema: dict[str, Any]
+
+
+class TextForm(Loose):
+    """A description of a text."""
+
+    type: Literal["text"] = "text"
+    description: str | None = None
+
+
+class AutoForm(Loose):
+    """Whatever the processor finds best."""
+
+    type: Literal["auto"] = "auto"
+
+
+def _form(value: Any) -> str:
+    if isinstance(value, str):
+        return "bare"
+    if not isinstance(value, Mapping):
+        return str(getattr(value, "type", ""))
+    return str(value.get("type", "json" if "json_schema" in value else "text"))
+
+
+InputForm = Annotated[
+    Annotated[str, Tag("bare")]
+    | Annotated[JsonForm, Tag("json")]
+    | Annotated[TextForm, Tag("text")],
+    Discriminator(_form),
+]
+OutputForm = Annotated[
+    Annotated[str, Tag("bare")]
+    | Annotated[JsonForm, Tag("json")]
+    | Annotated[TextForm, Tag("text")]
+    | Annotated[AutoForm, Tag("auto")],
+    Discriminator(_form),
+]
+
+
+class TaskSpec(Loose):
+    """What comes out and what goes in."""
+
+    output_schema: OutputForm
+    input_schema: InputForm | None = None
+
+
+class McpServer(Loose):
+    """A tool server; the sandbox calls none."""
+
+    type: Literal["url"] = "url"
+    name: Text
+    url: Text
+    headers: dict[str, str] | None = None
+    allowed_tools: list[str] | None = None
+
+
+class Webhook(Loose):
+    """Where a run reports its end to; the documents name more event types than the schema."""
+
+    url: Text
+    event_types: list[str] = []
+
+
+class DataSources(Loose):
+    """Sources besides the web. The sandbox has none and only checks the names."""
+
+    free: list[str] = []
+    pay_per_use: list[str] = []
+
+    @property
+    def names(self) -> Sequence[str]:
+        """All of them."""
+        return [*self.free, *self.pay_per_use]
+
+
+class AdvancedSettings(Loose):
+    """``advanced_settings`` of a task run."""
+
+    location: str | None = None
+    data_sources: DataSources | None = None
+
+
+class RunBody(Loose):
+    """Body of a new run; keys it does not know are ignored."""
+
+    input: str | dict[str, Any]
+    processor: str
+    task_spec: TaskSpec | None = None
+    metadata: Metadata | None = None
+    source_policy: SourcePolicy | None = None
+    advanced_settings: AdvancedSettings | None = None
+    previous_interaction_id: str | None = None
+    mcp_servers: Annotated[list[McpServer], Field(max_length=10)] | None = None
+    enable_events: bool | None = None
+    webhook: Webhook | None = None
+    memory_scope_key: ScopeKey | None = None
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """The request as it is shown again: as sent, without the secrets of tool servers."""
+        hidden = {"mcp_servers": {"__all__": {"headers"}}}
+        return self.model_dump(mode="json", exclude_unset=True, exclude=hidden)
+
+
+class GroupBody(Loose):
+    """Body of a new group."""
+
+    metadata: dict[str, str | bool | int | float] | None = None
+
+
+class GroupRunsBody(Loose):
+    """Body of a request that adds runs to a group."""
+
+    inputs: Annotated[list[RunBody], Field(max_length=MOST_RUNS)]
+    default_task_spec: TaskSpec | None = None
+
+
+QUOTES: Mapping[str, int] = MappingProxyType(
+    {"lite": 3, "base": 4, "core": 5, "core2x": 5, "pro": 7, "ultra": 8}
+)
+"""How many sentences each processor quotes; those not named quote as many as ``ultra``."""
+REMEMBERED = 512
+"""Findings kept, so that asking for a result again, or the same of many runs, costs nothing."""
+
+AUTO_SCHEMA: Mapping[str, Any] = MappingProxyType(
+    {
+        "type": "object",
+        "properties": {
+            "answer": {"type": ["string", "null"], "description": "The best sentence found."},
+            "findings": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "statement": {"type": "string", "description": "A sentence of a page."},
+                        "page": {"type": "string", "description": "The title of the page."},
+                    },
+                    "required": ["statement", "page"],
+                    "additionalProperties": False,
+                },
+            },
+        },
+        "required": ["answer", "findings"],
+        "additionalProperties": False,
+    }
+)
+"""What a run answers that was not told what to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a run found.
+
+    Attributes:
+        output: As the result carries it.
+        considered: Addresses of the pages that were found.
+    """
+
+    output: Mapping[str, Any]
+    considered: tuple[str, ...]
+
+    @property
+    def read(self) -> Mapping[str, str | None]:
+        """Address of each page that is quoted → its title."""
+        return {
+            citation["url"]: citation["title"]
+            for field in self.output["basis"]
+            for citation in field["citations"]
+        }
+
+
+def findings(index: Index, run: Run) -> Findings:
+    """Return what a run finds in the pages of `index`."""
+    asked = run.asked
+    quotes = QUOTES.get(run.processor.removesuffix("-fast"), QUOTES["ultra"])
+    return _find(index, asked.question, asked.context, asked.spec, quotes, asked.domains)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _find(
+    index: Index,
+    question: str,
+    context: tuple[str, ...],
+    spec: Spec,
+    quotes: int,
+    domains: tuple[tuple[str, ...], tuple[str, ...], str | None],
+) -> Findings:
+    evidence = gather(index, question, context, accept=_policy(*domains))
+    if spec.kind == "json":
+        output = _filled(evidence, json.loads(spec.schema))
+    elif spec.kind == "text":
+        text, found = quoted(evidence, quotes)
+        output = {"type": "text", "content": text, "basis": found}
+    else:
+        output = _auto(evidence, quotes)
+    return Findings(output, tuple(page.url for page in evidence.pages))
+
+
+def _policy(
+    include: tuple[str, ...], exclude: tuple[str, ...], after: str | None
+) -> Callable[[Page], bool]:
+    if not (include or exclude or after):
+        return lambda page: True
+    first = date.fromisoformat(after) if after else None
+    return lambda page: allowed(page, include, exclude, first)
+
+
+def _filled(evidence: Evidence, schema: Any) -> dict[str, Any]:
+    filler = Filler(schema, evidence)
+    content: dict[str, Any] = {}
+    found: list[dict[str, Any]] = []
+    for name in filler.fields:
+        filler.used, filler.items = [], []
+        content[name] = filler.field(name)
+        found.append(basis(name, evidence, _once(filler.used)))
+        found += [
+            basis(f"{name}.{number}", evidence, _once(quotes))
+            for number, quotes in enumerate(filler.items)
+        ]
+    return {"type": "json", "content": content, "basis": found}
+
+
+def _auto(evidence: Evidence, count: int) -> dict[str, Any]:
+    best = evidence.best(count)
+    found = [basis("answer", evidence, best[:1])]
+    found += [
+        basis(f"findings.{number}.statement", evidence, [quote])
+        for number, quote in enumerate(best)
+    ]
+    content = {
+        "answer": best[0].text if best else None,
+        "findings": [{"statement": quote.text, "page": quote.page.title} for quote in best],
+    }
+    return {"type": "json", "content": content, "basis": found, "output_schema": dict(AUTO_SCHEMA)}
+
+
+def _once(quotes: list[Quote]) -> list[Quote]:
+    return list(dict.fromkeys(quotes))
+
+
+STREAM_SECONDS = 570.0
+"""The live service closes a stream after this long."""
+LAST_SHARE = 0.9
+"""Share of a run's time by which all its messages are out."""
+SHOWN_CHARS = 100
+SAMPLE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something a run did.
+
+    Attributes:
+        share: When, as a share of the run's time.
+        kind: ``plan``, ``search``, ``result`` or ``exec_status``.
+        message: In words.
+        read: Addresses of the pages read by then.
+    """
+
+    share: float
+    kind: str
+    message: str
+    read: Sequence[str]
+
+
+def frame(data: Mapping[str, Any], *, named: bool = True) -> bytes:
+    """Return one event as the wire has it; `named` adds its type as a line of its own."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    name = f"event: {data['type']}\n" if named else ""
+    return f"{name}data: {text}\n\n".encode()
+
+
+def state(
+    run: Run,
+    status: Status,
+    *,
+    event_id: str | None = None,
+    output: Mapping[str, Any] | None = None,
+    request: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the event that tells how a run stands."""
+    return {
+        "type": "task_run.state",
+        "event_id": event_id,
+        "input": request,
+        "run": run.body(status),
+        "output": output,
+    }
+
+
+async def events(call: Call, run: Run) -> AsyncIterator[bytes]:
+    """Yield everything that has happened, then what happens, until the run or the time ends."""
+    tasks, batch = call.world.tasks, run.batch
+    closes = tasks.now() + STREAM_SECONDS
+    yield frame(state(run, run.status(tasks.now())))
+    steps = _steps(call.world, run) if run.asked.events else []
+    due = [batch.began + batch.seconds * step.share for step in steps]
+    past = sum(moment <= tasks.now() for moment in due)
+    for step in steps[:past]:
+        yield frame(_message(run, step))
+    if past:
+        yield frame(_stats(call.world, run, steps[past - 1]))
+    for step, moment in zip(steps[past:], due[past:], strict=True):
+        if not await _wait(call, moment, closes):
+            return
+        yield frame(_message(run, step))
+        yield frame(_stats(call.world, run, step))
+    if await _wait(call, batch.ends, closes):
+        status = run.status(tasks.now())
+        output = findings(call.world.index, run).output if status == "completed" else None
+        yield frame(state(run, status, output=output))
+
+
+async def _wait(call: Call, moment: float, closes: float) -> bool:
+    """Wait for a moment; tells whether it came before the stream has to close."""
+    while (left := min(moment, closes) - call.world.tasks.now()) > 0:
+        if call.is_left:
+            return False
+        await call.pause(left)
+    return moment <= closes
+
+
+def _steps(world: World, run: Run) -> list[Step]:
+    found = findings(world.index, run)
+    looked_for = run.asked.question[:SHOWN_CHARS]
+    told: list[tuple[str, str, Sequence[str]]] = [
+        ("plan", f"Look for {looked_for!r} in the sandbox's {len(world.corpus)} pages", ()),
+        ("search", f"Found {len(found.considered)} page(s) that hold these words", ()),
+    ]
+    if run.asked.failure is None:
+        read: list[str] = []
+        for url, title in found.read.items():
+            read = [*read, url]
+            told.append(("result", f"Quoted {title}", read))
+        told.append(("exec_status", "Put the quotes together", read))
+    width = (LAST_SHARE - QUEUED_SHARE) / len(told)
+    return [Step(QUEUED_SHARE + n * width, *each) for n, each in enumerate(told)]
+
+
+def _message(run: Run, step: Step) -> dict[str, Any]:
+    batch = run.batch
+    return {
+        "type": f"task_run.progress_msg.{step.kind}",
+        "message": step.message,
+        "timestamp": rfc3339(batch.created + timedelta(seconds=batch.seconds * step.share)),
+    }
+
+
+def _stats(world: World, run: Run, step: Step) -> dict[str, Any]:
+    considered = 0 if step.kind == "plan" else len(findings(world.index, run).considered)
+    return {
+        "type": "task_run.progress_stats",
+        "source_stats": {
+            "num_sources_considered": considered,
+            "num_sources_read": len(step.read),
+            "sources_read_sample": list(step.read[:SAMPLE]),
+        },
+        "progress_meter": round(100 * step.share),
+    }
+
 
 MOST_SPEC_CHARS = 15_000
 MOST_CHARS = 25_000

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from parallel_integrations.sandbox.operations.monitor_runs import publish, with_page
+from parallel_integrations.sandbox.operations.monitors import publish, with_page
 from parallel_integrations.sandbox.server.app import Gate, build
 from parallel_integrations.sandbox.server.faults import Faults
 from parallel_integrations.sandbox.server.recorder import RecordedRequest, Recorder
@@ -21,9 +21,8 @@ from parallel_integrations.sandbox.state.state import (
 )
 from parallel_integrations.sandbox.state.tasks import TASK_SECONDS, Tasks
 from parallel_integrations.sandbox.state.webhooks import WEBHOOK_SECRET, Webhooks
-from parallel_integrations.sandbox.web.corpus import Corpus
+from parallel_integrations.sandbox.web.corpus import Corpus, Page
 from parallel_integrations.sandbox.web.index import Index
-from parallel_integrations.sandbox.web.page import Page
 
 
 class Sandbox:

@@ -7,9 +7,9 @@ from typing import Any
 
 from parallel_integrations.sandbox.answering.matching import evidence_of, fill, found_spans, judge
 from parallel_integrations.sandbox.answering.sentences import basis
+from parallel_integrations.sandbox.web.corpus import Page
 from parallel_integrations.sandbox.web.domains import allowed
 from parallel_integrations.sandbox.web.index import Index
-from parallel_integrations.sandbox.web.page import Page
 
 MOST_EXECUTIONS = 300
 """How many executions a monitor remembers."""

@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from parallel_integrations.sandbox.state.findall_run import FindallRun
+from parallel_integrations.sandbox.state.findall import FindallRun
 from parallel_integrations.sandbox.state.ledger import Ledger
 from parallel_integrations.sandbox.state.monitors import Monitor
-from parallel_integrations.sandbox.state.task_groups import Groups
-from parallel_integrations.sandbox.state.tasks import Tasks
+from parallel_integrations.sandbox.state.tasks import Groups, Tasks
 from parallel_integrations.sandbox.state.times import rfc3339
 from parallel_integrations.sandbox.state.webhooks import Message, Webhooks, encode, objection
 from parallel_integrations.sandbox.web.corpus import Corpus

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import date
 from urllib.parse import SplitResult, urlsplit
 
-from parallel_integrations.sandbox.web.page import Page
+from parallel_integrations.sandbox.web.corpus import Page
 
 _DOMAIN = re.compile(r"\.?[\w-]+(\.[\w-]+)*(/[^\s?#:]*)?")
 

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote
 
-from parallel_integrations.sandbox.web.page import Page
+from parallel_integrations.sandbox.web.corpus import Page
 
 _log = logging.getLogger(__name__)
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from weakref import finalize
 
-from parallel_integrations.sandbox.web.corpus import Corpus
-from parallel_integrations.sandbox.web.page import Page
+from parallel_integrations.sandbox.web.corpus import Corpus, Page
 from parallel_integrations.sandbox.web.passages import Span, passages
 from parallel_integrations.sandbox.web.words import (
     STOP_WORDS,

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from datetime import date
 from pydoc_data.topics import topics
 
-from parallel_integrations.sandbox.web.page import Page
+from parallel_integrations.sandbox.web.corpus import Page
 
 ROOT = "https://docs.python.org/3/"
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
-from parallel_integrations.sandbox.operations import findall_events
+from parallel_integrations.sandbox.operations import findall
 from tests.sandbox.operations.findall_calls import (
     RUNS,
     client_of,
@@ -61,7 +61,7 @@ def test_wrong_stream_parameters(http: httpx.Client, params: dict[str, Any]) -> 
 
 
 def test_a_stream_ends_at_its_timeout_and_beats_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(findall_events, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(findall, "HEARTBEAT_SECONDS", 0.05)
     with (
         Sandbox(findall_seconds=60) as slow,
         client_of(slow) as http,

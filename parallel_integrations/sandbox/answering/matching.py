@@ -9,7 +9,6 @@ from parallel_integrations.sandbox.answering.schema_filler import Filler, Schema
 from parallel_integrations.sandbox.answering.sentences import (
     PASSAGES_PER_PAGE,
     Evidence,
-    basis,
     prose,
 )
 from parallel_integrations.sandbox.web.corpus import Page
@@ -23,7 +22,9 @@ SURE = 0.8
 """From this share of held words on a yes is certain; below its rest a no is."""
 
 # Words by which people say that something is wanted, not what.
-_WISHES = stems("must should shall match fit page entity only include included satisfy condition")
+_REQUEST_WORDS = stems(
+    "must should shall match fit page entity only include included satisfy condition"
+)
 
 Spans = Mapping[str, Sequence[Span]]
 """Address of a page → its passages that fit, best first."""
@@ -85,7 +86,7 @@ def judge(description: str, page: Page, besides: str = "") -> Verdict:
         ('fractions',)
     """
     wanted = terms([description])
-    silent = _WISHES | stems(besides)
+    silent = _REQUEST_WORDS | stems(besides)
     telling = [word for word in wanted if stem(word) not in silent] or wanted
     there = _stems_of(page)
     held = tuple(word for word in telling if stem(word) in there)
@@ -128,10 +129,4 @@ def fill(schema: Any, evidence: Evidence) -> tuple[dict[str, Any], list[dict[str
     filler = Filler(schema, evidence)
     if not filler.fields:
         raise SchemaError("it must describe an object with properties")
-    values: dict[str, Any] = {}
-    found = []
-    for name in filler.fields:
-        filler.used = []
-        values[name] = filler.field(name)
-        found.append(basis(name, evidence, list(dict.fromkeys(filler.used))))
-    return values, found
+    return filler.fill()

@@ -5,7 +5,7 @@ from typing import Any
 
 from parallel_integrations.sandbox.web.words import terms, words
 
-MOST_CONDITIONS = 3
+MAX_CONDITIONS = 3
 NAME_WORDS = 4
 
 _OPENING = re.compile(
@@ -48,7 +48,7 @@ def ingested(objective: str) -> dict[str, Any]:
         conditions.setdefault(_name(part), f"The {entity_type} must fit: {part.strip()}.")
     if not conditions:
         conditions = {_name(""): f"The {entity_type} must fit: {objective}"}
-    named = list(conditions.items())[:MOST_CONDITIONS]
+    named = list(conditions.items())[:MAX_CONDITIONS]
     return {
         "objective": objective,
         "entity_type": entity_type,

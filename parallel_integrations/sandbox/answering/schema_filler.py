@@ -13,7 +13,7 @@ from parallel_integrations.sandbox.answering.schema_values import (
     numbers_in,
     texts_for,
 )
-from parallel_integrations.sandbox.answering.sentences import Evidence, Quote
+from parallel_integrations.sandbox.answering.sentences import Evidence, Quote, basis
 from parallel_integrations.sandbox.web.words import stems, terms
 
 Schema = Mapping[str, Any]
@@ -143,9 +143,8 @@ class Filler:
         SchemaError: If the schema is none.
 
     Attributes:
-        used: The quotes taken so far; a caller that wants those of one field empties it first.
-        items: The quotes of each element of the top-level arrays filled so far; emptied likewise.
         fields: The names of the top-level properties; [] when the schema is of no object.
+        used: The quotes that the last value was taken from.
     """
 
     def __init__(self, schema: Any, evidence: Evidence) -> None:
@@ -153,7 +152,7 @@ class Filler:
         self._root = schema
         self._evidence = evidence
         self.used: list[Quote] = []
-        self.items: list[list[Quote]] = []
+        self._items: list[list[Quote]] = []
         self._steps = 0
         self._blanks = 0
         top, self._top_refs = self._resolve(schema, frozenset())
@@ -162,10 +161,25 @@ class Filler:
         if _type_of(top) == "object":
             self.fields += dict.fromkeys([*self._properties, *top.get("required", [])])
 
-    def field(self, name: str) -> Any:
-        """Return the value of one top-level property."""
-        part = self._properties.get(name, True)
-        return self._value(part, name, self._evidence, self._top_refs, 1)
+    def fill(self, *, with_elements: bool = False) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Return the value of each top-level property, and the basis of each.
+
+        Args:
+            with_elements: Whether the elements of arrays have a basis of their own besides.
+        """
+        values: dict[str, Any] = {}
+        found: list[dict[str, Any]] = []
+        for name in self.fields:
+            self.used, self._items = [], []
+            part = self._properties.get(name, True)
+            values[name] = self._value(part, name, self._evidence, self._top_refs, 1)
+            found.append(basis(name, self._evidence, self.used))
+            if with_elements:
+                found += [
+                    basis(f"{name}.{number}", self._evidence, quotes)
+                    for number, quotes in enumerate(self._items)
+                ]
+        return values, found
 
     def whole(self) -> Any:
         """Return the value of the whole schema."""
@@ -275,7 +289,7 @@ class Filler:
             if value is not NOTHING and value not in items:
                 items.append(value)
                 if depth == 1:
-                    self.items.append(self.used[before:])
+                    self._items.append(self.used[before:])
         if not items:
             return NOTHING
         while len(items) < least and self._blanks <= MAX_STEPS:

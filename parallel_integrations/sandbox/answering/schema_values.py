@@ -48,7 +48,7 @@ def numbers_in(text: str, *, whole: bool) -> Iterator[int | float]:
 
 
 def fits(schema: Mapping[str, Any], number: float) -> bool:
-    """Tell whether `number` is within the schema's bounds and a multiple where it must be."""
+    """Return whether `number` is within the schema's bounds and a multiple where it must be."""
     low, high = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     step = schema.get("multipleOf")

@@ -13,11 +13,12 @@ from parallel_integrations.sandbox.web.passages import Span, sentences
 from parallel_integrations.sandbox.web.words import stem, stems, terms
 
 PAGES = 5
+NOTHING_FOUND = "The sandbox found nothing about this in its pages."
 PASSAGES_PER_PAGE = 4
 SENTENCE_CHARS = range(20, 500)
 NEARLY_AS_GOOD = 0.4
 """A page that scores less than this share of the best one is not quoted."""
-FEW_TERMS = 3
+MIN_TERMS = 3
 """With fewer telling words than this a question is read together with what came before it."""
 
 # Headings, grammar rules, console sessions, tables and "as follows:" are no prose to quote.
@@ -92,8 +93,8 @@ class Evidence:
         order = {id(page): place for place, page in enumerate(self.pages)}
 
         def score(quote: Quote) -> float:
-            asked = sum(self._weights[word] for word in self._wanted & quote.stems)
-            return asked + 3 * len(hinted & quote.stems) - 0.4 * order[id(quote.page)]
+            wanted = sum(self._weights[word] for word in self._wanted & quote.stems)
+            return wanted + 3 * len(hinted & quote.stems) - 0.4 * order[id(quote.page)]
 
         return sorted(self.quotes, key=score, reverse=True)
 
@@ -136,7 +137,7 @@ def gather(
         accept: Which pages may be quoted.
     """
     texts = [question]
-    if context and len(terms(texts)) < FEW_TERMS:
+    if context and len(terms(texts)) < MIN_TERMS:
         texts += context[-2:]
     hits = index.search(texts, limit=pages, accept=accept)
     if not hits and context:
@@ -169,6 +170,7 @@ def _prose(page: Page, start: int, end: int) -> tuple[Quote, ...]:
 def basis(field: str, evidence: Evidence, quotes: Sequence[Quote]) -> dict[str, Any]:
     """Return the basis of one field of an answer: where its words come from."""
     excerpts: dict[int, tuple[Page, list[str]]] = {}
+    quotes = list(dict.fromkeys(quotes))
     for quote in quotes:
         excerpts.setdefault(id(quote.page), (quote.page, []))[1].append(quote.excerpt)
     citations = [
@@ -179,7 +181,7 @@ def basis(field: str, evidence: Evidence, quotes: Sequence[Quote]) -> dict[str, 
         f"The sandbox quotes {len(quotes)} sentence(s) of {len(citations)} page(s) found for "
         "the words of the request; it does not reason."
         if quotes
-        else "The sandbox found nothing about this in its pages."
+        else NOTHING_FOUND
     )
     return {
         "field": field,
@@ -187,3 +189,15 @@ def basis(field: str, evidence: Evidence, quotes: Sequence[Quote]) -> dict[str, 
         "citations": citations,
         "confidence": evidence.confidence(quotes),
     }
+
+
+def quoted(evidence: Evidence, count: int) -> tuple[str, list[dict[str, Any]]]:
+    """Return a text of `count` quotes with numbered sources, and its basis."""
+    quotes = evidence.best(count)
+    if not quotes:
+        return NOTHING_FOUND, [basis("output", evidence, [])]
+    pages = list({id(quote.page): quote.page for quote in quotes}.values())
+    lines = [f"“{quote.text}” [{pages.index(quote.page) + 1}]" for quote in quotes]
+    sources = [f"[{n}] {page.title}: {page.url}" for n, page in enumerate(pages, 1)]
+    text = "\n\n".join(["The sandbox's pages say:", *lines, "Sources:\n" + "\n".join(sources)])
+    return text, [basis("output", evidence, quotes)]

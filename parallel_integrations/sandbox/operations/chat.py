@@ -11,12 +11,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from parallel_integrations.sandbox.answering.schema_filler import Filler, SchemaError
-from parallel_integrations.sandbox.answering.sentences import Evidence, basis, gather
-from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.answering.sentences import Evidence, basis, gather, quoted
+from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
 from parallel_integrations.sandbox.operations.shared import Loose
 from parallel_integrations.sandbox.server.responses import RequestError, invalid
 from parallel_integrations.sandbox.state.ledger import CHAT_USD, Entry
-from parallel_integrations.sandbox.state.state import World
+from parallel_integrations.sandbox.state.state import State
 
 QUOTES = {"speed": 3, "lite": 3, "base": 4, "core": 5}
 """How many sentences each model quotes."""
@@ -24,7 +24,6 @@ RESEARCH_MODELS = frozenset({"lite", "base", "core"})
 """Models that say where their words come from and can be continued."""
 CHUNKS = range(8, 41)
 """Into how many pieces a stream divides its text."""
-NOTHING_FOUND = "The sandbox found nothing about this in its pages."
 GATEWAY_PREFIX = "parallel/"
 _LABELLED_QUESTION = re.compile(r"^[^\S\n]*(?:query|question)[^\S\n]*:[^\S\n]*(\S.*)$", re.I | re.M)
 
@@ -101,15 +100,15 @@ class Completion:
     created: int
 
 
-async def chat(call: Call) -> Answer:
-    """Answer ``POST /chat/completions`` and ``POST /v1beta/chat/completions``."""
+async def chat(call: Call) -> Result:
+    """Handle ``POST /chat/completions`` and ``POST /v1beta/chat/completions``."""
     body = call.parse(ChatBody)
     model = _model(body.model, gateway=call.request.scope["state"].get("gateway"))
-    completion = complete(call.world, model, body)
+    completion = complete(call.state, model, body)
     bill = Entry("chat", CHAT_USD[model], model)
     if body.stream:
-        return Answer(events=_stream(completion, done=call.world.stream_done), bill=bill)
-    return Answer(_whole(completion), bill=bill)
+        return Result(events=_stream(completion, done=call.state.stream_done), bill=bill)
+    return Result(_whole(completion), bill=bill)
 
 
 def _model(name: str, gateway: str | None) -> str:
@@ -122,39 +121,39 @@ def _model(name: str, gateway: str | None) -> str:
     return name
 
 
-def complete(world: World, model: str, body: ChatBody) -> Completion:
+def complete(state: State, model: str, body: ChatBody) -> Completion:
     """Answer the last user message from the pages.
 
     Raises:
         RequestError: 422 when there is no user message or the earlier interaction is unknown.
     """
-    asked = [_question(message.content) for message in body.messages if message.role == "user"]
-    if not asked:
+    questions = [_question(message.content) for message in body.messages if message.role == "user"]
+    if not questions:
         raise invalid("messages", "At least one user message is required")
     before: Sequence[str] = ()
     if body.previous_interaction_id is not None:
-        known = world.interactions.get(body.previous_interaction_id)
+        known = state.interactions.get(body.previous_interaction_id)
         if known is None:
             raise invalid(
                 "previous_interaction_id",
                 f"Unknown interaction {body.previous_interaction_id!r}",
             )
         before = known
-    context = [*before, *asked[:-1]]
-    evidence = gather(world.index, asked[-1], context)
+    context = [*before, *questions[:-1]]
+    evidence = gather(state.index, questions[-1], context)
     if body.response_format is None or isinstance(body.response_format, TextFormat):
         text, found = quoted(evidence, QUOTES[model])
     else:
         text, found = structured(evidence, _schema(body.response_format))
     interaction_id = None
     if model in RESEARCH_MODELS:
-        interaction_id = world.ids.next("interaction")
-        world.interactions[interaction_id] = (*context, asked[-1])
+        interaction_id = state.ids.next("interaction")
+        state.interactions[interaction_id] = (*context, questions[-1])
     return Completion(
         text=text,
         basis=found if model in RESEARCH_MODELS else (),
         interaction_id=interaction_id,
-        created=int(world.clock().timestamp()),
+        created=int(state.clock().timestamp()),
     )
 
 
@@ -169,34 +168,17 @@ def _schema(form: BaseModel) -> dict[str, Any]:
     return _DEFAULT_SCHEMA if given is None else given
 
 
-def quoted(evidence: Evidence, count: int) -> tuple[str, list[dict[str, Any]]]:
-    """Return an answer made of quotes with numbered sources, and its basis."""
-    quotes = evidence.best(count)
-    if not quotes:
-        return NOTHING_FOUND, [basis("output", evidence, [])]
-    pages = list({id(quote.page): quote.page for quote in quotes}.values())
-    lines = [f"“{quote.text}” [{pages.index(quote.page) + 1}]" for quote in quotes]
-    sources = [f"[{n}] {page.title}: {page.url}" for n, page in enumerate(pages, 1)]
-    text = "\n\n".join(["The sandbox's pages say:", *lines, "Sources:\n" + "\n".join(sources)])
-    return text, [basis("output", evidence, quotes)]
-
-
 def structured(evidence: Evidence, schema: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
     """Return JSON text that follows `schema`, and the basis of each top-level field."""
     try:
         filler = Filler(schema, evidence)
     except SchemaError as error:
         raise invalid("response_format.json_schema.schema", f"No JSON schema: {error}") from error
-    if not filler.fields:
-        value = filler.whole()
-        return _json(value), [basis("output", evidence, list(dict.fromkeys(filler.used)))]
-    values = {}
-    found = []
-    for name in filler.fields:
-        filler.used = []
-        values[name] = filler.field(name)
-        found.append(basis(name, evidence, list(dict.fromkeys(filler.used))))
-    return _json(values), found
+    if filler.fields:
+        values, found = filler.fill()
+        return _json(values), found
+    value = filler.whole()
+    return _json(value), [basis("output", evidence, filler.used)]
 
 
 def _json(value: Any) -> str:

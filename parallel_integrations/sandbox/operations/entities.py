@@ -10,32 +10,32 @@ from parallel_integrations.sandbox.operations.findall import (
     CandidatesBody,
     EntitySearchBody,
 )
-from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
 from parallel_integrations.sandbox.state.ledger import ENTITY_SEARCH_USD, Entry
-from parallel_integrations.sandbox.state.state import World
+from parallel_integrations.sandbox.state.state import State
 from parallel_integrations.sandbox.web.index import Hit
 
 KINDS = {"people": "person", "companies": "company", "company": "company"}
 
 
-async def entity_search(call: Call) -> Answer:
-    """Answer ``POST /v1beta/findall/entity-search``."""
+async def entity_search(call: Call) -> Result:
+    """Handle ``POST /v1beta/findall/entity-search``."""
     body = call.parse(EntitySearchBody)
-    found = _entities(call.world, body.objective, body.entity_type, body.match_limit)
-    set_id = call.world.ids.next("entity_set")
-    return Answer({"entity_set_id": set_id, "entities": found}, bill=_bill(body.entity_type))
+    found = _entities(call.state, body.objective, body.entity_type, body.match_limit)
+    set_id = call.state.ids.next("entity_set")
+    return Result({"entity_set_id": set_id, "entities": found}, bill=_bill(body.entity_type))
 
 
-async def candidates(call: Call) -> Answer:
-    """Answer ``POST /v1beta/findall/candidates``."""
+async def candidates(call: Call) -> Result:
+    """Handle ``POST /v1beta/findall/candidates``."""
     body = call.parse(CandidatesBody)
-    found = _entities(call.world, body.objective, body.entity_type, body.match_limit)
-    set_id = call.world.ids.next("candidate_set")
-    return Answer({"candidate_set_id": set_id, "candidates": found}, bill=_bill(body.entity_type))
+    found = _entities(call.state, body.objective, body.entity_type, body.match_limit)
+    set_id = call.state.ids.next("candidate_set")
+    return Result({"candidate_set_id": set_id, "candidates": found}, bill=_bill(body.entity_type))
 
 
-def _entities(world: World, objective: str, kind: str, limit: int) -> list[dict[str, Any]]:
-    hits = world.index.search([objective], limit=limit)
+def _entities(state: State, objective: str, kind: str, limit: int) -> list[dict[str, Any]]:
+    hits = state.index.search([objective], limit=limit)
     return [_entity(hit, objective, KINDS[kind]) for hit in hits]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
 from parallel_integrations.sandbox.operations.search import MaxChars, OlderExcerptSettings
 from parallel_integrations.sandbox.operations.shared import (
     ExcerptSettings,
@@ -24,7 +24,7 @@ from parallel_integrations.sandbox.operations.shared import (
     warning,
 )
 from parallel_integrations.sandbox.state.ledger import EXTRACT_USD, Entry
-from parallel_integrations.sandbox.state.state import World
+from parallel_integrations.sandbox.state.state import State
 from parallel_integrations.sandbox.web.corpus import Page
 from parallel_integrations.sandbox.web.domains import split_url
 from parallel_integrations.sandbox.web.passages import Span, choose, cut_at
@@ -69,7 +69,7 @@ class OlderExtractBody(Loose):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ExtractInput:
     """What either generation asks for."""
 
     urls: Sequence[str]
@@ -85,11 +85,11 @@ class Asked:
         return any(text.strip() for text in self.texts)
 
 
-async def extract(call: Call) -> Answer:
-    """Answer ``POST /v1/extract``."""
+async def extract(call: Call) -> Result:
+    """Handle ``POST /v1/extract``."""
     body = call.parse(ExtractBody)
     settings = body.advanced_settings or AdvancedSettings()
-    asked = Asked(
+    given = ExtractInput(
         urls=body.urls,
         texts=[*(body.search_queries or []), body.objective or ""],
         chars_per_result=(settings.excerpt_settings or ExcerptSettings()).max_chars_per_result,
@@ -97,16 +97,16 @@ async def extract(call: Call) -> Answer:
         excerpts=True,
         full_content=settings.full_content,
     )
-    answer = _answer(call.world, asked)
-    answer["session_id"] = body.session_id or call.world.ids.next("session")
-    return Answer(answer, bill=_bill(asked))
+    answer = _answer(call.state, given)
+    answer["session_id"] = body.session_id or call.state.ids.next("session")
+    return Result(answer, bill=_bill(given))
 
 
-async def older_extract(call: Call) -> Answer:
-    """Answer ``POST /v1beta/extract``."""
+async def older_extract(call: Call) -> Result:
+    """Handle ``POST /v1beta/extract``."""
     body = call.parse(OlderExtractBody)
     settings = body.excerpts if isinstance(body.excerpts, OlderExcerptSettings) else None
-    asked = Asked(
+    given = ExtractInput(
         urls=body.urls,
         texts=[*(body.search_queries or []), body.objective or ""],
         chars_per_result=settings.max_chars_per_result if settings else None,
@@ -114,55 +114,55 @@ async def older_extract(call: Call) -> Answer:
         excerpts=body.excerpts is not False,
         full_content=body.full_content,
     )
-    return Answer(_answer(call.world, asked), bill=_bill(asked))
+    return Result(_answer(call.state, given), bill=_bill(given))
 
 
-def _answer(world: World, asked: Asked) -> dict[str, Any]:
+def _answer(state: State, given: ExtractInput) -> dict[str, Any]:
     pages: list[tuple[str, Page]] = []
     errors = []
-    for url in asked.urls:
-        page = world.corpus.get(url)
+    for url in given.urls:
+        page = state.corpus.get(url)
         if page is None:
             errors.append(_error(url))
         else:
             pages.append((url, page))
-    ranked = [_ranked(world, asked, page) for _, page in pages]
-    each = per_result(asked.chars_per_result, FOCUSED_CHARS if asked.focused else UNFOCUSED_CHARS)
+    ranked = [_ranked(state, given, page) for _, page in pages]
+    each = per_result(given.chars_per_result, FOCUSED_CHARS if given.focused else UNFOCUSED_CHARS)
     wanted = [sum(end - start for start, end in spans) for spans in ranked]
     results = []
     for (url, page), spans, limit in zip(
-        pages, ranked, shares(asked.chars_total, each, wanted), strict=True
+        pages, ranked, shares(given.chars_total, each, wanted), strict=True
     ):
         chosen = choose(page.text, spans, limit)
         result: dict[str, Any] = {
             "url": url,
             "title": page.title,
             "publish_date": published(page),
-            "excerpts": [page.text[a:b] for a, b in chosen] if asked.excerpts else None,
-            "full_content": _full_content(page, asked.full_content),
+            "excerpts": [page.text[a:b] for a, b in chosen] if given.excerpts else None,
+            "full_content": _full_content(page, given.full_content),
         }
         results.append(result)
     return {
-        "extract_id": world.ids.next("extract"),
+        "extract_id": state.ids.next("extract"),
         "results": results,
         "errors": errors,
-        "warnings": _warnings(asked) or None,
-        "usage": [{"name": "sku_extract_excerpts", "count": len(asked.urls)}],
+        "warnings": _warnings(given) or None,
+        "usage": [{"name": "sku_extract_excerpts", "count": len(given.urls)}],
     }
 
 
-def _ranked(world: World, asked: Asked, page: Page) -> Sequence[Span]:
+def _ranked(state: State, given: ExtractInput, page: Page) -> Sequence[Span]:
     whole = ((0, len(page.text)),)
-    if not asked.focused:
+    if not given.focused:
         return whole
     # A page that says nothing about the objective is still what was asked for.
-    return world.index.passages(asked.texts, page) or whole
+    return state.index.passages(given.texts, page) or whole
 
 
-def _full_content(page: Page, asked: bool | FullContentSettings) -> str | None:  # noqa: FBT001
-    if asked is False:
+def _full_content(page: Page, given: bool | FullContentSettings) -> str | None:  # noqa: FBT001
+    if given is False:
         return None
-    limit = asked.max_chars_per_result if isinstance(asked, FullContentSettings) else None
+    limit = given.max_chars_per_result if isinstance(given, FullContentSettings) else None
     return page.text if limit is None else page.text[: cut_at(page.text, 0, limit)]
 
 
@@ -184,14 +184,14 @@ def _is_web_address(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
-def _warnings(asked: Asked) -> list[dict[str, Any]]:
-    if asked.focused or not asked.excerpts or asked.full_content is False:
+def _warnings(given: ExtractInput) -> list[dict[str, Any]]:
+    if given.focused or not given.excerpts or given.full_content is False:
         return []
     return [warning("without objective and search_queries, excerpts only repeat the full content")]
 
 
-def _bill(asked: Asked) -> Entry:
-    count = len(asked.urls)
+def _bill(given: ExtractInput) -> Entry:
+    count = len(given.urls)
     return Entry("extract", round(EXTRACT_USD * count, 6), units=count)
 
 

@@ -11,18 +11,17 @@ enrichment are noted, not called. A run whose metadata hold ``{"sandbox": "fail"
 """
 
 import asyncio
-import json
 import math
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from parallel_integrations.sandbox.answering.objectives import ingested
 from parallel_integrations.sandbox.answering.schema_filler import SchemaError
-from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
-from parallel_integrations.sandbox.operations.shared import Loose
+from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
+from parallel_integrations.sandbox.operations.shared import Loose, Text
 from parallel_integrations.sandbox.operations.tasks import (
     JsonForm,
     McpServer,
@@ -30,8 +29,12 @@ from parallel_integrations.sandbox.operations.tasks import (
     ScopeKey,
     Webhook,
 )
-from parallel_integrations.sandbox.server.connection import Connection
-from parallel_integrations.sandbox.server.responses import RequestError, invalid
+from parallel_integrations.sandbox.server.responses import (
+    RequestError,
+    frame,
+    invalid,
+    invalid_parameter,
+)
 from parallel_integrations.sandbox.state.findall import CANDIDATE, STATUS, FindallRun, Step
 from parallel_integrations.sandbox.state.ledger import (
     FINDALL_MATCH_USD,
@@ -39,22 +42,15 @@ from parallel_integrations.sandbox.state.ledger import (
     TASK_USD,
     Entry,
 )
-from parallel_integrations.sandbox.state.state import World
+from parallel_integrations.sandbox.state.state import State
 from parallel_integrations.sandbox.web.corpus import normal
 
-MOST_EXCLUDED = 10_000
-MOST_PREVIEW_MATCHES = 10
-MOST_ADDITIONAL_MATCHES = 1_000_000
+MAX_EXCLUDED = 10_000
+MAX_PREVIEW_MATCHES = 10
+MAX_ADDITIONAL_MATCHES = 1_000_000
 """The service documents no bound; without one a sum of them grows past what JSON text can hold."""
 
 
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be blank")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_not_blank)]
 MatchLimit = Annotated[int, Field(ge=5, le=1000)]
 
 
@@ -86,7 +82,7 @@ class RunBody(Loose):
     match_conditions: Annotated[list[MatchCondition], Field(min_length=1)]
     generator: Literal["preview", "base", "core", "pro"]
     match_limit: MatchLimit
-    exclude_list: Annotated[list[Excluded], Field(max_length=MOST_EXCLUDED)] | None = None
+    exclude_list: Annotated[list[Excluded], Field(max_length=MAX_EXCLUDED)] | None = None
     metadata: Metadata | None = None
     webhook: Webhook | None = None
     memory_scope_key: ScopeKey | None = None
@@ -111,7 +107,7 @@ class RunBody(Loose):
             "match_conditions": [each.model_dump() for each in self.match_conditions],
             "enrichments": [],
             "generator": self.generator,
-            "match_limit": min(limit, MOST_PREVIEW_MATCHES)
+            "match_limit": min(limit, MAX_PREVIEW_MATCHES)
             if self.generator == "preview"
             else limit,
         }
@@ -137,7 +133,7 @@ class EnrichBody(Loose):
 class ExtendBody(Loose):
     """Body of an extension."""
 
-    additional_match_limit: Annotated[int, Field(ge=1, le=MOST_ADDITIONAL_MATCHES)]
+    additional_match_limit: Annotated[int, Field(ge=1, le=MAX_ADDITIONAL_MATCHES)]
 
 
 class EntitySearchBody(Loose):
@@ -160,12 +156,6 @@ BETA = "findall-2025-09-15"
 RUNS = "/v1beta/findall/runs"
 
 
-def refused(where: str, name: str, message: str) -> RequestError:
-    """Return the 422 for something wrong outside the body: in the path, query or headers."""
-    problem = {"loc": [where, name], "msg": message, "type": "value_error"}
-    return RequestError(422, "Request validation error", [problem])
-
-
 def demand_beta(call: Call) -> None:
     """Let a call through that speaks the API played here.
 
@@ -178,7 +168,7 @@ def demand_beta(call: Call) -> None:
             f"Send the header parallel-beta: {BETA}. Without it the service answers in its "
             "incompatible FindAll V0, which the sandbox does not play."
         )
-        raise refused("header", "parallel-beta", message)
+        raise invalid_parameter("header", "parallel-beta", message)
 
 
 def find(call: Call) -> FindallRun:
@@ -188,34 +178,34 @@ def find(call: Call) -> FindallRun:
         RequestError: 422 without the `parallel-beta` header, 404 for an unknown run.
     """
     demand_beta(call)
-    run = call.world.findall.get(call.request.path_params["findall_id"])
+    run = call.state.findall.get(call.request.path_params["findall_id"])
     if run is None:
         raise RequestError(404, "FindAll run not found")
-    settle(call.world, run)
+    settle(call.state, run)
     return run
 
 
-def settle(world: World, run: FindallRun) -> None:
+def settle(state: State, run: FindallRun) -> None:
     """Make happen what is due in a run: bill it, report it."""
-    if world.findall.get(run.findall_id) is not run:
+    if state.findall.get(run.findall_id) is not run:
         return  # a reset has forgotten it
-    for step in run.advance(world.stamp()):
+    for step in run.advance(state.stamp()):
         entry = _price(run, step)
         if entry is not None:
-            world.ledger.add(entry)
-        _report(world, run, step)
+            state.ledger.add(entry)
+        _report(state, run, step)
 
 
-def watch(world: World, run: FindallRun) -> None:
+def watch(state: State, run: FindallRun) -> None:
     """Settle a run when its steps fall due, whether anybody asks or not."""
 
     def tick() -> None:
-        settle(world, run)
-        watch(world, run)
+        settle(state, run)
+        watch(state, run)
 
-    run.forget_alarm()
-    if run.due_in is not None and world.findall.get(run.findall_id) is run:
-        run.alarm = asyncio.get_running_loop().call_later(run.due_in, tick)
+    run.cancel_timer()
+    if run.due_in is not None and state.findall.get(run.findall_id) is run:
+        run.timer = asyncio.get_running_loop().call_later(run.due_in, tick)
 
 
 def task_usd(processor: str) -> float | None:
@@ -233,23 +223,23 @@ def _price(run: FindallRun, step: Step) -> Entry | None:
     return None
 
 
-def _report(world: World, run: FindallRun, step: Step) -> None:
+def _report(state: State, run: FindallRun, step: Step) -> None:
     if run.webhook is None:
         return
     if step.type.startswith(CANDIDATE):
-        world.deliver(run.webhook, step.type, step.data)
+        state.deliver(run.webhook, step.type, step.data)
     elif step.type == STATUS and not step.data["is_active"]:
-        world.deliver(run.webhook, f"findall.run.{step.data['status']}", run.wire())
+        state.deliver(run.webhook, f"findall.run.{step.data['status']}", run.wire())
 
 
 HEARTBEAT_SECONDS = 10.0
 """Silence after which the run's status is sent."""
-LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.02
 """How often a stream looks whether its run was cancelled, extended or enriched."""
 
 
-async def findall_events(call: Call) -> Answer:
-    """Answer ``GET /v1beta/findall/runs/{findall_id}/events``.
+async def findall_events(call: Call) -> Result:
+    """Handle ``GET /v1beta/findall/runs/{findall_id}/events``.
 
     Every connection gets at least one frame with the run's status, as the last one if the run has
     ended: a client that resumes after the last event learns that there is nothing to wait for.
@@ -260,7 +250,9 @@ async def findall_events(call: Call) -> Answer:
     if query.get("last_event_id"):
         count = run.count_of(query["last_event_id"])
         if count is None:
-            raise refused("query", "last_event_id", f"Unknown event {query['last_event_id']!r}")
+            raise invalid_parameter(
+                "query", "last_event_id", f"Unknown event {query['last_event_id']!r}"
+            )
         sent = count
     seconds = math.inf
     if query.get("timeout"):
@@ -269,91 +261,85 @@ async def findall_events(call: Call) -> Answer:
         except ValueError:
             seconds = math.nan
         if not seconds >= 0:
-            raise refused("query", "timeout", "Input should be a number of seconds")
-    return Answer(events=_frames(call, run, sent, time.monotonic() + seconds))
+            raise invalid_parameter("query", "timeout", "Input should be a number of seconds")
+    return Result(events=_frames(call, run, sent, time.monotonic() + seconds))
 
 
 async def _frames(call: Call, run: FindallRun, sent: int, end: float) -> AsyncIterator[bytes]:
-    connection: Connection = call.request.scope["state"]["connection"]
     beats = 0
     status_known = False
     last_frame = time.monotonic()
-    while not connection.closed.is_set():
-        settle(call.world, run)
+    while not call.is_left:
+        settle(call.state, run)
         while sent < run.happened:
             sent += 1
             event = run.event(sent)
             status_known = event["type"] == "findall.status"
-            yield _frame(event)
+            yield frame(event)
             last_frame = time.monotonic()
         now = time.monotonic()
-        over = not run.is_active or call.world.findall.get(run.findall_id) is not run
+        over = not run.is_active or call.state.findall.get(run.findall_id) is not run
         silent = now - last_frame >= HEARTBEAT_SECONDS
         if silent or (over and not status_known):
             beats += 1
-            yield _frame(_heartbeat(call, run, sent, beats))
+            yield frame(_heartbeat(call, run, sent, beats))
             last_frame, status_known = now, True
         if over or now >= end:
             return
         due = math.inf if run.due_in is None else run.due_in
-        await asyncio.sleep(max(0.0, min(LOOK_SECONDS, due, end - now)))
+        await asyncio.sleep(max(0.0, min(POLL_SECONDS, due, end - now)))
 
 
 def _heartbeat(call: Call, run: FindallRun, sent: int, beats: int) -> dict[str, Any]:
     return {
         "type": "findall.status",
         "event_id": f"{run.findall_id}_event_{sent:06}_{beats}",
-        "timestamp": call.world.stamp(),
+        "timestamp": call.state.stamp(),
         "data": run.wire(),
     }
 
 
-def _frame(event: dict[str, Any]) -> bytes:
-    text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-    return f"data: {text}\n\n".encode()
-
-
-async def ingest(call: Call) -> Answer:
-    """Answer ``POST /v1beta/findall/ingest``."""
+async def ingest(call: Call) -> Result:
+    """Handle ``POST /v1beta/findall/ingest``."""
     demand_beta(call)
-    return Answer(ingested(call.parse(IngestBody).objective))
+    return Result(ingested(call.parse(IngestBody).objective))
 
 
-async def create(call: Call) -> Answer:
-    """Answer ``POST /v1beta/findall/runs``."""
+async def create(call: Call) -> Result:
+    """Handle ``POST /v1beta/findall/runs``."""
     demand_beta(call)
     body = call.parse(RunBody)
-    world = call.world
+    state = call.state
     known = body.exclude_list or []
     run = FindallRun(
-        world.ids.next("findall"),
+        state.ids.next("findall"),
         body.schema_,
         excluded=frozenset(
             key for each in known for key in (each.name.casefold(), normal(each.url)) if key
         ),
-        seconds=world.findall_seconds,
-        created_at=world.stamp(),
+        seconds=state.findall_seconds,
+        created_at=state.stamp(),
         metadata=body.metadata,
         webhook=body.webhook.model_dump() if body.webhook else None,
         scope=body.memory_scope_key,
     )
-    world.findall[run.findall_id] = run
+    state.findall[run.findall_id] = run
     _plan(call, run)
-    return Answer(
+    return Result(
         run.wire(),
         bill=Entry("create_findall_run", FINDALL_USD[body.generator], body.generator),
     )
 
 
-async def status(call: Call) -> Answer:
-    """Answer ``GET /v1beta/findall/runs/{findall_id}``."""
-    return Answer(find(call).wire())
+async def status(call: Call) -> Result:
+    """Handle ``GET /v1beta/findall/runs/{findall_id}``."""
+    return Result(find(call).wire())
 
 
-async def result(call: Call) -> Answer:
-    """Answer ``GET /v1beta/findall/runs/{findall_id}/result``: a snapshot, at any time."""
+async def result(call: Call) -> Result:
+    """Handle ``GET /v1beta/findall/runs/{findall_id}/result``: a snapshot, at any time."""
     run = find(call)
-    return Answer(
+    return Result(
         {
             "run": run.wire(),
             "candidates": run.candidates,
@@ -362,13 +348,13 @@ async def result(call: Call) -> Answer:
     )
 
 
-async def schema(call: Call) -> Answer:
-    """Answer ``GET /v1beta/findall/runs/{findall_id}/schema``."""
-    return Answer(find(call).wire_schema)
+async def schema(call: Call) -> Result:
+    """Handle ``GET /v1beta/findall/runs/{findall_id}/schema``."""
+    return Result(find(call).wire_schema)
 
 
-async def enrich(call: Call) -> Answer:
-    """Answer ``POST /v1beta/findall/runs/{findall_id}/enrich``."""
+async def enrich(call: Call) -> Result:
+    """Handle ``POST /v1beta/findall/runs/{findall_id}/enrich``."""
     run = find(call)
     body = call.parse(EnrichBody)
     _demand_changeable(run, "enriched")
@@ -379,8 +365,8 @@ async def enrich(call: Call) -> Answer:
     return _change(call, run, changed)
 
 
-async def extend(call: Call) -> Answer:
-    """Answer ``POST /v1beta/findall/runs/{findall_id}/extend``."""
+async def extend(call: Call) -> Result:
+    """Handle ``POST /v1beta/findall/runs/{findall_id}/extend``."""
     run = find(call)
     body = call.parse(ExtendBody)
     _demand_changeable(run, "extended")
@@ -388,39 +374,39 @@ async def extend(call: Call) -> Answer:
     return _change(call, run, {**run.schema, "match_limit": limit})
 
 
-async def cancel(call: Call) -> Answer:
-    """Answer ``POST /v1beta/findall/runs/{findall_id}/cancel``."""
+async def cancel(call: Call) -> Result:
+    """Handle ``POST /v1beta/findall/runs/{findall_id}/cancel``."""
     run = find(call)
     if not run.is_active:
         raise RequestError(409, "Cannot cancel a terminated FindAll run")
     if run.schema["generator"] == "preview":
-        raise refused("path", "findall_id", "A preview run cannot be cancelled")
+        raise invalid_parameter("path", "findall_id", "A preview run cannot be cancelled")
     run.cancel()
-    settle(call.world, run)
-    return Answer({})
+    settle(call.state, run)
+    return Result({})
 
 
 def _demand_changeable(run: FindallRun, what: str) -> None:
     if run.schema["generator"] == "preview":
-        raise refused("path", "findall_id", f"A preview run cannot be {what}")
+        raise invalid_parameter("path", "findall_id", f"A preview run cannot be {what}")
     status = run.status["status"]
     if status in ("cancelled", "failed"):
-        raise refused("path", "findall_id", f"A {status} FindAll run cannot be {what}")
+        raise invalid_parameter("path", "findall_id", f"A {status} FindAll run cannot be {what}")
 
 
-def _change(call: Call, run: FindallRun, changed: dict[str, Any]) -> Answer:
+def _change(call: Call, run: FindallRun, changed: dict[str, Any]) -> Result:
     _plan(call, run, changed)
-    return Answer(run.wire_schema)
+    return Result(run.wire_schema)
 
 
 def _plan(call: Call, run: FindallRun, changed: dict[str, Any] | None = None) -> None:
-    world = call.world
+    state = call.state
     try:
-        run.plan(world.index, changed)
+        run.plan(state.index, changed)
     except SchemaError as error:
         raise invalid("output_schema.json_schema", f"No JSON schema: {error}") from error
-    settle(world, run)
-    watch(world, run)
+    settle(state, run)
+    watch(state, run)
 
 
 _RUN = RUNS + "/{findall_id}"

@@ -15,12 +15,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from parallel_integrations.sandbox.operations.findall import settle
-from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
 from parallel_integrations.sandbox.operations.shared import Loose
 from parallel_integrations.sandbox.operations.tasks import ScopeKey, findings
 from parallel_integrations.sandbox.server.responses import RequestError
 from parallel_integrations.sandbox.state.monitors import Monitor
-from parallel_integrations.sandbox.state.state import World
+from parallel_integrations.sandbox.state.state import State
 from parallel_integrations.sandbox.state.tasks import Run
 from parallel_integrations.sandbox.web.words import stem, stems, terms
 
@@ -102,13 +102,13 @@ class EvictBody(Loose):
     memory_scope_key: ScopeKey | None = None
 
 
-async def retrieve(call: Call) -> Answer:
-    """Answer ``POST /v1beta/memory/retrieve``: the best for a query, or else the most recent."""
+async def retrieve(call: Call) -> Result:
+    """Handle ``POST /v1beta/memory/retrieve``: the best for a query, or else the most recent."""
     body = call.parse(RetrieveBody)
     since = datetime.fromisoformat(body.since) if body.since else None
     found = [
         memory
-        for memory in _memories(call.world, body.memory_scope_key)
+        for memory in _memories(call.state, body.memory_scope_key)
         if (body.kind is None or memory.kind == body.kind)
         and (since is None or memory.changed >= since)
     ]
@@ -123,68 +123,68 @@ async def retrieve(call: Call) -> Answer:
         results = [_seen_by(memory, wanted) for memory in found[: body.limit]]
     else:
         results = [memory.wire for memory in found[: body.limit]]
-    return Answer({"results": results})
+    return Result({"results": results})
 
 
-async def clear(call: Call) -> Answer:
-    """Answer ``POST /v1beta/memory/clear``."""
+async def clear(call: Call) -> Result:
+    """Handle ``POST /v1beta/memory/clear``."""
     body = call.parse(ClearBody)
-    memories = list(_memories(call.world, body.memory_scope_key))
-    call.world.forgotten.update((memory.kind, memory.id) for memory in memories)
-    return Answer(status=204)
+    memories = list(_memories(call.state, body.memory_scope_key))
+    call.state.forgotten.update((memory.kind, memory.id) for memory in memories)
+    return Result(status=204)
 
 
-async def evict(call: Call) -> Answer:
-    """Answer ``POST /v1beta/memory/evict``; again, it changes nothing.
+async def evict(call: Call) -> Result:
+    """Handle ``POST /v1beta/memory/evict``; again, it changes nothing.
 
     Raises:
         RequestError: 404 when the scope never held it.
     """
     body = call.parse(EvictBody)
     key = (body.kind, body.id)
-    if key not in {(memory.kind, memory.id) for memory in _all(call.world, body.memory_scope_key)}:
+    if key not in {(memory.kind, memory.id) for memory in _all(call.state, body.memory_scope_key)}:
         raise RequestError(404, "Memory not found")
-    call.world.forgotten.add(key)
-    return Answer(status=204)
+    call.state.forgotten.add(key)
+    return Result(status=204)
 
 
-def _memories(world: World, scope: str | None) -> Iterator[Memory]:
-    return (each for each in _all(world, scope) if (each.kind, each.id) not in world.forgotten)
+def _memories(state: State, scope: str | None) -> Iterator[Memory]:
+    return (each for each in _all(state, scope) if (each.kind, each.id) not in state.forgotten)
 
 
-def _all(world: World, scope: str | None) -> Iterator[Memory]:
-    for memories in (_tasks(world), _monitors(world), _findall(world)):
+def _all(state: State, scope: str | None) -> Iterator[Memory]:
+    for memories in (_tasks(state), _monitors(state), _findall(state)):
         yield from (memory for memory in memories if memory.scope == scope)
 
 
-def _tasks(world: World) -> Iterator[Memory]:
-    now = world.tasks.now()
-    for place, run in enumerate(world.tasks):
+def _tasks(state: State) -> Iterator[Memory]:
+    now = state.tasks.now()
+    for place, run in enumerate(state.tasks):
         status = run.status(now)
         yield Memory(
             "task",
             run.run_id,
-            run.asked.request.get("memory_scope_key"),
+            run.input.request.get("memory_scope_key"),
             run.batch.modified(status),
             place,
-            [run.asked.question],
-            partial(_task_details, world, run, status),
+            [run.input.question],
+            partial(_task_details, state, run, status),
         )
 
 
-def _task_details(world: World, run: Run, status: str) -> dict[str, Any]:
+def _task_details(state: State, run: Run, status: str) -> dict[str, Any]:
     said = None
     if status == "completed":
-        said = excerpt(_text(findings(world.index, run).output["content"]))
-    return {"input_excerpt": excerpt(run.asked.question), "output_excerpt": said}
+        said = excerpt(_text(findings(state.index, run).output["content"]))
+    return {"input_excerpt": excerpt(run.input.question), "output_excerpt": said}
 
 
 def _text(content: Any) -> str:
     return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
 
 
-def _monitors(world: World) -> Iterator[Memory]:
-    for place, monitor in enumerate(world.monitors.values()):
+def _monitors(state: State) -> Iterator[Memory]:
+    for place, monitor in enumerate(state.monitors.values()):
         events = list(_events(monitor))
         texts = [monitor.settings["query"], *(event["excerpt"] for event in events)]
         body = {
@@ -215,9 +215,9 @@ def _events(monitor: Monitor) -> Iterator[dict[str, Any]]:
             }
 
 
-def _findall(world: World) -> Iterator[Memory]:
-    for place, run in enumerate(list(world.findall.values())):
-        settle(world, run)
+def _findall(state: State) -> Iterator[Memory]:
+    for place, run in enumerate(list(state.findall.values())):
+        settle(state, run)
         matched = [one for one in run.candidates if one["match_status"] == "matched"]
         body = {
             "input_excerpt": excerpt(run.schema["objective"]),

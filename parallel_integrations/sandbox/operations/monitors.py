@@ -24,29 +24,29 @@ from pydantic import (
 )
 
 from parallel_integrations.sandbox.answering.schema_filler import SchemaError
-from parallel_integrations.sandbox.operations.findall import Text, refused
-from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
 from parallel_integrations.sandbox.operations.shared import (
     Loose,
     SourcePolicy,
     Strict,
+    Text,
     policy_warnings,
 )
 from parallel_integrations.sandbox.operations.tasks import JsonForm, ScopeKey, findings
-from parallel_integrations.sandbox.server.responses import RequestError, invalid
+from parallel_integrations.sandbox.server.responses import RequestError, invalid, invalid_parameter
 from parallel_integrations.sandbox.state.ledger import MONITOR_USD, Entry
 from parallel_integrations.sandbox.state.monitors import Execution, Monitor, changed_parts
-from parallel_integrations.sandbox.state.state import World
+from parallel_integrations.sandbox.state.state import State
 from parallel_integrations.sandbox.web.corpus import Corpus, Page, normal
 from parallel_integrations.sandbox.web.index import Index
 
 HOURS = {"h": 1, "d": 24, "w": 7 * 24}
-LONGEST_HOURS = 30 * 24
+MAX_HOURS = 30 * 24
 
 
 def _frequency(text: str) -> str:
     found = re.fullmatch(r"([0-9]{1,6})([hdw])", text)
-    if not found or not 1 <= int(found[1]) * HOURS[found[2]] <= LONGEST_HOURS:
+    if not found or not 1 <= int(found[1]) * HOURS[found[2]] <= MAX_HOURS:
         raise ValueError("a frequency is a number and h, d or w, from 1h to 30d")
     return text
 
@@ -162,7 +162,7 @@ def limit_of(call: Call, default: int, most: int) -> int:
     text = call.request.query_params.get("limit") or str(default)
     limit = int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
     if not 1 <= limit <= most:
-        raise refused("query", "limit", f"Input should be a whole number from 1 to {most}")
+        raise invalid_parameter("query", "limit", f"Should be a whole number from 1 to {most}")
     return limit
 
 
@@ -177,7 +177,7 @@ def before_of(call: Call) -> int | None:
         return None
     found = re.fullmatch(r"before_sandbox_([0-9]{6,12})", cursor)
     if not found:
-        raise refused("query", "cursor", "Invalid cursor")
+        raise invalid_parameter("query", "cursor", "Invalid cursor")
     return int(found[1])
 
 
@@ -206,85 +206,85 @@ def choices(call: Call, name: str, allowed: tuple[str, ...]) -> set[str]:
         if value.strip()
     }
     if given - set(allowed):
-        raise refused("query", name, f"Input should be {' or '.join(allowed)}")
+        raise invalid_parameter("query", name, f"Input should be {' or '.join(allowed)}")
     return given
 
 
 FAILURE = "The sandbox was asked to fail"
 
 
-def execute(world: World, monitor: Monitor) -> None:
+def execute(state: State, monitor: Monitor) -> None:
     """Run a monitor once: remember what is new, bill it, report it.
 
     Raises:
         SchemaError: If its output schema is none.
     """
-    group_id = world.ids.next("event_group")
+    group_id = state.ids.next("event_group")
     if monitor.fails:
-        _fail(world, monitor, group_id)
+        _fail(state, monitor, group_id)
         return
-    found = _snapshot(world, monitor) if monitor.type == "snapshot" else _news(world, monitor)
-    at = world.stamp()
+    found = _snapshot(state, monitor) if monitor.type == "snapshot" else _news(state, monitor)
+    at = state.stamp()
     for event in found:
-        event["event_id"] = world.ids.next("event")
+        event["event_id"] = state.ids.next("event")
         event["event_group_id"] = group_id
         # Later requests may refer to an event as they do to an interaction.
-        world.interactions[event["event_id"]] = (monitor.settings["query"],)
+        state.interactions[event["event_id"]] = (monitor.settings["query"],)
     execution = Execution(group_id, at, found or [{"event_type": "completion", "timestamp": at}])
     monitor.add(execution)
     price = MONITOR_USD[monitor.processor]
-    world.ledger.add(Entry("monitor_execution", price, monitor.processor))
-    _report(world, monitor, execution)
+    state.ledger.add(Entry("monitor_execution", price, monitor.processor))
+    _report(state, monitor, execution)
 
 
-def _fail(world: World, monitor: Monitor, group_id: str) -> None:
+def _fail(state: State, monitor: Monitor, group_id: str) -> None:
     """Run a monitor that was asked to fail; nothing is billed."""
-    at = world.stamp()
+    at = state.stamp()
     error = {"event_type": "error", "error_message": FAILURE, "timestamp": at}
     execution = Execution(group_id, at, [error])
     monitor.add(execution)
-    _report(world, monitor, execution)
+    _report(state, monitor, execution)
 
 
-def _news(world: World, monitor: Monitor) -> list[dict[str, Any]]:
+def _news(state: State, monitor: Monitor) -> list[dict[str, Any]]:
     if monitor.last_run_at is None:
         # The first execution takes stock: what is there already is no news.
-        monitor.seen = frozenset(world.corpus)
+        monitor.seen = frozenset(state.corpus)
         wanted = monitor.settings.get("include_backfill")
-        pages = monitor.backfill(world.index) if wanted else []
+        pages = monitor.backfill(state.index) if wanted else []
     else:
-        pages = monitor.news(world.index)
-    today = world.clock().date()
+        pages = monitor.news(state.index)
+    today = state.clock().date()
     return [
         {
             "event_type": "event_stream",
             "event_date": (page.published or today).isoformat(),
-            "output": monitor.report(page, world.index),
+            "output": monitor.report(page, state.index),
         }
         for page in reversed(pages)
     ]
 
 
-def _snapshot(world: World, monitor: Monitor) -> list[dict[str, Any]]:
+def _snapshot(state: State, monitor: Monitor) -> list[dict[str, Any]]:
     before = monitor.snapshot
-    run = world.tasks.get(monitor.settings["task_run_id"])
+    run = state.tasks.get(monitor.settings["task_run_id"])
     if run is None:
         return []
-    now = monitor.snapshot = dict(findings(world.index, run).output)
+    now = monitor.snapshot = dict(findings(state.index, run).output)
     changed = changed_parts(before, now) if before is not None else None
     if before is None or changed is None:
         return []
     return [
         {
             "event_type": "snapshot",
-            "event_date": world.clock().date().isoformat(),
+            "event_date": state.clock().date().isoformat(),
             "changed_output": changed,
             "previous_output": before,
         }
     ]
 
 
-def _report(world: World, monitor: Monitor, execution: Execution) -> None:
+def _report(state: State, monitor: Monitor, execution: Execution) -> None:
     if execution.outcome == "detected":
         kind, event = "monitor.event.detected", {"event_group_id": execution.group_id}
     elif execution.outcome == "completion":
@@ -299,7 +299,7 @@ def _report(world: World, monitor: Monitor, execution: Execution) -> None:
             "date": execution.at,
         }
     data = {"monitor_id": monitor.monitor_id, "event": event, "metadata": monitor.metadata}
-    world.deliver(monitor.webhook, kind, data)
+    state.deliver(monitor.webhook, kind, data)
 
 
 def with_page(corpus: Corpus, page: Page) -> Index:
@@ -313,21 +313,21 @@ def with_page(corpus: Corpus, page: Page) -> Index:
     return Index(Corpus([*kept, page]))
 
 
-def publish(world: World, page: Page, index: Index) -> None:
+def publish(state: State, page: Page, index: Index) -> None:
     """Put a new index in place and run the monitors that `page` concerns."""
-    world.index = index
-    for monitor in list(world.monitors.values()):
+    state.index = index
+    for monitor in list(state.monitors.values()):
         if monitor.status == "active" and monitor.about(page):
-            execute(world, monitor)
+            execute(state, monitor)
 
 
 PATH = "/v1/monitors"
-DEFAULT_MONITORS, MOST_MONITORS = 100, 10_000
-DEFAULT_EVENTS, MOST_EVENTS = 20, 100
+DEFAULT_MONITORS, MAX_MONITORS = 100, 10_000
+DEFAULT_EVENTS, MAX_EVENTS = 20, 100
 
 
-async def create(call: Call) -> Answer:
-    """Answer ``POST /v1/monitors``."""
+async def create(call: Call) -> Result:
+    """Handle ``POST /v1/monitors``."""
     body: EventStreamBody | SnapshotBody
     if call.parse(Typed).type == "event_stream":
         body = call.parse(EventStreamBody)
@@ -336,21 +336,21 @@ async def create(call: Call) -> Answer:
     else:
         body = call.parse(SnapshotBody)
         monitor = _new(call, body, _baseline(call, body.settings.task_run_id))
-    call.world.monitors[monitor.monitor_id] = monitor
-    execute(call.world, monitor)
-    return Answer(monitor.wire, status=201)
+    call.state.monitors[monitor.monitor_id] = monitor
+    execute(call.state, monitor)
+    return Result(monitor.wire, status=201)
 
 
 def _new(call: Call, body: CreateBody, settings: dict[str, Any]) -> Monitor:
-    world = call.world
+    state = call.state
     return Monitor(
-        world.ids.next("monitor"),
-        len(world.monitors) + 1,
+        state.ids.next("monitor"),
+        len(state.monitors) + 1,
         body.type,
         body.frequency,
         body.processor,
         settings,
-        world.stamp(),
+        state.stamp(),
         body.webhook.model_dump() if body.webhook else None,
         body.metadata,
         body.memory_scope_key,
@@ -359,14 +359,14 @@ def _new(call: Call, body: CreateBody, settings: dict[str, Any]) -> Monitor:
 
 def _try_schema(call: Call, monitor: Monitor) -> None:
     try:
-        monitor.report(call.world.corpus.pages[0], call.world.index)
+        monitor.report(call.state.corpus.pages[0], call.state.index)
     except SchemaError as error:
         raise invalid("settings.output_schema.json_schema", f"No JSON schema: {error}") from error
 
 
 def _baseline(call: Call, run_id: str) -> dict[str, Any]:
     """Return the settings of a snapshot monitor, which come from its task run."""
-    tasks = call.world.tasks
+    tasks = call.state.tasks
     run = tasks.get(run_id)
     if run is None:
         raise invalid("settings.task_run_id", f"Unknown task run {run_id!r}")
@@ -374,32 +374,32 @@ def _baseline(call: Call, run_id: str) -> dict[str, Any]:
     if status != "completed":
         raise invalid("settings.task_run_id", f"Task run {run_id!r} is {status}, not completed")
     schema = None
-    if run.asked.spec.kind == "json":
-        schema = {"type": "json", "json_schema": json.loads(run.asked.spec.schema)}
-    return {"task_run_id": run_id, "query": run.asked.question, "output_schema": schema}
+    if run.input.spec.kind == "json":
+        schema = {"type": "json", "json_schema": json.loads(run.input.spec.schema)}
+    return {"task_run_id": run_id, "query": run.input.question, "output_schema": schema}
 
 
-async def listing(call: Call) -> Answer:
-    """Answer ``GET /v1/monitors``."""
+async def listing(call: Call) -> Result:
+    """Handle ``GET /v1/monitors``."""
     types = choices(call, "type", ("event_stream", "snapshot"))
     statuses = choices(call, "status", ("active", "cancelled")) or {"active"}
     fitting = [
         monitor
-        for monitor in reversed(call.world.monitors.values())
+        for monitor in reversed(call.state.monitors.values())
         if monitor.status in statuses and (not types or monitor.type in types)
     ]
-    limit = limit_of(call, DEFAULT_MONITORS, MOST_MONITORS)
+    limit = limit_of(call, DEFAULT_MONITORS, MAX_MONITORS)
     page, cursor = page_of(call, fitting, limit, lambda monitor: int(monitor.number))
-    return Answer({"monitors": [monitor.wire for monitor in page], "next_cursor": cursor})
+    return Result({"monitors": [monitor.wire for monitor in page], "next_cursor": cursor})
 
 
-async def retrieve(call: Call) -> Answer:
-    """Answer ``GET /v1/monitors/{monitor_id}``."""
-    return Answer(_find(call).wire)
+async def retrieve(call: Call) -> Result:
+    """Handle ``GET /v1/monitors/{monitor_id}``."""
+    return Result(_find(call).wire)
 
 
-async def events(call: Call) -> Answer:
-    """Answer ``GET /v1/monitors/{monitor_id}/events``."""
+async def events(call: Call) -> Result:
+    """Handle ``GET /v1/monitors/{monitor_id}/events``."""
     monitor = _find(call)
     query = call.request.query_params
     [completions] = choices(call, "include_completions", ("true", "false")) or {"false"}
@@ -412,17 +412,17 @@ async def events(call: Call) -> Answer:
     if query.get("event_group_id"):
         page = [each for each in found if each[1].group_id == query["event_group_id"]]
     else:
-        limit = limit_of(call, DEFAULT_EVENTS, MOST_EVENTS)
+        limit = limit_of(call, DEFAULT_EVENTS, MAX_EVENTS)
         page, cursor = page_of(call, found, limit, lambda each: int(each[0]))
     advanced = monitor.settings.get("advanced_settings") or {}
     policy = SourcePolicy.model_validate(advanced.get("source_policy") or {})
     warnings = policy_warnings(policy, advanced.get("location"))
     body = {"events": [event for _, _, event in page], "next_cursor": cursor}
-    return Answer({**body, "warnings": warnings or None})
+    return Result({**body, "warnings": warnings or None})
 
 
-async def update(call: Call) -> Answer:
-    """Answer ``POST /v1/monitors/{monitor_id}/update``."""
+async def update(call: Call) -> Result:
+    """Handle ``POST /v1/monitors/{monitor_id}/update``."""
     monitor = _find(call)
     body = call.parse(UpdateBody)
     changed = body.model_fields_set - {"type"}
@@ -441,27 +441,27 @@ async def update(call: Call) -> Answer:
         monitor.metadata = body.metadata
     monitor.frequency = body.frequency or monitor.frequency
     monitor.processor = body.processor or monitor.processor
-    return Answer(monitor.wire)
+    return Result(monitor.wire)
 
 
-async def cancel(call: Call) -> Answer:
-    """Answer ``POST /v1/monitors/{monitor_id}/cancel``; again, it changes nothing."""
+async def cancel(call: Call) -> Result:
+    """Handle ``POST /v1/monitors/{monitor_id}/cancel``; again, it changes nothing."""
     monitor = _find(call)
     monitor.status = "cancelled"
-    return Answer(monitor.wire)
+    return Result(monitor.wire)
 
 
-async def trigger(call: Call) -> Answer:
-    """Answer ``POST /v1/monitors/{monitor_id}/trigger``."""
+async def trigger(call: Call) -> Result:
+    """Handle ``POST /v1/monitors/{monitor_id}/trigger``."""
     monitor = _find(call)
     if monitor.status == "cancelled":
         raise RequestError(422, "A cancelled monitor cannot be triggered")
-    execute(call.world, monitor)
-    return Answer(status=204)
+    execute(call.state, monitor)
+    return Result(status=204)
 
 
 def _find(call: Call) -> Monitor:
-    monitor = call.world.monitors.get(call.request.path_params["monitor_id"])
+    monitor = call.state.monitors.get(call.request.path_params["monitor_id"])
     if monitor is None:
         raise RequestError(404, "Monitor not found")
     return monitor

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from parallel_integrations.sandbox.server.connection import Connection
 from parallel_integrations.sandbox.server.responses import Model, parse
 from parallel_integrations.sandbox.state.ledger import Entry
-from parallel_integrations.sandbox.state.state import World
+from parallel_integrations.sandbox.state.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +16,12 @@ class Call:
     """One request to one operation, after its key was accepted.
 
     Attributes:
-        world: What the operations share.
+        state: What the operations share.
         request: Path parameters, query and headers.
         content: The body's bytes.
     """
 
-    world: World
+    state: State
     request: Request
     content: bytes
 
@@ -46,7 +46,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Result:
     """What an operation answers.
 
     Attributes:
@@ -65,7 +65,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Handler = Callable[[Call], Awaitable[Answer]]
+Handler = Callable[[Call], Awaitable[Result]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
 from parallel_integrations.sandbox.operations.shared import (
     ExcerptSettings,
     FetchPolicy,
@@ -23,7 +23,7 @@ from parallel_integrations.sandbox.operations.shared import (
     shares,
 )
 from parallel_integrations.sandbox.state.ledger import INCLUDED_RESULTS, Entry, search_usd
-from parallel_integrations.sandbox.state.state import World
+from parallel_integrations.sandbox.state.state import State
 from parallel_integrations.sandbox.web.domains import allowed, split_url
 from parallel_integrations.sandbox.web.index import Hit
 from parallel_integrations.sandbox.web.passages import Span, choose
@@ -90,7 +90,7 @@ class OlderSearchBody(Loose):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SearchInput:
     """What either generation asks for."""
 
     texts: Sequence[str]
@@ -115,12 +115,12 @@ class Found:
         return [self.hit.page.text[start:end] for start, end in self.spans]
 
 
-async def search(call: Call) -> Answer:
-    """Answer ``POST /v1/search``."""
+async def search(call: Call) -> Result:
+    """Handle ``POST /v1/search``."""
     body = call.parse(SearchBody)
     settings = body.advanced_settings or AdvancedSettings()
     excerpts = settings.excerpt_settings or ExcerptSettings()
-    asked = Asked(
+    given = SearchInput(
         texts=[*body.search_queries, body.objective or ""],
         mode=body.mode or "advanced",
         max_results=settings.max_results or INCLUDED_RESULTS,
@@ -129,21 +129,21 @@ async def search(call: Call) -> Answer:
         policy=settings.source_policy,
         location=settings.location,
     )
-    return Answer(
+    return Result(
         {
-            "search_id": call.world.ids.next("search"),
-            "results": [_result(found) for found in find(call.world, asked)],
-            "session_id": body.session_id or call.world.ids.next("session"),
-            **_remarks(asked),
+            "search_id": call.state.ids.next("search"),
+            "results": [_result(found) for found in find(call.state, given)],
+            "session_id": body.session_id or call.state.ids.next("session"),
+            **_remarks(given),
         },
-        bill=_bill(asked),
+        bill=_bill(given),
     )
 
 
-async def older_search(call: Call) -> Answer:
-    """Answer ``POST /v1beta/search``, in the shape its `parallel-beta` header asks for."""
+async def older_search(call: Call) -> Result:
+    """Handle ``POST /v1beta/search``, in the shape its `parallel-beta` header asks for."""
     body = call.parse(OlderSearchBody)
-    asked = Asked(
+    given = SearchInput(
         texts=[*(body.search_queries or []), body.objective or ""],
         mode=body.mode or {"pro": "agentic"}.get(body.processor or "", "one-shot"),
         max_results=body.max_results or INCLUDED_RESULTS,
@@ -154,39 +154,39 @@ async def older_search(call: Call) -> Answer:
         policy=body.source_policy,
         location=body.location,
     )
-    results = find(call.world, asked)
+    results = find(call.state, given)
     betas = call.request.headers.get("parallel-beta", "").split(",")
     if SEED_BETA in (beta.strip() for beta in betas):
-        return Answer(
+        return Result(
             {
                 "objective": body.objective,
                 "search_queries": body.search_queries,
                 "results": [_seed_result(rank, each) for rank, each in enumerate(results, 1)],
             },
-            bill=_bill(asked),
+            bill=_bill(given),
         )
-    return Answer(
+    return Result(
         {
-            "search_id": call.world.ids.next("search"),
+            "search_id": call.state.ids.next("search"),
             "results": [_result(found) for found in results],
-            **_remarks(asked),
+            **_remarks(given),
         },
-        bill=_bill(asked),
+        bill=_bill(given),
     )
 
 
-def find(world: World, asked: Asked) -> list[Found]:
+def find(state: State, given: SearchInput) -> list[Found]:
     """Return the pages found and the excerpts that fit."""
-    policy = asked.policy or SourcePolicy()
-    hits = world.index.search(
-        asked.texts,
-        limit=asked.max_results,
+    policy = given.policy or SourcePolicy()
+    hits = state.index.search(
+        given.texts,
+        limit=given.max_results,
         accept=lambda page: allowed(
             page, policy.include_domains, policy.exclude_domains, policy.after
         ),
     )
     wanted = [sum(end - start for start, end in hit.passages) for hit in hits]
-    limits = shares(asked.chars_total, asked.chars_per_result, wanted)
+    limits = shares(given.chars_total, given.chars_per_result, wanted)
     return [
         Found(hit, choose(hit.page.text, hit.passages, limit))
         for hit, limit in zip(hits, limits, strict=True)
@@ -219,16 +219,16 @@ def _seed_result(rank: int, found: Found) -> dict[str, Any]:
     }
 
 
-def _remarks(asked: Asked) -> dict[str, Any]:
+def _remarks(given: SearchInput) -> dict[str, Any]:
     usage = [{"name": "sku_search", "count": 1}]
-    extra = asked.max_results - INCLUDED_RESULTS
+    extra = given.max_results - INCLUDED_RESULTS
     if extra > 0:
         usage.append({"name": "sku_search_additional_results", "count": extra})
-    return {"warnings": policy_warnings(asked.policy, asked.location) or None, "usage": usage}
+    return {"warnings": policy_warnings(given.policy, given.location) or None, "usage": usage}
 
 
-def _bill(asked: Asked) -> Entry:
-    return Entry("search", search_usd(asked.mode, asked.max_results), asked.mode)
+def _bill(given: SearchInput) -> Entry:
+    return Entry("search", search_usd(given.mode, given.max_results), given.mode)
 
 
 OPERATIONS = (

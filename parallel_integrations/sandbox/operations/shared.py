@@ -36,6 +36,7 @@ def _not_blank(text: str) -> str:
     return text
 
 
+Text = Annotated[str, AfterValidator(_not_blank)]
 Day = Annotated[str, AfterValidator(_calendar_day)]
 Domain = Annotated[str, AfterValidator(check_domain)]
 Query = Annotated[str, StringConstraints(max_length=200), AfterValidator(_not_blank)]

@@ -8,48 +8,46 @@ from typing import Any, get_args
 
 from starlette.datastructures import QueryParams
 
-from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
 from parallel_integrations.sandbox.operations.tasks import (
     GroupBody,
     GroupRunsBody,
     check,
     find,
     findings,
-    frame,
     start,
-    state,
-    wrong_query,
+    state_event,
 )
-from parallel_integrations.sandbox.server.responses import RequestError
+from parallel_integrations.sandbox.server.responses import RequestError, frame, invalid_parameter
 from parallel_integrations.sandbox.state.ledger import Entry
 from parallel_integrations.sandbox.state.tasks import Event, Group, Run, Status
 from parallel_integrations.sandbox.state.times import rfc3339
 
 STREAM_SECONDS = 3600.0
 """The live service keeps a stream of events open for an hour at most."""
-LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.02
 """How often an open stream looks whether runs were added."""
 STATUSES = frozenset({*get_args(Status), "action_required", "cancelling", "cancelled"})
 SWITCHES: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": False}
 
 
-async def create(call: Call) -> Answer:
-    """Answer ``POST /v1/tasks/groups``."""
+async def create(call: Call) -> Result:
+    """Handle ``POST /v1/tasks/groups``."""
     body = call.parse(GroupBody)
-    group = Group(call.world.ids.next("tgrp"), call.world.clock(), body.metadata)
-    call.world.groups.add(group)
-    return Answer(_body(call, group), bill=Entry("create_task_group", 0.0))
+    group = Group(call.state.ids.next("tgrp"), call.state.clock(), body.metadata)
+    call.state.groups[group.group_id] = group
+    return Result(_body(call, group), bill=Entry("create_task_group", 0.0))
 
 
-async def retrieve(call: Call) -> Answer:
-    """Answer ``GET /v1/tasks/groups/{taskgroup_id}``."""
-    return Answer(_body(call, _find(call)))
+async def retrieve(call: Call) -> Result:
+    """Handle ``GET /v1/tasks/groups/{taskgroup_id}``."""
+    return Result(_body(call, _find(call)))
 
 
 def _body(call: Call, group: Group) -> dict[str, Any]:
     return {
         "taskgroup_id": group.group_id,
-        "status": group.status(call.world.tasks.now()),
+        "status": group.status(call.state.tasks.now()),
         "metadata": group.metadata,
         "created_at": rfc3339(group.created),
     }
@@ -57,34 +55,34 @@ def _body(call: Call, group: Group) -> dict[str, Any]:
 
 def _find(call: Call) -> Group:
     group_id = call.request.path_params["taskgroup_id"]
-    group = call.world.groups.get(group_id)
+    group = call.state.groups.get(group_id)
     if group is None:
         raise RequestError(404, f"TaskGroup not found: {group_id!r}")
     return group
 
 
-async def add_runs(call: Call) -> Answer:
-    """Answer ``POST /v1/tasks/groups/{taskgroup_id}/runs``: all of the runs start, or none."""
+async def add_runs(call: Call) -> Result:
+    """Handle ``POST /v1/tasks/groups/{taskgroup_id}/runs``: all of the runs start, or none."""
     group = _find(call)
     refresh = _switch(call.request.query_params, "refresh_status", default=True)
     body = call.parse(GroupRunsBody)
-    asked = []
+    inputs = []
     for number, each in enumerate(body.inputs):
         try:
-            asked.append(check(call.world, each, body.default_task_spec))
+            inputs.append(check(call.state, each, body.default_task_spec))
         except RequestError as error:
             for problem in error.problems:
                 problem["loc"][1:1] = ["inputs", number]
             raise
     runs_before = len(group.runs)
-    group.advance(call.world.tasks.now())
+    group.advance(call.state.tasks.now())
     events_before = len(group.events)
-    batch = start(call.world, asked, group.group_id)
+    batch = start(call.state, inputs, group.group_id)
     if batch.runs:
         group.add(batch)
     count = len(batch.runs)
-    status = group.status(batch.began) if refresh else group.hasty_status(count)
-    return Answer(
+    status = group.status(batch.began) if refresh else group.status_without_refresh(count)
+    return Result(
         {
             "status": status,
             "run_ids": [run.run_id for run in batch.runs],
@@ -95,20 +93,20 @@ async def add_runs(call: Call) -> Answer:
     )
 
 
-async def retrieve_run(call: Call) -> Answer:
-    """Answer ``GET /v1/tasks/groups/{taskgroup_id}/runs/{run_id}``."""
+async def retrieve_run(call: Call) -> Result:
+    """Handle ``GET /v1/tasks/groups/{taskgroup_id}/runs/{run_id}``."""
     run = find(call, _find(call).group_id)
-    return Answer(run.body(run.status(call.world.tasks.now())))
+    return Result(run.body(run.status(call.state.tasks.now())))
 
 
-async def list_runs(call: Call) -> Answer:
-    """Answer ``GET /v1/tasks/groups/{taskgroup_id}/runs`` with the runs there are now."""
+async def list_runs(call: Call) -> Result:
+    """Handle ``GET /v1/tasks/groups/{taskgroup_id}/runs`` with the runs there are now."""
     group = _find(call)
     query = call.request.query_params
     wanted = query.get("status")
     if wanted is not None and wanted not in STATUSES:
-        raise wrong_query("status", f"Unknown status {wanted!r}")
-    return Answer(
+        raise invalid_parameter("query", "status", f"Unknown status {wanted!r}")
+    return Result(
         events=_runs(
             call,
             group,
@@ -123,8 +121,8 @@ async def list_runs(call: Call) -> Answer:
 async def _runs(
     call: Call, group: Group, begin: int, wanted: str | None, *, with_input: bool, with_output: bool
 ) -> AsyncIterator[bytes]:
-    # Only what exists now is told, as it stands now, however long the reader takes.
-    now, end = call.world.tasks.now(), len(group.runs)
+    # A listing shows one moment: runs that are added while a slow client reads are not part of it.
+    now, end = call.state.tasks.now(), len(group.runs)
     for number in range(begin, end):
         run = group.runs[number]
         status = run.status(now)
@@ -132,28 +130,28 @@ async def _runs(
             continue
         output = None
         if with_output and status == "completed":
-            output = findings(call.world.index, run).output
-        request = run.asked.request if with_input else None
+            output = findings(call.state.index, run).output
+        request = run.input.request if with_input else None
         event_id = _cursor("run", number + 1)
-        data = state(run, status, event_id=event_id, output=output, request=request)
-        yield frame(data, named=False)
+        data = state_event(run, status, event_id=event_id, output=output, request=request)
+        yield frame(data)
         # Lets others be answered in between, and notices a client that left.
         await asyncio.sleep(0)
 
 
-async def stream_events(call: Call) -> Answer:
-    """Answer ``GET /v1/tasks/groups/{taskgroup_id}/events``."""
+async def stream_events(call: Call) -> Result:
+    """Handle ``GET /v1/tasks/groups/{taskgroup_id}/events``."""
     group = _find(call)
     query = call.request.query_params
-    group.advance(call.world.tasks.now())
+    group.advance(call.state.tasks.now())
     seconds = _seconds(query)
-    return Answer(
+    return Result(
         events=_events(call, group, _position(query, "event", len(group.events)), seconds)
     )
 
 
 async def _events(call: Call, group: Group, begin: int, seconds: float) -> AsyncIterator[bytes]:
-    tasks = call.world.tasks
+    tasks = call.state.tasks
     closes = tasks.now() + min(seconds, STREAM_SECONDS)
     number = begin
     if not group.events:
@@ -168,16 +166,16 @@ async def _events(call: Call, group: Group, begin: int, seconds: float) -> Async
         left = closes - tasks.now()
         if group.next_end is None or left <= 0:
             return
-        await call.pause(min(left, LOOK_SECONDS, max(0.0, group.next_end - tasks.now())))
+        await call.pause(min(left, POLL_SECONDS, max(0.0, group.next_end - tasks.now())))
 
 
 def _event(event: Event, number: int) -> bytes:
     event_id = _cursor("event", number)
     if isinstance(event, Run):
-        status: Status = "failed" if event.asked.failure else "completed"
-        return frame(state(event, status, event_id=event_id), named=False)
+        status: Status = "failed" if event.input.failure else "completed"
+        return frame(state_event(event, status, event_id=event_id))
     data = {"type": "task_group_status", "event_id": event_id, "status": event}
-    return frame(data, named=False)
+    return frame(data)
 
 
 def _cursor(kind: str, number: int) -> str:
@@ -191,7 +189,7 @@ def _position(query: QueryParams, kind: str, most: int) -> int:
         return 0
     prefix, _, digits = given.rpartition("_")
     if prefix != f"{kind}_sandbox" or not re.fullmatch("[0-9]{1,9}", digits) or int(digits) > most:
-        raise wrong_query("last_event_id", f"{given!r} is no cursor of this stream")
+        raise invalid_parameter("query", "last_event_id", f"{given!r} is no cursor of this stream")
     return int(digits)
 
 
@@ -204,7 +202,7 @@ def _seconds(query: QueryParams) -> float:
     except ValueError:
         seconds = math.nan
     if not seconds >= 0:
-        raise wrong_query("timeout", f"{given!r} is no number of seconds")
+        raise invalid_parameter("query", "timeout", f"{given!r} is no number of seconds")
     return seconds
 
 
@@ -213,7 +211,7 @@ def _switch(query: QueryParams, name: str, *, default: bool) -> bool:
     if given is None:
         return default
     if given.lower() not in SWITCHES:
-        raise wrong_query(name, f"{given!r} is neither true nor false")
+        raise invalid_parameter("query", name, f"{given!r} is neither true nor false")
     return SWITCHES[given.lower()]
 
 

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-DEEPEST = 5
+MAX_DEPTH = 5
 ADVISED_DEPTH = 3
 """Another page of the documentation stops here, so more is worth a warning."""
-MOST_PROPERTIES = 100
-MOST_ENUM_VALUES = 500
-FEW_ENUM_VALUES = 250
+MAX_PROPERTIES = 100
+MAX_ENUM_VALUES = 500
+MAX_LONG_ENUM_VALUES = 250
 """Above so many values of one enum their characters are limited, too."""
-MOST_ENUM_CHARS = 7500
+MAX_ENUM_CHARS = 7500
 
 UNSUPPORTED = frozenset(
     """
@@ -91,13 +91,13 @@ class Review:
             self.errors.append(f"{_join(where, 'enum')} is no list")
             return
         self._enum_values += len(values)
-        if self._enum_values > MOST_ENUM_VALUES >= self._enum_values - len(values):
-            self.errors.append(f"more than {MOST_ENUM_VALUES} enum values")
+        if self._enum_values > MAX_ENUM_VALUES >= self._enum_values - len(values):
+            self.errors.append(f"more than {MAX_ENUM_VALUES} enum values")
         chars = sum(len(value) for value in values if isinstance(value, str))
-        if len(values) > FEW_ENUM_VALUES and chars > MOST_ENUM_CHARS:
+        if len(values) > MAX_LONG_ENUM_VALUES and chars > MAX_ENUM_CHARS:
             self.errors.append(
-                f"{_join(where, 'enum')}: more than {MOST_ENUM_CHARS} characters "
-                f"in more than {FEW_ENUM_VALUES} values"
+                f"{_join(where, 'enum')}: more than {MAX_ENUM_CHARS} characters "
+                f"in more than {MAX_LONG_ENUM_VALUES} values"
             )
 
     def _object(self, schema: Mapping[str, Any], where: str, depth: int) -> None:
@@ -140,22 +140,22 @@ def review(schema: Any, most_fields: int | None = None) -> Review:
     if found.errors:
         return found
     found.node(schema, "", 0)
-    if found.depth > DEEPEST:
-        found.errors.append(f"it is {found.depth} levels deep; at most {DEEPEST} are allowed")
+    if found.depth > MAX_DEPTH:
+        found.errors.append(f"it is {found.depth} levels deep; at most {MAX_DEPTH} are allowed")
     elif found.depth > ADVISED_DEPTH:
         found.warnings.append(f"it is {found.depth} levels deep; {ADVISED_DEPTH} are advised")
-    if found.properties > MOST_PROPERTIES:
-        found.errors.append(f"more than {MOST_PROPERTIES} properties")
+    if found.properties > MAX_PROPERTIES:
+        found.errors.append(f"more than {MAX_PROPERTIES} properties")
     elif most_fields is not None and found.properties > most_fields:
         found.warnings.append(f"{found.properties} fields; the processor is good for {most_fields}")
     return found
 
 
-def misfit(schema: Mapping[str, Any], value: Any) -> str | None:
+def input_mismatch(schema: Mapping[str, Any], value: Any) -> str | None:
     """Return how an input differs from its input schema at first sight, or None.
 
     Example:
-        >>> misfit({"type": "object", "required": ["city"]}, {"town": "Ulm"})
+        >>> input_mismatch({"type": "object", "required": ["city"]}, {"town": "Ulm"})
         "the input has no 'city'"
     """
     if not isinstance(value, Mapping):

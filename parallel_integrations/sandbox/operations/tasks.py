@@ -12,27 +12,31 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from parallel_integrations.sandbox.answering.schema_filler import Filler, SchemaError, check_schema
-from parallel_integrations.sandbox.answering.sentences import Evidence, Quote, basis, gather
-from parallel_integrations.sandbox.operations.chat import quoted
-from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.answering.sentences import Evidence, basis, gather, quoted
+from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
 from parallel_integrations.sandbox.operations.shared import (
     Loose,
     SourcePolicy,
     policy_warnings,
     warning,
 )
-from parallel_integrations.sandbox.operations.task_schemas import misfit, review
-from parallel_integrations.sandbox.server.responses import RequestError, invalid
+from parallel_integrations.sandbox.operations.task_schemas import input_mismatch, review
+from parallel_integrations.sandbox.server.responses import (
+    RequestError,
+    frame,
+    invalid,
+    invalid_parameter,
+)
 from parallel_integrations.sandbox.state.ledger import TASK_USD, Entry
-from parallel_integrations.sandbox.state.state import World
+from parallel_integrations.sandbox.state.state import State
 from parallel_integrations.sandbox.state.tasks import (
     ACTIVE,
     QUEUED_SHARE,
-    Asked,
     Batch,
     Run,
     Spec,
     Status,
+    TaskInput,
 )
 from parallel_integrations.sandbox.state.times import rfc3339
 from parallel_integrations.sandbox.state.webhooks import objection
@@ -40,7 +44,7 @@ from parallel_integrations.sandbox.web.corpus import Page
 from parallel_integrations.sandbox.web.domains import allowed
 from parallel_integrations.sandbox.web.index import Index
 
-MOST_RUNS = 1000
+MAX_RUNS = 1000
 
 FIELDS: Mapping[str, int] = MappingProxyType(
     {
@@ -57,7 +61,7 @@ FIELDS: Mapping[str, int] = MappingProxyType(
 )
 """How many output fields a processor is good for."""
 PREMIUM = frozenset({"pro", "ultra", "ultra2x", "ultra4x", "ultra8x"})
-"""Processors that record events unless they are told not to."""
+"""Processors that record events unless the request says otherwise."""
 FAST = "-fast"
 PROCESSORS = frozenset({*TASK_USD, *(name + FAST for name in TASK_USD)})
 
@@ -185,7 +189,7 @@ class GroupBody(Loose):
 class GroupRunsBody(Loose):
     """Body of a request that adds runs to a group."""
 
-    inputs: Annotated[list[RunBody], Field(max_length=MOST_RUNS)]
+    inputs: Annotated[list[RunBody], Field(max_length=MAX_RUNS)]
     default_task_spec: TaskSpec | None = None
 
 
@@ -193,7 +197,7 @@ QUOTES: Mapping[str, int] = MappingProxyType(
     {"lite": 3, "base": 4, "core": 5, "core2x": 5, "pro": 7, "ultra": 8}
 )
 """How many sentences each processor quotes; those not named quote as many as ``ultra``."""
-REMEMBERED = 512
+MAX_CACHED = 512
 """Findings kept, so that asking for a result again, or the same of many runs, costs nothing."""
 
 AUTO_SCHEMA: Mapping[str, Any] = MappingProxyType(
@@ -218,7 +222,7 @@ AUTO_SCHEMA: Mapping[str, Any] = MappingProxyType(
         "additionalProperties": False,
     }
 )
-"""What a run answers that was not told what to answer."""
+"""The schema of a run whose request gives none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,12 +249,12 @@ class Findings:
 
 def findings(index: Index, run: Run) -> Findings:
     """Return what a run finds in the pages of `index`."""
-    asked = run.asked
+    given = run.input
     quotes = QUOTES.get(run.processor.removesuffix("-fast"), QUOTES["ultra"])
-    return _find(index, asked.question, asked.context, asked.spec, quotes, asked.domains)
+    return _find(index, given.question, given.context, given.spec, quotes, given.domains)
 
 
-@lru_cache(maxsize=REMEMBERED)
+@lru_cache(maxsize=MAX_CACHED)
 def _find(
     index: Index,
     question: str,
@@ -261,7 +265,8 @@ def _find(
 ) -> Findings:
     evidence = gather(index, question, context, accept=_policy(*domains))
     if spec.kind == "json":
-        output = _filled(evidence, json.loads(spec.schema))
+        content, found = Filler(json.loads(spec.schema), evidence).fill(with_elements=True)
+        output = {"type": "json", "content": content, "basis": found}
     elif spec.kind == "text":
         text, found = quoted(evidence, quotes)
         output = {"type": "text", "content": text, "basis": found}
@@ -279,21 +284,6 @@ def _policy(
     return lambda page: allowed(page, include, exclude, first)
 
 
-def _filled(evidence: Evidence, schema: Any) -> dict[str, Any]:
-    filler = Filler(schema, evidence)
-    content: dict[str, Any] = {}
-    found: list[dict[str, Any]] = []
-    for name in filler.fields:
-        filler.used, filler.items = [], []
-        content[name] = filler.field(name)
-        found.append(basis(name, evidence, _once(filler.used)))
-        found += [
-            basis(f"{name}.{number}", evidence, _once(quotes))
-            for number, quotes in enumerate(filler.items)
-        ]
-    return {"type": "json", "content": content, "basis": found}
-
-
 def _auto(evidence: Evidence, count: int) -> dict[str, Any]:
     best = evidence.best(count)
     found = [basis("answer", evidence, best[:1])]
@@ -306,10 +296,6 @@ def _auto(evidence: Evidence, count: int) -> dict[str, Any]:
         "findings": [{"statement": quote.text, "page": quote.page.title} for quote in best],
     }
     return {"type": "json", "content": content, "basis": found, "output_schema": dict(AUTO_SCHEMA)}
-
-
-def _once(quotes: list[Quote]) -> list[Quote]:
-    return list(dict.fromkeys(quotes))
 
 
 STREAM_SECONDS = 570.0
@@ -337,14 +323,7 @@ class Step:
     read: Sequence[str]
 
 
-def frame(data: Mapping[str, Any], *, named: bool = True) -> bytes:
-    """Return one event as the wire has it; `named` adds its type as a line of its own."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    name = f"event: {data['type']}\n" if named else ""
-    return f"{name}data: {text}\n\n".encode()
-
-
-def state(
+def state_event(
     run: Run,
     status: Status,
     *,
@@ -352,7 +331,7 @@ def state(
     output: Mapping[str, Any] | None = None,
     request: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the event that tells how a run stands."""
+    """Return the event with a run's status."""
     return {
         "type": "task_run.state",
         "event_id": event_id,
@@ -364,51 +343,51 @@ def state(
 
 async def events(call: Call, run: Run) -> AsyncIterator[bytes]:
     """Yield everything that has happened, then what happens, until the run or the time ends."""
-    tasks, batch = call.world.tasks, run.batch
+    tasks, batch = call.state.tasks, run.batch
     closes = tasks.now() + STREAM_SECONDS
-    yield frame(state(run, run.status(tasks.now())))
-    steps = _steps(call.world, run) if run.asked.events else []
+    yield frame(state_event(run, run.status(tasks.now())), named=True)
+    steps = _steps(call.state, run) if run.input.events else []
     due = [batch.began + batch.seconds * step.share for step in steps]
     past = sum(moment <= tasks.now() for moment in due)
     for step in steps[:past]:
-        yield frame(_message(run, step))
+        yield frame(_message(run, step), named=True)
     if past:
-        yield frame(_stats(call.world, run, steps[past - 1]))
+        yield frame(_stats(call.state, run, steps[past - 1]), named=True)
     for step, moment in zip(steps[past:], due[past:], strict=True):
         if not await _wait(call, moment, closes):
             return
-        yield frame(_message(run, step))
-        yield frame(_stats(call.world, run, step))
+        yield frame(_message(run, step), named=True)
+        yield frame(_stats(call.state, run, step), named=True)
     if await _wait(call, batch.ends, closes):
         status = run.status(tasks.now())
-        output = findings(call.world.index, run).output if status == "completed" else None
-        yield frame(state(run, status, output=output))
+        output = findings(call.state.index, run).output if status == "completed" else None
+        yield frame(state_event(run, status, output=output), named=True)
 
 
 async def _wait(call: Call, moment: float, closes: float) -> bool:
-    """Wait for a moment; tells whether it came before the stream has to close."""
-    while (left := min(moment, closes) - call.world.tasks.now()) > 0:
+    """Wait for a moment; returns whether it came before the stream has to close."""
+    while (left := min(moment, closes) - call.state.tasks.now()) > 0:
         if call.is_left:
             return False
         await call.pause(left)
     return moment <= closes
 
 
-def _steps(world: World, run: Run) -> list[Step]:
-    found = findings(world.index, run)
-    looked_for = run.asked.question[:SHOWN_CHARS]
-    told: list[tuple[str, str, Sequence[str]]] = [
-        ("plan", f"Look for {looked_for!r} in the sandbox's {len(world.corpus)} pages", ()),
+def _steps(state: State, run: Run) -> list[Step]:
+    found = findings(state.index, run)
+    looked_for = run.input.question[:SHOWN_CHARS]
+    events: list[tuple[str, str, Sequence[str]]] = [
+        ("plan", f"Look for {looked_for!r} in the sandbox's {len(state.corpus)} pages", ()),
         ("search", f"Found {len(found.considered)} page(s) that hold these words", ()),
     ]
-    if run.asked.failure is None:
+    if run.input.failure is None:
         read: list[str] = []
         for url, title in found.read.items():
             read = [*read, url]
-            told.append(("result", f"Quoted {title}", read))
-        told.append(("exec_status", "Put the quotes together", read))
-    width = (LAST_SHARE - QUEUED_SHARE) / len(told)
-    return [Step(QUEUED_SHARE + n * width, *each) for n, each in enumerate(told)]
+            events.append(("result", f"Quoted {title}", read))
+        events.append(("exec_status", "Put the quotes together", read))
+    width = (LAST_SHARE - QUEUED_SHARE) / len(events)
+    return [Step(QUEUED_SHARE + n * width, *each) for n, each in enumerate(events)]
 
 
 def _message(run: Run, step: Step) -> dict[str, Any]:
@@ -420,8 +399,8 @@ def _message(run: Run, step: Step) -> dict[str, Any]:
     }
 
 
-def _stats(world: World, run: Run, step: Step) -> dict[str, Any]:
-    considered = 0 if step.kind == "plan" else len(findings(world.index, run).considered)
+def _stats(state: State, run: Run, step: Step) -> dict[str, Any]:
+    considered = 0 if step.kind == "plan" else len(findings(state.index, run).considered)
     return {
         "type": "task_run.progress_stats",
         "source_stats": {
@@ -433,45 +412,44 @@ def _stats(world: World, run: Run, step: Step) -> dict[str, Any]:
     }
 
 
-MOST_SPEC_CHARS = 15_000
-MOST_CHARS = 25_000
+MAX_SPEC_CHARS = 15_000
+MAX_CHARS = 25_000
 """Characters of a spec and an input together; a run with more fails."""
 WAIT_SECONDS = 600
 """How long a result is waited for when the request does not say."""
-LONGEST_WAIT_SECONDS = 86_400
+MAX_WAIT_SECONDS = 86_400
 FAIL = "fail"
 """``{"sandbox": "fail"}`` in the metadata or in an input object makes a run fail."""
 
 
-async def create(call: Call) -> Answer:
-    """Answer ``POST /v1/tasks/runs``."""
-    asked = check(call.world, call.parse(RunBody))
-    [run] = start(call.world, [asked]).runs
-    return Answer(run.body("queued"), 202, bill=Entry("create_task_run", 0.0, run.processor))
+async def create(call: Call) -> Result:
+    """Handle ``POST /v1/tasks/runs``."""
+    [run] = start(call.state, [check(call.state, call.parse(RunBody))]).runs
+    return Result(run.body("queued"), 202, bill=Entry("create_task_run", 0.0, run.processor))
 
 
-def start(world: World, asked: Iterable[Asked], group_id: str | None = None) -> Batch:
+def start(state: State, inputs: Iterable[TaskInput], group_id: str | None = None) -> Batch:
     """Set runs going and return them together."""
-    batch = Batch(world.clock(), world.tasks.now(), world.tasks.seconds)
+    batch = Batch(state.clock(), state.tasks.now(), state.tasks.seconds)
     runs = []
-    for each in asked:
-        error_id = world.ids.next("error") if each.failure else None
-        runs.append(Run(world.ids.next("trun"), each, batch, group_id, error_id))
-    world.tasks.add(batch, runs)
+    for each in inputs:
+        error_id = state.ids.next("error") if each.failure else None
+        runs.append(Run(state.ids.next("trun"), each, batch, group_id, error_id))
+    state.tasks.add(batch, runs)
     for run in batch.runs:
-        world.interactions[run.run_id] = (*run.asked.context, run.asked.question)
-        webhook = run.asked.request.get("webhook")
+        state.interactions[run.run_id] = (*run.input.context, run.input.question)
+        webhook = run.input.request.get("webhook")
         if webhook:
             status = run.status(batch.ends)
-            world.deliver(webhook, "task_run.status", run.body(status), after=batch.seconds)
+            state.deliver(webhook, "task_run.status", run.body(status), after=batch.seconds)
     return batch
 
 
-def check(world: World, body: RunBody, default: TaskSpec | None = None) -> Asked:
-    """Return what a run is asked.
+def check(state: State, body: RunBody, default: TaskSpec | None = None) -> TaskInput:
+    """Return the checked input of a run.
 
     Args:
-        world: Knows the earlier interactions.
+        state: Knows the earlier interactions.
         body: The request.
         default: The spec of a group, for runs without one.
 
@@ -489,7 +467,7 @@ def check(world: World, body: RunBody, default: TaskSpec | None = None) -> Asked
             raise invalid("advanced_settings.data_sources", f"{taken[0]!r} is an MCP server, too")
     context: Sequence[str] = ()
     if body.previous_interaction_id is not None:
-        known = world.interactions.get(body.previous_interaction_id)
+        known = state.interactions.get(body.previous_interaction_id)
         if known is None:
             raise invalid(
                 "previous_interaction_id",
@@ -502,7 +480,7 @@ def check(world: World, body: RunBody, default: TaskSpec | None = None) -> Asked
     if task_spec is not None and body.task_spec is None:
         request["task_spec"] = task_spec.model_dump(mode="json", exclude_unset=True)
     policy = body.source_policy
-    return Asked(
+    return TaskInput(
         request=request,
         spec=spec,
         question=_question(body.input),
@@ -532,8 +510,8 @@ def examine(task_spec: TaskSpec | None, processor: str) -> tuple[Spec, Sequence[
     if task_spec is None:
         return Spec(), ()
     size = len(task_spec.model_dump_json(exclude_unset=True))
-    if size > MOST_SPEC_CHARS:
-        raise invalid("task_spec", f"Longer than {MOST_SPEC_CHARS} characters")
+    if size > MAX_SPEC_CHARS:
+        raise invalid("task_spec", f"Longer than {MAX_SPEC_CHARS} characters")
     if isinstance(task_spec.input_schema, JsonForm):
         found = review(task_spec.input_schema.json_schema)
         if found.errors:
@@ -570,15 +548,15 @@ def _is_premium(processor: str) -> bool:
 def _failure(body: RunBody, spec: Spec) -> str | None:
     given = body.input if isinstance(body.input, dict) else {}
     if FAIL in ((body.metadata or {}).get("sandbox"), given.get("sandbox")):
-        return "The run failed because the request told the sandbox so"
-    if spec.size + len(_question(body.input)) > MOST_CHARS:
-        return f"Input and task spec are longer than {MOST_CHARS} characters together"
+        return "The run failed because the request demanded it"
+    if spec.size + len(_question(body.input)) > MAX_CHARS:
+        return f"Input and task spec are longer than {MAX_CHARS} characters together"
     return None
 
 
 def _input_warnings(task_spec: TaskSpec | None, value: Any) -> Iterable[dict[str, Any]]:
     form = task_spec.input_schema if task_spec else None
-    text = misfit(form.json_schema, value) if isinstance(form, JsonForm) else None
+    text = input_mismatch(form.json_schema, value) if isinstance(form, JsonForm) else None
     return [warning(text)] if text else []
 
 
@@ -596,50 +574,44 @@ def find(call: Call, group_id: str | None = None) -> Run:
         RequestError: 404 when there is none, or none in that group.
     """
     run_id = call.request.path_params["run_id"]
-    run = call.world.tasks.get(run_id)
+    run = call.state.tasks.get(run_id)
     if run is None or group_id not in (None, run.group_id):
         raise RequestError(404, f"Run id not found: {run_id!r}")
     return run
 
 
-def wrong_query(name: str, message: str) -> RequestError:
-    """Return the 422 for a wrong query parameter."""
-    problem = {"loc": ["query", name], "msg": message, "type": "value_error"}
-    return RequestError(422, "Request validation error", [problem])
-
-
-async def retrieve(call: Call) -> Answer:
-    """Answer ``GET /v1/tasks/runs/{run_id}``."""
+async def retrieve(call: Call) -> Result:
+    """Handle ``GET /v1/tasks/runs/{run_id}``."""
     run = find(call)
-    return Answer(run.body(run.status(call.world.tasks.now())))
+    return Result(run.body(run.status(call.state.tasks.now())))
 
 
-async def retrieve_input(call: Call) -> Answer:
-    """Answer ``GET /v1/tasks/runs/{run_id}/input``."""
-    return Answer(find(call).asked.request)
+async def retrieve_input(call: Call) -> Result:
+    """Handle ``GET /v1/tasks/runs/{run_id}/input``."""
+    return Result(find(call).input.request)
 
 
-async def result(call: Call) -> Answer:
-    """Answer ``GET /v1/tasks/runs/{run_id}/result`` when the run has ended or time is up."""
+async def result(call: Call) -> Result:
+    """Handle ``GET /v1/tasks/runs/{run_id}/result`` when the run has ended or time is up."""
     run = find(call)
-    tasks = call.world.tasks
+    tasks = call.state.tasks
     given = call.request.query_params.get("timeout", str(WAIT_SECONDS))
     if not re.fullmatch("[0-9]{1,9}", given):
-        raise wrong_query("timeout", f"{given!r} is no number of seconds")
-    until = min(run.batch.ends, tasks.now() + min(int(given), LONGEST_WAIT_SECONDS))
+        raise invalid_parameter("query", "timeout", f"{given!r} is no number of seconds")
+    until = min(run.batch.ends, tasks.now() + min(int(given), MAX_WAIT_SECONDS))
     while (left := until - tasks.now()) > 0 and not call.is_left:
         await call.pause(left)
     status = run.status(tasks.now())
     if status in ACTIVE:
         raise RequestError(408, f"Task run {run.run_id} is still active")
     if status == "failed":
-        raise RequestError(404, f"Task run {run.run_id} failed: {run.asked.failure}")
-    return Answer({"run": run.body(status), "output": findings(call.world.index, run).output})
+        raise RequestError(404, f"Task run {run.run_id} failed: {run.input.failure}")
+    return Result({"run": run.body(status), "output": findings(call.state.index, run).output})
 
 
-async def stream_events(call: Call) -> Answer:
-    """Answer ``GET /v1/tasks/runs/{run_id}/events``."""
-    return Answer(events=events(call, find(call)))
+async def stream_events(call: Call) -> Result:
+    """Handle ``GET /v1/tasks/runs/{run_id}/events``."""
+    return Result(events=events(call, find(call)))
 
 
 _RUN = "/v1/tasks/runs/{run_id}"

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from parallel_integrations.sandbox.operations import OPERATIONS
-from parallel_integrations.sandbox.operations.operation import Answer, Call, Operation
+from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
 from parallel_integrations.sandbox.server.fault_delivery import Delivery, refuse
 from parallel_integrations.sandbox.server.faults import Faults
 from parallel_integrations.sandbox.server.recorder import RecordedRequest, Recorder
@@ -26,7 +26,7 @@ from parallel_integrations.sandbox.server.responses import (
     json_response,
     native_error,
 )
-from parallel_integrations.sandbox.state.state import World
+from parallel_integrations.sandbox.state.state import State
 
 _GATEWAY = re.compile(
     r"/v1/(?!tasks/)[^/]+/[^/]+/(?:parallel(?P<native>/.*)|compat(?P<compat>/chat/completions))"
@@ -34,7 +34,7 @@ _GATEWAY = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class KeyCheck:
     """Who may come in.
 
     Attributes:
@@ -72,17 +72,18 @@ def _same(given: str, wanted: str) -> bool:
     return secrets.compare_digest(given.encode(), wanted.encode())
 
 
-def build(world: World, faults: Faults, recorder: Recorder, gate: Gate) -> ASGIApp:
-    """Return the application that serves `world`."""
+def build(state: State, faults: Faults, recorder: Recorder, key_check: KeyCheck) -> ASGIApp:
+    """Return the application that serves `state`."""
     routes = [
-        Route(each.path, _endpoint(each, world, gate), methods=[each.method]) for each in OPERATIONS
+        Route(each.path, _endpoint(each, state, key_check), methods=[each.method])
+        for each in OPERATIONS
     ]
 
     async def unknown(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         message = {404: "Not found", 405: "Method not allowed"}.get(status, "Request failed")
         text = f"{message}: {request.method} {request.scope['path']}"
-        response = native_error(status, text, world.ids.next("error"))
+        response = native_error(status, text, state.ids.next("error"))
         if isinstance(error, HTTPException):
             response.headers.update(error.headers or {})
         return response
@@ -91,41 +92,41 @@ def build(world: World, faults: Faults, recorder: Recorder, gate: Gate) -> ASGIA
         routes=routes, exception_handlers={HTTPException: unknown, Exception: unknown}
     )
     inner.router.redirect_slashes = False
-    return _Front(inner, world, faults, recorder)
+    return _Frontend(inner, state, faults, recorder)
 
 
 def _endpoint(
-    operation: Operation, world: World, gate: Gate
+    operation: Operation, state: State, key_check: KeyCheck
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
-            gate.check(request, bearer=operation.bearer)
-            answer = await operation.handler(Call(world, request, await request.body()))
+            key_check.check(request, bearer=operation.bearer)
+            result = await operation.handler(Call(state, request, await request.body()))
         except RequestError as error:
-            ref_id = world.ids.next(operation.ref_kind)
+            ref_id = state.ids.next(operation.ref_kind)
             return error_response(error, ref_id, framework=operation.framework_errors)
-        if answer.bill is not None:
-            world.ledger.add(answer.bill)
-        return _response(answer)
+        if result.bill is not None:
+            state.ledger.add(result.bill)
+        return _response(result)
 
     return endpoint
 
 
-def _response(answer: Answer) -> Response:
-    if answer.events is not None:
-        headers = {"cache-control": "no-cache", **answer.headers}
-        return StreamingResponse(answer.events, answer.status, headers, "text/event-stream")
-    if answer.body is None and answer.status == 204:
-        return Response(status_code=204, headers=dict(answer.headers))
-    return json_response(answer.body, answer.status, answer.headers)
+def _response(result: Result) -> Response:
+    if result.events is not None:
+        headers = {"cache-control": "no-cache", **result.headers}
+        return StreamingResponse(result.events, result.status, headers, "text/event-stream")
+    if result.body is None and result.status == 204:
+        return Response(status_code=204, headers=dict(result.headers))
+    return json_response(result.body, result.status, result.headers)
 
 
-class _Front:
+class _Frontend:
     """Reads and records a request, takes its gateway prefix off and lets faults strike."""
 
-    def __init__(self, inner: ASGIApp, world: World, faults: Faults, recorder: Recorder) -> None:
+    def __init__(self, inner: ASGIApp, state: State, faults: Faults, recorder: Recorder) -> None:
         self._inner = inner
-        self._world = world
+        self._state = state
         self._faults = faults
         self._recorder = recorder
 
@@ -141,7 +142,7 @@ class _Front:
         self._recorder.add(_recorded(scope, bytes(content)))
         full_path: str = scope["path"]
         gateway = _GATEWAY.fullmatch(full_path)
-        state = {**scope["state"], "ids": self._world.ids}
+        state = {**scope["state"], "ids": self._state.ids}
         if gateway:
             path: str = gateway["native"] or gateway["compat"]
             scope = {**scope, "path": path, "raw_path": path.encode()}

@@ -61,7 +61,7 @@ class Fault:
         return self.times is not None and self.fired >= self.times
 
     def matches(self, method: str, paths: Iterable[str]) -> bool:
-        """Tell whether it is meant for a request of `method` to any of `paths`."""
+        """Return whether it is meant for a request of `method` to any of `paths`."""
         if self.method is not None and self.method != method:
             return False
         pattern = self.path
@@ -94,7 +94,7 @@ class Faults:
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         # Dice for tests, which must fall alike in every run.
-        self._dice = random.Random(seed)  # noqa: S311
+        self._random = random.Random(seed)  # noqa: S311
 
     def __len__(self) -> int:
         return len(self._faults)
@@ -196,7 +196,7 @@ class Faults:
         """Take every fault back and start the dice anew."""
         with self._lock:
             self._faults.clear()
-            self._dice.seed(self._seed)
+            self._random.seed(self._seed)
 
     def take(self, method: str, paths: Iterable[str]) -> Fault | None:
         """Return the fault that strikes this request, and count it."""
@@ -205,7 +205,7 @@ class Faults:
             for fault in self._faults:
                 if fault.spent or not fault.matches(method, paths):
                     continue
-                if fault.probability < 1 and self._dice.random() >= fault.probability:
+                if fault.probability < 1 and self._random.random() >= fault.probability:
                     continue
                 fault.fired += 1
                 return fault

@@ -40,6 +40,19 @@ def invalid(field: str, message: str) -> RequestError:
     return RequestError(422, "Request validation error", [problem])
 
 
+def invalid_parameter(where: str, name: str, message: str) -> RequestError:
+    """Return the 422 for something wrong outside the body: in the path, query or header."""
+    problem = {"loc": [where, name], "msg": message, "type": "value_error"}
+    return RequestError(422, "Request validation error", [problem])
+
+
+def frame(data: Mapping[str, Any], *, named: bool = False) -> bytes:
+    """Return a server-sent event; `named` adds its type as a line of its own."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    name = f"event: {data['type']}\n" if named else ""
+    return f"{name}data: {text}\n\n".encode()
+
+
 def parse(model: type[Model], content: bytes) -> Model:
     """Return the request body as `model`.
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from parallel_integrations.sandbox.operations.monitors import publish, with_page
-from parallel_integrations.sandbox.server.app import Gate, build
+from parallel_integrations.sandbox.server.app import KeyCheck, build
 from parallel_integrations.sandbox.server.faults import Faults
 from parallel_integrations.sandbox.server.recorder import RecordedRequest, Recorder
 from parallel_integrations.sandbox.server.runner import Running
@@ -16,7 +16,7 @@ from parallel_integrations.sandbox.state.ledger import Ledger
 from parallel_integrations.sandbox.state.state import (
     SANDBOX_TIME,
     Clock,
-    World,
+    State,
     python_reference_index,
 )
 from parallel_integrations.sandbox.state.tasks import TASK_SECONDS, Tasks
@@ -87,16 +87,18 @@ class Sandbox:
         self.api_key = api_key
         self.faults = Faults(seed)
         self.webhook_secret = webhook_secret
-        self._world = World(
+        self._state = State(
             index,
             clock=clock,
             stream_done=stream_done,
             tasks=Tasks(task_seconds),
             webhooks=Webhooks(webhook_secret),
         )
-        self._world.findall_seconds = findall_seconds
+        self._state.findall_seconds = findall_seconds
         self._recorder = Recorder()
-        self._app = build(self._world, self.faults, self._recorder, Gate(api_key, gateway_token))
+        self._app = build(
+            self._state, self.faults, self._recorder, KeyCheck(api_key, gateway_token)
+        )
         self._host = host
         self._port = port
         self._running: Running | None = None
@@ -119,12 +121,12 @@ class Sandbox:
     @property
     def corpus(self) -> Corpus:
         """The pages it knows."""
-        return self._world.corpus
+        return self._state.corpus
 
     @property
     def ledger(self) -> Ledger:
         """What its answers would have cost."""
-        return self._world.ledger
+        return self._state.ledger
 
     @property
     def requests(self) -> Sequence[RecordedRequest]:
@@ -164,7 +166,7 @@ class Sandbox:
         running, self._running = self._running, None
         if running is not None:
             running.stop()
-        self._world.webhooks.stop()
+        self._state.webhooks.stop()
 
     def publish(self, *, url: str, title: str, text: str, published: date | None = None) -> None:
         """Add a page to the web of this sandbox, or put it in the place of the one at its address.
@@ -186,15 +188,15 @@ class Sandbox:
         with self._publishing:
             index = with_page(self.corpus, page)
             if self._running is None:
-                publish(self._world, page, index)
+                publish(self._state, page, index)
             else:
-                self._running.run(lambda: publish(self._world, page, index))
+                self._running.run(lambda: publish(self._state, page, index))
 
     def reset(self) -> None:
         """Forget all that happened: requests, bills, faults, ids, runs, monitors, new pages."""
         self.faults.clear()
         self._recorder.clear()
-        self._world.reset()
+        self._state.reset()
 
     def __enter__(self) -> Self:
         return self.start()

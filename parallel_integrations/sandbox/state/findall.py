@@ -218,7 +218,7 @@ class FindallRun:
         steps: What has happened and what is to happen.
         happened: How many of the steps have happened.
         modified_at: When the last of them happened.
-        alarm: Will wake up whoever watches over the run.
+        timer: Will wake up whoever watches over the run.
     """
 
     def __init__(
@@ -241,7 +241,7 @@ class FindallRun:
         self.scope = scope
         self.steps: list[Step] = []
         self.happened = 0
-        self.alarm: asyncio.TimerHandle | None = None
+        self.timer: asyncio.TimerHandle | None = None
         self._excluded = excluded
         self._seconds = seconds
 
@@ -273,11 +273,11 @@ class FindallRun:
         """Whether it was asked to fail."""
         return (self.metadata or {}).get("sandbox") == "fail"
 
-    def forget_alarm(self) -> None:
+    def cancel_timer(self) -> None:
         """Let nobody be woken up any more."""
-        if self.alarm is not None:
-            self.alarm.cancel()
-            self.alarm = None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
     def plan(self, index: Index, schema: dict[str, Any] | None = None) -> None:
         """Work out anew what is to happen from now on.

@@ -11,7 +11,7 @@ from parallel_integrations.sandbox.web.corpus import Page
 from parallel_integrations.sandbox.web.domains import allowed
 from parallel_integrations.sandbox.web.index import Index
 
-MOST_EXECUTIONS = 300
+MAX_EXECUTIONS = 300
 """How many executions a monitor remembers."""
 BACKFILL = 3
 """How many pages of before its time a monitor reports when it is asked to."""
@@ -107,7 +107,7 @@ class Monitor:
         """Remember an execution, and forget the oldest when there are too many."""
         self.last_run_at = execution.at
         self.executions.append(execution)
-        if len(self.executions) > MOST_EXECUTIONS:
+        if len(self.executions) > MAX_EXECUTIONS:
             self.first_event += len(self.executions.pop(0).events)
 
     @property
@@ -118,7 +118,7 @@ class Monitor:
         return numbered[::-1]
 
     def about(self, page: Page) -> bool:
-        """Tell whether its query is about `page` and its source policy lets it through."""
+        """Return whether its query is about `page` and its source policy lets it through."""
         advanced = self.settings.get("advanced_settings") or {}
         policy = advanced.get("source_policy") or {}
         after = policy.get("after_date")

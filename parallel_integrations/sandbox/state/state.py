@@ -9,7 +9,7 @@ from typing import Any
 from parallel_integrations.sandbox.state.findall import FindallRun
 from parallel_integrations.sandbox.state.ledger import Ledger
 from parallel_integrations.sandbox.state.monitors import Monitor
-from parallel_integrations.sandbox.state.tasks import Groups, Tasks
+from parallel_integrations.sandbox.state.tasks import Group, Tasks
 from parallel_integrations.sandbox.state.times import rfc3339
 from parallel_integrations.sandbox.state.webhooks import Message, Webhooks, encode, objection
 from parallel_integrations.sandbox.web.corpus import Corpus
@@ -44,7 +44,7 @@ class Ids:
 
 
 @dataclass(slots=True)
-class World:
+class State:
     """Everything an operation may read or change besides its request.
 
     Attributes:
@@ -72,7 +72,7 @@ class World:
     ids: Ids = field(default_factory=Ids)
     interactions: dict[str, Sequence[str]] = field(default_factory=dict)
     tasks: Tasks = field(default_factory=Tasks)
-    groups: Groups = field(default_factory=Groups)
+    groups: dict[str, Group] = field(default_factory=dict)
     webhooks: Webhooks = field(default_factory=Webhooks)
     findall_seconds: float = 0.05
     findall: dict[str, FindallRun] = field(default_factory=dict)

@@ -71,7 +71,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TaskInput:
     """What one run was asked, checked.
 
     Attributes:
@@ -101,14 +101,14 @@ class Run:
 
     Attributes:
         run_id: Its id, which also continues it as an interaction.
-        asked: What it was asked.
+        input: What the request wants, checked.
         batch: Tells its times.
         group_id: The group it belongs to.
         error_id: Support reference of its failure.
     """
 
     run_id: str
-    asked: Asked
+    input: TaskInput
     batch: Batch
     group_id: str | None = None
     error_id: str | None = None
@@ -116,27 +116,27 @@ class Run:
     @property
     def processor(self) -> str:
         """What works on it."""
-        return str(self.asked.request["processor"])
+        return str(self.input.request["processor"])
 
     def status(self, now: float) -> Status:
         """Return how it stands."""
         status = self.batch.status(now)
-        return "failed" if status == "completed" and self.asked.failure else status
+        return "failed" if status == "completed" and self.input.failure else status
 
     def body(self, status: Status) -> dict[str, Any]:
         """Return the run as answers show it."""
         error = None
         if status == "failed":
-            error = {"ref_id": self.error_id, "message": self.asked.failure, "detail": None}
+            error = {"ref_id": self.error_id, "message": self.input.failure, "detail": None}
         return {
             "run_id": self.run_id,
             "interaction_id": self.run_id,
             "status": status,
             "is_active": status in ACTIVE,
             "processor": self.processor,
-            "metadata": self.asked.request.get("metadata"),
+            "metadata": self.input.request.get("metadata"),
             "taskgroup_id": self.group_id,
-            "warnings": list(self.asked.warnings) or None,
+            "warnings": list(self.input.warnings) or None,
             "error": error,
             "created_at": rfc3339(self.batch.created),
             "modified_at": self.batch.modified(status),
@@ -176,7 +176,7 @@ class Tasks:
     def add(self, batch: Batch, runs: Iterable[Run]) -> None:
         """Set runs going that belong to `batch`."""
         batch.runs.extend(runs)
-        batch.failing = sum(run.asked.failure is not None for run in batch.runs)
+        batch.failing = sum(run.input.failure is not None for run in batch.runs)
         with self._lock:
             self._runs.update((run.run_id, run) for run in batch.runs)
             # All take equally long, so the first that began is the first that is due.
@@ -193,7 +193,7 @@ class Tasks:
             Entry("task_run", TASK_USD[run.processor.removesuffix("-fast")], run.processor)
             for batch in done
             for run in batch.runs
-            if run.asked.failure is None
+            if run.input.failure is None
         ]
 
     def clear(self) -> None:
@@ -253,7 +253,7 @@ class Group:
             "modified_at": modified,
         }
 
-    def hasty_status(self, added: int) -> dict[str, Any]:
+    def status_without_refresh(self, added: int) -> dict[str, Any]:
         """Return the status known already, with the runs just added as queued."""
         known = self.known_status
         counts = dict(known["task_run_status_counts"])
@@ -286,26 +286,3 @@ class Group:
     def next_end(self) -> float | None:
         """When runs end next; None when none is going on, as far as `advance` knows."""
         return self._going[0].ends if self._going else None
-
-
-class Groups:
-    """Every task group of one sandbox."""
-
-    def __init__(self) -> None:
-        self._groups: dict[str, Group] = {}
-
-    def __iter__(self) -> Iterator[Group]:
-        """Yield the groups, oldest first."""
-        return iter(list(self._groups.values()))
-
-    def get(self, group_id: str) -> Group | None:
-        """Return a group, or None."""
-        return self._groups.get(group_id)
-
-    def add(self, group: Group) -> None:
-        """Keep a group."""
-        self._groups[group.group_id] = group
-
-    def clear(self) -> None:
-        """Forget every group."""
-        self._groups.clear()

@@ -97,21 +97,21 @@ class Webhooks:
         except binascii.Error as error:
             raise ValueError("webhook_secret is not 'whsec_' and base64") from error
         self._lock = threading.Lock()
-        self._postman: _Postman | None = None
+        self._sender: _Sender | None = None
 
     def send(self, message: Message, *, after: float = 0.0) -> None:
         """Send a message in `after` seconds; returns at once."""
         with self._lock:
-            if self._postman is None:
-                self._postman = _Postman(self._key)
-            self._postman.take(message, after)
+            if self._sender is None:
+                self._sender = _Sender(self._key)
+            self._sender.take(message, after)
 
     def stop(self) -> None:
         """Forget what was not sent and end the threads; sending begins them anew."""
         with self._lock:
-            postman, self._postman = self._postman, None
-        if postman is not None:
-            postman.stop()
+            sender, self._sender = self._sender, None
+        if sender is not None:
+            sender.stop()
 
 
 def encode(kind: str, timestamp: str, data: Mapping[str, Any]) -> bytes:
@@ -126,7 +126,7 @@ def signature(key: bytes, message: Message, timestamp: int) -> str:
     return "v1," + base64.b64encode(hmac.digest(key, signed, sha256)).decode()
 
 
-class _Postman:
+class _Sender:
     """The messages waiting and the threads that send them, until it is stopped for good."""
 
     def __init__(self, key: bytes) -> None:

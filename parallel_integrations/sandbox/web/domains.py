@@ -33,7 +33,7 @@ def split_url(url: str) -> SplitResult:
 
 
 def covers(domain: str, url: str) -> bool:
-    """Tell whether `url` lies within `domain`.
+    """Return whether `url` lies within `domain`.
 
     An apex domain covers its subdomains, ``.gov`` every host that ends so, and a path is a prefix
     that ends where a segment does; paths are case-sensitive.
@@ -55,7 +55,7 @@ def covers(domain: str, url: str) -> bool:
 
 
 def allowed(page: Page, include: Sequence[str], exclude: Sequence[str], after: date | None) -> bool:
-    """Tell whether a source policy lets `page` through.
+    """Return whether a source policy lets `page` through.
 
     With `include` set, `exclude` counts for nothing. `after` asks for pages published that day or
     later, so a page without a date fails it.

@@ -116,9 +116,9 @@ class Index:
             return []
         expression = match_expression(looked_for)
         found, _ = self._scores(expression)
-        asked = [words(text) for text in texts]
+        queries = [words(text) for text in texts]
         scored = sorted(
-            (-score - self._title_bonus(number, asked), number)
+            (-score - self._title_bonus(number, queries), number)
             for number, score in found
             if accept(self.corpus.pages[number])
         )[:limit]
@@ -172,13 +172,13 @@ class Index:
                 scored.setdefault(number, []).append((-score * weight, span))
         return {number: [span for _, span in sorted(each)] for number, each in scored.items()}
 
-    def _title_bonus(self, number: int, asked: list[list[str]]) -> float:
+    def _title_bonus(self, number: int, queries: list[list[str]]) -> float:
         title = self._titles[number]
         if not title:
             return 0.0
         best = 0.0
         telling = set(title)
-        for query in asked:
+        for query in queries:
             if telling.isdisjoint(query):
                 continue
             held = len(telling & set(query)) / len(telling)

@@ -7,7 +7,7 @@ Span = tuple[int, int]
 
 PASSAGE_CHARS = 700
 """Length a passage grows to, in characters, unless one paragraph is longer."""
-LONGEST_PASSAGE_CHARS = 1000
+MAX_PASSAGE_CHARS = 1000
 
 _SPACES = re.compile(r"\s*")
 _GAP = re.compile(r"\n[ \t]*\n\s*")
@@ -28,7 +28,7 @@ def passages(text: str) -> list[Span]:
         heading = text.startswith("#", start)
         if found and not heading and end - found[-1][0] <= PASSAGE_CHARS:
             found[-1] = (found[-1][0], end)
-        elif end - start > LONGEST_PASSAGE_CHARS:
+        elif end - start > MAX_PASSAGE_CHARS:
             found += _split(text, start, end)
         else:
             found.append((start, end))
@@ -46,7 +46,7 @@ def _paragraphs(text: str) -> Iterable[Span]:
 
 
 def _split(text: str, start: int, end: int) -> Iterable[Span]:
-    while end - start > LONGEST_PASSAGE_CHARS:
+    while end - start > MAX_PASSAGE_CHARS:
         cut = cut_at(text, start, start + PASSAGE_CHARS)
         yield start, cut
         start = _SPACES.match(text, cut, end).end()  # type: ignore[union-attr]

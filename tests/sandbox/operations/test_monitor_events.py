@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
-from parallel_integrations.sandbox.state.monitors import MOST_EXECUTIONS
+from parallel_integrations.sandbox.state.monitors import MAX_EXECUTIONS
 from tests.sandbox.inbox import Inbox
 from tests.sandbox.operations.monitor_calls import (
     MONITORS,
@@ -140,14 +140,14 @@ def test_events_come_in_pages_newest_first(http: httpx.Client, sandbox: Sandbox)
 
 def test_the_oldest_executions_are_forgotten(http: httpx.Client) -> None:
     monitor_id = create(http)["monitor_id"]
-    for _ in range(MOST_EXECUTIONS + 5):
+    for _ in range(MAX_EXECUTIONS + 5):
         http.post(f"{MONITORS}/{monitor_id}/trigger")
     count, cursor = 0, ""
     while cursor is not None:
         page = events(http, monitor_id, include_completions="true", limit=100, cursor=cursor)
         count, cursor = count + len(page["events"]), page["next_cursor"]
 
-    assert count == MOST_EXECUTIONS
+    assert count == MAX_EXECUTIONS
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from parallel_integrations.api.webhooks import parse_webhook, verify_webhook
 from parallel_integrations.sandbox import Sandbox
-from parallel_integrations.sandbox.state.state import World, python_reference_index
+from parallel_integrations.sandbox.state.state import State, python_reference_index
 from parallel_integrations.sandbox.state.webhooks import ATTEMPTS, Message, Webhooks
 
 RUNS = "/v1/tasks/runs"
@@ -165,13 +165,13 @@ def test_other_machines_get_nothing(http: httpx.Client, webhook: Any, message: s
 
 
 def test_events_that_are_not_named_are_not_told(receiver: Receiver) -> None:
-    world = World(python_reference_index())
-    world.deliver(None, "findall.run.completed", {})
-    world.deliver(hook(receiver.url), "findall.run.completed", {})
-    world.deliver(hook(receiver.url, "findall.run.completed"), "findall.run.completed", {"a": 1})
+    state = State(python_reference_index())
+    state.deliver(None, "findall.run.completed", {})
+    state.deliver(hook(receiver.url), "findall.run.completed", {})
+    state.deliver(hook(receiver.url, "findall.run.completed"), "findall.run.completed", {"a": 1})
     [(headers, body)] = receiver.wait(1)
     time.sleep(0.02)
-    world.reset()
+    state.reset()
 
     assert headers["webhook-id"] == "whevent_sandbox_000001"
     assert json.loads(body)["data"] == {"a": 1}

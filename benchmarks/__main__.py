@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
-from benchmarks import calls, journal, many, memory, peers, start, streams
+from benchmarks import calls, journal, many, memory, peers, sandbox, start, streams
 from benchmarks.measure import Row
 from benchmarks.server import Server
 
@@ -19,6 +19,7 @@ GROUPS: dict[str, Callable[[str], list[Row]]] = {
     "many": many.rows,
     "memory": memory.rows,
     "journal": journal.rows,
+    "sandbox": lambda _: sandbox.rows(),
 }
 SHOWN = ("httpx", "httpcore", "pydantic", "langchain-core", "llama-index-core", *peers.PEERS)
 

@@ -180,7 +180,8 @@ def test_every_call_ends_and_nothing_is_left_over(flaky: Flaky) -> None:
     assert not [name for name in tally.came if name.startswith("not ours")], told
     assert tally.came["answer"] > SEARCHES * 0.9, told
     assert len(tally.came) > (9 if SOAK else 3), told
-    assert tally.longest < LONGEST_SECONDS, told
+    if SOAK:
+        assert tally.longest < LONGEST_SECONDS, told
     assert connections == 0, told
     assert grown < MOST_GROWTH_BYTES, told
 

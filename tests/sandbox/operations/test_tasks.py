@@ -98,7 +98,7 @@ def test_a_result_is_waited_for(http: httpx.Client, sandbox: Sandbox) -> None:
     began = time.perf_counter()
     answer = result(http, {"statement": "nonlocal"}, task_spec=TEXT)
 
-    assert 0.04 < time.perf_counter() - began < 2
+    assert time.perf_counter() - began > 0.04
     assert set(answer) == {"run", "output"}
     assert answer["run"]["status"] == "completed"
     output = answer["output"]

@@ -1,4 +1,4 @@
-"""Whether a page is about something: how many of the telling words it holds, and where."""
+"""Matching: whether a page is about a description, by the share of its words."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ ENOUGH = 0.5
 SURE = 0.8
 """From this share of held words on a yes is certain; below its rest a no is."""
 
-# Words by which people say that something is wanted, not what.
+# "Must match" and "should include" are in most descriptions and in no page.
 _REQUEST_WORDS = stems(
     "must should shall match fit page entity only include included satisfy condition"
 )
@@ -32,12 +32,7 @@ Spans = Mapping[str, Sequence[Span]]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How much of a description a page holds.
-
-    Attributes:
-        held: The words it holds.
-        missing: Those it does not.
-    """
+    """How much of a description a page holds."""
 
     held: tuple[str, ...]
     missing: tuple[str, ...]
@@ -86,8 +81,9 @@ def judge(description: str, page: Page, besides: str = "") -> Verdict:
         ('fractions',)
     """
     wanted = terms([description])
-    silent = _REQUEST_WORDS | stems(besides)
-    telling = [word for word in wanted if stem(word) not in silent] or wanted
+    common = _REQUEST_WORDS | stems(besides)
+    # A description of common words only is still judged by them.
+    telling = [word for word in wanted if stem(word) not in common] or wanted
     there = _stems_of(page)
     held = tuple(word for word in telling if stem(word) in there)
     return Verdict(held, tuple(word for word in telling if word not in held))
@@ -107,6 +103,7 @@ def found_spans(index: Index, texts: Sequence[str], urls: Iterable[str]) -> Span
 
 def evidence_of(page: Page, texts: Sequence[str], spans: Spans) -> Evidence:
     """Return what one page says about `texts`; the page's beginning where nothing fits better."""
+    # Where no passage fits, the opening is the fairest thing to quote.
     where = spans.get(page.url) or passages(page.text)[:1]
     return Evidence(texts, prose(page, where[:PASSAGES_PER_PAGE]))
 

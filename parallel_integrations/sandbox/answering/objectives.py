@@ -1,4 +1,4 @@
-"""A wish in words, taken apart into a kind of thing and conditions on it."""
+"""Objectives, split by rules into an entity type and match conditions."""
 
 import re
 from typing import Any
@@ -35,6 +35,7 @@ def ingested(objective: str) -> dict[str, Any]:
         >>> schema["match_conditions"][1]["description"]
         'The statements must fit: bind names.'
     """
+    # "Find all" would otherwise become part of the entity type.
     text = _OPENING.sub("", " ".join(objective.split()), count=1).rstrip(".!? ")
     head, *clauses = _CLAUSE.split(text) or [text]
     kind, *relations = _RELATION.split(head, maxsplit=1)

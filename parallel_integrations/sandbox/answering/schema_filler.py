@@ -1,4 +1,4 @@
-"""Fills a JSON schema with what the pages say, or with null, so that the result is valid."""
+"""Schema filler: fills a JSON schema from pages, or with null, so that the result is valid."""
 
 import math
 import re
@@ -199,6 +199,8 @@ class Filler:
         while "$ref" in merged:
             pointer = str(merged.pop("$ref"))
             if pointer in refs or len(refs) > MAX_REFS:
+                # Marked, not refused: where the part is optional, leaving it out satisfies the
+                # schema.
                 return {**merged, "x-again": True}, refs
             refs |= {pointer}
             merged = _merge(_target(self._root, pointer), merged)
@@ -232,6 +234,7 @@ class Filler:
         if branches is not None:
             tries = (self._found(each, hint, evidence, refs, depth) for each in branches)
             return next((value for value in tries if value is not NOTHING), NOTHING)
+        # The field's name and description are what its value is looked for by.
         hint = " ".join(filter(None, (hint, str(schema.get("description", ""))[:200])))
         kind = _type_of(schema)
         if kind == "object":
@@ -263,6 +266,7 @@ class Filler:
         for name in schema.get("required", []):
             if name not in found and self._blanks <= MAX_STEPS:
                 found[name] = self._empty(schema.get("additionalProperties", True), depth + 1)
+        # An object of nulls only is no find: the caller may prefer null, or the next page.
         return found if anything else NOTHING
 
     def _array(
@@ -278,9 +282,11 @@ class Filler:
             self._value(part, hint, evidence, refs, depth + 1)
             for part in schema.get("prefixItems", [])[:most]
         ]
+        # Fewer items the deeper it gets: three in each of five levels would be 243.
         wanted = max(least, min(most, max(1, ITEMS - depth // 2)))
         each = schema.get("items", True)
         sources = self._sources(evidence) if each is not False else iter(())
+        # Each page first, so that a list of things has one from each page rather than three of one.
         for source in sources:
             if len(items) >= wanted:
                 break
@@ -288,6 +294,7 @@ class Filler:
             value = self._found(each, hint, source, refs, depth + 1)
             if value is not NOTHING and value not in items:
                 items.append(value)
+                # The API gives the elements of top-level arrays a basis, and no others.
                 if depth == 1:
                     self._items.append(self.used[before:])
         if not items:
@@ -346,6 +353,7 @@ class Filler:
             return None if None in schema["enum"] else next(iter(schema["enum"]), None)
         branches = self._branches(schema)
         if branches is not None:
+            # null says "not found" more plainly than an empty text or a 0 does.
             if any(_type_of(self._resolve(each, frozenset())[0]) == "null" for each in branches):
                 return None
             return self._empty(branches[0], depth + 1)

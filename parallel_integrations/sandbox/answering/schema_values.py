@@ -1,4 +1,4 @@
-"""Texts and numbers of a page, and which of them a JSON schema allows."""
+"""Schema values: texts and numbers of a page, and whether a JSON schema allows them."""
 
 import math
 import re
@@ -114,6 +114,7 @@ def texts_for(schema: Mapping[str, Any], name: str, quote: Quote) -> Iterator[st
         yield page.url
     elif form in _FORMATS:
         yield from re.findall(_FORMATS[form], quote.text)
+        # The day of publication is the one date that is known for certain, so it comes last.
         if day and form in ("date", "date-time"):
             yield day if form == "date" else f"{day}T00:00:00Z"
     else:
@@ -131,7 +132,7 @@ def texts_for(schema: Mapping[str, Any], name: str, quote: Quote) -> Iterator[st
 def _matcher(pattern: str) -> Callable[[str], bool]:
     """Return a test whether a text holds `pattern`; any text passes one that cannot be judged."""
     # Rust's engine takes linear time whatever the pattern is; Python's takes ages for "(a+)+$".
-    # It knows neither lookaround nor references back, as a JSON schema should not use them either.
+    # It knows no lookaround and no backreferences, which JSON schemas are advised to avoid.
     try:
         text_schema = core_schema.str_schema(pattern=pattern, regex_engine="rust-regex")
         validator = SchemaValidator(text_schema)
@@ -158,6 +159,7 @@ def fitted(schema: Mapping[str, Any], text: str, quote: Quote) -> str | None:
     if len(text) < least:
         text = " ".join(quote.page.text[quote.start :].split())[: max(least, len(text))]
     if most is not None and len(text) > int(most):
+        # A whole word is worth more than the last few characters.
         cut = text[: int(most)].rpartition(" ")[0]
         text = cut if len(cut) >= max(least, 1) else text[: int(most)]
     if len(text) < least:

@@ -1,4 +1,4 @@
-"""Evidence for an answer: sentences of the pages found, word for word, never invented ones."""
+"""Sentences of pages as evidence: they are quoted word for word, never made up."""
 
 import math
 import re
@@ -29,13 +29,7 @@ _NO_PROSE = re.compile(
 
 @dataclass(frozen=True)
 class Quote:
-    """One sentence of a page.
-
-    Attributes:
-        page: The page.
-        start: Offset of its first character in the page's text.
-        end: Offset after its last character.
-    """
+    """One sentence of a page."""
 
     page: Page
     start: int
@@ -61,7 +55,7 @@ class Evidence:
     """What the pages say about a question.
 
     Attributes:
-        question: What was asked, as the texts that were looked for.
+        question: The texts that were searched for.
         quotes: Sentences of the pages found, those of better pages first.
     """
 
@@ -71,6 +65,8 @@ class Evidence:
         self._wanted = {stem(term) for term in terms(question)}
         count = len(quotes)
         self._weights = {
+            # A word that is in every sentence says nothing about which one to quote (inverse
+            # frequency).
             word: math.log(1 + count / (1 + sum(word in quote.stems for quote in quotes)))
             for word in self._wanted
         }
@@ -94,6 +90,9 @@ class Evidence:
 
         def score(quote: Quote) -> float:
             wanted = sum(self._weights[word] for word in self._wanted & quote.stems)
+            # The hint is a field's name: it outweighs the question, which all fields share. Later
+            # pages
+            # lose a little, so that equals come from the better page.
             return wanted + 3 * len(hinted & quote.stems) - 0.4 * order[id(quote.page)]
 
         return sorted(self.quotes, key=score, reverse=True)
@@ -106,6 +105,8 @@ class Evidence:
         fitting = [quote for quote in self.ranked() if quote.stems & self._wanted]
         taken: list[Quote] = []
         for quote in fitting:
+            # Several sources make an answer that can be checked; one page would often fill it
+            # alone.
             if sum(each.page is quote.page for each in taken) < per_page:
                 taken.append(quote)
         if len(taken) < count:
@@ -131,12 +132,13 @@ def gather(
 
     Args:
         index: The pages.
-        question: What is asked now.
-        context: What was asked before, oldest first; it helps a short question ("and why?").
+        question: The current question.
+        context: Earlier questions, oldest first; they complete a short one ("and why?").
         pages: From how many pages to quote at most.
         accept: Which pages may be quoted.
     """
     texts = [question]
+    # "And why?" holds no word that could be looked for.
     if context and len(terms(texts)) < MIN_TERMS:
         texts += context[-2:]
     hits = index.search(texts, limit=pages, accept=accept)
@@ -145,6 +147,8 @@ def gather(
         hits = index.search(texts, limit=pages, accept=accept)
     quotes: list[Quote] = []
     for hit in hits:
+        # Full-text search always finds something; weak hits would be quoted as if they were
+        # answers.
         if hit.score < NEARLY_AS_GOOD * hits[0].score:
             break
         quotes += prose(hit.page, hit.passages[:PASSAGES_PER_PAGE])

@@ -113,6 +113,7 @@ async def chat(call: Call) -> Result:
 
 def _model(name: str, gateway: str | None) -> str:
     if gateway == "compat":
+        # The compatible endpoint of a gateway finds the provider by this prefix.
         if not name.startswith(GATEWAY_PREFIX):
             raise RequestError(400, f"model: a gateway wants {GATEWAY_PREFIX}<model>, not {name!r}")
         name = name.removeprefix(GATEWAY_PREFIX)
@@ -127,6 +128,7 @@ def complete(state: State, model: str, body: ChatBody) -> Completion:
     Raises:
         RequestError: 422 when there is no user message or the earlier interaction is unknown.
     """
+    # Only what the user said is looked for; system prompts would drown it.
     questions = [_question(message.content) for message in body.messages if message.role == "user"]
     if not questions:
         raise invalid("messages", "At least one user message is required")
@@ -146,6 +148,7 @@ def complete(state: State, model: str, body: ChatBody) -> Completion:
     else:
         text, found = structured(evidence, _schema(body.response_format))
     interaction_id = None
+    # Documented: only these models say where their words come from and can be continued.
     if model in RESEARCH_MODELS:
         interaction_id = state.ids.next("interaction")
         state.interactions[interaction_id] = (*context, questions[-1])

@@ -70,7 +70,7 @@ class OlderExtractBody(Loose):
 
 @dataclass(frozen=True, slots=True)
 class ExtractInput:
-    """What either generation asks for."""
+    """The input of an extract, the same for both generations."""
 
     urls: Sequence[str]
     texts: Sequence[str]
@@ -123,10 +123,12 @@ def _answer(state: State, given: ExtractInput) -> dict[str, Any]:
     for url in given.urls:
         page = state.corpus.get(url)
         if page is None:
+            # One page that is missing costs none of the others.
             errors.append(_error(url))
         else:
             pages.append((url, page))
     ranked = [_ranked(state, given, page) for _, page in pages]
+    # An objective makes short excerpts; without one the excerpt is the beginning of the page.
     each = per_result(given.chars_per_result, FOCUSED_CHARS if given.focused else UNFOCUSED_CHARS)
     wanted = [sum(end - start for start, end in spans) for spans in ranked]
     results = []

@@ -4,7 +4,7 @@ Billed are, besides the run's fixed price (``create_findall_run``), every match 
 a preview's cost nothing) and every enrichment of a match (``findall_enrichment``, at the price of a
 task). Ingesting, extending and cancelling cost nothing themselves.
 
-Where the documents are silent or at odds, the sandbox takes these roads: a preview's `match_limit`
+Where the documentation says nothing or contradicts itself, a preview's `match_limit`
 is cut to 10; enriching or extending a run that has ended makes it active until that is done;
 a run ends with ``candidates_exhausted`` when no page is left to judge. Tool servers of an
 enrichment are noted, not called. A run whose metadata hold ``{"sandbox": "fail"}`` fails.
@@ -99,7 +99,7 @@ class RunBody(Loose):
 
     @property
     def schema_(self) -> dict[str, Any]:
-        """What is looked for, as the wire has it."""
+        """What is looked for, as the API shows it."""
         limit = self.match_limit
         return {
             "objective": self.objective,
@@ -157,7 +157,7 @@ RUNS = "/v1beta/findall/runs"
 
 
 def demand_beta(call: Call) -> None:
-    """Let a call through that speaks the API played here.
+    """Check that a call is for the version of FindAll that the sandbox serves.
 
     Raises:
         RequestError: 422 when its `parallel-beta` header does not name it.
@@ -166,7 +166,7 @@ def demand_beta(call: Call) -> None:
     if BETA not in (beta.strip() for beta in named):
         message = (
             f"Send the header parallel-beta: {BETA}. Without it the service answers in its "
-            "incompatible FindAll V0, which the sandbox does not play."
+            "incompatible FindAll V0, which the sandbox does not serve."
         )
         raise invalid_parameter("header", "parallel-beta", message)
 
@@ -197,7 +197,7 @@ def settle(state: State, run: FindallRun) -> None:
 
 
 def watch(state: State, run: FindallRun) -> None:
-    """Settle a run when its steps fall due, whether anybody asks or not."""
+    """Settle a run when its steps become due, even if no request comes."""
 
     def tick() -> None:
         settle(state, run)
@@ -205,6 +205,7 @@ def watch(state: State, run: FindallRun) -> None:
 
     run.cancel_timer()
     if run.due_in is not None and state.findall.get(run.findall_id) is run:
+        # Webhooks must arrive, and matches be billed, although no request asks for them.
         run.timer = asyncio.get_running_loop().call_later(run.due_in, tick)
 
 
@@ -233,7 +234,7 @@ def _report(state: State, run: FindallRun, step: Step) -> None:
 
 
 HEARTBEAT_SECONDS = 10.0
-"""Silence after which the run's status is sent."""
+"""Time without an event after which the run's status is sent."""
 POLL_SECONDS = 0.02
 """How often a stream looks whether its run was cancelled, extended or enriched."""
 
@@ -279,8 +280,9 @@ async def _frames(call: Call, run: FindallRun, sent: int, end: float) -> AsyncIt
             last_frame = time.monotonic()
         now = time.monotonic()
         over = not run.is_active or call.state.findall.get(run.findall_id) is not run
-        silent = now - last_frame >= HEARTBEAT_SECONDS
-        if silent or (over and not status_known):
+        idle = now - last_frame >= HEARTBEAT_SECONDS
+        # A client that resumes behind the last event gets one frame all the same, or it would wait.
+        if idle or (over and not status_known):
             beats += 1
             yield frame(_heartbeat(call, run, sent, beats))
             last_frame, status_known = now, True
@@ -370,6 +372,7 @@ async def extend(call: Call) -> Result:
     run = find(call)
     body = call.parse(ExtendBody)
     _demand_changeable(run, "extended")
+    # The limit grows by what is asked for, as documented; it is not replaced.
     limit = run.schema["match_limit"] + body.additional_match_limit
     return _change(call, run, {**run.schema, "match_limit": limit})
 

@@ -2,7 +2,7 @@
 
 There is no memory of its own: it is what the sandbox still knows of them, less what was evicted or
 cleared. Work that names no `memory_scope_key` is in the personal scope, which is always on here. A
-query finds task runs by what was asked, monitors and FindAll runs also by what they found.
+query finds task runs by their input, monitors and FindAll runs also by what they found.
 """
 
 import json
@@ -32,13 +32,10 @@ class Memory:
     """One memory.
 
     Attributes:
-        kind: ``task``, ``monitor`` or ``findall``.
-        id: Id of what it is about.
         scope: Memory scope, None for the personal one.
-        updated_at: When that last changed.
         place: How far down the list of its kind it is; breaks ties between equal times.
         texts: What a query may be about.
-        details: Gives the rest of it, as the wire has it; asked only of memories that are shown.
+        details: Gives the rest of it, as the API shows it; called only for memories that are shown.
     """
 
     kind: str
@@ -56,7 +53,7 @@ class Memory:
 
     @property
     def wire(self) -> dict[str, Any]:
-        """The memory as the wire has it."""
+        """The memory as the API shows it."""
         return {"kind": self.kind, "id": self.id, "updated_at": self.updated_at, **self.details()}
 
 
@@ -112,6 +109,7 @@ async def retrieve(call: Call) -> Result:
         if (body.kind is None or memory.kind == body.kind)
         and (since is None or memory.changed >= since)
     ]
+    # The place breaks ties: the sandbox's clock stands still, so most times are equal.
     found.sort(key=lambda memory: (memory.changed, memory.place), reverse=True)
     if (body.query or "").strip():
         wanted = {stem(term) for term in terms([body.query or ""])}
@@ -142,6 +140,7 @@ async def evict(call: Call) -> Result:
     """
     body = call.parse(EvictBody)
     key = (body.kind, body.id)
+    # Looked for among the evicted, too, so that evicting twice is no error.
     if key not in {(memory.kind, memory.id) for memory in _all(call.state, body.memory_scope_key)}:
         raise RequestError(404, "Memory not found")
     call.state.forgotten.add(key)
@@ -236,7 +235,7 @@ def _findall(state: State) -> Iterator[Memory]:
 
 
 def _seen_by(memory: Memory, wanted: set[str]) -> dict[str, Any]:
-    """Return a memory as the wire has it, with those of a monitor's events that fit the query."""
+    """Return a memory as the API shows it, with those of a monitor's events that fit the query."""
     if memory.kind != "monitor":
         return memory.wire
     shown = memory.wire

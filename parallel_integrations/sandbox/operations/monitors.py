@@ -1,11 +1,11 @@
-"""Monitors: queries and tasks asked again, with an event for what is new.
+"""Monitors: queries and tasks that are run again, with an event for what is new.
 
 Each execution is billed as ``monitor_execution``. Time does not pass in the sandbox: a monitor runs
 when it is created, when it is triggered and when a page that concerns it is published
 (`Sandbox.publish`), not by its frequency. Its first execution takes stock and finds nothing, unless
 it is asked for a backfill. One whose metadata hold ``{"sandbox": "fail"}`` fails, unbilled.
 
-Where the documents are silent or at odds, the sandbox takes these roads: events name their
+Where the documentation says nothing or contradicts itself, the sandbox does this: events name their
 execution ``event_group_id``; triggering a cancelled monitor is a 422; of an event stream's settings
 only `query` and `advanced_settings` can be updated.
 """
@@ -238,7 +238,7 @@ def execute(state: State, monitor: Monitor) -> None:
 
 
 def _fail(state: State, monitor: Monitor, group_id: str) -> None:
-    """Run a monitor that was asked to fail; nothing is billed."""
+    """Run a monitor whose metadata make it fail; nothing is billed."""
     at = state.stamp()
     error = {"event_type": "error", "error_message": FAILURE, "timestamp": at}
     execution = Execution(group_id, at, [error])
@@ -261,6 +261,7 @@ def _news(state: State, monitor: Monitor) -> list[dict[str, Any]]:
             "event_date": (page.published or today).isoformat(),
             "output": monitor.report(page, state.index),
         }
+        # Oldest first, because events are listed newest first and the best page should come first.
         for page in reversed(pages)
     ]
 
@@ -416,6 +417,7 @@ async def events(call: Call) -> Result:
         page, cursor = page_of(call, found, limit, lambda each: int(each[0]))
     advanced = monitor.settings.get("advanced_settings") or {}
     policy = SourcePolicy.model_validate(advanced.get("source_policy") or {})
+    # Repeated with every page of events: who reads them may not have created the monitor.
     warnings = policy_warnings(policy, advanced.get("location"))
     body = {"events": [event for _, _, event in page], "next_cursor": cursor}
     return Result({**body, "warnings": warnings or None})
@@ -426,6 +428,7 @@ async def update(call: Call) -> Result:
     monitor = _find(call)
     body = call.parse(UpdateBody)
     changed = body.model_fields_set - {"type"}
+    # Labels may be tidied up afterwards; nothing else of a cancelled monitor has an effect.
     if monitor.status == "cancelled" and changed - {"metadata"}:
         raise RequestError(422, "Only the metadata of a cancelled monitor can be updated")
     if body.type is not None and body.type != monitor.type:

@@ -1,4 +1,4 @@
-"""What an operation is: a path, a handler, and what the handler is given and gives back."""
+"""Operations: path and handler, the call it is given and the result it returns."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,13 +13,7 @@ from parallel_integrations.sandbox.state.state import State
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to one operation, after its key was accepted.
-
-    Attributes:
-        state: What the operations share.
-        request: Path parameters, query and headers.
-        content: The body's bytes.
-    """
+    """One request to one operation, after its key was accepted."""
 
     state: State
     request: Request
@@ -47,15 +41,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an operation answers.
+    """What an operation responds with.
 
     Attributes:
         body: Sent as JSON; None together with 204 sends nothing.
-        status: HTTP status.
         bill: What the call costs; entered in the ledger before the answer is sent.
         events: Server-sent events, each a whole frame with its blank line, sent instead of `body`.
             The generator is closed when the client leaves.
-        headers: More headers.
     """
 
     body: object = None
@@ -74,9 +66,7 @@ class Operation:
 
     Attributes:
         name: Its name, as in the ledger.
-        method: HTTP method.
         path: Path with ``{parameters}``, without gateway prefix.
-        handler: Carries it out.
         ref_kind: Kind of the support reference of its errors.
         framework_errors: Whether it answers validation errors with ``{"detail": […]}``.
         bearer: Whether it takes the key as ``Authorization: Bearer`` besides ``x-api-key``.

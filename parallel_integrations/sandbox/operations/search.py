@@ -91,7 +91,7 @@ class OlderSearchBody(Loose):
 
 @dataclass(frozen=True, slots=True)
 class SearchInput:
-    """What either generation asks for."""
+    """The input of a search, the same for both generations."""
 
     texts: Sequence[str]
     mode: str
@@ -155,6 +155,7 @@ async def older_search(call: Call) -> Result:
         location=body.location,
     )
     results = find(call.state, given)
+    # The same path is documented with two response shapes; the header decides.
     betas = call.request.headers.get("parallel-beta", "").split(",")
     if SEED_BETA in (beta.strip() for beta in betas):
         return Result(
@@ -185,6 +186,7 @@ def find(state: State, given: SearchInput) -> list[Found]:
             page, policy.include_domains, policy.exclude_domains, policy.after
         ),
     )
+    # What a page cannot use of its share goes to the others, so the total is used up.
     wanted = [sum(end - start for start, end in hit.passages) for hit in hits]
     limits = shares(given.chars_total, given.chars_per_result, wanted)
     return [

@@ -24,6 +24,7 @@ _NO_COUNTRY = re.compile(r"aa|q[m-z]|x[a-z]|zz|uk")
 
 
 def _calendar_day(text: str) -> str:
+    # fromisoformat also reads 20240501 and 2024-W01-1, which the API does not document.
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
         raise ValueError("a date is written YYYY-MM-DD")
     date.fromisoformat(text)
@@ -97,13 +98,13 @@ class FullContentSettings(Loose):
     max_chars_per_result: Annotated[int, Field(ge=1)] | None = None
 
 
-def per_result(asked: int | None, default: int) -> int:
+def per_result(given: int | None, default: int) -> int:
     """Return the excerpt characters of one result: less than 1000 is raised to 1000."""
-    return default if asked is None else max(asked, MIN_CHARS_PER_RESULT)
+    return default if given is None else max(given, MIN_CHARS_PER_RESULT)
 
 
 def warning(message: str, kind: str = "input_validation_warning") -> dict[str, Any]:
-    """Return a warning as answers carry it."""
+    """Return a warning as responses carry it."""
     return {"type": kind, "message": message, "detail": None}
 
 
@@ -150,7 +151,7 @@ def shares(total: int | None, each: int, wanted: Sequence[int]) -> list[int]:
         return [min(each, want) for want in wanted]
     given = [0] * len(wanted)
     left = total
-    # From the smallest wish to the largest, so that leftovers reach whoever can use them.
+    # From the smallest need to the largest, so that leftovers reach those that can use them.
     order = sorted(range(len(wanted)), key=lambda n: (wanted[n], n))
     for done, number in enumerate(order):
         given[number] = min(each, wanted[number], left // (len(wanted) - done))

@@ -72,6 +72,7 @@ async def add_runs(call: Call) -> Result:
             inputs.append(check(call.state, each, body.default_task_spec))
         except RequestError as error:
             for problem in error.problems:
+                # The error must say which of a thousand inputs is wrong.
                 problem["loc"][1:1] = ["inputs", number]
             raise
     runs_before = len(group.runs)
@@ -154,6 +155,7 @@ async def _events(call: Call, group: Group, begin: int, seconds: float) -> Async
     tasks = call.state.tasks
     closes = tasks.now() + min(seconds, STREAM_SECONDS)
     number = begin
+    # A group without runs has no events; the stream still says how it stands.
     if not group.events:
         status = group.status(tasks.now())
         yield _event(status, 0)

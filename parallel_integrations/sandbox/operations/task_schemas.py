@@ -29,14 +29,7 @@ _TYPES = frozenset("object array string integer number boolean null".split())
 
 @dataclass(slots=True)
 class Review:
-    """What there is to say about one schema.
-
-    Attributes:
-        errors: Why it is refused.
-        warnings: What is worth saying.
-        properties: How many properties it has in all.
-        depth: How deep objects lie within each other.
-    """
+    """What there is to say about one schema."""
 
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -75,9 +68,11 @@ class Review:
                 self.errors.append(f"{_join(where, keyword)} is no object")
                 continue
             for name, part in parts.items():
+                # Definitions lie at no depth of their own: it counts where they are referred to.
                 self.node(part, _join(where, f"{keyword}.{name}"), 0)
 
     def _type(self, schema: Mapping[str, Any], where: str, *, in_union: bool) -> None:
+        # A part without a type is not refused; most generators leave it out beside $ref.
         given = schema.get("type", "object")
         kinds = given if isinstance(given, list) else [given]
         if not kinds or not all(isinstance(kind, str) and kind in _TYPES for kind in kinds):
@@ -91,6 +86,7 @@ class Review:
             self.errors.append(f"{_join(where, 'enum')} is no list")
             return
         self._enum_values += len(values)
+        # Reported once, where the limit is passed, not for every enum after it.
         if self._enum_values > MAX_ENUM_VALUES >= self._enum_values - len(values):
             self.errors.append(f"more than {MAX_ENUM_VALUES} enum values")
         chars = sum(len(value) for value in values if isinstance(value, str))

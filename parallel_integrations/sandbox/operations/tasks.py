@@ -176,6 +176,7 @@ class RunBody(Loose):
     @property
     def stored(self) -> dict[str, Any]:
         """The request as it is shown again: as sent, without the secrets of tool servers."""
+        # Headers of tool servers hold keys; what was sent in confidence is not shown again.
         hidden = {"mcp_servers": {"__all__": {"headers"}}}
         return self.model_dump(mode="json", exclude_unset=True, exclude=hidden)
 
@@ -230,7 +231,6 @@ class Findings:
     """What a run found.
 
     Attributes:
-        output: As the result carries it.
         considered: Addresses of the pages that were found.
     """
 
@@ -312,8 +312,6 @@ class Step:
 
     Attributes:
         share: When, as a share of the run's time.
-        kind: ``plan``, ``search``, ``result`` or ``exec_status``.
-        message: In words.
         read: Addresses of the pages read by then.
     """
 
@@ -360,6 +358,7 @@ async def events(call: Call, run: Run) -> AsyncIterator[bytes]:
         yield frame(_stats(call.state, run, step), named=True)
     if await _wait(call, batch.ends, closes):
         status = run.status(tasks.now())
+        # Worked out only now: thousands of runs are created whose results nobody fetches.
         output = findings(call.state.index, run).output if status == "completed" else None
         yield frame(state_event(run, status, output=output), named=True)
 
@@ -477,6 +476,7 @@ def check(state: State, body: RunBody, default: TaskSpec | None = None) -> TaskI
     task_spec = body.task_spec or default
     spec, remarks = examine(task_spec, body.processor)
     request = body.stored
+    # A run shows the spec it worked with, although the group gave it.
     if task_spec is not None and body.task_spec is None:
         request["task_spec"] = task_spec.model_dump(mode="json", exclude_unset=True)
     policy = body.source_policy
@@ -549,6 +549,7 @@ def _failure(body: RunBody, spec: Spec) -> str | None:
     given = body.input if isinstance(body.input, dict) else {}
     if FAIL in ((body.metadata or {}).get("sandbox"), given.get("sandbox")):
         return "The run failed because the request demanded it"
+    # Documented as the failure of a run, not as the refusal of a request.
     if spec.size + len(_question(body.input)) > MAX_CHARS:
         return f"Input and task spec are longer than {MAX_CHARS} characters together"
     return None
@@ -599,6 +600,7 @@ async def result(call: Call) -> Result:
     if not re.fullmatch("[0-9]{1,9}", given):
         raise invalid_parameter("query", "timeout", f"{given!r} is no number of seconds")
     until = min(run.batch.ends, tasks.now() + min(int(given), MAX_WAIT_SECONDS))
+    # In a loop, because waiting may end a moment early; a client that left must not be waited for.
     while (left := until - tasks.now()) > 0 and not call.is_left:
         await call.pause(left)
     status = run.status(tasks.now())

@@ -1,4 +1,4 @@
-"""The ASGI application: records, finds the operation, checks the key, answers, fails on order."""
+"""ASGI application: recording, authentication, routing and fault injection."""
 
 import json
 import re
@@ -35,10 +35,9 @@ _GATEWAY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class KeyCheck:
-    """Who may come in.
+    """Checks the keys of requests.
 
     Attributes:
-        api_key: The key that is accepted.
         gateway_token: The token an authenticated gateway demands besides, or None.
     """
 
@@ -46,7 +45,7 @@ class KeyCheck:
     gateway_token: str | None = None
 
     def check(self, request: Request, *, bearer: bool) -> None:
-        """Let a request in.
+        """Check the key of a request.
 
         Raises:
             RequestError: 401 when its key or gateway token is missing or wrong.
@@ -69,6 +68,7 @@ class KeyCheck:
 
 
 def _same(given: str, wanted: str) -> bool:
+    # Encoded first: compare_digest refuses text that is not ASCII.
     return secrets.compare_digest(given.encode(), wanted.encode())
 
 
@@ -91,6 +91,7 @@ def build(state: State, faults: Faults, recorder: Recorder, key_check: KeyCheck)
     inner = Starlette(
         routes=routes, exception_handlers={HTTPException: unknown, Exception: unknown}
     )
+    # A redirect from a path with a slash too many would lose the body of a POST.
     inner.router.redirect_slashes = False
     return _Frontend(inner, state, faults, recorder)
 
@@ -105,6 +106,8 @@ def _endpoint(
         except RequestError as error:
             ref_id = state.ids.next(operation.ref_kind)
             return error_response(error, ref_id, framework=operation.framework_errors)
+        # Billed before the response is sent: what a client breaks off, or a fault cuts, is paid all
+        # the same.
         if result.bill is not None:
             state.ledger.add(result.bill)
         return _response(result)
@@ -122,7 +125,7 @@ def _response(result: Result) -> Response:
 
 
 class _Frontend:
-    """Reads and records a request, takes its gateway prefix off and lets faults strike."""
+    """Reads and records a request, strips its gateway prefix and applies faults."""
 
     def __init__(self, inner: ASGIApp, state: State, faults: Faults, recorder: Recorder) -> None:
         self._inner = inner
@@ -139,16 +142,19 @@ class _Frontend:
                 return
             content += message.get("body", b"")
             more = message.get("more_body", False)
+        # Recorded before anything can fail, so that a test sees refused requests as well.
         self._recorder.add(_recorded(scope, bytes(content)))
         full_path: str = scope["path"]
         gateway = _GATEWAY.fullmatch(full_path)
         state = {**scope["state"], "ids": self._state.ids}
         if gateway:
             path: str = gateway["native"] or gateway["compat"]
+            # Routing sees the path without the gateway; faults and recordings match either form.
             scope = {**scope, "path": path, "raw_path": path.encode()}
             state["gateway"] = gateway.lastgroup
         scope = {**scope, "state": state}
         fault = self._faults.take(scope["method"], (full_path, scope["path"]))
+        # The body was consumed above, and the application reads it a second time.
         again = _replay(bytes(content), receive)
         if fault is None:
             await self._inner(scope, again, send)

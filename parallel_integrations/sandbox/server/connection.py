@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 connection, with the ways a network fails added."""
+"""uvicorn's HTTP/1.1 connection, with resets and early closes added."""
 
 import asyncio
 import socket
@@ -19,7 +19,7 @@ class Connection(H11Protocol):
     """One TCP connection. Applications reach it as ``scope["state"]["connection"]``.
 
     Attributes:
-        closed: Set once the connection is gone, whoever ended it.
+        closed: Set once the connection is gone, by either side.
     """
 
     recorder: Recorder
@@ -31,6 +31,9 @@ class Connection(H11Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
+        # uvicorn hands this dict to the application as scope["state"]: the only way for an endpoint
+        # to
+        # reach its own connection.
         super().__init__(config, server_state, {**app_state, "connection": self}, _loop)
         self.closed = asyncio.Event()
 
@@ -49,6 +52,7 @@ class Connection(H11Protocol):
         """Wait, but no longer than the client stays."""
         if seconds > 0:
             try:
+                # A plain sleep would hold up stopping the sandbox by as much as the longest delay.
                 await asyncio.wait_for(self.closed.wait(), seconds)
             except TimeoutError:
                 return
@@ -58,7 +62,7 @@ class Connection(H11Protocol):
         self.transport.write(data)
 
     async def end(self) -> None:
-        """Close in order (FIN), whatever the answer still owes."""
+        """Close in order (FIN), even in the middle of a response."""
         self.transport.close()
         await self.closed.wait()
 
@@ -67,6 +71,7 @@ class Connection(H11Protocol):
         await self.pause(SETTLE_SECONDS)
         raw: socket.socket | None = self.transport.get_extra_info("socket")
         if raw is not None and not self.closed.is_set():
+            # A linger of 0 s makes the close a reset; by default the kernel closes in order.
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
         await self.closed.wait()

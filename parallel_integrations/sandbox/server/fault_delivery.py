@@ -1,4 +1,4 @@
-"""How a fault reaches the wire: it stands between the application and the connection."""
+"""Fault delivery: changes what the application sends on its way to the connection."""
 
 import json
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ MESSAGES: Mapping[int, str] = {
 
 
 async def refuse(fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer instead of the operation, as `fault` says."""
+    """Respond in place of the operation, as `fault` says."""
     connection: Connection = scope["state"]["connection"]
     if fault.reset == "before":
         await connection.pause(fault.delay)
@@ -54,7 +54,7 @@ def caller_key(headers: Headers) -> str:
 
 
 class Delivery:
-    """Sends the application's messages on, spoilt as `fault` says."""
+    """Sends the application's messages on, changed as `fault` says."""
 
     def __init__(self, fault: Fault, scope: Scope, send: Send) -> None:
         self._fault = fault
@@ -83,6 +83,7 @@ class Delivery:
         await self._connection.pause(fault.delay)
         headers = MutableHeaders(raw=list(message["headers"]))
         status = message["status"]
+        # An error of the operation itself is more telling than the status of the fault.
         if status < 300 and fault.status is not None:
             status = fault.status
         self._streams = headers.get("content-type", "").startswith("text/event-stream")
@@ -93,6 +94,7 @@ class Delivery:
         if self._empty:
             del headers["content-length"]
         elif fault.body is not None:
+            # A stream cannot be replaced event by event, so it becomes an ordinary response.
             self._streams = False
             headers["content-length"] = str(len(fault.body))
         if fault.retry_after is not None:
@@ -127,6 +129,7 @@ class Delivery:
             # A cut that loses nothing would be none.
             data = data[: min(limit, self._length - 1)] if self._length else b""
         for piece in _pieces(data) if fault.chunk_delay else [data]:
+            # Pauses lie between pieces. One before the first would be a `delay`.
             if self._started:
                 await self._connection.pause(fault.chunk_delay)
             self._started = True
@@ -173,6 +176,8 @@ class Delivery:
         if self._fault.echo_key:
             error["message"] += f" for the key {caller_key(Headers(scope=self._scope))}"
         event = f"data: {json.dumps({'error': error})}\n\n".encode()
+        # A server that fails in the middle of a stream can still say so: an event, then an orderly
+        # end.
         orderly = self._fault.cut == "fin"
         self._over = orderly
         await self._send({"type": "http.response.body", "body": event, "more_body": not orderly})

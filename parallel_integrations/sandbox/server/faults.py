@@ -1,4 +1,4 @@
-"""Failures on order: which request fails, and how."""
+"""Fault injection: which request fails, and how."""
 
 import fnmatch
 import json
@@ -18,10 +18,10 @@ ERROR_FROM_STATUS = 300
 
 @dataclass(eq=False, slots=True)
 class Fault:
-    """One failure on order; `Faults.add` makes it and explains its fields.
+    """One injected fault; `Faults.add` makes it and explains its fields.
 
     Attributes:
-        fired: How often it has struck.
+        fired: How many requests it has been applied to.
     """
 
     path: str | None = None
@@ -57,7 +57,7 @@ class Fault:
 
     @property
     def spent(self) -> bool:
-        """Whether it has struck as often as it may."""
+        """Whether it has been applied as often as it may be."""
         return self.times is not None and self.fired >= self.times
 
     def matches(self, method: str, paths: Iterable[str]) -> bool:
@@ -71,12 +71,12 @@ class Fault:
 
 
 class Faults:
-    """The failures (`Fault`) ordered for one sandbox; the first that matches strikes.
+    """The faults (`Fault`) of one sandbox; the first that matches a request is applied.
 
     Threads may share it.
 
     Args:
-        seed: Seeds the dice behind `probability`, so that every run falls alike.
+        seed: Seeds the random numbers behind `probability`, so that every run is the same.
 
     Example:
         >>> faults = Faults()
@@ -93,7 +93,7 @@ class Faults:
         self._seed = seed
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
-        # Dice for tests, which must fall alike in every run.
+        # No secret: a test must see the same faults in every run.
         self._random = random.Random(seed)  # noqa: S311
 
     def __len__(self) -> int:
@@ -121,17 +121,17 @@ class Faults:
         echo_key: bool = False,
         probability: float = 1.0,
     ) -> Fault:
-        """Order a failure.
+        """Add a fault.
 
-        A fault that answers an error status or a redirect, or resets before any byte, strikes
-        instead of the operation: nothing is billed. All others strike after the work was done:
-        it is billed, as in real life.
+        A fault that answers an error status or a redirect, or resets before any byte, is applied
+        instead of the operation: nothing is billed. All others are applied after it: it is billed,
+        as on the live service.
 
         Args:
             path: Which requests: a path or a pattern such as ``/v1/tasks/*``, compared with the
                 path as sent and without its gateway prefix. None means every request.
             method: Which HTTP method; None means every one.
-            times: How often it strikes; None means always.
+            times: How often it is applied; None means always.
             status: Answer this status (200 to 599). Below 300 the operation is carried out.
             retry_after: The answer's ``Retry-After``: seconds, or any text such as a date.
             body: Answer this body: bytes, text, or an object sent as JSON.
@@ -152,10 +152,10 @@ class Faults:
             redirect: Answer 307 with this ``Location``.
             echo_key: Repeat the caller's key in the error message, to prove that the caller never
                 shows it.
-            probability: How likely a matching request is struck, 0 to 1.
+            probability: How likely it is applied to a matching request, 0 to 1.
 
         Returns:
-            The fault; its `fired` counts; `Faults.remove` takes it back.
+            The fault; its `fired` counts; `Faults.remove` removes it.
 
         Raises:
             ValueError: If an argument is out of range or does not go with the others. The message
@@ -188,18 +188,18 @@ class Faults:
         return fault
 
     def remove(self, fault: Fault) -> None:
-        """Take a fault back; one that is gone already is no error."""
+        """Remove a fault; one that is gone already is no error."""
         with self._lock:
             self._faults = [each for each in self._faults if each is not fault]
 
     def clear(self) -> None:
-        """Take every fault back and start the dice anew."""
+        """Remove every fault and seed the random numbers again."""
         with self._lock:
             self._faults.clear()
             self._random.seed(self._seed)
 
     def take(self, method: str, paths: Iterable[str]) -> Fault | None:
-        """Return the fault that strikes this request, and count it."""
+        """Return the fault for this request, and count it."""
         paths = tuple(paths)
         with self._lock:
             for fault in self._faults:
@@ -213,7 +213,7 @@ class Faults:
 
 
 def check(fault: Fault) -> None:
-    """Refuse a fault that means nothing or contradicts itself.
+    """Check that a fault does something and does not contradict itself.
 
     Raises:
         ValueError: Naming the argument.

@@ -1,4 +1,4 @@
-"""What the sandbox was asked."""
+"""Recorder of requests and connections."""
 
 import threading
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class RecordedRequest:
         path: The decoded path with any gateway prefix, without the query.
         raw_path: The path as it was sent.
         query: The query parameters; several of one name are kept.
-        headers: The headers, whatever case they are asked for in. Not shown by `repr`, because
+        headers: The headers, under their names in any case. Not shown by `repr`, because
             they hold the key.
         body: The parsed JSON body; None when there is none or it is no JSON.
         content: The body's bytes.
@@ -47,6 +47,7 @@ class Recorder:
     def requests(self) -> list[RecordedRequest]:
         """A copy of the requests so far, oldest first."""
         with self._lock:
+            # A copy, because the server's thread adds to the list while a test reads it.
             return list(self._requests)
 
     @property

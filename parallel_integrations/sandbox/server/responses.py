@@ -1,4 +1,4 @@
-"""Bodies that every operation answers alike: errors in their two dialects."""
+"""Request parsing, error bodies in their two forms, and event frames."""
 
 import json
 import math
@@ -88,6 +88,7 @@ def json_response(
     body: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return `body` as JSON, letters of every script as they are."""
+    # Escaped letters would make a page of Japanese twice as long.
     content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     return Response(content, status, headers, media_type="application/json")
 
@@ -108,12 +109,14 @@ def error_response(error: RequestError, ref_id: str, *, framework: bool = False)
         ref_id: The support reference of the API's own dialect.
         framework: Whether the operation answers a validation error with ``{"detail": […]}``.
     """
+    # Some operations are documented with the error body of a web framework instead.
     if framework and error.problems:
         return json_response({"detail": error.problems}, error.status)
     detail = {"errors": error.problems} if error.problems else None
     message = error.message
     if error.problems:
         first = error.problems[0]
+        # Most clients show the message alone, so it names the first field that is wrong.
         where = ".".join(str(part) for part in first["loc"][1:])
         message += f": {where + ': ' if where else ''}{first['msg']}"
     return native_error(error.status, message, ref_id, detail)

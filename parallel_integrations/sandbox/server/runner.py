@@ -1,4 +1,4 @@
-"""One start of a sandbox: a socket that listens and a thread that answers."""
+"""The listening socket of a sandbox and the thread that serves it."""
 
 import asyncio
 import socket
@@ -23,9 +23,6 @@ class Running:
     """A listening socket and the thread that serves it.
 
     Args:
-        app: The application.
-        recorder: Counts the connections.
-        host: Address to listen on.
         port: TCP port; 0 takes a free one.
 
     Attributes:
@@ -38,6 +35,8 @@ class Running:
         self._server = _Server(
             uvicorn.Config(
                 app,  # type: ignore[arg-type]
+                # A class for each sandbox: uvicorn makes the connections itself and passes no
+                # arguments.
                 http=type("Connection", (Connection,), {"recorder": recorder}),
                 loop="asyncio",
                 ws="none",
@@ -55,6 +54,7 @@ class Running:
             target=asyncio.run,
             args=(self._server.serve([listener]),),
             name="parallel-sandbox",
+            # A test that forgets to stop its sandbox must not keep the interpreter alive.
             daemon=True,
         )
         self._thread.start()

@@ -1,4 +1,4 @@
-"""`Sandbox`: the application behind a socket of its own, in a thread of its own."""
+"""`Sandbox`: a server that runs the API offline in a thread of its own."""
 
 import threading
 from collections.abc import Sequence
@@ -38,17 +38,17 @@ class Sandbox:
             ``cf-aig-authorization: Bearer <token>``.
         stream_done: Whether a chat stream ends with ``data: [DONE]``. The live service leaves it
             open, so clients must accept both.
-        clock: Tells the time that answers carry. The default stands still, so that answers repeat
+        clock: Gives the time that responses carry. The default stands still, so that they repeat
             byte for byte.
         findall_seconds: How long a FindAll run works, in real seconds. A run or monitor fails when
             its metadata hold ``{"sandbox": "fail"}``.
-        seed: Seeds the dice of faults with a probability.
+        seed: Seeds the random numbers of faults with a probability.
         task_seconds: How long a task run takes, whatever its processor. A run fails when its
             metadata or its input object hold ``{"sandbox": "fail"}``.
         webhook_secret: Signs webhooks: ``whsec_`` and base64. The default is public on purpose.
 
     Attributes:
-        faults: Failures on order.
+        faults: The injected faults.
         requests: What came in, as `RecordedRequest`, oldest first.
         api_key: The key it accepts.
         webhook_secret: The secret its webhooks are signed with.
@@ -185,11 +185,14 @@ class Sandbox:
         if not url.strip() or not text.strip():
             raise ValueError("a page needs an address and a text")
         page = Page(url.strip(), title, text, published)
+        # The index is built outside the server's thread; two at once would lose one of the pages.
         with self._publishing:
             index = with_page(self.corpus, page)
             if self._running is None:
                 publish(self._state, page, index)
             else:
+                # In the server's thread, so that no request sees a new page before its monitors
+                # have run.
                 self._running.run(lambda: publish(self._state, page, index))
 
     def reset(self) -> None:

@@ -1,4 +1,4 @@
-"""What a FindAll run does, step by step: pages become candidates, are judged and enriched."""
+"""FindAll runs: their steps, and where they stand at a given time."""
 
 import asyncio
 import re
@@ -29,7 +29,7 @@ STATUS = "findall.status"
 SCHEMA = "findall.schema.updated"
 
 Candidate = dict[str, Any]
-"""A candidate as the wire has it."""
+"""A candidate as the API shows it."""
 
 
 @dataclass(slots=True)
@@ -37,10 +37,7 @@ class Step:
     """One thing that happens in a run.
 
     Attributes:
-        type: Type of its event.
-        data: The event's data, complete but for what only the run knows.
         enrichment: Number of the enrichment it carries out, None for other steps.
-        due: When it happens, on the run's clock.
         at: When it happened, as events carry it; "" until then.
     """
 
@@ -68,15 +65,7 @@ def fold(steps: Sequence[Step]) -> dict[str, Candidate]:
 
 @dataclass(slots=True)
 class Plan:
-    """Works out the steps that are left of a run.
-
-    Attributes:
-        schema: What is looked for, as the wire has it.
-        index: The pages.
-        excluded: Names and addresses of pages to leave out.
-        prefix: What the candidates' ids begin with.
-        done: The steps that have happened.
-    """
+    """Works out the steps that are left of a run."""
 
     schema: Mapping[str, Any]
     index: Index
@@ -107,6 +96,7 @@ class Plan:
             known_as = known.get(page.url)
             if known_as and known_as["match_status"] != "generated":
                 continue
+            # Checked before a page is judged: a run that has enough must not generate one more.
             if matched >= self.schema["match_limit"] or self._preview_is_over(judged):
                 return
             candidate = known_as or self._generated(page, count + 1)
@@ -205,20 +195,15 @@ class FindallRun:
 
     Args:
         findall_id: Its id.
-        schema: What is looked for, as the wire has it; `enrichments` is a list.
-        excluded: Names in lower case and addresses of pages to leave out.
+        schema: The schema of the run, as the API shows it; `enrichments` is a list.
+        excluded: Names in lower case and URLs of pages to leave out.
         seconds: How long the work takes.
-        created_at: When it was created.
-        metadata: Its labels.
-        webhook: Where it reports to.
-        scope: Memory scope it is remembered in, None for the personal one.
+        scope: Its memory scope; None for the personal one.
 
     Attributes:
-        findall_id, schema, created_at, metadata, webhook, scope: As given.
-        steps: What has happened and what is to happen.
+        steps: Those that have happened and those to come.
         happened: How many of the steps have happened.
-        modified_at: When the last of them happened.
-        timer: Will wake up whoever watches over the run.
+        timer: Calls back when the next step is due.
     """
 
     def __init__(
@@ -270,17 +255,17 @@ class FindallRun:
 
     @property
     def fails(self) -> bool:
-        """Whether it was asked to fail."""
+        """Whether its metadata make it fail."""
         return (self.metadata or {}).get("sandbox") == "fail"
 
     def cancel_timer(self) -> None:
-        """Let nobody be woken up any more."""
+        """Cancel the timer."""
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
 
     def plan(self, index: Index, schema: dict[str, Any] | None = None) -> None:
-        """Work out anew what is to happen from now on.
+        """Work out the steps from now on again.
 
         Args:
             index: The pages.
@@ -292,8 +277,10 @@ class FindallRun:
         """
         done = self.steps[: self.happened]
         wanted = schema or self.schema
+        # Derived from the run's id, so that ids repeat however many runs work at once.
         prefix = self.findall_id.replace("findall", "candidate", 1)
         plan = Plan(wanted, index, self._excluded, prefix, done)
+        # Before anything is changed: a schema that cannot be filled must leave the run as it was.
         plan.try_enrichments()
         todo = [] if done else [self._status("queued", done)]
         if schema:
@@ -310,13 +297,14 @@ class FindallRun:
         at_once = 2 if schema else 1
         now = time.monotonic()
         for number, step in enumerate(todo, 1):
+            # Evenly over the whole time, so that the last step falls due exactly at its end.
             late = max(0, number - at_once) / (len(todo) - at_once)
             step.due = now + self._seconds * late
         self.schema = wanted
         self.steps = [*done, *todo]
 
     def cancel(self) -> None:
-        """Let nothing more happen than the end."""
+        """End the run at once."""
         done = self.steps[: self.happened]
         last = self._status("cancelled", done, "user_cancelled")
         last.due = time.monotonic()
@@ -336,6 +324,7 @@ class FindallRun:
         steps = self.steps[:count]
         last = next((step for step in reversed(steps) if step.type == STATUS), None)
         status = last.data if last else self._status("queued", ()).data
+        # Counted again, because candidates have come since the last status event.
         return {**status, "metrics": _metrics(steps)}
 
     @staticmethod
@@ -349,7 +338,7 @@ class FindallRun:
         return Step(STATUS, data)
 
     def wire(self, count: int | None = None) -> dict[str, Any]:
-        """Return the run as the wire has it.
+        """Return the run as the API shows it.
 
         Args:
             count: After how many steps; None for now.
@@ -365,12 +354,12 @@ class FindallRun:
 
     @property
     def wire_schema(self) -> dict[str, Any]:
-        """What is looked for, as the wire has it."""
+        """What is looked for, as the API shows it."""
         return _wire(self.schema)
 
     @property
     def candidates(self) -> list[dict[str, Any]]:
-        """The candidates so far, as the wire has them."""
+        """The candidates so far, as the API shows them."""
         return list(fold(self.steps[: self.happened]).values())
 
     def event_id(self, count: int) -> str | None:

@@ -1,4 +1,4 @@
-"""What the sandbox's answers would have cost on the live service."""
+"""Ledger: what the sandbox's responses would have cost on the live service."""
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -93,6 +93,7 @@ class Ledger:
     @property
     def usd(self) -> float:
         """The sum in US dollars, exact to a millionth."""
+        # Sums of prices such as 0.005 are not exact in binary.
         return round(sum(entry.usd for entry in self.entries), 6)
 
     def count(self, operation: str | None = None) -> int:
@@ -106,7 +107,7 @@ class Ledger:
             self._entries.append(entry)
 
     def bill_from(self, source: Callable[[], Iterable[Entry]]) -> None:
-        """Have what time makes due billed, without a timer: `source` is asked at every use.
+        """Bill what becomes due by time; `source` is called at every use, so no timer is needed.
 
         Args:
             source: Gives each entry once, after it became due. It must not use the ledger.
@@ -114,6 +115,8 @@ class Ledger:
         self._sources.append(source)
 
     def _collect(self) -> None:
+        # Collected lazily: a bill is only ever seen through this class, so nobody can notice a
+        # delay.
         for source in self._sources:
             self._entries.extend(source())
 

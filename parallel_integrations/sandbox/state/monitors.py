@@ -1,4 +1,4 @@
-"""A monitor, what it has found, and what of the web it has seen already."""
+"""Monitors: what they have found, and which pages they have seen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from parallel_integrations.sandbox.web.index import Index
 MAX_EXECUTIONS = 300
 """How many executions a monitor remembers."""
 BACKFILL = 3
-"""How many pages of before its time a monitor reports when it is asked to."""
+"""How many earlier pages a monitor reports with `include_backfill`."""
 QUOTES = 2
 
 
@@ -23,9 +23,7 @@ class Execution:
     """One execution.
 
     Attributes:
-        group_id: Its id.
-        at: When it was, as answers carry it.
-        events: Its events as the wire has them; a completion when there was nothing new, an error
+        events: Its events as the API shows them; a completion when there was nothing new, an error
             when it failed.
     """
 
@@ -45,21 +43,10 @@ class Monitor:
     """One monitor.
 
     Attributes:
-        monitor_id: Its id.
         number: Counts the monitors up; newer ones have higher numbers.
-        type: ``event_stream`` or ``snapshot``.
-        frequency: How often it would run by itself.
-        processor: What runs it.
-        settings: What it watches, as the wire has it.
-        created_at: When it was created.
-        webhook: Where it reports to.
-        metadata: Its labels.
         scope: Memory scope it is remembered in, None for the personal one.
-        status: ``active`` or ``cancelled``.
-        last_run_at: When it last ran.
-        snapshot: What a snapshot monitor last saw, a task's output as the wire has it.
+        snapshot: What a snapshot monitor last saw, a task's output as the API shows it.
         seen: The pages an event stream knows; anything else is new.
-        executions: What it did, oldest first.
         first_event: Number of the oldest event it still has; numbers begin at 1.
     """
 
@@ -82,7 +69,7 @@ class Monitor:
 
     @property
     def wire(self) -> dict[str, Any]:
-        """The monitor as the wire has it."""
+        """The monitor as the API shows it."""
         snapshot = {"latest_snapshot": self.snapshot} if self.type == "snapshot" else None
         return {
             "monitor_id": self.monitor_id,
@@ -100,7 +87,7 @@ class Monitor:
 
     @property
     def fails(self) -> bool:
-        """Whether it was asked to fail."""
+        """Whether its metadata make it fail."""
         return (self.metadata or {}).get("sandbox") == "fail"
 
     def add(self, execution: Execution) -> None:
@@ -108,6 +95,7 @@ class Monitor:
         self.last_run_at = execution.at
         self.executions.append(execution)
         if len(self.executions) > MAX_EXECUTIONS:
+            # Numbers go on counting, because cursors that were given out refer to them.
             self.first_event += len(self.executions.pop(0).events)
 
     @property
@@ -132,11 +120,13 @@ class Monitor:
     def news(self, index: Index) -> list[Page]:
         """Return the pages that are new and to the point; from now on they are known."""
         pages = [page for page in index.corpus if page not in self.seen and self.about(page)]
+        # Also what is off topic is seen: a later change of the query makes old pages no news.
         self.seen = frozenset(index.corpus)
         return pages
 
     def backfill(self, index: Index) -> list[Page]:
-        """Return a few pages of before its time."""
+        """Return a few earlier pages."""
+        # More than needed, because the source policy drops some.
         hits = index.search([self.settings["query"]], limit=10 * BACKFILL)
         return [hit.page for hit in hits if self.about(hit.page)][:BACKFILL]
 
@@ -172,6 +162,7 @@ def changed_parts(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]
         for name, value in now["content"].items()
         if name not in old or old[name] != value
     }
+    # A basis without its field would cite what the event does not say.
     kept = [one for one in now["basis"] if _field(one) in fresh]
     return {**now, "content": fresh, "basis": kept}
 

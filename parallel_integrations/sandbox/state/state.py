@@ -1,4 +1,4 @@
-"""What the operations of one sandbox share."""
+"""State of one sandbox: what its operations share and keep between requests."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ class Ids:
         return f"{kind}_sandbox_{self._counts[kind]:06}"
 
     def clear(self) -> None:
-        """Begin every series anew."""
+        """Start every series again."""
         self._counts.clear()
 
 
@@ -50,16 +50,8 @@ class State:
     Attributes:
         index: The pages, searchable. An index itself never changes, and sandboxes may share one:
             publishing a page puts another in its place.
-        clock: Tells the time that answers carry.
-        stream_done: Whether a chat stream ends with ``data: [DONE]``.
-        ledger: What was billed.
-        ids: The id counters.
-        interactions: Interaction id → what was asked so far, oldest first; later requests refer
+        interactions: Interaction id → its questions so far, oldest first; later requests refer
             to them as ``previous_interaction_id``.
-        tasks: The task runs.
-        groups: The task groups.
-        webhooks: Sends what `deliver` is given.
-        findall_seconds: How long a FindAll run works.
         findall: FindAll run id → run, oldest first.
         monitors: Monitor id → monitor, oldest first.
         forgotten: Kinds and ids of what memory no longer shows.
@@ -81,6 +73,7 @@ class State:
     _first_index: Index = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        # Runs complete by the clock alone; the ledger asks for what they cost when it is looked at.
         self.ledger.bill_from(self.tasks.due)
         self._first_index = self.index
 
@@ -90,7 +83,7 @@ class State:
         return self.index.corpus
 
     def stamp(self) -> str:
-        """Return the time as answers carry it."""
+        """Return the time as responses carry it."""
         return rfc3339(self.clock())
 
     def deliver(
@@ -110,6 +103,7 @@ class State:
             data: What it is about.
             after: Seconds from now at which it happens.
         """
+        # A sandbox must never post to another machine, whatever a test hands it.
         if webhook is None or objection(webhook) or kind not in webhook["event_types"]:
             return
         timestamp = rfc3339(self.clock() + timedelta(seconds=after))

@@ -1,4 +1,4 @@
-"""Task runs: what was asked, how far time has brought it, and what has become due for it."""
+"""Task runs and task groups: their inputs, status and bills."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from parallel_integrations.sandbox.state.times import rfc3339
 Status = Literal["queued", "running", "completed", "failed"]
 
 TASK_SECONDS = 0.05
-"""How long a run takes unless the sandbox is told otherwise."""
+"""How long a run takes unless `Sandbox(task_seconds=…)` says otherwise."""
 QUEUED_SHARE = 0.2
 """Share of that time a run is queued before it is running."""
 ACTIVE = frozenset({"queued", "running"})
@@ -25,9 +25,7 @@ class Spec:
     """What a run is to answer.
 
     Attributes:
-        kind: ``text``, ``json`` or ``auto``.
         schema: The JSON schema as compact JSON text; empty unless `kind` is ``json``.
-        size: Characters of the whole spec.
     """
 
     kind: Literal["text", "json", "auto"] = "auto"
@@ -40,11 +38,8 @@ class Batch:
     """Runs that one request created: they share their times, whatever number they are.
 
     Attributes:
-        created: By the clock that answers carry.
+        created: By the clock that responses carry.
         began: By the clock that runs, in seconds.
-        seconds: How long the runs take.
-        runs: The runs.
-        failing: How many of them fail.
     """
 
     created: datetime
@@ -59,30 +54,27 @@ class Batch:
         return self.began + self.seconds
 
     def status(self, now: float) -> Status:
-        """Return how its runs stand, those that fail aside."""
+        """Return the status of its runs, those that fail aside."""
         if now >= self.ends:
             return "completed"
         return "running" if now - self.began >= self.seconds * QUEUED_SHARE else "queued"
 
     def modified(self, status: Status) -> str:
-        """Return when the runs came to `status`, as answers carry it."""
+        """Return when the runs came to `status`, as responses carry it."""
         share = {"queued": 0.0, "running": QUEUED_SHARE}.get(status, 1.0)
         return rfc3339(self.created + timedelta(seconds=self.seconds * share))
 
 
 @dataclass(frozen=True, slots=True)
 class TaskInput:
-    """What one run was asked, checked.
+    """The input of one run, checked.
 
     Attributes:
         request: The request as it was sent, to be shown again.
-        spec: What it is to answer.
         question: The input as one text.
-        context: What was asked in the interactions before, oldest first.
+        context: The questions of earlier interactions, oldest first.
         domains: Included domains, excluded domains and first day of its source policy.
-        warnings: What is to be said about the request.
         events: Whether progress is recorded.
-        failure: Why the run is going to fail, or None.
     """
 
     request: Mapping[str, Any]
@@ -101,9 +93,6 @@ class Run:
 
     Attributes:
         run_id: Its id, which also continues it as an interaction.
-        input: What the request wants, checked.
-        batch: Tells its times.
-        group_id: The group it belongs to.
         error_id: Support reference of its failure.
     """
 
@@ -119,12 +108,13 @@ class Run:
         return str(self.input.request["processor"])
 
     def status(self, now: float) -> Status:
-        """Return how it stands."""
+        """Return its status."""
         status = self.batch.status(now)
+        # A run that fails takes as long as one that completes: failing is known at the start here.
         return "failed" if status == "completed" and self.input.failure else status
 
     def body(self, status: Status) -> dict[str, Any]:
-        """Return the run as answers show it."""
+        """Return the run as responses show it."""
         error = None
         if status == "failed":
             error = {"ref_id": self.error_id, "message": self.input.failure, "detail": None}
@@ -212,10 +202,6 @@ class Group:
     """One task group.
 
     Attributes:
-        group_id: Its id.
-        created: By the clock that answers carry.
-        metadata: Its labels.
-        runs: Its runs, oldest first.
         events: What happened so far, oldest first; `advance` brings it up to date.
         known_status: The status when it was last worked out.
     """
@@ -233,7 +219,7 @@ class Group:
         self.known_status = self._summary(0.0)
 
     def status(self, now: float) -> dict[str, Any]:
-        """Return how its runs stand."""
+        """Return the status of its runs."""
         self.known_status = self._summary(now)
         return self.known_status
 
@@ -243,6 +229,7 @@ class Group:
         for batch in self._batches:
             status = batch.status(now)
             failed = batch.failing if status == "completed" else 0
+            # By batch, not by run: a group of thousands is asked for its status at every poll.
             counts.update({status: len(batch.runs) - failed, "failed": failed})
             modified = max(modified, batch.modified(status))
         return {
@@ -279,6 +266,7 @@ class Group:
         # All runs take equally long, so batches end in the order in which they began.
         while self._going and self._going[0].ends <= now:
             batch = self._going.popleft()
+            # The runs first, then the status that counts them.
             self.events += batch.runs
             self.events.append(self._summary(batch.ends))
 

@@ -1,4 +1,4 @@
-"""Webhooks: what happened is posted to the address a request named, signed, until it is taken."""
+"""Webhooks: signed events, posted to the URL of a request until it is accepted."""
 
 import base64
 import binascii
@@ -38,6 +38,7 @@ def objection(webhook: Mapping[str, Any]) -> str | None:
     try:
         parts = urlsplit(webhook["url"])
         local = parts.scheme == "http" and _is_loopback(parts.hostname or "")
+        # Port 0 cannot be connected to. Asking for the port also raises for one out of range.
         local = local and parts.port != 0
     except ValueError:
         local = False
@@ -93,6 +94,8 @@ class Webhooks:
     def __init__(self, secret: str = WEBHOOK_SECRET) -> None:
         self.secret = secret
         try:
+            # The key is what the base64 stands for, as Standard Webhooks has it; a strict decoder
+            # finds typos.
             self._key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
         except binascii.Error as error:
             raise ValueError("webhook_secret is not 'whsec_' and base64") from error
@@ -107,7 +110,7 @@ class Webhooks:
             self._sender.take(message, after)
 
     def stop(self) -> None:
-        """Forget what was not sent and end the threads; sending begins them anew."""
+        """Forget what was not sent and end the threads; sending starts them again."""
         with self._lock:
             sender, self._sender = self._sender, None
         if sender is not None:
@@ -142,6 +145,7 @@ class _Sender:
         with self._changed:
             self._count += 1
             heapq.heappush(self._jobs, _Job(time.monotonic() + after, self._count, message))
+            # Threads start with the first messages: most sandboxes never send one.
             if len(self._threads) < WORKERS:
                 thread = threading.Thread(
                     target=self._work, name="parallel-sandbox-webhooks", daemon=True
@@ -166,6 +170,7 @@ class _Sender:
         while (job := self._next()) is not None:
             if self._post(job.message) or job.attempt == ATTEMPTS:
                 continue
+            # Doubling pauses, in milliseconds, so that a test sees several attempts.
             job.due = time.monotonic() + FIRST_PAUSE_SECONDS * 2 ** (job.attempt - 1)
             job.attempt += 1
             with self._changed:
@@ -200,6 +205,7 @@ class _Sender:
                 return True
             self._open.add(connection)
         try:
+            # http.client refuses spaces and control characters, which a URL of a test may hold.
             target = quote(target, safe="/?&=%:@+,;~!$'()*")
             connection.request("POST", target, message.body, headers)
             return 200 <= connection.getresponse().status < 300

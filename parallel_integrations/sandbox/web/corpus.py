@@ -1,4 +1,4 @@
-"""The sandbox's web: pages with an address, a title, perhaps a date, and text."""
+"""Pages and the corpus they make up."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -57,6 +57,8 @@ class Corpus:
             raise ValueError("a sandbox needs at least one page")
         self._by_url: dict[str, Page] = {}
         for page in self.pages:
+            # Found by identity below: two equal pages at one address are a mistake of the folder as
+            # well.
             taken = self._by_url.setdefault(normal(page.url), page)
             if taken is not page:
                 raise ValueError(f"two pages have the address {page.url}")
@@ -76,6 +78,7 @@ class Corpus:
         A fragment that names no page of its own is ignored, as a web server never sees it.
         """
         found = self._by_url.get(normal(url))
+        # The fragment is tried first: topics of the Python reference differ in nothing else.
         return found or self._by_url.get(normal(url.partition("#")[0]))
 
     @classmethod
@@ -111,5 +114,6 @@ def normal(url: str) -> str:
     except ValueError:
         return url
     host = (parts.hostname or "") + (f":{port}" if port not in (None, 80, 443) else "")
+    # People write either scheme for the same page.
     scheme = "https" if parts.scheme in ("http", "https") else parts.scheme
     return urlunsplit((scheme, host, parts.path.rstrip("/"), parts.query, parts.fragment))

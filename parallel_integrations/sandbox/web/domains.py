@@ -1,4 +1,4 @@
-"""Which pages a source policy lets through."""
+"""Source policies: which domains and dates are allowed."""
 
 import re
 from collections.abc import Sequence
@@ -46,10 +46,12 @@ def covers(domain: str, url: str) -> bool:
     """
     parts = split_url(url)
     name, slash, path = domain.partition("/")
+    # "www." is left out, as the warning about it says.
     name = name.lower().removeprefix("www.").removeprefix(".")
     host = (parts.hostname or "").removeprefix("www.")
     if host != name and not host.endswith("." + name):
         return False
+    # With the slash put back below, "/3" is no prefix of "/3.11".
     prefix = (slash + path).rstrip("/")
     return parts.path == prefix or parts.path.startswith(prefix + "/") or not prefix
 
@@ -62,6 +64,7 @@ def allowed(page: Page, include: Sequence[str], exclude: Sequence[str], after: d
     """
     if after is not None and (page.published is None or page.published < after):
         return False
+    # Documented: exclusions count for nothing beside inclusions.
     if include:
         return any(covers(domain, page.url) for domain in include)
     return not any(covers(domain, page.url) for domain in exclude)

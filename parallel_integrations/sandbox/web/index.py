@@ -1,4 +1,4 @@
-"""Full-text search over a corpus: SQLite FTS5 with BM25, in memory."""
+"""Full-text index of a corpus: SQLite FTS5 with BM25, in memory."""
 
 import sqlite3
 import threading
@@ -43,7 +43,6 @@ class Hit:
     """A page that was found.
 
     Attributes:
-        page: The page.
         score: How well it fits; higher is better, comparable within one search only.
         passages: Its passages that fit, best first, as offsets into the page's text.
     """
@@ -68,12 +67,16 @@ class Index:
     def __init__(self, corpus: Corpus) -> None:
         self.corpus = corpus
         self._lock = threading.Lock()
+        # The lock below serves all threads; SQLite's own check would forbid every thread but one.
         self._database = sqlite3.connect(":memory:", check_same_thread=False)
+        # An index is shared and dropped in places that cannot close it; an open database is a
+        # warning.
         finalize(self, self._database.close)
         try:
             self._database.executescript(_TABLES)
         except sqlite3.OperationalError as error:
             raise RuntimeError("the sandbox needs an SQLite with FTS5") from error
+        # Titles are compared for every search, pages come and go seldom.
         self._titles = [_title_words(page.title) for page in corpus]
         self._passages: list[tuple[int, Span]] = [
             (number, span) for number, page in enumerate(corpus) for span in passages(page.text)
@@ -117,6 +120,7 @@ class Index:
         expression = match_expression(looked_for)
         found, _ = self._scores(expression)
         queries = [words(text) for text in texts]
+        # The number breaks ties, so that equal pages are always found in the same order.
         scored = sorted(
             (-score - self._title_bonus(number, queries), number)
             for number, score in found
@@ -152,6 +156,7 @@ class Index:
         """Return the scores of the pages and of the passages that fit."""
         with self._lock:
             pages: Scores = self._database.execute(
+                # BM25 is negative in FTS5: the best page has the lowest number.
                 f"SELECT rowid, -bm25(pages, {TITLE_WEIGHT}, 1.0) FROM pages WHERE pages MATCH ?",  # noqa: S608
                 (expression,),
             ).fetchall()
@@ -168,6 +173,8 @@ class Index:
             number, span = self._passages[row]
             if number in wanted:
                 opens = row == 0 or self._passages[row - 1][0] != number
+                # A page says at its beginning what it is about; later passages take that for
+                # granted.
                 weight = OPENING_WEIGHT if opens else 1.0
                 scored.setdefault(number, []).append((-score * weight, span))
         return {number: [span for _, span in sorted(each)] for number, each in scored.items()}

@@ -1,4 +1,4 @@
-"""Passages of a page: where it may be cut, as (start, end) offsets into its text."""
+"""Passages and sentences of a page, as (start, end) offsets into its text."""
 
 import re
 from collections.abc import Iterable
@@ -26,6 +26,7 @@ def passages(text: str) -> list[Span]:
     found: list[Span] = []
     for start, end in _paragraphs(text):
         heading = text.startswith("#", start)
+        # A heading begins a passage: an excerpt that ends with the next heading tells nothing.
         if found and not heading and end - found[-1][0] <= PASSAGE_CHARS:
             found[-1] = (found[-1][0], end)
         elif end - start > MAX_PASSAGE_CHARS:
@@ -62,6 +63,7 @@ def cut_at(text: str, start: int, limit: int) -> int:
     if limit >= len(text):
         return len(text.rstrip())
     half = start + (limit - start) // 2
+    # From the best place to the worst; in the first half of a slice even a good one wastes room.
     for mark in _BREAKS:
         at = text.rfind(mark, half, limit)
         if at > start:
@@ -110,6 +112,7 @@ def choose(text: str, ranked: Iterable[Span], limit: int, *, most: int = 4) -> l
         left -= stop - start
     joined: list[Span] = []
     used = sum(end - start for start, end in chosen)
+    # In reading order, and joined: two halves of one text read badly the wrong way round.
     for start, end in sorted(chosen):
         gap = start - joined[-1][1] if joined else 0
         if (

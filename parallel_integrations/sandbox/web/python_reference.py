@@ -62,6 +62,7 @@ def pages() -> Iterator[Page]:
     # "else" is a copy of "if": walking backwards would keep the wrong one of the two.
     for label in sorted(topics, key=lambda name: (name == "else", name)):
         text = _HEADING.sub(_markdown_heading, topics[label].strip())
+        # Some topics are copies of others, and two pages with one text would both be found.
         if text in seen:
             continue
         seen.add(text)

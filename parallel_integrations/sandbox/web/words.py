@@ -1,4 +1,4 @@
-"""Words: what of a question is worth looking for, in the form the index and the text share."""
+"""Words, search terms and stems of texts."""
 
 import re
 from collections.abc import Iterable
@@ -38,6 +38,7 @@ def words(text: str) -> list[str]:
     found: list[str] = []
     for match in _RUN.finditer(text.lower()):
         run = match[0]
+        # Pairs stand for words where nothing separates them; single letters would match everywhere.
         if _UNSPACED.match(run):
             found += [f"{a} {b}" for a, b in pairwise(run)] or [run]
         else:
@@ -78,6 +79,7 @@ def stem(word: str) -> str:
         True
     """
     for suffix in _SUFFIXES:
+        # At least four letters remain, or "red" and "rings" would lose what tells them apart.
         if word.endswith(suffix) and len(word) - len(suffix) >= 4:
             return word.removesuffix(suffix)
     return word

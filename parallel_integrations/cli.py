@@ -105,7 +105,8 @@ def enrich(
     """Research every row of a file; killed at any moment, the same command goes on.
 
     Exit status: 0 all rows have an answer, 1 an error stopped it, 3 some rows failed (the output
-    says why), 4 --max-cost kept some from being asked, 130 interrupted.
+    says why), 4 --max-cost kept some from being asked, 128 and its number where a
+    signal ended it (130 for Ctrl+C).
     """
     from parallel_integrations.api.errors import ParallelError
     from parallel_integrations.enrich_command import run

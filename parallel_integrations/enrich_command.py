@@ -4,9 +4,9 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -14,6 +14,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from parallel_integrations.api.settings import KEY_VARIABLE, key_from_environment
 from parallel_integrations.api.task_requests import TaskSettings
 from parallel_integrations.client import ParallelClient
+from parallel_integrations.ending import EndedError, ended_by_signals
+from parallel_integrations.enrich_output import lock_path, replacing
 from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, enrich
 from parallel_integrations.terminal import printable
 
@@ -38,8 +40,8 @@ def run(
         **options: As for `enrich`.
 
     Returns:
-        Exit status: 0, 3 where rows failed, 4 where the limit kept rows from being asked, 130
-        where it was interrupted.
+        Exit status: 0, 3 where rows failed, 4 where the limit kept rows from being asked, 128 and
+        its number where a signal ended it.
 
     Raises:
         ParallelError, ValueError: What stopped it; the journal goes on.
@@ -49,26 +51,53 @@ def run(
             f"{KEY_VARIABLE} is not set. To try this without a key, run `parallel-integrations "
             "sandbox` in another terminal and set here the two variables that it prints."
         )
-    if len({path.resolve() for path in (rows, journal, output)}) < 3:
-        raise ValueError("Rows, journal and output must be three different files")
+    _check_apart(rows, journal, output)
     settings = TaskSettings(processor=processor, output_schema=read_schema(output_schema))
     teller = _Teller()
-    with ParallelClient() as client, _replacing(output) as part, teller:
-        stream = client.stream(
-            enrich(rows, settings, journal=journal, server=client.settings.base_url, **options)
-        )
-        try:
-            with closing(stream):
-                for event in stream:
-                    if isinstance(event, EnrichedRow):
-                        part.file.write(event.model_dump_json() + "\n")
-                    else:
-                        teller.tell(event)
-        except KeyboardInterrupt:
+    try:
+        with ended_by_signals(), ParallelClient() as client:
+            server = client.settings.base_url
+            operation = enrich(rows, settings, journal=journal, server=server, **options)
+            _write_all(client.stream(operation), output, teller)
+    except KeyboardInterrupt as ended:
+        status = ended.status if isinstance(ended, EndedError) else INTERRUPTED
+        with suppress(OSError):  # the terminal may be gone
             teller.say("Interrupted. The same command goes on where this one stopped.")
-            return INTERRUPTED
-        part.is_complete = True
+        return status
     return teller.conclude(output)
+
+
+def _write_all(
+    stream: Iterator[EnrichedRow | EnrichmentProgress], path: Path, teller: "_Teller"
+) -> None:
+    with replacing(path) as output, teller, closing(stream):  # type: ignore[type-var]
+        for event in stream:
+            if isinstance(event, EnrichedRow):
+                output.write(event.model_dump_json())
+            else:
+                teller.tell(event)
+        output.is_complete = True
+
+
+def _check_apart(rows: Path, journal: Path, output: Path) -> None:
+    """Refuse a file in two roles, those that SQLite and the lock need considered."""
+    roles = {
+        "the rows": rows,
+        "the journal": journal,
+        "the output": output,
+        "the lock of the output": lock_path(output),
+    } | {
+        f"a file of the journal ({end})": journal.with_name(journal.name + end)
+        for end in ("-journal", "-wal", "-shm")
+    }
+    found: dict[str, str] = {}
+    for role, path in roles.items():
+        other = found.setdefault(os.path.realpath(path), role)
+        if other != role:
+            raise ValueError(
+                f"Rows, journal and output must be three different files: {path} is {other} and "
+                f"{role}"
+            )
 
 
 def read_schema(given: str) -> str | dict[str, Any]:
@@ -108,35 +137,6 @@ def _schema_file(path: Path) -> str | dict[str, Any]:
             '"properties": {…}}'
         )
     return schema
-
-
-class _Part:
-    """A file that takes its name only when it is complete."""
-
-    def __init__(self, file: TextIO) -> None:
-        self.file = file
-        self.is_complete = False
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[_Part]:
-    made = path.with_name(f".{path.name}.part")
-    try:
-        with made.open("w", encoding="utf-8") as file:
-            part = _Part(file)
-            yield part
-            file.flush()
-            os.fsync(file.fileno())
-        if part.is_complete:
-            made.replace(path)
-    except OSError as error:
-        raise ValueError(
-            f"The output {path} cannot be written ({error}). The journal holds every answer: the "
-            "same command writes it without paying again."
-        ) from error
-    finally:
-        with suppress(OSError):
-            made.unlink(missing_ok=True)
 
 
 class _Teller:

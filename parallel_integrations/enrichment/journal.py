@@ -31,10 +31,6 @@ FINGERPRINT: Final = TypeAdapter(dict[str, str])
 LONGEST_NUMBER: Final = 18
 SERVER: Final = "server"
 """The one part of a fingerprint that need not be known."""
-SET_CHUNK: Final = (
-    "UPDATE tasks SET chunk = ?1, place = ?2, "
-    "checksum = checksum('tasks', id, input_key, ?1, ?2) WHERE id = ?3"
-)
 # An answer that could not be read (2, `Ending.UNREAD`) is looked at again.
 FIND_TASK: Final = (
     "SELECT id, chunk, EXISTS (SELECT 1 FROM outcomes WHERE task = id AND ended != 2), input_key "
@@ -69,7 +65,7 @@ class Journal:
     def __init__(self, path: Path | None, fingerprint: Mapping[str, str]) -> None:
         self._path = path
         self._process = os.getpid()
-        self._sent: list[int] = []
+        self._sent: list[Chunk] = []
         self._unwritten: dict[int, Outcome] = {}
         self._is_indexed = False
         self._db = open_file(path)
@@ -243,10 +239,9 @@ class Journal:
             number = db.execute("SELECT COALESCE(MAX(id), 0) + 1 FROM chunks").fetchone()[0]
             _insert(db, "chunks", [(number, taskgroup_id, 0)])
             places = {place: task for place, (task, _) in enumerate(tasks)}
-            db.executemany(
-                SET_CHUNK,
-                [(number, place, task) for place, task in places.items() if task < self.num_rows],
-            )
+            for place, task in places.items():
+                if task < self.num_rows:
+                    _move(db, task, number, place)
             added = [
                 (task, key, number, place)
                 for place, (task, key) in enumerate(tasks)
@@ -270,7 +265,7 @@ class Journal:
 
     def mark_sent(self, chunk: Chunk) -> None:
         """Note that the API has a chunk, along with the next change or `flush`."""
-        self._sent.append(chunk.number)
+        self._sent.append(chunk)
 
     def take_back(self, tasks: Sequence[int], *, given_up: bool = False) -> None:
         """Note that tasks were not sent after all.
@@ -280,7 +275,8 @@ class Journal:
             given_up: They may have been sent, and paid for, but their answers cannot be read.
         """
         with self._change() as db:
-            db.executemany(SET_CHUNK, [(None, None, task) for task in tasks])
+            for task in tasks:
+                _move(db, task, None, None)
             if given_up:
                 db.executemany("DELETE FROM outcomes WHERE task = ?", [(task,) for task in tasks])
                 _note_fact(db, GIVEN_UP, str(self.num_given_up + len(tasks)))
@@ -301,9 +297,11 @@ class Journal:
 
     def _write_waiting(self) -> None:
         self._db.executemany(
-            "UPDATE chunks SET sent = 1, checksum = checksum('chunks', id, taskgroup_id, 1) "
-            "WHERE id = ?",
-            [(chunk,) for chunk in self._sent],
+            "UPDATE chunks SET sent = 1, checksum = ? WHERE id = ?",
+            [
+                (checksum("chunks", chunk.number, chunk.taskgroup_id, 1), chunk.number)
+                for chunk in self._sent
+            ],
         )
         _insert(
             self._db,
@@ -322,7 +320,8 @@ class Journal:
             failed = db.execute(
                 "SELECT task FROM outcomes WHERE event IS NULL AND ended = ?", (int(Ending.OVER),)
             )
-            db.executemany(SET_CHUNK, [(None, None, task) for (task,) in failed.fetchall()])
+            for (task,) in failed.fetchall():
+                _move(db, task, None, None)
             db.execute(
                 "DELETE FROM outcomes WHERE event IS NULL AND ended != ?", (int(Ending.UNREAD),)
             )
@@ -369,6 +368,15 @@ def _insert(db: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]])
     db.executemany(
         f"{verb} INTO {table} VALUES ({marks}, ?)",
         ((*row, checksum(table, *row)) for row in rows),
+    )
+
+
+def _move(db: sqlite3.Connection, task: int, chunk: int | None, place: int | None) -> None:
+    """Note that a task is part of another chunk, or of none."""
+    (key,) = db.execute("SELECT input_key FROM tasks WHERE id = ?", (task,)).fetchone()
+    db.execute(
+        "UPDATE tasks SET chunk = ?, place = ?, checksum = ? WHERE id = ?",
+        (chunk, place, checksum("tasks", task, key, chunk, place), task),
     )
 
 

@@ -6,10 +6,10 @@ Every row has a checksum, which is compared when the journal is opened and when 
 import os
 import re
 import sqlite3
-import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from types import NoneType
 from typing import Any, Final
 from zlib import crc32
@@ -181,7 +181,6 @@ def open_file(path: Path | None) -> sqlite3.Connection:
         failing.callback(connection.close)
         # Text that is not UTF-8 any more is found by its checksum, which says where it is.
         connection.text_factory = _text
-        connection.create_function("checksum", -1, checksum, deterministic=True)
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         if path is None:
             connection.executescript(TABLES)
@@ -236,11 +235,16 @@ def _add_checksums(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")
     for table, columns in COLUMNS.items():
         names = ", ".join(columns)
+        sums = []
         for row in connection.execute(f"SELECT {names} FROM {table}"):  # noqa: S608
             if not all(map(_is_sound, row, TYPES[table])):
                 raise damaged(path, NAMES[table].format(row[0]))
+            sums.append((checksum(table, *row), row[0]))
         connection.execute(f"ALTER TABLE {table} ADD COLUMN checksum INTEGER")
-        connection.execute(f"UPDATE {table} SET checksum = checksum('{table}', {names})")  # noqa: S608
+        connection.executemany(
+            f"UPDATE {table} SET checksum = ? WHERE {columns[0]} = ?",  # noqa: S608
+            sums,
+        )
     connection.execute(f"PRAGMA user_version = {LAYOUT_VERSION}")
     connection.execute("COMMIT")
 
@@ -275,10 +279,9 @@ def _create(path: Path) -> None:
         blank.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         blank.execute(f"PRAGMA user_version = {LAYOUT_VERSION}")
         content = blank.serialize()
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
-    made = Path(name)
+    made = path.with_name(f".{path.name}.{token_hex(8)}.new")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(made, "xb", opener=_private) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -291,6 +294,10 @@ def _create(path: Path) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)
 
 
 def _give_name(made: Path, path: Path) -> None:

@@ -6,6 +6,8 @@ import pty
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -191,37 +193,187 @@ def test_on_a_terminal_progress_is_drawn(sandbox: Sandbox) -> None:
     assert "\x1b[" in said
 
 
-@pytest.mark.slow
-def test_interrupted_it_goes_on(tmp_path: Path) -> None:
-    with Sandbox(task_seconds=1.5) as slow:
-        environment = {
+@pytest.fixture
+def slow() -> Iterator[Sandbox]:
+    with Sandbox(task_seconds=1.0) as sandbox:
+        yield sandbox
+
+
+def begin(slow: Sandbox, *arguments: str, before: str = "") -> subprocess.Popen[str]:
+    """Start the command in a process of its own."""
+    program = f"{before}\nfrom parallel_integrations.cli import main\nmain()"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, "enrich", *(arguments or ARGUMENTS)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": ":".join(sys.path),
+            "COLUMNS": "200",
             "PARALLEL_API_KEY": slow.api_key,
             "PARALLEL_BASE_URL": slow.url,
-        }
-        running = subprocess.Popen(
-            [sys.executable, "-m", "parallel_integrations.cli", "enrich", *ARGUMENTS],
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        while started(slow) < 3:
-            assert running.poll() is None
-        running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=30)
-        assert running.returncode == 130, said
-        assert "goes on where this one stopped" in said
-        assert "Traceback" not in said
-        assert not Path("out.jsonl").exists()
-        again = subprocess.run(
-            [sys.executable, "-m", "parallel_integrations.cli", "enrich", *ARGUMENTS],
-            capture_output=True,
-            text=True,
-            env=environment,
-            timeout=30,
-            check=False,
-        )
-        assert again.returncode == 0, again.stderr
-        assert started(slow) == 3
-        assert len(written()) == 4
+        },
+    )
+
+
+def at_work(slow: Sandbox, *arguments: str, before: str = "") -> subprocess.Popen[str]:
+    """The command once its rows are sent."""
+    running = begin(slow, *arguments, before=before)
+    while started(slow) < 3:
+        if running.poll() is not None:
+            pytest.fail(f"it ended: {running.communicate()[1]}")
+        time.sleep(0.01)
+    return running
+
+
+def finish(running: subprocess.Popen[str]) -> tuple[int, str]:
+    _, said = running.communicate(timeout=50)
+    assert "Traceback" not in said
+    return running.returncode, said
+
+
+def files() -> list[str]:
+    return sorted(each.name for each in Path().iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ended_by_a_signal_it_goes_on(slow: Sandbox, ending: signal.Signals) -> None:
+    running = at_work(slow)
+    running.send_signal(ending)
+    code, said = finish(running)
+    assert code == 128 + ending, said
+    assert "goes on where this one stopped" in said
+    assert files() == ["rows.csv", "run.db", "schema.json"]
+    assert finish(begin(slow))[0] == 0
+    assert started(slow) == 3
+    assert len(written()) == 4
+
+
+@pytest.mark.slow
+def test_killed_it_goes_on_and_what_was_left_is_removed(slow: Sandbox) -> None:
+    running = at_work(slow)
+    running.kill()
+    finish(running)
+    assert [each.rpartition(".")[2] for each in files() if each.startswith(".")] == ["part", "lock"]
+    assert finish(begin(slow))[0] == 0
+    assert started(slow) == 3
+    assert files() == ["out.jsonl", "rows.csv", "run.db", "schema.json"]
+
+
+@pytest.mark.slow
+def test_a_signal_that_is_ignored_stays_ignored(slow: Sandbox) -> None:
+    before = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"  # as nohup does
+    running = at_work(slow, before=before)
+    running.send_signal(signal.SIGHUP)
+    code, said = finish(running)
+    assert code == 0, said
+    assert len(written()) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({}, "out.jsonl is being written by another run"),
+        ({4: "other.db"}, "out.jsonl is being written by another run"),
+        ({4: "other.db", 6: "./out.jsonl"}, "out.jsonl is being written by another run"),
+        ({6: "other.jsonl"}, "run.db is in use by another run"),
+    ],
+)
+def test_a_second_run_on_the_same_files_is_refused_and_spoils_nothing(
+    slow: Sandbox, changed: dict[int, str], named: str
+) -> None:
+    running = at_work(slow)
+    running.send_signal(signal.SIGSTOP)  # so that it does not end before the second has begun
+    before = files()
+    again = [changed.get(n, each) for n, each in enumerate(ARGUMENTS)]
+    refused, why = finish(begin(slow, *again))
+    after = files()
+    running.send_signal(signal.SIGCONT)
+    code, said = finish(running)
+    assert refused == 1
+    assert named in why
+    assert after == before
+    assert code == 0, said
+    assert started(slow) == 3
+    assert len(written()) == 4
+
+
+@pytest.mark.parametrize(
+    ("output", "named"),
+    [
+        ("folder", "is a folder"),
+        ("link-to-folder", "is a folder"),
+        ("missing/out.jsonl", "there is no folder missing"),
+        ("rows.csv/out.jsonl", "there is no folder rows.csv"),
+        ("pipe", "is no file of its own kind"),
+        ("run.db-journal", "three different files"),
+        ("run.db-wal", "three different files"),
+        ("x" * 250, "cannot be"),
+    ],
+)
+def test_what_is_no_output_is_refused_before_anything_is_paid(
+    sandbox: Sandbox, output: str, named: str
+) -> None:
+    Path("folder").mkdir()
+    Path("link-to-folder").symlink_to("folder")
+    os.mkfifo("pipe")
+    before = files()
+    code, said = command(*ARGUMENTS[:6], output)
+    assert code == 1
+    assert named in said
+    assert files() == before
+    assert not sandbox.requests
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is write-protected from root")
+def test_a_write_protected_output_is_refused_before_anything_is_paid(sandbox: Sandbox) -> None:
+    Path("out.jsonl").touch(mode=0o444)
+    code, said = command()
+    assert code == 1
+    assert "write-protected" in said
+    assert not sandbox.requests
+
+
+def test_the_journal_is_not_taken_for_the_lock(sandbox: Sandbox) -> None:
+    code, said = command(*ARGUMENTS[:4], ".out.jsonl.lock", *ARGUMENTS[5:])
+    assert code == 1
+    assert "three different files" in said
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize("name", [".out.jsonl.part", ".out.jsonl.0123456789abcdef.part"])
+def test_a_link_that_was_laid_is_not_followed(name: str) -> None:
+    Path("precious").write_text("mine")
+    Path(name).symlink_to("precious")
+    assert command()[0] == 0
+    assert Path("precious").read_text() == "mine"
+    assert len(written()) == 4
+
+
+@pytest.mark.parametrize("laid", ["link", "folder", "pipe", "file"])
+def test_what_stands_where_the_lock_belongs_is_left_alone(sandbox: Sandbox, laid: str) -> None:
+    Path("precious").write_text("mine")
+    lock = Path(".out.jsonl.lock")
+    if laid == "link":
+        lock.symlink_to("precious")
+    elif laid == "folder":
+        lock.mkdir()
+    elif laid == "pipe":
+        os.mkfifo(lock)
+    else:
+        lock.write_text("mine")
+    before = files()
+    code, said = command()
+    assert code == 1
+    assert ".out.jsonl.lock" in said
+    assert files() == before
+    assert Path("precious").read_text() == "mine"
+    assert not sandbox.requests
+
+
+def test_who_could_not_read_the_old_output_cannot_read_the_new() -> None:
+    Path("out.jsonl").touch(mode=0o600)
+    assert command()[0] == 0
+    assert Path("out.jsonl").stat().st_mode & 0o777 == 0o600

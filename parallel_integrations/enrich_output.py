@@ -1,0 +1,179 @@
+"""The output of the command `enrich`: one run at a time, checked before anything is paid, whole."""
+
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from secrets import token_hex
+from typing import Final, TextIO
+
+GOES_ON: Final = "The journal holds every answer: the same command writes it without paying again."
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock_now(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock_now(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class Output:
+    """A file that takes its name only when it is complete.
+
+    Attributes:
+        is_complete: Whether it may take its name.
+    """
+
+    def __init__(self, path: Path, file: TextIO) -> None:
+        self.is_complete = False
+        self._path = path
+        self._file = file
+
+    def write(self, line: str) -> None:
+        """Write a line.
+
+        Raises:
+            ValueError: It cannot be written.
+        """
+        with _writing(self._path):
+            self._file.write(f"{line}\n")
+
+
+def lock_path(path: Path) -> Path:
+    """The file that a run holds while it writes an output."""
+    return path.with_name(f".{path.name}.lock")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Output]:
+    """Write an output under another name and give it its own once it is complete.
+
+    The system ends the lock with the process, however that ends; what a killed run left is removed
+    by the next.
+
+    Raises:
+        ValueError: It is no file that can be written, or another run writes it.
+    """
+    _check(path)
+    with _locked(path):
+        _remove_leftovers(path)
+        made = path.with_name(f".{path.name}.{token_hex(8)}.part")
+        try:
+            with _writing(path):
+                file = made.open("x", encoding="utf-8")  # never what a link of that name leads to
+            with file:
+                with _writing(path):
+                    _keep_mode(path, file.fileno())
+                output = Output(path, file)
+                yield output
+                with _writing(path):
+                    file.flush()
+                    os.fsync(file.fileno())
+            if output.is_complete:
+                with _writing(path):
+                    made.replace(path)
+        finally:
+            with suppress(OSError):
+                made.unlink(missing_ok=True)
+
+
+def _check(path: Path) -> None:
+    if path.is_dir():
+        raise ValueError(f"The output {path} is a folder. Name a file in it.")
+    if not path.parent.is_dir():
+        raise ValueError(
+            f"The output {path} cannot be written: there is no folder {path.parent}. Make it, or "
+            "name another."
+        )
+    if path.exists() and not path.is_file():
+        raise ValueError(f"The output {path} is no file of its own kind. Name another.")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise ValueError(
+            f"The output {path} is there and write-protected. Name another, or make it writable."
+        )
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"The output {path} cannot be written ({error}). {GOES_ON}") from error
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    name = lock_path(path)
+    descriptor = None
+    while descriptor is None:
+        descriptor = _lock(path, name)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # a system that removes no open file: the next run does
+            name.unlink()
+        os.close(descriptor)
+
+
+def _lock(path: Path, name: Path) -> int | None:
+    """Lock a file; None where whoever held it has removed it meanwhile."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(name, flags, 0o600)
+    except OSError as error:
+        raise ValueError(
+            f"The output {path} cannot be written: its lock {name} cannot be made ({error}). Give "
+            "access to the folder, or name another."
+        ) from error
+    try:
+        held = os.fstat(descriptor)
+        if not stat.S_ISREG(held.st_mode) or held.st_size:
+            raise ValueError(
+                f"The output {path} cannot be locked: {name} is in the way. Move it, or name "
+                "another output."
+            )
+        _lock_now(descriptor)
+        if _is_at(name, held):
+            found, descriptor = descriptor, -1
+            return found
+    except (BlockingIOError, PermissionError) as error:
+        raise ValueError(
+            f"The output {path} is being written by another run. Wait for it to end, or name "
+            "another."
+        ) from error
+    except OSError as error:
+        raise ValueError(
+            f"The output {path} cannot be locked ({error}). Name one on another disk."
+        ) from error
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+    return None
+
+
+def _is_at(name: Path, held: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(name.lstat(), held)
+    except FileNotFoundError:
+        return False
+
+
+def _remove_leftovers(path: Path) -> None:
+    ours = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}\.part")
+    with suppress(OSError):  # a folder that cannot be listed
+        for each in path.parent.iterdir():
+            if ours.fullmatch(each.name):
+                each.unlink(missing_ok=True)
+
+
+def _keep_mode(path: Path, descriptor: int) -> None:
+    """Let nobody read the new file who could not read the old one."""
+    if path.is_file() and sys.platform != "win32":
+        os.fchmod(descriptor, stat.S_IMODE(path.stat().st_mode))

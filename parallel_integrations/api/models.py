@@ -8,7 +8,7 @@ import reprlib
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias, TypeVar
 
 import httpx
 from pydantic import (
@@ -36,6 +36,7 @@ ApiVersion: TypeAlias = Literal["v1", "v1beta", "v1beta-processor"]
 """Generation of the wire: current, beta, and the oldest body with `processor`."""
 
 T = TypeVar("T")
+MAX_TEXT_CHARACTERS: Final = 1_000_000_000
 NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
@@ -59,7 +60,8 @@ JsonObject: TypeAlias = Annotated[dict[str, Any], AfterValidator(sendable)]
 class RequestModel(BaseModel):
     """A request in Parallel's own words, flat; renders itself for each generation of the wire."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
+    # With a limit, whatever it is, pydantic looks at a text, and refuses half a surrogate pair.
+    model_config = ConfigDict(extra="forbid", defer_build=True, str_max_length=MAX_TEXT_CHARACTERS)
 
     older_path: ClassVar[str | None] = None
     """Path of the older generations, where it differs."""

@@ -107,7 +107,9 @@ def checked_base_url(base_url: str, name: str = "base_url") -> str:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-        httpx.URL(url)
+        # Both are done for each connection, where a host that cannot be read is no error of HTTP's.
+        (host or "").encode("idna")
+        _ = httpx.URL(url).host
     except (ValueError, httpx.InvalidURL) as error:
         raise ValueError(f"{said} is not a URL: {error}") from None
     if not host or parts.scheme not in ("http", "https") or port == 0:

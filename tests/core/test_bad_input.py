@@ -90,6 +90,15 @@ def test_an_address_holds_nothing_that_a_url_cannot(odd: str) -> None:
         ParallelClient(route=CloudflareGateway(account_id="a", gateway_id="g", base=base))
 
 
+@pytest.mark.parametrize(
+    "host", [f"{'a' * 64}.example", "a..example", ".a.example", "a.example..", "xn--a"]
+)
+def test_a_host_is_one_that_can_be_looked_up(host: str) -> None:
+    with pytest.raises(ValueError, match=r"^base_url=.* is not a URL") as caught:
+        ParallelClient(api_key="k", base_url=f"https://{host}")
+    assert type(caught.value) is ValueError
+
+
 @pytest.mark.parametrize("odd", ODD)
 def test_an_id_holds_nothing_that_no_id_holds(client: ParallelClient, odd: str) -> None:
     for retrieve, name in (

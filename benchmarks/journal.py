@@ -49,7 +49,7 @@ def rows(_: str) -> list[Row]:
 
 def measured(folder: Path) -> tuple[float, float]:
     """CPU seconds of the journal, and of this process since it began."""
-    from parallel_integrations.enrich_command import run
+    from parallel_integrations._cli.enrich import run
     from parallel_integrations.enrichment.journal import Journal
 
     spent = 0.0

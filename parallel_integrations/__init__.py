@@ -6,12 +6,15 @@ for each framework; this door holds what both stand on and imports neither.
 
 from typing import TYPE_CHECKING
 
+from parallel_integrations._lazy import by_module, lazy_names
 from parallel_integrations._version import __version__
-from parallel_integrations.lazy import by_module, lazy_names
 
 if TYPE_CHECKING:
-    from parallel_integrations.api.chat_types import ChatMessage, ChatRequest, ChatResponse
-    from parallel_integrations.api.errors import (
+    from parallel_integrations._protocol.routes import CloudflareGateway
+    from parallel_integrations._transport.cache import DirectoryCache
+    from parallel_integrations._transport.usage import Usage
+    from parallel_integrations.client import ParallelClient
+    from parallel_integrations.errors import (
         AuthenticationError,
         ConflictError,
         ConnectionFailedError,
@@ -31,36 +34,39 @@ if TYPE_CHECKING:
         TaskTimeoutError,
         UnexpectedAnswerError,
     )
-    from parallel_integrations.api.extract import ExtractRequest, ExtractResponse
-    from parallel_integrations.api.findall_requests import (
+    from parallel_integrations.models.chat import ChatMessage, ChatRequest, ChatResponse
+    from parallel_integrations.models.entity import EntitySearchRequest
+    from parallel_integrations.models.extract import ExtractRequest, ExtractResponse
+    from parallel_integrations.models.findall import (
         CreateFindallRunRequest,
         EnrichFindallRequest,
-        EntitySearchRequest,
         ExtendFindallRequest,
         IngestFindallRequest,
     )
-    from parallel_integrations.api.memory import (
+    from parallel_integrations.models.memory import (
         ClearMemoryRequest,
         EvictMemoryRequest,
         RetrieveMemoryRequest,
     )
-    from parallel_integrations.api.monitor_requests import (
+    from parallel_integrations.models.monitor import (
         CreateMonitorRequest,
         EventStreamSettings,
         SnapshotSettings,
         UpdateMonitorRequest,
     )
-    from parallel_integrations.api.policies import FetchPolicy, McpServer, SourcePolicy, Webhook
-    from parallel_integrations.api.routes import CloudflareGateway
-    from parallel_integrations.api.search import SearchRequest, SearchResponse
-    from parallel_integrations.api.task_group_types import TaskGroupResult
-    from parallel_integrations.api.task_groups import (
+    from parallel_integrations.models.policies import FetchPolicy, McpServer, SourcePolicy, Webhook
+    from parallel_integrations.models.search import SearchRequest, SearchResponse
+    from parallel_integrations.models.task import (
+        CreateTaskRunRequest,
+        TaskRun,
+        TaskRunResult,
+        TaskSettings,
+    )
+    from parallel_integrations.models.task_group import (
         AddTaskGroupRunsRequest,
         CreateTaskGroupRequest,
+        TaskGroupResult,
     )
-    from parallel_integrations.api.task_requests import CreateTaskRunRequest, TaskSettings
-    from parallel_integrations.api.task_types import TaskRun, TaskRunResult
-    from parallel_integrations.client import ParallelClient
 
 __all__ = [
     "AddTaskGroupRunsRequest",
@@ -76,6 +82,7 @@ __all__ = [
     "CreateMonitorRequest",
     "CreateTaskGroupRequest",
     "CreateTaskRunRequest",
+    "DirectoryCache",
     "EnrichFindallRequest",
     "EntitySearchRequest",
     "EventStreamSettings",
@@ -112,6 +119,7 @@ __all__ = [
     "TaskTimeoutError",
     "UnexpectedAnswerError",
     "UpdateMonitorRequest",
+    "Usage",
     "Webhook",
     "__version__",
 ]
@@ -120,30 +128,31 @@ __getattr__ = lazy_names(
     __name__,
     by_module(
         {
-            "api.chat_types": "ChatMessage ChatRequest ChatResponse",
-            "api.errors": """
+            "_protocol.routes": "CloudflareGateway",
+            "_transport.cache": "DirectoryCache",
+            "_transport.usage": "Usage",
+            "client": "ParallelClient",
+            "errors": """
                 AuthenticationError ConflictError ConnectionFailedError InvalidRequestError
                 JournalError MissingKeyError NotFoundError ParallelError PaymentRequiredError
                 PermissionDeniedError RateLimitError RequestTimeoutError ServerError StatusError
                 StreamInterruptedError TaskFailedError TaskTimeoutError UnexpectedAnswerError
             """,
-            "api.extract": "ExtractRequest ExtractResponse",
-            "api.findall_requests": """
-                CreateFindallRunRequest EnrichFindallRequest EntitySearchRequest
-                ExtendFindallRequest IngestFindallRequest
+            "models.chat": "ChatMessage ChatRequest ChatResponse",
+            "models.entity": "EntitySearchRequest",
+            "models.extract": "ExtractRequest ExtractResponse",
+            "models.findall": """
+                CreateFindallRunRequest EnrichFindallRequest ExtendFindallRequest
+                IngestFindallRequest
             """,
-            "api.memory": "ClearMemoryRequest EvictMemoryRequest RetrieveMemoryRequest",
-            "api.monitor_requests": """
+            "models.memory": "ClearMemoryRequest EvictMemoryRequest RetrieveMemoryRequest",
+            "models.monitor": """
                 CreateMonitorRequest EventStreamSettings SnapshotSettings UpdateMonitorRequest
             """,
-            "api.policies": "FetchPolicy McpServer SourcePolicy Webhook",
-            "api.routes": "CloudflareGateway",
-            "api.search": "SearchRequest SearchResponse",
-            "api.task_group_types": "TaskGroupResult",
-            "api.task_groups": "AddTaskGroupRunsRequest CreateTaskGroupRequest",
-            "api.task_types": "TaskRun TaskRunResult",
-            "api.task_requests": "CreateTaskRunRequest TaskSettings",
-            "client": "ParallelClient",
+            "models.policies": "FetchPolicy McpServer SourcePolicy Webhook",
+            "models.search": "SearchRequest SearchResponse",
+            "models.task": "CreateTaskRunRequest TaskRun TaskRunResult TaskSettings",
+            "models.task_group": "AddTaskGroupRunsRequest CreateTaskGroupRequest TaskGroupResult",
         }
     ),
 )

@@ -13,22 +13,22 @@ from weakref import WeakValueDictionary
 import httpx
 from pydantic import SecretStr
 
-from parallel_integrations.api.errors import ParallelError
-from parallel_integrations.api.flow import Emit, Operation, Stream
-from parallel_integrations.api.models import ApiVersion
-from parallel_integrations.api.routes import CHAT_PATH, DIRECT, CloudflareGateway
-from parallel_integrations.api.settings import (
+from parallel_integrations._protocol.flow import Emit, Operation, Stream
+from parallel_integrations._protocol.routes import CHAT_PATH, DIRECT, CloudflareGateway
+from parallel_integrations._protocol.settings import (
     MAX_RESPONSE_BYTES,
     MAX_RETRIES,
     Settings,
     is_number,
 )
-from parallel_integrations.cache import AnswerCache, CacheArgument, opened
-from parallel_integrations.call_state import HAS_A_RESULT, CallState
-from parallel_integrations.driver import atake_step, take_step
-from parallel_integrations.in_flight import SharedRequests
-from parallel_integrations.pools import Pools
-from parallel_integrations.usage import Usage
+from parallel_integrations._transport.cache import AnswerCache, CacheArgument, opened
+from parallel_integrations._transport.call_state import HAS_A_RESULT, CallState
+from parallel_integrations._transport.connection_pool import Pools
+from parallel_integrations._transport.driver import atake_step, take_step
+from parallel_integrations._transport.in_flight import SharedRequests
+from parallel_integrations._transport.usage import Usage
+from parallel_integrations.errors import ParallelError
+from parallel_integrations.models.shared import ApiVersion
 
 Result = TypeVar("Result")
 Event = TypeVar("Event")
@@ -66,7 +66,7 @@ class ParallelClient:
         http_async_client: Your own `httpx.AsyncClient`; it belongs to one event loop, yours.
 
     Attributes:
-        usage: What this client's calls cost, by SKU: see `parallel_integrations.usage.Usage`.
+        usage: What this client's calls cost, by SKU: see `parallel_integrations.Usage`.
 
     Raises:
         ValueError: An argument that cannot be right; the message names it and the remedy.
@@ -153,7 +153,7 @@ class ParallelClient:
             The operation's typed result.
 
         Raises:
-            ParallelError: See `parallel_integrations.api.errors`.
+            ParallelError: See `parallel_integrations.errors`.
             TypeError: It is no operation, or a stream.
             ValueError: It was carried out before; each goes once.
         """
@@ -193,7 +193,7 @@ class ParallelClient:
             The operation's typed events.
 
         Raises:
-            ParallelError: See `parallel_integrations.api.errors`.
+            ParallelError: See `parallel_integrations.errors`.
             TypeError: It is no operation, or one without events.
             ValueError: It was carried out before; each goes once.
         """

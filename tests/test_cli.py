@@ -13,7 +13,7 @@ import pytest
 
 from parallel_integrations.sandbox import Sandbox
 
-CLI = "parallel_integrations.cli"
+CLI = "parallel_integrations._cli.commands"
 QUESTION = "What is a decorator?"
 
 

@@ -102,7 +102,7 @@ def test_what_the_wheel_says_of_itself(wheel: Path) -> None:
     base = {each for each in about.get_all("Requires-Dist", []) if "extra ==" not in each}
     names = {each.split("<")[0].split(">")[0] for each in base}
     assert names == {"httpcore", "httpx", "httpx-sse", "pydantic"}
-    assert "parallel-integrations = parallel_integrations.cli:main" in entry_points
+    assert "parallel-integrations = parallel_integrations._cli.commands:main" in entry_points
     assert "parallel_sandbox = parallel_integrations.sandbox.pytest_plugin" in entry_points
 
 

@@ -15,8 +15,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import yaml
 
-from parallel_integrations import doctor
-from parallel_integrations.cli import app
+from parallel_integrations._cli import doctor
+from parallel_integrations._cli.commands import app
 from parallel_integrations.sandbox import Sandbox
 
 ROOT = Path(__file__).parent.parent

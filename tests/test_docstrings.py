@@ -103,7 +103,7 @@ def test_what_stands_in_really_shows_it(name: str, by: str) -> None:
 
 
 def test_the_errors_have_one_example_for_all() -> None:
-    errors = importlib.import_module("parallel_integrations.api.errors")
+    errors = importlib.import_module("parallel_integrations.errors")
     assert has_example(getattr(errors, ERROR))
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from parallel_integrations import doctor
-from parallel_integrations.doctor import Finding, examine
+from parallel_integrations._cli import doctor
+from parallel_integrations._cli.doctor import Finding, examine
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
 
@@ -217,7 +217,7 @@ def test_versions_outside_the_range_and_missing_packages(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(("key", "status"), [("sandbox-key", 0), ("wrong-key", 1)])
 def test_the_exit_status_tells(key: str, status: int, sandbox: Sandbox) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "parallel_integrations.cli", "doctor"],
+        [sys.executable, "-m", "parallel_integrations._cli.commands", "doctor"],
         capture_output=True,
         text=True,
         env={

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parallel_integrations._cli.terminal import printable
 from parallel_integrations.sandbox import Sandbox
-from parallel_integrations.terminal import printable
 
-CLI: Final = "parallel_integrations.cli"
+CLI: Final = "parallel_integrations._cli.commands"
 QUESTION: Final = "How does a kiwi find food?"
 ORDERS: Final = {
     "window title": "\x1b]0;PWNED\x07",

@@ -1,29 +1,26 @@
-"""Parallel's wire, pure: what to send and what the answer means. No network, no framework."""
+"""Operations of Parallel's APIs: each is a function that returns a flow for a client to run."""
 
 from typing import TYPE_CHECKING
 
-# Functions that bear their module's name: the module would take their place once it is imported.
-from parallel_integrations.api.chat import chat, stream_chat
-from parallel_integrations.api.extract import extract
-from parallel_integrations.api.search import search
-from parallel_integrations.lazy import by_module, lazy_names
+from parallel_integrations._lazy import by_module, lazy_names
 
 if TYPE_CHECKING:
+    from parallel_integrations.api.chats import chat, stream_chat
     from parallel_integrations.api.entities import entity_search
+    from parallel_integrations.api.extracts import extract
     from parallel_integrations.api.findall import (
+        cancel_findall,
         create_findall_run,
+        enrich_findall,
+        extend_findall,
         findall_events,
         findall_result,
         findall_schema,
         ingest_findall,
         retrieve_findall_run,
+        run_findall,
+        wait_findall_run,
     )
-    from parallel_integrations.api.findall_changes import (
-        cancel_findall,
-        enrich_findall,
-        extend_findall,
-    )
-    from parallel_integrations.api.findall_run import run_findall, wait_findall_run
     from parallel_integrations.api.memory import clear_memory, evict_memory, retrieve_memory
     from parallel_integrations.api.monitors import (
         all_monitor_events,
@@ -36,21 +33,25 @@ if TYPE_CHECKING:
         trigger_monitor,
         update_monitor,
     )
-    from parallel_integrations.api.research import resume_task, stream_task
-    from parallel_integrations.api.task_events import task_run_events
-    from parallel_integrations.api.task_group_run import run_task_group, wait_task_group
-    from parallel_integrations.api.task_group_streams import task_group_events, task_group_runs
+    from parallel_integrations.api.searches import search
     from parallel_integrations.api.task_groups import (
         add_task_group_runs,
         create_task_group,
         retrieve_task_group,
         retrieve_task_group_run,
+        run_task_group,
+        task_group_events,
+        task_group_runs,
+        wait_task_group,
     )
     from parallel_integrations.api.tasks import (
         create_task_run,
+        resume_task,
         retrieve_task_run,
         retrieve_task_run_input,
         run_task,
+        stream_task,
+        task_run_events,
         wait_task_run,
     )
     from parallel_integrations.api.webhooks import parse_webhook, verify_webhook, webhook_id
@@ -109,27 +110,28 @@ __getattr__ = lazy_names(
     __name__,
     by_module(
         {
+            "chats": "chat stream_chat",
             "entities": "entity_search",
+            "extracts": "extract",
             "findall": """
-                create_findall_run findall_events findall_result findall_schema ingest_findall
-                retrieve_findall_run
+                cancel_findall create_findall_run enrich_findall extend_findall findall_events
+                findall_result findall_schema ingest_findall retrieve_findall_run run_findall
+                wait_findall_run
             """,
-            "findall_changes": "cancel_findall enrich_findall extend_findall",
-            "findall_run": "run_findall wait_findall_run",
             "memory": "clear_memory evict_memory retrieve_memory",
             "monitors": """
                 all_monitor_events all_monitors cancel_monitor create_monitor list_monitors
                 monitor_events retrieve_monitor trigger_monitor update_monitor
             """,
-            "research": "resume_task stream_task",
-            "task_events": "task_run_events",
-            "task_group_run": "run_task_group wait_task_group",
-            "task_group_streams": "task_group_events task_group_runs",
+            "searches": "search",
             "task_groups": """
-                add_task_group_runs create_task_group retrieve_task_group retrieve_task_group_run
+                add_task_group_runs create_task_group retrieve_task_group
+                retrieve_task_group_run run_task_group task_group_events task_group_runs
+                wait_task_group
             """,
             "tasks": """
-                create_task_run retrieve_task_run retrieve_task_run_input run_task wait_task_run
+                create_task_run resume_task retrieve_task_run retrieve_task_run_input run_task
+                stream_task task_run_events wait_task_run
             """,
             "webhooks": "parse_webhook verify_webhook webhook_id",
         }

@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from parallel_integrations.api.errors import NotFoundError
+from parallel_integrations._protocol.flow import Flow, Send, call
+from parallel_integrations._protocol.retry import Repeat
 from parallel_integrations.api.findall import BETAS, INGEST_TIMEOUT_SECONDS
-from parallel_integrations.api.findall_requests import ENTITY_SEARCH, EntitySearchRequest
-from parallel_integrations.api.findall_types import EntitySearchResponse
-from parallel_integrations.api.flow import Flow, Send, call
-from parallel_integrations.api.models import ApiVersion, RequestModel
-from parallel_integrations.api.retries import Repeat
+from parallel_integrations.errors import NotFoundError
+from parallel_integrations.models.entity import (
+    ENTITY_SEARCH,
+    EntitySearchRequest,
+    EntitySearchResponse,
+)
+from parallel_integrations.models.shared import ApiVersion, RequestModel
 
 
 def entity_search(request: EntitySearchRequest) -> Flow[EntitySearchResponse]:

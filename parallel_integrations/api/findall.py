@@ -4,20 +4,45 @@ import logging
 from math import inf
 from typing import Final
 
-from parallel_integrations.api.events import StreamEvent, follow
-from parallel_integrations.api.findall_requests import CreateFindallRunRequest, IngestFindallRequest
-from parallel_integrations.api.findall_types import (
+from pydantic import ValidationError
+
+from parallel_integrations._protocol.events import follow, silence
+from parallel_integrations._protocol.flow import (
+    Flow,
+    Send,
+    Stream,
+    call,
+    order,
+)
+from parallel_integrations._protocol.paths import carrying, create, segment
+from parallel_integrations._protocol.polling import (
+    DEADLINE_SECONDS,
+    check_deadline,
+    poll,
+    within,
+)
+from parallel_integrations._protocol.retry import LAST_ANSWER_SECONDS, Repeat
+from parallel_integrations.errors import (
+    ConflictError,
+    TaskFailedError,
+    UnexpectedAnswerError,
+)
+from parallel_integrations.models.findall import (
     EVENTS,
+    CreateFindallRunRequest,
+    EnrichFindallRequest,
+    ExtendFindallRequest,
     FindallResult,
     FindallRun,
     FindallSchema,
     FindallStatusEvent,
+    IngestFindallRequest,
 )
-from parallel_integrations.api.flow import Flow, Send, Stream, call
-from parallel_integrations.api.paths import carrying, create, segment
-from parallel_integrations.api.polling import check_deadline
-from parallel_integrations.api.retries import LAST_ANSWER_SECONDS, Repeat
-from parallel_integrations.api.task_events import silence
+from parallel_integrations.models.shared import (
+    RequestModel,
+    StreamEvent,
+    first_fault,
+)
 
 BETAS: Final = ("findall-2025-09-15",)
 INGEST_TIMEOUT_SECONDS: Final = 120.0
@@ -249,3 +274,283 @@ def read_run(findall_id: str, what: str = "") -> Send:
 def run_path(findall_id: str) -> str:
     """Where a run is found."""
     return f"/v1beta/findall/runs/{segment('findall_id', findall_id)}"
+
+
+CANCELLED_REASON: Final = "user_cancelled"
+
+
+def enrich_findall(findall_id: str, request: EnrichFindallRequest) -> Flow[FindallSchema]:
+    """Find something out about every match, now and to come; billed like a task per match.
+
+    Args:
+        findall_id: The run's id; not of a `preview`, a failed or a cancelled one.
+        request: What to find out.
+
+    Returns:
+        A flow whose result is the schema with the enrichment.
+
+    Example:
+        ```python
+        from parallel_integrations import (
+            CreateFindallRunRequest,
+            EnrichFindallRequest,
+            ParallelClient,
+        )
+        from parallel_integrations.api import create_findall_run, enrich_findall
+
+        request = CreateFindallRunRequest(
+            objective="Python statements that bind names",
+            entity_type="statements",
+            match_conditions=[{"name": "binds", "description": "It binds a name."}],
+            generator="base",
+        )
+        with ParallelClient() as client:
+            run = client.run(create_findall_run(request))
+            schema = {"type": "object", "properties": {"since": {"type": "string"}}}
+            enrichment = EnrichFindallRequest(output_schema=schema, processor="lite")
+            client.run(enrich_findall(run.findall_id, enrichment))
+        ```
+    """
+    EnrichFindallRequest.expect(request)
+    return _change(findall_id, "/enrich", request)
+
+
+def extend_findall(findall_id: str, request: ExtendFindallRequest) -> Flow[FindallSchema]:
+    """Ask a run for more matches; billed per match.
+
+    Args:
+        findall_id: The run's id; not of a `preview`.
+        request: How many more.
+
+    Returns:
+        A flow whose result is the schema with the new limit.
+
+    Example:
+        ```python
+        from parallel_integrations import (
+            CreateFindallRunRequest,
+            ExtendFindallRequest,
+            ParallelClient,
+        )
+        from parallel_integrations.api import create_findall_run, extend_findall
+
+        request = CreateFindallRunRequest(
+            objective="Python statements that bind names",
+            entity_type="statements",
+            match_conditions=[{"name": "binds", "description": "It binds a name."}],
+            generator="base",
+        )
+        with ParallelClient() as client:
+            run = client.run(create_findall_run(request))
+            more = ExtendFindallRequest(additional_match_limit=5)
+            print(client.run(extend_findall(run.findall_id, more)).match_limit)
+        ```
+    """
+    ExtendFindallRequest.expect(request)
+    return _change(findall_id, "/extend", request)
+
+
+def cancel_findall(findall_id: str) -> Flow[None]:
+    """Stop a run for good; what it has found stays. Stopping it again changes nothing.
+
+    Args:
+        findall_id: The run's id; not of a `preview`.
+
+    Returns:
+        A flow without a result.
+
+    Raises:
+        ConflictError: It has ended by itself already.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateFindallRunRequest, ParallelClient
+        from parallel_integrations.api import create_findall_run, cancel_findall
+
+        request = CreateFindallRunRequest(
+            objective="Python statements that bind names",
+            entity_type="statements",
+            match_conditions=[{"name": "binds", "description": "It binds a name."}],
+            generator="base",
+        )
+        with ParallelClient() as client:
+            run = client.run(create_findall_run(request))
+            client.run(cancel_findall(run.findall_id))
+        ```
+    """
+    send = Send("POST", f"{run_path(findall_id)}/cancel", repeat=Repeat.READ, betas=BETAS)
+    with carrying(findall_id=findall_id):
+        try:
+            yield from order(send)
+        except ConflictError as error:
+            # A repeat after a lost answer meets the run that the first one stopped.
+            status = (yield from retrieve_findall_run(findall_id)).status
+            reason = status.termination_reason if status else None
+            if reason != CANCELLED_REASON:
+                raise error from None
+
+
+def _change(findall_id: str, what: str, request: RequestModel) -> Flow[FindallSchema]:
+    with carrying(findall_id=findall_id):
+        send = Send("POST", run_path(findall_id) + what, request, repeat=Repeat.CREATE, betas=BETAS)
+        return (yield from call(send, FindallSchema))
+
+
+UNDERSTOOD: Final = (("objective",), ("entity_type",), ("match_conditions",))
+"""What an ingested wish is made of."""
+
+
+FAILED_REASONS: Final = frozenset({"error_occurred", "insufficient_funds"})
+
+
+def start_findall(
+    wish: IngestFindallRequest, *, generator: str, match_limit: int
+) -> Flow[FindallRun]:
+    """Ingest a wish and start it as it was understood, unedited.
+
+    Args:
+        wish: Which entities are wanted.
+        generator: How thoroughly to look.
+        match_limit: How many to find.
+
+    Returns:
+        A flow whose result is the `FindallRun`.
+    """
+    schema = yield from ingest_findall(wish)
+    try:
+        request = CreateFindallRunRequest.from_schema(
+            schema, generator=generator, match_limit=match_limit
+        )
+    except ValidationError as error:
+        if error.errors()[0]["loc"][:1] not in UNDERSTOOD:
+            raise
+        fault = first_fault(error)
+    else:
+        return (yield from create_findall_run(request))
+    raise UnexpectedAnswerError(
+        f"The wish was understood as something that cannot be looked for ({fault}); nothing was "
+        "started. Say it in other words, or use create_findall_run with conditions of your own."
+    )
+
+
+def run_findall(
+    request: CreateFindallRunRequest,
+    *,
+    enrich: EnrichFindallRequest | None = None,
+    deadline_seconds: float = DEADLINE_SECONDS,
+) -> Flow[FindallResult]:
+    """Start a run, wait until it ends and fetch what it found.
+
+    Args:
+        request: What to find; `CreateFindallRunRequest.from_schema` makes one of an ingested wish.
+        enrich: What to find out about the matches.
+        deadline_seconds: How long to wait in all, 30 days at most.
+
+    Returns:
+        A flow whose result is the `FindallResult`.
+
+    Raises:
+        TaskFailedError: The run ended by an error or for lack of funds.
+        TaskTimeoutError: The deadline passed; `findall_id` on it, as on every error after the
+            create, goes on with `wait_findall_run`.
+
+    Example:
+        ```python
+        from parallel_integrations import (
+            CreateFindallRunRequest,
+            IngestFindallRequest,
+            ParallelClient,
+        )
+        from parallel_integrations.api import ingest_findall, run_findall
+
+        wish = IngestFindallRequest(objective="Python statements that bind names")
+        with ParallelClient() as client:
+            schema = client.run(ingest_findall(wish))
+            request = CreateFindallRunRequest.from_schema(
+                schema, generator="preview", match_limit=5
+            )
+            for match in client.run(run_findall(request)).matches:
+                print(match.name, match.url)
+        ```
+    """
+    check_deadline(deadline_seconds)
+    findall_id = yield from within(_begin(request, enrich), deadline_seconds)
+    return (yield from await_findall(findall_id, deadline_seconds, reached=True))
+
+
+def wait_findall_run(
+    findall_id: str, *, deadline_seconds: float = DEADLINE_SECONDS
+) -> Flow[FindallResult]:
+    """Wait for any FindAll run, from its id alone.
+
+    Args:
+        findall_id: Its id.
+        deadline_seconds: How long to wait in all, 30 days at most.
+
+    Returns:
+        A flow whose result is the `FindallResult`.
+
+    Raises:
+        TaskFailedError: The run ended by an error or for lack of funds.
+        TaskTimeoutError: The deadline passed; the run goes on.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateFindallRunRequest, ParallelClient
+        from parallel_integrations.api import create_findall_run, wait_findall_run
+
+        request = CreateFindallRunRequest(
+            objective="Python statements that bind names",
+            entity_type="statements",
+            match_conditions=[{"name": "binds", "description": "It binds a name."}],
+            generator="base",
+        )
+        with ParallelClient() as client:
+            run = client.run(create_findall_run(request))
+            # Later, perhaps in another process, with the id alone:
+            result = client.run(wait_findall_run(run.findall_id))
+        print([match.name for match in result.matches])
+        ```
+    """
+    check_deadline(deadline_seconds)
+    return (yield from await_findall(findall_id, deadline_seconds, reached=False))
+
+
+def _begin(request: CreateFindallRunRequest, enrich: EnrichFindallRequest | None) -> Flow[str]:
+    """Create a run and say what to find out about its matches; gives its id."""
+    run = yield from create_findall_run(request)
+    if enrich is not None:
+        yield from enrich_findall(run.findall_id, enrich)
+    return run.findall_id
+
+
+def await_findall(
+    findall_id: str, deadline_seconds: float, *, reached: bool
+) -> Flow[FindallResult]:
+    """Wait for a run; `reached` says whether the server has answered in this operation before."""
+
+    def late(run: FindallRun | None = None) -> str:
+        return (
+            f"FindAll run {findall_id} is not done after {deadline_seconds:g} s. It goes on: wait "
+            f"for it with wait_findall_run({findall_id!r})."
+        )
+
+    def collect() -> Flow[FindallResult]:
+        run = yield from poll(
+            read_run(findall_id),
+            FindallRun,
+            lambda run: run.is_over,
+            deadline_seconds=deadline_seconds,
+            late=late,
+            reached=reached,
+        )
+        reason = run.status.termination_reason if run.status else None
+        if reason in FAILED_REASONS or (run.status and run.status.status == "failed"):
+            raise TaskFailedError(
+                f"FindAll run {findall_id} failed: {reason or 'no reason given'}. What it had "
+                f"found is in findall_result({findall_id!r})."
+            )
+        return (yield from findall_result(findall_id))
+
+    with carrying(findall_id=findall_id):
+        return (yield from within(collect(), deadline_seconds, late=late))

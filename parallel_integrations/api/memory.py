@@ -1,92 +1,14 @@
 """Memory: what earlier tasks, monitors and FindAll runs left behind (beta, API facts 12)."""
 
-from typing import Any, Final, Literal
-
-from pydantic import AwareDatetime, Field
-
-from parallel_integrations.api.flow import Flow, Send, call, order
-from parallel_integrations.api.models import AnswerModel, Items, RequestModel
-from parallel_integrations.api.policies import MemoryScopeKey
-from parallel_integrations.api.retries import Repeat
-
-MOST_QUERY_CHARACTERS: Final = 500
-MOST_MEMORIES: Final = 25
-
-
-class RetrieveMemoryRequest(RequestModel):
-    """Which memories to look up.
-
-    Attributes:
-        query: What about; left out, the most recent. At most 500 characters.
-        limit: How many, 1 to 25.
-        kind: Only of this kind.
-        since: Only those changed after this moment, with a time zone.
-        memory_scope_key: In which scope.
-    """
-
-    query: str | None = Field(default=None, max_length=MOST_QUERY_CHARACTERS)
-    limit: int | None = Field(default=None, ge=1, le=MOST_MEMORIES)
-    kind: Literal["task", "monitor", "findall"] | None = None
-    since: AwareDatetime | None = None
-    memory_scope_key: MemoryScopeKey | None = None
-
-
-class ClearMemoryRequest(RequestModel):
-    """Which scope to clear.
-
-    Attributes:
-        memory_scope_key: The scope; left out, the personal one.
-    """
-
-    memory_scope_key: MemoryScopeKey | None = None
-
-
-class EvictMemoryRequest(RequestModel):
-    """Which memory to drop.
-
-    Attributes:
-        kind: Its kind.
-        id: Its id.
-        memory_scope_key: In which scope.
-    """
-
-    kind: Literal["task", "monitor", "findall"]
-    id: str = Field(min_length=1)
-    memory_scope_key: MemoryScopeKey | None = None
-
-
-class Memory(AnswerModel):
-    """One memory; which fields are filled depends on `kind`.
-
-    Attributes:
-        kind: `task`, `monitor` or `findall`.
-        id: Its id.
-        updated_at: When it last changed.
-        input_excerpt: Task: the beginning of what was asked.
-        output_excerpt: Task: the beginning of what was found.
-        status: Monitor and FindAll: how it stands.
-        matched_events: Monitor: events that fit the query.
-        matched_count: FindAll: how many matched.
-    """
-
-    kind: str = ""
-    id: str = ""
-    updated_at: str | None = None
-    input_excerpt: str | None = None
-    output_excerpt: str | None = None
-    status: str | None = None
-    matched_events: Items[dict[str, Any]] = []
-    matched_count: int | None = None
-
-
-class RetrieveMemoryResponse(AnswerModel):
-    """Memories, best first.
-
-    Attributes:
-        results: The memories.
-    """
-
-    results: Items[Memory]
+from parallel_integrations._protocol.flow import Flow, Send, call, order
+from parallel_integrations._protocol.retry import Repeat
+from parallel_integrations.models.memory import (
+    ClearMemoryRequest,
+    EvictMemoryRequest,
+    RetrieveMemoryRequest,
+    RetrieveMemoryResponse,
+)
+from parallel_integrations.models.shared import RequestModel
 
 
 def retrieve_memory(

@@ -2,20 +2,18 @@
 
 from typing import Final
 
-from parallel_integrations.api.flow import Emit, Flow, Send, Stream, call, order
-from parallel_integrations.api.monitor_requests import (
+from parallel_integrations._protocol.flow import Emit, Flow, Send, Stream, call, order
+from parallel_integrations._protocol.paths import segment
+from parallel_integrations._protocol.retry import Repeat
+from parallel_integrations.models.monitor import (
     MOST_MONITORS,
     CreateMonitorRequest,
-    UpdateMonitorRequest,
-)
-from parallel_integrations.api.monitor_types import (
     Monitor,
     MonitorEvent,
     MonitorEventPage,
     MonitorPage,
+    UpdateMonitorRequest,
 )
-from parallel_integrations.api.paths import segment
-from parallel_integrations.api.retries import Repeat
 
 MOST_EVENTS: Final = 100
 

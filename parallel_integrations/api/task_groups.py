@@ -1,69 +1,70 @@
 """Task groups: many tasks at once, results in the order of their inputs (API facts 9)."""
 
 import logging
-from collections import Counter
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
+from math import inf
 from typing import Any, Final
 
-from pydantic import Field
+from pydantic import BaseModel
 
-from parallel_integrations.api.flow import Flow, Send, call
-from parallel_integrations.api.models import ApiVersion, RequestModel
-from parallel_integrations.api.output_schema import OutputSchema
-from parallel_integrations.api.paths import carrying, create, segment
-from parallel_integrations.api.policies import Metadata
-from parallel_integrations.api.prices import task_sku
-from parallel_integrations.api.retries import Repeat
-from parallel_integrations.api.task_group_types import AddedTaskGroupRuns, TaskGroup
-from parallel_integrations.api.task_requests import CreateTaskRunRequest, task_spec
-from parallel_integrations.api.task_types import TaskRun
+from parallel_integrations._protocol.events import (
+    STREAM_TIMEOUT_SECONDS,
+    each,
+    follow,
+    silence,
+)
+from parallel_integrations._protocol.flow import (
+    Emit,
+    Flow,
+    More,
+    Send,
+    Stream,
+    call,
+)
+from parallel_integrations._protocol.paths import carrying, create, segment
+from parallel_integrations._protocol.polling import (
+    DEADLINE_SECONDS,
+    check_deadline,
+    poll,
+    within,
+)
+from parallel_integrations._protocol.retry import LAST_ANSWER_SECONDS, Repeat
+from parallel_integrations.errors import (
+    ConnectionFailedError,
+    ParallelError,
+    RequestTimeoutError,
+    ServerError,
+    UnexpectedAnswerError,
+)
+from parallel_integrations.models.output_schema import (
+    OutputSchema,
+    parse_output,
+)
+from parallel_integrations.models.policies import Metadata
+from parallel_integrations.models.shared import StreamEvent
+from parallel_integrations.models.task import (
+    CreateTaskRunRequest,
+    TaskRun,
+    TaskRunStateEvent,
+    TaskSettings,
+)
+from parallel_integrations.models.task_group import (
+    GROUP_EVENTS,
+    MOST_RUNS_PER_CALL,
+    AddedTaskGroupRuns,
+    AddTaskGroupRunsRequest,
+    CreateTaskGroupRequest,
+    TaskGroup,
+    TaskGroupResult,
+    TaskGroupStatusEvent,
+    TaskInput,
+)
 
-MOST_RUNS_PER_CALL: Final = 1000
 ADD_TIMEOUT_SECONDS: Final = 120.0
 
 
 log = logging.getLogger("parallel_integrations")
-
-
-class CreateTaskGroupRequest(RequestModel):
-    """A new, empty group.
-
-    Attributes:
-        metadata: Labels: keys of at most 16 characters, values of at most 512.
-    """
-
-    metadata: Metadata | None = None
-
-
-class AddTaskGroupRunsRequest(RequestModel):
-    """Tasks to add to a group.
-
-    Attributes:
-        inputs: 1 to 1000 tasks; one with an output or input schema of its own keeps it.
-        output_schema: For the tasks that have none.
-        input_schema: For the tasks that have none.
-
-    Raises:
-        pydantic.ValidationError: No task, or more than 1000.
-    """
-
-    inputs: list[CreateTaskRunRequest] = Field(min_length=1, max_length=MOST_RUNS_PER_CALL)
-    output_schema: OutputSchema | None = None
-    input_schema: OutputSchema | None = None
-
-    def betas(self, version: ApiVersion) -> tuple[str, ...]:
-        """Values for the features that the tasks use."""
-        return tuple(dict.fromkeys(value for one in self.inputs for value in one.betas(version)))
-
-    def body(self, version: ApiVersion) -> dict[str, Any]:
-        """The body; the same in every generation of the wire."""
-        body: dict[str, Any] = {"inputs": [one.body(version) for one in self.inputs]}
-        if spec := task_spec(self.output_schema, self.input_schema):
-            body["default_task_spec"] = spec
-        return body
-
-    def skus(self, version: ApiVersion) -> Counter[str]:
-        """One run for each input."""
-        return Counter(task_sku(one.processor) for one in self.inputs)
 
 
 def create_task_group(request: CreateTaskGroupRequest | None = None) -> Flow[TaskGroup]:
@@ -205,3 +206,365 @@ def read_group(taskgroup_id: str) -> Send:
 def group_path(taskgroup_id: str) -> str:
     """Where a group is found."""
     return f"/v1/tasks/groups/{segment('taskgroup_id', taskgroup_id)}"
+
+
+def task_group_runs(
+    taskgroup_id: str,
+    *,
+    status: str | None = None,
+    include_input: bool = False,
+    include_output: bool = False,
+    last_event_id: str | None = None,
+) -> Stream[StreamEvent]:
+    """Go through the runs that a group holds now, without waiting for any.
+
+    Args:
+        taskgroup_id: The group's id.
+        status: Only runs in this status.
+        include_input: With their requests.
+        include_output: With their outputs, where complete.
+        last_event_id: Begin after this event.
+
+    Returns:
+        A stream of `TaskRunStateEvent`; resumed where it breaks.
+
+    Example:
+        ```python
+        from parallel_integrations import (
+            AddTaskGroupRunsRequest,
+            CreateTaskRunRequest,
+            ParallelClient,
+        )
+        from parallel_integrations.api import (
+            add_task_group_runs,
+            create_task_group,
+            task_group_runs,
+        )
+
+        tasks = [CreateTaskRunRequest(input=name, processor="lite") for name in ("with", "del")]
+        with ParallelClient() as client:
+            group = client.run(create_task_group())
+            request = AddTaskGroupRunsRequest(inputs=tasks, output_schema="What it does.")
+            added = client.run(add_task_group_runs(group.taskgroup_id, request))
+            for event in client.stream(task_group_runs(group.taskgroup_id, include_input=True)):
+                print(event.run.run_id, event.run.status)
+        ```
+    """
+    asked = (
+        ("status", status),
+        ("include_input", "true" if include_input else None),
+        ("include_output", "true" if include_output else None),
+    )
+    send = Send(
+        "GET",
+        f"{group_path(taskgroup_id)}/runs",
+        params=tuple((name, value) for name, value in asked if value),
+        repeat=Repeat.READ,
+        timeout_seconds=STREAM_TIMEOUT_SECONDS,
+        stream=True,
+    )
+    with carrying(taskgroup_id=taskgroup_id):
+        yield from follow(send, GROUP_EVENTS, last_event_id=last_event_id)
+
+
+def task_group_events(
+    taskgroup_id: str, *, last_event_id: str | None = None, timeout: float | None = None
+) -> Stream[StreamEvent]:
+    """Follow a group until none of its runs is active.
+
+    Args:
+        taskgroup_id: The group's id.
+        last_event_id: Begin after this event.
+        timeout: Seconds after which the server ends the stream; without it, the stream is opened
+            again until the group is done.
+
+    Returns:
+        A stream of `TaskGroupStatusEvent` and `TaskRunStateEvent`, without outputs.
+
+    Example:
+        ```python
+        from parallel_integrations import (
+            AddTaskGroupRunsRequest,
+            CreateTaskRunRequest,
+            ParallelClient,
+        )
+        from parallel_integrations.api import (
+            add_task_group_runs,
+            create_task_group,
+            task_group_events,
+        )
+
+        tasks = [CreateTaskRunRequest(input=name, processor="lite") for name in ("with", "del")]
+        with ParallelClient() as client:
+            group = client.run(create_task_group())
+            request = AddTaskGroupRunsRequest(inputs=tasks, output_schema="What it does.")
+            added = client.run(add_task_group_runs(group.taskgroup_id, request))
+            for event in client.stream(task_group_events(group.taskgroup_id)):
+                print(event.type)
+        ```
+    """
+    deadline_seconds = inf if timeout is None else check_deadline(timeout, "timeout")
+    active = [True]
+
+    def is_new(event: StreamEvent) -> bool:
+        if isinstance(event, TaskGroupStatusEvent):
+            active[0] = event.status.is_active
+        return True
+
+    def is_over() -> Flow[bool]:
+        return not (yield from retrieve_task_group(taskgroup_id)).status.is_active
+
+    send = Send(
+        "GET",
+        f"{group_path(taskgroup_id)}/events",
+        params=() if deadline_seconds == inf else (("timeout", f"{deadline_seconds:g}"),),
+        repeat=Repeat.READ,
+        timeout_seconds=silence(deadline_seconds),
+        stream=True,
+    )
+    with carrying(taskgroup_id=taskgroup_id):
+        yield from follow(
+            send,
+            GROUP_EVENTS,
+            last_event_id=last_event_id,
+            is_new=is_new,
+            may_end=lambda: deadline_seconds < inf or not active[0],
+            is_over=is_over,
+            deadline_seconds=deadline_seconds + LAST_ANSWER_SECONDS,  # the server ends it
+        )
+
+
+LOOKS_AFTER_SECONDS: Final = (0.0, 0.5, 2.0)
+"""When a group is asked whether an add arrived whose answer was lost; it may take a moment."""
+
+
+INDEX_KEY: Final = "parallel_index"
+"""Key of the metadata that says which input a run belongs to."""
+
+
+LONGEST_NUMBER: Final = 18
+"""Digits of a number that may be ours; Python refuses to read thousands of them."""
+
+
+def run_task_group(
+    inputs: Sequence[TaskInput],
+    settings: TaskSettings | None = None,
+    *,
+    metadata: Metadata | None = None,
+    deadline_seconds: float = DEADLINE_SECONDS,
+) -> Generator[Send | More | Emit[Any], Any, list[TaskGroupResult]]:
+    """Run a task for every input and give the results in the order of the inputs.
+
+    Runs are added 1000 a call, each with its number in its metadata (`parallel_index`), so that no
+    result depends on the order in which the API names them. A failed run is a result without
+    output and costs none of the others.
+
+    Args:
+        inputs: What to ask, any number.
+        settings: How: processor, output schema and so on; the same for all.
+        metadata: Labels of the group.
+        deadline_seconds: How long to wait in all, 30 days at most.
+
+    Returns:
+        A flow for `ParallelClient.run` or `arun`; its result has one `TaskGroupResult` an input.
+
+    Raises:
+        TaskTimeoutError: The deadline passed; `taskgroup_id` on it, as on every error after the
+            group was created, goes on with `wait_task_group`.
+
+    Example:
+        ```python
+        from parallel_integrations import ParallelClient, TaskSettings
+        from parallel_integrations.api import run_task_group
+
+        settings = TaskSettings(processor="lite", output_schema="What the statement does.")
+        with ParallelClient() as client:
+            for result in client.run(run_task_group(["with", "nonlocal"], settings)):
+                print(result.error or result.output.content)
+        ```
+    """
+    if isinstance(inputs, str | bytes | Mapping | BaseModel):
+        raise ValueError("inputs must be a list: each of its members becomes a task of its own")
+    if not inputs:
+        return []
+    check_deadline(deadline_seconds)
+    settings = settings or TaskSettings()
+    requests = numbered_requests(inputs, settings)
+    taskgroup_id = yield from within(_begin(requests, settings, metadata), deadline_seconds)
+    return (
+        yield from _wait(
+            taskgroup_id,
+            len(requests),
+            output_schema=settings.output_schema,
+            deadline_seconds=deadline_seconds,
+            reached=True,
+        )
+    )
+
+
+def wait_task_group(
+    taskgroup_id: str,
+    num_inputs: int,
+    *,
+    output_schema: OutputSchema | None = None,
+    deadline_seconds: float = DEADLINE_SECONDS,
+) -> Generator[Send | More | Emit[Any], Any, list[TaskGroupResult]]:
+    """Wait for a group of `run_task_group`, from its id, and give its results in order.
+
+    Args:
+        taskgroup_id: The group's id.
+        num_inputs: How many inputs it was given.
+        output_schema: A pydantic class to read the outputs into.
+        deadline_seconds: How long to wait in all, 30 days at most.
+
+    Returns:
+        A flow for `ParallelClient.run` or `arun`; its result has one `TaskGroupResult` an input.
+
+    Raises:
+        TaskTimeoutError: The deadline passed; the group goes on.
+
+    Example:
+        ```python
+        from parallel_integrations import ParallelClient, TaskSettings, TaskTimeoutError
+        from parallel_integrations.api import run_task_group, wait_task_group
+
+        names = ["with", "del"]
+        with ParallelClient() as client:
+            try:
+                settings = TaskSettings(processor="lite")
+                results = client.run(run_task_group(names, settings, deadline_seconds=0.01))
+            except TaskTimeoutError as error:
+                results = client.run(wait_task_group(error.taskgroup_id, len(names)))
+        for result in results:
+            print(result.error or result.output.content)
+        ```
+    """
+    check_deadline(deadline_seconds)
+    return (
+        yield from _wait(
+            taskgroup_id,
+            num_inputs,
+            output_schema=output_schema,
+            deadline_seconds=deadline_seconds,
+            reached=False,
+        )
+    )
+
+
+def _begin(
+    requests: list[CreateTaskRunRequest], settings: TaskSettings, metadata: Metadata | None
+) -> Flow[str]:
+    """Create a group and add its runs; gives its id."""
+    group = yield from create_task_group(CreateTaskGroupRequest(metadata=metadata))
+    for start in range(0, len(requests), MOST_RUNS_PER_CALL):
+        chunk = runs_to_add(requests[start : start + MOST_RUNS_PER_CALL], settings)
+        yield from _add_once(group.taskgroup_id, chunk, before=start)
+    return group.taskgroup_id
+
+
+def _wait(
+    taskgroup_id: str,
+    num_inputs: int,
+    *,
+    output_schema: OutputSchema | None,
+    deadline_seconds: float,
+    reached: bool,
+) -> Generator[Send | More | Emit[Any], Any, list[TaskGroupResult]]:
+    results: list[TaskGroupResult] = [TaskGroupResult() for _ in range(num_inputs)]
+    cursor: str | None = None
+
+    def take(event: StreamEvent) -> None:
+        if not isinstance(event, TaskRunStateEvent):
+            return
+        nonlocal cursor
+        cursor = event.event_id or cursor
+        number = run_number(event.run)
+        if number is not None and number < num_inputs:
+            result = TaskGroupResult(run=event.run, output=event.output)
+            if event.output is not None:
+                result.parsed, result.misfit = parse_output(event.output.content, output_schema)
+            results[number] = result
+
+    def late(group: TaskGroup | None = None) -> str:
+        counts = f" ({group.status.task_run_status_counts})" if group else ""
+        return (
+            f"Task group {taskgroup_id} is not done after {deadline_seconds:g} s{counts}. It goes "
+            f"on: wait for it with wait_task_group({taskgroup_id!r}, {num_inputs})."
+        )
+
+    def collect() -> Generator[Send | More | Emit[Any], Any, None]:
+        yield from poll(
+            read_group(taskgroup_id),
+            TaskGroup,
+            lambda group: not group.status.is_active and group.status.num_task_runs >= num_inputs,
+            deadline_seconds=deadline_seconds,
+            late=late,
+            reached=reached,
+        )
+        known = -1
+        # A proxy may end the listing in order where the server broke it off.
+        while known < (known := sum(result.run is not None for result in results)) < num_inputs:
+            runs = task_group_runs(taskgroup_id, include_output=True, last_event_id=cursor)
+            yield from each(runs, take)
+
+    with carrying(taskgroup_id=taskgroup_id):
+        yield from within(collect(), deadline_seconds, late=late)
+    return results
+
+
+def numbered_requests(
+    inputs: Iterable[TaskInput], settings: TaskSettings
+) -> list[CreateTaskRunRequest]:
+    """A request for each input, with its number in its metadata; `runs_to_add` adds the schemas."""
+    bare = settings.model_copy(update={"output_schema": None, "input_schema": None})
+    return [
+        CreateTaskRunRequest.from_settings(bare, input=one, metadata={INDEX_KEY: number})
+        for number, one in enumerate(inputs)
+    ]
+
+
+def runs_to_add(
+    requests: list[CreateTaskRunRequest], settings: TaskSettings
+) -> AddTaskGroupRunsRequest:
+    """Requests of `numbered_requests`, at most 1000, with the schemas that they share."""
+    # All of it was checked where it was made; now it must not fail or warn any more.
+    return AddTaskGroupRunsRequest.model_construct(
+        inputs=requests,
+        output_schema=settings.output_schema,
+        input_schema=settings.input_schema,
+    )
+
+
+def run_number(run: TaskRun) -> int | None:
+    """The number that `numbered_requests` gave a run; None where it carries none."""
+    number = str((run.metadata or {}).get(INDEX_KEY))
+    return int(number) if number.isdecimal() and len(number) <= LONGEST_NUMBER else None
+
+
+def _add_once(
+    taskgroup_id: str, chunk: AddTaskGroupRunsRequest, *, before: int
+) -> Generator[Send, Any, None]:
+    """Add a chunk; where the answer is lost, ask the group whether it arrived, never add again."""
+    try:
+        yield from add_task_group_runs(taskgroup_id, chunk, refresh_status=False)
+    except (
+        ConnectionFailedError,
+        RequestTimeoutError,
+        ServerError,
+        UnexpectedAnswerError,
+    ) as error:
+        if not (yield from _arrived(taskgroup_id, before + len(chunk.inputs))):
+            raise error from error.__cause__
+
+
+def _arrived(taskgroup_id: str, expected: int) -> Generator[Send, Any, bool]:
+    for delay in LOOKS_AFTER_SECONDS:
+        try:
+            group = yield from call(
+                replace(read_group(taskgroup_id), delay_seconds=delay), TaskGroup
+            )
+        except ParallelError:
+            return False
+        if group.status.num_task_runs >= expected:
+            return True
+    return False

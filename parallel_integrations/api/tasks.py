@@ -1,25 +1,57 @@
-"""Tasks: deep research and enrichment, each answer with what it rests on (API facts 8)."""
+"""Tasks: create, wait, follow and read (API facts 8)."""
 
 import logging
+from collections import Counter
+from collections.abc import Generator
 from math import ceil
-from typing import Final
+from typing import Any, Final
 
-from parallel_integrations.api.errors import NotFoundError, TaskFailedError
-from parallel_integrations.api.flow import Flow, Send, attempt, call
-from parallel_integrations.api.models import read_answer
-from parallel_integrations.api.output_schema import OutputSchema
-from parallel_integrations.api.paths import carrying, create, segment
-from parallel_integrations.api.polling import (
+from parallel_integrations._protocol.events import follow, silence
+from parallel_integrations._protocol.flow import (
+    Emit,
+    Flow,
+    More,
+    Send,
+    Stream,
+    attempt,
+    call,
+    delayed,
+)
+from parallel_integrations._protocol.paths import carrying, create, segment
+from parallel_integrations._protocol.polling import (
+    DEADLINE_SECONDS,
     LONGEST_POLL_SECONDS,
     Patience,
     check_deadline,
     within,
 )
-from parallel_integrations.api.retries import Failure, Repeat, conditions_of
-from parallel_integrations.api.task_requests import CreateTaskRunRequest
-from parallel_integrations.api.task_types import TaskRun, TaskRunInput, TaskRunResult
+from parallel_integrations._protocol.response_reading import read_answer
+from parallel_integrations._protocol.retry import (
+    RETRY_AFTER_CAP_SECONDS,
+    Failure,
+    Repeat,
+    conditions_of,
+)
+from parallel_integrations.errors import (
+    ConnectionFailedError,
+    NotFoundError,
+    ParallelError,
+    TaskFailedError,
+    TaskTimeoutError,
+)
+from parallel_integrations.models.output_schema import OutputSchema
+from parallel_integrations.models.shared import StreamEvent
+from parallel_integrations.models.task import (
+    EVENT_BETAS,
+    TASK_EVENTS,
+    CreateTaskRunRequest,
+    TaskRun,
+    TaskRunInput,
+    TaskRunProgressMessageEvent,
+    TaskRunResult,
+    TaskRunStateEvent,
+)
 
-DEADLINE_SECONDS: Final = 3600.0
 WAIT_SECONDS: Final = 25
 MARGIN_SECONDS: Final = 15.0
 """Beyond the wait that the server was asked for, before its answer counts as lost."""
@@ -248,3 +280,194 @@ def _explain(run_id: str, missing: NotFoundError, run: TaskRun) -> None:
 
 def _run_path(run_id: str, part: str = "") -> str:
     return f"/v1/tasks/runs/{segment('run_id', run_id)}{part}"
+
+
+def task_run_events(
+    run_id: str, *, deadline_seconds: float = DEADLINE_SECONDS
+) -> Stream[StreamEvent]:
+    """Follow a run's progress until it ends.
+
+    The API cuts the stream after 570 s and starts it over; repeats are left out. The last event is
+    a `TaskRunStateEvent` with the output.
+
+    Args:
+        run_id: A run created with `enable_events=True` (or `pro` and above).
+        deadline_seconds: When to stop following, after 30 days at most; the run goes on.
+
+    Returns:
+        A stream of `TaskRunStateEvent`, `TaskRunProgressStatsEvent`, `TaskRunProgressMessageEvent`
+        and, for kinds this version does not know, `StreamEvent`.
+
+    Raises:
+        StreamInterruptedError: The stream reported an error or kept breaking.
+        TaskTimeoutError: The run is completed, but its output did not come by the deadline.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateTaskRunRequest, ParallelClient
+        from parallel_integrations.api import create_task_run, task_run_events
+
+        request = CreateTaskRunRequest(input="What is a slot?", enable_events=True)
+        with ParallelClient() as client:
+            run = client.run(create_task_run(request))
+            for event in client.stream(task_run_events(run.run_id)):
+                print(event.type)
+        ```
+    """
+    check_deadline(deadline_seconds)
+    yield from follow_task_run(run_id, deadline_seconds)
+
+
+def follow_task_run(
+    run_id: str, deadline_seconds: float
+) -> Generator[Send | More | Emit[StreamEvent], Any, float]:
+    """As `task_run_events`; returns the seconds since the operation's start."""
+    seen: Counter[str] = Counter()
+    here: Counter[str] = Counter()  # since the stream was opened
+    ended: list[TaskRunStateEvent] = []
+
+    def is_new(event: StreamEvent) -> bool:
+        mark = _fingerprint(event)
+        here[mark] += 1
+        if isinstance(event, TaskRunStateEvent) and event.run.is_over:
+            ended.append(event)  # told once and last, whatever else is replayed
+            return False
+        if here[mark] <= seen[mark]:
+            return False
+        seen[mark] = here[mark]
+        return True
+
+    def is_last(event: StreamEvent) -> bool:
+        # The first frame tells how the run stands now; what it did is replayed after that.
+        over = isinstance(event, TaskRunStateEvent) and event.run.is_over
+        return over and here.total() > 1
+
+    def is_over() -> Flow[bool]:
+        return (yield from retrieve_task_run(run_id)).is_over
+
+    send = Send(
+        "GET",
+        f"/v1/tasks/runs/{segment('run_id', run_id)}/events",
+        repeat=Repeat.READ,
+        timeout_seconds=silence(deadline_seconds),
+        stream=True,
+        betas=EVENT_BETAS,
+    )
+    with carrying(run_id=run_id):
+        elapsed: float = yield from follow(
+            send,
+            TASK_EVENTS,
+            resumable=False,
+            is_last=is_last,
+            is_new=is_new,
+            may_end=lambda: bool(ended),
+            is_over=is_over,
+            on_open=here.clear,
+            deadline_seconds=deadline_seconds,
+        )
+        if not ended:  # the deadline passed
+            return elapsed
+        last = next((event for event in reversed(ended) if event.output), ended[-1])
+        if last.run.status == "completed" and last.output is None:
+            patience = Patience(deadline_seconds, elapsed, reached=True)
+            last.output = (yield from result_within(patience, run_id)).output
+        yield Emit(last)
+        return elapsed
+
+
+def _fingerprint(event: StreamEvent) -> str:
+    if isinstance(event, TaskRunStateEvent):
+        return f"{event.type} {event.run.status}"
+    if isinstance(event, TaskRunProgressMessageEvent):
+        return f"{event.type} {event.timestamp} {event.message}"
+    return event.model_dump_json()
+
+
+def stream_task(
+    request: CreateTaskRunRequest, *, deadline_seconds: float = DEADLINE_SECONDS
+) -> Generator[Send | More | Emit[StreamEvent | TaskRunResult], Any, None]:
+    """Start a task, follow its progress and give its result.
+
+    Args:
+        request: What to do; events are enabled unless it says otherwise.
+        deadline_seconds: How long to wait in all, 30 days at most.
+
+    Returns:
+        A stream for `ParallelClient.stream` or `astream`: first a `TaskRunStateEvent` with the
+        run's id, then its events, last the `TaskRunResult`.
+
+    Raises:
+        TaskFailedError: The run failed; says why.
+        TaskTimeoutError: The deadline passed; `run_id` on it, as on every error after the create,
+            goes on with `resume_task`.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateTaskRunRequest, ParallelClient
+        from parallel_integrations.api import stream_task
+
+        request = CreateTaskRunRequest(input="What does the nonlocal statement do?")
+        with ParallelClient() as client:
+            for event in client.stream(stream_task(request)):
+                print(type(event).__name__)
+        ```
+    """
+    CreateTaskRunRequest.expect(request)
+    check_deadline(deadline_seconds)
+    if request.enable_events is None:
+        request = request.model_copy(update={"enable_events": True})
+    run = yield from within(create_task_run(request), deadline_seconds)
+    yield Emit(TaskRunStateEvent(type="task_run.state", run=run))
+    patience = Patience(deadline_seconds, reached=True)
+    yield from _resume(run.run_id, request.output_schema, patience)
+
+
+def resume_task(
+    run_id: str,
+    *,
+    output_schema: OutputSchema | None = None,
+    deadline_seconds: float = DEADLINE_SECONDS,
+) -> Generator[Send | More | Emit[StreamEvent | TaskRunResult], Any, None]:
+    """Follow a run that exists already, from its id alone.
+
+    Args:
+        run_id: Its id.
+        output_schema: A pydantic class to read the output into.
+        deadline_seconds: How long to wait in all, 30 days at most.
+
+    Returns:
+        A stream of the run's events, last the `TaskRunResult`.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateTaskRunRequest, ParallelClient
+        from parallel_integrations.api import create_task_run, resume_task
+
+        request = CreateTaskRunRequest(input="What is a closure?", enable_events=True)
+        with ParallelClient() as client:
+            run = client.run(create_task_run(request))
+            # Later, perhaps in another process, with the id alone:
+            for event in client.stream(resume_task(run.run_id)):
+                print(type(event).__name__)
+        ```
+    """
+    check_deadline(deadline_seconds)
+    yield from _resume(run_id, output_schema, Patience(deadline_seconds))
+
+
+def _resume(
+    run_id: str, output_schema: OutputSchema | None, patience: Patience
+) -> Generator[Send | More | Emit[StreamEvent | TaskRunResult], Any, None]:
+    pause = 0.0
+    # Progress is a courtesy: whether there is such a run, and how it ended, shows below.
+    try:
+        elapsed = yield from follow_task_run(run_id, patience.deadline_seconds)
+        patience.answered(elapsed)
+    except TaskTimeoutError:  # the result was asked for until the end
+        raise
+    except ParallelError as error:
+        pause = min(error.retry_after or 0.0, RETRY_AFTER_CAP_SECONDS)
+        patience.elapsed_seconds = error.elapsed_seconds
+        patience.reached = patience.reached or not isinstance(error, ConnectionFailedError)
+    waiting = result_within(patience, run_id, output_schema)
+    yield Emit((yield from delayed(waiting, min(pause, patience.remaining))))

@@ -1,4 +1,4 @@
-"""Webhooks: whether a message is Parallel's, and what it says (API facts 13)."""
+"""Webhooks: check the signature and read the payload (API facts 13)."""
 
 import base64
 import hmac
@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
-from pydantic import ValidationError, ValidationInfo, field_validator
+from pydantic import ValidationError
 
-from parallel_integrations.api.errors import UnexpectedAnswerError
-from parallel_integrations.api.findall_types import FindallCandidate, FindallRun
-from parallel_integrations.api.models import AnswerModel, first_fault
-from parallel_integrations.api.task_types import TaskRun
+from parallel_integrations.errors import UnexpectedAnswerError
+from parallel_integrations.models.shared import first_fault
+from parallel_integrations.models.webhook import WebhookPayload
 
 TOLERANCE_SECONDS: Final = 300
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - a prefix that everyone knows
@@ -26,60 +25,6 @@ WebhookHeaders: TypeAlias = (
     | Iterable[tuple[bytes, bytes]]
 )
 """Headers as web frameworks have them."""
-
-
-class MonitorNotice(AnswerModel):
-    """What a monitor's webhook reports; the event itself is fetched with `monitor_events`.
-
-    Attributes:
-        monitor_id: Which monitor.
-        event: `{event_group_id}`, or a completion or error.
-        metadata: The monitor's labels.
-    """
-
-    monitor_id: str
-    event: dict[str, Any] | None = None
-    metadata: dict[str, Any] | None = None
-
-
-class WebhookPayload(AnswerModel):
-    """A webhook's message.
-
-    Attributes:
-        type: What happened, e.g. `task_run.status`.
-        timestamp: When.
-        data: `TaskRun`, `FindallRun`, `FindallCandidate` or `MonitorNotice` by type; a dict for
-            types this version does not know.
-    """
-
-    type: str
-    timestamp: str | None = None
-    data: TaskRun | FindallRun | FindallCandidate | MonitorNotice | dict[str, Any]
-
-    @field_validator("data", mode="plain")
-    @classmethod
-    def _of_its_type(cls, value: Any, info: ValidationInfo) -> Any:
-        """Read by the type's name: by their fields alone, the classes cannot be told apart."""
-        if isinstance(value, AnswerModel):
-            return value
-        if not isinstance(value, dict):
-            raise ValueError("it is no object")
-        for prefix, kind in _DATA:
-            if info.data.get("type", "").startswith(prefix):
-                try:
-                    return kind.model_validate(value)
-                except ValidationError as error:
-                    fault = first_fault(error)
-                raise ValueError(fault)
-        return value
-
-
-_DATA: Final[tuple[tuple[str, type[AnswerModel]], ...]] = (
-    ("task_run.", TaskRun),
-    ("findall.candidate.", FindallCandidate),
-    ("findall.run.", FindallRun),
-    ("monitor.", MonitorNotice),
-)
 
 
 def verify_webhook(headers: WebhookHeaders, body: bytes, secret: str | bytes) -> bool:
@@ -105,7 +50,7 @@ def verify_webhook(headers: WebhookHeaders, body: bytes, secret: str | bytes) ->
 
     Example:
         ```python
-        from parallel_integrations.api.webhooks import verify_webhook
+        from parallel_integrations.api import verify_webhook
 
         assert not verify_webhook({"webhook-id": "1"}, b"{}", "whsec_c2VjcmV0")
         ```

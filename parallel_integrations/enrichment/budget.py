@@ -4,7 +4,7 @@ from decimal import Context, Decimal, InvalidOperation
 from numbers import Real
 from typing import Final
 
-from parallel_integrations.api.prices import PRICES_USD, task_sku
+from parallel_integrations.models.prices import PRICES_USD, task_sku
 
 MAX_AMOUNT_USD: Final = 1_000_000_000
 EXACT: Final = Context(prec=60, traps=[InvalidOperation])

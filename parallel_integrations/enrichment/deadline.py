@@ -5,7 +5,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from parallel_integrations.api.flow import More, Send
+from parallel_integrations._protocol.flow import More, Send
 
 T = TypeVar("T")
 

@@ -6,8 +6,23 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Final, TypeVar
 
-from parallel_integrations.api import polling
-from parallel_integrations.api.errors import (
+from parallel_integrations._protocol import polling
+from parallel_integrations._protocol.flow import Emit, Flow, More, Send, Stream, delayed
+from parallel_integrations._protocol.retry import RETRY_AFTER_CAP_SECONDS
+from parallel_integrations.api.task_groups import (
+    add_task_group_runs,
+    create_task_group,
+    numbered_requests,
+    runs_to_add,
+)
+from parallel_integrations.enrichment import submitted_batches
+from parallel_integrations.enrichment.budget import Budget
+from parallel_integrations.enrichment.deadline import DeadlinePassedError, until
+from parallel_integrations.enrichment.journal import Ending, Outcome
+from parallel_integrations.enrichment.results import EnrichedRow, EnrichmentProgress
+from parallel_integrations.enrichment.row_queue import Intake, Pending
+from parallel_integrations.enrichment.submitted_batches import Doubt, Flight, Trouble
+from parallel_integrations.errors import (
     ConnectionFailedError,
     ParallelError,
     RateLimitError,
@@ -17,19 +32,8 @@ from parallel_integrations.api.errors import (
     TaskTimeoutError,
     UnexpectedAnswerError,
 )
-from parallel_integrations.api.flow import Emit, Flow, More, Send, Stream, delayed
-from parallel_integrations.api.retries import RETRY_AFTER_CAP_SECONDS
-from parallel_integrations.api.task_group_run import numbered_requests, runs_to_add
-from parallel_integrations.api.task_group_types import AddedTaskGroupRuns
-from parallel_integrations.api.task_groups import add_task_group_runs, create_task_group
-from parallel_integrations.api.task_requests import TaskSettings
-from parallel_integrations.enrichment import flights
-from parallel_integrations.enrichment.budget import Budget
-from parallel_integrations.enrichment.deadline import DeadlinePassedError, until
-from parallel_integrations.enrichment.flights import Doubt, Flight, Trouble
-from parallel_integrations.enrichment.intake import Intake, Pending
-from parallel_integrations.enrichment.journal_entries import Ending, Outcome
-from parallel_integrations.enrichment.types import EnrichedRow, EnrichmentProgress
+from parallel_integrations.models.task import TaskSettings
+from parallel_integrations.models.task_group import AddedTaskGroupRuns
 
 T = TypeVar("T")
 
@@ -240,11 +244,11 @@ class Engine:
             for other in self._flights:  # the limit is not the group's; the others come first
                 if other is not flight:
                     other.due = max(other.due, flight.due - AHEAD_SECONDS)
-        if time.monotonic() - trouble.since < flights.READ_PATIENCE_SECONDS:
+        if time.monotonic() - trouble.since < submitted_batches.READ_PATIENCE_SECONDS:
             return
         if self._last_read <= trouble.since:
             late = self._late(
-                flight, f"and cannot be read since {flights.READ_PATIENCE_SECONDS:g} s"
+                flight, f"and cannot be read since {submitted_batches.READ_PATIENCE_SECONDS:g} s"
             )
             raise late from trouble.error
         flight.give_up(trouble.error, self._settle)

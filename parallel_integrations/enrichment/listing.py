@@ -8,20 +8,15 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from parallel_integrations.api.errors import UnexpectedAnswerError
-from parallel_integrations.api.events import StreamEvent, each, follow
-from parallel_integrations.api.flow import Flow, More, Send, call
-from parallel_integrations.api.paths import NO_IDS, carrying, segment
-from parallel_integrations.api.retries import Repeat
-from parallel_integrations.api.task_events import STREAM_TIMEOUT_SECONDS
-from parallel_integrations.api.task_group_types import GROUP_EVENTS
+from parallel_integrations._protocol.events import STREAM_TIMEOUT_SECONDS, each, follow
+from parallel_integrations._protocol.flow import Flow, More, Send, call
+from parallel_integrations._protocol.paths import NO_IDS, carrying, segment
+from parallel_integrations._protocol.retry import Repeat
 from parallel_integrations.api.task_groups import group_path
-from parallel_integrations.api.task_types import (
-    TaskOutput,
-    TaskRun,
-    TaskRunResult,
-    TaskRunStateEvent,
-)
+from parallel_integrations.errors import UnexpectedAnswerError
+from parallel_integrations.models.shared import StreamEvent
+from parallel_integrations.models.task import TaskOutput, TaskRun, TaskRunResult, TaskRunStateEvent
+from parallel_integrations.models.task_group import GROUP_EVENTS
 
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
 REPLACEMENT: Final = "\ufffd"

@@ -7,21 +7,21 @@ from os import PathLike
 from pathlib import Path
 from typing import Final
 
-from parallel_integrations.api.flow import Stream
-from parallel_integrations.api.polling import check_deadline
-from parallel_integrations.api.task_group_run import runs_to_add
-from parallel_integrations.api.task_groups import MOST_RUNS_PER_CALL
-from parallel_integrations.api.task_requests import CreateTaskRunRequest, TaskSettings
+from parallel_integrations._protocol.flow import Stream
+from parallel_integrations._protocol.polling import check_deadline
+from parallel_integrations.api.task_groups import runs_to_add
 from parallel_integrations.enrichment.budget import Budget
 from parallel_integrations.enrichment.engine import Engine, Limits
-from parallel_integrations.enrichment.intake import Intake
 from parallel_integrations.enrichment.journal import SERVER, Journal
+from parallel_integrations.enrichment.results import EnrichedRow, EnrichmentProgress
+from parallel_integrations.enrichment.row_queue import Intake
 from parallel_integrations.enrichment.rows import Rows, row_source
-from parallel_integrations.enrichment.types import EnrichedRow, EnrichmentProgress
+from parallel_integrations.models.task import CreateTaskRunRequest, TaskSettings
+from parallel_integrations.models.task_group import MOST_RUNS_PER_CALL
 
 ROWS_PER_GROUP: Final = 200
 GROUPS_IN_FLIGHT: Final = 4
-DEADLINE_SECONDS: Final = 86_400.0
+ENRICHMENT_DEADLINE_SECONDS: Final = 86_400.0
 SETTLE_SECONDS: Final = 30.0
 
 
@@ -35,7 +35,7 @@ def enrich(
     retry_failed: bool = False,
     rows_per_group: int = ROWS_PER_GROUP,
     groups_in_flight: int = GROUPS_IN_FLIGHT,
-    deadline_seconds: float = DEADLINE_SECONDS,
+    deadline_seconds: float = ENRICHMENT_DEADLINE_SECONDS,
     settle_seconds: float = SETTLE_SECONDS,
     server: str | None = None,
 ) -> Stream[EnrichedRow | EnrichmentProgress]:

@@ -2,22 +2,19 @@
 
 from typing import TYPE_CHECKING
 
-from parallel_integrations.lazy import lazy_names
+from parallel_integrations._lazy import by_module, lazy_names
 
 if TYPE_CHECKING:
     from parallel_integrations.langchain.chat_models import ChatParallel, ChatParallelWeb
     from parallel_integrations.langchain.document_loaders import ParallelExtractLoader
-    from parallel_integrations.langchain.enrichment import ParallelEnrichment
     from parallel_integrations.langchain.retrievers import ParallelSearchRetriever
-    from parallel_integrations.langchain.runnables import ParallelDeepResearch
-    from parallel_integrations.langchain.task_tools import (
-        ParallelFindAllTool,
-        ParallelTaskRunTool,
-    )
+    from parallel_integrations.langchain.runnables import ParallelDeepResearch, ParallelEnrichment
     from parallel_integrations.langchain.toolkits import ParallelToolkit
     from parallel_integrations.langchain.tools import (
         ParallelExtractTool,
+        ParallelFindAllTool,
         ParallelSearchTool,
+        ParallelTaskRunTool,
         ParallelWebSearchTool,
     )
 
@@ -38,20 +35,19 @@ __all__ = [
 
 __getattr__ = lazy_names(
     __name__,
-    {
-        "ChatParallel": "chat_models",
-        "ChatParallelWeb": "chat_models",
-        "ParallelDeepResearch": "runnables",
-        "ParallelEnrichment": "enrichment",
-        "ParallelExtractLoader": "document_loaders",
-        "ParallelExtractTool": "tools",
-        "ParallelFindAllTool": "task_tools",
-        "ParallelSearchRetriever": "retrievers",
-        "ParallelSearchTool": "tools",
-        "ParallelTaskRunTool": "task_tools",
-        "ParallelToolkit": "toolkits",
-        "ParallelWebSearchTool": "tools",
-    },
+    by_module(
+        {
+            "chat_models": "ChatParallel ChatParallelWeb",
+            "document_loaders": "ParallelExtractLoader",
+            "retrievers": "ParallelSearchRetriever",
+            "runnables": "ParallelDeepResearch ParallelEnrichment",
+            "toolkits": "ParallelToolkit",
+            "tools": """
+                ParallelExtractTool ParallelFindAllTool ParallelSearchTool ParallelTaskRunTool
+                ParallelWebSearchTool
+            """,
+        }
+    ),
     needs="langchain_core",
     extra="langchain",
 )

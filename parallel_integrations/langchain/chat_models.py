@@ -13,15 +13,15 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
+from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations._protocol.settings import KEY_VARIABLE, key_from_environment
 from parallel_integrations._version import __version__
-from parallel_integrations.adapter import Adapter
 from parallel_integrations.api import chat
-from parallel_integrations.api.chat import stream_chunks
-from parallel_integrations.api.chat_types import ChatSettings
-from parallel_integrations.api.settings import KEY_VARIABLE, key_from_environment
+from parallel_integrations.api.chats import stream_chunks
 from parallel_integrations.langchain.errors import model_errors
 from parallel_integrations.langchain.messages import PROVIDER, ChunkBuilder, to_result, to_wire
 from parallel_integrations.langchain.structured_output import structured_output
+from parallel_integrations.models.chat import ChatSettings
 
 
 class ChatParallel(Adapter, ChatSettings, BaseChatModel):

@@ -10,18 +10,18 @@ from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 from pydantic import BeforeValidator, Field
 
-from parallel_integrations.adapter import Adapter
+from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations._documents.evidence import Split, evidence, normalized_url
 from parallel_integrations.api import extract
-from parallel_integrations.api.errors import ParallelError
-from parallel_integrations.api.evidence import Split, evidence, normalized_url
-from parallel_integrations.api.extract import (
+from parallel_integrations.errors import ParallelError
+from parallel_integrations.models.extract import (
     MOST_URLS,
     ExtractError,
     ExtractRequest,
     ExtractResponse,
     ExtractSettings,
 )
-from parallel_integrations.api.pages import Objective, Queries, one_as_list
+from parallel_integrations.models.pages import Objective, Queries, one_as_list
 
 
 def _warn(error: ExtractError) -> None:

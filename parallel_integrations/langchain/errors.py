@@ -15,7 +15,7 @@ from langchain_core.exceptions import (
     ModelTimeoutError,
 )
 
-from parallel_integrations.api.errors import (
+from parallel_integrations.errors import (
     AuthenticationError,
     ConflictError,
     ConnectionFailedError,

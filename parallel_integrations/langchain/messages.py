@@ -16,10 +16,10 @@ from langchain_core.messages import content as blocks
 from langchain_core.messages.block_translators import register_translator
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from parallel_integrations.api.basis import FieldBasis
-from parallel_integrations.api.chat_types import ChatChunk, ChatResponse
-from parallel_integrations.api.evidence import cited
-from parallel_integrations.api.page_facts import page_title
+from parallel_integrations._documents.evidence import cited
+from parallel_integrations.models.basis import FieldBasis
+from parallel_integrations.models.chat import ChatChunk, ChatResponse
+from parallel_integrations.models.page_facts import page_title
 
 PROVIDER: Final = "parallel"
 SENDABLE_ROLES: Final = {

@@ -17,13 +17,13 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import AliasChoices, Field, model_validator
 
-from parallel_integrations.adapter import Adapter
+from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations._documents.evidence import Split, evidence
+from parallel_integrations._documents.queries import derive_queries
+from parallel_integrations._documents.query_writer import PROMPT, read_written
 from parallel_integrations.api import search
-from parallel_integrations.api.evidence import Split, evidence
-from parallel_integrations.api.pages import Objective
-from parallel_integrations.api.queries import derive_queries
-from parallel_integrations.api.query_writer import PROMPT, read_written
-from parallel_integrations.api.search import (
+from parallel_integrations.models.pages import Objective
+from parallel_integrations.models.search import (
     DEFAULT_RESULTS,
     MOST_RESULTS,
     SearchRequest,

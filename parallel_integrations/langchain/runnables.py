@@ -1,19 +1,37 @@
-"""Deep research as a LangChain runnable."""
+"""Deep research and enrichment as LangChain runnables."""
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, TypeAlias
+from contextlib import aclosing, closing
+from pathlib import Path
+from typing import Any, Final, TypeAlias
 
 from langchain_core.runnables import RunnableConfig, RunnableSerializable
 from pydantic import BaseModel, Field
 
-from parallel_integrations.adapter import Adapter
-from parallel_integrations.api.evidence import cited
-from parallel_integrations.api.page_facts import page_title
-from parallel_integrations.api.polling import DeadlineSeconds
-from parallel_integrations.api.research import resume_task, stream_task
-from parallel_integrations.api.task_types import TaskOutput, TaskRunResult
-from parallel_integrations.api.tasks import DEADLINE_SECONDS
-from parallel_integrations.langchain.tool_base import ResearchSettings, atell, progress, tell
+from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations._documents.evidence import cited
+from parallel_integrations._protocol.flow import Stream
+from parallel_integrations._protocol.polling import (
+    DEADLINE_SECONDS,
+    DeadlineSeconds,
+)
+from parallel_integrations.api.tasks import resume_task, stream_task
+from parallel_integrations.enrichment import (
+    EnrichedRow,
+    EnrichmentProgress,
+    enrich,
+)
+from parallel_integrations.enrichment.runner import (
+    ENRICHMENT_DEADLINE_SECONDS,
+)
+from parallel_integrations.langchain.tools import (
+    ResearchSettings,
+    atell,
+    progress,
+    tell,
+)
+from parallel_integrations.models.page_facts import page_title
+from parallel_integrations.models.task import TaskOutput, TaskRunResult
 
 Asked: TypeAlias = str | dict[str, Any] | BaseModel
 
@@ -174,4 +192,192 @@ def _step(event: Any) -> dict[str, Any]:
         "interaction_id": event.run.interaction_id,
         "parsed": event.parsed,
         "misfit": event.misfit,
+    }
+
+
+RUN_OPTIONS: Final = (
+    "journal",
+    "max_cost_usd",
+    "price_per_row_usd",
+    "retry_failed",
+    "deadline_seconds",
+)
+
+
+class ParallelEnrichment(
+    Adapter, ResearchSettings, RunnableSerializable[Any, list[dict[str, Any]]]
+):
+    """Researches something about every row and answers in the order of the rows.
+
+    The input is a list (or any iterable) of texts, objects or pydantic instances, a DataFrame, or
+    a `Path` to a CSV or JSONL file. `invoke` gives a dict for each row, `stream` gives each as soon
+    as it and all before it are finished: `number`, `input`, `content` (text or JSON), `citations`
+    (url, title, field, excerpts), `basis` (as the API sent it), `run_id`, `parsed`, the output as
+    an instance of the pydantic class given as `output_schema`, with `misfit` where it did not fit,
+    and `error`, why there is no content, with `asked` False where `max_cost_usd` kept the row from
+    being asked.
+
+    What is asked alike is asked and paid once; failed rows are not billed. Progress is told as
+    custom events named `parallel_progress`, of type `enrichment.progress`. Every setting can be
+    given for one call: `invoke(rows, journal="run.db")`.
+
+    Attributes:
+        processor: Decides price and depth; `lite` (0.005 USD a row) by default.
+        journal: A file that notes what is paid for, so that the same call goes on after the
+            process ended at any moment. One run at a time; give each its own.
+        max_cost_usd: Rows are no longer asked where one more could pass this.
+        price_per_row_usd: What a row costs, for processors whose price is not known here.
+        retry_failed: Whether rows that failed before, by the journal, are asked again. Where an
+            answer could not be read, and still cannot, what may be paid for is paid again.
+        deadline_seconds: How long to wait in all; a day.
+
+    Raises:
+        ValueError: A row that cannot be asked, by its number; a setting that cannot be right.
+        JournalError: The journal is in use, damaged, of other work, or cannot be written.
+        TaskTimeoutError: The deadline passed; with a journal, the same call goes on.
+
+    Example:
+        ```python
+        from parallel_integrations.langchain import ParallelEnrichment
+
+        enrichment = ParallelEnrichment(output_schema="What the statement does.")
+        for row in enrichment.stream([{"statement": "with"}, {"statement": "nonlocal"}]):
+            print(row["input"], row["content"], [each["url"] for each in row["citations"]])
+        ```
+    """
+
+    processor: str = Field(default="lite", min_length=1)
+    journal: Path | None = None
+    max_cost_usd: float | None = None
+    price_per_row_usd: float | None = None
+    retry_failed: bool = False
+    deadline_seconds: DeadlineSeconds = ENRICHMENT_DEADLINE_SECONDS
+
+    def invoke(
+        self,
+        input: Any,  # noqa: A002 - the framework's own word
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> list[dict[str, Any]]:
+        """Enrich the rows.
+
+        Args:
+            input: The rows.
+            config: LangChain's.
+            **kwargs: Settings of this call alone.
+        """
+        return self._call_with_config(self._all, input, config, run_type="chain", **kwargs)
+
+    async def ainvoke(
+        self,
+        input: Any,  # noqa: A002 - the framework's own word
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> list[dict[str, Any]]:
+        """Enrich the rows, awaiting."""
+        return await self._acall_with_config(self._aall, input, config, run_type="chain", **kwargs)
+
+    def stream(  # type: ignore[override] # a row at a time, of the list that `invoke` gives
+        self,
+        input: Any,  # noqa: A002 - the framework's own word
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Iterator[dict[str, Any]]:
+        """Give each row once it and all before it are finished."""
+        for rows in self.transform(iter([input]), config, **kwargs):
+            yield from rows
+
+    async def astream(  # type: ignore[override] # a row at a time, of the list that `ainvoke` gives
+        self,
+        input: Any,  # noqa: A002 - the framework's own word
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Give each row once it and all before it are finished, awaiting."""
+
+        async def once() -> AsyncIterator[Any]:
+            yield input
+
+        async for rows in self.atransform(once(), config, **kwargs):
+            for row in rows:
+                yield row
+
+    def transform(
+        self,
+        input: Iterator[Any],  # noqa: A002 - the framework's own word
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Inside a chain: lists of one row, which add up to what `invoke` gives."""
+        yield from self._transform_stream_with_config(
+            input, self._each, config, run_type="chain", **kwargs
+        )
+
+    async def atransform(
+        self,
+        input: AsyncIterator[Any],  # noqa: A002 - the framework's own word
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """Inside a chain, awaiting."""
+        async for rows in self._atransform_stream_with_config(
+            input, self._aeach, config, run_type="chain", **kwargs
+        ):
+            yield rows
+
+    def _all(self, given: Any, **settings: Any) -> list[dict[str, Any]]:
+        return [row for rows in self._each(iter([given]), **settings) for row in rows]
+
+    async def _aall(self, given: Any, **settings: Any) -> list[dict[str, Any]]:
+        async def once() -> AsyncIterator[Any]:
+            yield given
+
+        return [row async for rows in self._aeach(once(), **settings) for row in rows]
+
+    def _each(self, given: Iterator[Any], **settings: Any) -> Iterator[list[dict[str, Any]]]:
+        operation = self._operation(_whole(list(given)), settings)
+        with closing(self.connection().stream(operation)) as events:
+            for event in events:
+                if isinstance(event, EnrichedRow):
+                    yield [_row(event)]
+                else:
+                    tell(event.model_dump(mode="json"))
+
+    async def _aeach(
+        self, given: AsyncIterator[Any], **settings: Any
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        operation = self._operation(_whole([rows async for rows in given]), settings)
+        async with aclosing(self.connection().astream(operation)) as events:
+            async for event in events:
+                if isinstance(event, EnrichedRow):
+                    yield [_row(event)]
+                else:
+                    await atell(event.model_dump(mode="json"))
+
+    def _operation(
+        self, rows: Any, called: dict[str, Any]
+    ) -> Stream[EnrichedRow | EnrichmentProgress]:
+        options = {name: called.pop(name, getattr(self, name)) for name in RUN_OPTIONS}
+        return enrich(
+            rows,
+            self.task_settings(called),
+            server=self.connection().settings.base_url,
+            **options,
+        )
+
+
+def _whole(pieces: list[Any]) -> Any:
+    """The rows that a step before gave piece by piece."""
+    return pieces[0] if len(pieces) == 1 else [row for piece in pieces for row in piece]
+
+
+def _row(row: EnrichedRow) -> dict[str, Any]:
+    told: dict[str, Any] = {"number": row.number, "input": row.input}
+    told |= evidence_of(row.output or TaskOutput())
+    return told | {
+        "run_id": row.run_id,
+        "parsed": row.parsed,
+        "misfit": row.misfit,
+        "error": row.error,
+        "asked": row.asked,
     }

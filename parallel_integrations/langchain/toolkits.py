@@ -5,9 +5,13 @@ from uuid import uuid4
 
 from langchain_core.tools import BaseTool, BaseToolkit
 
-from parallel_integrations.adapter import Adapter
-from parallel_integrations.langchain.task_tools import ParallelFindAllTool, ParallelTaskRunTool
-from parallel_integrations.langchain.tools import ParallelExtractTool, ParallelSearchTool
+from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations.langchain.tools import (
+    ParallelExtractTool,
+    ParallelFindAllTool,
+    ParallelSearchTool,
+    ParallelTaskRunTool,
+)
 
 
 class ParallelToolkit(Adapter, BaseToolkit):

@@ -19,11 +19,11 @@ from llama_index.core.base.response.schema import (
 from llama_index.core.schema import NodeWithScore, TextNode
 from pydantic import BaseModel
 
-from parallel_integrations.api.basis import Citation, FieldBasis
-from parallel_integrations.api.evidence import cited, normalized_url, stable_id
-from parallel_integrations.api.models import Excerpt
-from parallel_integrations.api.page_facts import page_title
-from parallel_integrations.llama_index.pages import HIDDEN_FROM_EMBEDDING, HIDDEN_FROM_LLM
+from parallel_integrations._documents.evidence import cited, normalized_url, stable_id
+from parallel_integrations.llama_index.base import HIDDEN_FROM_EMBEDDING, HIDDEN_FROM_LLM
+from parallel_integrations.models.basis import Citation, FieldBasis
+from parallel_integrations.models.page_facts import page_title
+from parallel_integrations.models.shared import Excerpt
 
 GROUNDS: Final = ("basis", "interaction_id")
 # Not a field of the user's class: like a cached property it lives in the object's __dict__ only,

@@ -13,17 +13,15 @@ from llama_index.core.extractors import BaseExtractor
 from llama_index.core.schema import BaseNode, TextNode
 from pydantic import Field, field_serializer
 
-from parallel_integrations.api.errors import ParallelError, TaskFailedError
-from parallel_integrations.api.flow import Stream
-from parallel_integrations.api.output_schema import OutputSchema, wire_schema
-from parallel_integrations.api.policies import McpServer
-from parallel_integrations.api.polling import DeadlineSeconds
-from parallel_integrations.api.task_requests import TaskSettings
-from parallel_integrations.api.task_types import TaskOutput
-from parallel_integrations.api.tasks import DEADLINE_SECONDS
+from parallel_integrations._protocol.flow import Stream
+from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
 from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, enrich
 from parallel_integrations.enrichment.runner import SETTLE_SECONDS
-from parallel_integrations.llama_index.component import Component
+from parallel_integrations.errors import ParallelError, TaskFailedError
+from parallel_integrations.llama_index.base import Component
+from parallel_integrations.models.output_schema import OutputSchema, wire_schema
+from parallel_integrations.models.policies import McpServer
+from parallel_integrations.models.task import TaskOutput, TaskSettings
 
 # The API advises at most this much for research, and refuses 25,000 together with the schema.
 MAX_INPUT_CHARS: Final = 15_000

@@ -24,11 +24,11 @@ from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_ca
 from pydantic import Field
 
 from parallel_integrations import api
-from parallel_integrations.api.chat import stream_chunks
-from parallel_integrations.api.chat_types import ChatSettings
-from parallel_integrations.llama_index.component import Component
+from parallel_integrations.api.chats import stream_chunks
+from parallel_integrations.llama_index.base import Component
 from parallel_integrations.llama_index.messages import StreamedAnswer, to_response, to_wire
-from parallel_integrations.llama_index.structured import StructuredChat
+from parallel_integrations.llama_index.structured_output import StructuredChat
+from parallel_integrations.models.chat import ChatSettings
 
 # The API states no limit. LlamaIndex spreads what exceeds this number over several calls, each of
 # them searched for and billed anew, and its own default (3900) is less than a few pages: what is

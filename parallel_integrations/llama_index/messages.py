@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, TextBlock
 
-from parallel_integrations.api.basis import FieldBasis
-from parallel_integrations.api.chat_types import ChatChunk
-from parallel_integrations.api.chat_types import ChatResponse as WireResponse
+from parallel_integrations.models.basis import FieldBasis
+from parallel_integrations.models.chat import ChatChunk
+from parallel_integrations.models.chat import ChatResponse as WireResponse
 
 SENDABLE_ROLES: Final = {
     MessageRole.SYSTEM: "system",

@@ -8,10 +8,10 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms.llm import LLM
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
+from parallel_integrations._documents.query_writer import PROMPT, read_written
 from parallel_integrations.api import search
-from parallel_integrations.api.query_writer import PROMPT, read_written
-from parallel_integrations.api.search import SearchRequest, SearchResponse
-from parallel_integrations.llama_index.pages import PageSearch, PageSearchOptions, as_nodes
+from parallel_integrations.llama_index.base import PageSearch, PageSearchOptions, as_nodes
+from parallel_integrations.models.search import SearchRequest, SearchResponse
 
 log = logging.getLogger("parallel_integrations")
 

@@ -1,37 +1,318 @@
 """Search, extract, task and FindAll as tools of LlamaIndex agents."""
 
 import inspect
-from collections.abc import Callable
-from contextlib import aclosing
-from typing import Any, Unpack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Any, Final, Unpack
 
 from llama_index.core.schema import Document
 from llama_index.core.tools import FunctionTool, ToolMetadata
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
-from llama_index.core.workflow import Context
-
-from parallel_integrations.api import extract, run_task, search
-from parallel_integrations.api.errors import UnexpectedAnswerError
-from parallel_integrations.api.extract import ExtractRequest
-from parallel_integrations.api.findall_types import FindallResult
-from parallel_integrations.api.flow import Flow
-from parallel_integrations.api.research import stream_task
-from parallel_integrations.api.search import SearchRequest
-from parallel_integrations.api.task_requests import CreateTaskRunRequest
-from parallel_integrations.api.task_types import TaskRunResult
-from parallel_integrations.client import ParallelClient
-from parallel_integrations.llama_index.tool_answers import (
-    Found,
-    ParallelProgressEvent,
-    explained,
-    find_all,
-    from_extract,
-    from_matches,
-    from_search,
-    from_task,
+from llama_index.core.workflow import Context, Event
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    field_validator,
 )
-from parallel_integrations.llama_index.tool_schemas import METADATA
-from parallel_integrations.llama_index.tool_settings import ParallelToolSettings, ToolOptions
+
+from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations._documents.evidence import (
+    as_text,
+    match_pages,
+    notes_of,
+    one_line,
+    report_as_text,
+)
+from parallel_integrations._documents.tool_texts import (
+    EXTRACT,
+    FIND_ALL,
+    SEARCH,
+    TASK,
+    explain_arguments,
+)
+from parallel_integrations._protocol.flow import Flow
+from parallel_integrations._protocol.polling import (
+    DEADLINE_SECONDS,
+    DeadlineSeconds,
+    within,
+)
+from parallel_integrations.api import extract, run_task, search
+from parallel_integrations.api.findall import await_findall, start_findall
+from parallel_integrations.api.tasks import stream_task
+from parallel_integrations.client import ParallelClient
+from parallel_integrations.errors import UnexpectedAnswerError
+from parallel_integrations.llama_index.base import (
+    ConnectionOptions,
+    SearchOptions,
+    as_nodes,
+)
+from parallel_integrations.llama_index.citations import (
+    CITED_FROM_EMBEDDING,
+    CITED_FROM_LLM,
+    passages,
+)
+from parallel_integrations.llama_index.readers import unreadable
+from parallel_integrations.models.extract import (
+    ExtractRequest,
+    ExtractResponse,
+    ExtractSettings,
+)
+from parallel_integrations.models.findall import (
+    FEWEST_MATCHES,
+    MOST_MATCHES,
+    MOST_PREVIEW_MATCHES,
+    FindallResult,
+    IngestFindallRequest,
+)
+from parallel_integrations.models.search import (
+    DEFAULT_RESULTS,
+    MOST_RESULTS,
+    SearchRequest,
+    SearchResponse,
+    SearchSettings,
+)
+from parallel_integrations.models.shared import RequestModel, StreamEvent
+from parallel_integrations.models.task import (
+    CreateTaskRunRequest,
+    TaskRunProgressMessageEvent,
+    TaskRunProgressStatsEvent,
+    TaskRunResult,
+    TaskRunStateEvent,
+    TaskSettings,
+)
+
+MAX_OUTPUT_CHARS: Final = 40_000
+FEWEST_OUTPUT_CHARS: Final = 500
+
+
+class ParallelToolSettings(Adapter, SearchSettings, ExtractSettings, TaskSettings):
+    """The arguments of a `ParallelToolSpec`, checked; each is an attribute of the same name."""
+
+    max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MOST_RESULTS)
+    generator: str = Field(default="preview", min_length=1)
+    match_limit: int = Field(default=10, ge=FEWEST_MATCHES, le=MOST_MATCHES)
+    deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
+    max_output_chars: int = Field(default=MAX_OUTPUT_CHARS, ge=FEWEST_OUTPUT_CHARS)
+
+    @field_validator("match_limit")
+    @classmethod
+    def _preview_is_small(cls, value: int, info: ValidationInfo) -> int:
+        # The API's own refusal would come only after the agent has asked.
+        if info.data.get("generator") == "preview" and value > MOST_PREVIEW_MATCHES:
+            raise ValueError(f"generator='preview' finds at most {MOST_PREVIEW_MATCHES}")
+        return value
+
+
+class ToolOptions(SearchOptions, ConnectionOptions, total=False):
+    """Keyword arguments of `ParallelToolSpec`."""
+
+    full_content: Any
+    processor: str
+    output_schema: Any
+    input_schema: Any
+    mcp_servers: Any
+    data_sources: dict[str, list[str]] | None
+    enable_events: bool | None
+    webhook: Any
+    memory_scope_key: str | None
+    generator: str
+    match_limit: int
+    deadline_seconds: float
+    max_output_chars: int
+
+
+def _visible(name: str, request: type[RequestModel], *fields: str) -> type[BaseModel]:
+    """A schema of some of a request's fields, described where the request describes them."""
+    chosen: dict[str, Any] = {
+        field: (request.model_fields[field].annotation, request.model_fields[field])
+        for field in fields
+    }
+    schema: type[BaseModel] = create_model(
+        name, __config__=ConfigDict(extra="forbid"), __module__=__name__, **chosen
+    )
+    return schema
+
+
+class TaskQuestion(BaseModel):
+    """Arguments of `parallel_task` and `parallel_deep_research`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: str = Field(
+        min_length=1,
+        description="What is to be found out, in natural language, with all context it needs.",
+    )
+
+
+class FindAllWish(BaseModel):
+    """Arguments of `parallel_find_all`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    objective: str = Field(
+        min_length=1,
+        description="Which entities to find and what each must fulfil, in natural language.",
+    )
+
+
+METADATA: Final = {
+    each.get_name(): each
+    for each in (
+        ToolMetadata(
+            SEARCH,
+            "parallel_search",
+            _visible("ParallelSearchInput", SearchRequest, "objective", "search_queries"),
+        ),
+        ToolMetadata(
+            EXTRACT,
+            "parallel_extract",
+            _visible("ParallelExtractInput", ExtractRequest, "urls", "objective"),
+        ),
+        ToolMetadata(TASK, "parallel_task", TaskQuestion),
+        ToolMetadata(FIND_ALL, "parallel_find_all", FindAllWish),
+        ToolMetadata(TASK, "parallel_deep_research", TaskQuestion),
+    )
+}
+
+PARAGRAPH = "\n\n"
+
+
+class Found(list[Document]):
+    """Documents that know how a model reads them; LlamaIndex's tools pass on a list only.
+
+    Attributes:
+        text: What the model reads.
+    """
+
+    def __init__(self, documents: Iterable[Document], text: str) -> None:
+        super().__init__(documents)
+        self.text = text
+
+
+class ParallelProgressEvent(Event):
+    """What a task is doing, as `parallel_deep_research` streams it.
+
+    Attributes:
+        run_id: The task run.
+        type: Kind of step: `task_run.state`, `task_run.progress_stats`, or one that begins with
+            `task_run.progress_msg.`, such as `.plan`, `.search` and `.result`.
+        message: In words; the run's status for `task_run.state`, empty for numbers alone.
+        percent: How far it has come, 0 to 100, where known.
+        sources_read: How many sources it has read, where known.
+
+    Example:
+        ```python
+        from parallel_integrations.llama_index import ParallelProgressEvent
+
+        event = ParallelProgressEvent(run_id="r", type="task_run.state", message="running")
+        print(event.message)
+        ```
+    """
+
+    run_id: str
+    type: str
+    message: str = ""
+    percent: float | None = None
+    sources_read: int | None = None
+
+    @classmethod
+    def of(cls, event: StreamEvent, run_id: str) -> "ParallelProgressEvent":
+        """The progress that an event of the wire tells."""
+        match event:
+            case TaskRunStateEvent():
+                return cls(run_id=event.run.run_id, type=event.type, message=event.run.status)
+            case TaskRunProgressMessageEvent():
+                return cls(run_id=run_id, type=event.type, message=event.message)
+            case TaskRunProgressStatsEvent():
+                return cls(
+                    run_id=run_id,
+                    type=event.type,
+                    percent=event.progress_meter,
+                    sources_read=event.source_stats.num_sources_read,
+                )
+        return cls(run_id=run_id, type=event.type)
+
+
+def from_search(response: SearchResponse, max_chars: int) -> Found:
+    """The pages that a search found."""
+    text = as_text(response.results, max_chars) or (
+        "No pages were found. Try other keywords or a broader objective."
+    )
+    documents = as_nodes(Document, response.results, "page")
+    return Found(documents, PARAGRAPH.join([text, *notes_of(response)]))
+
+
+def from_extract(response: ExtractResponse, max_chars: int) -> Found:
+    """The pages that could be read; those that could not are named in the text.
+
+    Raises:
+        ParallelError: None could.
+    """
+    if response.errors and not response.results:
+        raise unreadable(response.errors)
+    text = as_text(response.results, max_chars) or "The pages hold no text."
+    failed = [one_line(f"Could not be read: {error}") for error in response.errors]
+    documents = as_nodes(Document, response.results, "page")
+    return Found(documents, PARAGRAPH.join([text, *failed, *notes_of(response)]))
+
+
+def from_task(result: TaskRunResult, max_chars: int) -> Found:
+    """The answer, then what it cites."""
+    output, run = result.output, result.run
+    ids = {"run_id": run.run_id, "interaction_id": run.interaction_id}
+    answer = Document(
+        id_=run.run_id,
+        text=report_as_text(output.content, []),
+        metadata={name: value for name, value in ids.items() if value},
+        excluded_embed_metadata_keys=list(ids),
+        excluded_llm_metadata_keys=list(ids),
+    )
+    cited = [
+        Document(
+            id_=passage.id,
+            text=str(passage.excerpt),
+            metadata=passage.metadata,
+            excluded_embed_metadata_keys=list(CITED_FROM_EMBEDDING),
+            excluded_llm_metadata_keys=list(CITED_FROM_LLM),
+        )
+        for passage in passages(output.basis)
+    ]
+    text = report_as_text(output.content, output.basis, max_chars, says_none=True)
+    return Found([answer, *cited], text)
+
+
+def find_all(
+    objective: str, *, generator: str, match_limit: int, deadline_seconds: float
+) -> Flow[FindallResult]:
+    """From a wish in words to its matches."""
+    wish = IngestFindallRequest(objective=objective)  # out here, so that a fault shows at the call
+
+    def flow() -> Flow[FindallResult]:
+        starting = start_findall(wish, generator=generator, match_limit=match_limit)
+        run = yield from within(starting, deadline_seconds)
+        return (yield from await_findall(run.findall_id, deadline_seconds, reached=True))
+
+    return flow()
+
+
+def from_matches(result: FindallResult, max_chars: int) -> Found:
+    """The entities that matched, each with why."""
+    pages = match_pages(result.matches)
+    text = as_text(pages, max_chars) or "Nothing matches. Loosen the conditions."
+    return Found(as_nodes(Document, pages, "page"), text)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Say what is wrong with a tool's arguments in words that a model can act on."""
+    try:
+        yield
+    except ValidationError as error:
+        raise ValueError(explain_arguments(error)) from error
 
 
 class ParallelToolSpec(BaseToolSpec):

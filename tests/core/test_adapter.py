@@ -8,7 +8,7 @@ import pytest
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 
 from parallel_integrations import MissingKeyError, ParallelClient, SearchRequest
-from parallel_integrations.adapter import Adapter
+from parallel_integrations._documents.adapter import Adapter
 from parallel_integrations.api import search
 from parallel_integrations.sandbox import Sandbox
 

@@ -23,8 +23,9 @@ from parallel_integrations import (
     SearchResponse,
     UnexpectedAnswerError,
 )
+from parallel_integrations._protocol.response_reading import read_answer
 from parallel_integrations.api import chat, extract, search
-from parallel_integrations.api.models import Excerpt, read_answer
+from parallel_integrations.models import Excerpt
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
 

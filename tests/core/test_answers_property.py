@@ -16,24 +16,27 @@ from parallel_integrations import (
     SearchResponse,
     UnexpectedAnswerError,
 )
-from parallel_integrations.api.events import StreamEvent
-from parallel_integrations.api.findall_types import (
-    EVENTS,
+from parallel_integrations._protocol.response_reading import read_answer
+from parallel_integrations.models import (
+    AddedTaskGroupRuns,
+    AnswerModel,
     EntitySearchResponse,
     FindallResult,
     FindallRun,
     FindallSchema,
-)
-from parallel_integrations.api.memory import RetrieveMemoryResponse
-from parallel_integrations.api.models import AnswerModel, read_answer
-from parallel_integrations.api.monitor_types import Monitor, MonitorEventPage, MonitorPage
-from parallel_integrations.api.task_group_types import (
-    GROUP_EVENTS,
-    AddedTaskGroupRuns,
+    Monitor,
+    MonitorEventPage,
+    MonitorPage,
+    RetrieveMemoryResponse,
+    StreamEvent,
     TaskGroup,
+    TaskRun,
+    TaskRunInput,
+    TaskRunResult,
+    WebhookPayload,
 )
-from parallel_integrations.api.task_types import TaskRun, TaskRunInput, TaskRunResult
-from parallel_integrations.api.webhooks import WebhookPayload
+from parallel_integrations.models.findall import EVENTS
+from parallel_integrations.models.task_group import GROUP_EVENTS
 
 WARNING = {"type": "warning", "message": "m", "detail": {"n": 1}}
 BASIS = {

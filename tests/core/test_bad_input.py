@@ -20,6 +20,7 @@ from parallel_integrations import (
 from parallel_integrations.api import (
     findall_events,
     list_monitors,
+    parse_webhook,
     retrieve_findall_run,
     retrieve_monitor,
     retrieve_task_group,
@@ -28,7 +29,6 @@ from parallel_integrations.api import (
     task_group_events,
     task_run_events,
 )
-from parallel_integrations.api.webhooks import parse_webhook
 from parallel_integrations.enrichment import EnrichedRow, enrich
 from parallel_integrations.langchain import ChatParallel, ParallelExtractLoader
 from parallel_integrations.llama_index import ParallelReader

@@ -30,6 +30,7 @@ from hypothesis import strategies as st
 from parallel_integrations import (
     ChatRequest,
     CloudflareGateway,
+    DirectoryCache,
     ExtractRequest,
     FetchPolicy,
     ParallelClient,
@@ -39,14 +40,13 @@ from parallel_integrations import (
     UnexpectedAnswerError,
 )
 from parallel_integrations.api import chat, create_task_run, extract, search, stream_chat
-from parallel_integrations.api.task_requests import CreateTaskRunRequest
-from parallel_integrations.cache import DirectoryCache
 from parallel_integrations.langchain import (
     ParallelSearchRetriever,
     ParallelSearchTool,
     ParallelToolkit,
 )
 from parallel_integrations.llama_index import ParallelReader
+from parallel_integrations.models import CreateTaskRunRequest
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
 
@@ -756,7 +756,7 @@ def test_what_is_over_is_deleted_when_room_is_made(tmp_path: Path) -> None:
 def test_threads_and_processes_share_a_directory(tmp_path: Path) -> None:
     script = """if True:
         import sys
-        from parallel_integrations.cache import DirectoryCache
+        from parallel_integrations import DirectoryCache
         cache = DirectoryCache(sys.argv[1], max_bytes=200_000)
         for number in range(300):
             key = f"{number % 20:064x}"

@@ -20,9 +20,8 @@ from parallel_integrations import (
     StreamInterruptedError,
     UnexpectedAnswerError,
 )
-from parallel_integrations.api import create_task_run, search
-from parallel_integrations.api.chat import stream_chat
-from parallel_integrations.api.chat_types import ChatRequest
+from parallel_integrations.api import create_task_run, search, stream_chat
+from parallel_integrations.models import ChatRequest
 from tests.support.raw_server import RawServer, Talk
 from tests.support.stage import BOTH, listen, run
 from tests.support.wall import NetworkBlockedError, Wall

@@ -23,10 +23,13 @@ from parallel_integrations import (
     ParallelClient,
     SearchRequest,
 )
-from parallel_integrations import connection_pool as pool_module
+from parallel_integrations._transport import connection_pool as pool_module
+from parallel_integrations._transport.connection import AwaitingConnection, BlockingConnection
+from parallel_integrations._transport.connection_pool import (
+    AwaitingConnectionPool,
+    BlockingConnectionPool,
+)
 from parallel_integrations.api import search, stream_chat
-from parallel_integrations.connection import AwaitingConnection, BlockingConnection
-from parallel_integrations.connection_pool import AwaitingConnectionPool, BlockingConnectionPool
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
 

@@ -18,8 +18,8 @@ from parallel_integrations import (
     ParallelClient,
     SearchRequest,
 )
+from parallel_integrations._protocol.settings import Settings
 from parallel_integrations.api import chat, search, stream_chat
-from parallel_integrations.api.settings import Settings
 from parallel_integrations.sandbox import Sandbox
 
 SEARCH = SearchRequest(search_queries=["with statement"], max_results=1)

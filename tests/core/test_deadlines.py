@@ -17,6 +17,7 @@ from parallel_integrations import (
     ServerError,
     TaskTimeoutError,
 )
+from parallel_integrations._protocol.flow import Send
 from parallel_integrations.api import (
     findall_events,
     resume_task,
@@ -30,7 +31,6 @@ from parallel_integrations.api import (
     wait_task_group,
     wait_task_run,
 )
-from parallel_integrations.api.flow import Send
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
 from tests.support.stage import BOTH, After, Stage, listen, run

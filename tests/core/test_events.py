@@ -10,19 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parallel_integrations import ParallelClient, ParallelError, StreamInterruptedError
+from parallel_integrations._protocol import events
+from parallel_integrations._protocol.events import follow
+from parallel_integrations._protocol.flow import Send
+from parallel_integrations._protocol.retry import Repeat
 from parallel_integrations.api import (
-    events,
     findall_events,
     task_group_events,
     task_group_runs,
     task_run_events,
 )
-from parallel_integrations.api.events import StreamEvent, follow
-from parallel_integrations.api.findall_types import FindallCandidateEvent, FindallStatusEvent
-from parallel_integrations.api.flow import Send
-from parallel_integrations.api.retries import Repeat
-from parallel_integrations.api.task_group_types import TaskGroupStatusEvent
-from parallel_integrations.api.task_types import TaskRunStateEvent
+from parallel_integrations.models import (
+    FindallCandidateEvent,
+    FindallStatusEvent,
+    StreamEvent,
+    TaskGroupStatusEvent,
+    TaskRunStateEvent,
+)
 from tests.support.raw_server import RawServer, Talk
 from tests.support.stage import BOTH, Stage, listen
 

@@ -7,12 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parallel_integrations import ParallelClient, SearchRequest
+from parallel_integrations._documents.evidence import as_text, cited, evidence, normalized_url
 from parallel_integrations.api import search
-from parallel_integrations.api.basis import Citation, FieldBasis
-from parallel_integrations.api.evidence import as_text, cited, evidence, normalized_url
-from parallel_integrations.api.extract import ExtractResult
-from parallel_integrations.api.page_facts import page_title, published_at
-from parallel_integrations.api.pages import Page
+from parallel_integrations.models import Citation, ExtractResult, FieldBasis, Page
+from parallel_integrations.models.page_facts import page_title, published_at
 
 
 def page(url: str = "https://a.example/b", **fields: object) -> Page:

@@ -25,25 +25,24 @@ from parallel_integrations import (
     UnexpectedAnswerError,
     Webhook,
 )
+from parallel_integrations._protocol import events, polling
 from parallel_integrations.api import (
     cancel_findall,
     create_findall_run,
     enrich_findall,
     entity_search,
-    events,
     extend_findall,
     findall_events,
     findall_result,
     findall_schema,
     ingest_findall,
-    polling,
     retrieve_findall_run,
     run_findall,
     wait_findall_run,
 )
-from parallel_integrations.api.findall_requests import ExcludedEntity
-from parallel_integrations.api.findall_types import (
+from parallel_integrations.models import (
     EntitySearchResponse,
+    ExcludedEntity,
     FindallCandidate,
     FindallCandidateEvent,
     FindallResult,

@@ -17,9 +17,9 @@ from parallel_integrations import (
     StreamInterruptedError,
     UnexpectedAnswerError,
 )
+from parallel_integrations._protocol.flow import END, MORE, Emit, Send
+from parallel_integrations._protocol.retry import Repeat
 from parallel_integrations.api import chat, extract, search, stream_chat
-from parallel_integrations.api.flow import END, MORE, Emit, Send
-from parallel_integrations.api.retries import Repeat
 
 ONE_PAGE = {"results": [{"url": "https://a.example", "excerpts": ["b"]}]}
 QUESTION = [{"role": "user", "content": "Why?"}]

@@ -32,7 +32,7 @@ from parallel_integrations.api import (
     trigger_monitor,
     update_monitor,
 )
-from parallel_integrations.api.monitor_types import Monitor, MonitorEvent
+from parallel_integrations.models import Monitor, MonitorEvent
 from parallel_integrations.sandbox import Sandbox
 from tests.support.stage import BOTH, Stage, check_repetitions, listen, run
 

@@ -19,9 +19,9 @@ from pydantic import (
 )
 
 from parallel_integrations import CreateTaskRunRequest, TaskSettings
-from parallel_integrations.api.output_schema import (
+from parallel_integrations.models import SchemaWarning
+from parallel_integrations.models.output_schema import (
     UNSUPPORTED,
-    SchemaWarning,
     class_schema,
     parse_output,
     wire_schema,

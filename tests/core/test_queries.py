@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parallel_integrations.api.queries import derive_queries
+from parallel_integrations._documents.queries import derive_queries
 
 # A question, and words that the queries together must hold.
 QUESTIONS = [

@@ -29,7 +29,7 @@ from parallel_integrations.api import (
     stream_chat,
     task_run_events,
 )
-from parallel_integrations.llama_index.extract_readers import unreadable
+from parallel_integrations.llama_index.readers import unreadable
 from tests.support.raw_server import RawServer, Talk
 
 KEY: Final = "9f3Kq-Zt0_aB7xLw2vR8mNc5yHd1sJg6uEp4oTiQbXz"

@@ -27,9 +27,10 @@ from parallel_integrations import (
     ServerError,
     StatusError,
 )
-from parallel_integrations.api import chat, extract, retries, search, stream_chat
-from parallel_integrations.api.flow import Send, call
-from parallel_integrations.api.retries import Repeat, retry_after_seconds
+from parallel_integrations._protocol import retry
+from parallel_integrations._protocol.flow import Send, call
+from parallel_integrations._protocol.retry import Repeat, retry_after_seconds
+from parallel_integrations.api import chat, extract, search, stream_chat
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
 
@@ -45,7 +46,7 @@ DATE_LIKE = re.compile(
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the growing pauses between attempts from making these tests slow; a constant of ours."""
-    monkeypatch.setattr(retries, "FIRST_BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(retry, "FIRST_BACKOFF_SECONDS", 0.01)
 
 
 def step(repeat: Repeat) -> Send:

@@ -22,7 +22,7 @@ from parallel_integrations import (
     SearchRequest,
     SearchResponse,
 )
-from parallel_integrations.api.evidence import evidence, quoted
+from parallel_integrations._documents.evidence import evidence, quoted
 from parallel_integrations.langchain import (
     ChatParallel,
     ParallelExtractTool,

@@ -15,9 +15,9 @@ from parallel_integrations import (
     SearchRequest,
     __version__,
 )
+from parallel_integrations._protocol.flow import Send, call
 from parallel_integrations.api import chat, extract, search, stream_chat
-from parallel_integrations.api.flow import Send, call
-from parallel_integrations.api.models import AnswerModel
+from parallel_integrations.models import AnswerModel
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer
 

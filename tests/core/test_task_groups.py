@@ -25,10 +25,10 @@ from parallel_integrations import (
     TaskTimeoutError,
     UnexpectedAnswerError,
 )
+from parallel_integrations._protocol import events
 from parallel_integrations.api import (
     add_task_group_runs,
     create_task_group,
-    events,
     retrieve_task_group,
     retrieve_task_group_run,
     run_task_group,
@@ -36,9 +36,7 @@ from parallel_integrations.api import (
     task_group_runs,
     wait_task_group,
 )
-from parallel_integrations.api.output_schema import SchemaWarning
-from parallel_integrations.api.task_group_types import TaskGroupStatusEvent
-from parallel_integrations.api.task_types import TaskRunStateEvent
+from parallel_integrations.models import SchemaWarning, TaskGroupStatusEvent, TaskRunStateEvent
 from parallel_integrations.sandbox import Sandbox
 from tests.support.stage import BOTH, After, Stage, check_repetitions, listen, run
 

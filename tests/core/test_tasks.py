@@ -30,16 +30,16 @@ from parallel_integrations import (
     UnexpectedAnswerError,
     Webhook,
 )
+from parallel_integrations._protocol import events
 from parallel_integrations.api import (
     create_task_run,
-    events,
     retrieve_task_run,
     retrieve_task_run_input,
     run_task,
     task_run_events,
     wait_task_run,
 )
-from parallel_integrations.api.task_types import (
+from parallel_integrations.models import (
     TaskOutput,
     TaskRunProgressMessageEvent,
     TaskRunProgressStatsEvent,

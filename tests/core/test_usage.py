@@ -23,8 +23,9 @@ from parallel_integrations import (
     TaskSettings,
     api,
 )
-from parallel_integrations.api.prices import PRICES_USD, task_sku
 from parallel_integrations.langchain import ChatParallel, ParallelSearchRetriever
+from parallel_integrations.models import PRICES_USD
+from parallel_integrations.models.prices import task_sku
 from parallel_integrations.sandbox import Sandbox
 
 SEARCH = SearchRequest(objective="the with statement")

@@ -40,12 +40,7 @@ from parallel_integrations.api import (
     wait_task_run,
     webhook_id,
 )
-from parallel_integrations.api.findall_types import (
-    FindallCandidate,
-    FindallRun,
-    MatchCondition,
-)
-from parallel_integrations.api.webhooks import MonitorNotice
+from parallel_integrations.models import FindallCandidate, FindallRun, MatchCondition, MonitorNotice
 from parallel_integrations.sandbox import Sandbox
 
 KEY = b"not a real key"

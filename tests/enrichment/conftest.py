@@ -1,6 +1,6 @@
 import pytest
 
-from parallel_integrations.api import polling
+from parallel_integrations._protocol import polling
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from parallel_integrations.cli import app
+from parallel_integrations._cli.commands import app
 from parallel_integrations.sandbox import Sandbox
 from tests.enrichment.support import started
 
@@ -171,7 +171,7 @@ def test_what_stops_it_keeps_the_output_of_before(sandbox: Sandbox) -> None:
 def test_on_a_terminal_progress_is_drawn(sandbox: Sandbox) -> None:
     ours, theirs = pty.openpty()
     done = subprocess.run(
-        [sys.executable, "-m", "parallel_integrations.cli", "enrich", *ARGUMENTS],
+        [sys.executable, "-m", "parallel_integrations._cli.commands", "enrich", *ARGUMENTS],
         stderr=theirs,
         env={
             "PATH": os.environ["PATH"],

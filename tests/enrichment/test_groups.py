@@ -9,8 +9,14 @@ import httpx
 import pytest
 
 from parallel_integrations import ParallelClient
-from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, enrich
-from parallel_integrations.enrichment import flights as flights_module
+from parallel_integrations.enrichment import (
+    EnrichedRow,
+    EnrichmentProgress,
+    enrich,
+)
+from parallel_integrations.enrichment import (
+    submitted_batches as flights_module,
+)
 from tests.enrichment.support import SETTINGS, only_rows, rows, told
 
 OUTPUT = {"type": "text", "content": "Found.", "basis": []}

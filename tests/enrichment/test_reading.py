@@ -19,7 +19,9 @@ from parallel_integrations.enrichment import (
     EnrichmentProgress,
     engine,
     enrich,
-    flights,
+)
+from parallel_integrations.enrichment import (
+    submitted_batches as flights,
 )
 from parallel_integrations.sandbox import Sandbox
 from tests.enrichment.support import SETTINGS, events, only_rows, rows, started, told

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from parallel_integrations import ParallelClient
-from parallel_integrations.api import polling
+from parallel_integrations._protocol import polling
 from parallel_integrations.enrichment import EnrichedRow, JournalError, enrich
 from tests.enrichment.support import SETTINGS, rows
 

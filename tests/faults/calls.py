@@ -16,21 +16,19 @@ from parallel_integrations import (
     TaskSettings,
     api,
 )
-from parallel_integrations.api.findall_requests import (
+from parallel_integrations.api.findall import start_findall
+from parallel_integrations.models import (
+    AddTaskGroupRunsRequest,
     CreateFindallRunRequest,
+    CreateMonitorRequest,
     EnrichFindallRequest,
     EntitySearchRequest,
+    EventStreamSettings,
+    EvictMemoryRequest,
     ExtendFindallRequest,
     IngestFindallRequest,
-)
-from parallel_integrations.api.findall_run import start_findall
-from parallel_integrations.api.memory import EvictMemoryRequest
-from parallel_integrations.api.monitor_requests import (
-    CreateMonitorRequest,
-    EventStreamSettings,
     UpdateMonitorRequest,
 )
-from parallel_integrations.api.task_groups import AddTaskGroupRunsRequest
 from tests.faults.answers import FINDALL_ID, GROUP_ID, MONITOR_ID, PAGE_URL, RUN_ID
 from tests.faults.table import Kind, Sort
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from parallel_integrations import ConnectionFailedError, ParallelClient
-from parallel_integrations.api.settings import Settings
+from parallel_integrations._protocol.settings import Settings
 from tests.faults.calls import BARE, Call, Connection, Step
 from tests.faults.langchain_calls import LANGCHAIN
 from tests.faults.llama_index_calls import LLAMA_INDEX

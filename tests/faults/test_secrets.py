@@ -21,8 +21,8 @@ from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.schema import BaseComponent
 
 from parallel_integrations import ParallelClient, ParallelError, SearchRequest, TaskSettings, api
-from parallel_integrations.api.error_mapping import status_error
-from parallel_integrations.api.redaction import scrub_failure
+from parallel_integrations._protocol.error_mapping import status_error
+from parallel_integrations._protocol.redaction import scrub_failure
 from parallel_integrations.enrichment import enrich
 from parallel_integrations.langchain import (
     ChatParallel,
@@ -250,7 +250,7 @@ def test_no_cassette_holds_a_key() -> None:
 
 @pytest.mark.parametrize("play", [None, _echo, plays.status(403)], ids=["answer", "echo", "error"])
 async def test_no_cache_holds_a_key(stage: Stage, tmp_path: Path, play: Play | None) -> None:
-    pytest.importorskip("parallel_integrations.cache")
+    pytest.importorskip("parallel_integrations._transport.cache")
     stage.begin(Spoiled(lambda _: True, play) if play else None)
     async with ParallelClient(
         api_key=KEY, base_url=stage.url, max_retries=0, cache=str(tmp_path)

@@ -19,7 +19,7 @@ from parallel_integrations import (
     UnexpectedAnswerError,
     api,
 )
-from parallel_integrations.api.settings import Settings
+from parallel_integrations._protocol.settings import Settings
 from tests.faults.calls import Call, Connection, Step
 from tests.faults.plays import WORDS
 from tests.faults.secrets import Listener, leaks

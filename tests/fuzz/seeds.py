@@ -8,7 +8,7 @@ from functools import cache
 
 import httpx
 
-from parallel_integrations.api.webhooks import WebhookPayload
+from parallel_integrations.models import WebhookPayload
 from tests.core.test_answers_property import ANSWERS
 from tests.support.cassettes import CASSETTES, CassetteFormat
 from tests.support.contract import operation_of

@@ -16,7 +16,7 @@ from parallel_integrations import (
     UnexpectedAnswerError,
     api,
 )
-from parallel_integrations.api.findall_run import start_findall
+from parallel_integrations.api.findall import start_findall
 from parallel_integrations.sandbox import Sandbox
 
 SEARCH = SearchRequest(search_queries=["with"])

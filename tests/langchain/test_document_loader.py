@@ -13,8 +13,8 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from pydantic import ValidationError
 
 from parallel_integrations import AuthenticationError, ServerError
-from parallel_integrations.api.extract import ExtractError
 from parallel_integrations.langchain import ParallelExtractLoader
+from parallel_integrations.models import ExtractError
 from parallel_integrations.sandbox import Sandbox
 from tests.langchain.support import connection
 

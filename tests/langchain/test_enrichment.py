@@ -12,7 +12,7 @@ from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel, ValidationError
 
 from parallel_integrations import AuthenticationError, JournalError
-from parallel_integrations.api import polling
+from parallel_integrations._protocol import polling
 from parallel_integrations.langchain import ParallelEnrichment
 from parallel_integrations.sandbox import Sandbox
 from tests.langchain.support import AsyncListener, Listener, connection

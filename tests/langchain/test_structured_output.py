@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from parallel_integrations.langchain import ChatParallel
-from parallel_integrations.langchain.schema_check import misfit
+from parallel_integrations.langchain.structured_output import misfit
 from parallel_integrations.sandbox import Sandbox
 from tests.langchain.support import answer, connection
 

@@ -3,9 +3,9 @@
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CitationBlock
 
-from parallel_integrations.api.basis import FieldBasis
 from parallel_integrations.llama_index import ParallelLLM, citation_blocks, grounds_of
 from parallel_integrations.llama_index.citations import cited_nodes
+from parallel_integrations.models import FieldBasis
 from parallel_integrations.sandbox import Sandbox
 
 QUESTION = "How does the with statement handle exceptions?"

@@ -13,7 +13,7 @@ from llama_index.core.retrievers import QueryFusionRetriever
 from llama_index.core.schema import TextNode
 from llama_index.core.tools import FunctionTool
 
-from parallel_integrations.api import polling
+from parallel_integrations._protocol import polling
 from parallel_integrations.llama_index import (
     ParallelExtractor,
     ParallelExtractReader,

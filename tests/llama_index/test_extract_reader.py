@@ -14,8 +14,8 @@ from llama_index.core.vector_stores import SimpleVectorStore
 from pydantic import ValidationError
 
 from parallel_integrations import ParallelError, ServerError
-from parallel_integrations.api.extract import ExtractError
 from parallel_integrations.llama_index import ParallelExtractReader, ParallelReader
+from parallel_integrations.models import ExtractError
 from parallel_integrations.sandbox import Sandbox
 from tests.llama_index.test_reader import Counted
 

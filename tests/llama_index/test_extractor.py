@@ -24,7 +24,7 @@ from parallel_integrations import (
     TaskFailedError,
     TaskTimeoutError,
 )
-from parallel_integrations.api import polling
+from parallel_integrations._protocol import polling
 from parallel_integrations.llama_index import ParallelExtractor, ParallelReader
 from parallel_integrations.sandbox import Sandbox
 

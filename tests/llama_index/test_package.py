@@ -8,13 +8,11 @@ import llama_index.core
 import pytest
 
 from parallel_integrations import llama_index as room
-from parallel_integrations.api.extract import ExtractSettings
-from parallel_integrations.api.search import SearchSettings
-from parallel_integrations.llama_index.answerers import TaskAnswererSettings
-from parallel_integrations.llama_index.extract_readers import ExtractOptions
-from parallel_integrations.llama_index.pages import PageSearch, PageSearchOptions, SearchOptions
-from parallel_integrations.llama_index.query_engines import QueryEngineOptions
-from parallel_integrations.llama_index.tool_settings import ParallelToolSettings, ToolOptions
+from parallel_integrations.llama_index.base import PageSearch, PageSearchOptions, SearchOptions
+from parallel_integrations.llama_index.query_engines import QueryEngineOptions, TaskAnswererSettings
+from parallel_integrations.llama_index.readers import ExtractOptions
+from parallel_integrations.llama_index.tools import ParallelToolSettings, ToolOptions
+from parallel_integrations.models import ExtractSettings, SearchSettings
 
 
 def python(script: str) -> str:

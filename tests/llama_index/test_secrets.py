@@ -17,7 +17,7 @@ from llama_index.core.schema import TextNode
 from pydantic import SecretStr
 
 from parallel_integrations import MissingKeyError, ParallelClient, ParallelError, SourcePolicy
-from parallel_integrations.adapter import Adapter
+from parallel_integrations._documents.adapter import Adapter
 from parallel_integrations.llama_index import (
     ParallelExtractor,
     ParallelExtractReader,

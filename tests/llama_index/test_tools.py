@@ -11,7 +11,7 @@ from llama_index.core.tools.tool_spec.base import BaseToolSpec
 from pydantic import ValidationError
 
 from parallel_integrations import ParallelError, SourcePolicy, TaskFailedError
-from parallel_integrations.api import polling
+from parallel_integrations._protocol import polling
 from parallel_integrations.llama_index import ParallelToolSpec
 from parallel_integrations.sandbox import Sandbox
 

@@ -19,7 +19,7 @@ import yaml
 from vcr.cassette import Cassette  # type: ignore[import-untyped]
 from vcr.request import Request  # type: ignore[import-untyped]
 
-from parallel_integrations import driver
+from parallel_integrations._transport import driver
 
 CASSETTES: Final = Path(__file__).parents[2] / "cassettes"
 PUBLIC_API: Final = "https://api.parallel.ai"

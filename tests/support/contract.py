@@ -22,8 +22,9 @@ from pydantic import BaseModel, ValidationError
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from parallel_integrations.api.error_mapping import error_body
-from parallel_integrations.api.models import AnswerModel, first_fault
+from parallel_integrations._protocol.error_mapping import error_body
+from parallel_integrations.models import AnswerModel
+from parallel_integrations.models.shared import first_fault
 from tests.support.operations import EXCUSES, OPERATIONS, Excuse, Operation, Side
 
 VARIABLE: Final = "PARALLEL_OPENAPI"

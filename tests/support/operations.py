@@ -7,21 +7,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from parallel_integrations.api.chat_types import ChatResponse
-from parallel_integrations.api.extract import ExtractResponse
-from parallel_integrations.api.findall_types import (
-    EVENTS,
+from parallel_integrations.models import (
+    AddedTaskGroupRuns,
+    AnswerModel,
+    ChatResponse,
     EntitySearchResponse,
+    ExtractResponse,
     FindallResult,
     FindallRun,
     FindallSchema,
+    Monitor,
+    MonitorEventPage,
+    MonitorPage,
+    RetrieveMemoryResponse,
+    SearchResponse,
+    TaskGroup,
+    TaskRun,
+    TaskRunInput,
+    TaskRunResult,
 )
-from parallel_integrations.api.memory import RetrieveMemoryResponse
-from parallel_integrations.api.models import AnswerModel
-from parallel_integrations.api.monitor_types import Monitor, MonitorEventPage, MonitorPage
-from parallel_integrations.api.search import SearchResponse
-from parallel_integrations.api.task_group_types import GROUP_EVENTS, AddedTaskGroupRuns, TaskGroup
-from parallel_integrations.api.task_types import TASK_EVENTS, TaskRun, TaskRunInput, TaskRunResult
+from parallel_integrations.models.findall import EVENTS
+from parallel_integrations.models.task import TASK_EVENTS
+from parallel_integrations.models.task_group import GROUP_EVENTS
 
 Side: TypeAlias = Literal["request", "answer"]
 

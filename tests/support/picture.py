@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-from parallel_integrations import demo
-from parallel_integrations.api.settings import KEY_VARIABLE
+from parallel_integrations._cli import demo
+from parallel_integrations._protocol.settings import KEY_VARIABLE
 
 PATH: Final = Path(__file__).parents[2] / "docs" / "images" / "demo.svg"
 COLUMNS: Final = 100

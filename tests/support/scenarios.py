@@ -36,8 +36,8 @@ from parallel_integrations import (
     UpdateMonitorRequest,
     api,
 )
+from parallel_integrations._protocol.flow import Flow
 from parallel_integrations.api import chat, extract, search, stream_chat
-from parallel_integrations.api.flow import Flow
 
 
 @dataclass(frozen=True)

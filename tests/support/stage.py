@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from parallel_integrations import ParallelClient, ParallelError
-from parallel_integrations.api.flow import Emit, More, Send
-from parallel_integrations.api.retries import CONDITIONS_KEY, LAST_ANSWER_SECONDS, Conditions
+from parallel_integrations._protocol.flow import Emit, More, Send
+from parallel_integrations._protocol.retry import CONDITIONS_KEY, LAST_ANSWER_SECONDS, Conditions
 
 BOTH = pytest.mark.parametrize("awaiting", [False, True], ids=["blocking", "awaiting"])
 

@@ -14,7 +14,7 @@ import httpx
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from parallel_integrations.call_state import CallState
+from parallel_integrations._transport.call_state import CallState
 from parallel_integrations.sandbox.server import app
 from tests.support.contract import Exchange
 

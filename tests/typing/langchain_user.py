@@ -20,7 +20,6 @@ from parallel_integrations import (
     ParallelError,
     SourcePolicy,
 )
-from parallel_integrations.api.extract import ExtractError
 from parallel_integrations.langchain import (
     ChatParallel,
     ParallelDeepResearch,
@@ -32,6 +31,7 @@ from parallel_integrations.langchain import (
     ParallelTaskRunTool,
     ParallelToolkit,
 )
+from parallel_integrations.models import ExtractError
 
 
 class Statement(BaseModel):

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from parallel_integrations.api.webhooks import parse_webhook, verify_webhook
+from parallel_integrations.api import parse_webhook, verify_webhook
 from parallel_integrations.sandbox import Sandbox
 from parallel_integrations.sandbox.state.state import State, python_reference_index
 from parallel_integrations.sandbox.state.webhooks import ATTEMPTS, Message, Webhooks

@@ -1,0 +1,162 @@
+"""The command `parallel-integrations`."""
+
+import sys
+import time
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated
+
+from parallel_integrations._cli.terminal import printable
+
+try:
+    import typer
+except ModuleNotFoundError:
+    sys.exit("The command needs its extra: pip install 'parallel-integrations[cli]'")
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    help="Parallel's web search and research APIs for LangChain and LlamaIndex.",
+)
+main = app
+
+
+@app.callback()
+def _prepare() -> None:
+    if isinstance(sys.stdout, TextIOWrapper):  # a terminal's encoding may lack what a page says
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _stopped(reason: str) -> typer.Exit:
+    typer.secho(printable(reason), fg="red", err=True)
+    return typer.Exit(1)
+
+
+@app.command()
+def demo(
+    question: Annotated[
+        str, typer.Argument(help="What to ask.")
+    ] = "How does the with statement handle exceptions?",
+) -> None:
+    """Answer a question end to end, through LangChain and through LlamaIndex.
+
+    Without PARALLEL_API_KEY it runs on the embedded sandbox, with it on the live API.
+    """
+    from parallel_integrations._cli.demo import run_demo
+    from parallel_integrations.errors import ParallelError
+
+    try:
+        run_demo(question)
+    except (ParallelError, ValueError) as error:
+        raise _stopped(f"{type(error).__name__}: {error}") from error
+
+
+@app.command()
+def doctor(
+    *,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Look at this machine only; send nothing.")
+    ] = False,
+) -> None:
+    """Check key, address, proxy, certificates, clock and versions; say what to do.
+
+    With a key it makes one search (0.001 USD). The exit status is 1 if anything failed.
+    """
+    from parallel_integrations._cli.doctor import examine
+
+    colors = {"ok": "green", "warn": "yellow", "fail": "red"}
+    failed = False
+    for finding in examine(offline=offline):
+        typer.secho(printable(finding), fg=colors.get(finding.status))
+        failed = failed or finding.status == "fail"
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def enrich(
+    *,
+    rows: Annotated[Path, typer.Argument(help="Rows: a .csv, .tsv, .jsonl or .ndjson file.")],
+    output_schema: Annotated[
+        str,
+        typer.Option(help="What to find out: a JSON schema file, or a description of a text."),
+    ],
+    journal: Annotated[
+        Path, typer.Option(help="File that notes what is paid for; the same one goes on.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="JSON lines, one a row.")],
+    processor: Annotated[str, typer.Option(help="Decides price and depth.")] = "lite",
+    max_cost: Annotated[
+        float | None, typer.Option(help="USD that must never be passed, the journal's included.")
+    ] = None,
+    price_per_row: Annotated[
+        float | None, typer.Option(help="USD a row, where the processor's price is not known.")
+    ] = None,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed",
+            help="Ask rows that failed before again; what could not be read may be paid twice.",
+        ),
+    ] = False,
+    deadline: Annotated[float, typer.Option(help="Seconds to wait in all.")] = 86_400,
+) -> None:
+    """Research every row of a file; killed at any moment, the same command goes on.
+
+    Exit status: 0 all rows have an answer, 1 an error stopped it, 3 some rows failed (the output
+    says why), 4 --max-cost kept some from being asked, 128 and its number where a
+    signal ended it (130 for Ctrl+C).
+    """
+    from parallel_integrations._cli.enrich import run
+    from parallel_integrations.errors import ParallelError
+
+    try:
+        status = run(
+            rows,
+            output_schema,
+            journal,
+            output,
+            processor,
+            max_cost_usd=max_cost,
+            price_per_row_usd=price_per_row,
+            retry_failed=retry_failed,
+            deadline_seconds=deadline,
+        )
+    except (ParallelError, ValueError) as error:
+        raise _stopped(f"{type(error).__name__}: {error}") from error
+    raise typer.Exit(status)
+
+
+@app.command()
+def sandbox(
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8765,
+    pages: Annotated[
+        Path | None,
+        typer.Option(help="Folder of Markdown, HTML or text to be the web; else Python's manual."),
+    ] = None,
+) -> None:
+    """Play Parallel's API offline on this machine until Ctrl+C."""
+    from parallel_integrations.sandbox import Sandbox
+
+    try:
+        running = Sandbox(pages=pages, port=port).start()
+    except (OSError, ValueError) as error:
+        raise _stopped(f"The sandbox cannot start: {error}") from error
+    typer.echo(
+        "Sandbox: not Parallel's service, only its wire, answering from local pages.\n\n"
+        f"  export PARALLEL_BASE_URL={running.url}\n"
+        f"  export PARALLEL_API_KEY={running.api_key}\n\n"
+        "Ctrl+C stops it."
+    )
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        typer.echo("\nStopped.")
+    finally:
+        running.stop()
+
+
+if __name__ == "__main__":
+    main()

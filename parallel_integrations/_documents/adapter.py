@@ -1,0 +1,135 @@
+"""What every adapter of both frameworks has: a connection, and no unknown arguments."""
+
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Self
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from parallel_integrations._protocol.settings import (
+    MAX_RETRIES,
+    MAX_TIMEOUT_SECONDS,
+    Settings,
+    checked_base_url,
+    checked_key,
+    key_from_environment,
+)
+from parallel_integrations.client import ParallelClient
+
+
+def refuse_unknown(cls: type, given: Iterable[str], known: Collection[str]) -> None:
+    """Refuse a keyword argument that there is not.
+
+    Raises:
+        TypeError: There is one; the message names the nearest known one.
+    """
+    for name in given:
+        if name not in known:
+            near = get_close_matches(str(name), known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            # pydantic would wrap a ValueError and show all arguments, the key among them.
+            raise TypeError(f"{cls.__name__} has no argument {name!r}{hint}")
+
+
+class Adapter(BaseModel):
+    """Fields and habits that every LangChain and LlamaIndex class of this package shares.
+
+    Attributes:
+        api_key: Parallel's key; `PARALLEL_API_KEY` if left out. Kept as a `SecretStr`, never part
+            of repr, pickle or serialization.
+        base_url: Where the API is; `PARALLEL_BASE_URL`, else the public API.
+        timeout: Seconds a call may take, or a stream may be silent; by default each operation has
+            its own.
+        max_retries: How often a failed call is repeated where that cannot be paid twice.
+        client: A `ParallelClient` to use instead of the four above; adapters with equal settings
+            share one anyway.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, populate_by_name=True)
+
+    api_key: SecretStr | str | None = Field(
+        default_factory=key_from_environment, exclude=True, repr=False
+    )
+    base_url: str | None = None
+    timeout: float | None = Field(default=None, gt=0, le=MAX_TIMEOUT_SECONDS)
+    max_retries: int = Field(default=MAX_RETRIES, ge=0)
+    client: ParallelClient | None = Field(default=None, exclude=True, repr=False)
+
+    _shared: tuple[tuple[object, ...], ParallelClient] | None = PrivateAttr(default=None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        known = _argument_names(cls)
+        refuse_unknown(cls, values, known)
+        return values
+
+    @field_validator("api_key", mode="before")
+    @classmethod
+    def _check_key(cls, value: Any) -> Any:
+        return checked_key(value) or key_from_environment()
+
+    @field_validator("base_url")
+    @classmethod
+    def _check_base_url(cls, value: str | None) -> str | None:
+        try:
+            return checked_base_url(value) if value else None
+        except ValueError as error:
+            if value and "@" in value:  # pydantic would show it, and it may hold a password
+                raise TypeError(str(error)) from None
+            raise
+
+    def connection(self) -> ParallelClient:
+        """The client this adapter calls through: the given one, or one shared by its settings."""
+        if self.client is not None:
+            return self.client
+        asked = (self.api_key, self.base_url, self.timeout, self.max_retries)
+        shared = self._shared  # pydantic takes a while to find it
+        if shared is None or shared[0] != asked:
+            settings = Settings(
+                api_key=checked_key(self.api_key),
+                base_url=self.base_url or "",
+                timeout=self.timeout,
+                max_retries=self.max_retries,
+            )
+            shared = self._shared = (asked, ParallelClient.shared(settings))
+        return shared[1]
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        fields = {**state["__dict__"], "api_key": None}
+        private = {**(state["__pydantic_private__"] or {}), "_shared": None}
+        return {**state, "__dict__": fields, "__pydantic_private__": private}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__(state)
+        self.__dict__["api_key"] = key_from_environment()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        copy = super().__deepcopy__(memo)
+        copy._shared = None  # noqa: SLF001 - its own class
+        return copy
+
+
+@cache
+def _argument_names(cls: type[BaseModel]) -> frozenset[str]:
+    names = set(cls.model_fields)
+    for field in cls.model_fields.values():
+        match field.validation_alias:
+            case AliasChoices(choices=choices):
+                names.update(choice for choice in choices if isinstance(choice, str))
+            case str(alias):
+                names.add(alias)
+    return frozenset(names)

@@ -1,0 +1,246 @@
+"""From what the API found to what a reader can check: text, metadata, a stable id, citations.
+
+Written once and used by both framework rooms, so that the same page is the same document in each.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha1
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from urllib.parse import quote, urlunsplit
+from uuid import NAMESPACE_URL
+
+from pydantic_core import to_json
+
+from parallel_integrations.models.basis import Citation, FieldBasis
+from parallel_integrations.models.findall import FindallCandidate
+from parallel_integrations.models.page_facts import page_title, published_at, url_parts
+from parallel_integrations.models.pages import EXCERPT_SEPARATOR, Page, PagesResponse
+from parallel_integrations.models.shared import Excerpt
+
+Split: TypeAlias = Literal["page", "excerpt"]
+"""One document per page, or one per excerpt."""
+
+MAX_TITLE_CHARACTERS: Final = 300
+_GAP: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_NAMESPACE: Final = NAMESPACE_URL.bytes
+_NORMAL_URL: Final = re.compile(r"https?://[a-z0-9.-]+(?:/[^#]*)?")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+class Evidence(NamedTuple):
+    """One document's worth of what a page says.
+
+    Attributes:
+        name: What it is named after: the page's normalized url, or `url#excerpt-N`.
+        text: The page's excerpts, or its full content where that was asked for.
+        metadata: `url`, `title`, `published_at` (ISO 8601 or None), `source` (= url), in this
+            order; with excerpts as documents also `start_char` and `end_char` where known.
+    """
+
+    name: str
+    text: str
+    metadata: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Stable over time: the same url (and excerpt number) gives the same id."""
+        return stable_id(self.name)
+
+
+def evidence(pages: Iterable[Page], split: Split = "page") -> Iterator[Evidence]:
+    """Documents of pages, in their order; pages without text give none.
+
+    Args:
+        pages: Results of a search or extract.
+        split: One document per page, or one per excerpt (ids `…#excerpt-N`, N from 0).
+
+    Yields:
+        Evidence, page by page as they come; a url that comes twice is given once.
+    """
+    seen: set[str] = set()
+    for page in pages:
+        url = normalized_url(page.url)
+        if url in seen:
+            continue
+        seen.add(url)
+        if split == "excerpt":
+            yield from _per_excerpt(page, url)
+        elif (text := page.text) and not text.isspace():
+            yield Evidence(url, text, page_metadata(page))
+
+
+def page_metadata(page: Page) -> dict[str, Any]:
+    """Flat JSON scalars in one fixed order, nothing that changes from one search to the next."""
+    return {
+        "url": page.url,
+        "title": page_title(page),
+        "published_at": published_at(page.publish_date),
+        "source": page.url,
+    }
+
+
+def normalized_url(url: str) -> str:
+    """Scheme and host in lower case, default port and fragment dropped, nothing else changed."""
+    if _NORMAL_URL.fullmatch(url):
+        return url
+    parts = url_parts(url)
+    if parts is None or not parts.hostname:
+        return url
+    scheme = parts.scheme.lower()
+    user, at, _ = parts.netloc.rpartition("@")
+    host = parts.hostname.lower()
+    host = f"[{host}]" if ":" in host else host
+    try:
+        port = parts.port
+    except ValueError:
+        return url
+    if port is not None and port != _DEFAULT_PORTS.get(scheme):
+        host = f"{host}:{port}"
+    return urlunsplit((scheme, user + at + host, parts.path, parts.query, ""))
+
+
+def stable_id(normalized: str, excerpt: int | None = None) -> str:
+    """`uuid5` of a normalized url, or of `url#excerpt-N`."""
+    name = normalized if excerpt is None else f"{normalized}#excerpt-{excerpt}"
+    # uuid5's own digits, without its object: ids are made for every page of every search.
+    text = sha1(_NAMESPACE + name.encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
+
+
+def cited(basis: Iterable[FieldBasis]) -> Iterator[tuple[FieldBasis, Citation]]:
+    """Each citation with the field it stands for."""
+    for field in basis:
+        for citation in field.citations:
+            yield field, citation
+
+
+def as_text(pages: Iterable[Page], max_chars: int | None = None) -> str:
+    """Pages as a language model reads them: numbered, with title, url, date and excerpts.
+
+    One page is one block, whose content cannot pass for another: title, url and date are one line
+    each, every line of the excerpts begins with `>`, and only web addresses are shown as such.
+
+    Args:
+        pages: Results of a search or extract.
+        max_chars: Most characters in all; every page gets its share, and what is cut is said.
+
+    Returns:
+        The text; empty where no page has any.
+    """
+    return numbered(list(evidence(pages)), max_chars)
+
+
+def one_line(text: str) -> str:
+    """A text without line breaks and control characters, blanks in a row as one."""
+    return _GAP.sub(" ", text).strip()
+
+
+def web_address(url: str) -> str:
+    """An `http` or `https` address on one line; empty for whatever else calls itself a URL."""
+    parts = url_parts(url.strip())
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        return ""
+    return _GAP.sub(lambda gap: quote(gap[0]), url.strip())
+
+
+def quoted(text: str) -> str:
+    """A text that cannot leave its block: each of its lines begins with `>`."""
+    return "\n".join(f"> {line}" if line else ">" for line in text.splitlines())
+
+
+def notes_of(response: PagesResponse) -> list[str]:
+    """What the API wants known, as lines of a tool's text."""
+    return [one_line(f"Note: {each.message}") for each in response.warnings if each.message]
+
+
+def numbered(found: Sequence[Evidence], max_chars: int | None = None) -> str:
+    """As `as_text`, of evidence."""
+    left = max_chars
+    blocks = []
+    for number, item in enumerate(found, 1):
+        share = None if left is None else left // (len(found) - number + 1)
+        block = _numbered(number, item, share)
+        left = None if left is None else left - len(block) - len(EXCERPT_SEPARATOR)
+        blocks.append(block)
+    return EXCERPT_SEPARATOR.join(blocks)
+
+
+def match_pages(matches: Iterable[FindallCandidate]) -> list[Page]:
+    """Entities that matched as pages: what each is, its values, and why it matches."""
+    pages = []
+    for match in matches:
+        lines = [match.description or match.name]
+        lines += [f"{name}: {match.value(name)}" for name in match.output or ()]
+        for field in match.basis:
+            lines.append(f"{field.field}: {field.reasoning}")
+            urls = (web_address(citation.url) for citation in field.citations)
+            lines += [f"Source: {url}" for url in urls if url]
+        text = "\n".join(dict.fromkeys(lines))
+        pages.append(Page(url=match.url, title=match.name, excerpts=[Excerpt(text)]))
+    return pages
+
+
+def report_as_text(
+    content: Any,
+    basis: Iterable[FieldBasis],
+    max_chars: int | None = None,
+    *,
+    says_none: bool = False,
+) -> str:
+    """A researched answer as a language model reads it, with its numbered sources at the end.
+
+    Args:
+        content: The answer's text or JSON value.
+        basis: What it rests on.
+        max_chars: Most characters in all; the answer is cut first, and says so.
+        says_none: Whether an answer without sources ends in saying so, lest it name its own.
+
+    Returns:
+        The text. What stands behind the last line `Sources:` comes from the basis; the answer
+        before it may hold anything.
+    """
+    body = content if isinstance(content, str) else to_json(content, indent=2).decode()
+    titles = {
+        url: _title(page_title(citation))
+        for _, citation in cited(basis)
+        if (url := web_address(citation.url))
+    }
+    sources = [f"[{n}] {title}: {url}" for n, (url, title) in enumerate(titles.items(), 1)]
+    none = "\n\nSources: none" if says_none else ""
+    tail = "\n".join(["", "", "Sources:", *sources]) if sources else none
+    if max_chars is not None and len(body) + len(tail) > max_chars:
+        cut = f" […cut, {len(body)} characters in all]"
+        body = body[: max(0, max_chars - len(tail) - len(cut))] + cut
+    return body + tail
+
+
+def _numbered(number: int, item: Evidence, max_chars: int | None) -> str:
+    meta = item.metadata
+    url = web_address(meta["url"]) or "none (not a web address)"
+    head = f"[{number}] {_title(meta['title'])}\nURL: {url}\n"
+    if meta["published_at"]:
+        head += f"Published: {one_line(meta['published_at'])}\n"
+    block = head + quoted(item.text)
+    if max_chars is None or len(block) <= max_chars:
+        return block
+    cut = f" […cut, {len(item.text)} characters in all]"
+    return block[: max(len(head), max_chars - len(cut))] + cut
+
+
+def _title(title: str) -> str:
+    line = one_line(title)
+    return line if len(line) <= MAX_TITLE_CHARACTERS else f"{line[:MAX_TITLE_CHARACTERS]} …"
+
+
+def _per_excerpt(page: Page, url: str) -> Iterator[Evidence]:
+    for number, excerpt in enumerate(page.excerpts):
+        if excerpt.isspace():
+            continue
+        metadata = page_metadata(page)
+        if excerpt.start_char is not None:
+            metadata["start_char"] = excerpt.start_char
+        if excerpt.end_char is not None:
+            metadata["end_char"] = excerpt.end_char
+        yield Evidence(f"{url}#excerpt-{number}", str(excerpt), metadata)

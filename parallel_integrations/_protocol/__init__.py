@@ -1,0 +1,1 @@
+"""The protocol without I/O: flow, retry, rendering, routes, response reading, events."""

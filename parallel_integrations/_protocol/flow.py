@@ -1,0 +1,254 @@
+"""The steps of an operation, and what runs them one after another.
+
+An operation is a generator. It yields `Send` ("wait, then send this"), is given the
+`httpx.Response` (or thrown the transport's error) and returns its typed result, so the same lines
+serve blocking and awaiting callers and run in a test with `next(flow)` and no network:
+
+    flow = search(SearchRequest(objective="Who wrote Dune?"))
+    send = next(flow)                      # Send("POST", "/v1/search", ...)
+    flow.send(httpx.Response(200, json=…)) # StopIteration carries the SearchResponse
+
+A streaming operation yields two more kinds of step: `MORE` asks for the next bytes of the open
+response (`b""` at its end), `Emit` hands an event to the caller. Two more are yielded by what a
+client with a cache puts around an operation: `Wait` and `Do`.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, cast
+
+import httpx
+
+from parallel_integrations._protocol.error_mapping import status_error, transport_error
+from parallel_integrations._protocol.response_reading import read_answer, read_nothing
+from parallel_integrations._protocol.retry import (
+    RETRY_AFTER_CAP_SECONDS,
+    Failure,
+    Repeat,
+    backoff_seconds,
+    conditions_of,
+    may_repeat,
+    retry_after_seconds,
+)
+from parallel_integrations.errors import ParallelError, TaskTimeoutError
+from parallel_integrations.models.shared import RequestModel
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+Result = TypeVar("Result")
+Event = TypeVar("Event")
+Event_co = TypeVar("Event_co", covariant=True)
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How a result serves other equal requests, on a client with `cache=`.
+
+    Attributes:
+        worth: Tells whether a result may be kept for later ones.
+        max_seconds: For how long at most.
+        labels: Fields of the body that do not change what is asked.
+    """
+
+    worth: Callable[[Any], bool]
+    max_seconds: float = inf
+    labels: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)  # frozen would make each call's steps three times as dear
+class Send:
+    """Wait `delay_seconds`, then send this request.
+
+    Attributes:
+        method: HTTP method.
+        path: Path of the current API generation, e.g. `/v1/search`; the client's `api_version` and
+            route may turn it into another.
+        request: What is asked; renders itself into the body. None sends no body.
+        params: Query parameters, in order; a name may repeat.
+        repeat: Which failures are repeated.
+        timeout_seconds: Patience of this operation unless the client was given its own.
+        wait_seconds: How long the server was asked to hold the answer back; adds to the patience.
+        delay_seconds: Pause before sending.
+        deadline_seconds: When its answer is no longer waited for, counted from the operation's
+            start; one that is late by then has `LAST_ANSWER_SECONDS`.
+        stream: Whether the answer is read piece by piece.
+        betas: Values for the `parallel-beta` header.
+        headers: Of this request alone.
+        keep: How its answer serves other equal requests; None: never.
+    """
+
+    method: str
+    path: str
+    request: RequestModel | None = None
+    params: tuple[tuple[str, str], ...] = ()
+    repeat: Repeat = Repeat.ASK
+    timeout_seconds: float = 60.0
+    wait_seconds: float = 0.0
+    delay_seconds: float = 0.0
+    deadline_seconds: float = inf
+    stream: bool = False
+    betas: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    keep: Keep | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class More:
+    """Asks the driver for the next bytes of the open answer.
+
+    Attributes:
+        seconds: How long to wait for them at most, where that is less than the stream's patience;
+            none in that time are `b""`, and the answer is given up.
+    """
+
+    seconds: float | None = None
+
+
+MORE: Final = More()
+END: Final = More(seconds=0.25)
+"""Where nothing more is expected: an answer that is read to its end frees its connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Asks the driver to wait for something that happens elsewhere; tells whether it did in time.
+
+    Attributes:
+        future: What is waited for; None only lets the time pass.
+        seconds: How long at most.
+    """
+
+    future: "Future[Any] | None"
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Asks the driver to call something that may block for a moment, and gives what it returns."""
+
+    call: Callable[[], Any]
+
+
+@dataclass(slots=True)  # freezing would cost as much as the rest of its way to the caller
+class Emit(Generic[Event_co]):
+    """Hands one event to whoever iterates the stream."""
+
+    event: Event_co
+
+
+Step: TypeAlias = Send | More | Emit[Any] | Wait | Do
+Flow: TypeAlias = Generator[Send, httpx.Response, Result]
+Operation: TypeAlias = Generator[Send | More | Wait | Do, Any, Result]
+"""A flow, or one that reads streams on its way to a result; what `run` takes."""
+Stream: TypeAlias = Generator[Send | More | Emit[Event], Any, None]
+"""What `stream` takes."""
+
+
+def call(send: Send, answer: type[Answer]) -> Flow[Answer]:
+    """Send, repeat as the retry table allows, and read the answer as `answer`."""
+    response = yield from exchange(send)
+    result = read_answer(response, answer)
+    if send.keep is not None:
+        conditions_of(response).result = result
+    return result
+
+
+def order(send: Send) -> Flow[None]:
+    """Send, repeat as the retry table allows; a success has no result, but is the API's own."""
+    read_nothing((yield from exchange(send)))
+
+
+def attempt(send: Send) -> Flow[httpx.Response | Failure]:
+    """Send once. Who waits for a deadline repeats by itself: it knows how much time is left."""
+    try:
+        response = yield send
+    except httpx.HTTPError as failure:
+        return failure_of(failure)
+    return response if response.is_success else failure_of(response)
+
+
+def failure_of(outcome: httpx.Response | httpx.HTTPError) -> Failure:
+    """Our error for a transport's failure, or for an answer that is no success."""
+    conditions = conditions_of(outcome)
+    cause: httpx.HTTPError | None = None
+    error: ParallelError
+    if isinstance(outcome, httpx.HTTPError):
+        cause = outcome
+        error = transport_error(outcome)
+    else:
+        error = status_error(outcome)
+        error.retry_after = retry_after_seconds(outcome, conditions.now)
+    error.elapsed_seconds = conditions.elapsed_seconds
+    return Failure(error, cause, conditions)
+
+
+def exchange(send: Send) -> Flow[httpx.Response]:
+    """Send, repeat as the retry table allows; the first successful response or our error."""
+    attempts = 0
+    failed: Failure | None = None
+    while True:
+        try:
+            outcome = yield from attempt(send)
+        except TaskTimeoutError:  # `within` leaves no time for a repetition
+            if failed is None:
+                raise
+            raise failed.error from failed.cause
+        if isinstance(outcome, httpx.Response):
+            return outcome
+        attempts += 1
+        failed, error = outcome, outcome.error
+        wait = error.retry_after
+        again = may_repeat(send.repeat, outcome)
+        if (
+            not again
+            or attempts > outcome.conditions.max_retries
+            or (wait or 0) > RETRY_AFTER_CAP_SECONDS
+        ):
+            if again and attempts > 1:
+                error.add_note(f"Given up after {attempts} attempts.")
+            raise error from outcome.cause
+        send = replace(send, delay_seconds=backoff_seconds(attempts) if wait is None else wait)
+
+
+def relay(
+    inner: Generator[Any, Any, Result],
+    handle: Callable[[Any], Generator[Any, Any, Any]],
+) -> Generator[Any, Any, Result]:
+    """Run an operation inside another, which handles each of its steps.
+
+    Args:
+        inner: The operation.
+        handle: Takes a step and returns the steps to take instead; their result is the outcome that
+            `inner` is given, an `httpx.HTTPError` out of them is thrown into it.
+
+    Returns:
+        What `inner` returns.
+    """
+    try:
+        step = next(inner)
+        while True:
+            try:
+                outcome = yield from handle(step)
+            except httpx.HTTPError as failure:
+                step = inner.throw(failure)
+            else:
+                step = inner.send(outcome)
+    except StopIteration as end:
+        return cast(Result, end.value)
+    finally:
+        inner.close()
+
+
+def delayed(flow: Flow[Result], seconds: float) -> Flow[Result]:
+    """The same flow, which waits before its first step."""
+    wait = max(0.0, seconds)
+
+    def handle(step: Send) -> Flow[httpx.Response]:
+        nonlocal wait
+        step, wait = replace(step, delay_seconds=step.delay_seconds + wait), 0.0
+        return (yield step)
+
+    return relay(flow, handle)

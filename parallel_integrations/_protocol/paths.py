@@ -1,0 +1,80 @@
+"""Ids as path segments, and errors that carry them."""
+
+import reprlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+from pydantic_core import from_json
+
+from parallel_integrations._protocol.error_mapping import unexpected_answer
+from parallel_integrations._protocol.flow import Flow, Send, exchange
+from parallel_integrations._protocol.redaction import scrub_json
+from parallel_integrations._protocol.response_reading import read_answer
+from parallel_integrations.errors import ParallelError, UnexpectedAnswerError
+
+Answer = TypeVar("Answer")
+NO_IDS: Final = frozenset({"", ".", ".."})
+MAX_ID_CHARACTERS: Final = 1000
+
+
+def is_id(value: object) -> bool:
+    """Whether a value can be an id: printable ASCII without blanks inside."""
+    if not isinstance(value, str) or (plain := value.strip()) in NO_IDS:
+        return False
+    return (
+        plain.isascii()
+        and plain.isprintable()
+        and " " not in plain
+        and len(plain) <= MAX_ID_CHARACTERS
+    )
+
+
+def segment(name: str, value: str) -> str:
+    """An id, quoted as one segment of a path.
+
+    Raises:
+        ValueError: It is empty, `.` or `..`, which would address something else, or holds what no
+            id of the API holds.
+    """
+    if not is_id(value):
+        shown = reprlib.repr(value)
+        raise ValueError(
+            f"{name}={shown} is not an id: copy it from the answer to its create, at most "
+            f"{MAX_ID_CHARACTERS} characters of printable ASCII without blanks"
+        )
+    return quote(value.strip(), safe="")
+
+
+@contextmanager
+def carrying(**ids: str) -> Iterator[None]:
+    """Write ids (`run_id`, `taskgroup_id`, `findall_id`) onto every error that passes."""
+    try:
+        yield
+    except ParallelError as error:
+        for name, value in ids.items():
+            if getattr(error, name) is None:
+                setattr(error, name, value)
+                error.add_note(f"{name}: {value}")
+        raise
+
+
+def create(send: Send, answer: type[Answer], id_name: str) -> Flow[Answer]:
+    """Create something that is paid for; an answer that cannot be read does not cost its id."""
+    response = yield from exchange(send)
+    try:
+        created = read_answer(response, answer)
+        if not is_id(getattr(created, id_name)):
+            raise unexpected_answer(response, f"{id_name} is none that can be sent again")
+    except UnexpectedAnswerError as error:
+        try:
+            body = from_json(response.content)
+        except ValueError:
+            body = None
+        found = scrub_json(body.get(id_name), response) if isinstance(body, dict) else None
+        if is_id(found):
+            setattr(error, id_name, found)
+            error.add_note(f"{id_name}: {found}")
+        raise
+    return created

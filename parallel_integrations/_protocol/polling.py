@@ -1,0 +1,255 @@
+"""Waiting for work whose status can only be asked for."""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Annotated, Any, Final, TypeAlias, TypeVar, cast
+
+import httpx
+from pydantic import BeforeValidator
+
+from parallel_integrations._protocol.flow import Flow, More, Send, attempt
+from parallel_integrations._protocol.response_reading import read_answer
+from parallel_integrations._protocol.retry import (
+    LAST_ANSWER_SECONDS,
+    RETRY_AFTER_CAP_SECONDS,
+    Failure,
+    Repeat,
+    conditions_of,
+)
+from parallel_integrations.errors import (
+    ConnectionFailedError,
+    ParallelError,
+    RequestTimeoutError,
+    StatusError,
+    TaskTimeoutError,
+)
+
+DEADLINE_SECONDS: Final = 3600.0
+
+FIRST_POLL_SECONDS: Final = 1.0
+LONGEST_POLL_SECONDS: Final = 10.0
+MAX_DEADLINE_SECONDS: Final = 2_592_000.0
+"""Thirty days: a longer wait is for another process, which resumes it from the id."""
+STILL_WORKING: Final = frozenset({408, 429, 502, 503, 504})
+"""Statuses that tell a wait to ask again later, however often they come."""
+
+T = TypeVar("T")
+
+
+def check_deadline(seconds: object, name: str = "deadline_seconds") -> float:
+    """Refuse what is no time to wait, before anything is begun.
+
+    Args:
+        seconds: The deadline.
+        name: What it is called.
+
+    Raises:
+        ValueError: It is no number above 0, or above the largest that is admitted.
+    """
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not number or not 0 < seconds <= MAX_DEADLINE_SECONDS:  # type: ignore[operator]
+        raise ValueError(
+            f"{name}={seconds!r:.100} must be a number of seconds above 0 and at most "
+            f"{MAX_DEADLINE_SECONDS:.0f} (30 days); the work goes on after it, so wait again with "
+            "its id"
+        )
+    return float(seconds)  # type: ignore[arg-type]
+
+
+DeadlineSeconds: TypeAlias = Annotated[float, BeforeValidator(check_deadline)]
+"""A deadline as a field of a model."""
+
+
+@dataclass
+class Patience:
+    """How much longer a wait goes on, and whether asking again may help.
+
+    Args:
+        deadline_seconds: When it ends, counted from the operation's start.
+        elapsed_seconds: How much of that has passed.
+        reached: Whether the server has answered before. Without that, a connection that cannot be
+            made is more likely a wrong address than a passing fault.
+    """
+
+    deadline_seconds: float
+    elapsed_seconds: float = 0.0
+    reached: bool = False
+    last: ParallelError | None = None
+    failures: int = 0
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the deadline."""
+        return max(0.0, self.deadline_seconds - self.elapsed_seconds)
+
+    def bounded(self, send: Send) -> Send:
+        """A step whose pause ends at the deadline, and whose answer is not waited for past it."""
+        delay = min(send.delay_seconds, self.remaining)
+        # What creates something is waited for as ever: given up, it might be paid for unseen.
+        end = inf if send.repeat is Repeat.CREATE else self.deadline_seconds
+        deadline = min(send.deadline_seconds, end)
+        return replace(send, delay_seconds=delay, deadline_seconds=deadline)
+
+    def answered(self, elapsed_seconds: float) -> None:
+        """Note that the server gave an answer."""
+        self.elapsed_seconds = elapsed_seconds
+        self.reached, self.last, self.failures = True, None, 0
+
+    def failed(self, failure: Failure) -> float:
+        """Note a failure; how long to wait at least before asking again.
+
+        Raises:
+            ParallelError: Asking again does not help.
+        """
+        error = failure.error
+        self.elapsed_seconds = error.elapsed_seconds
+        self.reached |= failure.cause is None or failure.conditions.answer is not None
+        self.last = error
+        if not self._is_patient(error):
+            self.failures += 1
+            if self.failures > failure.conditions.max_retries or not _may_pass(error):
+                raise error from failure.cause
+        else:
+            self.failures = 0
+        return min(error.retry_after or 0.0, RETRY_AFTER_CAP_SECONDS)
+
+    def check(self, late: Callable[[], str]) -> None:
+        """Refuse to go on after the deadline.
+
+        Raises:
+            TaskTimeoutError: It has passed; `late` says what to do.
+        """
+        if self.remaining > 0:
+            return
+        raise _late(late(), self.last) from self.last
+
+    def _is_patient(self, error: ParallelError) -> bool:
+        """Whether an error says no more than that it is to be asked again."""
+        if isinstance(error, ConnectionFailedError):
+            return self.reached
+        late = isinstance(error, StatusError) and error.status in STILL_WORKING
+        return late or isinstance(error, RequestTimeoutError)
+
+
+def _late(message: str, last: ParallelError | None) -> TaskTimeoutError:
+    return TaskTimeoutError(message if last is None else f"{message} The last answer was: {last}")
+
+
+def _may_pass(error: ParallelError) -> bool:
+    """Whether asking again may help."""
+    passing = isinstance(error, StatusError) and error.status >= 500
+    return passing or isinstance(error, ConnectionFailedError)
+
+
+def poll(
+    send: Send,
+    answer: type[T],
+    is_done: Callable[[T], bool],
+    *,
+    deadline_seconds: float,
+    late: Callable[[T | None], str],
+    reached: bool = False,
+) -> Flow[T]:
+    """Ask again and again, at growing distances, until `is_done`.
+
+    Args:
+        send: What to ask.
+        answer: What comes.
+        is_done: Whether that is the end.
+        deadline_seconds: When to stop, counted from the operation's start.
+        late: What to say then, given the last answer.
+        reached: Whether the server has answered in this operation before.
+
+    Raises:
+        TaskTimeoutError: The deadline passed; `late` says what to do.
+    """
+    patience = Patience(deadline_seconds, reached=reached)
+    pause, found = FIRST_POLL_SECONDS, None
+    while True:
+        outcome = yield from attempt(patience.bounded(send))
+        asked_for = 0.0
+        if isinstance(outcome, Failure):
+            asked_for = patience.failed(outcome)
+        else:
+            patience.answered(conditions_of(outcome).elapsed_seconds)
+            found = read_answer(outcome, answer)
+            if is_done(found):
+                return found
+        patience.check(lambda: late(found))  # noqa: B023 - called at once
+        send = replace(send, delay_seconds=max(pause, asked_for))
+        pause = min(pause * 2, LONGEST_POLL_SECONDS)
+
+
+def within(
+    operation: Generator[Any, Any, T],
+    deadline_seconds: float,
+    *,
+    elapsed_seconds: float = 0.0,
+    late: Callable[[], str] | None = None,
+) -> Generator[Any, Any, T]:
+    """Carry an operation out until a deadline: no pause, silence or answer outlasts it.
+
+    What creates something is left the time to answer; only its repetitions end at the deadline.
+
+    Args:
+        operation: A flow or a stream.
+        deadline_seconds: When to stop, counted from the operation's start.
+        elapsed_seconds: How much of that has passed.
+        late: What to say then; None to raise what the last attempt failed with.
+
+    Returns:
+        The operation's result.
+
+    Raises:
+        TaskTimeoutError: The deadline passed.
+        ParallelError: It passed and there is no `late`.
+    """
+    patience = Patience(deadline_seconds, elapsed_seconds)
+    response: httpx.Response | None = None
+    sent: Send | None = None
+    failed = False
+    over: TaskTimeoutError | None = None
+    try:
+        step = next(operation)
+        while True:
+            if isinstance(step, Send):
+                late_by = patience.elapsed_seconds - deadline_seconds
+                again = sent is not None and (sent.method, sent.path) == (step.method, step.path)
+                too_late = late is not None and sent is not None and late_by > LAST_ANSWER_SECONDS
+                if too_late or (failed and again and late_by >= 0):
+                    over = TaskTimeoutError("The deadline has passed.")
+                    step = operation.throw(over)
+                    continue
+                step = sent = patience.bounded(step)
+            elif isinstance(step, More) and response is not None:
+                step = _until_deadline(step, response, patience)
+            try:
+                outcome = yield step
+            except httpx.HTTPError as failure:
+                failed = failed or isinstance(step, Send)
+                patience.elapsed_seconds = conditions_of(failure).elapsed_seconds
+                step = operation.throw(failure)
+            else:
+                if isinstance(outcome, httpx.Response):
+                    response, failed = outcome, not outcome.is_success
+                if response is not None:
+                    patience.elapsed_seconds = conditions_of(response).elapsed_seconds
+                step = operation.send(outcome)
+    except StopIteration as end:
+        return cast(T, end.value)
+    except ParallelError as error:
+        if over is None or late is None:
+            raise
+        raise _late(late(), None if error is over else error) from error
+    finally:
+        operation.close()
+
+
+def _until_deadline(step: More, response: httpx.Response, patience: Patience) -> More:
+    """The next bytes of a stream, waited for until the deadline at most."""
+    # A transport without a socket of its own has nothing that could be cut in the middle of a wait.
+    if step.seconds is not None or "network_stream" not in response.extensions:
+        return step
+    silence = response.request.extensions["timeout"]["read"]
+    return More(patience.remaining) if patience.remaining < silence else step

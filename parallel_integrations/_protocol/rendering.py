@@ -1,0 +1,112 @@
+"""From a step to bytes: generation, route, authentication and beta headers in one pure place."""
+
+from functools import lru_cache
+from math import inf
+from typing import Final
+from urllib.parse import urlencode
+
+import httpx
+from pydantic_core import PydanticSerializationError, to_json
+
+from parallel_integrations._protocol.flow import Send
+from parallel_integrations._protocol.retry import CONDITIONS_KEY, LAST_ANSWER_SECONDS, Conditions
+from parallel_integrations._protocol.routes import CHAT_PATH
+from parallel_integrations._protocol.settings import (
+    CONNECT_TIMEOUT_SECONDS,
+    KEY_VARIABLE,
+    USER_AGENT,
+    Settings,
+)
+from parallel_integrations.errors import MissingKeyError
+from parallel_integrations.models.headers import checked_headers
+from parallel_integrations.models.shared import RequestModel
+
+BETA_HEADER: Final = "parallel-beta"
+_METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+_parsed = lru_cache(maxsize=256)(httpx.URL)
+
+
+def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Request:
+    """The HTTP request for a step under these settings.
+
+    Raises:
+        MissingKeyError: The route needs a key and there is none.
+        ValueError: A header, an address or a body that HTTP or JSON cannot carry.
+    """
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    if key is None and settings.route.needs_key:
+        raise MissingKeyError(
+            f"No API key: set {KEY_VARIABLE} or pass api_key=. (A key is never kept in a pickle.) "
+            "Without a key, parallel_integrations.sandbox plays the API offline."
+        )
+    path, betas = send.path, send.betas
+    headers = [
+        ("accept", "text/event-stream" if send.stream else "application/json"),
+        ("accept-encoding", "gzip, deflate"),
+        ("user-agent", USER_AGENT),
+        *settings.route.auth_headers(path, key),
+    ]
+    content = b""
+    if send.request is not None:
+        content = _content(send.request, settings, chat=path == CHAT_PATH)
+        betas = (*betas, *send.request.betas(settings.api_version))
+        if settings.api_version != "v1" and send.request.older_path:
+            path = send.request.older_path
+        headers.append(("content-type", "application/json"))
+    users = dict(settings.headers)
+    if send.headers:
+        users.update(checked_headers(send.headers))
+    if BETA_HEADER in users:
+        betas = (*betas, users.pop(BETA_HEADER))
+    if betas:
+        headers.append((BETA_HEADER, ",".join(dict.fromkeys(betas))))
+    target = settings.route.target(path, base_url=settings.base_url, chat_path=settings.chat_path)
+    try:
+        url = _parsed(f"{target}?{urlencode(send.params)}" if send.params else target)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise ValueError(
+            f"{send.method} {path:.100} cannot be addressed ({error}): an id or a query parameter, "
+            "such as a cursor, is too long or no text. Nothing was sent"
+        ) from None
+    if content or send.method in _METHODS_WITH_BODY:
+        headers.append(("content-length", str(len(content))))
+    # With `stream=`, httpx adds no headers of its own, for which it would go through all of them.
+    headers = [
+        ("host", url.netloc.decode("ascii")),
+        *(pair for pair in headers if pair[0] not in users),
+        *users.items(),
+    ]
+    patience = (settings.timeout or send.timeout_seconds) + send.wait_seconds
+    if send.deadline_seconds < inf:
+        left = send.deadline_seconds - conditions.elapsed_seconds - send.delay_seconds
+        patience = min(patience, max(left, 0.0) + LAST_ANSWER_SECONDS)
+    request = httpx.Request(
+        send.method,
+        url,
+        headers=headers,
+        stream=httpx.ByteStream(content),
+        extensions={
+            "timeout": {
+                "connect": min(patience, CONNECT_TIMEOUT_SECONDS),
+                "read": patience,
+                "write": patience,
+                "pool": patience,
+            },
+            CONDITIONS_KEY: conditions,
+        },
+    )
+    request.read()
+    return request
+
+
+def _content(request: RequestModel, settings: Settings, *, chat: bool) -> bytes:
+    try:
+        body = request.body(settings.api_version)
+        if chat:
+            body["model"] = settings.route.model(body["model"])
+        return to_json(body)
+    except (PydanticSerializationError, UnicodeError, RecursionError) as error:
+        raise ValueError(
+            f"{type(request).__name__} cannot be written as JSON ({error}): give plain texts, "
+            "numbers, lists and objects. Nothing was sent"
+        ) from None

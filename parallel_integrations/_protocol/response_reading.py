@@ -1,0 +1,43 @@
+"""Reading a response's body as its typed model."""
+
+import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from parallel_integrations._protocol.error_mapping import unexpected_answer
+from parallel_integrations._protocol.redaction import without_echo
+from parallel_integrations.models.shared import T, first_fault
+
+
+def read_answer(response: httpx.Response, answer: type[T]) -> T:
+    """The answer's body as `answer`.
+
+    Raises:
+        UnexpectedAnswerError: The body is not what `answer` describes.
+    """
+    content = without_echo(response.content, response)
+    try:
+        if isinstance(answer, type) and issubclass(answer, BaseModel):
+            return answer.model_validate_json(content)
+        return TypeAdapter(answer).validate_json(content)
+    except ValidationError as error:
+        fault = first_fault(error)
+    # Raised out here, the error does not drag pydantic's along, which shows the raw answer.
+    raise unexpected_answer(response, fault)
+
+
+def read_nothing(response: httpx.Response) -> None:
+    """Make sure that an answer without a result is the API's: empty, or any JSON.
+
+    Raises:
+        UnexpectedAnswerError: It is something else, such as a proxy's page.
+    """
+    if not response.content.strip():
+        return
+    try:
+        from_json(response.content)
+    except ValueError as error:
+        fault = str(error)
+    else:
+        return
+    raise unexpected_answer(response, fault)

@@ -1,0 +1,144 @@
+"""When a step is sent again, and how long after; what a driver tells that depends on it."""
+
+from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from math import isfinite
+from random import uniform
+from typing import Final
+
+import httpx
+
+from parallel_integrations.errors import ParallelError, StatusError
+
+RETRY_AFTER_CAP_SECONDS: Final = 60.0
+LAST_ANSWER_SECONDS: Final = 1.0
+"""How long after a deadline an answer may still come: it is paid for."""
+FIRST_BACKOFF_SECONDS: Final = 0.5
+LONGEST_BACKOFF_SECONDS: Final = 8.0
+CONDITIONS_KEY: Final = "parallel_integrations"
+
+
+class Repeat(Enum):
+    """What may be sent again by itself. The API has no idempotency key."""
+
+    READ = "read"
+    """Status, results, events, update, cancel, memory: repeating changes nothing."""
+    ASK = "ask"
+    """Search, extract, chat: repeating costs a request, nothing else."""
+    CREATE = "create"
+    """A run, group, monitor …: repeated only when it surely was not executed."""
+
+
+@dataclass(slots=True)
+class Conditions:
+    """What driver and flow tell each other about a request; travels in `request.extensions`.
+
+    Attributes:
+        max_retries: How often one step may be repeated.
+        retry_timeouts: Whether an ASK may be repeated after a read timeout.
+        answer: The answer's head, had it arrived when the transport failed.
+        elapsed_seconds: Since the flow started.
+        now: Seconds since the epoch, for a `Retry-After` date.
+        result: What the flow read from a response that may be kept.
+    """
+
+    max_retries: int = 2
+    retry_timeouts: bool = False
+    answer: httpx.Response | None = None
+    elapsed_seconds: float = 0.0
+    now: float = field(default=0.0)
+    result: object = None
+
+
+def conditions_of(outcome: httpx.Response | httpx.HTTPError) -> Conditions:
+    """The conditions that travelled with the request behind an answer or a transport failure."""
+    try:
+        found = outcome.request.extensions.get(CONDITIONS_KEY)
+    except RuntimeError:  # httpx raises it where no request is attached
+        found = None
+    return found if isinstance(found, Conditions) else Conditions()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What came of sending something once, where it was no success.
+
+    Attributes:
+        error: Our error for it.
+        cause: The transport's failure behind it.
+        conditions: What the driver tells.
+    """
+
+    error: ParallelError
+    cause: httpx.HTTPError | None
+    conditions: Conditions
+
+
+def retry_after_seconds(response: httpx.Response, now: float) -> float | None:
+    """Seconds that `Retry-After` (number or HTTP date) asks for; None if absent or nonsense."""
+    value = response.headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        until = epoch_seconds(value)
+        if until is None:
+            return None
+        seconds = max(0.0, until - now)
+    return seconds if isfinite(seconds) and seconds >= 0 else None
+
+
+def epoch_seconds(date: str) -> float | None:
+    """Seconds since 1970 of an HTTP date; None where it is none."""
+    try:
+        read = parsedate_to_datetime(date)
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):  # a year, or an offset, beyond all numbers
+        return None
+
+
+def may_repeat(repeat: Repeat, failure: Failure) -> bool:
+    """Whether a step that failed may be sent again by itself."""
+    if failure.cause is not None:
+        return _repeatable_failure(repeat, failure.cause, failure.conditions)
+    return isinstance(failure.error, StatusError) and _repeatable_status(
+        repeat, failure.error.status
+    )
+
+
+def _repeatable_status(repeat: Repeat, status: int) -> bool:
+    if status == 429:
+        return True
+    match repeat:
+        case Repeat.READ:
+            return status >= 500 or status == 408
+        case Repeat.ASK:
+            return status >= 500
+        case Repeat.CREATE:
+            return status == 503
+
+
+def _repeatable_failure(repeat: Repeat, failure: httpx.HTTPError, conditions: Conditions) -> bool:
+    if isinstance(
+        failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError
+    ):
+        return True
+    if repeat is Repeat.CREATE or isinstance(
+        failure, httpx.DecodingError | httpx.LocalProtocolError | httpx.UnsupportedProtocol
+    ):
+        return False
+    if repeat is Repeat.READ:
+        return True
+    if isinstance(failure, httpx.TimeoutException):
+        return conditions.retry_timeouts
+    return conditions.answer is None
+
+
+def backoff_seconds(attempts: int) -> float:
+    """How long to wait after so many attempts, where the server does not say."""
+    doublings = min(attempts - 1, 10)  # beyond, the power may be more than a float can hold
+    longest = min(FIRST_BACKOFF_SECONDS * 2.0**doublings, LONGEST_BACKOFF_SECONDS)
+    return longest * uniform(0.75, 1.0)  # noqa: S311 - spreads clients, guards nothing

@@ -1,0 +1,216 @@
+"""What a client is set up with; the environment is read here and nowhere else."""
+
+import os
+import platform
+import re
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import SecretStr
+
+from parallel_integrations._protocol.routes import (
+    CHAT_PATH,
+    DIRECT,
+    CloudflareGateway,
+    Route,
+)
+from parallel_integrations._version import __version__
+from parallel_integrations.errors import MissingKeyError
+from parallel_integrations.models.headers import checked_headers
+from parallel_integrations.models.shared import ApiVersion
+
+KEY_VARIABLE: Final = "PARALLEL_API_KEY"
+BASE_URL_VARIABLE: Final = "PARALLEL_BASE_URL"
+BASE_URL: Final = "https://api.parallel.ai"
+CONNECT_TIMEOUT_SECONDS: Final = 10.0
+MAX_RETRIES: Final = 2
+MAX_RESPONSE_BYTES: Final = 100_000_000
+USER_AGENT: Final = (
+    f"parallel-integrations/{__version__} "
+    f"(python {platform.python_version()}; httpx {httpx.__version__})"
+)
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+API_VERSIONS: Final = ("v1", "v1beta", "v1beta-processor")
+
+MAX_TIMEOUT_SECONDS: Final = 100_000_000
+"""Three years; the operating system's own limit is not much further."""
+NOT_IN_URLS: Final = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]")
+
+
+def key_from_environment() -> SecretStr | None:
+    """The key in `PARALLEL_API_KEY`; None where it is absent or blank.
+
+    Raises:
+        MissingKeyError: It is none that an HTTP header can carry; the message never shows it.
+    """
+    return checked_key(os.environ.get(KEY_VARIABLE), KEY_VARIABLE)
+
+
+def checked_key(key: object, name: str = "api_key") -> SecretStr | None:
+    """`key` without surrounding blanks, None where nothing is left.
+
+    Raises:
+        MissingKeyError: It is no text, or none that an HTTP header can carry. The message never
+            shows it; as no `ValueError`, it is not wrapped into pydantic's, which shows the input.
+    """
+    if isinstance(key, SecretStr):
+        key = key.get_secret_value()
+    if key is None:
+        return None
+    if not isinstance(key, str):
+        raise MissingKeyError(f"{name} must be a string, not {type(key).__name__}")
+    plain = key.strip()
+    if not plain.isascii() or not plain.isprintable() or " " in plain:
+        raise MissingKeyError(
+            f"{name} holds blanks or characters outside printable ASCII (the value is not shown): "
+            "copy it again without line breaks or quotes"
+        )
+    return SecretStr(plain) if plain else None
+
+
+def is_number(value: object) -> bool:
+    """Whether a value counts something; True does not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def checked_base_url(base_url: str, name: str = "base_url") -> str:
+    """`base_url`, else `PARALLEL_BASE_URL`, else the public API; without a trailing slash.
+
+    Scheme and host come back in lower case, in which they mean the same.
+
+    Args:
+        base_url: The address; empty for the environment's.
+        name: What it is called in an error.
+
+    Raises:
+        ValueError: It is no URL, not https (loopback excepted), or holds more than host and path.
+    """
+    if not isinstance(base_url, str):
+        raise ValueError(f"{name}={base_url!r} must be a string like {BASE_URL!r}")
+    url = (base_url or os.environ.get(BASE_URL_VARIABLE, "").strip() or BASE_URL).rstrip("/")
+    # What may hold a password is not shown, wherever a parser would look for it.
+    said = f"{name} (not shown, for its '@')" if "@" in url else f"{name}={url!r}"
+    if "@" in re.split("[/?#]", re.sub(r"^[^/]*//", "", url))[0]:
+        raise ValueError(f"{name} must not hold a user name or password; pass api_key= instead")
+    if wrong := NOT_IN_URLS.search(url):
+        raise ValueError(
+            f"{said} is not a URL: it holds {wrong[0]!r}. Write blanks, control characters and "
+            "what is not ASCII percent-encoded, a host in its xn-- form"
+        )
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+        # Both are done for each connection, where a host that cannot be read is no error of HTTP's.
+        (host or "").encode("idna")
+        _ = httpx.URL(url).host
+    except (ValueError, httpx.InvalidURL) as error:
+        raise ValueError(f"{said} is not a URL: {error}") from None
+    if not host or parts.scheme not in ("http", "https") or port == 0:
+        raise ValueError(f"{said} is not an http(s) URL like {BASE_URL!r}")
+    if parts.query or parts.fragment:
+        raise ValueError(f"{said} must not hold a query or fragment")
+    if parts.scheme == "http" and host not in LOOPBACK:
+        raise ValueError(
+            f"{said} would send the key unencrypted: use https (http for loopback only)"
+        )
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}"
+
+
+def checked_chat_path(path: str, base_url: str) -> str:
+    """`chat_path` as it is.
+
+    Raises:
+        ValueError: It is no path, or none that can stand in an address.
+    """
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise ValueError(f"chat_path={path!r} must be a string that begins with '/'")
+    if "#" in path or NOT_IN_URLS.search(path):
+        raise ValueError(
+            f"chat_path={path!r} is not a URL's path: write blanks, control characters, '#' and "
+            "what is not ASCII percent-encoded"
+        )
+    try:
+        httpx.URL(base_url + path)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"chat_path={path!r:.100} is not a URL's path: {error}") from None
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that decides where a request goes and how long it may take; hashable.
+
+    What is left out comes from the environment or the package's defaults.
+
+    Attributes:
+        api_key: The key; None is an error at the first call.
+        base_url: Scheme, host and any path that comes before the API's own.
+        timeout: Seconds that one call may take, or one silence in a stream; None leaves it to the
+            operation.
+        max_retries: How often a failed call is repeated where the retry table allows it.
+        retry_timeouts: Whether search, extract and chat are repeated after a read timeout too.
+        api_version: Generation of the wire.
+        chat_path: Where Chat is found under `base_url`.
+        route: Direct, or through a gateway.
+        headers: Sent with every request.
+        max_response_bytes: Most bytes of one response, decompressed, or of one event of a stream.
+
+    Raises:
+        ValueError: A value that cannot be right; the message names it and the remedy.
+        MissingKeyError: A key that no header can carry.
+    """
+
+    api_key: SecretStr | None = None
+    base_url: str = ""
+    timeout: float | None = None
+    max_retries: int = MAX_RETRIES
+    retry_timeouts: bool = False
+    api_version: ApiVersion = "v1"
+    chat_path: str = CHAT_PATH
+    route: Route = DIRECT
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    max_response_bytes: int = MAX_RESPONSE_BYTES
+
+    def __post_init__(self) -> None:
+        if self.timeout is not None and not (
+            is_number(self.timeout) and 0 < self.timeout <= MAX_TIMEOUT_SECONDS
+        ):
+            raise ValueError(
+                f"timeout={self.timeout!r} must be a number of seconds above 0, "
+                f"{MAX_TIMEOUT_SECONDS:,} at most"
+            )
+        if not (is_number(self.max_retries) and self.max_retries >= 0):
+            raise ValueError(f"max_retries={self.max_retries!r} must be a number, 0 or more")
+        if type(self.max_response_bytes) is not int or self.max_response_bytes < 1:
+            raise ValueError(
+                f"max_response_bytes={self.max_response_bytes!r} must be a whole number above 0"
+            )
+        if self.api_version not in API_VERSIONS:
+            raise ValueError(
+                f"api_version={self.api_version!r} must be one of {', '.join(API_VERSIONS)}"
+            )
+        gateway = getattr(self.route, "base_url", None)
+        if gateway is None:
+            raise ValueError(f"route={self.route!r} must be a CloudflareGateway(…), or left out")
+        if gateway and self.base_url:
+            raise ValueError("route= and base_url= exclude each other: the gateway is the base")
+        change = object.__setattr__  # the fields are frozen from here on
+        change(self, "api_key", checked_key(self.api_key) or key_from_environment())
+        where = "route=CloudflareGateway(base=…)" if gateway else "base_url"
+        change(self, "base_url", checked_base_url(gateway or self.base_url, where))
+        checked_chat_path(self.chat_path, self.base_url)
+        change(self, "headers", checked_headers(self.headers))
+
+    def without_secrets(self) -> dict[str, Any]:
+        """What a pickle may hold: no key, no gateway token, no extra headers."""
+        route = self.route
+        if isinstance(route, CloudflareGateway):
+            route = replace(route, token=None)
+        kept = (
+            *("timeout", "max_retries", "retry_timeouts"),
+            *("api_version", "chat_path", "max_response_bytes"),
+        )
+        state = {name: getattr(self, name) for name in kept}
+        return {**state, "route": route, "base_url": "" if route.base_url else self.base_url}

@@ -1,0 +1,1 @@
+"""The I/O: driver, call state, connection pool, cache, in-flight requests, usage."""

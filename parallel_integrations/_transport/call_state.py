@@ -1,0 +1,196 @@
+"""The state of one call: its operation, its clock, what it costs, and the open response."""
+
+import time
+from collections.abc import Callable, Mapping
+from math import inf
+from types import GeneratorType
+from typing import Any, Final, cast
+
+import httpx
+
+from parallel_integrations._protocol.error_mapping import LARGEST_ERROR_BYTES
+from parallel_integrations._protocol.flow import Send, Step
+from parallel_integrations._protocol.rendering import render
+from parallel_integrations._protocol.retry import Conditions
+from parallel_integrations._protocol.settings import Settings
+from parallel_integrations._transport.connection import MIN_SECONDS, Body
+from parallel_integrations._transport.usage import Usage
+from parallel_integrations.models.shared import NOTHING
+
+HAS_EVENTS: Final = (
+    "This operation is a stream of events: iterate client.stream(…) or client.astream(…)."
+)
+HAS_A_RESULT: Final = (
+    "This operation has a result and no events: client.run(…) or client.arun(…) gives it."
+)
+
+
+class CallState:
+    """One run of an operation, without any I/O: what is to be done next, and what it made of it.
+
+    Args:
+        operation: What an operation of `parallel_integrations.api` returned.
+        settings: How requests are made.
+        usage: Where they are counted.
+        around: What a client with a cache puts around an operation; takes this state and it.
+
+    Attributes:
+        step: What is to be done next; None once the operation is over.
+        result: What the operation returned.
+        response: The last response, open while it is streamed.
+        chunks: What is left of a streamed response: an iterator of bytes, or an async one.
+        deadline: Moment of `time.monotonic` by which the response must be whole, or where it is
+            streamed, begin.
+
+    Raises:
+        TypeError: It is no operation.
+        ValueError: It was carried out before.
+    """
+
+    __slots__ = (
+        "_conditions",
+        "_operation",
+        "_request",
+        "_send",
+        "_settings",
+        "_started",
+        "_usage",
+        "chunks",
+        "deadline",
+        "response",
+        "result",
+        "step",
+    )
+
+    def __init__(
+        self,
+        operation: Any,
+        settings: Settings,
+        usage: Usage,
+        around: Callable[["CallState", Any], Any] | None = None,
+    ) -> None:
+        _check_new(operation)
+        self._settings = settings
+        self._usage = usage
+        self._started = time.monotonic()
+        self._conditions = Conditions(
+            max_retries=settings.max_retries, retry_timeouts=settings.retry_timeouts
+        )
+        self._operation = operation if around is None else around(self, operation)
+        self._send: Send | None = None
+        self._request: httpx.Request | None = None
+        self.step: Step | None = None
+        self.result: Any = None
+        self.response: httpx.Response | None = None
+        self.chunks: Any = None
+        self.deadline = inf
+        self._resume(self._operation.send, None)
+
+    def expect_result(self) -> None:
+        """Refuse a stream of events before it is opened.
+
+        Raises:
+            TypeError: It is one.
+        """
+        if isinstance(self.step, Send) and self.step.stream:
+            raise TypeError(HAS_EVENTS)
+
+    def send(self, outcome: Any) -> None:
+        """Give the operation what came of its step."""
+        self._observe()
+        self._resume(self._operation.send, outcome)
+
+    def throw(self, failure: httpx.HTTPError) -> None:
+        """Throw what broke into the operation."""
+        self._resume(self._operation.throw, self.failed(failure))
+
+    def close(self) -> None:
+        """End the operation where it is."""
+        self._operation.close()
+
+    def request(self, send: Send) -> httpx.Request:
+        """The HTTP request of a step; its time begins when it is asked for first."""
+        if self._send is not send or self._request is None:
+            self._conditions.answer = self._conditions.result = None
+            self._send = send
+            self._request = render(send, self._settings, self._conditions)
+            self.deadline = time.monotonic() + self._request.extensions["timeout"]["read"]
+        return self._request
+
+    def begin(self, response: httpx.Response) -> None:
+        """Note that the response's headers are there, count it, and bound its body."""
+        self.response = self._conditions.answer = response
+        body = cast(Body, response.stream)
+        if not response.is_success:  # of a stream, too, an error's page is read at once
+            body.bound(deadline=self.deadline, max_bytes=LARGEST_ERROR_BYTES, cut_short=True)
+            return
+        self._usage.add(self._skus())
+        most = self._settings.max_response_bytes
+        if self._send is not None and self._send.stream:
+            body.bound(deadline=inf, max_bytes=most, per_event=True)
+        else:
+            body.bound(deadline=self.deadline, max_bytes=most)
+
+    @property
+    def begun(self) -> httpx.Response | None:
+        """The response to the last request, once its headers are there; its body may be missing."""
+        return self._conditions.answer
+
+    @begun.setter
+    def begun(self, response: httpx.Response | None) -> None:
+        self._conditions.answer = response  # decides on repeating, also where it was another's
+
+    def arrived(self, response: httpx.Response) -> httpx.Response:
+        """The response to give to the operation."""
+        self._conditions.answer = None  # it would hold itself through its request
+        self._conditions.now = time.time()
+        self._observe()
+        return response
+
+    def failed(self, failure: httpx.HTTPError) -> httpx.HTTPError:
+        """The transport's failure to throw into the operation."""
+        if self._request is not None:
+            failure.request = self._request
+        self._observe()
+        return failure
+
+    def spared(self) -> None:
+        """Count that a response came without a request of its own."""
+        self._usage.save(self._skus())
+
+    def seconds_left(self) -> float:
+        """How much of the time for the response is left."""
+        return self.deadline - time.monotonic()
+
+    def hurry(self) -> None:
+        """Leave a request that is sent after some waiting the rest of its time."""
+        if self._request is not None:
+            left = max(self.seconds_left(), MIN_SECONDS)
+            timeout = self._request.extensions["timeout"]
+            timeout.update({name: min(seconds, left) for name, seconds in timeout.items()})
+
+    def _resume(self, proceed: Callable[[Any], Step], outcome: Any) -> None:
+        try:
+            self.step = proceed(outcome)
+        except StopIteration as end:
+            self.step, self.result = None, end.value
+
+    def _observe(self) -> None:
+        self._conditions.elapsed_seconds = time.monotonic() - self._started
+
+    def _skus(self) -> Mapping[str, int]:
+        asked = self._send.request if self._send is not None else None
+        return NOTHING if asked is None else asked.skus(self._settings.api_version)
+
+
+def _check_new(operation: object) -> None:
+    if not isinstance(operation, GeneratorType):
+        raise TypeError(
+            f"A client carries out what an operation returns, such as "
+            f"search(SearchRequest(objective=…)), and this is a {type(operation).__name__}."
+        )
+    if operation.gi_frame is None:
+        raise ValueError(
+            "This operation was carried out before, and each goes once: make another, such as "
+            "search(request)."
+        )

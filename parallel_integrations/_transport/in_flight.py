@@ -1,0 +1,400 @@
+"""Response cache and in-flight sharing: one request for all who ask the same.
+
+What a client with `cache=` puts around an operation. It hands every step on, except a request whose
+response others could use: that is looked up in the cache first, then joined with an equal request
+that is under way (across threads, tasks and event loops), and sent only if there is neither.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Awaitable, Coroutine, Generator
+from concurrent.futures import Future
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import blake2b
+from hmac import compare_digest
+from typing import Any, Final
+
+import httpx
+from pydantic_core import from_json, to_json
+
+from parallel_integrations._protocol.flow import Do, Keep, Send, Step, Wait, relay
+from parallel_integrations._protocol.redaction import SECRET_HEADERS
+from parallel_integrations._protocol.retry import conditions_of
+from parallel_integrations._transport.cache import AnswerCache
+from parallel_integrations._transport.call_state import CallState
+
+NAME_DIGITS: Final = 64
+DIGEST_BYTES: Final = 32
+# What may differ between two requests that ask the same.
+INCIDENTAL_HEADERS: Final = frozenset({"user-agent", "content-length", "connection"})
+# What described the bytes on the wire does not describe those that were read from it.
+WIRE_HEADERS: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+
+log = logging.getLogger("parallel_integrations")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a request, for everybody who waited: a response, or the transport's failure.
+
+    Attributes:
+        status: HTTP status; 0 where no response began.
+        headers: The response's headers.
+        content: Its whole body, decompressed.
+        failure: What broke, perhaps after the headers were there.
+    """
+
+    status: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
+    content: bytes = b""
+    failure: httpx.HTTPError | None = None
+
+    @classmethod
+    def of(cls, response: httpx.Response) -> "Outcome":
+        """A whole response."""
+        return cls(response.status_code, _headers(response), response.content)
+
+    @classmethod
+    def failed(cls, failure: httpx.HTTPError, begun: httpx.Response | None) -> "Outcome":
+        """A failure, and the response's headers had they come: they decide on repeating."""
+        if begun is None:
+            return cls(failure=copy(failure))
+        return cls(begun.status_code, _headers(begun), failure=copy(failure))
+
+    def response(self, request: httpx.Request) -> httpx.Response:
+        """The response, or its beginning, as if it had come for `request`."""
+        return httpx.Response(
+            self.status, headers=list(self.headers), content=self.content, request=request
+        )
+
+
+def _headers(response: httpx.Response) -> tuple[tuple[str, str], ...]:
+    return tuple(pair for pair in response.headers.multi_items() if pair[0] not in WIRE_HEADERS)
+
+
+class InFlightRequest:
+    """One request under way.
+
+    Attributes:
+        key: What it asks.
+        outcome: What came of it; None where whoever sent it gave up, and somebody else has to.
+        next: The request of those who shared this one and have to ask again.
+    """
+
+    __slots__ = ("_loop", "_thread", "key", "next", "outcome")
+
+    def __init__(self, key: str, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.key = key
+        self.outcome: Future[Outcome | None] = Future()
+        self.next: InFlightRequest | None = None
+        self._loop = loop
+        self._thread = threading.get_ident()
+
+    def can_be_awaited_by(self, other: "InFlightRequest") -> bool:
+        """Whether another's waiting lets this go on: a blocking call inside its loop would not."""
+        return (
+            self.outcome.done()
+            or self._thread != other._thread  # noqa: SLF001 - its own class
+            or (other._loop is not None and other._loop is self._loop)  # noqa: SLF001
+        )
+
+
+class InFlightRequests:
+    """The requests of one client that are under way."""
+
+    def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        self._lock = threading.RLock()  # a signal handler may ask, too
+        self._by_key: dict[str, InFlightRequest] = {}
+        self._process = os.getpid()
+
+    def join(self, own: InFlightRequest, last: InFlightRequest | None) -> InFlightRequest:
+        """The request to wait for: an earlier equal one that can be awaited, or the caller's own.
+
+        Args:
+            own: A new request of the caller's; where it is returned, the caller has to send it.
+            last: The request that the caller shared before. Those who failed together ask again
+                together, though each comes back at its own time.
+        """
+        if self._process != os.getpid():  # what is under way in the parent never arrives here
+            self._forget()
+        with self._lock:
+            if last is not None and last.key != own.key:
+                last = None
+            found = last.next if last is not None else None
+            if found is None:
+                found = self._by_key.get(own.key)
+                if found is last:
+                    found = None
+            if found is None:
+                found = self._by_key[own.key] = own
+            if last is not None and last.next is None:
+                last.next = found
+        return found if found is own or found.can_be_awaited_by(own) else own
+
+    def end(self, request: InFlightRequest) -> None:
+        """Take a request off the list; where nothing came of it, another who waits has to send."""
+        with self._lock:
+            if self._by_key.get(request.key) is request:
+                del self._by_key[request.key]
+        if not request.outcome.done():
+            request.outcome.set_result(None)
+
+
+class SharedRequests:
+    """What a client with `cache=` has besides.
+
+    Args:
+        cache: Where responses are kept.
+        ttl_seconds: For how long.
+    """
+
+    def __init__(self, cache: AnswerCache, ttl_seconds: float) -> None:
+        self.cache = cache
+        self.ttl_seconds = ttl_seconds
+        self.under_way = InFlightRequests()
+        self._warned: set[str] = set()
+
+    def renewed(self) -> "SharedRequests":
+        """Another one for the same cache, with nothing under way."""
+        return SharedRequests(self.cache, self.ttl_seconds)
+
+    def around(
+        self, call: CallState, operation: Any, loop: asyncio.AbstractEventLoop | None = None
+    ) -> Generator[Step, Any, Any]:
+        """The same operation, whose requests may be spared.
+
+        Args:
+            call: The call that carries it out.
+            operation: The operation.
+            loop: The event loop that the call runs in; None where it blocks.
+        """
+        sharing = _Sharing(self, call, loop)
+        try:
+            result = yield from relay(operation, sharing.handle)
+            yield from sharing.store_what_was_read()
+            return result
+        finally:
+            sharing.end()
+
+    def look_up(self, key: str, max_seconds: float) -> Outcome | None:
+        """What the cache has for a key, at most so old; None where anything is wrong with it."""
+        name, seal = _name_and_seal(key)
+        try:
+            held = _taken(self.cache.get(name), "get")
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a cache, there is the API
+            self._warn("read", f"{type(error).__name__}: {error}")
+            return None
+        if held is None:
+            return None
+        try:
+            return _unpacked(held, max_seconds, seal)
+        except Exception:  # noqa: BLE001 - whatever stands in a cache, there is the API
+            self._warn("read", "it holds something that was not written by this package")
+            return None
+
+    def store(self, key: str, outcome: Outcome, max_seconds: float) -> None:
+        """Keep a response for so long; where that fails it is said once."""
+        name, seal = _name_and_seal(key)
+        try:
+            _taken(self.cache.set(name, _packed(outcome, seal), expire=max_seconds), "set")
+        except Exception as error:  # noqa: BLE001 - the answer has been paid for and is there
+            self._warn("written", f"{type(error).__name__}: {error}")
+
+    def _warn(self, what: str, reason: str) -> None:
+        if what not in self._warned:
+            self._warned.add(what)
+            log.warning("The cache cannot be %s (%s); calls go on without it", what, reason)
+
+
+class _Sharing:
+    """The part of one call: what it shares now, and what it has to keep.
+
+    Args:
+        shared: Of the client.
+        call: The call.
+        loop: The event loop that the call runs in; None where it blocks.
+    """
+
+    def __init__(
+        self, shared: SharedRequests, call: CallState, loop: asyncio.AbstractEventLoop | None
+    ) -> None:
+        self._shared = shared
+        self._call = call
+        self._loop = loop
+        self._own: InFlightRequest | None = None
+        self._last: InFlightRequest | None = None
+        self._to_store: tuple[InFlightRequest, Keep, httpx.Response] | None = None
+
+    def handle(self, step: Step) -> Generator[Step, Any, Any]:
+        """Take one step of the operation, sharing its request if others could ask the same."""
+        yield from self.store_what_was_read()
+        if not isinstance(step, Send) or step.keep is None:
+            return (yield step)
+        keep = step.keep
+        if step.delay_seconds:  # before it is entered: nobody else should wait for the pause
+            yield Wait(None, step.delay_seconds)
+            step = replace(step, delay_seconds=0.0)
+        return (yield from self._share(step, keep))
+
+    def store_what_was_read(self) -> Generator[Step, Any, None]:
+        """Put the last response into the cache, now that the operation could read it.
+
+        Not before: what cannot be read is not kept, and its body would have to be parsed twice.
+        Until then the request counts as under way, so that nobody sends it once more in between.
+        """
+        if self._to_store is not None:
+            (request, keep, response), self._to_store = self._to_store, None
+            outcome = request.outcome.result()
+            result = conditions_of(response).result
+            if outcome is not None and result is not None and keep.worth(result):
+                max_seconds = min(self._shared.ttl_seconds, keep.max_seconds)
+                yield Do(partial(self._shared.store, request.key, outcome, max_seconds))
+        self.end()
+
+    def end(self) -> None:
+        """Take the call's own request off the list, wherever the call ends."""
+        if self._own is not None:
+            self._shared.under_way.end(self._own)
+            self._own = None
+
+    def _share(self, send: Send, keep: Keep) -> Generator[Step, Any, httpx.Response]:
+        request = self._call.request(send)
+        key = _key(request, keep)
+        while True:
+            # Noted before it is entered: an interruption may come at any instant, and what stayed
+            # on the list would make later callers wait for a request that nobody sends.
+            self._own = InFlightRequest(key, self._loop)
+            self._last = found = self._shared.under_way.join(self._own, self._last)
+            if found is self._own:
+                return (yield from self._send(found, send, keep))
+            left = self._call.seconds_left()
+            if left <= 0 or not (yield Wait(found.outcome, left)):
+                raise httpx.ReadTimeout("the same request was under way, but no response came")
+            if (outcome := found.outcome.result()) is not None:
+                return self._received(outcome, request)
+            self._call.hurry()
+
+    def _send(
+        self, own: InFlightRequest, send: Send, keep: Keep
+    ) -> Generator[Step, Any, httpx.Response]:
+        max_seconds = min(self._shared.ttl_seconds, keep.max_seconds)
+        kept: Outcome | None = yield Do(partial(self._shared.look_up, own.key, max_seconds))
+        if kept is not None:
+            own.outcome.set_result(kept)
+            return self._received(kept, self._call.request(send))
+        try:
+            response: httpx.Response = yield send
+        except httpx.HTTPError as failure:
+            own.outcome.set_result(Outcome.failed(failure, self._call.begun))
+            raise
+        # Before it is stored: nobody should wait for that, and nobody lose a paid response by it.
+        own.outcome.set_result(Outcome.of(response))
+        if response.is_success and not _holds_secret(response):
+            self._to_store = (own, keep, response)
+        return response
+
+    def _received(self, outcome: Outcome, request: httpx.Request) -> httpx.Response:
+        response = outcome.response(request)
+        if outcome.failure is not None:
+            self._call.begun = response if outcome.status else None
+            raise self._call.failed(copy(outcome.failure))
+        if response.is_success:
+            self._call.spared()
+        return self._call.arrived(response)
+
+
+def _key(request: httpx.Request, keep: Keep) -> str:
+    """Names what is asked and who asks; neither can be read from it.
+
+    The first half is the name that an answer is kept under. Nobody without the key knows the second
+    half, which seals the answer.
+    """
+    secrets = blake2b(person=b"parallel-secret", digest_size=32)
+    for name in SECRET_HEADERS:
+        _add(secrets, request.headers.get(name, "").encode())
+    digest = blake2b(key=secrets.digest(), person=b"parallel-answer2", digest_size=64)
+    for part in (request.method, str(request.url)):
+        _add(digest, part.encode())
+    for name, value in sorted(request.headers.multi_items()):
+        if name not in INCIDENTAL_HEADERS and name not in SECRET_HEADERS:
+            _add(digest, f"{name}: {value}".encode())
+    _add(digest, _essence(request.content, keep))
+    return digest.hexdigest()
+
+
+def _essence(content: bytes, keep: Keep) -> bytes:
+    body = from_json(content)
+    return to_json({name: value for name, value in body.items() if name not in keep.labels})
+
+
+def _add(digest: blake2b, part: bytes) -> None:
+    digest.update(len(part).to_bytes(8, "big"))
+    digest.update(part)
+
+
+def _holds_secret(response: httpx.Response) -> bool:
+    headers = response.request.headers
+    secrets = (headers.get(name, "").removeprefix("Bearer ") for name in SECRET_HEADERS)
+    kept = response.content + response.headers.get("content-type", "").encode()
+    return any(secret and secret.encode() in kept for secret in secrets)
+
+
+def _name_and_seal(key: str) -> tuple[str, bytes]:
+    """Under what name an answer is kept, and the secret that it is sealed with."""
+    return key[:NAME_DIGITS], bytes.fromhex(key[NAME_DIGITS:])
+
+
+def _taken(value: Any, method: str) -> Any:
+    """What a cache gave, unless that would have to be awaited."""
+    if isinstance(value, Awaitable):
+        if isinstance(value, Coroutine):
+            value.close()
+        raise TypeError(f"its {method} must block, not be awaited")
+    return value
+
+
+def _packed(outcome: Outcome, seal: bytes) -> bytes:
+    kind = dict(outcome.headers).get("content-type")
+    head = json.dumps({"at": time.time(), "status": outcome.status, "type": kind})
+    record = head.encode() + b"\n" + outcome.content
+    return _digest(record, seal) + record
+
+
+def _unpacked(held: Any, max_seconds: float, seal: bytes) -> Outcome | None:
+    """The answer in an entry; None where it is too old.
+
+    Raises:
+        ValueError: It was written by somebody without the key, for another request, or damaged.
+        TypeError: It is not made of bytes.
+    """
+    if not isinstance(held, bytes | bytearray | memoryview):
+        raise TypeError
+    data = bytes(held)
+    record = data[DIGEST_BYTES:]
+    if not compare_digest(data[:DIGEST_BYTES], _digest(record, seal)):
+        raise ValueError
+    head, _, content = record.partition(b"\n")
+    fields = from_json(head)
+    at, status, kind = fields["at"], fields["status"], fields["type"]
+    # Without any key in the request, the seal is no secret: nothing is taken on trust.
+    if not isinstance(at, float) or type(status) is not int or not 200 <= status < 300:
+        raise ValueError
+    if kind is not None and not (isinstance(kind, str) and kind.isascii() and kind.isprintable()):
+        raise ValueError
+    # Its writer may have kept it for longer than its reader wants.
+    if not abs(time.time() - at) < max_seconds:
+        return None
+    return Outcome(status, (("content-type", kind),) if kind else (), content)
+
+
+def _digest(record: bytes, seal: bytes) -> bytes:
+    return blake2b(record, key=seal, person=b"parallel-entry", digest_size=DIGEST_BYTES).digest()

@@ -1,0 +1,213 @@
+"""Structured answers: a pydantic class as the answer's JSON schema, its objects as answers."""
+
+import re
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, closing
+from typing import Any, Final
+
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse
+from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
+from llama_index.core.instrumentation.events.llm import (
+    LLMStructuredPredictEndEvent,
+    LLMStructuredPredictStartEvent,
+)
+from llama_index.core.llms.llm import LLM
+from llama_index.core.program.streaming_utils import process_streaming_content_incremental
+from llama_index.core.program.utils import FlexibleModel
+from llama_index.core.prompts import PromptTemplate
+from llama_index.core.types import Model, PydanticProgramMode
+from pydantic import BaseModel, ValidationError
+
+from parallel_integrations.errors import UnexpectedAnswerError
+from parallel_integrations.llama_index.citations import attach_grounds, grounds_of
+from parallel_integrations.models.output_schema import class_schema
+from parallel_integrations.models.shared import first_fault
+
+SHOWN_CHARACTERS: Final = 200
+_UNNAMEABLE: Final = re.compile(r"[^A-Za-z0-9_-]+")
+
+dispatcher = get_dispatcher(__name__)
+
+
+def response_format(output_cls: type[BaseModel]) -> dict[str, Any]:
+    """What asks Chat for JSON that fits a class."""
+    name = _UNNAMEABLE.sub("_", output_cls.__name__)  # a generic class has brackets in its name
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": name, "schema": class_schema(output_cls)},
+    }
+
+
+def read_object(output_cls: type[Model], response: ChatResponse) -> Model:
+    """A whole answer as an object that carries what the answer rests on.
+
+    Raises:
+        UnexpectedAnswerError: The answer's text does not fit the class.
+    """
+    text = response.message.content or ""
+    try:
+        value = output_cls.model_validate_json(text)
+    except ValidationError as error:
+        fault = first_fault(error)
+    else:
+        attach_grounds(value, grounds_of(response))
+        return value
+    # Raised out here, the error does not drag pydantic's along, which shows the whole answer.
+    shown = text[:SHOWN_CHARACTERS]
+    raise UnexpectedAnswerError(
+        f"The answer does not fit {output_cls.__name__}: {fault}. It begins: {shown!r}", body=shown
+    )
+
+
+class StructuredChat(LLM):
+    """Adds native structured prediction to a chat model that takes `response_format`.
+
+    With a `pydantic_program_mode` other than the default, LlamaIndex's own programs do it, which
+    put the schema into the prompt.
+    """
+
+    def structured_predict(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Model:
+        """Answer a prompt with an object.
+
+        Args:
+            output_cls: The class to fill; its JSON schema goes with the request.
+            prompt: The prompt.
+            llm_kwargs: For the call, as in `chat`.
+            **prompt_args: What the prompt's variables stand for.
+
+        Returns:
+            An instance of the class; `grounds_of` and `citation_blocks` take it.
+
+        Raises:
+            ParallelError: The call failed; `UnexpectedAnswerError`, the answer does not fit.
+        """
+        if not self._native:
+            predicted: Model = super().structured_predict(
+                output_cls, prompt, llm_kwargs, **prompt_args
+            )
+            return predicted
+        self._announce(output_cls, prompt, prompt_args)
+        messages = self._prompted(prompt, prompt_args)
+        response = self.chat(messages, **self._asking(output_cls, llm_kwargs))
+        value = read_object(output_cls, response)
+        dispatcher.event(LLMStructuredPredictEndEvent(output=value))
+        return value
+
+    async def astructured_predict(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Model:
+        """Answer a prompt with an object, awaiting; all else as in `structured_predict`."""
+        if not self._native:
+            predicted: Model = await super().astructured_predict(
+                output_cls, prompt, llm_kwargs, **prompt_args
+            )
+            return predicted
+        self._announce(output_cls, prompt, prompt_args)
+        messages = self._prompted(prompt, prompt_args)
+        response = await self.achat(messages, **self._asking(output_cls, llm_kwargs))
+        value = read_object(output_cls, response)
+        dispatcher.event(LLMStructuredPredictEndEvent(output=value))
+        return value
+
+    # What `stream_structured_predict` and its twin iterate, between their events.
+
+    def _structured_stream_call(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Generator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None, None]:
+        if not self._native:
+            yield from super()._structured_stream_call(
+                output_cls, prompt, llm_kwargs, **prompt_args
+            )
+            return
+        messages = self._prompted(prompt, prompt_args)
+        growing = Growing(output_cls)
+        with closing(self.stream_chat(messages, **self._asking(output_cls, llm_kwargs))) as stream:
+            for response in stream:
+                if (partial := growing.add(response)) is not None:
+                    yield partial
+        yield growing.whole()
+
+    async def _structured_astream_call(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> AsyncGenerator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None]:
+        if not self._native:
+            return await super()._structured_astream_call(
+                output_cls, prompt, llm_kwargs, **prompt_args
+            )
+        messages = self._prompted(prompt, prompt_args)
+        stream = await self.astream_chat(messages, **self._asking(output_cls, llm_kwargs))
+
+        async def objects() -> AsyncGenerator[Model | FlexibleModel, None]:
+            growing = Growing(output_cls)
+            async with aclosing(stream):
+                async for response in stream:
+                    if (partial := growing.add(response)) is not None:
+                        yield partial
+            yield growing.whole()
+
+        return objects()
+
+    @property
+    def _native(self) -> bool:
+        return self.pydantic_program_mode == PydanticProgramMode.DEFAULT
+
+    def _prompted(self, prompt: PromptTemplate, prompt_args: dict[str, Any]) -> list[ChatMessage]:
+        return self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
+
+    def _asking(
+        self, output_cls: type[BaseModel], llm_kwargs: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        return {**(llm_kwargs or {}), "response_format": response_format(output_cls)}
+
+    def _announce(
+        self, output_cls: type[BaseModel], prompt: PromptTemplate, prompt_args: dict[str, Any]
+    ) -> None:
+        dispatcher.event(
+            LLMStructuredPredictStartEvent(
+                output_cls=output_cls, template=prompt, template_args=prompt_args
+            )
+        )
+
+
+class Growing:
+    """An object whose JSON is still arriving."""
+
+    def __init__(self, output_cls: type[Model]) -> None:
+        self._output_cls: type[BaseModel] = output_cls
+        self._partial: Any = None
+        self._last = ChatResponse(message=ChatMessage())
+
+    def add(self, response: ChatResponse) -> Any:
+        """What of the object is there, in a class that lets fields be missing until it fits.
+
+        None where the response, like the closing one, adds nothing.
+        """
+        self._last = response
+        if not response.delta:
+            return None
+        self._partial = process_streaming_content_incremental(
+            response, self._output_cls, self._partial
+        )
+        return self._partial
+
+    def whole(self) -> Any:
+        """The whole object, once the stream has ended properly."""
+        return read_object(self._output_cls, self._last)

@@ -1,0 +1,284 @@
+"""What Chat is asked, and what it answers (API facts 7)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from parallel_integrations.models.basis import FieldBasis
+from parallel_integrations.models.headers import checked_headers
+from parallel_integrations.models.notebook import answer_html
+from parallel_integrations.models.shared import (
+    AnswerModel,
+    ApiVersion,
+    Items,
+    JsonObject,
+    RequestModel,
+)
+
+SPEED_MODEL: Final = "speed"
+
+
+# What the API ignores (API facts 7); known here so that code written for other models runs.
+IGNORED: Final = frozenset(
+    """
+    temperature top_p max_tokens max_completion_tokens n stop seed frequency_penalty
+    presence_penalty logit_bias logprobs top_logprobs user stream stream_options stream_usage
+    parallel_tool_calls tool_choice strict reasoning_effort service_tier store metadata
+    """.split()
+)
+
+
+PER_CALL: Final = frozenset(
+    """
+    model model_name response_format previous_interaction_id extra_body extra_headers
+    """.split()
+)
+
+
+TOOLS: Final = frozenset({"tools", "functions"})
+
+T = TypeVar("T")
+
+
+def _carriable(headers: Any) -> Any:
+    """Refuse what HTTP cannot carry, and do not show it: pydantic would show all headers."""
+    try:
+        if not isinstance(headers, Mapping):
+            raise ValueError(f"extra_headers= must be a mapping, not {type(headers).__name__}")
+        checked_headers(headers.items(), "extra_headers")
+    except ValueError as error:
+        fault = PydanticCustomError("headers", "{fault}", {"fault": str(error)})
+        raise ValidationError.from_exception_data(
+            "extra_headers", [{"type": fault, "input": "(not shown)"}]
+        ) from None
+    return headers
+
+
+ExtraHeaders: TypeAlias = Annotated[dict[str, str], BeforeValidator(_carriable)]
+"""Headers that one request sends besides the client's own."""
+
+
+class ChatMessage(RequestModel):
+    """One turn of a conversation; Chat takes text only.
+
+    Attributes:
+        role: Who speaks.
+        content: What is said.
+        name: Who exactly, where several share a role.
+    """
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+    name: str | None = None
+
+
+class ChatSettings(BaseModel):
+    """How to chat: what a developer fixes once, whatever is asked.
+
+    Attributes:
+        model: `speed` (default), `lite`, `base`, `core`; also accepted as `model_name`.
+        previous_interaction_id: Continues an earlier answer by its `interaction_id`.
+        extra_body: Further fields of the request's body.
+        extra_headers: Sent besides the client's own; never part of repr or serialization.
+        temperature: Known, ignored by the API and not sent; so are `top_p`, `max_tokens`, `stop`,
+            `seed` and `n`.
+    """
+
+    model: str = Field(
+        default=SPEED_MODEL, min_length=1, validation_alias=AliasChoices("model", "model_name")
+    )
+    previous_interaction_id: str | None = Field(default=None, min_length=1)
+    extra_body: JsonObject | None = None
+    extra_headers: ExtraHeaders | None = Field(default=None, repr=False, exclude=True)
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: list[str] | str | None = None
+    seed: int | None = None
+    n: int | None = None
+
+    def model_of(self, called: Mapping[str, Any]) -> str:
+        """The model of one call: its own, else the fixed one."""
+        return called.get("model") or called.get("model_name") or self.model
+
+    def request(
+        self, messages: Sequence[Mapping[str, Any]], called: Mapping[str, Any]
+    ) -> "ChatRequest":
+        """The request of one call, whose own arguments win.
+
+        Args:
+            messages: The turns, as the wire has them.
+            called: `model`, `response_format`, `previous_interaction_id`, and `extra_body` and
+                `extra_headers` (merged) of this call; OpenAI's sampling parameters are known and
+                left out.
+
+        Raises:
+            ValueError: Tools, or an argument that is not known.
+        """
+        if any(called.get(name) for name in TOOLS):
+            raise ValueError(
+                "Parallel's chat models call no tools. Let another model call the tools, or ask "
+                "directly: the answers are grounded in the web already."
+            )
+        if unknown := called.keys() - IGNORED - PER_CALL - TOOLS:
+            raise ValueError(
+                f"{type(self).__name__} does not know {', '.join(sorted(unknown))}; fields that "
+                "the API learned later go into extra_body={…}"
+            )
+        return ChatRequest(
+            messages=[ChatMessage(**message) for message in messages],
+            model=self.model_of(called),
+            response_format=called.get("response_format"),
+            previous_interaction_id=called.get(
+                "previous_interaction_id", self.previous_interaction_id
+            ),
+            extra_body=_merged(self.extra_body, called.get("extra_body")),
+            extra_headers=_merged(self.extra_headers, called.get("extra_headers")),
+        )
+
+
+class ChatRequest(RequestModel):
+    """A conversation to continue.
+
+    Attributes:
+        messages: The turns so far as `ChatMessage` or dict, oldest first; at least one. A system
+            prompt comes first.
+        model: `speed`, or the research models `lite`, `base` and `core`; newer ones pass through.
+        response_format: `{"type": "json_schema", "json_schema": {"name": …, "schema": …}}` and the
+            like, as the wire has it.
+        previous_interaction_id: Continues an earlier chat or task with its context.
+        extra_body: Further top-level fields of the body, for what the API learns later. Sampling
+            parameters (temperature, max_tokens, stop …) are ignored by the API and not sent.
+        extra_headers: Sent besides the client's own.
+
+    Raises:
+        pydantic.ValidationError: No message, an unknown role, content that is not text.
+
+    Example:
+        ```python
+        from parallel_integrations import ChatRequest, ParallelClient
+        from parallel_integrations.api import chat
+
+        request = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
+        print(ParallelClient().run(chat(request)).text)
+        ```
+    """
+
+    messages: list[ChatMessage] = Field(min_length=1)
+    model: str = Field(default=SPEED_MODEL, min_length=1)
+    response_format: JsonObject | None = None
+    previous_interaction_id: str | None = Field(default=None, min_length=1)
+    stream: bool = False
+    extra_body: JsonObject | None = None
+    extra_headers: ExtraHeaders | None = Field(default=None, repr=False)
+
+    def body(self, version: ApiVersion) -> dict[str, Any]:
+        """The body; the same in every generation of the wire."""
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [message.model_dump(exclude_none=True) for message in self.messages],
+        }
+        if self.response_format is not None:
+            body["response_format"] = self.response_format
+        if self.previous_interaction_id is not None:
+            body["previous_interaction_id"] = self.previous_interaction_id
+        body.update(self.extra_body or {})
+        if self.stream:
+            body["stream"] = True
+        return body
+
+    def skus(self, version: ApiVersion) -> dict[str, int]:
+        """One answer of the model."""
+        model = (self.extra_body or {}).get("model", self.model)
+        return {f"chat_{str(model).removeprefix('parallel/')}": 1}
+
+
+class ChatDelta(AnswerModel):
+    """A message, or what a chunk adds to one.
+
+    Attributes:
+        role: Who speaks, where said.
+        content: Text, possibly none.
+    """
+
+    role: str | None = None
+    content: str | None = None
+
+
+class ChatChoice(AnswerModel):
+    """The one answer that Chat gives.
+
+    Attributes:
+        message: The answer, or what this chunk adds (`delta` on the wire).
+        finish_reason: Why it ended, where said.
+        index: Its place; always 0.
+    """
+
+    message: ChatDelta | None = Field(
+        default=None, validation_alias=AliasChoices("message", "delta")
+    )
+    finish_reason: str | None = None
+    index: int | None = 0
+
+
+class ChatResponse(AnswerModel):
+    """An answer, or one chunk of a streamed one; the API leaves most of OpenAI's fields empty.
+
+    Attributes:
+        choices: One choice; none in chunks that carry only citations.
+        basis: What the answer rests on; research models only.
+        interaction_id: Continues this conversation when given as `previous_interaction_id`.
+        usage: Token counts as the wire has them; documented as never filled.
+        id: The API's id, mostly empty.
+        model: The model's name, mostly empty.
+        created: Seconds since 1970.
+    """
+
+    choices: Items[ChatChoice] = []
+    basis: Items[FieldBasis] = []
+    interaction_id: str | None = None
+    usage: dict[str, Any] | None = None
+    id: str | None = None
+    model: str | None = None
+    created: int | float | None = None
+
+    @property
+    def text(self) -> str:
+        """The answer's text, or the text this chunk adds."""
+        for choice in self.choices:
+            if choice.message is not None and choice.message.content:
+                return choice.message.content
+        return ""
+
+    def _repr_html_(self) -> str:
+        return answer_html(self.text, self.basis)
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the answer ended, where the wire says so."""
+        for choice in self.choices:
+            if choice.finish_reason:
+                return choice.finish_reason
+        return None
+
+
+class ChatChunk(NamedTuple):
+    """A chunk of a streamed answer, read no further than its text needs.
+
+    Attributes:
+        text: What it adds to the answer.
+        raw: The chunk as the wire has it.
+        id: The API's id, mostly empty.
+        response: The chunk, read in full: the first one, and those that hold more than text.
+    """
+
+    text: str
+    raw: dict[str, Any]
+    id: str | None
+    response: ChatResponse | None = None
+
+
+def _merged(fixed: dict[str, T] | None, called: dict[str, T] | None) -> dict[str, T] | None:
+    return {**(fixed or {}), **(called or {})} or None

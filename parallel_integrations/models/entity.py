@@ -1,0 +1,71 @@
+"""Entity search: request and response (API facts 10)."""
+
+from typing import Any, Final, Literal
+
+from pydantic import Field, model_validator
+
+from parallel_integrations.models.findall import FEWEST_MATCHES, MOST_MATCHES
+from parallel_integrations.models.shared import (
+    AnswerModel,
+    ApiVersion,
+    Items,
+    RequestModel,
+    Text,
+)
+
+ENTITY_SEARCH: Final = {"entity_search": 1}
+
+
+class EntitySearchRequest(RequestModel):
+    """A quick list of entities, best effort.
+
+    Attributes:
+        entity_type: `people` or `companies`.
+        objective: Which.
+        match_limit: How many, 5 to 1000.
+    """
+
+    entity_type: Literal["people", "companies"]
+    objective: str = Field(min_length=1)
+    match_limit: int = Field(default=100, ge=FEWEST_MATCHES, le=MOST_MATCHES)
+
+    def skus(self, version: ApiVersion) -> dict[str, int]:
+        """One search, whatever it finds."""
+        return ENTITY_SEARCH
+
+
+class Entity(AnswerModel):
+    """One entity.
+
+    Attributes:
+        name: Its name.
+        url: Its page.
+        description: What it is.
+    """
+
+    name: Text = ""
+    url: Text = ""
+    description: str | None = None
+
+
+class EntitySearchResponse(AnswerModel):
+    """A list of entities.
+
+    Attributes:
+        entities: The entities.
+        entity_set_id: The list's id.
+    """
+
+    entities: Items[Entity] = []
+    entity_set_id: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_names(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        older = {"candidate_set_id": "entity_set_id", "candidates": "entities"}
+        return {
+            older[name] if name in older and older[name] not in values else name: value
+            for name, value in values.items()
+        }

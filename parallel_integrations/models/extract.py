@@ -1,0 +1,181 @@
+"""Extract: request and response (API facts 6)."""
+
+from typing import Annotated, Any, ClassVar, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from parallel_integrations.models.notebook import pages_html
+from parallel_integrations.models.pages import (
+    OLDER_BETA,
+    Objective,
+    Page,
+    PageSettings,
+    PagesResponse,
+    Queries,
+    one_as_list,
+    without_null,
+)
+from parallel_integrations.models.shared import (
+    AnswerModel,
+    ApiVersion,
+    Items,
+    RequestModel,
+    Text,
+)
+
+MOST_URLS: Final = 20
+
+
+def _web_url(value: str) -> str:
+    url = value.strip()
+    scheme, separator, rest = url.partition("://")
+    if scheme.lower() not in ("http", "https") or not separator or not rest.strip("/"):
+        raise ValueError(
+            f"{value!r} is not a web address; write it like 'https://example.com/page'"
+        )
+    return url
+
+
+WebUrl = Annotated[str, AfterValidator(_web_url)]
+
+
+class FullContentSettings(RequestModel):
+    """How much of a page's full text comes back.
+
+    Attributes:
+        max_chars_per_result: Most characters of one page.
+    """
+
+    max_chars_per_result: int | None = Field(
+        default=None, ge=1, description="Most characters of one page."
+    )
+
+
+class ExtractSettings(PageSettings):
+    """How to extract: what a developer fixes once, whichever URLs are asked for.
+
+    Attributes:
+        full_content: True for the whole page as markdown besides the excerpts, or how much of it.
+    """
+
+    full_content: bool | FullContentSettings = Field(
+        default=False, description="True: the whole page as markdown besides the excerpts."
+    )
+
+
+class ExtractRequest(ExtractSettings, RequestModel):
+    """Pages to read.
+
+    Attributes:
+        urls: 1 to 20 web addresses.
+        objective: What is wanted from them; excerpts are chosen by it. At most 5000 characters.
+        search_queries: Keywords to choose excerpts by; at most 5 of 200 characters.
+
+    Raises:
+        pydantic.ValidationError: No URL, more than 20, something that is no URL, a limit passed.
+
+    Example:
+        ```python
+        from parallel_integrations import ExtractRequest
+
+        ExtractRequest(urls=["https://docs.python.org/3/reference/"], full_content=True)
+        ```
+    """
+
+    older_path: ClassVar[str] = "/v1beta/extract"
+
+    urls: Annotated[
+        list[WebUrl], Field(min_length=1, max_length=MOST_URLS), BeforeValidator(one_as_list)
+    ] = Field(description="1 to 20 web addresses to read.")
+    objective: Objective | None = Field(
+        default=None,
+        json_schema_extra=without_null,
+        description="What you want to know from these pages.",
+    )
+    search_queries: Queries | None = Field(
+        default=None,
+        json_schema_extra=without_null,
+        description="Keywords to choose the excerpts by.",
+    )
+
+    def betas(self, version: ApiVersion) -> tuple[str, ...]:
+        """The older generations' own value."""
+        return () if version == "v1" else (OLDER_BETA,)
+
+    def body(self, version: ApiVersion) -> dict[str, Any]:
+        """The body for one generation of the wire."""
+        flat = super().body(version)
+        per_page = flat.pop("max_chars_per_result", None)
+        excerpts = {} if per_page is None else {"max_chars_per_result": per_page}
+        if version == "v1":
+            advanced: dict[str, Any] = {"excerpt_settings": excerpts} if excerpts else {}
+            if full_content := flat.pop("full_content"):
+                advanced["full_content"] = full_content
+            if "fetch_policy" in flat:
+                advanced["fetch_policy"] = flat.pop("fetch_policy")
+            return {**flat, "advanced_settings": advanced} if advanced else flat
+        if "max_chars_total" in flat:
+            excerpts["max_chars_total"] = flat.pop("max_chars_total")
+        return {**flat, "excerpts": excerpts or True}
+
+    def skus(self, version: ApiVersion) -> dict[str, int]:
+        """One for each URL."""
+        return {"extract": len(self.urls)}
+
+
+class ExtractResult(Page):
+    """One page that could be read.
+
+    Attributes:
+        full_content: The whole page as markdown, where asked for.
+    """
+
+    full_content: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The whole page where it was asked for, else its excerpts, a blank line between."""
+        return self.full_content or super().text
+
+
+class ExtractError(AnswerModel):
+    """One page that could not be read; the others are not affected.
+
+    Attributes:
+        url: Where it should have been.
+        error_type: Kind of failure, e.g. `fetch_error`.
+        http_status_code: What the page's own server answered, where known.
+        content: More about the failure, where given.
+    """
+
+    url: Text = ""
+    error_type: Text = ""
+    http_status_code: int | None = None
+    content: str | None = None
+
+    def __str__(self) -> str:
+        status = f" (HTTP {self.http_status_code})" if self.http_status_code else ""
+        why = f": {self.content}" if self.content else ""
+        return f"{self.url}: {self.error_type or 'error'}{status}{why}"
+
+
+class ExtractResponse(PagesResponse):
+    """The answer to an extract; a page is in `results` or in `errors`.
+
+    Attributes:
+        results: Pages that could be read.
+        errors: Pages that could not.
+        extract_id: The API's id of this call, where given.
+    """
+
+    results: Items[ExtractResult]
+    errors: Items[ExtractError] = []
+    extract_id: str | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every page could be read."""
+        return not self.errors
+
+    def _repr_html_(self) -> str:
+        return pages_html(self.results, self.errors)

@@ -1,0 +1,328 @@
+"""FindAll: requests, responses and events (API facts 10)."""
+
+from typing import Any, Final
+
+from pydantic import Field, model_validator
+
+from parallel_integrations.models.basis import FieldBasis
+from parallel_integrations.models.output_schema import JsonSchema, wire_schema
+from parallel_integrations.models.policies import (
+    McpServer,
+    MemoryScopeKey,
+    Metadata,
+    Webhook,
+)
+from parallel_integrations.models.shared import (
+    AnswerModel,
+    ApiVersion,
+    Items,
+    RequestModel,
+    StreamEvent,
+    Text,
+)
+from parallel_integrations.models.task import MOST_MCP_SERVERS, TERMINAL
+
+
+class MatchCondition(AnswerModel):
+    """What an entity must fulfil.
+
+    Attributes:
+        name: Short name, the key of its verdict in a candidate's `output`.
+        description: What exactly.
+    """
+
+    name: str
+    description: Text = ""
+
+
+class FindallSchema(AnswerModel):
+    """A search for entities as the API understood it; meant to be edited before it is run.
+
+    Attributes:
+        objective: What is wanted.
+        entity_type: Of which kind, e.g. `companies`.
+        match_conditions: What each must fulfil.
+        enrichments: What is found out about the matches, as the wire has it.
+        generator: How thoroughly, where said.
+        match_limit: How many, where said.
+    """
+
+    objective: Text = ""
+    entity_type: Text = ""
+    match_conditions: Items[MatchCondition] = []
+    enrichments: Items[dict[str, Any]] = []
+    generator: str | None = None
+    match_limit: int | None = None
+
+
+class FindallMetrics(AnswerModel):
+    """How far a run has come.
+
+    Attributes:
+        generated_candidates_count: Candidates looked at.
+        matched_candidates_count: Of which matched.
+    """
+
+    generated_candidates_count: int | None = None
+    matched_candidates_count: int | None = None
+
+
+class FindallStatus(AnswerModel):
+    """How a run stands.
+
+    Attributes:
+        status: In one word.
+        is_active: Whether it is still being worked on.
+        metrics: How far it has come.
+        termination_reason: Why it ended, e.g. `match_limit_met`.
+    """
+
+    status: Text = ""
+    is_active: bool | None = None
+    metrics: FindallMetrics | None = None
+    termination_reason: str | None = None
+
+
+class FindallRun(AnswerModel):
+    """A FindAll run.
+
+    Attributes:
+        findall_id: Its id.
+        status: How it stands; None where only the id came back.
+        generator: How thorough it is.
+        metadata: Its labels.
+        created_at: When it was created.
+        modified_at: When it last changed.
+    """
+
+    findall_id: str
+    status: FindallStatus | None = None
+    generator: str | None = None
+    metadata: dict[str, Any] | None = None
+    created_at: str | None = None
+    modified_at: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, one way or the other."""
+        if self.status is None:
+            return False
+        if self.status.is_active is None:
+            return self.status.status in TERMINAL
+        return not self.status.is_active
+
+
+class FindallCandidate(AnswerModel):
+    """An entity that was looked at.
+
+    Attributes:
+        candidate_id: Its id.
+        name: Its name.
+        url: Its page.
+        match_status: `generated`, `matched`, `unmatched`, `discarded`.
+        description: What it is.
+        output: Verdicts and enrichments by name: objects with `value`, or plain values.
+        basis: What they rest on.
+    """
+
+    candidate_id: Text = ""
+    name: Text = ""
+    url: Text = ""
+    match_status: Text = ""
+    description: str | None = None
+    output: dict[str, Any] | None = None
+    basis: Items[FieldBasis] = []
+
+    def value(self, name: str) -> Any:
+        """The plain value of a verdict or enrichment, whichever form the wire has; None if none."""
+        found = (self.output or {}).get(name)
+        return found.get("value") if isinstance(found, dict) and "value" in found else found
+
+
+class FindallResult(AnswerModel):
+    """What a run has found so far.
+
+    Attributes:
+        run: The run.
+        candidates: Entities, matched or not.
+        last_event_id: Where `findall_events` goes on.
+    """
+
+    run: FindallRun
+    candidates: Items[FindallCandidate] = []
+    last_event_id: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unflatten(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("run") is None and "findall_id" in values:
+            own = {name: values[name] for name in ("candidates", "last_event_id") if name in values}
+            run = {name: value for name, value in values.items() if name not in {*own, "run"}}
+            return {**own, "run": run}
+        return values
+
+    @property
+    def matches(self) -> list[FindallCandidate]:
+        """The candidates that matched."""
+        return [one for one in self.candidates if one.match_status == "matched"]
+
+
+class FindallStatusEvent(StreamEvent):
+    """The run's status; also sent as a heartbeat.
+
+    Attributes:
+        data: The run.
+        timestamp: When.
+    """
+
+    data: FindallRun
+    timestamp: str | None = None
+
+
+class FindallSchemaEvent(StreamEvent):
+    """The run's schema changed.
+
+    Attributes:
+        data: The schema.
+        timestamp: When.
+    """
+
+    data: FindallSchema
+    timestamp: str | None = None
+
+
+class FindallCandidateEvent(StreamEvent):
+    """A candidate was generated, matched, unmatched, discarded or enriched.
+
+    Attributes:
+        data: The candidate; an `enriched` event may hold the enrichment alone.
+        timestamp: When.
+    """
+
+    data: FindallCandidate
+    timestamp: str | None = None
+
+
+EVENTS: Final[dict[str, type[StreamEvent]]] = {
+    "findall.status": FindallStatusEvent,
+    "findall.schema.updated": FindallSchemaEvent,
+    "findall.candidate.": FindallCandidateEvent,
+}
+
+FEWEST_MATCHES: Final = 5
+MOST_MATCHES: Final = 1000
+MOST_PREVIEW_MATCHES: Final = 10
+MOST_EXCLUDED: Final = 10_000
+
+
+class IngestFindallRequest(RequestModel):
+    """A wish in words.
+
+    Attributes:
+        objective: Which entities are wanted.
+    """
+
+    objective: str = Field(min_length=1)
+
+
+class ExcludedEntity(RequestModel):
+    """An entity that is known already.
+
+    Attributes:
+        name: Its name.
+        url: Its page.
+    """
+
+    name: str = Field(min_length=1)
+    url: str = Field(min_length=1)
+
+
+class CreateFindallRunRequest(RequestModel):
+    """A FindAll run.
+
+    Attributes:
+        objective: What is wanted.
+        entity_type: Of which kind.
+        match_conditions: What each must fulfil; at least one.
+        generator: `preview` (at most 10, cheap), `base`, `core` or `pro`; newer ones pass through.
+        match_limit: How many matches to stop at, 5 to 1000; 10 at most for `preview`.
+        exclude_list: Entities to leave out; at most 10,000.
+        metadata: Labels.
+        webhook: Where the API reports to.
+        memory_scope_key: Memory to share between runs.
+
+    Raises:
+        pydantic.ValidationError: A value past its limit.
+    """
+
+    objective: str = Field(min_length=1)
+    entity_type: str = Field(min_length=1)
+    match_conditions: list[MatchCondition] = Field(min_length=1)
+    generator: str = Field(default="core", min_length=1)
+    match_limit: int = Field(default=MOST_PREVIEW_MATCHES, ge=FEWEST_MATCHES, le=MOST_MATCHES)
+    exclude_list: list[ExcludedEntity] | None = Field(default=None, max_length=MOST_EXCLUDED)
+    metadata: Metadata | None = None
+    webhook: Webhook | None = None
+    memory_scope_key: MemoryScopeKey | None = None
+
+    @model_validator(mode="after")
+    def _preview_is_small(self) -> "CreateFindallRunRequest":
+        if self.generator == "preview" and self.match_limit > MOST_PREVIEW_MATCHES:
+            raise ValueError(
+                f"match_limit={self.match_limit} is too much for generator='preview', which stops "
+                f"at {MOST_PREVIEW_MATCHES}"
+            )
+        return self
+
+    def skus(self, version: ApiVersion) -> dict[str, int]:
+        """One run of the generator; its matches are billed as they are found."""
+        return {f"findall_{self.generator}": 1}
+
+    @classmethod
+    def from_schema(cls, schema: FindallSchema, **changes: Any) -> "CreateFindallRunRequest":
+        """A run of an ingested schema, with what you want changed.
+
+        The API takes no enrichments at creation: ask for the schema's with `enrich_findall`.
+        """
+        conditions = [
+            MatchCondition(name=one.name, description=one.description)
+            for one in schema.match_conditions
+        ]
+        asked: dict[str, Any] = {
+            "objective": schema.objective,
+            "entity_type": schema.entity_type,
+            "match_conditions": conditions,
+            "generator": schema.generator,
+            "match_limit": schema.match_limit,
+            **changes,
+        }
+        return cls(**{name: value for name, value in asked.items() if value is not None})
+
+
+class EnrichFindallRequest(RequestModel):
+    """What to find out about every match.
+
+    Attributes:
+        output_schema: A JSON schema or a pydantic class.
+        processor: The task processor that does it; billed per match.
+        mcp_servers: Tool servers it may use.
+    """
+
+    output_schema: JsonSchema
+    processor: str = Field(default="core", min_length=1)
+    mcp_servers: list[McpServer] | None = Field(default=None, max_length=MOST_MCP_SERVERS)
+
+    def body(self, version: ApiVersion) -> dict[str, Any]:
+        """The body; the same in every generation of the wire."""
+        flat = self.model_dump(mode="json", exclude_none=True, exclude={"output_schema"})
+        return {"output_schema": wire_schema(self.output_schema), **flat}
+
+
+class ExtendFindallRequest(RequestModel):
+    """More matches.
+
+    Attributes:
+        additional_match_limit: How many more than before.
+    """
+
+    additional_match_limit: int = Field(ge=1)

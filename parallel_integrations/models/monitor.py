@@ -1,0 +1,295 @@
+"""Monitors: requests and responses (API facts 11)."""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AliasChoices, Field, field_validator, model_validator
+
+from parallel_integrations.models.output_schema import JsonSchema, wire_schema
+from parallel_integrations.models.policies import (
+    MemoryScopeKey,
+    SourcePolicy,
+    Webhook,
+)
+from parallel_integrations.models.shared import (
+    AnswerModel,
+    ApiVersion,
+    Items,
+    RequestModel,
+    Warning,  # noqa: A004 - the API's own word
+)
+from parallel_integrations.models.task import TaskOutput
+
+MOST_MONITORS: Final = 10_000
+LONGEST_HOURS: Final = 30 * 24
+_HOURS: Final = {"h": 1, "d": 24, "w": 7 * 24}
+
+
+MonitorMetadata = dict[
+    Annotated[str, Field(min_length=1, max_length=16)], Annotated[str, Field(max_length=512)]
+]
+
+
+def _checked_frequency(value: str | None) -> str | None:
+    if value is None:
+        return None
+    number, unit = value[:-1], value[-1:]
+    hours = int(number) * _HOURS.get(unit, 0) if number.isascii() and number.isdecimal() else 0
+    if not 1 <= hours <= LONGEST_HOURS:
+        raise ValueError(f"{value!r} is not a frequency from '1h' to '30d', like '6h', '1d', '2w'")
+    return value
+
+
+class EventStreamSettings(RequestModel):
+    """What an `event_stream` monitor looks for.
+
+    Attributes:
+        query: What to watch for.
+        output_schema: A JSON schema or pydantic class for its events.
+        include_backfill: Whether what happened before counts.
+        source_policy: Which sources may be used.
+        location: ISO 3166 alpha-2 code of the country to search from.
+    """
+
+    query: str | None = Field(default=None, min_length=1)
+    output_schema: JsonSchema | None = None
+    include_backfill: bool | None = None
+    source_policy: SourcePolicy | None = None
+    location: str | None = Field(default=None, pattern="^[A-Za-z]{2}$")
+
+    def body(self, version: ApiVersion) -> dict[str, Any]:
+        """The settings as the wire has them; what was given as None is sent as null."""
+        flat = self.model_dump(mode="json", exclude_unset=True, exclude={"output_schema"})
+        if self.source_policy is not None:
+            flat["source_policy"] = self.source_policy.body(version)
+        if self.output_schema is not None:
+            flat["output_schema"] = wire_schema(self.output_schema)
+        advanced: dict[str, Any] = {
+            name: flat.pop(name) for name in ("source_policy", "location") if name in flat
+        }
+        if advanced:
+            cleared = all(value is None for value in advanced.values())
+            flat["advanced_settings"] = None if cleared else _without_none(advanced)
+        return flat
+
+
+class SnapshotSettings(RequestModel):
+    """What a `snapshot` monitor runs again.
+
+    Attributes:
+        task_run_id: A completed task run.
+    """
+
+    task_run_id: str = Field(min_length=1)
+
+
+class CreateMonitorRequest(RequestModel):
+    """A new monitor; it runs at once, then on schedule.
+
+    Attributes:
+        type: `event_stream` watches for news of a query, `snapshot` for changes of a task's output.
+        frequency: How often: `<n>h`, `<n>d` or `<n>w`, from `1h` to `30d`.
+        settings: What to watch: `EventStreamSettings`, or `SnapshotSettings` for a `snapshot`.
+        processor: `lite` or `base`; the API's default is `lite`.
+        webhook: Where the API reports to.
+        metadata: Labels, strings only.
+        memory_scope_key: Memory to share.
+
+    Raises:
+        pydantic.ValidationError: A value that cannot be right.
+
+    Example:
+        ```python
+        from parallel_integrations import ParallelClient
+        from parallel_integrations.api import cancel_monitor, create_monitor
+        from parallel_integrations import CreateMonitorRequest, EventStreamSettings
+
+        request = CreateMonitorRequest(
+            type="event_stream", frequency="1d", settings=EventStreamSettings(query="new syntax")
+        )
+        with ParallelClient() as client:
+            monitor = client.run(create_monitor(request))
+            client.run(cancel_monitor(monitor.monitor_id))
+        ```
+    """
+
+    type: Literal["event_stream", "snapshot"]
+    frequency: str
+    settings: EventStreamSettings | SnapshotSettings
+    processor: str | None = Field(default=None, min_length=1)
+    webhook: Webhook | None = None
+    metadata: MonitorMetadata | None = None
+    memory_scope_key: MemoryScopeKey | None = None
+
+    _check_frequency = field_validator("frequency")(_checked_frequency)
+
+    @model_validator(mode="after")
+    def _settings_fit(self) -> "CreateMonitorRequest":
+        snapshot = isinstance(self.settings, SnapshotSettings)
+        if snapshot is not (self.type == "snapshot"):
+            needed = "SnapshotSettings" if self.type == "snapshot" else "EventStreamSettings"
+            raise ValueError(f"type={self.type!r} needs settings of the class {needed}")
+        if isinstance(self.settings, EventStreamSettings) and self.settings.query is None:
+            raise ValueError("settings.query is missing: say what to watch for")
+        return self
+
+    def body(self, version: ApiVersion) -> dict[str, Any]:
+        """The body; the same in every generation of the wire."""
+        flat = self.model_dump(mode="json", exclude_none=True, exclude={"settings"})
+        return {**flat, "settings": _without_none(self.settings.body(version))}
+
+
+class UpdateMonitorRequest(RequestModel):
+    """Changes to a monitor; only what is given is changed, None clears where the wire allows it.
+
+    Attributes:
+        frequency: How often.
+        settings: Other settings of an `event_stream` monitor; `source_policy=None` and
+            `location=None` together clear its advanced settings.
+        processor: `lite` or `base`.
+        webhook: None removes it.
+        metadata: None removes it.
+
+    Raises:
+        pydantic.ValidationError: Nothing to change, or None where the wire takes no null.
+    """
+
+    frequency: str | None = None
+    settings: EventStreamSettings | None = None
+    processor: str | None = Field(default=None, min_length=1)
+    webhook: Webhook | None = None
+    metadata: MonitorMetadata | None = None
+
+    _check_frequency = field_validator("frequency")(_checked_frequency)
+
+    @model_validator(mode="after")
+    def _something_changes(self) -> "UpdateMonitorRequest":
+        if not self.model_fields_set:
+            raise ValueError("nothing to change: give at least one field")
+        for name in self.model_fields_set & {"frequency", "settings", "processor"}:
+            if getattr(self, name) is None:
+                raise ValueError(f"{name} cannot be cleared; leave it out to keep it")
+        if self.settings is not None:
+            _check_changes(self.settings)
+        return self
+
+    def body(self, version: ApiVersion) -> dict[str, Any]:
+        """The body; the same in every generation of the wire."""
+        flat = self.model_dump(mode="json", exclude_unset=True, exclude={"settings"})
+        if self.settings is not None:
+            flat["type"] = "event_stream"
+            flat["settings"] = self.settings.body(version)
+        return flat
+
+
+def _check_changes(settings: EventStreamSettings) -> None:
+    given = settings.model_fields_set
+    if not given:
+        raise ValueError("settings holds nothing to change: give at least one field")
+    for name in sorted(given & {"query", "output_schema", "include_backfill"}):
+        if getattr(settings, name) is None:
+            raise ValueError(f"settings.{name} cannot be cleared; leave it out to keep it")
+    advanced = {"source_policy", "location"}
+    cleared = {name for name in given & advanced if getattr(settings, name) is None}
+    if cleared and cleared != advanced:
+        raise ValueError(
+            f"settings.{cleared.pop()} cannot be cleared alone: the API knows null for both of "
+            "source_policy and location together only"
+        )
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+class SnapshotOutput(AnswerModel):
+    """What a snapshot monitor last saw.
+
+    Attributes:
+        latest_snapshot: The task's latest output.
+    """
+
+    latest_snapshot: TaskOutput | None = None
+
+
+class Monitor(AnswerModel):
+    """A monitor.
+
+    Attributes:
+        monitor_id: Its id.
+        type: `event_stream` or `snapshot`.
+        status: `active` or `cancelled`.
+        frequency: How often it runs.
+        processor: What runs it.
+        settings: What it watches, as the wire has it.
+        output: What a snapshot monitor last saw.
+        webhook: Where the API reports to.
+        metadata: Its labels.
+        created_at: When it was created.
+        last_run_at: When it last ran.
+    """
+
+    monitor_id: str
+    type: str = ""
+    status: str = ""
+    frequency: str | None = None
+    processor: str | None = None
+    settings: dict[str, Any] | None = None
+    output: SnapshotOutput | None = None
+    webhook: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    created_at: str | None = None
+    last_run_at: str | None = None
+
+
+class MonitorPage(AnswerModel):
+    """Monitors, newest first.
+
+    Attributes:
+        monitors: One page of them.
+        next_cursor: Where the next page begins; None on the last.
+    """
+
+    monitors: Items[Monitor] = []
+    next_cursor: str | None = None
+
+
+class MonitorEvent(AnswerModel):
+    """Something a monitor saw or did; which fields are filled depends on `event_type`.
+
+    Attributes:
+        event_type: `event_stream`, `snapshot`, `completion` or `error`.
+        event_id: Its id, the key to recognise it by.
+        event_group_id: The run that found it (`monitor_group_id` in older documents).
+        event_date: When it happened, possibly only `YYYY-MM`.
+        output: What was found.
+        changed_output: Snapshot: what changed.
+        previous_output: Snapshot: what it was.
+        timestamp: Completion and error: when.
+        error_message: Error: what went wrong.
+    """
+
+    event_type: str = ""
+    event_id: str | None = None
+    event_group_id: str | None = Field(
+        default=None, validation_alias=AliasChoices("event_group_id", "monitor_group_id")
+    )
+    event_date: str | None = None
+    output: TaskOutput | None = None
+    changed_output: TaskOutput | None = None
+    previous_output: TaskOutput | None = None
+    timestamp: str | None = None
+    error_message: str | None = None
+
+
+class MonitorEventPage(AnswerModel):
+    """Events of a monitor, newest first.
+
+    Attributes:
+        events: One page of them.
+        next_cursor: Where the next page begins; None on the last.
+        warnings: What the API wants known.
+    """
+
+    events: Items[MonitorEvent] = []
+    next_cursor: str | None = None
+    warnings: Items[Warning] = []

@@ -1,0 +1,206 @@
+"""Output schemas: from what a user writes to what the API accepts, and answers back into it."""
+
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Annotated, Any, Final, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, PydanticUserError, ValidationError
+from pydantic_core import from_json, to_json
+
+from parallel_integrations.models.shared import sendable
+
+WIRE_TYPES: Final = frozenset({"json", "text", "auto"})
+DEEPEST_LEVEL: Final = 5
+UNSUPPORTED: Final = frozenset(
+    """
+    contains format maxContains minContains maxItems minItems maxLength minLength maxProperties
+    minProperties maximum minimum exclusiveMaximum exclusiveMinimum multipleOf pattern
+    patternProperties propertyNames uniqueItems unevaluatedItems unevaluatedProperties
+    """.split()
+)
+_NOISE: Final = frozenset({"title", "default", "$defs", "discriminator"})
+_VALUES: Final = frozenset({"const", "enum", "examples"})
+"""Keywords that hold values, not schemas."""
+
+
+class SchemaWarning(UserWarning):
+    """Something in an output schema that the API does not accept was left out."""
+
+
+def wire_schema(schema: str | dict[str, Any] | type[BaseModel]) -> str | dict[str, Any]:
+    """The wire's form of an output or input schema.
+
+    A string is sent as it is: it describes a text. `{"type": "json" | "text" | "auto", …}` is the
+    wire's own form. Any other dict is taken for a JSON schema and wrapped. A pydantic class is
+    turned into a JSON schema that the API accepts: `$ref` inlined, keywords outside the API's
+    subset dropped, every field required, optional ones as unions with null, no additional
+    properties. What was dropped is said in a `SchemaWarning` when a request is made of the class.
+
+    Raises:
+        ValueError: A class that contains itself, which the API cannot express.
+    """
+    if isinstance(schema, str):
+        return schema
+    if isinstance(schema, dict):
+        if isinstance(kind := schema.get("type"), str) and kind in WIRE_TYPES:
+            return schema
+        return {"type": "json", "json_schema": schema}
+    return {"type": "json", "json_schema": class_schema(schema)}
+
+
+def class_schema(cls: type[BaseModel]) -> dict[str, Any]:
+    """A pydantic class as a JSON schema within the API's subset.
+
+    Raises:
+        ValueError: A class that the API cannot express.
+    """
+    return _translated(cls)[0]
+
+
+def _translated(cls: type[BaseModel]) -> tuple[dict[str, Any], list[str]]:
+    """The schema, and what is to be said about it."""
+    try:
+        full = cls.model_json_schema()
+    except PydanticUserError as error:
+        raise ValueError(f"{cls.__name__} has no JSON schema: {error.message}") from None
+    dropped: set[str] = set()
+    schema: dict[str, Any] = _accepted(full, full.get("$defs", {}), (), dropped)
+    remarks = []
+    if dropped:
+        remarks.append(
+            f"The output schema of {cls.__name__} uses {', '.join(sorted(dropped))}, which the API "
+            "does not accept; left out there, still checked when the answer is parsed."
+        )
+    depth = _depth(schema)
+    if depth > DEEPEST_LEVEL:
+        remarks.append(
+            f"The output schema of {cls.__name__} is {depth} levels deep; the API documents at "
+            f"most {DEEPEST_LEVEL}."
+        )
+    return schema, remarks
+
+
+def _checked(schema: str | dict[str, Any] | type[BaseModel]) -> Any:
+    """Refuse what cannot be sent and say what is left out, before anything is paid for."""
+    if isinstance(schema, type):
+        for remark in _translated(schema)[1]:
+            warnings.warn(remark, SchemaWarning, stacklevel=3)  # where the request is made
+        return schema
+    return sendable(schema)
+
+
+OutputSchema: TypeAlias = Annotated[
+    str | dict[str, Any] | type[BaseModel], AfterValidator(_checked)
+]
+"""A description of text, a JSON schema (or the wire's own `{"type": "json" …}`), or a class."""
+
+
+def _json_only(schema: Any) -> Any:
+    wire = wire_schema(schema)
+    if isinstance(wire, str) or wire.get("type") != "json":
+        raise ValueError("only a JSON schema or a pydantic class will do here")
+    return schema
+
+
+JsonSchema: TypeAlias = Annotated[OutputSchema, AfterValidator(_json_only)]
+"""An `OutputSchema` where the API takes no text."""
+
+
+def parse_output(content: Any, schema: object) -> tuple[BaseModel | None, str | None]:
+    """The answer as an instance of the class that was asked for, or what did not fit.
+
+    Returns:
+        The instance and None, or None and the misfit; both None where no class was asked for.
+    """
+    if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
+        return None, None
+    try:
+        try:
+            return schema.model_validate_json(to_json(content)), None
+        except ValidationError as error:
+            first = error
+        # Optional fields are asked for as unions with null, whatever their default: a null there
+        # means that nothing was found.
+        found = from_json(to_json(content))
+        if sum([_without_null(found, fault["loc"]) for fault in first.errors(include_url=False)]):
+            with suppress(ValidationError):
+                return schema.model_validate_json(to_json(found)), None
+    except Exception as error:  # noqa: BLE001 - a validator of the user's; the answer is paid for
+        return None, f"{schema.__name__}: {type(error).__name__}: {error}"
+    faults = first.errors(include_url=False, include_input=False, include_context=False)
+    return None, "; ".join(
+        f"{'.'.join(map(str, fault['loc'])) or schema.__name__}: {fault['msg']}" for fault in faults
+    )
+
+
+def _without_null(node: Any, loc: tuple[int | str, ...]) -> bool:
+    """Take the null out that a fault points at; tells whether there was one."""
+    for step in loc:
+        if isinstance(node, dict) and step in node:
+            if node[step] is None:
+                del node[step]
+                return True
+            node = node[step]
+        elif isinstance(node, list) and isinstance(step, int) and step < len(node):
+            node = node[step]
+    return False
+
+
+def _accepted(
+    node: Any, definitions: Mapping[str, Any], inside: tuple[str, ...], dropped: set[str]
+) -> Any:
+    if isinstance(node, list):
+        return [_accepted(item, definitions, inside, dropped) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if reference := node.get("$ref"):
+        name = str(reference).rpartition("/")[2]
+        if name in inside:
+            raise ValueError(f"{name} contains itself, which an output schema cannot express")
+        rest = {key: value for key, value in node.items() if key != "$ref"}
+        return _accepted({**definitions[name], **rest}, definitions, (*inside, name), dropped)
+    dropped |= node.keys() & UNSUPPORTED
+    kept = {
+        key: value if key in _VALUES else _accepted(value, definitions, inside, dropped)
+        for key, value in node.items()
+        if key not in UNSUPPORTED and key not in _NOISE and key != "properties"
+    }
+    if "allOf" in kept and len(kept["allOf"]) == 1:
+        kept = {**kept.pop("allOf")[0], **kept}
+    if "const" in kept:
+        kept["enum"] = [kept.pop("const")]
+    if kept.get("type") == "object" and "properties" in node:
+        required = set(node.get("required", ()))
+        kept["properties"] = {
+            name: _accepted(field, definitions, inside, dropped)
+            if name in required
+            else _with_null(_accepted(field, definitions, inside, dropped))
+            for name, field in node["properties"].items()
+        }
+        kept["required"] = list(node["properties"])
+        kept["additionalProperties"] = False
+    return kept
+
+
+def _with_null(field: dict[str, Any]) -> dict[str, Any]:
+    if "anyOf" in field:
+        kinds = field["anyOf"]
+        known = any(kind.get("type") == "null" for kind in kinds)
+        return field if known else {**field, "anyOf": [*kinds, {"type": "null"}]}
+    kind = field.get("type")
+    if "enum" in field:
+        field = {**field, "enum": [*field["enum"], None]}
+    if isinstance(kind, str) and kind not in ("object", "array"):
+        return {**field, "type": [kind, "null"]}
+    description = {"description": field.pop("description")} if "description" in field else {}
+    return {"anyOf": [field, {"type": "null"}], **description}
+
+
+def _depth(node: Any) -> int:
+    if isinstance(node, list):
+        return max(map(_depth, node), default=0)
+    if not isinstance(node, dict):
+        return 0
+    own = 1 if node.get("type") == "object" else 0
+    return own + max((_depth(value) for value in node.values()), default=0)

@@ -1,0 +1,140 @@
+"""Pages: settings, fields and response parts that search and extract share."""
+
+from typing import Annotated, Any, Final
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+)
+
+from parallel_integrations.models.policies import FetchPolicy
+from parallel_integrations.models.shared import (
+    AnswerModel,
+    Excerpts,
+    Items,
+    Usage,
+    Warning,  # noqa: A004 - the API's own word
+)
+
+MOST_QUERY_CHARACTERS: Final = 200
+
+MOST_QUERIES: Final = 5
+MOST_OBJECTIVE_CHARACTERS: Final = 5000
+MOST_SESSION_ID_CHARACTERS: Final = 1000
+EXCERPT_SEPARATOR: Final = "\n\n"
+
+OLDER_BETA: Final = "search-extract-2025-10-10"
+
+
+def one_as_list(value: Any) -> Any:
+    """A single string as a list of one: language models often leave the brackets out."""
+    return [value] if isinstance(value, str) else value
+
+
+def without_null(schema: dict[str, Any]) -> None:
+    """Take null out of an optional field's schema: a model leaves the field out instead."""
+    branches = [each for each in schema.pop("anyOf") if each.get("type") != "null"]
+    schema.update(branches[0] if len(branches) == 1 else {"anyOf": branches})
+
+
+def _not_blank(value: str) -> str:
+    # Control characters that only Python counts as blanks would be left over as an empty query.
+    if not value.strip():
+        raise ValueError("there is nothing but blanks")
+    return value
+
+
+Query = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_QUERY_CHARACTERS),
+    AfterValidator(_not_blank),
+]
+Queries = Annotated[
+    list[Query], Field(min_length=1, max_length=MOST_QUERIES), BeforeValidator(one_as_list)
+]
+Objective = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_OBJECTIVE_CHARACTERS),
+    AfterValidator(_not_blank),
+]
+
+
+class PageSettings(BaseModel):
+    """How pages are read: what a developer fixes once, whatever is asked.
+
+    Attributes:
+        max_chars_total: Most characters of all excerpts together.
+        max_chars_per_result: Most characters of one page's excerpts; the API raises less than
+            1000 to 1000.
+        fetch_policy: When pages are fetched live.
+        session_id: Joins the search and extract calls of one job; at most 1000 characters.
+        client_model: The model that will read the results.
+    """
+
+    max_chars_total: int | None = Field(
+        default=None, ge=1, description="Most characters of all excerpts together."
+    )
+    max_chars_per_result: int | None = Field(
+        default=None, ge=1, description="Most characters of one page's excerpts (at least 1000)."
+    )
+    fetch_policy: FetchPolicy | None = Field(
+        default=None, description="When pages are fetched live."
+    )
+    session_id: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MOST_SESSION_ID_CHARACTERS,
+        description="Joins the search and extract calls of one job.",
+    )
+    client_model: str | None = Field(
+        default=None, min_length=1, description="The model that will read the results."
+    )
+
+
+class Page(AnswerModel):
+    """One page with the passages that bear on what was asked.
+
+    Attributes:
+        url: Where the page is.
+        title: Its title, where known.
+        publish_date: When it was published, as the wire wrote it (`publish_date`, `published_at`
+            or `published_date`, a date or a datetime).
+        excerpts: Its passages, as strings; each has `start_char` and `end_char`, not None where
+            the wire gives offsets.
+    """
+
+    url: str
+    title: str | None = None
+    publish_date: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("publish_date", "published_at", "published_date"),
+    )
+    excerpts: Excerpts = []
+
+    @property
+    def text(self) -> str:
+        """What of the page came back: its excerpts, a blank line between."""
+        return EXCERPT_SEPARATOR.join(self.excerpts)
+
+
+class PagesResponse(AnswerModel):
+    """What every answer with pages says of itself.
+
+    Attributes:
+        session_id: The session it belongs to, where given.
+        warnings: What the API wants known.
+        usage: What was billed.
+    """
+
+    session_id: str | None = None
+    warnings: Items[Warning] = []
+    usage: Usage = []
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything that was asked for came back."""
+        return True

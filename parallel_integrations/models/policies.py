@@ -1,0 +1,161 @@
+"""Where the API may look, how fresh a page must be, and how much of it comes back."""
+
+import re
+from datetime import date
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from parallel_integrations.models.shared import RequestModel
+
+MAX_DOMAINS: Final = 200
+LEAST_MAX_AGE_SECONDS: Final = 600
+
+_NOT_A_DOMAIN = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://|^www\.|[\s?#:@]")
+
+
+def _domain(value: str) -> str:
+    if not value.strip() or _NOT_A_DOMAIN.search(value.strip()):
+        raise ValueError(
+            f"{value!r} is not a domain: write it without scheme, 'www.', port or query, like "
+            "'python.org', '.gov' or 'docs.python.org/3'"
+        )
+    return value.strip()
+
+
+Domain = Annotated[str, AfterValidator(_domain)]
+
+
+class SourcePolicy(RequestModel):
+    """Which sources may be used (API facts 4).
+
+    Attributes:
+        include_domains: Only these; a domain covers its subdomains, `.gov` is a suffix, a path
+            prefix (`docs.python.org/3`) is allowed. When set, `exclude_domains` is ignored by the
+            API. At most 200 together with `exclude_domains`.
+        exclude_domains: All but these.
+        after_date: Only pages published on or after this day (`YYYY-MM-DD`).
+
+    Example:
+        ```python
+        from parallel_integrations import SourcePolicy
+
+        policy = SourcePolicy(include_domains=["docs.python.org"], after_date="2024-01-01")
+        ```
+    """
+
+    include_domains: list[Domain] | None = Field(
+        default=None, description="Use only these domains, e.g. ['python.org', '.gov']."
+    )
+    exclude_domains: list[Domain] | None = Field(
+        default=None, description="Never use these domains."
+    )
+    after_date: date | None = Field(
+        default=None, description="Only pages published on or after this day, YYYY-MM-DD."
+    )
+
+    @field_validator("after_date", mode="before")
+    @classmethod
+    def _a_day(cls, value: Any) -> Any:
+        """Refuse what pydantic would guess at, like seconds since 1970."""
+        if value is None or isinstance(value, date):
+            return value
+        try:
+            return date.fromisoformat(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"{value!r} is not a day: write it as 'YYYY-MM-DD'") from None
+
+    @model_validator(mode="after")
+    def _few_enough(self) -> "SourcePolicy":
+        count = len(self.include_domains or ()) + len(self.exclude_domains or ())
+        if count > MAX_DOMAINS:
+            raise ValueError(
+                f"include_domains and exclude_domains hold {count} domains; the API takes at most "
+                f"{MAX_DOMAINS} together"
+            )
+        return self
+
+
+class FetchPolicy(RequestModel):
+    """When a page is fetched live instead of taken from the index (API facts 4).
+
+    Attributes:
+        max_age_seconds: Fetch live what is older than this; at least 600.
+        timeout_seconds: Patience for a live fetch.
+        disable_cache_fallback: True makes a failed live fetch an error instead of an older copy.
+
+    Example:
+        ```python
+        from parallel_integrations import FetchPolicy
+
+        policy = FetchPolicy(max_age_seconds=3600)
+        ```
+    """
+
+    max_age_seconds: int | None = Field(
+        default=None,
+        ge=LEAST_MAX_AGE_SECONDS,
+        description="Fetch live what is older than this many seconds (at least 600).",
+    )
+    timeout_seconds: float | None = Field(
+        default=None, gt=0, description="Patience for a live fetch, in seconds."
+    )
+    disable_cache_fallback: bool | None = Field(
+        default=None, description="True: a failed live fetch is an error, not an older copy."
+    )
+
+
+class McpServer(RequestModel):
+    """A tool server that a task may use (API facts 4): Streamable HTTP, tools only.
+
+    Attributes:
+        name: How the task calls it.
+        url: Where it is.
+        headers: Sent to it, tokens included; never part of repr.
+        allowed_tools: Only these of its tools.
+
+    Example:
+        ```python
+        from parallel_integrations import McpServer
+
+        server = McpServer(name="docs", url="https://example.com/mcp", allowed_tools=["lookup"])
+        ```
+    """
+
+    type: Literal["url"] = "url"
+    name: str = Field(min_length=1)
+    url: str = Field(min_length=1)
+    headers: dict[str, str] | None = Field(default=None, repr=False)
+    allowed_tools: list[str] | None = None
+
+
+class Webhook(RequestModel):
+    """Where the API reports to (API facts 13).
+
+    Attributes:
+        url: Receives a signed POST per event; see `parallel_integrations.api.webhooks`.
+        event_types: Which events; the API's documents name more for FindAll and monitors than its
+            schema does, so any is accepted. At least one: the API's default, none, reports nothing.
+
+    Example:
+        ```python
+        from parallel_integrations import Webhook
+
+        webhook = Webhook(url="https://example.com/hook", event_types=["task_run.status"])
+        ```
+    """
+
+    url: str = Field(min_length=1)
+    event_types: list[str] = Field(min_length=1)
+
+
+MOST_KEY_CHARACTERS: Final = 16
+MOST_VALUE_CHARACTERS: Final = 512
+
+MetadataKey = Annotated[str, Field(min_length=1, max_length=MOST_KEY_CHARACTERS)]
+MetadataText = Annotated[str, Field(max_length=MOST_VALUE_CHARACTERS)]
+Metadata: TypeAlias = dict[MetadataKey, MetadataText | bool | int | float]
+"""Labels on a task, group or FindAll run: keys of 16 characters, values of 512 at most."""
+
+MemoryScopeKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+"""Name of a memory scope: 1 to 128 letters, digits, `_` or `-`."""

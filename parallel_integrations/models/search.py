@@ -1,0 +1,178 @@
+"""Search: request and response (API facts 5)."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+
+from pydantic import Field, model_validator
+
+from parallel_integrations._documents.queries import derive_queries
+from parallel_integrations.models.notebook import pages_html
+from parallel_integrations.models.pages import (
+    OLDER_BETA,
+    Objective,
+    Page,
+    PageSettings,
+    PagesResponse,
+    Queries,
+    without_null,
+)
+from parallel_integrations.models.policies import SourcePolicy
+from parallel_integrations.models.prices import search_skus
+from parallel_integrations.models.shared import (
+    ApiVersion,
+    Items,
+    RequestModel,
+)
+
+MOST_RESULTS: Final = 40
+DEFAULT_RESULTS: Final = 10
+
+_V1_MODES: Final = {"one-shot": "basic", "agentic": "advanced"}
+_V1BETA_MODES: Final = {"turbo": "fast", "basic": "one-shot", "advanced": "agentic"}
+_CHEAPER_MODES: Final = frozenset({"basic", "fast", "turbo", "one-shot"})
+
+
+class SearchSettings(PageSettings):
+    """How to search: what a developer fixes once, whatever is asked.
+
+    Attributes:
+        mode: `basic`, `advanced` (the API's default), `turbo` or `fast`; newer ones pass through.
+        location: ISO 3166 alpha-2 code of the country to search from, e.g. `us`.
+        source_policy: Which sources may be used.
+    """
+
+    mode: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Search mode: 'basic', 'advanced' (default), 'turbo' or 'fast'.",
+    )
+    location: str | None = Field(
+        default=None,
+        pattern="^[A-Za-z]{2}$",
+        description="Country to search from, ISO 3166 alpha-2, e.g. 'us'.",
+    )
+    source_policy: SourcePolicy | None = Field(
+        default=None, description="Which sources may be used."
+    )
+
+
+class SearchRequest(SearchSettings, RequestModel):
+    """One search. Given only an objective, the queries are derived from it without any model.
+
+    Attributes:
+        objective: What is wanted, in natural language; at most 5000 characters.
+        search_queries: 1 to 5 keyword queries of 3-6 words, at most 200 characters each.
+        max_results: 1 to 40 results; 10 are included in a search's price.
+
+    Raises:
+        pydantic.ValidationError: Neither objective nor queries, or a value past its limit.
+
+    Example:
+        ```python
+        from parallel_integrations import ParallelClient, SearchRequest
+        from parallel_integrations.api import search
+
+        response = ParallelClient().run(search(SearchRequest(objective="What is a decorator?")))
+        print(response.results[0].url)
+        ```
+    """
+
+    older_path: ClassVar[str] = "/v1beta/search"
+
+    objective: Objective | None = Field(
+        default=None,
+        json_schema_extra=without_null,
+        description="What you want to find out, in natural language, with any guidance on sources "
+        "or freshness.",
+    )
+    search_queries: Queries | None = Field(
+        default=None,
+        json_schema_extra=without_null,
+        description="2-3 different keyword queries of 3-6 words each that together cover the "
+        "objective.",
+    )
+    max_results: int = Field(
+        default=DEFAULT_RESULTS,
+        ge=1,
+        le=MOST_RESULTS,
+        description="How many results, 1 to 40.",
+    )
+
+    @model_validator(mode="after")
+    def _something_is_asked(self) -> "SearchRequest":
+        if self.search_queries is None:
+            if self.objective is None:
+                raise ValueError("give an objective, search_queries, or both: nothing is asked")
+            self.search_queries = derive_queries(self.objective)  # the wire demands some
+        return self
+
+    def betas(self, version: ApiVersion) -> tuple[str, ...]:
+        """The older generations' own value."""
+        return () if version == "v1" else (OLDER_BETA,)
+
+    def body(self, version: ApiVersion) -> dict[str, Any]:
+        """The body for one generation of the wire."""
+        flat = super().body(version)
+        match version:
+            case "v1":
+                return _v1_body(flat)
+            case "v1beta":
+                return _v1beta_body(flat)
+            case "v1beta-processor":
+                return _processor_body(flat)
+
+    def skus(self, version: ApiVersion) -> Mapping[str, int]:
+        """A search by its mode, and the results beyond those that its price includes."""
+        mode = None if version == "v1beta-processor" else self.mode  # only newer ones know `fast`
+        return search_skus(mode, self.max_results)
+
+
+class SearchResult(Page):
+    """One ranked page of a search."""
+
+
+class SearchResponse(PagesResponse):
+    """The answer to a search.
+
+    Attributes:
+        results: Pages, best first.
+        search_id: The API's id of this search, where given.
+    """
+
+    results: Items[SearchResult]
+    search_id: str | None = None
+
+    def _repr_html_(self) -> str:
+        return pages_html(self.results)
+
+
+def _v1_body(flat: dict[str, Any]) -> dict[str, Any]:
+    advanced = _moved(flat, "location", "source_policy", "fetch_policy")
+    if flat["max_results"] != DEFAULT_RESULTS:
+        advanced["max_results"] = flat["max_results"]
+    del flat["max_results"]
+    if "max_chars_per_result" in flat:
+        advanced["excerpt_settings"] = _moved(flat, "max_chars_per_result")
+    if advanced:
+        flat["advanced_settings"] = advanced
+    if "mode" in flat:
+        flat["mode"] = _V1_MODES.get(flat["mode"], flat["mode"])
+    return flat
+
+
+def _v1beta_body(flat: dict[str, Any]) -> dict[str, Any]:
+    excerpts = _moved(flat, "max_chars_per_result", "max_chars_total")
+    if excerpts:
+        flat["excerpts"] = excerpts
+    if "mode" in flat:
+        flat["mode"] = _V1BETA_MODES.get(flat["mode"], flat["mode"])
+    return flat
+
+
+def _processor_body(flat: dict[str, Any]) -> dict[str, Any]:
+    flat["processor"] = "base" if flat.pop("mode", None) in _CHEAPER_MODES else "pro"
+    return flat
+
+
+def _moved(flat: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: flat.pop(name) for name in names if name in flat}

@@ -1,0 +1,287 @@
+"""Base classes and field types of all requests and responses.
+
+A request refuses what cannot be right before anything is sent. A response is read tolerantly:
+absent ids, null lists, unknown fields and unknown enum values are no errors, because the API grows.
+"""
+
+import reprlib
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    Self,
+    TypeAlias,
+    TypeVar,
+)
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
+    ValidationError,
+)
+from pydantic_core import (
+    CoreSchema,
+    PydanticSerializationError,
+    core_schema,
+    to_json,
+)
+
+ApiVersion: TypeAlias = Literal["v1", "v1beta", "v1beta-processor"]
+"""Generation of the wire: current, beta, and the oldest body with `processor`."""
+
+T = TypeVar("T")
+MAX_TEXT_CHARACTERS: Final = 1_000_000_000
+NOTHING: Mapping[str, int] = MappingProxyType({})
+
+
+def sendable(value: T) -> T:
+    """`value`, where JSON can carry it.
+
+    Raises:
+        ValueError: It cannot: half of a surrogate pair, an object of no known kind, a circle.
+    """
+    try:
+        to_json(value)
+    except (PydanticSerializationError, UnicodeError, RecursionError) as error:
+        raise ValueError(f"JSON cannot carry it: {error}") from None
+    return value
+
+
+JsonObject: TypeAlias = Annotated[dict[str, Any], AfterValidator(sendable)]
+"""An object of whatever JSON can carry."""
+
+
+class RequestModel(BaseModel):
+    """A request in Parallel's own words, flat; renders itself for each generation of the wire."""
+
+    # With a limit, whatever it is, pydantic looks at a text, and refuses half a surrogate pair.
+    model_config = ConfigDict(extra="forbid", defer_build=True, str_max_length=MAX_TEXT_CHARACTERS)
+
+    older_path: ClassVar[str | None] = None
+    """Path of the older generations, where it differs."""
+
+    @classmethod
+    def expect(cls, request: object) -> None:
+        """Refuse what is no such request: most often the bare question.
+
+        Raises:
+            TypeError: It is something else.
+        """
+        if not isinstance(request, cls):
+            raise TypeError(f"this takes {cls.__name__}(…), not {reprlib.repr(request)}")
+
+    def body(self, version: ApiVersion) -> dict[str, Any]:
+        """The JSON body for one generation; what was left out is not sent."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def betas(self, version: ApiVersion) -> tuple[str, ...]:
+        """`parallel-beta` values that what is asked needs in one generation."""
+        return ()
+
+    def skus(self, version: ApiVersion) -> Mapping[str, int]:
+        """What is billed once this is answered with success, by SKU (see `api.prices`)."""
+        return NOTHING
+
+    @classmethod
+    def from_settings(cls, settings: BaseModel, **asked: Any) -> Self:
+        """A request with the fields that `settings` fixes; what is `asked` and not None wins."""
+        fixed = {name: getattr(settings, name) for name in _shared_fields(cls, type(settings))}
+        return cls(**fixed | {name: value for name, value in asked.items() if value is not None})
+
+
+@cache
+def _shared_fields(one: type[BaseModel], other: type[BaseModel]) -> frozenset[str]:
+    return frozenset(one.model_fields.keys() & other.model_fields.keys())
+
+
+class AnswerModel(BaseModel):
+    """An answer of the API; fields it does not know stay in `model_extra`."""
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True, defer_build=True)
+
+
+def _null_as_empty(value: Any) -> Any:
+    return [] if value is None else value
+
+
+def _nullable_list(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    return core_schema.no_info_after_validator_function(
+        _null_as_empty, core_schema.nullable_schema(handler(source))
+    )
+
+
+def _null_as_text(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _null_as_zero(value: Any) -> Any:
+    return 0 if value is None else value
+
+
+Text: TypeAlias = Annotated[str, BeforeValidator(_null_as_text)]
+"""Text that the wire may also send as null."""
+
+Count: TypeAlias = Annotated[int, BeforeValidator(_null_as_zero)]
+"""A number of things that the wire may also send as null."""
+
+Items: TypeAlias = Annotated[list[T], GetPydanticSchema(_nullable_list)]
+"""A list that the wire may also send as null."""
+
+
+class Warning(AnswerModel):  # noqa: A001 - the API's own word
+    """Something the API wants known without failing the request.
+
+    Attributes:
+        type: Kind of warning; new kinds may appear.
+        message: What is the matter.
+        detail: More, where given.
+    """
+
+    type: Text = ""
+    message: Text = ""
+    detail: Any = None
+
+
+class UsageItem(AnswerModel):
+    """How often one billed unit was used by a request.
+
+    Attributes:
+        name: The unit, e.g. `sku_search`.
+        count: How many.
+    """
+
+    name: Text = ""
+    count: Count = 0
+
+
+def _usage_items(value: Any) -> Any:
+    return [{"name": name, "count": count} for name, count in value.items()]
+
+
+def _usage_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    items = handler(source)
+    from_object = core_schema.chain_schema(
+        [
+            core_schema.dict_schema(core_schema.str_schema(), core_schema.int_schema()),
+            core_schema.no_info_plain_validator_function(_usage_items),
+            items,
+        ]
+    )
+    return core_schema.no_info_after_validator_function(
+        _null_as_empty,
+        core_schema.nullable_schema(
+            core_schema.union_schema([items, from_object], mode="left_to_right")
+        ),
+    )
+
+
+Usage: TypeAlias = Annotated[list[UsageItem], GetPydanticSchema(_usage_schema)]
+"""Usage as the wire's list, or read from an object of counts."""
+
+
+class Excerpt(str):
+    """A passage of a page: a string that may know where it stood.
+
+    Attributes:
+        start_char: Offset of its first character in the page's text, where the wire gives it.
+        end_char: Offset after its last character.
+        source: Where the passage was taken from, where the wire says so.
+    """
+
+    start_char: int | None = None
+    end_char: int | None = None
+    source: str | None = None
+
+    @classmethod
+    def from_wire(cls, value: Any) -> "Excerpt":
+        """An excerpt from a string, an object `{text, start_char, end_char, source}` or null."""
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, dict):
+            return cls(value or "")
+        if (text := value.get("text", value.get("content"))) is None:
+            text = ""
+        if not isinstance(text, str):
+            raise ValueError("an excerpt object needs a string under 'text' or 'content'")
+        excerpt = cls(text)
+        for name, kind in (("start_char", int), ("end_char", int), ("source", str)):
+            if isinstance(found := value.get(name), kind):
+                setattr(excerpt, name, found)
+        return excerpt
+
+
+def _write_excerpts(excerpts: list[Excerpt]) -> list[Any]:
+    return [
+        str(excerpt)
+        if excerpt.start_char is None and excerpt.source is None
+        else _write_excerpt(excerpt)
+        for excerpt in excerpts
+    ]
+
+
+def _write_excerpt(excerpt: Excerpt) -> dict[str, Any]:
+    return {
+        "text": str(excerpt),
+        "start_char": excerpt.start_char,
+        "end_char": excerpt.end_char,
+        "source": excerpt.source,
+    }
+
+
+def _from_strings(texts: list[str]) -> list[Excerpt]:
+    return [text if isinstance(text, Excerpt) else Excerpt(text) for text in texts if text]
+
+
+def _from_anything(value: Any) -> list[Excerpt]:
+    values = value if isinstance(value, list) else [value]
+    return [excerpt for item in values if (excerpt := Excerpt.from_wire(item))]
+
+
+def _excerpts_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    one = core_schema.union_schema(
+        [core_schema.str_schema(), core_schema.dict_schema(), core_schema.none_schema()]
+    )
+    # Strings first: what the current wire sends is read without a Python call per excerpt.
+    strings = core_schema.no_info_after_validator_function(
+        _from_strings, core_schema.list_schema(core_schema.str_schema(strict=True))
+    )
+    anything = core_schema.no_info_after_validator_function(
+        _from_anything, core_schema.union_schema([core_schema.list_schema(one), one])
+    )
+    return core_schema.union_schema(
+        [strings, anything],
+        mode="left_to_right",
+        serialization=core_schema.plain_serializer_function_ser_schema(_write_excerpts),
+    )
+
+
+Excerpts: TypeAlias = Annotated[list[Excerpt], GetPydanticSchema(_excerpts_schema)]
+"""Excerpts as strings, objects, one of either, or null; empty ones dropped."""
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing that did not fit, without the value (it may hold anything)."""
+    fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(map(str, fault["loc"]))
+    return f"{where}: {fault['msg']}" if where else fault["msg"]
+
+
+class StreamEvent(AnswerModel):
+    """Any event; also what an event of a type unknown to this version becomes.
+
+    Attributes:
+        type: Kind of event.
+        event_id: Cursor to resume after, where the stream can be resumed.
+    """
+
+    type: str = ""
+    event_id: str | None = None

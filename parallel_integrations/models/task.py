@@ -1,0 +1,369 @@
+"""Tasks: settings, requests, responses and events (API facts 8)."""
+
+import logging
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, Field
+from pydantic_core import from_json, to_jsonable_python
+
+from parallel_integrations.models.basis import FieldBasis
+from parallel_integrations.models.notebook import answer_html
+from parallel_integrations.models.output_schema import (
+    OutputSchema,
+    parse_output,
+    wire_schema,
+)
+from parallel_integrations.models.policies import (
+    McpServer,
+    MemoryScopeKey,
+    Metadata,
+    SourcePolicy,
+    Webhook,
+)
+from parallel_integrations.models.prices import task_sku
+from parallel_integrations.models.shared import (
+    AnswerModel,
+    ApiVersion,
+    Items,
+    RequestModel,
+    StreamEvent,
+    Text,
+    Warning,  # noqa: A004 - the API's own word
+    sendable,
+)
+
+DEFAULT_PROCESSOR: Final = "base"
+MOST_MCP_SERVERS: Final = 10
+EVENT_BETAS: Final = ("events-sse-2025-07-24",)
+
+
+def _input_value(value: Any) -> Any:
+    """Plain JSON, so that what cannot be sent is refused here and not midway through a group."""
+    plain = to_jsonable_python(value) if isinstance(value, BaseModel | dict) else value
+    if plain == {} or (isinstance(plain, str) and not plain.strip()):
+        raise ValueError("nothing is asked: give a question, or an object with fields")
+    return sendable(plain)
+
+
+class TaskOptions(BaseModel):
+    """How tasks are done, whatever their schemas.
+
+    Attributes:
+        processor: `lite`, `base` (default here), `core`, `core2x`, `pro`, `ultra` …, each also
+            with `-fast`; decides price and depth. Newer ones pass through.
+        source_policy: Which sources may be used.
+        mcp_servers: Tool servers the task may use; at most 10.
+        location: ISO 3166 alpha-2 code of the country to search from.
+        data_sources: `{"free": […], "pay_per_use": […]}`, standard processors only.
+        enable_events: Whether progress can be followed; the API's default is on from `pro` up.
+        webhook: Where the API reports the run's end to.
+        memory_scope_key: Memory to share between runs.
+    """
+
+    processor: str = Field(default=DEFAULT_PROCESSOR, min_length=1)
+    source_policy: SourcePolicy | None = None
+    mcp_servers: list[McpServer] | None = Field(default=None, max_length=MOST_MCP_SERVERS)
+    location: str | None = Field(default=None, pattern="^[A-Za-z]{2}$")
+    data_sources: dict[str, list[str]] | None = None
+    enable_events: bool | None = None
+    webhook: Webhook | None = None
+    memory_scope_key: MemoryScopeKey | None = None
+
+
+class TaskSettings(TaskOptions):
+    """How tasks are done: what a developer fixes once, whatever is asked.
+
+    Attributes:
+        output_schema: What comes back: a description of a text, a JSON schema, a pydantic class,
+            or the wire's own form; left out, the processor decides.
+        input_schema: What goes in, in the same forms.
+    """
+
+    output_schema: OutputSchema | None = None
+    input_schema: OutputSchema | None = None
+
+
+class CreateTaskRunRequest(TaskSettings, RequestModel):
+    """One task to run.
+
+    Attributes:
+        input: The question, or an object (or pydantic instance) of fields to enrich.
+        metadata: Labels: keys of at most 16 characters, values of at most 512.
+        previous_interaction_id: Continues an earlier task or chat with its context.
+
+    Raises:
+        pydantic.ValidationError: A value past its limit.
+
+    Example:
+        ```python
+        from parallel_integrations import CreateTaskRunRequest
+
+        CreateTaskRunRequest(
+            input={"statement": "with"}, processor="lite", output_schema="What it does."
+        )
+        ```
+    """
+
+    input: Annotated[str | dict[str, Any], BeforeValidator(_input_value)]
+    metadata: Metadata | None = None
+    previous_interaction_id: str | None = Field(default=None, min_length=1)
+
+    def betas(self, version: ApiVersion) -> tuple[str, ...]:
+        """Values for the features that are used."""
+        wanted = (
+            ("field-basis-2025-11-25", not isinstance(self.output_schema, str)),
+            ("mcp-server-2025-07-17", bool(self.mcp_servers)),
+            ("webhook-2025-08-12", self.webhook is not None),
+            *((value, bool(self.enable_events)) for value in EVENT_BETAS),
+        )
+        return tuple(value for value, used in wanted if used)
+
+    def body(self, version: ApiVersion) -> dict[str, Any]:
+        """The body; the same in every generation of the wire."""
+        flat = self.model_dump(
+            mode="json", exclude_none=True, exclude={"output_schema", "input_schema"}
+        )
+        if spec := self.task_spec():
+            flat["task_spec"] = spec
+        advanced = {name: flat.pop(name) for name in ("location", "data_sources") if name in flat}
+        if advanced:
+            flat["advanced_settings"] = advanced
+        return flat
+
+    def skus(self, version: ApiVersion) -> dict[str, int]:
+        """One run of the processor; the API bills it once it completes."""
+        return {task_sku(self.processor): 1}
+
+    def task_spec(self) -> dict[str, Any] | None:
+        """The wire's `task_spec`; None leaves the output to the processor."""
+        return task_spec(self.output_schema, self.input_schema)
+
+
+def task_spec(
+    output_schema: OutputSchema | None, input_schema: OutputSchema | None
+) -> dict[str, Any] | None:
+    """The wire's `task_spec` for two schemas; None where there is neither."""
+    if output_schema is None and input_schema is None:
+        return None
+    output = {"type": "auto"} if output_schema is None else wire_schema(output_schema)
+    spec: dict[str, Any] = {"output_schema": output}
+    if input_schema is not None:
+        spec["input_schema"] = wire_schema(input_schema)
+    return spec
+
+
+TERMINAL: Final = frozenset({"completed", "failed", "cancelled"})
+
+log = logging.getLogger("parallel_integrations")
+
+
+class RunError(AnswerModel):
+    """Why a run failed.
+
+    Attributes:
+        message: The API's words.
+        ref_id: Its reference for support.
+        detail: More, where given.
+    """
+
+    message: Text = ""
+    ref_id: str | None = None
+    detail: Any = None
+
+
+class TaskRun(AnswerModel):
+    """A task run as it stands.
+
+    Attributes:
+        run_id: Its id.
+        status: `queued`, `action_required`, `running`, `completed`, `failed`, `cancelling`,
+            `cancelled`, or what the API adds.
+        is_active: Whether it is still being worked on.
+        processor: What works on it.
+        interaction_id: Continues it when given as `previous_interaction_id`.
+        metadata: Its labels.
+        taskgroup_id: The group it belongs to.
+        error: Why it failed.
+        warnings: What the API wants known.
+        created_at: When it was created.
+        modified_at: When it last changed.
+    """
+
+    run_id: str
+    status: str = ""
+    is_active: bool | None = None
+    processor: Text = ""
+    interaction_id: str | None = None
+    metadata: dict[str, Any] | None = None
+    taskgroup_id: str | None = None
+    error: RunError | None = None
+    warnings: Items[Warning] = []
+    created_at: str | None = None
+    modified_at: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, one way or the other."""
+        return self.status in TERMINAL
+
+
+class McpToolCall(AnswerModel):
+    """A call that a task made to one of its tool servers.
+
+    Attributes:
+        tool_call_id: The call's id.
+        server_name: Which server.
+        tool_name: Which tool.
+        arguments: JSON text.
+        content: What came back; `""` or None where it failed.
+        error: What went wrong; `""` or None where nothing did.
+    """
+
+    tool_call_id: Text = ""
+    server_name: Text = ""
+    tool_name: Text = ""
+    arguments: Text = ""
+    content: str | None = None
+    error: str | None = None
+
+
+class TaskOutput(AnswerModel):
+    """What a task found.
+
+    Attributes:
+        type: `text` or `json`.
+        content: The text, or the JSON value (decoded, should the wire send it as a string).
+        basis: What each field rests on.
+        mcp_tool_calls: Calls to tool servers.
+        output_schema: The schema that the processor chose, where it was left to choose.
+    """
+
+    type: str = "text"
+    content: Any = None
+    basis: Items[FieldBasis] = []
+    mcp_tool_calls: Items[McpToolCall] = []
+    output_schema: dict[str, Any] | None = None
+
+    def model_post_init(self, context: Any) -> None:
+        """Decode JSON that came as a string."""
+        if self.type == "json" and isinstance(self.content, str):
+            try:
+                self.content = from_json(self.content)
+            except ValueError:
+                log.debug("output of type json is a text that is no JSON; kept as it is")
+
+
+class TaskRunResult(AnswerModel):
+    """A finished run with its output.
+
+    Attributes:
+        run: The run.
+        output: What it found.
+        parsed: The output as an instance of the class given as `output_schema`.
+        misfit: What did not fit the class; the output itself is kept.
+    """
+
+    run: TaskRun
+    output: TaskOutput
+    parsed: Any = Field(default=None, exclude=True)
+    misfit: str | None = Field(default=None, exclude=True)
+
+    def _repr_html_(self) -> str:
+        return answer_html(self.output.content, self.output.basis)
+
+    def fit(self, schema: object) -> "TaskRunResult":
+        """Fill `parsed` or `misfit` for a class; anything else changes nothing."""
+        self.parsed, self.misfit = parse_output(self.output.content, schema)
+        return self
+
+
+class TaskRunInput(AnswerModel):
+    """A run's request as the API stored it.
+
+    Attributes:
+        input: What was asked.
+        processor: What worked on it.
+        task_spec: The schemas.
+        metadata: Its labels.
+        source_policy: Which sources it was allowed.
+        advanced_settings: Location and data sources.
+        mcp_servers: Tool servers it was given.
+        previous_interaction_id: What it continued.
+        memory_scope_key: Memory it shared.
+        enable_events: Whether it could be followed.
+        webhook: Where it was reported to.
+    """
+
+    input: Any = None
+    processor: Text = ""
+    task_spec: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    source_policy: dict[str, Any] | None = None
+    advanced_settings: dict[str, Any] | None = None
+    mcp_servers: Items[dict[str, Any]] = []
+    previous_interaction_id: str | None = None
+    memory_scope_key: str | None = None
+    enable_events: bool | None = None
+    webhook: dict[str, Any] | None = None
+
+
+class TaskRunStateEvent(StreamEvent):
+    """A run changed its state, or this is the first frame of a connection.
+
+    Attributes:
+        run: The run.
+        output: What it found, once it is complete.
+        input: Its request, where asked for.
+        wire_text: The JSON that it was read from, where it came off a stream; kept so that it
+            can be written down without being made anew.
+    """
+
+    run: TaskRun
+    output: TaskOutput | None = None
+    input: TaskRunInput | None = None
+    wire_text: str = Field(default="", exclude=True, repr=False)
+
+
+class SourceStats(AnswerModel):
+    """How many sources were looked at.
+
+    Attributes:
+        num_sources_considered: Considered.
+        num_sources_read: Read.
+        sources_read_sample: Some of those read.
+    """
+
+    num_sources_considered: int | None = None
+    num_sources_read: int | None = None
+    sources_read_sample: Items[str] = []
+
+
+class TaskRunProgressStatsEvent(StreamEvent):
+    """How far a run has come.
+
+    Attributes:
+        source_stats: Sources so far.
+        progress_meter: 0 to 100, where known.
+    """
+
+    source_stats: SourceStats = SourceStats()
+    progress_meter: float | None = None
+
+
+class TaskRunProgressMessageEvent(StreamEvent):
+    """What a run is doing; `type` ends in `.plan`, `.search`, `.result`, `.tool_call` ….
+
+    Attributes:
+        message: In words.
+        timestamp: When.
+    """
+
+    message: Text = ""
+    timestamp: str | None = None
+
+
+TASK_EVENTS: Final[dict[str, type[StreamEvent]]] = {
+    "task_run.state": TaskRunStateEvent,
+    "task_run.progress_stats": TaskRunProgressStatsEvent,
+    "task_run.progress_msg.": TaskRunProgressMessageEvent,
+}

@@ -1,0 +1,162 @@
+"""Task groups: requests, responses and events (API facts 9)."""
+
+from collections import Counter
+from typing import Any, Final, TypeAlias
+
+from pydantic import BaseModel, Field
+
+from parallel_integrations.models.output_schema import OutputSchema
+from parallel_integrations.models.policies import Metadata
+from parallel_integrations.models.prices import task_sku
+from parallel_integrations.models.shared import (
+    AnswerModel,
+    ApiVersion,
+    Items,
+    RequestModel,
+    StreamEvent,
+)
+from parallel_integrations.models.task import (
+    TASK_EVENTS,
+    CreateTaskRunRequest,
+    TaskOutput,
+    TaskRun,
+    task_spec,
+)
+
+TaskInput: TypeAlias = str | dict[str, Any] | BaseModel
+
+MOST_RUNS_PER_CALL: Final = 1000
+
+
+class CreateTaskGroupRequest(RequestModel):
+    """A new, empty group.
+
+    Attributes:
+        metadata: Labels: keys of at most 16 characters, values of at most 512.
+    """
+
+    metadata: Metadata | None = None
+
+
+class AddTaskGroupRunsRequest(RequestModel):
+    """Tasks to add to a group.
+
+    Attributes:
+        inputs: 1 to 1000 tasks; one with an output or input schema of its own keeps it.
+        output_schema: For the tasks that have none.
+        input_schema: For the tasks that have none.
+
+    Raises:
+        pydantic.ValidationError: No task, or more than 1000.
+    """
+
+    inputs: list[CreateTaskRunRequest] = Field(min_length=1, max_length=MOST_RUNS_PER_CALL)
+    output_schema: OutputSchema | None = None
+    input_schema: OutputSchema | None = None
+
+    def betas(self, version: ApiVersion) -> tuple[str, ...]:
+        """Values for the features that the tasks use."""
+        return tuple(dict.fromkeys(value for one in self.inputs for value in one.betas(version)))
+
+    def body(self, version: ApiVersion) -> dict[str, Any]:
+        """The body; the same in every generation of the wire."""
+        body: dict[str, Any] = {"inputs": [one.body(version) for one in self.inputs]}
+        if spec := task_spec(self.output_schema, self.input_schema):
+            body["default_task_spec"] = spec
+        return body
+
+    def skus(self, version: ApiVersion) -> Counter[str]:
+        """One run for each input."""
+        return Counter(task_sku(one.processor) for one in self.inputs)
+
+
+class TaskGroupStatus(AnswerModel):
+    """How a group stands.
+
+    Attributes:
+        num_task_runs: Runs in it.
+        task_run_status_counts: Runs per status.
+        is_active: Whether any is still worked on.
+        status_message: In words, where given.
+        modified_at: When it last changed.
+    """
+
+    num_task_runs: int = 0
+    task_run_status_counts: dict[str, int] | None = None
+    is_active: bool = False
+    status_message: str | None = None
+    modified_at: str | None = None
+
+
+class TaskGroup(AnswerModel):
+    """A group.
+
+    Attributes:
+        taskgroup_id: Its id.
+        status: How it stands.
+        metadata: Its labels.
+        created_at: When it was created.
+    """
+
+    taskgroup_id: str
+    status: TaskGroupStatus = TaskGroupStatus()
+    metadata: dict[str, Any] | None = None
+    created_at: str | None = None
+
+
+class AddedTaskGroupRuns(AnswerModel):
+    """What was added.
+
+    Attributes:
+        run_ids: Ids of the new runs; their order is not documented, use metadata to tell them.
+        status: How the group stands.
+        run_cursor: Where the new runs begin in `task_group_runs`.
+        event_cursor: Where they begin in `task_group_events`.
+    """
+
+    run_ids: Items[str] = []
+    status: TaskGroupStatus = TaskGroupStatus()
+    run_cursor: str | None = None
+    event_cursor: str | None = None
+
+
+class TaskGroupStatusEvent(StreamEvent):
+    """The group's status changed.
+
+    Attributes:
+        status: How it stands.
+    """
+
+    status: TaskGroupStatus
+
+
+class TaskGroupResult(AnswerModel):
+    """What became of one input of a group.
+
+    Attributes:
+        run: Its run; None where the group holds none for it.
+        output: What was found; None where the run failed.
+        parsed: The output as an instance of the class given as `output_schema`.
+        misfit: What did not fit the class; the output itself is kept.
+    """
+
+    run: TaskRun | None = None
+    output: TaskOutput | None = None
+    parsed: Any = Field(default=None, exclude=True)
+    misfit: str | None = Field(default=None, exclude=True)
+
+    @property
+    def error(self) -> str | None:
+        """Why there is no output; None where there is one."""
+        if self.output is not None:
+            return None
+        if self.run is None:
+            return "the group holds no run for this input"
+        reason = self.run.error.message if self.run.error else ""
+        return reason or f"the run is {self.run.status}"
+
+
+GROUP_EVENTS: Final[dict[str, type[StreamEvent]]] = {
+    **TASK_EVENTS,
+    "task_group_status": TaskGroupStatusEvent,
+}

@@ -1,0 +1,63 @@
+"""Webhooks: the payloads that Parallel posts (API facts 13)."""
+
+from typing import Any, Final
+
+from pydantic import ValidationError, ValidationInfo, field_validator
+
+from parallel_integrations.models.findall import FindallCandidate, FindallRun
+from parallel_integrations.models.shared import AnswerModel, first_fault
+from parallel_integrations.models.task import TaskRun
+
+
+class MonitorNotice(AnswerModel):
+    """What a monitor's webhook reports; the event itself is fetched with `monitor_events`.
+
+    Attributes:
+        monitor_id: Which monitor.
+        event: `{event_group_id}`, or a completion or error.
+        metadata: The monitor's labels.
+    """
+
+    monitor_id: str
+    event: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class WebhookPayload(AnswerModel):
+    """A webhook's message.
+
+    Attributes:
+        type: What happened, e.g. `task_run.status`.
+        timestamp: When.
+        data: `TaskRun`, `FindallRun`, `FindallCandidate` or `MonitorNotice` by type; a dict for
+            types this version does not know.
+    """
+
+    type: str
+    timestamp: str | None = None
+    data: TaskRun | FindallRun | FindallCandidate | MonitorNotice | dict[str, Any]
+
+    @field_validator("data", mode="plain")
+    @classmethod
+    def _of_its_type(cls, value: Any, info: ValidationInfo) -> Any:
+        """Read by the type's name: by their fields alone, the classes cannot be told apart."""
+        if isinstance(value, AnswerModel):
+            return value
+        if not isinstance(value, dict):
+            raise ValueError("it is no object")
+        for prefix, kind in _DATA:
+            if info.data.get("type", "").startswith(prefix):
+                try:
+                    return kind.model_validate(value)
+                except ValidationError as error:
+                    fault = first_fault(error)
+                raise ValueError(fault)
+        return value
+
+
+_DATA: Final[tuple[tuple[str, type[AnswerModel]], ...]] = (
+    ("task_run.", TaskRun),
+    ("findall.candidate.", FindallCandidate),
+    ("findall.run.", FindallRun),
+    ("monitor.", MonitorNotice),
+)

@@ -13,9 +13,9 @@ from parallel_integrations import ParallelClient
 from parallel_integrations.sandbox import Sandbox
 from tests.support.cassettes import replaying
 from tests.support.contract import Contract
+from tests.support.network_guard import Wall
 from tests.support.report import lines
-from tests.support.wall import Wall
-from tests.support.witness import Witness
+from tests.support.wire_recorder import Witness
 
 # Tests give the same result on every run and every machine, and leave no files behind.
 hypothesis_settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)

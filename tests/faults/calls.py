@@ -29,7 +29,7 @@ from parallel_integrations.models import (
     IngestFindallRequest,
     UpdateMonitorRequest,
 )
-from tests.faults.answers import FINDALL_ID, GROUP_ID, MONITOR_ID, PAGE_URL, RUN_ID
+from tests.faults.responses import FINDALL_ID, GROUP_ID, MONITOR_ID, PAGE_URL, RUN_ID
 from tests.faults.table import Kind, Sort
 
 

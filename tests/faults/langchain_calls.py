@@ -16,7 +16,6 @@ from parallel_integrations.langchain import (
     ParallelSearchTool,
     ParallelTaskRunTool,
 )
-from tests.faults.answers import PAGE_URL, RUN_ID
 from tests.faults.calls import (
     CHAT,
     CHAT_STREAM,
@@ -36,6 +35,7 @@ from tests.faults.calls import (
     Title,
     plain,
 )
+from tests.faults.responses import PAGE_URL, RUN_ID
 from tests.faults.table import Kind, Sort
 
 QUESTION: Final = "What is a slot?"

@@ -19,7 +19,6 @@ from parallel_integrations.llama_index import (
     ParallelRetriever,
     ParallelToolSpec,
 )
-from tests.faults.answers import PAGE_URL
 from tests.faults.calls import (
     ADD,
     CHAT,
@@ -42,6 +41,7 @@ from tests.faults.calls import (
     Title,
     plain,
 )
+from tests.faults.responses import PAGE_URL
 from tests.faults.table import Kind
 
 QUESTION: Final = "What is a slot?"

@@ -30,8 +30,8 @@ from parallel_integrations import (
     TaskTimeoutError,
     UnexpectedAnswerError,
 )
-from tests.faults import plays
-from tests.faults.stage import Play
+from tests.faults import fault_payloads
+from tests.faults.scripted_server import Play
 
 
 class Kind(Enum):
@@ -130,37 +130,39 @@ SLOW_PAGE: Final = {Sort.CHAT: UNREADABLE, Sort.EVENTS: UNREADABLE}
 NO_MATTER: Final = {Sort.NOTHING: ANSWERED}
 
 FAULTS: Final[tuple[Fault, ...]] = (
-    Fault("reset before the head", plays.reset, LOST),
-    Fault("end before the head", plays.end, LOST),
-    Fault("reset within the head", plays.reset_in_head, LOST),
-    Fault("end within the head", plays.end_in_head, LOST),
-    Fault("reset within the body", plays.reset_in_body, LOST_MIDWAY, CUT),
-    Fault("end within the body", plays.end_in_body, LOST_MIDWAY, CUT),
-    Fault("no HTTP at all", plays.no_http, LOST, in_head=True),
-    Fault("silence", plays.silence, LATE, times_out=True),
+    Fault("reset before the head", fault_payloads.reset, LOST),
+    Fault("end before the head", fault_payloads.end, LOST),
+    Fault("reset within the head", fault_payloads.reset_in_head, LOST),
+    Fault("end within the head", fault_payloads.end_in_head, LOST),
+    Fault("reset within the body", fault_payloads.reset_in_body, LOST_MIDWAY, CUT),
+    Fault("end within the body", fault_payloads.end_in_body, LOST_MIDWAY, CUT),
+    Fault("no HTTP at all", fault_payloads.no_http, LOST, in_head=True),
+    Fault("silence", fault_payloads.silence, LATE, times_out=True),
     Fault(
         "200, slow body",
-        plays.slow_body("200 OK", "application/json"),
+        fault_payloads.slow_body("200 OK", "application/json"),
         LATE,
         SLOW_PAGE,
         times_out=True,
     ),
-    Fault("500, slow body", plays.slow_body("500 Page", "text/html"), LATE, times_out=True),
-    Fault("400", plays.status(400), Outcome(InvalidRequestError), tells=True),
-    Fault("401", plays.status(401), Outcome(AuthenticationError), tells=True),
-    Fault("402", plays.status(402), Outcome(PaymentRequiredError), tells=True),
-    Fault("403", plays.status(403), Outcome(PermissionDeniedError), tells=True),
-    Fault("404", plays.status(404), Outcome(NotFoundError), tells=True),
-    Fault("408", plays.status(408), Outcome(StatusError, (2, 1, 1)), tells=True),
-    Fault("409", plays.status(409), Outcome(ConflictError), tells=True),
+    Fault(
+        "500, slow body", fault_payloads.slow_body("500 Page", "text/html"), LATE, times_out=True
+    ),
+    Fault("400", fault_payloads.status(400), Outcome(InvalidRequestError), tells=True),
+    Fault("401", fault_payloads.status(401), Outcome(AuthenticationError), tells=True),
+    Fault("402", fault_payloads.status(402), Outcome(PaymentRequiredError), tells=True),
+    Fault("403", fault_payloads.status(403), Outcome(PermissionDeniedError), tells=True),
+    Fault("404", fault_payloads.status(404), Outcome(NotFoundError), tells=True),
+    Fault("408", fault_payloads.status(408), Outcome(StatusError, (2, 1, 1)), tells=True),
+    Fault("409", fault_payloads.status(409), Outcome(ConflictError), tells=True),
     *(
         Fault(f"422, {name} body", play, Outcome(InvalidRequestError), tells=True)
-        for name, play in plays.ERROR_BODIES.items()
+        for name, play in fault_payloads.ERROR_BODIES.items()
     ),
-    Fault("429", plays.status(429), TOO_MANY, tells=True),
+    Fault("429", fault_payloads.status(429), TOO_MANY, tells=True),
     Fault(
         "429, Retry-After: 2",
-        plays.status(429, retry_after="2"),
+        fault_payloads.status(429, retry_after="2"),
         TOO_MANY,
         pause=(2.0, 2.0),
         retry_after=2,
@@ -168,7 +170,7 @@ FAULTS: Final[tuple[Fault, ...]] = (
     ),
     Fault(
         "429, Retry-After: a date",
-        plays.status(429, retry_after=plays.in_half_a_minute),
+        fault_payloads.status(429, retry_after=fault_payloads.in_half_a_minute),
         TOO_MANY,
         pause=(28.0, 30.0),
         retry_after=29.5,
@@ -176,40 +178,45 @@ FAULTS: Final[tuple[Fault, ...]] = (
     ),
     Fault(
         "429, Retry-After: 120",
-        plays.status(429, retry_after="120"),
+        fault_payloads.status(429, retry_after="120"),
         Outcome(RateLimitError),
         retry_after=120,
         tells=True,
     ),
-    Fault("429, Retry-After: nonsense", plays.status(429, retry_after="soon"), TOO_MANY),
-    Fault("500", plays.status(500), BROKEN, tells=True),
-    Fault("500, 50 MB of HTML", plays.huge_page, BROKEN, huge=True),
-    Fault("500, 50 MB of message", plays.huge_message, BROKEN, huge=True),
-    Fault("502, HTML", plays.html(502), BROKEN, tells=True),
-    Fault("503", plays.status(503), BUSY, tells=True),
+    Fault("429, Retry-After: nonsense", fault_payloads.status(429, retry_after="soon"), TOO_MANY),
+    Fault("500", fault_payloads.status(500), BROKEN, tells=True),
+    Fault("500, 50 MB of HTML", fault_payloads.huge_page, BROKEN, huge=True),
+    Fault("500, 50 MB of message", fault_payloads.huge_message, BROKEN, huge=True),
+    Fault("502, HTML", fault_payloads.html(502), BROKEN, tells=True),
+    Fault("503", fault_payloads.status(503), BUSY, tells=True),
     Fault(
         "503, Retry-After: 1",
-        plays.status(503, retry_after="1"),
+        fault_payloads.status(503, retry_after="1"),
         BUSY,
         pause=(1.0, 1.0),
         retry_after=1,
         tells=True,
     ),
-    Fault("504", plays.status(504), BROKEN, tells=True),
-    Fault("200, HTML", plays.html(200), UNREADABLE),
-    Fault("200, nothing", plays.empty, UNREADABLE, NO_MATTER),
-    Fault("200, truncated JSON", plays.truncated_json, UNREADABLE),
-    Fault("200, wrong types", plays.wrong_types, UNREADABLE, NO_MATTER),
-    Fault("200, wrong fields", plays.wrong_fields, UNREADABLE, NO_MATTER),
-    Fault("200, 50 MB", plays.huge_answer, ANSWERED, huge=True),
-    Fault("200, gzip garbage", plays.gzip_garbage, UNREADABLE, CUT),
+    Fault("504", fault_payloads.status(504), BROKEN, tells=True),
+    Fault("200, HTML", fault_payloads.html(200), UNREADABLE),
+    Fault("200, nothing", fault_payloads.empty, UNREADABLE, NO_MATTER),
+    Fault("200, truncated JSON", fault_payloads.truncated_json, UNREADABLE),
+    Fault("200, wrong types", fault_payloads.wrong_types, UNREADABLE, NO_MATTER),
+    Fault("200, wrong fields", fault_payloads.wrong_fields, UNREADABLE, NO_MATTER),
+    Fault("200, 50 MB", fault_payloads.huge_answer, ANSWERED, huge=True),
+    Fault("200, gzip garbage", fault_payloads.gzip_garbage, UNREADABLE, CUT),
     *(
-        Fault(f"{code} to another host", plays.redirect(code), Outcome(StatusError), in_head=True)
+        Fault(
+            f"{code} to another host",
+            fault_payloads.redirect(code),
+            Outcome(StatusError),
+            in_head=True,
+        )
         for code in (302, 307)
     ),
 )
 
-REFUSED: Final = Fault("refused connection", plays.reset, Outcome(ConnectionFailedError))
+REFUSED: Final = Fault("refused connection", fault_payloads.reset, Outcome(ConnectionFailedError))
 """Nothing listens; whatever the kind, it is tried once more."""
 
 NOT_YET: Final = frozenset(

@@ -24,11 +24,11 @@ from parallel_integrations import (
     api,
 )
 from parallel_integrations.sandbox import Sandbox
-from tests.faults import plays
-from tests.faults.answers import CHAT_TEXT, FINDALL_ID, RUN_ID, healthy
+from tests.faults import fault_payloads
 from tests.faults.calls import BARE, CREATE_RUN, FOUND_STATUS, RESULT, SEARCH, Step
-from tests.faults.cuts import ENDINGS, cut
-from tests.faults.stage import KEY, Clock, Play, Scene, Spoiled, Stage, fast_clock, say
+from tests.faults.responses import CHAT_TEXT, FINDALL_ID, RUN_ID, healthy
+from tests.faults.scripted_server import KEY, Clock, Play, Scene, Spoiled, Stage, fast_clock, say
+from tests.faults.truncations import ENDINGS, cut
 from tests.support.raw_server import RawServer, Talk
 
 TASK: Final = CreateTaskRunRequest(input="What is a slot?", processor="lite")
@@ -91,7 +91,7 @@ def test_a_create_that_timed_out_is_sent_once(stage: Stage, clock: Clock, awaiti
     error = caught(
         lambda: api.run_task(TASK),
         CREATE_RUN,
-        plays.silence,
+        fault_payloads.silence,
         stage=stage,
         awaiting=awaiting,
         timeout=0.1,
@@ -108,7 +108,7 @@ def test_slow_polls_lose_no_paid_task(stage: Stage, clock: Clock, awaiting: bool
     result = caught(
         lambda: api.run_task(TASK),
         RESULT,
-        plays.status(408),
+        fault_payloads.status(408),
         times=3,
         stage=stage,
         awaiting=awaiting,
@@ -122,7 +122,7 @@ def test_a_deadline_leaves_the_id_of_the_paid_task(stage: Stage, awaiting: bool)
     error = caught(
         lambda: api.run_task(TASK, deadline_seconds=0.2),
         RESULT,
-        plays.silence,
+        fault_payloads.silence,
         stage=stage,
         awaiting=awaiting,
         timeout=0.1,
@@ -140,7 +140,7 @@ def test_silent_polls_leave_the_id_of_the_paid_run(
     error = caught(
         lambda: api.wait_findall_run(FINDALL_ID, deadline_seconds=0.5),
         FOUND_STATUS,
-        plays.silence,
+        fault_payloads.silence,
         stage=stage,
         awaiting=awaiting,
         timeout=0.1,
@@ -172,7 +172,7 @@ def test_neither_key_nor_body_go_where_a_redirect_leads(
     with Stage() as elsewhere:
 
         def lead(scene: Scene) -> None:
-            plays.redirect(code)(
+            fault_payloads.redirect(code)(
                 Scene(scene.talk, scene.answer, scene.whole, KEY, elsewhere.url, scene.place)
             )
 
@@ -195,7 +195,7 @@ def test_the_server_says_how_long_to_wait(
     error = caught(
         lambda: api.search(SearchRequest(objective="What is a slot?")),
         SEARCH,
-        plays.status(429, retry_after=asked),
+        fault_payloads.status(429, retry_after=asked),
         stage=stage,
         awaiting=awaiting,
     )
@@ -230,7 +230,7 @@ def test_a_result_is_fetched_although_its_progress_cannot_be_followed(
     *_, result = caught(
         lambda: api.stream_task(TASK, deadline_seconds=3600),
         call.steps[1],
-        plays.status(429, retry_after="120"),
+        fault_payloads.status(429, retry_after="120"),
         stage=stage,
         awaiting=awaiting,
     )

@@ -45,13 +45,13 @@ from parallel_integrations.llama_index import (
     ParallelToolSpec,
 )
 from parallel_integrations.sandbox import Sandbox
-from tests.faults import plays
-from tests.faults.answers import PAGE_URL
+from tests.faults import fault_payloads
 from tests.faults.calls import Connection
 from tests.faults.langchain_calls import LANGCHAIN
 from tests.faults.llama_index_calls import LLAMA_INDEX
+from tests.faults.responses import PAGE_URL
+from tests.faults.scripted_server import KEY, Play, Scene, Spoiled, Stage, fast_clock
 from tests.faults.secrets import Listener, leaks
-from tests.faults.stage import KEY, Play, Scene, Spoiled, Stage, fast_clock
 from tests.faults.test_matrix import WORLDS
 
 CASSETTES: Final = Path(__file__).parents[2] / "cassettes"
@@ -99,9 +99,9 @@ def _echo(scene: Scene) -> None:
 
 PLAYS: Final[dict[str, Play]] = {
     "nothing": _echo,
-    "an error": plays.status(403),
-    "a page": plays.html(200),
-    "no HTTP": plays.no_http,
+    "an error": fault_payloads.status(403),
+    "a page": fault_payloads.html(200),
+    "no HTTP": fault_payloads.no_http,
 }
 
 
@@ -171,7 +171,7 @@ def test_tracers_of_langchain_are_told_no_key(stage: Stage, what: str) -> None:
     tracer = _Tracer()
     config: Any = {"callbacks": [tracer]}
     settings: dict[str, Any] = {"api_key": KEY, "base_url": stage.url, "max_retries": 0}
-    error = plays.status(403)
+    error = fault_payloads.status(403)
     stage.begin(Spoiled(lambda _: True, error) if what == "an error" else None)
     for runnable, asked in (
         (ChatParallel(**settings, extra_headers={"x-mine": KEY}), QUESTION),
@@ -201,7 +201,7 @@ def test_instrumentation_of_llama_index_is_told_no_key(stage: Stage, what: str) 
     events = _Events()
     dispatcher.add_event_handler(events)
     settings: dict[str, Any] = {"api_key": KEY, "base_url": stage.url, "max_retries": 0}
-    stage.begin(Spoiled(lambda _: True, plays.status(403)) if what == "an error" else None)
+    stage.begin(Spoiled(lambda _: True, fault_payloads.status(403)) if what == "an error" else None)
     try:
         for call in (
             lambda: ParallelLLM(**settings).complete(QUESTION),
@@ -248,7 +248,9 @@ def test_no_cassette_holds_a_key() -> None:
             assert word not in text, path
 
 
-@pytest.mark.parametrize("play", [None, _echo, plays.status(403)], ids=["answer", "echo", "error"])
+@pytest.mark.parametrize(
+    "play", [None, _echo, fault_payloads.status(403)], ids=["answer", "echo", "error"]
+)
 async def test_no_cache_holds_a_key(stage: Stage, tmp_path: Path, play: Play | None) -> None:
     pytest.importorskip("parallel_integrations._transport.cache")
     stage.begin(Spoiled(lambda _: True, play) if play else None)

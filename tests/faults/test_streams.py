@@ -12,15 +12,15 @@ from typing import Any, Final
 import pytest
 
 from parallel_integrations import ParallelError, StreamInterruptedError
-from tests.faults.answers import CHAT_TEXT, OBJECT_TEXT, healthy
 from tests.faults.calls import BARE, Call, Step
-from tests.faults.cuts import END_IN_ORDER, ENDINGS, RESUMED, cut, events_of, slowly
 from tests.faults.langchain_calls import LANGCHAIN
 from tests.faults.llama_index_calls import LLAMA_INDEX
 from tests.faults.report import REPORT
+from tests.faults.responses import CHAT_TEXT, OBJECT_TEXT, healthy
 from tests.faults.selection import ALL
 from tests.faults.table import Expected, Fault, Kind, Outcome, Sort
 from tests.faults.trial import MOST_SHOWN, SHORT_PATIENCE_SECONDS, Came, Trial, trial
+from tests.faults.truncations import END_IN_ORDER, ENDINGS, RESUMED, cut, events_of, slowly
 
 CUT: Final = Outcome(StreamInterruptedError)
 CALLS: Final = (*BARE, *LANGCHAIN, *LLAMA_INDEX)

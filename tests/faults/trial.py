@@ -21,10 +21,10 @@ from parallel_integrations import (
 )
 from parallel_integrations._protocol.settings import Settings
 from tests.faults.calls import Call, Connection, Step
-from tests.faults.plays import WORDS
+from tests.faults.fault_payloads import WORDS
+from tests.faults.scripted_server import KEY, Clock, Spoiled, Stage, fast_clock
 from tests.faults.secrets import Listener, leaks
 from tests.faults.selection import ALL
-from tests.faults.stage import KEY, Clock, Spoiled, Stage, fast_clock
 from tests.faults.table import Expected, Fault
 
 HANGS_SECONDS: Final = 20.0

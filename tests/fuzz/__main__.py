@@ -5,8 +5,8 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
+from tests.fuzz.code_paths import ROADS
 from tests.fuzz.fuzzer import Report, fuzz, table
-from tests.fuzz.roads import ROADS
 
 SLOWEST_SECONDS: Final = 1.0
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.witness import Witness
+from tests.support.wire_recorder import Witness
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from functools import cache
 import httpx
 
 from parallel_integrations.models import WebhookPayload
-from tests.core.test_answers_property import ANSWERS
+from tests.models.test_responses_property import ANSWERS
 from tests.support.cassettes import CASSETTES, CassetteFormat
 from tests.support.contract import operation_of
 from tests.support.operations import OPERATIONS

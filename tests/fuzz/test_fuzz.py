@@ -12,9 +12,9 @@ import pytest
 
 from parallel_integrations import ParallelClient, ParallelError, SearchRequest
 from parallel_integrations.api import search
+from tests.fuzz.code_paths import FLOWS, ROADS, STREAMS
 from tests.fuzz.fuzzer import Road, Wire, fuzz, table
 from tests.fuzz.mutations import CHANGES, mutated
-from tests.fuzz.roads import FLOWS, ROADS, STREAMS
 from tests.fuzz.seeds import TWINS, seeds
 from tests.support.operations import OPERATIONS
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from parallel_integrations.sandbox import Corpus, Page, Sandbox
 from parallel_integrations.sandbox.operations import OPERATIONS
 from tests.support.contract import Contract
-from tests.support.witness import Witness
+from tests.support.wire_recorder import Witness
 
 SCHEMA: Final = {
     "type": "object",

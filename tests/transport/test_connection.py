@@ -22,9 +22,9 @@ from parallel_integrations import (
 )
 from parallel_integrations.api import create_task_run, search, stream_chat
 from parallel_integrations.models import ChatRequest
+from tests.support.network_guard import NetworkBlockedError, Wall
 from tests.support.raw_server import RawServer, Talk
-from tests.support.stage import BOTH, listen, run
-from tests.support.wall import NetworkBlockedError, Wall
+from tests.support.scripted_operation import BOTH, listen, run
 
 SEARCH = SearchRequest(search_queries=["with statement"])
 CREATE = CreateTaskRunRequest(input="What is a closure?", processor="lite")

@@ -47,7 +47,7 @@ from parallel_integrations.models import (
 )
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
-from tests.support.stage import BOTH, After, Stage, check_repetitions, listen, run
+from tests.support.scripted_operation import BOTH, After, Stage, check_repetitions, listen, run
 
 ASKED = CreateTaskRunRequest(input="What does the nonlocal statement do?", processor="lite")
 RESULT = "GET /v1/tasks/runs/trun_1/result"

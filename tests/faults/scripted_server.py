@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from tests.faults.answers import Answer, healthy
+from tests.faults.responses import Answer, healthy
 from tests.support.raw_server import RawServer, Talk
 
 KEY: Final = "k3y/that+nobody=may/see/0123456789"

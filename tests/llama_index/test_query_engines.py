@@ -26,7 +26,7 @@ from parallel_integrations import (
 )
 from parallel_integrations.llama_index import ParallelQueryEngine, citation_blocks, grounds_of
 from parallel_integrations.sandbox import Sandbox
-from tests.llama_index.test_llm import Endless
+from tests.llama_index.test_llms import Endless
 from tests.support.raw_server import RawServer
 
 QUESTION = "How does the with statement handle exceptions?"

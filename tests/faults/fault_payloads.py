@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from functools import cache
 from typing import Any, Final
 
-from tests.faults.stage import (
+from tests.faults.scripted_server import (
     Play,
     Scene,
     begin_stream,

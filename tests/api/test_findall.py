@@ -51,7 +51,7 @@ from parallel_integrations.models import (
     MatchCondition,
 )
 from parallel_integrations.sandbox import Sandbox
-from tests.support.stage import BOTH, Stage, check_repetitions, listen, run
+from tests.support.scripted_operation import BOTH, Stage, check_repetitions, listen, run
 
 WISH = IngestFindallRequest(objective="Python statements that bind names")
 CONDITION = MatchCondition(name="binds", description="It binds a name.")

@@ -28,7 +28,7 @@ from parallel_integrations.models import (
     TaskRunStateEvent,
 )
 from tests.support.raw_server import RawServer, Talk
-from tests.support.stage import BOTH, Stage, listen
+from tests.support.scripted_operation import BOTH, Stage, listen
 
 SEND = Send("GET", "/v1/events", repeat=Repeat.READ, stream=True)
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"

@@ -33,7 +33,7 @@ from parallel_integrations.api import (
 )
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
-from tests.support.stage import BOTH, After, Stage, listen, run
+from tests.support.scripted_operation import BOTH, After, Stage, listen, run
 
 TASK = CreateTaskRunRequest(input="What is a closure?", processor="lite")
 FINDALL = CreateFindallRunRequest(

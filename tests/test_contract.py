@@ -46,7 +46,7 @@ from tests.support.live_check import Tape, check
 from tests.support.operations import EXCUSES, OPERATIONS, Excuse, Operation
 from tests.support.report import lines
 from tests.support.scenarios import ANSWER_SCHEMA
-from tests.support.witness import Witness
+from tests.support.wire_recorder import Witness
 
 # One process calls every operation once, and counts.
 pytestmark = pytest.mark.xdist_group("contract")

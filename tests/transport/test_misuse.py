@@ -28,7 +28,7 @@ from parallel_integrations.llama_index import (
     ParallelToolSpec,
 )
 from parallel_integrations.sandbox import Sandbox
-from tests.support.stage import BOTH, listen, run
+from tests.support.scripted_operation import BOTH, listen, run
 
 SEARCH = SearchRequest(objective="What is a closure?")
 CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])

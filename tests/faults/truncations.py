@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable
 from typing import Final
 
-from tests.faults.answers import Answer
-from tests.faults.plays import DRIP_SECONDS, SETTLE_SECONDS, WORDS, wait
-from tests.faults.stage import Play, Scene, begin_stream, end_stream, send_chunk
+from tests.faults.fault_payloads import DRIP_SECONDS, SETTLE_SECONDS, WORDS, wait
+from tests.faults.responses import Answer
+from tests.faults.scripted_server import Play, Scene, begin_stream, end_stream, send_chunk
 
 
 def cut(after: int, ending: "Ending", *, replays: bool = False) -> Play:

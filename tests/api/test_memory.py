@@ -16,7 +16,7 @@ from parallel_integrations import (
 )
 from parallel_integrations.api import clear_memory, evict_memory, retrieve_memory, run_task
 from parallel_integrations.sandbox import Sandbox
-from tests.support.stage import BOTH, Stage, check_repetitions, run
+from tests.support.scripted_operation import BOTH, Stage, check_repetitions, run
 
 
 @BOTH

@@ -34,7 +34,7 @@ from parallel_integrations.api import (
 )
 from parallel_integrations.models import Monitor, MonitorEvent
 from parallel_integrations.sandbox import Sandbox
-from tests.support.stage import BOTH, Stage, check_repetitions, listen, run
+from tests.support.scripted_operation import BOTH, Stage, check_repetitions, listen, run
 
 HOOK = Webhook(url="https://a.example/hook", event_types=["monitor.event.detected"])
 

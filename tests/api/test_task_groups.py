@@ -38,7 +38,7 @@ from parallel_integrations.api import (
 )
 from parallel_integrations.models import SchemaWarning, TaskGroupStatusEvent, TaskRunStateEvent
 from parallel_integrations.sandbox import Sandbox
-from tests.support.stage import BOTH, After, Stage, check_repetitions, listen, run
+from tests.support.scripted_operation import BOTH, After, Stage, check_repetitions, listen, run
 
 LITE = TaskSettings(processor="lite")
 

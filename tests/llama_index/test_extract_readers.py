@@ -17,7 +17,7 @@ from parallel_integrations import ParallelError, ServerError
 from parallel_integrations.llama_index import ParallelExtractReader, ParallelReader
 from parallel_integrations.models import ExtractError
 from parallel_integrations.sandbox import Sandbox
-from tests.llama_index.test_reader import Counted
+from tests.llama_index.test_readers import Counted
 
 PAGES = [
     "https://docs.python.org/3/reference/compound_stmts.html",

@@ -8,7 +8,7 @@ import pytest
 from parallel_integrations import ParallelClient, SearchRequest
 from parallel_integrations.api import search
 from parallel_integrations.sandbox import Sandbox
-from tests.support.wall import NetworkBlockedError, Wall, is_local
+from tests.support.network_guard import NetworkBlockedError, Wall, is_local
 
 OUTSIDE = "192.0.2.1"  # reserved for documentation: nobody is there
 

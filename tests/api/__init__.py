@@ -1,0 +1,1 @@
+"""The operations, against the sandbox and scripted responses."""

@@ -1,1 +1,0 @@
-"""The core: requests, answers, flows, retries, connections, secrets, cassettes."""

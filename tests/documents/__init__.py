@@ -1,0 +1,1 @@
+"""From pages to documents, and what both adapters share."""

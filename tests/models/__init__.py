@@ -1,0 +1,1 @@
+"""Requests and responses: what is refused, and what is read."""

@@ -1,0 +1,1 @@
+"""Connections, cache, in-flight requests, usage: against real servers on loopback."""

@@ -20,7 +20,7 @@ OURS = "ours"
 HTTPX = "httpx's own pool"
 AIOHTTP = "httpx on aiohttp"
 LANGCHAIN_PARALLEL = "langchain-parallel"
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 KEPT_UP = 2000
 Ask: TypeAlias = Callable[[], Awaitable[Any]]
 
@@ -36,7 +36,7 @@ def ours(url: str) -> Ask:
     """Search to documents."""
     from parallel_integrations.langchain import ParallelSearchRetriever
 
-    retriever = ParallelSearchRetriever(api_key=KEY, base_url=url, timeout=PATIENCE_SECONDS)
+    retriever = ParallelSearchRetriever(api_key=KEY, base_url=url, timeout=TIMEOUT_SECONDS)
     return partial(retriever.ainvoke, QUESTION)
 
 
@@ -58,7 +58,7 @@ def aiohttp(url: str) -> Ask:
 def plain(url: str) -> Ask:
     """Bytes, with the client set up as most SDKs do it."""
     limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
-    return partial(_bytes, httpx.AsyncClient(limits=limits, timeout=PATIENCE_SECONDS), url)
+    return partial(_bytes, httpx.AsyncClient(limits=limits, timeout=TIMEOUT_SECONDS), url)
 
 
 async def _bytes(client: httpx.AsyncClient, url: str) -> bytes:

@@ -15,7 +15,7 @@ PACE_SECONDS = 0.001
 SLOW_SECONDS = 0.05
 
 
-def search_answer(kilobytes: int) -> bytes:
+def search_response(kilobytes: int) -> bytes:
     """A search answer of ten pages and about this size."""
     per_page = kilobytes * 1000 // PAGES
     page = (WORDS * (per_page // len(WORDS) + 1))[:per_page]
@@ -55,7 +55,7 @@ def _chat_body(choice: dict[str, Any], kind: str) -> dict[str, Any]:
     }
 
 
-def chat_answer() -> bytes:
+def chat_response() -> bytes:
     """A short answer in one piece."""
     message = {"role": "assistant", "content": WORDS.strip()}
     return json.dumps(_chat_body({"message": message}, "chat.completion")).encode()
@@ -85,8 +85,8 @@ def _whole(body: bytes) -> bytes:
     return _head("application/json", f"content-length: {len(body)}") + body
 
 
-SEARCHES = {f"/{size}/".encode(): _whole(search_answer(size)) for size in SIZES_KB}
-CHAT = _whole(chat_answer())
+SEARCHES = {f"/{size}/".encode(): _whole(search_response(size)) for size in SIZES_KB}
+CHAT = _whole(chat_response())
 STREAM_HEAD = _head("text/event-stream; charset=utf-8", "transfer-encoding: chunked")
 EVENTS = chat_events()
 

@@ -21,7 +21,7 @@ from parallel_integrations._protocol.settings import (
     Settings,
     is_number,
 )
-from parallel_integrations._transport.cache import AnswerCache, CacheArgument, opened
+from parallel_integrations._transport.cache import CacheArgument, ResponseCache, opened
 from parallel_integrations._transport.call_state import HAS_A_RESULT, CallState
 from parallel_integrations._transport.connection_pool import Pools
 from parallel_integrations._transport.driver import atake_step, take_step
@@ -264,7 +264,7 @@ class ParallelClient:
     def __deepcopy__(self, memo: dict[int, Any]) -> "ParallelClient":
         copy = object.__new__(type(self))
         shared = self._shared.renewed() if self._shared else None
-        copy._set_up(self.settings, self._pools.anew(), shared, self.usage.anew())
+        copy._set_up(self.settings, self._pools.renewed(), shared, self.usage.renewed())
         return copy
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -289,7 +289,9 @@ class ParallelClient:
 
 
 def _unpickle(
-    state: dict[str, Any], cache: AnswerCache | None = None, ttl_seconds: float = CACHE_TTL_SECONDS
+    state: dict[str, Any],
+    cache: ResponseCache | None = None,
+    ttl_seconds: float = CACHE_TTL_SECONDS,
 ) -> ParallelClient:
     settings = Settings(**state)
     if cache is None:
@@ -305,7 +307,7 @@ def _check_kind(name: str, value: object, kind: type) -> None:
         raise ValueError(f"{name}= must be an httpx.{kind.__name__}, not {type(value).__name__}")
 
 
-def _shared_requests(cache: AnswerCache | None, ttl_seconds: float) -> SharedRequests | None:
+def _shared_requests(cache: ResponseCache | None, ttl_seconds: float) -> SharedRequests | None:
     if not (is_number(ttl_seconds) and 0 < ttl_seconds < inf):
         raise ValueError(f"cache_ttl_seconds={ttl_seconds!r} must be a number of seconds above 0")
     return SharedRequests(cache, ttl_seconds) if cache is not None else None

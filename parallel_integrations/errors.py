@@ -25,7 +25,7 @@ Values that cannot be right are refused before anything is sent: a request model
 
 from typing import Any, Final
 
-LONGEST_TEXT: Final = 8000
+MAX_ERROR_CHARACTERS: Final = 8000
 """Of an error in all: what the API says may stand in it several times, or be an endless id."""
 
 
@@ -67,9 +67,9 @@ class ParallelError(Exception):
 
     def __str__(self) -> str:
         text = super().__str__()
-        if len(text) <= LONGEST_TEXT:
+        if len(text) <= MAX_ERROR_CHARACTERS:
             return text
-        return f"{text[:LONGEST_TEXT]} […cut, {len(text)} characters in all]"
+        return f"{text[:MAX_ERROR_CHARACTERS]} […cut, {len(text)} characters in all]"
 
 
 class MissingKeyError(ParallelError):

@@ -13,9 +13,9 @@ from parallel_integrations import ParallelClient
 from parallel_integrations.sandbox import Sandbox
 from tests.support.cassettes import replaying
 from tests.support.contract import Contract
-from tests.support.network_guard import Wall
+from tests.support.network_guard import NetworkGuard
 from tests.support.report import lines
-from tests.support.wire_recorder import Witness
+from tests.support.wire_recorder import WireRecorder
 
 # Tests give the same result on every run and every machine, and leave no files behind.
 hypothesis_settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
@@ -24,8 +24,8 @@ hypothesis_settings.load_profile("repeatable")
 CLEARED_PREFIXES = ("PARALLEL_", "LANGSMITH_", "LANGCHAIN_", "OPENAI_")
 CLEARED = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
-_wall = Wall()
-_witness = Witness()
+_network_guard = NetworkGuard()
+_wire_recorder = WireRecorder()
 _contract = Contract.from_environment()  # here, because tests clear the environment
 
 
@@ -33,13 +33,13 @@ def pytest_configure(config: pytest.Config) -> None:
     # What is started in the background may ignore interrupts, and hands that on to its children.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    _wall.__enter__()  # before anything is collected: imports are walled in, too
-    _witness.__enter__()
+    _network_guard.__enter__()  # before anything is collected: imports are walled in, too
+    _wire_recorder.__enter__()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    _witness.__exit__()
-    _wall.__exit__()
+    _wire_recorder.__exit__()
+    _network_guard.__exit__()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -70,11 +70,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(autouse=True)
-def wall() -> Iterator[Wall]:
+def network_guard() -> Iterator[NetworkGuard]:
     """The wall; what ran into it during the test fails the test unless `attempts` is emptied."""
-    with Wall() as wall:  # once more: pytest-socket takes patches off after each test
-        yield wall
-    assert not wall.attempts, f"the test tried to reach {wall.attempts}"
+    with (
+        NetworkGuard() as network_guard
+    ):  # once more: pytest-socket takes patches off after each test
+        yield network_guard
+    assert not network_guard.attempts, f"the test tried to reach {network_guard.attempts}"
 
 
 @pytest.fixture(autouse=True)
@@ -89,9 +91,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def contract_kept() -> Iterator[None]:
     """What is sent during a test, and what sandboxes answer, keeps the contract."""
     yield
-    seen = _witness.take()
+    seen = _wire_recorder.take()
     broken = [fault for each in seen for fault in _contract.check(each)]
-    for each in _witness.take_requests(besides=seen):
+    for each in _wire_recorder.take_requests(besides=seen):
         broken += _contract.check_request(each)
     assert not broken, "the contract is broken:\n" + "\n".join(map(str, dict.fromkeys(broken)))
 
@@ -103,9 +105,9 @@ def contract() -> Contract:
 
 
 @pytest.fixture(scope="session")
-def witness() -> Witness:
+def wire_recorder() -> WireRecorder:
     """Sees what is said to the sandboxes."""
-    return _witness
+    return _wire_recorder
 
 
 @pytest.fixture(scope="session")

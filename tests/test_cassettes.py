@@ -107,7 +107,7 @@ def test_recording_twice_gives_the_same_bytes(name: str, tmp_path: Path) -> None
     assert texts[0] == texts[1]
 
 
-def test_what_is_asked_still_is_what_was_recorded(tmp_path: Path) -> None:
+def test_what_is_requested_still_is_what_was_recorded(tmp_path: Path) -> None:
     """Answers depend on the Python whose documentation the sandbox serves; requests do not."""
     for name in (
         "search/older_generation",
@@ -189,14 +189,14 @@ def test_a_request_that_is_not_in_the_cassette_fails(cassette: OpenCassette) -> 
         _ask(client, objective=OBJECTIVE, max_results=11)
 
 
-def test_an_answer_is_given_once(cassette: OpenCassette) -> None:
+def test_an_response_is_given_once(cassette: OpenCassette) -> None:
     with ParallelClient(api_key=REPLAY_KEY) as client, cassette("search/by_objective"):
         _ask(client, objective=OBJECTIVE)
         with pytest.raises(CannotOverwriteExistingCassetteException):
             _ask(client, objective=OBJECTIVE)
 
 
-def test_an_answer_nobody_asked_for_fails(cassette: OpenCassette) -> None:
+def test_an_response_nobody_requested_for_fails(cassette: OpenCassette) -> None:
     with (
         pytest.raises(AssertionError, match="never asked: POST /v1/search"),
         cassette("search/by_objective"),

@@ -22,7 +22,7 @@ from parallel_integrations import (
     SearchRequest,
     SearchResponse,
 )
-from parallel_integrations._documents.evidence import evidence, quoted
+from parallel_integrations._documents.evidence import page_documents, quoted
 from parallel_integrations.langchain import (
     ChatParallel,
     ParallelExtractTool,
@@ -70,7 +70,7 @@ def fixed(question: Question, *asked: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Road:
+class CodePath:
     """One way to ask, blocking and awaiting."""
 
     blocking: Callable[[Any, ParallelClient], Any]
@@ -89,7 +89,7 @@ def _llama_index_found(nodes: Sequence[Any]) -> Found:
 def _tool_found(message: Any) -> Found:
     """The pages of a tool's artifact, once it is sure that the model reads each of them."""
     pages = SearchResponse.model_validate(message.artifact).results
-    found = [(each.id, each.metadata["url"], each.text) for each in evidence(pages)]
+    found = [(each.id, each.metadata["url"], each.text) for each in page_documents(pages)]
     assert all(url in message.content and quoted(text) in message.content for _, url, text in found)
     return found
 
@@ -135,26 +135,26 @@ async def _from_reader(question: Any, client: ParallelClient) -> Found:
     return _llama_index_found(await _reader(question, client).aload_data(question.objective))
 
 
-SEARCH_ROADS = {
-    "langchain-retriever": Road(
+SEARCH_CODE_PATHS = {
+    "langchain-retriever": CodePath(
         lambda question, client: _langchain_found(
             _search_retriever(question, client).invoke(question.objective)
         ),
         _from_search_retriever,
     ),
-    "langchain-tool": Road(
+    "langchain-tool": CodePath(
         lambda question, client: _tool_found(
             _search_tool(question, client).invoke(_tool_call(objective=question.objective))
         ),
         _from_search_tool,
     ),
-    "llama-index-retriever": Road(
+    "llama-index-retriever": CodePath(
         lambda question, client: _llama_index_found(
             _llama_retriever(question, client).retrieve(question.objective)
         ),
         _from_llama_retriever,
     ),
-    "llama-index-reader": Road(
+    "llama-index-reader": CodePath(
         lambda question, client: _llama_index_found(
             _reader(question, client).load_data(question.objective)
         ),
@@ -164,17 +164,19 @@ SEARCH_ROADS = {
 
 
 @pytest.mark.parametrize("name", SEARCHES)
-@pytest.mark.parametrize("road", SEARCH_ROADS.values(), ids=SEARCH_ROADS)
-async def test_every_road_of_search_plays_the_same_cassette(road: Road, name: str) -> None:
+@pytest.mark.parametrize("code_path", SEARCH_CODE_PATHS.values(), ids=SEARCH_CODE_PATHS)
+async def test_every_code_path_of_search_plays_the_same_cassette(
+    code_path: CodePath, name: str
+) -> None:
     (question,) = BY_NAME[name].talk()
     async with connected(name) as client:
         with replaying(name):
             (bare,) = run(BY_NAME[name], client)
         with replaying(name):
-            blocking = road.blocking(question, client)
+            blocking = code_path.blocking(question, client)
         with replaying(name):
-            awaiting = await road.awaiting(question, client)
-    wanted = [(each.id, each.metadata["url"], each.text) for each in evidence(bare.results)]
+            awaiting = await code_path.awaiting(question, client)
+    wanted = [(each.id, each.metadata["url"], each.text) for each in page_documents(bare.results)]
     assert wanted
     assert blocking == awaiting == wanted
 
@@ -183,25 +185,25 @@ async def test_every_road_of_search_plays_the_same_cassette(road: Road, name: st
     ("name", "error"),
     [("search/wrong_key", AuthenticationError), ("search/invalid_request", InvalidRequestError)],
 )
-@pytest.mark.parametrize("road", SEARCH_ROADS.values(), ids=SEARCH_ROADS)
-async def test_every_road_of_search_tells_the_same_error(
-    road: Road, name: str, error: type[Exception]
+@pytest.mark.parametrize("code_path", SEARCH_CODE_PATHS.values(), ids=SEARCH_CODE_PATHS)
+async def test_every_code_path_of_search_reports_the_same_error(
+    code_path: CodePath, name: str, error: type[Exception]
 ) -> None:
     (question,) = BY_NAME[name].talk()
     async with connected(name) as client:
         with replaying(name):
             (bare,) = run(BY_NAME[name], client)
         with replaying(name), pytest.raises((error, ToolException)) as blocking:
-            road.blocking(question, client)
+            code_path.blocking(question, client)
         with replaying(name), pytest.raises((error, ToolException)) as awaiting:
-            await road.awaiting(question, client)
+            await code_path.awaiting(question, client)
     for caught in (blocking.value, awaiting.value):
         assert str(bare) in str(caught)
         assert isinstance(caught, error) or isinstance(caught.__cause__, error)
 
 
 @pytest.mark.parametrize("name", EXTRACTS)
-async def test_every_road_of_extract_plays_the_same_cassette(name: str) -> None:
+async def test_every_code_path_of_extract_plays_the_same_cassette(name: str) -> None:
     (question,) = BY_NAME[name].talk()
     assert isinstance(question, ExtractRequest)
     call = _tool_call(urls=question.urls, objective=question.objective)
@@ -247,7 +249,7 @@ def _conversation(name: str, client: ParallelClient) -> tuple[list[ChatRequest],
 
 
 @pytest.mark.parametrize("name", CHATS)
-async def test_every_road_of_chat_plays_the_same_cassette(name: str) -> None:
+async def test_every_code_path_of_chat_plays_the_same_cassette(name: str) -> None:
     async with connected(name) as client:
         questions, bare = _conversation(name, client)
         model = ChatParallel(client=client, model=questions[0].model)
@@ -276,7 +278,7 @@ async def test_every_road_of_chat_plays_the_same_cassette(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-async def test_every_road_of_streamed_chat_plays_the_same_cassette(name: str) -> None:
+async def test_every_code_path_of_streamed_chat_plays_the_same_cassette(name: str) -> None:
     (question,) = BY_NAME[name].talk()
     async with connected(name) as client:
         model = ChatParallel(client=client, model=question.model)

@@ -32,7 +32,7 @@ from parallel_integrations.sandbox import Sandbox
 from tests.support.cassettes import CASSETTES, CassetteFormat
 from tests.support.contract import (
     EVENT_STREAM,
-    MOST_EVENTS,
+    MAX_EVENTS,
     Contract,
     Exchange,
     Violation,
@@ -46,7 +46,7 @@ from tests.support.live_check import Tape, check
 from tests.support.operations import EXCUSES, OPERATIONS, Excuse, Operation
 from tests.support.report import lines
 from tests.support.scenarios import ANSWER_SCHEMA
-from tests.support.wire_recorder import Witness
+from tests.support.wire_recorder import WireRecorder
 
 # One process calls every operation once, and counts.
 pytestmark = pytest.mark.xdist_group("contract")
@@ -56,13 +56,13 @@ DOCUMENTED = 32
 
 
 @pytest.fixture(scope="module")
-def called(contract: Contract, witness: Witness) -> Called:
+def called(contract: Contract, wire_recorder: WireRecorder) -> Called:
     """Every operation was called, and everything that the document does not know was sent.
 
     Returns:
         What broke the contract, by operation.
     """
-    left = [fault for each in witness.take() for fault in contract.check(each)]
+    left = [fault for each in wire_recorder.take() for fault in contract.check(each)]
     assert not left
     with Sandbox(findall_seconds=0.5) as sandbox:  # at work still when it is cancelled
         connected: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
@@ -74,7 +74,7 @@ def called(contract: Contract, witness: Witness) -> Called:
         _call_older_paths(sandbox, connected)
         _send_what_is_excused(sandbox, connected)
     outcome: Called = {}
-    for exchange in witness.take():
+    for exchange in wire_recorder.take():
         operation = operation_of(exchange.method, exchange.path)
         assert operation is not None
         outcome.setdefault(operation.name, []).extend(contract.check(exchange))
@@ -206,7 +206,7 @@ def _played(path: Path) -> list[Exchange]:
     return exchanges
 
 
-def test_every_documented_answer_is_read_to_its_last_field(contract: Contract) -> None:
+def test_every_documented_response_is_read_to_its_last_field(contract: Contract) -> None:
     """The examples of the document, or else those of the cassettes."""
     examples: list[tuple[Operation, int, str, Any]] = []
     places = {each.place: each for each in OPERATIONS}
@@ -391,14 +391,14 @@ def test_what_breaks_the_contract_is_found(
 
 def test_of_a_long_stream_both_ends_are_checked() -> None:
     broken = b'data: {"type":"other"}\n\n'
-    most = STATE * MOST_EVENTS
+    most = STATE * MAX_EVENTS
     mine = Contract()
     assert mine.check(_streamed(broken + most))
     assert mine.check(_streamed(most + broken))
     assert not mine.check(_streamed(most + STATE))
 
 
-def test_without_a_document_the_models_are_what_answers_are_held_against() -> None:
+def test_without_a_document_the_models_are_what_responses_are_held_against() -> None:
     mine = Contract()
     assert not mine.check(_said({"nonsense": 1}))
     [fault] = mine.check(_said(answer={"results": "none"}))
@@ -408,7 +408,9 @@ def test_without_a_document_the_models_are_what_answers_are_held_against() -> No
 
 
 @pytest.mark.parametrize("prefix", ["", "/v1/account/gateway/parallel"])
-def test_what_is_sent_to_others_than_sandboxes_is_seen(witness: Witness, prefix: str) -> None:
+def test_what_is_sent_to_others_than_sandboxes_is_seen(
+    wire_recorder: WireRecorder, prefix: str
+) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json={"results": []})
 
@@ -416,12 +418,12 @@ def test_what_is_sent_to_others_than_sandboxes_is_seen(witness: Witness, prefix:
         base = f"https://api.example{prefix}"
         client = ParallelClient(api_key="any", base_url=base, http_client=http)
         client.run(api.search(SearchRequest(objective="with")))
-    [sent] = witness.take_requests(besides=())
+    [sent] = wire_recorder.take_requests(besides=())
     assert sent.path == "/v1/search"
     assert Contract().check_request(sent) == []
 
 
-def test_fields_that_models_do_not_name_and_that_answers_do_not_have_are_told() -> None:
+def test_fields_that_models_do_not_name_and_that_responses_do_not_have_are_reported() -> None:
     operation = operation_of("POST", "/v1/search")
     assert operation is not None
     value = {

@@ -24,7 +24,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
 # Python is run by test_examples.py; anything else must be what nobody would want to run.
 LANGUAGES = {"python", "console", "text"}
-DOORS = ["", ".api", ".enrichment", ".langchain", ".llama_index", ".sandbox"]
+PACKAGES = ["", ".api", ".enrichment", ".langchain", ".llama_index", ".sandbox"]
 # One process builds the site, however many run the tests.
 pytestmark = pytest.mark.xdist_group("docs")
 
@@ -143,10 +143,10 @@ def test_pages_load_nothing_from_other_hosts(site: dict[str, Links], files: set[
             assert target in files or posixpath.join(target, "") in site or target == "."
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_the_reference_has_every_public_name(door: str, site: dict[str, Links]) -> None:
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_reference_has_every_public_name(package: str, site: dict[str, Links]) -> None:
     anchors = set().union(*(p.anchors for at, p in site.items() if at.startswith("reference/")))
-    module = importlib.import_module(f"parallel_integrations{door}")
+    module = importlib.import_module(f"parallel_integrations{package}")
     for name in module.__all__:
         thing = getattr(module, name)
         if isinstance(thing, str):

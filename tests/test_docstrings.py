@@ -15,7 +15,7 @@ import pytest
 
 from parallel_integrations import api
 
-DOORS = [
+PACKAGES = [
     "parallel_integrations",
     "parallel_integrations.api",
     "parallel_integrations.enrichment",
@@ -58,10 +58,10 @@ SHOWN_BY = {
 
 
 def public() -> Iterator[tuple[str, str]]:
-    for door in DOORS:
-        for name in importlib.import_module(door).__all__:
+    for package in PACKAGES:
+        for name in importlib.import_module(package).__all__:
             if not name.startswith("__"):
-                yield door, name
+                yield package, name
 
 
 NAMES = sorted(set(public()))
@@ -79,9 +79,9 @@ def own_docstring(documented: object) -> str:
     return inspect.cleandoc(documented.__doc__ or "")
 
 
-@pytest.mark.parametrize(("door", "name"), NAMES, ids=lambda part: part)
-def test_a_public_name_has_a_docstring_with_an_example(door: str, name: str) -> None:
-    documented = getattr(importlib.import_module(door), name)
+@pytest.mark.parametrize(("package", "name"), NAMES, ids=lambda part: part)
+def test_a_public_name_has_a_docstring_with_an_example(package: str, name: str) -> None:
+    documented = getattr(importlib.import_module(package), name)
     text = own_docstring(documented)
     assert text, f"{name} has no docstring"
     assert text.split("\n")[0].rstrip().endswith((".", ":")), "the first line is a sentence"
@@ -96,7 +96,9 @@ def test_a_public_name_has_a_docstring_with_an_example(door: str, name: str) -> 
 
 @pytest.mark.parametrize(("name", "by"), SHOWN_BY.items(), ids=lambda part: part)
 def test_what_stands_in_really_shows_it(name: str, by: str) -> None:
-    [other] = {getattr(importlib.import_module(door), by) for door, each in NAMES if each == by}
+    [other] = {
+        getattr(importlib.import_module(package), by) for package, each in NAMES if each == by
+    }
     assert has_example(other)
     shown = inspect.getdoc(other) or ""
     assert re.search(rf"\b{name}\b", shown), f"the docstring of {by} says nothing of {name}"

@@ -112,7 +112,9 @@ def test_everything_is_called_once_and_keeps_the_contract(
     assert sandbox.ledger.usd <= sum(map(price_usd, {**CHEAP, **DEAR}.values())) < 1
 
 
-def test_what_is_dear_is_left_out_unless_asked_for(run_check: RunCheck, sandbox: Sandbox) -> None:
+def test_what_is_dear_is_left_out_unless_requested_for(
+    run_check: RunCheck, sandbox: Sandbox
+) -> None:
     checked = run_check()
     assert checked.status == 0, checked.out
     assert not [r for r in sandbox.requests if "findall/runs" in r.path or "monitors" in r.path]
@@ -199,7 +201,7 @@ def test_an_account_may_be_without_memory(run_check: RunCheck, sandbox: Sandbox)
     assert "this account does not have it" in checked.row("retrieve_memory")
 
 
-def test_what_differs_is_told(run_check: RunCheck, sandbox: Sandbox) -> None:
+def test_what_differs_is_reported(run_check: RunCheck, sandbox: Sandbox) -> None:
     sandbox.faults.add(path="/v1/search", body={"results": [], "new": 1, "session_id": "s"})
     sandbox.faults.add(path="/v1/extract", body={"results": "none"})
     checked = run_check()
@@ -209,7 +211,7 @@ def test_what_differs_is_told(run_check: RunCheck, sandbox: Sandbox) -> None:
     assert "UnexpectedAnswerError" in checked.row("extract")
 
 
-def test_what_breaks_the_document_is_told(
+def test_what_breaks_the_document_is_reported(
     run_check: RunCheck, sandbox: Sandbox, contract: Contract
 ) -> None:
     body = {"results": [], "session_id": "s", "search_id": 1, "warnings": None}
@@ -230,7 +232,7 @@ def test_the_key_is_not_printed_even_where_the_server_echoes_it(
     assert sandbox.api_key not in checked.out + checked.err
 
 
-def test_what_was_made_is_cancelled_even_where_the_answer_cannot_be_read(
+def test_what_was_made_is_cancelled_even_where_the_response_cannot_be_read(
     run_check: RunCheck, sandbox: Sandbox
 ) -> None:
     body = {"monitor_id": "monitor_sandbox_000001", "type": ["no", "text"]}

@@ -8,7 +8,7 @@ import pytest
 from parallel_integrations import ParallelClient, SearchRequest
 from parallel_integrations.api import search
 from parallel_integrations.sandbox import Sandbox
-from tests.support.network_guard import NetworkBlockedError, Wall, is_local
+from tests.support.network_guard import NetworkBlockedError, NetworkGuard, is_local
 
 OUTSIDE = "192.0.2.1"  # reserved for documentation: nobody is there
 
@@ -45,21 +45,23 @@ BLOCKING: list[Callable[[str], object]] = [
 
 
 @pytest.mark.parametrize("reach", BLOCKING)
-def test_nothing_outside_is_reached(wall: Wall, reach: Callable[[str], object]) -> None:
+def test_nothing_outside_is_reached(
+    network_guard: NetworkGuard, reach: Callable[[str], object]
+) -> None:
     with pytest.raises(NetworkBlockedError, match=OUTSIDE):
         reach(OUTSIDE)
-    assert wall.attempts == [OUTSIDE]
-    wall.attempts.clear()
+    assert network_guard.attempts == [OUTSIDE]
+    network_guard.attempts.clear()
 
 
 @pytest.mark.parametrize("host", ["api.parallel.ai", "localhost.example.com", "127.0.0.1.nip.io"])
-def test_no_name_is_looked_up(wall: Wall, host: str) -> None:
+def test_no_name_is_looked_up(network_guard: NetworkGuard, host: str) -> None:
     with pytest.raises(NetworkBlockedError, match=host):
         socket.getaddrinfo(host, 443)
-    wall.attempts.clear()
+    network_guard.attempts.clear()
 
 
-async def test_nothing_outside_is_reached_from_an_event_loop(wall: Wall) -> None:
+async def test_nothing_outside_is_reached_from_an_event_loop(network_guard: NetworkGuard) -> None:
     loop = asyncio.get_running_loop()
     with pytest.raises(NetworkBlockedError):
         await asyncio.open_connection(OUTSIDE, 80)
@@ -68,11 +70,13 @@ async def test_nothing_outside_is_reached_from_an_event_loop(wall: Wall) -> None
     async with httpx.AsyncClient() as client:
         with pytest.raises(NetworkBlockedError, match=r"api\.parallel\.ai"):
             await client.get("https://api.parallel.ai/")
-    assert len(wall.attempts) == 3
-    wall.attempts.clear()
+    assert len(network_guard.attempts) == 3
+    network_guard.attempts.clear()
 
 
-async def test_the_client_does_not_take_the_wall_for_a_network_failure(wall: Wall) -> None:
+async def test_the_client_does_not_take_the_network_guard_for_a_network_failure(
+    network_guard: NetworkGuard,
+) -> None:
     """It would be repeated, and a test could expect it by mistake."""
     request = SearchRequest(objective="Is anybody there?")
     async with ParallelClient(api_key="any") as client:
@@ -80,8 +84,8 @@ async def test_the_client_does_not_take_the_wall_for_a_network_failure(wall: Wal
             client.run(search(request))
         with pytest.raises(NetworkBlockedError):
             await client.arun(search(request))
-    assert wall.attempts == ["api.parallel.ai", "api.parallel.ai"]
-    wall.attempts.clear()
+    assert network_guard.attempts == ["api.parallel.ai", "api.parallel.ai"]
+    network_guard.attempts.clear()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost", b"localhost", None])
@@ -105,9 +109,9 @@ def test_a_pair_of_unix_sockets_is_inside() -> None:
         assert right.recv(1) == b"x"
 
 
-def test_the_wall_leaves_everything_as_it_was(wall: Wall) -> None:
+def test_the_network_guard_leaves_everything_as_it_was(network_guard: NetworkGuard) -> None:
     before = socket.getaddrinfo, socket.socket.connect
-    with Wall() as second:
+    with NetworkGuard() as second:
         with pytest.raises(NetworkBlockedError):
             socket.getaddrinfo(OUTSIDE, 80)
         assert second.attempts == [OUTSIDE]

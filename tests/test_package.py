@@ -62,7 +62,7 @@ PUBLIC = {
     "__version__",
 }
 
-ROOMS = {
+SUBPACKAGES = {
     "enrichment": """
         EnrichedRow EnrichmentProgress JournalError enrich
     """,
@@ -85,7 +85,7 @@ ROOMS = {
     "llama_index": """
         ParallelExtractReader ParallelExtractor ParallelLLM ParallelProgressEvent
         ParallelQueryEngine ParallelReader ParallelRetriever ParallelToolSpec citation_blocks
-        grounds_of
+        evidence_of
     """,
     "sandbox": """
         Corpus Entry Fault Faults Ledger Page RecordedRequest Sandbox
@@ -93,7 +93,7 @@ ROOMS = {
 }
 
 
-def test_the_door_has_exactly_these_names() -> None:
+def test_the_package_has_exactly_these_names() -> None:
     assert set(parallel_integrations.__all__) == PUBLIC
     assert all(hasattr(parallel_integrations, name) for name in PUBLIC)
 
@@ -102,10 +102,10 @@ def test_names_are_in_order_and_given_once() -> None:
     assert list(parallel_integrations.__all__) == sorted(set(parallel_integrations.__all__))
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_has_exactly_these_names(room: str) -> None:
-    module = importlib.import_module(f"parallel_integrations.{room}")
-    assert set(module.__all__) == set(ROOMS[room].split())
+@pytest.mark.parametrize("subpackage", SUBPACKAGES)
+def test_a_subpackage_has_exactly_these_names(subpackage: str) -> None:
+    module = importlib.import_module(f"parallel_integrations.{subpackage}")
+    assert set(module.__all__) == set(SUBPACKAGES[subpackage].split())
     assert all(callable(getattr(module, name)) for name in module.__all__)
     assert list(module.__all__) == sorted(set(module.__all__))
 
@@ -117,7 +117,7 @@ def test_every_error_has_one_base() -> None:
         assert issubclass(getattr(parallel_integrations, name), parallel_integrations.ParallelError)
 
 
-def test_the_door_imports_no_framework_and_no_server() -> None:
+def test_the_package_imports_no_framework_and_no_server() -> None:
     script = "import sys, parallel_integrations._documents.adapter; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30

@@ -59,10 +59,10 @@ def test_the_table_names_what_there_is_and_all_of_it() -> None:
     table = [line.split("|")[1:-1] for line in README.splitlines() if line.startswith("| ")]
     columns = zip(*table[1:], strict=True)
     names = [set(re.findall(r"`(\w+)`", " ".join(column))) for column in columns]
-    for room, shown in zip(("langchain", "llama_index"), names[1:3], strict=True):
+    for subpackage, shown in zip(("langchain", "llama_index"), names[1:3], strict=True):
         classes = {
             name
-            for name in importlib.import_module(f"parallel_integrations.{room}").__all__
+            for name in importlib.import_module(f"parallel_integrations.{subpackage}").__all__
             if name.startswith(("Parallel", "ChatParallel"))
             and not name.endswith(("Event", "Web", "WebSearchTool"))  # an event, and other names
         }

@@ -155,13 +155,13 @@ def test_langchain_s_search_tool(url: str, plain_search: Run) -> None:
     assert within(1.15, ratio(partial(tool.invoke, asked), plain_search))
 
 
-def test_a_short_answer(url: str, plain_search: Run) -> None:
+def test_a_short_response(url: str, plain_search: Run) -> None:
     langchain, llama_index = ChatParallel(**connection(url)), ParallelLLM(**connection(url))
     assert within(1.03, ratio(partial(langchain.invoke, QUESTION), plain_search))
     assert within(0.94, ratio(partial(llama_index.complete, QUESTION), plain_search))
 
 
-def test_a_streamed_answer(url: str, plain_stream: Run) -> None:
+def test_a_streamed_response(url: str, plain_stream: Run) -> None:
     request = ChatRequest(messages=[{"role": "user", "content": QUESTION}])
     langchain, llama_index = ChatParallel(**connection(url)), ParallelLLM(**connection(url))
     asked = [ChatMessage(content=QUESTION)]
@@ -178,7 +178,7 @@ def test_constructing_an_adapter(url: str, plain_search: Run) -> None:
         assert within(0.35, ratio(partial(adapter, **connection(url)), plain_search)), adapter
 
 
-def test_a_large_answer_takes_no_more_memory_than_httpx_and_json() -> None:
+def test_a_large_response_takes_no_more_memory_than_httpx_and_json() -> None:
     """Calls do not tell what happens in C: a copy of the whole answer would show here."""
     pages = [{"url": f"https://example.com/{n}", **PAGE, "excerpts": [LARGE]} for n in range(10)]
     answer = json.dumps({"search_id": "s", "results": pages}).encode()

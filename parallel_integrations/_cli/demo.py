@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from parallel_integrations._cli.terminal import printable
-from parallel_integrations._documents.evidence import Evidence, numbered
+from parallel_integrations._documents.evidence import PageDocument, numbered
 from parallel_integrations._protocol.settings import KEY_VARIABLE, key_from_environment
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.langchain import ChatParallel, ParallelSearchRetriever
@@ -41,13 +41,13 @@ def run_demo(question: str, console: Console | None = None) -> None:
         ParallelError: The API or the network failed; nothing is hidden.
     """
     console = console or Console(highlight=False)
-    with _stage(console) as client:
+    with _opened_client(console) as client:
         _langchain(console, client, question)
         _llama_index(console, client, question)
 
 
 @contextmanager
-def _stage(console: Console) -> Iterator[ParallelClient]:
+def _opened_client(console: Console) -> Iterator[ParallelClient]:
     if key_from_environment():
         with ParallelClient() as client:
             _show(
@@ -94,10 +94,10 @@ def _langchain(console: Console, client: ParallelClient, question: str) -> None:
     _show(console, "\n")
 
 
-def _sources(asked: dict[str, Any]) -> str:
+def _sources(inputs: dict[str, Any]) -> str:
     found = (
-        Evidence(each.metadata["url"], each.page_content, each.metadata)
-        for each in asked["documents"]
+        PageDocument(each.metadata["url"], each.page_content, each.metadata)
+        for each in inputs["documents"]
     )
     return numbered(list(found))
 
@@ -121,8 +121,8 @@ def _llama_index(console: Console, client: ParallelClient, question: str) -> Non
     _show(console, str(response), markup=False, soft_wrap=True)
     _show(console, "\nsource nodes:\n")
     for number, source in enumerate(response.source_nodes, 1):
-        told = f"score: {source.get_score():.2f}"
-        _source(console, number, source.metadata, source.get_content(), told)
+        detail = f"score: {source.get_score():.2f}"
+        _source(console, number, source.metadata, source.get_content(), detail)
 
     _show(console, "\nParallelQueryEngine(model='lite'), a researched answer with its evidence:\n")
     with console.status("researching, 10 to 60 seconds on the live API …"):
@@ -130,11 +130,11 @@ def _llama_index(console: Console, client: ParallelClient, question: str) -> Non
     _show(console, str(researched), markup=False, soft_wrap=True)
     _show(console, "\ncited:\n")
     for number, source in enumerate(researched.source_nodes, 1):
-        told = f"confidence: {source.metadata['confidence'] or 'unknown'}"
-        _source(console, number, source.metadata, source.get_content(), told)
+        detail = f"confidence: {source.metadata['confidence'] or 'unknown'}"
+        _source(console, number, source.metadata, source.get_content(), detail)
 
 
-def _source(console: Console, number: int, meta: Mapping[str, Any], text: str, told: str) -> None:
+def _source(console: Console, number: int, meta: Mapping[str, Any], text: str, detail: str) -> None:
     """One numbered source: title, address, the beginning of its text, and what is told of it."""
     excerpt = " ".join(text.split())
     excerpt = excerpt[:EXCERPT_CHARACTERS] + " …" * (len(excerpt) > EXCERPT_CHARACTERS)
@@ -142,7 +142,7 @@ def _source(console: Console, number: int, meta: Mapping[str, Any], text: str, t
     _show(console, f"  {escape(f'[{number}]')} [bold]{escape(title)}[/bold]")
     _show(console, f"      {escape(meta['url'])}", soft_wrap=True)
     _show(console, f"      [dim]{escape(excerpt)}[/dim]", soft_wrap=True)
-    _show(console, f"      {escape(told)}")
+    _show(console, f"      {escape(detail)}")
 
 
 def _show(console: Console, text: str, **options: Any) -> None:

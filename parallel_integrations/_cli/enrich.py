@@ -21,7 +21,7 @@ from parallel_integrations.models.task import TaskSettings
 
 ALL_DONE: Final = 0
 SOME_FAILED: Final = 3
-SOME_NOT_ASKED: Final = 4
+SOME_NOT_SUBMITTED: Final = 4
 INTERRUPTED: Final = 130
 SECONDS_BETWEEN_LINES: Final = 5.0
 
@@ -53,29 +53,29 @@ def run(
         )
     _check_apart(rows, journal, output)
     settings = TaskSettings(processor=processor, output_schema=read_schema(output_schema))
-    teller = _Teller()
+    reporter = _Reporter()
     try:
         with ended_by_signals(), ParallelClient() as client:
             server = client.settings.base_url
             operation = enrich(rows, settings, journal=journal, server=server, **options)
-            _write_all(client.stream(operation), output, teller)
+            _write_all(client.stream(operation), output, reporter)
     except KeyboardInterrupt as ended:
         status = ended.status if isinstance(ended, EndedError) else INTERRUPTED
         with suppress(OSError):  # the terminal may be gone
-            teller.say("Interrupted. The same command goes on where this one stopped.")
+            reporter.say("Interrupted. The same command goes on where this one stopped.")
         return status
-    return teller.conclude(output)
+    return reporter.conclude(output)
 
 
 def _write_all(
-    stream: Iterator[EnrichedRow | EnrichmentProgress], path: Path, teller: "_Teller"
+    stream: Iterator[EnrichedRow | EnrichmentProgress], path: Path, reporter: "_Reporter"
 ) -> None:
-    with replacing(path) as output, teller, closing(stream):  # type: ignore[type-var]
+    with replacing(path) as output, reporter, closing(stream):  # type: ignore[type-var]
         for event in stream:
             if isinstance(event, EnrichedRow):
                 output.write(event.model_dump_json())
             else:
-                teller.tell(event)
+                reporter.report(event)
         output.is_complete = True
 
 
@@ -139,7 +139,7 @@ def _schema_file(path: Path) -> str | dict[str, Any]:
     return schema
 
 
-class _Teller:
+class _Reporter:
     """Says on stderr what it will cost, how far it has come, and how it ended."""
 
     def __init__(self) -> None:
@@ -147,17 +147,17 @@ class _Teller:
         self._bar = Progress(
             BarColumn(),
             TextColumn("{task.completed}/{task.total} rows"),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[details]}"),
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._task = self._bar.add_task("", total=None, told="")
+        self._task = self._bar.add_task("", total=None, details="")
         self._last = EnrichmentProgress()
-        self._told = 0
+        self._num_reported = 0
         self._began: tuple[float, int] | None = None
         self._said_at = 0.0
 
-    def __enter__(self) -> "_Teller":
+    def __enter__(self) -> "_Reporter":
         self._bar.start()
         return self
 
@@ -168,12 +168,12 @@ class _Teller:
         """Print a line."""
         self._console.print(printable(text), markup=False, soft_wrap=True)
 
-    def tell(self, progress: EnrichmentProgress) -> None:
+    def report(self, progress: EnrichmentProgress) -> None:
         """Show how far it has come."""
         now = time.monotonic()
         self._last = progress
-        self._told += 1
-        if self._told == 1:
+        self._num_reported += 1
+        if self._num_reported == 1:
             self.say(_announcement(progress))
             return
         if self._began is None:  # from here on it is work, before it was the journal
@@ -181,7 +181,7 @@ class _Teller:
             self._said_at = now
         details = _details(progress, now - self._began[0], progress.finished - self._began[1])
         self._bar.update(
-            self._task, completed=progress.finished, total=progress.total, told=details
+            self._task, completed=progress.finished, total=progress.total, details=details
         )
         if not self._console.is_terminal and now - self._said_at >= SECONDS_BETWEEN_LINES:
             self._said_at = now
@@ -196,21 +196,21 @@ class _Teller:
             self.say(
                 f"{last.failed} failed, each with its reason there; --retry-failed asks them again."
             )
-        if last.not_asked:
+        if last.not_submitted:
             self.say(
-                f"{last.not_asked} were not asked, because of --max-cost; the same command with "
-                "more goes on."
+                f"{last.not_submitted} were not asked, because of --max-cost; the same command "
+                "with more goes on."
             )
-            return SOME_NOT_ASKED
+            return SOME_NOT_SUBMITTED
         return SOME_FAILED if last.failed else ALL_DONE
 
 
 def _announcement(first: EnrichmentProgress) -> str:
-    if first.most_usd is None:
+    if first.max_usd is None:
         return f"{first.total} rows. The price of this processor is not known here."
     spent = (first.cost_usd or 0) + (first.reserved_usd or 0)
     before = f", {spent:.3f} USD of it spent or in flight before" if spent else ""
-    return f"{first.total} rows, {first.most_usd:.3f} USD in all at most{before}."
+    return f"{first.total} rows, {first.max_usd:.3f} USD in all at most{before}."
 
 
 def _details(progress: EnrichmentProgress, seconds: float, finished: int) -> str:
@@ -222,7 +222,7 @@ def _details(progress: EnrichmentProgress, seconds: float, finished: int) -> str
         said.append(f"{progress.cost_usd:.3f} USD so far")
     if progress.trouble is not None:
         said.append(f"waiting for the API ({progress.trouble})")
-    left = (progress.total or 0) - progress.finished - progress.not_asked
+    left = (progress.total or 0) - progress.finished - progress.not_submitted
     if rate and left > 0:
         said.append(f"about {_duration(left / rate)} left")
     return ", ".join(said)

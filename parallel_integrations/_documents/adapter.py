@@ -95,16 +95,16 @@ class Adapter(BaseModel):
         """The client this adapter calls through: the given one, or one shared by its settings."""
         if self.client is not None:
             return self.client
-        asked = (self.api_key, self.base_url, self.timeout, self.max_retries)
+        key = (self.api_key, self.base_url, self.timeout, self.max_retries)
         shared = self._shared  # pydantic takes a while to find it
-        if shared is None or shared[0] != asked:
+        if shared is None or shared[0] != key:
             settings = Settings(
                 api_key=checked_key(self.api_key),
                 base_url=self.base_url or "",
                 timeout=self.timeout,
                 max_retries=self.max_retries,
             )
-            shared = self._shared = (asked, ParallelClient.shared(settings))
+            shared = self._shared = (key, ParallelClient.shared(settings))
         return shared[1]
 
     def __getstate__(self) -> dict[Any, Any]:

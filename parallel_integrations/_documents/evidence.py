@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from parallel_integrations.models.basis import Citation, FieldBasis
 from parallel_integrations.models.findall import FindallCandidate
 from parallel_integrations.models.page_facts import page_title, published_at, url_parts
-from parallel_integrations.models.pages import EXCERPT_SEPARATOR, Page, PagesResponse
+from parallel_integrations.models.pages import EXCERPT_SEPARATOR, PageResult, PagesResponse
 from parallel_integrations.models.shared import Excerpt
 
 Split: TypeAlias = Literal["page", "excerpt"]
@@ -28,7 +28,7 @@ _NORMAL_URL: Final = re.compile(r"https?://[a-z0-9.-]+(?:/[^#]*)?")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
-class Evidence(NamedTuple):
+class PageDocument(NamedTuple):
     """One document's worth of what a page says.
 
     Attributes:
@@ -48,7 +48,7 @@ class Evidence(NamedTuple):
         return stable_id(self.name)
 
 
-def evidence(pages: Iterable[Page], split: Split = "page") -> Iterator[Evidence]:
+def page_documents(pages: Iterable[PageResult], split: Split = "page") -> Iterator[PageDocument]:
     """Documents of pages, in their order; pages without text give none.
 
     Args:
@@ -67,10 +67,10 @@ def evidence(pages: Iterable[Page], split: Split = "page") -> Iterator[Evidence]
         if split == "excerpt":
             yield from _per_excerpt(page, url)
         elif (text := page.text) and not text.isspace():
-            yield Evidence(url, text, page_metadata(page))
+            yield PageDocument(url, text, page_metadata(page))
 
 
-def page_metadata(page: Page) -> dict[str, Any]:
+def page_metadata(page: PageResult) -> dict[str, Any]:
     """Flat JSON scalars in one fixed order, nothing that changes from one search to the next."""
     return {
         "url": page.url,
@@ -116,7 +116,7 @@ def cited(basis: Iterable[FieldBasis]) -> Iterator[tuple[FieldBasis, Citation]]:
             yield field, citation
 
 
-def as_text(pages: Iterable[Page], max_chars: int | None = None) -> str:
+def as_text(pages: Iterable[PageResult], max_chars: int | None = None) -> str:
     """Pages as a language model reads them: numbered, with title, url, date and excerpts.
 
     One page is one block, whose content cannot pass for another: title, url and date are one line
@@ -129,7 +129,7 @@ def as_text(pages: Iterable[Page], max_chars: int | None = None) -> str:
     Returns:
         The text; empty where no page has any.
     """
-    return numbered(list(evidence(pages)), max_chars)
+    return numbered(list(page_documents(pages)), max_chars)
 
 
 def one_line(text: str) -> str:
@@ -155,7 +155,7 @@ def notes_of(response: PagesResponse) -> list[str]:
     return [one_line(f"Note: {each.message}") for each in response.warnings if each.message]
 
 
-def numbered(found: Sequence[Evidence], max_chars: int | None = None) -> str:
+def numbered(found: Sequence[PageDocument], max_chars: int | None = None) -> str:
     """As `as_text`, of evidence."""
     left = max_chars
     blocks = []
@@ -167,7 +167,7 @@ def numbered(found: Sequence[Evidence], max_chars: int | None = None) -> str:
     return EXCERPT_SEPARATOR.join(blocks)
 
 
-def match_pages(matches: Iterable[FindallCandidate]) -> list[Page]:
+def match_pages(matches: Iterable[FindallCandidate]) -> list[PageResult]:
     """Entities that matched as pages: what each is, its values, and why it matches."""
     pages = []
     for match in matches:
@@ -178,7 +178,7 @@ def match_pages(matches: Iterable[FindallCandidate]) -> list[Page]:
             urls = (web_address(citation.url) for citation in field.citations)
             lines += [f"Source: {url}" for url in urls if url]
         text = "\n".join(dict.fromkeys(lines))
-        pages.append(Page(url=match.url, title=match.name, excerpts=[Excerpt(text)]))
+        pages.append(PageResult(url=match.url, title=match.name, excerpts=[Excerpt(text)]))
     return pages
 
 
@@ -216,7 +216,7 @@ def report_as_text(
     return body + tail
 
 
-def _numbered(number: int, item: Evidence, max_chars: int | None) -> str:
+def _numbered(number: int, item: PageDocument, max_chars: int | None) -> str:
     meta = item.metadata
     url = web_address(meta["url"]) or "none (not a web address)"
     head = f"[{number}] {_title(meta['title'])}\nURL: {url}\n"
@@ -234,7 +234,7 @@ def _title(title: str) -> str:
     return line if len(line) <= MAX_TITLE_CHARACTERS else f"{line[:MAX_TITLE_CHARACTERS]} …"
 
 
-def _per_excerpt(page: Page, url: str) -> Iterator[Evidence]:
+def _per_excerpt(page: PageResult, url: str) -> Iterator[PageDocument]:
     for number, excerpt in enumerate(page.excerpts):
         if excerpt.isspace():
             continue
@@ -243,4 +243,4 @@ def _per_excerpt(page: Page, url: str) -> Iterator[Evidence]:
             metadata["start_char"] = excerpt.start_char
         if excerpt.end_char is not None:
             metadata["end_char"] = excerpt.end_char
-        yield Evidence(f"{url}#excerpt-{number}", str(excerpt), metadata)
+        yield PageDocument(f"{url}#excerpt-{number}", str(excerpt), metadata)

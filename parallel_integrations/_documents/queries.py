@@ -9,10 +9,10 @@ from parallel_integrations._documents.stop_words import (
     OPENERS,
     REQUESTS,
 )
-from parallel_integrations.models.pages import MOST_QUERY_CHARACTERS
+from parallel_integrations.models.pages import MAX_QUERY_CHARACTERS
 
-MOST_QUERY_WORDS: Final = 6
-FEWEST_QUERY_WORDS: Final = 3
+MAX_QUERY_WORDS: Final = 6
+MIN_QUERY_WORDS: Final = 3
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+(?:['’.:+#/&_-]+[^\W_{_CJK}]+)*[+#]*")
@@ -50,14 +50,14 @@ def derive_queries(question: str) -> list[str]:
     )
     if not keywords:
         return [_fit(words) or _cut(" ".join(question.split()))]
-    candidates = [keywords[:MOST_QUERY_WORDS]]
-    if len(keywords) > MOST_QUERY_WORDS:
-        candidates += [keywords[-MOST_QUERY_WORDS:], _most_telling(keywords)]
+    candidates = [keywords[:MAX_QUERY_WORDS]]
+    if len(keywords) > MAX_QUERY_WORDS:
+        candidates += [keywords[-MAX_QUERY_WORDS:], _most_specific(keywords)]
     else:
         candidates.append(_phrase([word for word in words if word.lower() not in OPENERS]))
-        candidates.append(keywords[1:] if len(keywords) > FEWEST_QUERY_WORDS else _phrase(words))
+        candidates.append(keywords[1:] if len(keywords) > MIN_QUERY_WORDS else _phrase(words))
     queries = _distinct(_fit(candidate) for candidate in candidates)
-    long_enough = [q for q in queries if len(q.split()) >= FEWEST_QUERY_WORDS]
+    long_enough = [q for q in queries if len(q.split()) >= MIN_QUERY_WORDS]
     return (long_enough or queries[:1])[:3]
 
 
@@ -85,33 +85,33 @@ def _subject(words: list[str]) -> list[str]:
 
 
 def _phrase(words: list[str]) -> list[str]:
-    phrase = words[:MOST_QUERY_WORDS]
+    phrase = words[:MAX_QUERY_WORDS]
     while phrase and (phrase[-1].lower() in OPENERS or phrase[-1].lower() in LINKS):
         phrase.pop()
     return phrase
 
 
-def _most_telling(keywords: list[str]) -> list[str]:
+def _most_specific(keywords: list[str]) -> list[str]:
     def weight(item: tuple[int, str]) -> tuple[bool, int, int]:
         place, word = item
         named = any(c.isdigit() or c.isupper() for c in word)
         return (not named, -len(word), place)
 
-    chosen = sorted(sorted(enumerate(keywords), key=weight)[:MOST_QUERY_WORDS])
+    chosen = sorted(sorted(enumerate(keywords), key=weight)[:MAX_QUERY_WORDS])
     return [word for _, word in chosen]
 
 
 def _fit(words: list[str]) -> str:
     kept: list[str] = []
-    for word in words[:MOST_QUERY_WORDS]:
-        if len(" ".join([*kept, word])) > MOST_QUERY_CHARACTERS:
+    for word in words[:MAX_QUERY_WORDS]:
+        if len(" ".join([*kept, word])) > MAX_QUERY_CHARACTERS:
             break
         kept.append(word)
     return " ".join(kept) or _cut(" ".join(words))
 
 
 def _cut(text: str) -> str:
-    return text[:MOST_QUERY_CHARACTERS].strip()
+    return text[:MAX_QUERY_CHARACTERS].strip()
 
 
 def _distinct(items: Iterable[str]) -> list[str]:

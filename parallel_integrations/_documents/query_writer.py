@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from parallel_integrations.models.pages import MOST_QUERIES, MOST_QUERY_CHARACTERS
+from parallel_integrations.models.pages import MAX_QUERIES, MAX_QUERY_CHARACTERS
 
 PROMPT: Final = (
     "Prepare a web search for the question below. Answer with JSON only:\n"
@@ -18,11 +18,11 @@ PROMPT: Final = (
 _OBJECT: Final = re.compile(r"\{.*\}", re.DOTALL)
 
 
-def read_written(answer: object) -> dict[str, Any]:
+def read_written(output: object) -> dict[str, Any]:
     """`objective` and `search_queries` from whatever a query writer gave.
 
     Args:
-        answer: An object or mapping with these names, a message whose text is JSON, or JSON text,
+        output: An object or mapping with these names, a message whose text is JSON, or JSON text,
             fenced or with words around it.
 
     Returns:
@@ -31,7 +31,7 @@ def read_written(answer: object) -> dict[str, Any]:
     Raises:
         ValueError: Nothing of it could.
     """
-    values = _mapping(answer)
+    values = _mapping(output)
     written: dict[str, Any] = {}
     objective = values.get("objective")
     if isinstance(objective, str) and objective.strip():
@@ -42,26 +42,26 @@ def read_written(answer: object) -> dict[str, Any]:
         usable = [
             query.strip()
             for query in queries
-            if isinstance(query, str) and 0 < len(query.strip()) <= MOST_QUERY_CHARACTERS
+            if isinstance(query, str) and 0 < len(query.strip()) <= MAX_QUERY_CHARACTERS
         ]
         if usable:
-            written["search_queries"] = usable[:MOST_QUERIES]
+            written["search_queries"] = usable[:MAX_QUERIES]
     if not written:
         raise ValueError("the query writer gave neither objective nor search_queries")
     return written
 
 
-def _mapping(answer: object) -> Mapping[str, Any]:
-    if isinstance(answer, Mapping):
-        return answer
-    if isinstance(answer, str):
-        text = answer
-    elif isinstance(answer, BaseModel) and "search_queries" in type(answer).model_fields:
-        return answer.model_dump()
-    elif hasattr(answer, "search_queries"):
-        return vars(answer)
+def _mapping(output: object) -> Mapping[str, Any]:
+    if isinstance(output, Mapping):
+        return output
+    if isinstance(output, str):
+        text = output
+    elif isinstance(output, BaseModel) and "search_queries" in type(output).model_fields:
+        return output.model_dump()
+    elif hasattr(output, "search_queries"):
+        return vars(output)
     else:
-        text = str(getattr(answer, "text", "") or getattr(answer, "content", ""))
+        text = str(getattr(output, "text", "") or getattr(output, "content", ""))
     found = _OBJECT.search(text)
     if found is None:
         raise ValueError("the query writer gave no JSON object")

@@ -29,8 +29,8 @@ def _keep(max_seconds: int | None) -> Keep:
     return Keep(attrgetter("is_whole"), inf if max_seconds is None else max_seconds, LABELS)
 
 
-def of_session(answer: PagesResponseT, settings: PageSettings) -> PagesResponseT:
+def of_session(response: PagesResponseT, settings: PageSettings) -> PagesResponseT:
     """The answer as one to the session it was asked in: a kept one may come from another."""
     if settings.session_id is not None:
-        answer.session_id = settings.session_id
-    return answer
+        response.session_id = settings.session_id
+    return response

@@ -30,8 +30,8 @@ from parallel_integrations.errors import (
 )
 
 SHOWN_CHARACTERS: Final = 200
-LONGEST_MESSAGE: Final = 2000
-LARGEST_ERROR_BYTES: Final = 1_000_000
+MAX_MESSAGE_CHARACTERS: Final = 2000
+MAX_ERROR_BYTES: Final = 1_000_000
 """What comes of an error body beyond this is not read: it is a page, or a mistake."""
 
 
@@ -78,7 +78,7 @@ def status_error(response: httpx.Response) -> StatusError:
     )
 
 
-def unexpected_answer(
+def unexpected_response(
     response: httpx.Response, reason: str, body: bytes | None = None
 ) -> UnexpectedAnswerError:
     """The error for an answer that cannot be read: status, content type, first 200 characters."""
@@ -123,13 +123,13 @@ def error_body(body: Any) -> tuple[str, Any, str | None]:
 
 
 def _shortened(message: str) -> str:
-    if len(message) <= LONGEST_MESSAGE:
+    if len(message) <= MAX_MESSAGE_CHARACTERS:
         return message
-    return f"{message[:LONGEST_MESSAGE]} […cut, {len(message)} characters in all]"
+    return f"{message[:MAX_MESSAGE_CHARACTERS]} […cut, {len(message)} characters in all]"
 
 
 def _read_error_body(response: httpx.Response) -> tuple[str, Any, str | None]:
-    text = _decoded(response, response.content[: LARGEST_ERROR_BYTES + 1])
+    text = _decoded(response, response.content[: MAX_ERROR_BYTES + 1])
     try:
         body = scrub_json(from_json(text), response)
     except (ValueError, RecursionError):
@@ -172,7 +172,7 @@ def _where(response: httpx.Response) -> str:
 
 def transport_error(failure: httpx.HTTPError) -> ParallelError:
     """Our error for a failure below HTTP, naming the call and the remedy, never the key."""
-    head = conditions_of(failure).answer
+    response = conditions_of(failure).response
     scrub_failure(failure)
     try:
         request = failure.request
@@ -192,8 +192,8 @@ def transport_error(failure: httpx.HTTPError) -> ParallelError:
         )
     if isinstance(failure, httpx.DecodingError):
         reason = str(failure)
-        if head is not None:
-            return unexpected_answer(head, reason, b"")
+        if response is not None:
+            return unexpected_response(response, reason, b"")
         return UnexpectedAnswerError(f"The answer to {where} cannot be read: {reason}")
     if isinstance(failure, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
         return ConnectionFailedError(

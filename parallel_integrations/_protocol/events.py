@@ -34,7 +34,7 @@ from parallel_integrations.models.shared import StreamEvent, first_fault
 STREAM_TIMEOUT_SECONDS: Final = 120.0
 
 
-def silence(deadline_seconds: float) -> float:
+def idle_timeout_seconds(deadline_seconds: float) -> float:
     """How long a stream that is followed until a deadline may be silent."""
     return min(STREAM_TIMEOUT_SECONDS, max(1.0, deadline_seconds))
 
@@ -118,7 +118,7 @@ def _follow(
     on_unreadable: Callable[[str, str], None] | None,
     deadline_seconds: float,
 ) -> Generator[Send | More | Emit[StreamEvent], Any, float]:
-    fruitless = 0
+    without_progress = 0
     over = False
     known: set[str] = set()  # told on an earlier connection
     while True:
@@ -128,8 +128,8 @@ def _follow(
         decoder = EventDecoder()
         here: set[str] = set()
         broken: httpx.HTTPError | None = None
-        torn: str | None = None
-        fruitful = False
+        truncated: str | None = None
+        progressed = False
         while True:
             try:
                 received: bytes = yield MORE
@@ -142,13 +142,13 @@ def _follow(
                 try:
                     event = _read(raw, kinds, response)
                 except _UnreadableError as fault:
-                    torn = str(fault)
+                    truncated = str(fault)
                     if received and on_unreadable is not None:
-                        on_unreadable(raw.data, torn)
-                        torn = None
+                        on_unreadable(raw.data, truncated)
+                        truncated = None
                         continue
                     if received:
-                        raise _interrupted(torn, response) from None
+                        raise _interrupted(truncated, response) from None
                     break  # the end cut it in two: it comes again
                 if event.event_id:
                     last_event_id = event.event_id
@@ -156,33 +156,33 @@ def _follow(
                         continue  # the server has started over
                     here.add(last_event_id)
                 if is_new(event):
-                    fruitful = True
+                    progressed = True
                     yield Emit(event)
                 if is_last(event):
                     return conditions_of(response).elapsed_seconds
             if not received or conditions_of(response).elapsed_seconds >= deadline_seconds:
                 break
         known |= here
-        ended = broken is None and torn is None
+        ended = broken is None and truncated is None
         elapsed = conditions_of(response).elapsed_seconds
-        if (ended and (may_end() or (over and not fruitful))) or elapsed >= deadline_seconds:
+        if (ended and (may_end() or (over and not progressed))) or elapsed >= deadline_seconds:
             return elapsed
-        most = conditions_of(response).max_retries
+        max_retries = conditions_of(response).max_retries
         pause = RECONNECT_SECONDS
-        if fruitful:
-            fruitless = 0
+        if progressed:
+            without_progress = 0
         elif is_over and not over and (ended or isinstance(broken, httpx.ReadTimeout)):
             over = yield from is_over()
             if over:
                 pause = 0.0  # opened once more, for a last word said in between
             elif ended:
-                fruitless += 1
+                without_progress += 1
         else:
-            fruitless += 1
-        if fruitless > most:
-            why = transport_error(broken) if broken else torn or "it ended before the work did"
-            told = f"The event stream broke {fruitless} times without anything new: {why}"
-            raise _interrupted(told, response) from broken
+            without_progress += 1
+        if without_progress > max_retries:
+            why = transport_error(broken) if broken else truncated or "it ended before the work did"
+            reason = f"The event stream broke {without_progress} times without anything new: {why}"
+            raise _interrupted(reason, response) from broken
         send = replace(send, delay_seconds=pause)
 
 
@@ -220,8 +220,8 @@ def _class_of(kind: Any, kinds: Mapping[str, type[StreamEvent]]) -> type[StreamE
 def _reported(data: dict[str, Any], response: httpx.Response) -> StreamInterruptedError:
     message, _, ref_id = error_body(scrub_json(data, response))
     reference = f" (ref_id {ref_id})" if ref_id else ""
-    told = f"The stream reported an error: {message or 'no message'}{reference}"
-    return _interrupted(told, response)
+    text = f"The stream reported an error: {message or 'no message'}{reference}"
+    return _interrupted(text, response)
 
 
 def _interrupted(message: str, response: httpx.Response) -> StreamInterruptedError:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, cast
 import httpx
 
 from parallel_integrations._protocol.error_mapping import status_error, transport_error
-from parallel_integrations._protocol.response_reading import read_answer, read_nothing
+from parallel_integrations._protocol.response_reading import read_empty_response, read_response
 from parallel_integrations._protocol.retry import (
     RETRY_AFTER_CAP_SECONDS,
     Failure,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 Event = TypeVar("Event")
 Event_co = TypeVar("Event_co", covariant=True)
-Answer = TypeVar("Answer")
+ResponseT = TypeVar("ResponseT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Send:
         wait_seconds: How long the server was asked to hold the answer back; adds to the patience.
         delay_seconds: Pause before sending.
         deadline_seconds: When its answer is no longer waited for, counted from the operation's
-            start; one that is late by then has `LAST_ANSWER_SECONDS`.
+            start; one that is late by then has `LAST_RESPONSE_SECONDS`.
         stream: Whether the answer is read piece by piece.
         betas: Values for the `parallel-beta` header.
         headers: Of this request alone.
@@ -84,7 +84,7 @@ class Send:
     path: str
     request: RequestModel | None = None
     params: tuple[tuple[str, str], ...] = ()
-    repeat: Repeat = Repeat.ASK
+    repeat: Repeat = Repeat.QUERY
     timeout_seconds: float = 60.0
     wait_seconds: float = 0.0
     delay_seconds: float = 0.0
@@ -147,10 +147,10 @@ Stream: TypeAlias = Generator[Send | More | Emit[Event], Any, None]
 """What `stream` takes."""
 
 
-def call(send: Send, answer: type[Answer]) -> Flow[Answer]:
-    """Send, repeat as the retry table allows, and read the answer as `answer`."""
+def call(send: Send, response_type: type[ResponseT]) -> Flow[ResponseT]:
+    """Send, repeat as the retry table allows, and read the answer as `response_type`."""
     response = yield from exchange(send)
-    result = read_answer(response, answer)
+    result = read_response(response, response_type)
     if send.keep is not None:
         conditions_of(response).result = result
     return result
@@ -158,7 +158,7 @@ def call(send: Send, answer: type[Answer]) -> Flow[Answer]:
 
 def order(send: Send) -> Flow[None]:
     """Send, repeat as the retry table allows; a success has no result, but is the API's own."""
-    read_nothing((yield from exchange(send)))
+    read_empty_response((yield from exchange(send)))
 
 
 def attempt(send: Send) -> Flow[httpx.Response | Failure]:

@@ -8,13 +8,13 @@ from urllib.parse import quote
 
 from pydantic_core import from_json
 
-from parallel_integrations._protocol.error_mapping import unexpected_answer
+from parallel_integrations._protocol.error_mapping import unexpected_response
 from parallel_integrations._protocol.flow import Flow, Send, exchange
 from parallel_integrations._protocol.redaction import scrub_json
-from parallel_integrations._protocol.response_reading import read_answer
+from parallel_integrations._protocol.response_reading import read_response
 from parallel_integrations.errors import ParallelError, UnexpectedAnswerError
 
-Answer = TypeVar("Answer")
+ResponseT = TypeVar("ResponseT")
 NO_IDS: Final = frozenset({"", ".", ".."})
 MAX_ID_CHARACTERS: Final = 1000
 
@@ -60,13 +60,13 @@ def carrying(**ids: str) -> Iterator[None]:
         raise
 
 
-def create(send: Send, answer: type[Answer], id_name: str) -> Flow[Answer]:
+def create(send: Send, response_type: type[ResponseT], id_name: str) -> Flow[ResponseT]:
     """Create something that is paid for; an answer that cannot be read does not cost its id."""
     response = yield from exchange(send)
     try:
-        created = read_answer(response, answer)
+        created = read_response(response, response_type)
         if not is_id(getattr(created, id_name)):
-            raise unexpected_answer(response, f"{id_name} is none that can be sent again")
+            raise unexpected_response(response, f"{id_name} is none that can be sent again")
     except UnexpectedAnswerError as error:
         try:
             body = from_json(response.content)

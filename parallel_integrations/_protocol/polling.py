@@ -9,9 +9,9 @@ import httpx
 from pydantic import BeforeValidator
 
 from parallel_integrations._protocol.flow import Flow, More, Send, attempt
-from parallel_integrations._protocol.response_reading import read_answer
+from parallel_integrations._protocol.response_reading import read_response
 from parallel_integrations._protocol.retry import (
-    LAST_ANSWER_SECONDS,
+    LAST_RESPONSE_SECONDS,
     RETRY_AFTER_CAP_SECONDS,
     Failure,
     Repeat,
@@ -28,7 +28,7 @@ from parallel_integrations.errors import (
 DEADLINE_SECONDS: Final = 3600.0
 
 FIRST_POLL_SECONDS: Final = 1.0
-LONGEST_POLL_SECONDS: Final = 10.0
+MAX_POLL_SECONDS: Final = 10.0
 MAX_DEADLINE_SECONDS: Final = 2_592_000.0
 """Thirty days: a longer wait is for another process, which resumes it from the id."""
 STILL_WORKING: Final = frozenset({408, 429, 502, 503, 504})
@@ -62,7 +62,7 @@ DeadlineSeconds: TypeAlias = Annotated[float, BeforeValidator(check_deadline)]
 
 
 @dataclass
-class Patience:
+class WaitLimit:
     """How much longer a wait goes on, and whether asking again may help.
 
     Args:
@@ -91,7 +91,7 @@ class Patience:
         deadline = min(send.deadline_seconds, end)
         return replace(send, delay_seconds=delay, deadline_seconds=deadline)
 
-    def answered(self, elapsed_seconds: float) -> None:
+    def responded(self, elapsed_seconds: float) -> None:
         """Note that the server gave an answer."""
         self.elapsed_seconds = elapsed_seconds
         self.reached, self.last, self.failures = True, None, 0
@@ -104,9 +104,9 @@ class Patience:
         """
         error = failure.error
         self.elapsed_seconds = error.elapsed_seconds
-        self.reached |= failure.cause is None or failure.conditions.answer is not None
+        self.reached |= failure.cause is None or failure.conditions.response is not None
         self.last = error
-        if not self._is_patient(error):
+        if not self._is_temporary(error):
             self.failures += 1
             if self.failures > failure.conditions.max_retries or not _may_pass(error):
                 raise error from failure.cause
@@ -124,7 +124,7 @@ class Patience:
             return
         raise _late(late(), self.last) from self.last
 
-    def _is_patient(self, error: ParallelError) -> bool:
+    def _is_temporary(self, error: ParallelError) -> bool:
         """Whether an error says no more than that it is to be asked again."""
         if isinstance(error, ConnectionFailedError):
             return self.reached
@@ -144,7 +144,7 @@ def _may_pass(error: ParallelError) -> bool:
 
 def poll(
     send: Send,
-    answer: type[T],
+    response_type: type[T],
     is_done: Callable[[T], bool],
     *,
     deadline_seconds: float,
@@ -155,7 +155,7 @@ def poll(
 
     Args:
         send: What to ask.
-        answer: What comes.
+        response_type: What comes.
         is_done: Whether that is the end.
         deadline_seconds: When to stop, counted from the operation's start.
         late: What to say then, given the last answer.
@@ -164,21 +164,21 @@ def poll(
     Raises:
         TaskTimeoutError: The deadline passed; `late` says what to do.
     """
-    patience = Patience(deadline_seconds, reached=reached)
+    wait_limit = WaitLimit(deadline_seconds, reached=reached)
     pause, found = FIRST_POLL_SECONDS, None
     while True:
-        outcome = yield from attempt(patience.bounded(send))
-        asked_for = 0.0
+        outcome = yield from attempt(wait_limit.bounded(send))
+        requested_pause = 0.0
         if isinstance(outcome, Failure):
-            asked_for = patience.failed(outcome)
+            requested_pause = wait_limit.failed(outcome)
         else:
-            patience.answered(conditions_of(outcome).elapsed_seconds)
-            found = read_answer(outcome, answer)
+            wait_limit.responded(conditions_of(outcome).elapsed_seconds)
+            found = read_response(outcome, response_type)
             if is_done(found):
                 return found
-        patience.check(lambda: late(found))  # noqa: B023 - called at once
-        send = replace(send, delay_seconds=max(pause, asked_for))
-        pause = min(pause * 2, LONGEST_POLL_SECONDS)
+        wait_limit.check(lambda: late(found))  # noqa: B023 - called at once
+        send = replace(send, delay_seconds=max(pause, requested_pause))
+        pause = min(pause * 2, MAX_POLL_SECONDS)
 
 
 def within(
@@ -205,7 +205,7 @@ def within(
         TaskTimeoutError: The deadline passed.
         ParallelError: It passed and there is no `late`.
     """
-    patience = Patience(deadline_seconds, elapsed_seconds)
+    wait_limit = WaitLimit(deadline_seconds, elapsed_seconds)
     response: httpx.Response | None = None
     sent: Send | None = None
     failed = False
@@ -214,27 +214,27 @@ def within(
         step = next(operation)
         while True:
             if isinstance(step, Send):
-                late_by = patience.elapsed_seconds - deadline_seconds
+                late_by = wait_limit.elapsed_seconds - deadline_seconds
                 again = sent is not None and (sent.method, sent.path) == (step.method, step.path)
-                too_late = late is not None and sent is not None and late_by > LAST_ANSWER_SECONDS
+                too_late = late is not None and sent is not None and late_by > LAST_RESPONSE_SECONDS
                 if too_late or (failed and again and late_by >= 0):
                     over = TaskTimeoutError("The deadline has passed.")
                     step = operation.throw(over)
                     continue
-                step = sent = patience.bounded(step)
+                step = sent = wait_limit.bounded(step)
             elif isinstance(step, More) and response is not None:
-                step = _until_deadline(step, response, patience)
+                step = _until_deadline(step, response, wait_limit)
             try:
                 outcome = yield step
             except httpx.HTTPError as failure:
                 failed = failed or isinstance(step, Send)
-                patience.elapsed_seconds = conditions_of(failure).elapsed_seconds
+                wait_limit.elapsed_seconds = conditions_of(failure).elapsed_seconds
                 step = operation.throw(failure)
             else:
                 if isinstance(outcome, httpx.Response):
                     response, failed = outcome, not outcome.is_success
                 if response is not None:
-                    patience.elapsed_seconds = conditions_of(response).elapsed_seconds
+                    wait_limit.elapsed_seconds = conditions_of(response).elapsed_seconds
                 step = operation.send(outcome)
     except StopIteration as end:
         return cast(T, end.value)
@@ -246,10 +246,10 @@ def within(
         operation.close()
 
 
-def _until_deadline(step: More, response: httpx.Response, patience: Patience) -> More:
+def _until_deadline(step: More, response: httpx.Response, wait_limit: WaitLimit) -> More:
     """The next bytes of a stream, waited for until the deadline at most."""
     # A transport without a socket of its own has nothing that could be cut in the middle of a wait.
     if step.seconds is not None or "network_stream" not in response.extensions:
         return step
-    silence = response.request.extensions["timeout"]["read"]
-    return More(patience.remaining) if patience.remaining < silence else step
+    idle_timeout = response.request.extensions["timeout"]["read"]
+    return More(wait_limit.remaining) if wait_limit.remaining < idle_timeout else step

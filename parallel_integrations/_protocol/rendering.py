@@ -9,7 +9,7 @@ import httpx
 from pydantic_core import PydanticSerializationError, to_json
 
 from parallel_integrations._protocol.flow import Send
-from parallel_integrations._protocol.retry import CONDITIONS_KEY, LAST_ANSWER_SECONDS, Conditions
+from parallel_integrations._protocol.retry import CONDITIONS_KEY, LAST_RESPONSE_SECONDS, Conditions
 from parallel_integrations._protocol.routes import CHAT_PATH
 from parallel_integrations._protocol.settings import (
     CONNECT_TIMEOUT_SECONDS,
@@ -76,10 +76,10 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
         *(pair for pair in headers if pair[0] not in users),
         *users.items(),
     ]
-    patience = (settings.timeout or send.timeout_seconds) + send.wait_seconds
+    timeout = (settings.timeout or send.timeout_seconds) + send.wait_seconds
     if send.deadline_seconds < inf:
         left = send.deadline_seconds - conditions.elapsed_seconds - send.delay_seconds
-        patience = min(patience, max(left, 0.0) + LAST_ANSWER_SECONDS)
+        timeout = min(timeout, max(left, 0.0) + LAST_RESPONSE_SECONDS)
     request = httpx.Request(
         send.method,
         url,
@@ -87,10 +87,10 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
         stream=httpx.ByteStream(content),
         extensions={
             "timeout": {
-                "connect": min(patience, CONNECT_TIMEOUT_SECONDS),
-                "read": patience,
-                "write": patience,
-                "pool": patience,
+                "connect": min(timeout, CONNECT_TIMEOUT_SECONDS),
+                "read": timeout,
+                "write": timeout,
+                "pool": timeout,
             },
             CONDITIONS_KEY: conditions,
         },

@@ -4,29 +4,29 @@ import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from parallel_integrations._protocol.error_mapping import unexpected_answer
+from parallel_integrations._protocol.error_mapping import unexpected_response
 from parallel_integrations._protocol.redaction import without_echo
 from parallel_integrations.models.shared import T, first_fault
 
 
-def read_answer(response: httpx.Response, answer: type[T]) -> T:
-    """The answer's body as `answer`.
+def read_response(response: httpx.Response, response_type: type[T]) -> T:
+    """The answer's body as `response_type`.
 
     Raises:
-        UnexpectedAnswerError: The body is not what `answer` describes.
+        UnexpectedAnswerError: The body is not what `response_type` describes.
     """
     content = without_echo(response.content, response)
     try:
-        if isinstance(answer, type) and issubclass(answer, BaseModel):
-            return answer.model_validate_json(content)
-        return TypeAdapter(answer).validate_json(content)
+        if isinstance(response_type, type) and issubclass(response_type, BaseModel):
+            return response_type.model_validate_json(content)
+        return TypeAdapter(response_type).validate_json(content)
     except ValidationError as error:
         fault = first_fault(error)
     # Raised out here, the error does not drag pydantic's along, which shows the raw answer.
-    raise unexpected_answer(response, fault)
+    raise unexpected_response(response, fault)
 
 
-def read_nothing(response: httpx.Response) -> None:
+def read_empty_response(response: httpx.Response) -> None:
     """Make sure that an answer without a result is the API's: empty, or any JSON.
 
     Raises:
@@ -40,4 +40,4 @@ def read_nothing(response: httpx.Response) -> None:
         fault = str(error)
     else:
         return
-    raise unexpected_answer(response, fault)
+    raise unexpected_response(response, fault)

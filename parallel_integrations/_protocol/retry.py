@@ -13,10 +13,10 @@ import httpx
 from parallel_integrations.errors import ParallelError, StatusError
 
 RETRY_AFTER_CAP_SECONDS: Final = 60.0
-LAST_ANSWER_SECONDS: Final = 1.0
+LAST_RESPONSE_SECONDS: Final = 1.0
 """How long after a deadline an answer may still come: it is paid for."""
 FIRST_BACKOFF_SECONDS: Final = 0.5
-LONGEST_BACKOFF_SECONDS: Final = 8.0
+MAX_BACKOFF_SECONDS: Final = 8.0
 CONDITIONS_KEY: Final = "parallel_integrations"
 
 
@@ -25,7 +25,7 @@ class Repeat(Enum):
 
     READ = "read"
     """Status, results, events, update, cancel, memory: repeating changes nothing."""
-    ASK = "ask"
+    QUERY = "query"
     """Search, extract, chat: repeating costs a request, nothing else."""
     CREATE = "create"
     """A run, group, monitor …: repeated only when it surely was not executed."""
@@ -38,7 +38,7 @@ class Conditions:
     Attributes:
         max_retries: How often one step may be repeated.
         retry_timeouts: Whether an ASK may be repeated after a read timeout.
-        answer: The answer's head, had it arrived when the transport failed.
+        response: The answer's head, had it arrived when the transport failed.
         elapsed_seconds: Since the flow started.
         now: Seconds since the epoch, for a `Retry-After` date.
         result: What the flow read from a response that may be kept.
@@ -46,7 +46,7 @@ class Conditions:
 
     max_retries: int = 2
     retry_timeouts: bool = False
-    answer: httpx.Response | None = None
+    response: httpx.Response | None = None
     elapsed_seconds: float = 0.0
     now: float = field(default=0.0)
     result: object = None
@@ -115,7 +115,7 @@ def _repeatable_status(repeat: Repeat, status: int) -> bool:
     match repeat:
         case Repeat.READ:
             return status >= 500 or status == 408
-        case Repeat.ASK:
+        case Repeat.QUERY:
             return status >= 500
         case Repeat.CREATE:
             return status == 503
@@ -134,11 +134,11 @@ def _repeatable_failure(repeat: Repeat, failure: httpx.HTTPError, conditions: Co
         return True
     if isinstance(failure, httpx.TimeoutException):
         return conditions.retry_timeouts
-    return conditions.answer is None
+    return conditions.response is None
 
 
 def backoff_seconds(attempts: int) -> float:
     """How long to wait after so many attempts, where the server does not say."""
     doublings = min(attempts - 1, 10)  # beyond, the power may be more than a float can hold
-    longest = min(FIRST_BACKOFF_SECONDS * 2.0**doublings, LONGEST_BACKOFF_SECONDS)
-    return longest * uniform(0.75, 1.0)  # noqa: S311 - spreads clients, guards nothing
+    max_pause = min(FIRST_BACKOFF_SECONDS * 2.0**doublings, MAX_BACKOFF_SECONDS)
+    return max_pause * uniform(0.75, 1.0)  # noqa: S311 - spreads clients, guards nothing

@@ -10,7 +10,7 @@ import httpx
 from httpx_sse import ServerSentEvent
 from httpx_sse._decoders import SSEDecoder, SSELineDecoder
 
-from parallel_integrations._protocol.error_mapping import unexpected_answer
+from parallel_integrations._protocol.error_mapping import unexpected_response
 from parallel_integrations._protocol.flow import MORE, Emit, More, Send, exchange
 from parallel_integrations._protocol.retry import conditions_of
 
@@ -87,5 +87,5 @@ def open_stream(send: Send) -> Generator[Send | More | Emit[Any], Any, httpx.Res
                     break
         except httpx.HTTPError:
             pass  # what has arrived is enough for the message
-        raise unexpected_answer(response, "an event stream was asked for", body)
+        raise unexpected_response(response, "an event stream was asked for", body)
     return response

@@ -11,7 +11,7 @@ from secrets import token_hex
 from typing import Any, Final, Protocol, TypeAlias
 
 MAX_BYTES: Final = 256 * 1024 * 1024
-LONGEST_SECONDS: Final = 10 * 365 * 24 * 3600.0
+MAX_TTL_SECONDS: Final = 10 * 365 * 24 * 3600.0
 ABANDONED_SECONDS: Final = 3600.0
 SUFFIX: Final = ".answer"
 PART: Final = ".part"
@@ -19,7 +19,7 @@ _KEY = re.compile(r"[0-9a-f]{16,128}")
 _OURS = re.compile(rf"\.?[0-9a-f]{{16,128}}(\.[0-9a-f]+)?({re.escape(SUFFIX)}|{re.escape(PART)})")
 
 
-class AnswerCache(Protocol):
+class ResponseCache(Protocol):
     """What `ParallelClient(cache=…)` takes besides a path; a `diskcache.Cache` is one.
 
     A client used from several threads or tasks calls it from several threads.
@@ -116,13 +116,13 @@ class DirectoryCache:
             self._make_directory()
         self._until_sweep -= len(value)
         if self._until_sweep < 0:
-            self._sweep(room=len(value))
+            self._sweep(needed=len(value))
         part = self.path / f".{key}.{token_hex(4)}{PART}"
         try:
             with open(part, "xb", opener=_only_mine) as file:
                 file.write(value)
             now = time.time()
-            os.utime(part, (now, now + min(expire, LONGEST_SECONDS)))
+            os.utime(part, (now, now + min(expire, MAX_TTL_SECONDS)))
             part.replace(final)
         except BaseException:
             with suppress(OSError):
@@ -145,7 +145,7 @@ class DirectoryCache:
             raise ValueError(f"key={key!r} is not 16 to 128 hexadecimal digits")
         return self.path / (key + SUFFIX)
 
-    def _sweep(self, room: int) -> None:
+    def _sweep(self, needed: int) -> None:
         """Delete what is over, then what is over soonest, until an eighth of the space is free."""
         now = time.time()
         kept: list[tuple[float, int, str]] = []
@@ -162,7 +162,7 @@ class DirectoryCache:
                         Path(entry.path).unlink()
         eighth = self.max_bytes // 8
         excess = sum(size for _, size, _ in kept) - min(
-            self.max_bytes - eighth, self.max_bytes - room
+            self.max_bytes - eighth, self.max_bytes - needed
         )
         for _, size, path in sorted(kept):
             if excess <= 0:
@@ -170,7 +170,7 @@ class DirectoryCache:
             with suppress(OSError):
                 Path(path).unlink()
                 excess -= size
-        self._until_sweep = eighth - room
+        self._until_sweep = eighth - needed
 
 
 def _only_mine(path: str, flags: int) -> int:
@@ -202,10 +202,10 @@ def _check_owner(found: os.stat_result, path: Path) -> None:
         )
 
 
-CacheArgument: TypeAlias = str | os.PathLike[str] | AnswerCache
+CacheArgument: TypeAlias = str | os.PathLike[str] | ResponseCache
 
 
-def opened(cache: CacheArgument | None) -> AnswerCache | None:
+def opened(cache: CacheArgument | None) -> ResponseCache | None:
     """The cache that `cache=` means.
 
     Raises:

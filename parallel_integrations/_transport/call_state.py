@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 import httpx
 
-from parallel_integrations._protocol.error_mapping import LARGEST_ERROR_BYTES
+from parallel_integrations._protocol.error_mapping import MAX_ERROR_BYTES
 from parallel_integrations._protocol.flow import Send, Step
 from parallel_integrations._protocol.rendering import render
 from parallel_integrations._protocol.retry import Conditions
@@ -111,7 +111,7 @@ class CallState:
     def request(self, send: Send) -> httpx.Request:
         """The HTTP request of a step; its time begins when it is asked for first."""
         if self._send is not send or self._request is None:
-            self._conditions.answer = self._conditions.result = None
+            self._conditions.response = self._conditions.result = None
             self._send = send
             self._request = render(send, self._settings, self._conditions)
             self.deadline = time.monotonic() + self._request.extensions["timeout"]["read"]
@@ -119,30 +119,30 @@ class CallState:
 
     def begin(self, response: httpx.Response) -> None:
         """Note that the response's headers are there, count it, and bound its body."""
-        self.response = self._conditions.answer = response
+        self.response = self._conditions.response = response
         body = cast(Body, response.stream)
         if not response.is_success:  # of a stream, too, an error's page is read at once
-            body.bound(deadline=self.deadline, max_bytes=LARGEST_ERROR_BYTES, cut_short=True)
+            body.bound(deadline=self.deadline, max_bytes=MAX_ERROR_BYTES, cut_short=True)
             return
         self._usage.add(self._skus())
-        most = self._settings.max_response_bytes
+        max_bytes = self._settings.max_response_bytes
         if self._send is not None and self._send.stream:
-            body.bound(deadline=inf, max_bytes=most, per_event=True)
+            body.bound(deadline=inf, max_bytes=max_bytes, per_event=True)
         else:
-            body.bound(deadline=self.deadline, max_bytes=most)
+            body.bound(deadline=self.deadline, max_bytes=max_bytes)
 
     @property
     def begun(self) -> httpx.Response | None:
         """The response to the last request, once its headers are there; its body may be missing."""
-        return self._conditions.answer
+        return self._conditions.response
 
     @begun.setter
     def begun(self, response: httpx.Response | None) -> None:
-        self._conditions.answer = response  # decides on repeating, also where it was another's
+        self._conditions.response = response  # decides on repeating, also where it was another's
 
     def arrived(self, response: httpx.Response) -> httpx.Response:
         """The response to give to the operation."""
-        self._conditions.answer = None  # it would hold itself through its request
+        self._conditions.response = None  # it would hold itself through its request
         self._conditions.now = time.time()
         self._observe()
         return response
@@ -179,8 +179,8 @@ class CallState:
         self._conditions.elapsed_seconds = time.monotonic() - self._started
 
     def _skus(self) -> Mapping[str, int]:
-        asked = self._send.request if self._send is not None else None
-        return NOTHING if asked is None else asked.skus(self._settings.api_version)
+        request = self._send.request if self._send is not None else None
+        return NOTHING if request is None else request.skus(self._settings.api_version)
 
 
 def _check_new(operation: object) -> None:

@@ -281,7 +281,7 @@ class Pools:
         """Whether an HTTP client came from outside."""
         return self._http_client is not None or self._http_async_client is not None
 
-    def anew(self) -> "Pools":
+    def renewed(self) -> "Pools":
         """Pools set up alike, with no connection yet."""
         return Pools(self._base_url, self._http_client, self._http_async_client)
 
@@ -434,8 +434,8 @@ def _max_connections() -> float:
         import resource
     except ImportError:  # Windows sets no such limit
         return inf
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return inf if most == resource.RLIM_INFINITY else max(1, most // 2)
+    max_connections = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return inf if max_connections == resource.RLIM_INFINITY else max(1, max_connections // 2)
 
 
 @contextmanager

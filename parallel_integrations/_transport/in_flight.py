@@ -26,7 +26,7 @@ from pydantic_core import from_json, to_json
 from parallel_integrations._protocol.flow import Do, Keep, Send, Step, Wait, relay
 from parallel_integrations._protocol.redaction import SECRET_HEADERS
 from parallel_integrations._protocol.retry import conditions_of
-from parallel_integrations._transport.cache import AnswerCache
+from parallel_integrations._transport.cache import ResponseCache
 from parallel_integrations._transport.call_state import CallState
 
 NAME_DIGITS: Final = 64
@@ -157,7 +157,7 @@ class SharedRequests:
         ttl_seconds: For how long.
     """
 
-    def __init__(self, cache: AnswerCache, ttl_seconds: float) -> None:
+    def __init__(self, cache: ResponseCache, ttl_seconds: float) -> None:
         self.cache = cache
         self.ttl_seconds = ttl_seconds
         self.under_way = InFlightRequests()
@@ -364,8 +364,8 @@ def _taken(value: Any, method: str) -> Any:
 
 def _packed(outcome: Outcome, seal: bytes) -> bytes:
     kind = dict(outcome.headers).get("content-type")
-    head = json.dumps({"at": time.time(), "status": outcome.status, "type": kind})
-    record = head.encode() + b"\n" + outcome.content
+    response = json.dumps({"at": time.time(), "status": outcome.status, "type": kind})
+    record = response.encode() + b"\n" + outcome.content
     return _digest(record, seal) + record
 
 
@@ -382,8 +382,8 @@ def _unpacked(held: Any, max_seconds: float, seal: bytes) -> Outcome | None:
     record = data[DIGEST_BYTES:]
     if not compare_digest(data[:DIGEST_BYTES], _digest(record, seal)):
         raise ValueError
-    head, _, content = record.partition(b"\n")
-    fields = from_json(head)
+    response, _, content = record.partition(b"\n")
+    fields = from_json(response)
     at, status, kind = fields["at"], fields["status"], fields["type"]
     # Without any key in the request, the seal is no secret: nothing is taken on trust.
     if not isinstance(at, float) or type(status) is not int or not 200 <= status < 300:

@@ -81,7 +81,7 @@ class Usage:
             self._counts.clear()
             self._saved.clear()
 
-    def anew(self) -> "Usage":
+    def renewed(self) -> "Usage":
         """Another one with the same prices and nothing counted."""
         return Usage(self.prices)
 

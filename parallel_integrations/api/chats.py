@@ -121,13 +121,15 @@ def _stream(
 
 
 def _send(request: ChatRequest) -> Send:
-    patience = SPEED_TIMEOUT_SECONDS if request.model == SPEED_MODEL else RESEARCH_TIMEOUT_SECONDS
+    timeout_seconds = (
+        SPEED_TIMEOUT_SECONDS if request.model == SPEED_MODEL else RESEARCH_TIMEOUT_SECONDS
+    )
     return Send(
         "POST",
         CHAT_PATH,
         request,
-        repeat=Repeat.ASK,
-        timeout_seconds=patience,
+        repeat=Repeat.QUERY,
+        timeout_seconds=timeout_seconds,
         stream=request.stream,
         headers=tuple((request.extra_headers or {}).items()),
     )

@@ -44,7 +44,7 @@ def entity_search(request: EntitySearchRequest) -> Flow[EntitySearchResponse]:
         "POST",
         "/v1beta/findall/entity-search",
         request,
-        repeat=Repeat.ASK,
+        repeat=Repeat.QUERY,
         timeout_seconds=INGEST_TIMEOUT_SECONDS,
         betas=BETAS,
     )

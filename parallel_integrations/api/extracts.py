@@ -44,7 +44,7 @@ def extract(request: ExtractRequest) -> Flow[ExtractResponse]:
         "POST",
         "/v1/extract",
         request,
-        repeat=Repeat.ASK,
+        repeat=Repeat.QUERY,
         timeout_seconds=EXTRACT_TIMEOUT_SECONDS,
         keep=keeping(request),
     )

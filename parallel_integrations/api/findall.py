@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from parallel_integrations._protocol.events import follow, silence
+from parallel_integrations._protocol.events import follow, idle_timeout_seconds
 from parallel_integrations._protocol.flow import (
     Flow,
     Send,
@@ -21,7 +21,7 @@ from parallel_integrations._protocol.polling import (
     poll,
     within,
 )
-from parallel_integrations._protocol.retry import LAST_ANSWER_SECONDS, Repeat
+from parallel_integrations._protocol.retry import LAST_RESPONSE_SECONDS, Repeat
 from parallel_integrations.errors import (
     ConflictError,
     TaskFailedError,
@@ -76,7 +76,7 @@ def ingest_findall(request: IngestFindallRequest) -> Flow[FindallSchema]:
         "POST",
         "/v1beta/findall/ingest",
         request,
-        repeat=Repeat.ASK,
+        repeat=Repeat.QUERY,
         timeout_seconds=INGEST_TIMEOUT_SECONDS,
         betas=BETAS,
     )
@@ -250,7 +250,7 @@ def findall_events(
         f"{run_path(findall_id)}/events",
         params=() if deadline_seconds == inf else (("timeout", f"{deadline_seconds:g}"),),
         repeat=Repeat.READ,
-        timeout_seconds=silence(deadline_seconds),
+        timeout_seconds=idle_timeout_seconds(deadline_seconds),
         stream=True,
         betas=BETAS,
     )
@@ -262,7 +262,7 @@ def findall_events(
             is_new=is_new,
             may_end=lambda: deadline_seconds < inf or not active[0],
             is_over=is_over,
-            deadline_seconds=deadline_seconds + LAST_ANSWER_SECONDS,  # the server ends it
+            deadline_seconds=deadline_seconds + LAST_RESPONSE_SECONDS,  # the server ends it
         )
 
 
@@ -404,19 +404,19 @@ FAILED_REASONS: Final = frozenset({"error_occurred", "insufficient_funds"})
 
 
 def start_findall(
-    wish: IngestFindallRequest, *, generator: str, match_limit: int
+    ingest: IngestFindallRequest, *, generator: str, match_limit: int
 ) -> Flow[FindallRun]:
     """Ingest a wish and start it as it was understood, unedited.
 
     Args:
-        wish: Which entities are wanted.
+        ingest: Which entities are wanted.
         generator: How thoroughly to look.
         match_limit: How many to find.
 
     Returns:
         A flow whose result is the `FindallRun`.
     """
-    schema = yield from ingest_findall(wish)
+    schema = yield from ingest_findall(ingest)
     try:
         request = CreateFindallRunRequest.from_schema(
             schema, generator=generator, match_limit=match_limit

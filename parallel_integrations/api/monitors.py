@@ -6,7 +6,7 @@ from parallel_integrations._protocol.flow import Emit, Flow, Send, Stream, call,
 from parallel_integrations._protocol.paths import segment
 from parallel_integrations._protocol.retry import Repeat
 from parallel_integrations.models.monitor import (
-    MOST_MONITORS,
+    MAX_MONITORS,
     CreateMonitorRequest,
     Monitor,
     MonitorEvent,
@@ -15,7 +15,7 @@ from parallel_integrations.models.monitor import (
     UpdateMonitorRequest,
 )
 
-MOST_EVENTS: Final = 100
+MAX_EVENTS: Final = 100
 
 PATH: Final = "/v1/monitors"
 
@@ -78,7 +78,7 @@ def list_monitors(
         ```
     """
     params = [
-        *_page_params(cursor, limit, MOST_MONITORS),
+        *_page_params(cursor, limit, MAX_MONITORS),
         *(("type", one) for one in type or ()),
         *(("status", one) for one in status or ()),
     ]
@@ -266,7 +266,7 @@ def monitor_events(
         print(len(page.events))
         ```
     """
-    params = _page_params(cursor, limit, MOST_EVENTS)
+    params = _page_params(cursor, limit, MAX_EVENTS)
     if event_group_id:
         params.append(("event_group_id", event_group_id))
     if include_completions:
@@ -305,7 +305,7 @@ def all_monitor_events(
     seen: set[str] = set()
     while True:
         page = yield from monitor_events(
-            monitor_id, cursor=cursor, limit=MOST_EVENTS, include_completions=include_completions
+            monitor_id, cursor=cursor, limit=MAX_EVENTS, include_completions=include_completions
         )
         for event in page.events:
             yield Emit(event)
@@ -315,9 +315,9 @@ def all_monitor_events(
         seen.add(cursor)
 
 
-def _page_params(cursor: str | None, limit: int | None, most: int) -> list[tuple[str, str]]:
-    if limit is not None and not 1 <= limit <= most:
-        raise ValueError(f"limit={limit} must be from 1 to {most}")
+def _page_params(cursor: str | None, limit: int | None, max_limit: int) -> list[tuple[str, str]]:
+    if limit is not None and not 1 <= limit <= max_limit:
+        raise ValueError(f"limit={limit} must be from 1 to {max_limit}")
     params = [("cursor", cursor)] if cursor else []
     return [*params, ("limit", str(limit))] if limit is not None else params
 

@@ -37,16 +37,16 @@ def search(request: SearchRequest) -> Flow[SearchResponse]:
     """
     SearchRequest.expect(request)
     try:
-        answer = yield from call(_send(request), SearchResponse)
+        response = yield from call(_send(request), SearchResponse)
     except InvalidRequestError as error:
         # Servers older than the mode refuse it by name (API facts 14); nothing was billed.
         if request.mode != "fast" or "mode" not in f"{error.message} {error.detail}":
             raise
-        answer = None
-    if answer is None:
+        response = None
+    if response is None:
         basic = request.model_copy(update={"mode": "basic"})
-        answer = yield from call(_send(basic), SearchResponse)
-    return of_session(answer, request)
+        response = yield from call(_send(basic), SearchResponse)
+    return of_session(response, request)
 
 
 def _send(request: SearchRequest) -> Send:
@@ -54,7 +54,7 @@ def _send(request: SearchRequest) -> Send:
         "POST",
         "/v1/search",
         request,
-        repeat=Repeat.ASK,
+        repeat=Repeat.QUERY,
         timeout_seconds=SEARCH_TIMEOUT_SECONDS,
         keep=keeping(request),
     )

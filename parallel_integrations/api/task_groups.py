@@ -12,7 +12,7 @@ from parallel_integrations._protocol.events import (
     STREAM_TIMEOUT_SECONDS,
     each,
     follow,
-    silence,
+    idle_timeout_seconds,
 )
 from parallel_integrations._protocol.flow import (
     Emit,
@@ -29,7 +29,7 @@ from parallel_integrations._protocol.polling import (
     poll,
     within,
 )
-from parallel_integrations._protocol.retry import LAST_ANSWER_SECONDS, Repeat
+from parallel_integrations._protocol.retry import LAST_RESPONSE_SECONDS, Repeat
 from parallel_integrations.errors import (
     ConnectionFailedError,
     ParallelError,
@@ -51,7 +51,7 @@ from parallel_integrations.models.task import (
 )
 from parallel_integrations.models.task_group import (
     GROUP_EVENTS,
-    MOST_RUNS_PER_CALL,
+    MAX_RUNS_PER_CALL,
     AddedTaskGroupRuns,
     AddTaskGroupRunsRequest,
     CreateTaskGroupRequest,
@@ -250,7 +250,7 @@ def task_group_runs(
                 print(event.run.run_id, event.run.status)
         ```
     """
-    asked = (
+    filters = (
         ("status", status),
         ("include_input", "true" if include_input else None),
         ("include_output", "true" if include_output else None),
@@ -258,7 +258,7 @@ def task_group_runs(
     send = Send(
         "GET",
         f"{group_path(taskgroup_id)}/runs",
-        params=tuple((name, value) for name, value in asked if value),
+        params=tuple((name, value) for name, value in filters if value),
         repeat=Repeat.READ,
         timeout_seconds=STREAM_TIMEOUT_SECONDS,
         stream=True,
@@ -319,7 +319,7 @@ def task_group_events(
         f"{group_path(taskgroup_id)}/events",
         params=() if deadline_seconds == inf else (("timeout", f"{deadline_seconds:g}"),),
         repeat=Repeat.READ,
-        timeout_seconds=silence(deadline_seconds),
+        timeout_seconds=idle_timeout_seconds(deadline_seconds),
         stream=True,
     )
     with carrying(taskgroup_id=taskgroup_id):
@@ -330,7 +330,7 @@ def task_group_events(
             is_new=is_new,
             may_end=lambda: deadline_seconds < inf or not active[0],
             is_over=is_over,
-            deadline_seconds=deadline_seconds + LAST_ANSWER_SECONDS,  # the server ends it
+            deadline_seconds=deadline_seconds + LAST_RESPONSE_SECONDS,  # the server ends it
         )
 
 
@@ -342,7 +342,7 @@ INDEX_KEY: Final = "parallel_index"
 """Key of the metadata that says which input a run belongs to."""
 
 
-LONGEST_NUMBER: Final = 18
+MAX_NUMBER: Final = 18
 """Digits of a number that may be ours; Python refuses to read thousands of them."""
 
 
@@ -456,8 +456,8 @@ def _begin(
 ) -> Flow[str]:
     """Create a group and add its runs; gives its id."""
     group = yield from create_task_group(CreateTaskGroupRequest(metadata=metadata))
-    for start in range(0, len(requests), MOST_RUNS_PER_CALL):
-        chunk = runs_to_add(requests[start : start + MOST_RUNS_PER_CALL], settings)
+    for start in range(0, len(requests), MAX_RUNS_PER_CALL):
+        chunk = runs_to_add(requests[start : start + MAX_RUNS_PER_CALL], settings)
         yield from _add_once(group.taskgroup_id, chunk, before=start)
     return group.taskgroup_id
 
@@ -482,7 +482,9 @@ def _wait(
         if number is not None and number < num_inputs:
             result = TaskGroupResult(run=event.run, output=event.output)
             if event.output is not None:
-                result.parsed, result.misfit = parse_output(event.output.content, output_schema)
+                result.parsed, result.validation_error = parse_output(
+                    event.output.content, output_schema
+                )
             results[number] = result
 
     def late(group: TaskGroup | None = None) -> str:
@@ -538,7 +540,7 @@ def runs_to_add(
 def run_number(run: TaskRun) -> int | None:
     """The number that `numbered_requests` gave a run; None where it carries none."""
     number = str((run.metadata or {}).get(INDEX_KEY))
-    return int(number) if number.isdecimal() and len(number) <= LONGEST_NUMBER else None
+    return int(number) if number.isdecimal() and len(number) <= MAX_NUMBER else None
 
 
 def _add_once(

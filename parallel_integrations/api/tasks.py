@@ -6,7 +6,7 @@ from collections.abc import Generator
 from math import ceil
 from typing import Any, Final
 
-from parallel_integrations._protocol.events import follow, silence
+from parallel_integrations._protocol.events import follow, idle_timeout_seconds
 from parallel_integrations._protocol.flow import (
     Emit,
     Flow,
@@ -20,12 +20,12 @@ from parallel_integrations._protocol.flow import (
 from parallel_integrations._protocol.paths import carrying, create, segment
 from parallel_integrations._protocol.polling import (
     DEADLINE_SECONDS,
-    LONGEST_POLL_SECONDS,
-    Patience,
+    MAX_POLL_SECONDS,
+    WaitLimit,
     check_deadline,
     within,
 )
-from parallel_integrations._protocol.response_reading import read_answer
+from parallel_integrations._protocol.response_reading import read_response
 from parallel_integrations._protocol.retry import (
     RETRY_AFTER_CAP_SECONDS,
     Failure,
@@ -179,8 +179,8 @@ def wait_task_run(
         ```
     """
     check_deadline(deadline_seconds)
-    patience = Patience(deadline_seconds, elapsed_seconds=elapsed_seconds)
-    return (yield from result_within(patience, run_id, output_schema))
+    wait_limit = WaitLimit(deadline_seconds, elapsed_seconds=elapsed_seconds)
+    return (yield from result_within(wait_limit, run_id, output_schema))
 
 
 def run_task(
@@ -213,16 +213,16 @@ def run_task(
     """
     check_deadline(deadline_seconds)
     run = yield from within(create_task_run(request), deadline_seconds)
-    patience = Patience(deadline_seconds, reached=True)
-    return (yield from result_within(patience, run.run_id, request.output_schema))
+    wait_limit = WaitLimit(deadline_seconds, reached=True)
+    return (yield from result_within(wait_limit, run.run_id, request.output_schema))
 
 
 def result_within(
-    patience: Patience, run_id: str, output_schema: OutputSchema | None = None
+    wait_limit: WaitLimit, run_id: str, output_schema: OutputSchema | None = None
 ) -> Flow[TaskRunResult]:
     """Ask for a run's result until it is there or the patience ends; once, however late it is."""
     path = _run_path(run_id, "/result")
-    deadline = patience.deadline_seconds
+    deadline = wait_limit.deadline_seconds
     pause = 0.0
 
     def late() -> str:
@@ -233,9 +233,9 @@ def result_within(
 
     with carrying(run_id=run_id):
         while True:
-            elapsed = patience.elapsed_seconds
-            delay = min(pause, patience.remaining)
-            wait = max(1, ceil(min(WAIT_SECONDS, patience.remaining - delay)))
+            elapsed = wait_limit.elapsed_seconds
+            delay = min(pause, wait_limit.remaining)
+            wait = max(1, ceil(min(WAIT_SECONDS, wait_limit.remaining - delay)))
             send = Send(
                 "GET",
                 path,
@@ -245,27 +245,27 @@ def result_within(
                 wait_seconds=wait,
                 delay_seconds=delay,
             )
-            found = yield from attempt(patience.bounded(send))
+            found = yield from attempt(wait_limit.bounded(send))
             if not isinstance(found, Failure):
-                return read_answer(found, TaskRunResult).fit(output_schema)
-            asked_for = 0.0
+                return read_response(found, TaskRunResult).fit(output_schema)
+            requested_pause = 0.0
             if isinstance(found.error, NotFoundError):  # it failed, or there is none
                 missing = found.error
-                patience.answered(missing.elapsed_seconds)
+                wait_limit.responded(missing.elapsed_seconds)
                 status = Send("GET", _run_path(run_id), repeat=Repeat.READ)
-                found = yield from attempt(patience.bounded(status))
+                found = yield from attempt(wait_limit.bounded(status))
                 if not isinstance(found, Failure):
-                    patience.answered(conditions_of(found).elapsed_seconds)
-                    _explain(run_id, missing, read_answer(found, TaskRun))
+                    wait_limit.responded(conditions_of(found).elapsed_seconds)
+                    _explain(run_id, missing, read_response(found, TaskRun))
                 elif isinstance(found.error, NotFoundError):
                     raise missing
             if isinstance(found, Failure):
-                asked_for = patience.failed(found)
-            patience.check(late)
-            waited = patience.elapsed_seconds - elapsed - delay
+                requested_pause = wait_limit.failed(found)
+            wait_limit.check(late)
+            waited = wait_limit.elapsed_seconds - elapsed - delay
             # Whoever answers at once instead of waiting is not asked again without a pause.
-            pause = 0.0 if waited > wait / 2 else min(2 * pause or 0.5, LONGEST_POLL_SECONDS)
-            pause = max(pause, asked_for)
+            pause = 0.0 if waited > wait / 2 else min(2 * pause or 0.5, MAX_POLL_SECONDS)
+            pause = max(pause, requested_pause)
 
 
 def _explain(run_id: str, missing: NotFoundError, run: TaskRun) -> None:
@@ -349,7 +349,7 @@ def follow_task_run(
         "GET",
         f"/v1/tasks/runs/{segment('run_id', run_id)}/events",
         repeat=Repeat.READ,
-        timeout_seconds=silence(deadline_seconds),
+        timeout_seconds=idle_timeout_seconds(deadline_seconds),
         stream=True,
         betas=EVENT_BETAS,
     )
@@ -369,8 +369,8 @@ def follow_task_run(
             return elapsed
         last = next((event for event in reversed(ended) if event.output), ended[-1])
         if last.run.status == "completed" and last.output is None:
-            patience = Patience(deadline_seconds, elapsed, reached=True)
-            last.output = (yield from result_within(patience, run_id)).output
+            wait_limit = WaitLimit(deadline_seconds, elapsed, reached=True)
+            last.output = (yield from result_within(wait_limit, run_id)).output
         yield Emit(last)
         return elapsed
 
@@ -418,8 +418,8 @@ def stream_task(
         request = request.model_copy(update={"enable_events": True})
     run = yield from within(create_task_run(request), deadline_seconds)
     yield Emit(TaskRunStateEvent(type="task_run.state", run=run))
-    patience = Patience(deadline_seconds, reached=True)
-    yield from _resume(run.run_id, request.output_schema, patience)
+    wait_limit = WaitLimit(deadline_seconds, reached=True)
+    yield from _resume(run.run_id, request.output_schema, wait_limit)
 
 
 def resume_task(
@@ -452,22 +452,22 @@ def resume_task(
         ```
     """
     check_deadline(deadline_seconds)
-    yield from _resume(run_id, output_schema, Patience(deadline_seconds))
+    yield from _resume(run_id, output_schema, WaitLimit(deadline_seconds))
 
 
 def _resume(
-    run_id: str, output_schema: OutputSchema | None, patience: Patience
+    run_id: str, output_schema: OutputSchema | None, wait_limit: WaitLimit
 ) -> Generator[Send | More | Emit[StreamEvent | TaskRunResult], Any, None]:
     pause = 0.0
     # Progress is a courtesy: whether there is such a run, and how it ended, shows below.
     try:
-        elapsed = yield from follow_task_run(run_id, patience.deadline_seconds)
-        patience.answered(elapsed)
+        elapsed = yield from follow_task_run(run_id, wait_limit.deadline_seconds)
+        wait_limit.responded(elapsed)
     except TaskTimeoutError:  # the result was asked for until the end
         raise
     except ParallelError as error:
         pause = min(error.retry_after or 0.0, RETRY_AFTER_CAP_SECONDS)
-        patience.elapsed_seconds = error.elapsed_seconds
-        patience.reached = patience.reached or not isinstance(error, ConnectionFailedError)
-    waiting = result_within(patience, run_id, output_schema)
-    yield Emit((yield from delayed(waiting, min(pause, patience.remaining))))
+        wait_limit.elapsed_seconds = error.elapsed_seconds
+        wait_limit.reached = wait_limit.reached or not isinstance(error, ConnectionFailedError)
+    waiting = result_within(wait_limit, run_id, output_schema)
+    yield Emit((yield from delayed(waiting, min(pause, wait_limit.remaining))))

@@ -47,14 +47,14 @@ class Budget:
                 "known here; give it as price_per_row_usd"
             )
         self.price = price
-        self._most = None
+        self._max_runs = None
         if price and max_cost_usd is not None:
             # As written, in decimal: 0.015 pays for three rows of 0.005.
-            self._most = int(EXACT.divide(_decimal(max_cost_usd), _decimal(price)))
+            self._max_runs = int(EXACT.divide(_decimal(max_cost_usd), _decimal(price)))
 
-    def room(self, runs: int) -> float:
+    def remaining_runs(self, runs: int) -> float:
         """How many more runs may be started beside `runs` that are done or in flight."""
-        return float("inf") if self._most is None else max(0, self._most - runs)
+        return float("inf") if self._max_runs is None else max(0, self._max_runs - runs)
 
     def usd(self, runs: int | None) -> float | None:
         """What so many runs cost."""
@@ -62,10 +62,10 @@ class Budget:
             return None
         return float(EXACT.multiply(_decimal(self.price), Decimal(runs)))
 
-    def most_usd(self, runs: int | None) -> float | None:
+    def max_usd(self, runs: int | None) -> float | None:
         """What so many runs cost at most, the limit considered."""
-        if runs is not None and self._most is not None:
-            runs = min(runs, self._most)
+        if runs is not None and self._max_runs is not None:
+            runs = min(runs, self._max_runs)
         return self.usd(runs)
 
 

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 LAST_LOOK_SECONDS: Final = 5.0
 """How long after the deadline a last look may take."""
-SHORTEST_SECONDS: Final = 0.01
+MIN_TIMEOUT_SECONDS: Final = 0.01
 
 
 class DeadlinePassedError(Exception):
@@ -37,7 +37,7 @@ def until(deadline: float, steps: Generator[Send | More, Any, T]) -> Generator[S
                 raise DeadlinePassedError
             if isinstance(step, Send):
                 delay = min(step.delay_seconds, max(0.0, deadline - now))
-                patience = min(step.timeout_seconds, max(left - delay, SHORTEST_SECONDS))
+                patience = min(step.timeout_seconds, max(left - delay, MIN_TIMEOUT_SECONDS))
                 step = replace(step, delay_seconds=delay, timeout_seconds=patience)
             try:
                 outcome = yield step

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, TextIO
 
-LONGEST_FIELD: Final = 10_000_000
+MAX_FIELD_CHARACTERS: Final = 10_000_000
 PLAIN: Final = {mark: re.compile(rf"[^{mark}\r\n]*") for mark in (",", "\t")}
 QUOTED: Final = re.compile(r'(?:[^"]|"")*+')
 
@@ -36,7 +36,7 @@ def records(file: TextIO, name: str, delimiter: str) -> Iterator[tuple[int, list
             if '"' not in line:
                 text = line.rstrip("\r\n")
                 fields = text.split(delimiter) if text else []
-                if len(text) > LONGEST_FIELD:
+                if len(text) > MAX_FIELD_CHARACTERS:
                     _check_length(max(map(len, fields)))
             else:
                 fields, lines = _quoted(line, file, delimiter)
@@ -84,5 +84,5 @@ def _quoted_field(line: str, at: int, file: TextIO) -> tuple[str, int, str, int]
 
 
 def _check_length(length: int) -> None:
-    if length > LONGEST_FIELD:
-        raise _RecordError(f"a field is longer than {LONGEST_FIELD:,} characters")
+    if length > MAX_FIELD_CHARACTERS:
+        raise _RecordError(f"a field is longer than {MAX_FIELD_CHARACTERS:,} characters")

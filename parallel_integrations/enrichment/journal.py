@@ -440,7 +440,7 @@ ROWS_IN_ALL: Final = "rows"
 GIVEN_UP: Final = "given_up"
 """How many runs may be paid for whose rows were sent again."""
 FINGERPRINT: Final = TypeAdapter(dict[str, str])
-LONGEST_NUMBER: Final = 18
+MAX_NUMBER: Final = 18
 SERVER: Final = "server"
 """The one part of a fingerprint that need not be known."""
 # An answer that could not be read (2, `Ending.UNREAD`) is looked at again.
@@ -526,7 +526,7 @@ class Journal:
 
     def _given_up(self) -> int:
         text = self._fact(GIVEN_UP) or "0"
-        if not (text.isdecimal() and text.isascii() and len(text) < LONGEST_NUMBER):
+        if not (text.isdecimal() and text.isascii() and len(text) < MAX_NUMBER):
             raise damaged(self._path, "how many runs were given up")
         return int(text)
 

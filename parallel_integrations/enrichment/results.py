@@ -16,27 +16,27 @@ class EnrichedRow(BaseModel):
         input: What was asked, as it was sent.
         output: What was found, with its basis; None where there is an error.
         error: Why there is no output: the API's reason, or that the row was not asked.
-        asked: False where `max_cost_usd` kept the row from being asked.
+        submitted: False where `max_cost_usd` kept the row from being asked.
         run_id: The run that answered, or failed to.
         taskgroup_id: The group that may keep an answer which could not be read.
         parsed: The output as an instance of the class given as `output_schema`.
-        misfit: What did not fit the class; the output itself is kept.
+        validation_error: What did not fit the class; the output itself is kept.
     """
 
     number: int
     input: Any
     output: TaskOutput | None = None
     error: str | None = None
-    asked: bool = True
+    submitted: bool = True
     run_id: str | None = None
     taskgroup_id: str | None = None
     parsed: Any = Field(default=None, exclude=True)
-    misfit: str | None = None
+    validation_error: str | None = None
 
     def fit(self, schema: object) -> "EnrichedRow":
-        """Fill `parsed` or `misfit` for a class; anything else changes nothing."""
+        """Fill `parsed` or `validation_error` for a class; anything else changes nothing."""
         if self.output is not None:
-            self.parsed, self.misfit = parse_output(self.output.content, schema)
+            self.parsed, self.validation_error = parse_output(self.output.content, schema)
         return self
 
 
@@ -47,13 +47,13 @@ class EnrichmentProgress(BaseModel):
         type: `enrichment.progress`.
         finished: Rows that have an answer or a reason.
         failed: Those of them that have a reason.
-        not_asked: Those that `max_cost_usd` keeps from being asked; they are not finished.
+        not_submitted: Those that `max_cost_usd` keeps from being asked; they are not finished.
         total: Rows in all; None while that is not known.
         in_flight: Runs that the API is working on.
         cost_usd: What completed runs cost; None where the price is not known.
         reserved_usd: What the runs in flight will cost if all of them complete, and those whose
             answers could not be read.
-        most_usd: What it costs at most once every row is done, `max_cost_usd` considered; None
+        max_usd: What it costs at most once every row is done, `max_cost_usd` considered; None
             where the number of rows or the price is not known.
         trouble: What keeps answers from being read at the moment, such as `ServerError 503`; they
             are asked for again.
@@ -62,10 +62,10 @@ class EnrichmentProgress(BaseModel):
     type: Literal["enrichment.progress"] = "enrichment.progress"
     finished: int = 0
     failed: int = 0
-    not_asked: int = 0
+    not_submitted: int = 0
     total: int | None = None
     in_flight: int = 0
     cost_usd: float | None = None
     reserved_usd: float | None = None
-    most_usd: float | None = None
+    max_usd: float | None = None
     trouble: str | None = None

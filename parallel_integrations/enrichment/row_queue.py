@@ -17,18 +17,18 @@ class Pending:
 
     Attributes:
         number: Its number.
-        asked: What is sent for it.
+        input: What is sent for it.
         key: Key of that.
         task: The number of the first row that asks the same.
     """
 
     number: int
-    asked: str | dict[str, Any]
+    input: str | dict[str, Any]
     key: bytes
     task: int
 
 
-class Intake:
+class RowQueue:
     """The rows of a run.
 
     Args:
@@ -40,18 +40,18 @@ class Intake:
         journal: The journal.
         all_read: Whether there are no more rows.
         total: How many there are; None while that is not known.
-        may_ask: How many tasks there may still be to send, as far as the total is known.
+        may_submit: How many tasks there may still be to send, as far as the total is known.
         queue: Tasks to send, in order, with the row to send for each.
-        asks_more: False once what is not sent will not be sent in this run.
+        accepts_more: False once what is not sent will not be sent in this run.
     """
 
     def __init__(self, source: Iterable[Any], journal: Journal, schema: object) -> None:
         self.journal = journal
         self.all_read = False
         self.total: int | None = None
-        self.may_ask = 0
+        self.may_submit = 0
         self.queue: dict[int, Pending] = {}
-        self.asks_more = True
+        self.accepts_more = True
         self._source = source
         self._schema = schema
         self._rows: Iterator[tuple[int, str | dict[str, Any], bytes]] = iter(())
@@ -62,7 +62,7 @@ class Intake:
         self._noted: set[int] = set()  # of the queue, tasks that the journal has already
         self._unnoted: deque[tuple[int, int]] = deque()
         self._num_read = 0
-        self._told = self._failed = self._not_asked = 0
+        self._num_reported = self._failed = self._num_not_submitted = 0
 
     def open(self, *, retry_failed: bool) -> None:
         """Go through all rows before anything is sent, where that can be done twice."""
@@ -75,7 +75,7 @@ class Intake:
             self.total = total
         if retry_failed:
             self.journal.retry_failed()
-        self.may_ask = (self.total or 0) - self.journal.num_rows + self.journal.num_unsent_rows()
+        self.may_submit = (self.total or 0) - self.journal.num_rows + self.journal.num_unsent_rows()
         self._rows = numbered(self._source)
 
     @property
@@ -83,12 +83,10 @@ class Intake:
         """Whether every row was told."""
         return self.all_read and not self._pending
 
-    def read(self, most_queued: int, most_pending: int) -> None:
+    def read(self, max_queued: int, max_pending: int) -> None:
         """Read until so many tasks are queued, or so many rows wait to be told."""
         while (
-            not self.all_read
-            and len(self.queue) < most_queued
-            and len(self._pending) < most_pending
+            not self.all_read and len(self.queue) < max_queued and len(self._pending) < max_pending
         ):
             found = next(self._rows, None)
             if found is None:
@@ -97,23 +95,23 @@ class Intake:
             else:
                 self._take_in(*found)
 
-    def _take_in(self, number: int, asked: str | dict[str, Any], key: bytes) -> None:
+    def _take_in(self, number: int, row_input: str | dict[str, Any], key: bytes) -> None:
         self._num_read = number + 1
         noted = self.journal.check_row(number, key)
         task = self._queued_keys.get(key)
         state: State | None = None
         if task is None and (known := noted or self.journal.find(key)):
             task, state = known.task, known.state
-        row = Pending(number, asked, key, number if task is None else task)
+        row = Pending(number, row_input, key, number if task is None else task)
         self._pending.append(row)
         self._wanted[row.task] += 1
         if noted is None:
             self._unnoted.append((number, row.task))
         if row.task not in self.queue and (task is None or state is State.UNSENT):
-            if self.asks_more:
+            if self.accepts_more:
                 self._enqueue(row, noted=task is not None)
         elif noted is None or row.task in self.queue:
-            self.may_ask -= 1  # it was taken for a row that differs from all others
+            self.may_submit -= 1  # it was taken for a row that differs from all others
 
     def _enqueue(self, row: Pending, *, noted: bool) -> None:
         self.queue[row.task] = row
@@ -121,9 +119,9 @@ class Intake:
             self._noted.add(row.task)
         self._queued_keys[row.key] = row.task
 
-    def next_to_send(self, most: int) -> list[Pending]:
+    def next_to_send(self, max_rows: int) -> list[Pending]:
         """The first rows of the queue."""
-        return list(islice(self.queue.values(), most))
+        return list(islice(self.queue.values(), max_rows))
 
     def sending(self, rows: Iterable[Pending]) -> Iterator[tuple[int, int]]:
         """Take rows off the queue; gives row and task of repeats that can be noted with them."""
@@ -131,7 +129,7 @@ class Intake:
             del self.queue[row.task]
             self._noted.discard(row.task)
             self._queued_keys.pop(row.key, None)
-            self.may_ask -= 1
+            self.may_submit -= 1
         return self._notable()
 
     def _notable(self) -> Iterator[tuple[int, int]]:
@@ -152,9 +150,9 @@ class Intake:
                 again.remove(row.task)
                 self._enqueue(row, noted=True)
 
-    def ask_no_more(self) -> None:
+    def stop_submitting(self) -> None:
         """Leave unsent what is unsent."""
-        self.asks_more = False
+        self.accepts_more = False
         self.queue.clear()
         self._noted.clear()
         self._queued_keys.clear()
@@ -177,25 +175,25 @@ class Intake:
             if row.task in out or row.task in self.queue:
                 return
             outcome = self._outcomes.get(row.task) or self.journal.outcome(row.task)
-            if outcome is None and self.asks_more:
+            if outcome is None and self.accepts_more:
                 return
             self._pending.popleft()
             self._wanted[row.task] -= 1
             if not self._wanted[row.task]:
                 del self._wanted[row.task]
                 self._outcomes.pop(row.task, None)
-            yield self._tell(row, outcome)
+            yield self._result(row, outcome)
 
-    def _tell(self, row: Pending, outcome: Outcome | None) -> EnrichedRow:
+    def _result(self, row: Pending, outcome: Outcome | None) -> EnrichedRow:
         if outcome is None:
-            self._not_asked += 1
+            self._num_not_submitted += 1
             reason = "not asked: one more row could cost more than max_cost_usd"
-            return EnrichedRow(number=row.number, input=row.asked, error=reason, asked=False)
-        self._told += 1
+            return EnrichedRow(number=row.number, input=row.input, error=reason, submitted=False)
+        self._num_reported += 1
         self._failed += outcome.output is None
         return EnrichedRow(
             number=row.number,
-            input=row.asked,
+            input=row.input,
             output=outcome.output,
             error=outcome.error,
             run_id=outcome.run_id,
@@ -204,7 +202,7 @@ class Intake:
 
     def finish(self) -> None:
         """Note that this was the whole input, if all of it was asked."""
-        if self.asks_more:
+        if self.accepts_more:
             self.journal.note_repeats(self._notable())
         if self.journal.num_rows == self._num_read:
             self.journal.finish(self._num_read)
@@ -218,8 +216,8 @@ class Intake:
             if (outcome := self._outcomes.get(row.task))
         ]
         return EnrichmentProgress(
-            finished=self._told + len(ended),
+            finished=self._num_reported + len(ended),
             failed=self._failed + sum(ended),
-            not_asked=self._not_asked,
+            not_submitted=self._num_not_submitted,
             total=self.total,
         )

@@ -131,14 +131,14 @@ def numbered(source: Iterable[Any]) -> Iterator[tuple[int, str | dict[str, Any],
     """
     for number, row in enumerate(source):
         try:
-            asked = _plain(row)
-            text = json.dumps(asked, sort_keys=True, ensure_ascii=False, allow_nan=False)
+            plain = _plain(row)
+            text = json.dumps(plain, sort_keys=True, ensure_ascii=False, allow_nan=False)
             key = blake2b(text.encode(), digest_size=KEY_BYTES).digest()
         except (ValueError, TypeError, RecursionError, PydanticSerializationError) as error:
             raise ValueError(
                 f"Row {number} cannot be asked: {error}. Nothing of it was sent."
             ) from (error)
-        yield number, asked, key
+        yield number, plain, key
 
 
 def _plain(row: Any) -> str | dict[str, Any]:
@@ -148,14 +148,14 @@ def _plain(row: Any) -> str | dict[str, Any]:
         return row
     if not isinstance(row, Mapping | BaseModel):
         raise TypeError(f"a {type(row).__name__} is neither a text nor an object of fields")
-    asked = to_jsonable_python(
+    plain = to_jsonable_python(
         row if isinstance(row, BaseModel) else dict(row), fallback=_scalar, by_alias=True
     )
-    if not isinstance(asked, dict):
-        raise TypeError(f"a {type(row).__name__} is written as {type(asked).__name__}, no object")
-    if not asked:
+    if not isinstance(plain, dict):
+        raise TypeError(f"a {type(row).__name__} is written as {type(plain).__name__}, no object")
+    if not plain:
         raise ValueError("it has no fields")
-    return asked
+    return plain
 
 
 def _scalar(value: Any) -> Any:

@@ -14,10 +14,10 @@ from parallel_integrations.enrichment.budget import Budget
 from parallel_integrations.enrichment.engine import Engine, Limits
 from parallel_integrations.enrichment.journal import SERVER, Journal
 from parallel_integrations.enrichment.results import EnrichedRow, EnrichmentProgress
-from parallel_integrations.enrichment.row_queue import Intake
+from parallel_integrations.enrichment.row_queue import RowQueue
 from parallel_integrations.enrichment.rows import Rows, row_source
 from parallel_integrations.models.task import CreateTaskRunRequest, TaskSettings
-from parallel_integrations.models.task_group import MOST_RUNS_PER_CALL
+from parallel_integrations.models.task_group import MAX_RUNS_PER_CALL
 
 ROWS_PER_GROUP: Final = 200
 GROUPS_IN_FLIGHT: Final = 4
@@ -61,7 +61,7 @@ def enrich(
         settings: How: processor, output schema and so on; the same for all.
         journal: A file that this run alone writes to; None keeps nothing beyond the run.
         max_cost_usd: Rows are no longer asked where one more could pass this, counting the
-            journal's; they come with `asked=False`.
+            journal's; they come with `submitted=False`.
         price_per_row_usd: What a run costs, for processors whose price is not known here.
         retry_failed: Whether rows that failed before are asked again. Those whose answer could not
             be read are looked at again first, and where that fails they are asked anew: what may
@@ -100,8 +100,8 @@ def enrich(
         ```
     """
     settings = settings or TaskSettings()
-    if not 1 <= rows_per_group <= MOST_RUNS_PER_CALL:
-        raise ValueError(f"rows_per_group={rows_per_group!r} must be 1 to {MOST_RUNS_PER_CALL}")
+    if not 1 <= rows_per_group <= MAX_RUNS_PER_CALL:
+        raise ValueError(f"rows_per_group={rows_per_group!r} must be 1 to {MAX_RUNS_PER_CALL}")
     if groups_in_flight < 1:
         raise ValueError(f"groups_in_flight={groups_in_flight!r} must be 1 or more")
     check_deadline(deadline_seconds)
@@ -115,7 +115,7 @@ def enrich(
     def steps() -> Stream[EnrichedRow | EnrichmentProgress]:
         with closing(Journal(path, fingerprint(settings, server))) as opened:
             engine = Engine(
-                Intake(source, opened, settings.output_schema), settings, budget, limits
+                RowQueue(source, opened, settings.output_schema), settings, budget, limits
             )
             yield from engine.steps(retry_failed=retry_failed)
 

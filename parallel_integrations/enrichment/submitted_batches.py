@@ -41,9 +41,9 @@ LOOKS_AT_WHAT_LACKS: Final = 3
 """A listing may lag behind the status: what lacks is looked for so often before it counts."""
 LOOKS_AT_A_REFUSAL: Final = 4
 """A group just made may be unknown for a moment, a proxy may answer with a page of its own."""
-READ_PATIENCE_SECONDS: Final = 900.0
+READ_TIMEOUT_SECONDS: Final = 900.0
 """How long a rate limit or an outage is waited out where an answer is read."""
-LONGEST_REASON: Final = 300
+MAX_REASON: Final = 300
 MAY_BE_PAID: Final = (
     "It may be paid for: each later run looks at it again, and retry_failed asks the row anew, "
     "which is paid again, if that fails."
@@ -61,7 +61,7 @@ FAULTS: Final = (
 
 
 @dataclass(slots=True)
-class Doubt:
+class Unconfirmed:
     """A request without an answer may still be on its way.
 
     Attributes:
@@ -90,12 +90,12 @@ class Trouble:
     looks: int = 1
 
 
-class Flight:
+class SubmittedBatch:
     """A chunk that its group may hold.
 
     Args:
         chunk: What was sent; its tasks go as they end.
-        doubt: Whether it arrived is not known; None where it is.
+        unconfirmed: Whether it arrived is not known; None where it is.
         pause: Seconds until the first look.
 
     Attributes:
@@ -103,9 +103,11 @@ class Flight:
         due: When it is looked at next, by the monotonic clock.
     """
 
-    def __init__(self, chunk: Chunk, doubt: Doubt | None = None, pause: float = 0.0) -> None:
+    def __init__(
+        self, chunk: Chunk, unconfirmed: Unconfirmed | None = None, pause: float = 0.0
+    ) -> None:
         self.chunk = chunk
-        self.doubt = doubt
+        self.unconfirmed = unconfirmed
         self.trouble: Trouble | None = None
         self._refusals = 0
         self._interruptions = 0
@@ -136,19 +138,19 @@ class Flight:
         """
         lost: list[int] = []
         self._pause = min(
-            max(2 * self._pause, polling.FIRST_POLL_SECONDS), polling.LONGEST_POLL_SECONDS
+            max(2 * self._pause, polling.FIRST_POLL_SECONDS), polling.MAX_POLL_SECONDS
         )
         try:
             with carrying(taskgroup_id=self.chunk.taskgroup_id):
                 group = yield from delayed(retrieve_task_group(self.chunk.taskgroup_id), wait)
-                if self.doubt is not None:
-                    lost = yield from self._resolve(self.doubt, group.status)
+                if self.unconfirmed is not None:
+                    lost = yield from self._resolve(self.unconfirmed, group.status)
                 else:
                     yield from self._collect(group.status, take)
         except (AuthenticationError, PaymentRequiredError):
             raise
         except FAULTS as error:
-            if self.doubt is not None and error is self.doubt.error:
+            if self.unconfirmed is not None and error is self.unconfirmed.error:
                 raise
             self._suffer(error, take)
         else:
@@ -192,10 +194,10 @@ class Flight:
         self._cursor = None
 
     def _resolve(
-        self, doubt: Doubt, status: TaskGroupStatus
+        self, unconfirmed: Unconfirmed, status: TaskGroupStatus
     ) -> Generator[Send | More, Any, list[int]]:
-        doubt.looks += 1
-        settled = time.monotonic() >= doubt.until
+        unconfirmed.looks += 1
+        settled = time.monotonic() >= unconfirmed.until
         held: set[int | None] = set()
         if status.num_task_runs:
 
@@ -204,21 +206,21 @@ class Flight:
 
             yield from list_runs(self.chunk.taskgroup_id, see)
         if None in held:
-            raise self._strangers()
+            raise self._unmatched_runs()
         missing = self.chunk.tasks.keys() - held
         if missing and not settled:
-            if isinf(doubt.until) and doubt.looks >= len(LOOKS_AFTER_SECONDS):
-                raise doubt.error or JournalError(
+            if isinf(unconfirmed.until) and unconfirmed.looks >= len(LOOKS_AFTER_SECONDS):
+                raise unconfirmed.error or JournalError(
                     "The run before this one ended while rows were being sent. Their group holds "
                     f"{len(held)} of {len(self.chunk.tasks)}, and settle_seconds=inf forbids to "
                     "send the rest again: give a number of seconds."
                 )
             self._pause = min(
-                LOOKS_AFTER_SECONDS[min(doubt.looks, len(LOOKS_AFTER_SECONDS) - 1)],
-                max(0.0, doubt.until - time.monotonic()),
+                LOOKS_AFTER_SECONDS[min(unconfirmed.looks, len(LOOKS_AFTER_SECONDS) - 1)],
+                max(0.0, unconfirmed.until - time.monotonic()),
             )
             return []
-        self.doubt = None
+        self.unconfirmed = None
         self._pause = polling.FIRST_POLL_SECONDS
         return [self.chunk.tasks.pop(place) for place in sorted(missing)]
 
@@ -243,7 +245,7 @@ class Flight:
         if self._looks < LOOKS_AT_WHAT_LACKS or not self.chunk.tasks:
             return
         if None in unfinished:
-            raise self._strangers()
+            raise self._unmatched_runs()
         if self._unreadable and not self._one_by_one:
             self._read_one_by_one()
             return
@@ -310,7 +312,7 @@ class Flight:
             except FAULTS as error:
                 fault = self._faults[place] = _again(self._faults.get(place), error)
                 passing = _may_pass(error)
-                if passing and time.monotonic() - fault.since < READ_PATIENCE_SECONDS:
+                if passing and time.monotonic() - fault.since < READ_TIMEOUT_SECONDS:
                     self._wait_for(error)
                     return  # where one has to wait, the others have to
                 if passing or fault.looks >= LOOKS_AT_WHAT_LACKS:
@@ -326,14 +328,14 @@ class Flight:
                 del self.chunk.tasks[place]
                 self._faults.pop(place, None)
 
-    def _strangers(self) -> UnexpectedAnswerError:
+    def _unmatched_runs(self) -> UnexpectedAnswerError:
         return UnexpectedAnswerError(
             f"Task group {self.chunk.taskgroup_id} holds runs without the number that they were "
             "sent with, so no row can be told from another"
         )
 
     def _unread(self, run_id: str | None, what: str, why: str) -> Outcome:
-        shown = why if len(why) <= LONGEST_REASON else f"{why[:LONGEST_REASON]}…"
+        shown = why if len(why) <= MAX_REASON else f"{why[:MAX_REASON]}…"
         return Outcome(
             run_id,
             error=f"{what} ({shown}). {MAY_BE_PAID}",

@@ -20,7 +20,7 @@ from parallel_integrations.api import chat
 from parallel_integrations.api.chats import stream_chunks
 from parallel_integrations.langchain.errors import model_errors
 from parallel_integrations.langchain.messages import PROVIDER, ChunkBuilder, to_result, to_wire
-from parallel_integrations.langchain.structured_output import structured_output
+from parallel_integrations.langchain.structured_output import bind_schema
 from parallel_integrations.models.chat import ChatSettings
 
 
@@ -100,12 +100,12 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         return super()._get_invocation_params(stop=stop, **_without_headers(kwargs))
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        told = super()._get_llm_string(stop=stop, **_without_headers(kwargs))
+        key = super()._get_llm_string(stop=stop, **_without_headers(kwargs))
         # Two models answer differently behind other addresses or with other headers, which what
         # is written down of them does not show.
         headers = {**(self.extra_headers or {}), **(kwargs.get("extra_headers") or {})}
         hidden = repr((self.connection().settings.base_url, sorted(headers.items())))
-        return f"{told}---{sha256(hidden.encode()).hexdigest()}"
+        return f"{key}---{sha256(hidden.encode()).hexdigest()}"
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()
@@ -172,9 +172,7 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         """
         if kwargs:
             raise ValueError(f"with_structured_output does not know {', '.join(sorted(kwargs))}")
-        return structured_output(
-            self, schema, include_raw=include_raw, method=method, strict=strict
-        )
+        return bind_schema(self, schema, include_raw=include_raw, method=method, strict=strict)
 
     def _generate(
         self,

@@ -11,11 +11,11 @@ from langchain_core.documents import Document
 from pydantic import BeforeValidator, Field
 
 from parallel_integrations._documents.adapter import Adapter
-from parallel_integrations._documents.evidence import Split, evidence, normalized_url
+from parallel_integrations._documents.evidence import Split, normalized_url, page_documents
 from parallel_integrations.api import extract
 from parallel_integrations.errors import ParallelError
 from parallel_integrations.models.extract import (
-    MOST_URLS,
+    MAX_URLS,
     ExtractError,
     ExtractRequest,
     ExtractResponse,
@@ -127,8 +127,8 @@ class ParallelExtractLoader(Adapter, ExtractSettings, BaseLoader):
             first.setdefault(normalized_url(url.strip()), url)
         distinct = list(first.values())
         return [
-            ExtractRequest.from_settings(self, urls=distinct[start : start + MOST_URLS])
-            for start in range(0, len(distinct), MOST_URLS)
+            ExtractRequest.from_settings(self, urls=distinct[start : start + MAX_URLS])
+            for start in range(0, len(distinct), MAX_URLS)
         ]
 
     def _documents(self, response: ExtractResponse) -> Iterable[Document]:
@@ -136,5 +136,5 @@ class ParallelExtractLoader(Adapter, ExtractSettings, BaseLoader):
             self.on_error(error)
         return [
             Document(id=item.id, page_content=item.text, metadata=item.metadata)
-            for item in evidence(response.results, self.split)
+            for item in page_documents(response.results, self.split)
         ]

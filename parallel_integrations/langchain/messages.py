@@ -218,7 +218,17 @@ def _closing_metadata(interaction_id: str | None, finish_reason: str | None) -> 
 
 
 def _usage(usage: dict[str, Any] | None) -> UsageMetadata | None:
-    asked, told = ((usage or {}).get(name) for name in ("prompt_tokens", "completion_tokens"))
-    if not isinstance(asked, int) or not isinstance(told, int) or asked + told == 0:
+    input_tokens, output_tokens = (
+        (usage or {}).get(name) for name in ("prompt_tokens", "completion_tokens")
+    )
+    if (
+        not isinstance(input_tokens, int)
+        or not isinstance(output_tokens, int)
+        or input_tokens + output_tokens == 0
+    ):
         return None
-    return UsageMetadata(input_tokens=asked, output_tokens=told, total_tokens=asked + told)
+    return UsageMetadata(
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        total_tokens=input_tokens + output_tokens,
+    )

@@ -18,14 +18,14 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import AliasChoices, Field, model_validator
 
 from parallel_integrations._documents.adapter import Adapter
-from parallel_integrations._documents.evidence import Split, evidence
+from parallel_integrations._documents.evidence import Split, page_documents
 from parallel_integrations._documents.queries import derive_queries
 from parallel_integrations._documents.query_writer import PROMPT, read_written
 from parallel_integrations.api import search
 from parallel_integrations.models.pages import Objective
 from parallel_integrations.models.search import (
     DEFAULT_RESULTS,
-    MOST_RESULTS,
+    MAX_RESULTS,
     SearchRequest,
     SearchResponse,
     SearchSettings,
@@ -77,7 +77,7 @@ class ParallelSearchRetriever(Adapter, SearchSettings, BaseRetriever):
     k: int = Field(
         default=DEFAULT_RESULTS,
         ge=1,
-        le=MOST_RESULTS,
+        le=MAX_RESULTS,
         validation_alias=AliasChoices("k", "max_results"),
     )
     objective: Objective | None = None
@@ -138,11 +138,11 @@ class ParallelSearchRetriever(Adapter, SearchSettings, BaseRetriever):
     def _request(
         self, query: str, k: int | None, written: dict[str, Any] | None = None
     ) -> SearchRequest:
-        asked: dict[str, Any] = {"objective": query, **(written or {})}
+        fields: dict[str, Any] = {"objective": query, **(written or {})}
         if self.objective is not None:
-            asked.setdefault("search_queries", derive_queries(query))
-            asked["objective"] = self.objective
-        return SearchRequest.from_settings(self, max_results=self.k if k is None else k, **asked)
+            fields.setdefault("search_queries", derive_queries(query))
+            fields["objective"] = self.objective
+        return SearchRequest.from_settings(self, max_results=self.k if k is None else k, **fields)
 
     def _prompt(self, query: str) -> str:
         wants_prompt = isinstance(self.query_writer, BaseLanguageModel)
@@ -151,7 +151,7 @@ class ParallelSearchRetriever(Adapter, SearchSettings, BaseRetriever):
     def _documents(self, response: SearchResponse) -> list[Document]:
         return [
             Document(id=item.id, page_content=item.text, metadata=item.metadata)
-            for item in evidence(response.results, self.split)
+            for item in page_documents(response.results, self.split)
         ]
 
 

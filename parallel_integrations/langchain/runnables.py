@@ -26,23 +26,26 @@ from parallel_integrations.enrichment.runner import (
 )
 from parallel_integrations.langchain.tools import (
     ResearchSettings,
-    atell,
+    areport_progress,
     progress,
-    tell,
+    report_progress,
 )
 from parallel_integrations.models.page_facts import page_title
 from parallel_integrations.models.task import TaskOutput, TaskRunResult
 
-Asked: TypeAlias = str | dict[str, Any] | BaseModel
+ResearchInput: TypeAlias = str | dict[str, Any] | BaseModel
 
 
-class ParallelDeepResearch(Adapter, ResearchSettings, RunnableSerializable[Asked, dict[str, Any]]):
+class ParallelDeepResearch(
+    Adapter, ResearchSettings, RunnableSerializable[ResearchInput, dict[str, Any]]
+):
     """Researches a question and reports with citations.
 
     The input is a question, or an object of fields, or `{"run_id": …}` to go on waiting for a run.
     The report is a dict: `content` (text or JSON), `citations` (url, title, field, excerpts),
     `basis` (as the API sent it), `run_id`, `interaction_id`, and `parsed`, the output as an
-    instance of the pydantic class given as `output_schema`, with `misfit` where it did not fit.
+    instance of the pydantic class given as `output_schema`, with `validation_error` where it did
+    not fit.
 
     `stream` gives the run's events as dicts with `type` (the first, `task_run.state`, has the run's
     id in `run`), and the report, of type `report`, last; `invoke` tells the same events as custom
@@ -73,7 +76,7 @@ class ParallelDeepResearch(Adapter, ResearchSettings, RunnableSerializable[Asked
 
     def invoke(
         self,
-        input: Asked,  # noqa: A002 - the framework's own word
+        input: ResearchInput,  # noqa: A002 - the framework's own word
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
@@ -89,7 +92,7 @@ class ParallelDeepResearch(Adapter, ResearchSettings, RunnableSerializable[Asked
 
     async def ainvoke(
         self,
-        input: Asked,  # noqa: A002 - the framework's own word
+        input: ResearchInput,  # noqa: A002 - the framework's own word
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
@@ -100,7 +103,7 @@ class ParallelDeepResearch(Adapter, ResearchSettings, RunnableSerializable[Asked
 
     def stream(
         self,
-        input: Asked,  # noqa: A002 - the framework's own word
+        input: ResearchInput,  # noqa: A002 - the framework's own word
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> Iterator[dict[str, Any]]:
@@ -111,13 +114,13 @@ class ParallelDeepResearch(Adapter, ResearchSettings, RunnableSerializable[Asked
 
     async def astream(
         self,
-        input: Asked,  # noqa: A002 - the framework's own word
+        input: ResearchInput,  # noqa: A002 - the framework's own word
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[dict[str, Any]]:
         """Give the run's events as they come, the report last, awaiting."""
 
-        async def once() -> AsyncIterator[Asked]:
+        async def once() -> AsyncIterator[ResearchInput]:
             yield input
 
         async for step in self._atransform_stream_with_config(
@@ -125,47 +128,47 @@ class ParallelDeepResearch(Adapter, ResearchSettings, RunnableSerializable[Asked
         ):
             yield step
 
-    def _report(self, asked: Asked, **settings: Any) -> dict[str, Any]:
+    def _report(self, given: ResearchInput, **settings: Any) -> dict[str, Any]:
         step: dict[str, Any] = {}
-        for step in self._steps(iter([asked]), **settings):
+        for step in self._steps(iter([given]), **settings):
             if step["type"] != "report":
-                tell(step)
+                report_progress(step)
         return step
 
-    async def _areport(self, asked: Asked, **settings: Any) -> dict[str, Any]:
-        async def once() -> AsyncIterator[Asked]:
-            yield asked
+    async def _areport(self, given: ResearchInput, **settings: Any) -> dict[str, Any]:
+        async def once() -> AsyncIterator[ResearchInput]:
+            yield given
 
         step: dict[str, Any] = {}
         async for step in self._asteps(once(), **settings):
             if step["type"] != "report":
-                await atell(step)
+                await areport_progress(step)
         return step
 
-    def _steps(self, asked: Iterator[Asked], **settings: Any) -> Iterator[dict[str, Any]]:
-        for one in asked:
+    def _steps(self, given: Iterator[ResearchInput], **settings: Any) -> Iterator[dict[str, Any]]:
+        for one in given:
             for event in self.connection().stream(self._operation(one, settings)):
                 yield _step(event)
 
     async def _asteps(
-        self, asked: AsyncIterator[Asked], **settings: Any
+        self, given: AsyncIterator[ResearchInput], **settings: Any
     ) -> AsyncIterator[dict[str, Any]]:
-        async for one in asked:
+        async for one in given:
             async for event in self.connection().astream(self._operation(one, settings)):
                 yield _step(event)
 
-    def _operation(self, asked: Asked, settings: dict[str, Any]) -> Any:
-        if isinstance(asked, dict) and asked.keys() == {"run_id"}:
+    def _operation(self, given: ResearchInput, settings: dict[str, Any]) -> Any:
+        if isinstance(given, dict) and given.keys() == {"run_id"}:
             return resume_task(
-                asked["run_id"],
+                given["run_id"],
                 output_schema=settings.get("output_schema") or self.task_output_schema,
                 deadline_seconds=self.deadline_seconds,
             )
-        request = self.task_request(asked, settings)
+        request = self.task_request(given, settings)
         return stream_task(request, deadline_seconds=self.deadline_seconds)
 
 
-def evidence_of(output: TaskOutput) -> dict[str, Any]:
+def cited_output(output: TaskOutput) -> dict[str, Any]:
     """What was found and what it rests on, as plain JSON."""
     return {
         "content": output.content,
@@ -187,11 +190,11 @@ def _step(event: Any) -> dict[str, Any]:
         return progress(event)
     return {
         "type": "report",
-        **evidence_of(event.output),
+        **cited_output(event.output),
         "run_id": event.run.run_id,
         "interaction_id": event.run.interaction_id,
         "parsed": event.parsed,
-        "misfit": event.misfit,
+        "validation_error": event.validation_error,
     }
 
 
@@ -213,9 +216,9 @@ class ParallelEnrichment(
     a `Path` to a CSV or JSONL file. `invoke` gives a dict for each row, `stream` gives each as soon
     as it and all before it are finished: `number`, `input`, `content` (text or JSON), `citations`
     (url, title, field, excerpts), `basis` (as the API sent it), `run_id`, `parsed`, the output as
-    an instance of the pydantic class given as `output_schema`, with `misfit` where it did not fit,
-    and `error`, why there is no content, with `asked` False where `max_cost_usd` kept the row from
-    being asked.
+    an instance of the pydantic class given as `output_schema`, with `validation_error` where it did
+    not fit, and `error`, why there is no content, with `submitted` False where `max_cost_usd` kept
+    the row from being sent.
 
     What is asked alike is asked and paid once; failed rows are not billed. Progress is told as
     custom events named `parallel_progress`, of type `enrichment.progress`. Every setting can be
@@ -341,7 +344,7 @@ class ParallelEnrichment(
                 if isinstance(event, EnrichedRow):
                     yield [_row(event)]
                 else:
-                    tell(event.model_dump(mode="json"))
+                    report_progress(event.model_dump(mode="json"))
 
     async def _aeach(
         self, given: AsyncIterator[Any], **settings: Any
@@ -352,7 +355,7 @@ class ParallelEnrichment(
                 if isinstance(event, EnrichedRow):
                     yield [_row(event)]
                 else:
-                    await atell(event.model_dump(mode="json"))
+                    await areport_progress(event.model_dump(mode="json"))
 
     def _operation(
         self, rows: Any, called: dict[str, Any]
@@ -372,12 +375,12 @@ def _whole(pieces: list[Any]) -> Any:
 
 
 def _row(row: EnrichedRow) -> dict[str, Any]:
-    told: dict[str, Any] = {"number": row.number, "input": row.input}
-    told |= evidence_of(row.output or TaskOutput())
-    return told | {
+    result: dict[str, Any] = {"number": row.number, "input": row.input}
+    result |= cited_output(row.output or TaskOutput())
+    return result | {
         "run_id": row.run_id,
         "parsed": row.parsed,
-        "misfit": row.misfit,
+        "validation_error": row.validation_error,
         "error": row.error,
-        "asked": row.asked,
+        "submitted": row.submitted,
     }

@@ -24,7 +24,7 @@ METHODS: Final = ("json_schema", "function_calling", "json_mode")
 _DECODER: Final = json.JSONDecoder(strict=False)
 
 
-def structured_output(
+def bind_schema(
     model: BaseChatModel,
     schema: dict[str, Any] | type,
     *,
@@ -150,7 +150,7 @@ class _Parser(BaseCumulativeTransformOutputParser[Any]):
 
     def _fitted(self, value: Any) -> Any:
         if self.schema_class is None:
-            if fault := misfit(value, self.json_schema):
+            if fault := schema_violation(value, self.json_schema):
                 raise ValueError(fault)
             return value
         # Classes of pydantic 1 have another name for it; both raise a ValueError.
@@ -187,7 +187,7 @@ _TYPES: Final[dict[str, type | tuple[type, ...]]] = {
 }
 
 
-def misfit(value: Any, schema: dict[str, Any]) -> str | None:
+def schema_violation(value: Any, schema: dict[str, Any]) -> str | None:
     """What of a value does not fit a schema; None where all does.
 
     Types, required and unknown fields, alternatives and fixed values are checked, also in what is

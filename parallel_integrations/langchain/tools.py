@@ -24,13 +24,13 @@ from pydantic import (
 
 from parallel_integrations._documents.adapter import Adapter
 from parallel_integrations._documents.evidence import (
-    Evidence,
+    PageDocument,
     as_text,
-    evidence,
     match_pages,
     notes_of,
     numbered,
     one_line,
+    page_documents,
     quoted,
     report_as_text,
     web_address,
@@ -71,7 +71,7 @@ from parallel_integrations.models.findall import (
 from parallel_integrations.models.output_schema import OutputSchema
 from parallel_integrations.models.search import (
     DEFAULT_RESULTS,
-    MOST_RESULTS,
+    MAX_RESULTS,
     SearchRequest,
     SearchResponse,
     SearchSettings,
@@ -118,12 +118,12 @@ def inspected(run: Run) -> Run:
     return run
 
 
-def cut(text: str, most: int) -> str:
-    """At most `most` characters of a text; says how many there were."""
-    if len(text) <= most:
+def cut(text: str, max_chars: int) -> str:
+    """At most `max_chars` characters of a text; says how many there were."""
+    if len(text) <= max_chars:
         return text
     said = f" […cut, {len(text)} characters in all]"
-    return text[: max(0, most - len(said))] + said
+    return text[: max(0, max_chars - len(said))] + said
 
 
 # What the errors that name no remedy themselves leave to do. The first that fits is said.
@@ -185,8 +185,8 @@ class ParallelTool(Adapter, BaseTool):
             notes: What is said after it.
         """
         tail = cut("\n\n".join(notes), self.max_output_chars // 2)
-        room = self.max_output_chars - len(tail) - 2
-        return "\n\n".join(part for part in (cut(body(room), room), tail) if part)
+        available = self.max_output_chars - len(tail) - 2
+        return "\n\n".join(part for part in (cut(body(available), available), tail) if part)
 
 
 class SessionTool(ParallelTool):
@@ -224,14 +224,14 @@ class ResearchSettings(TaskOptions):
     task_output_schema: OutputSchema | None = Field(default=None, alias="output_schema")
     task_input_schema: OutputSchema | None = Field(default=None, alias="input_schema")
 
-    def task_request(self, asked: Any, called: dict[str, Any]) -> CreateTaskRunRequest:
+    def task_request(self, fields: Any, called: dict[str, Any]) -> CreateTaskRunRequest:
         """The request of one call, whose own settings win."""
         schemas = {
             "output_schema": self.task_output_schema,
             "input_schema": self.task_input_schema,
         }
         given = {name: value for name, value in called.items() if value is not None}
-        return CreateTaskRunRequest.from_settings(self, input=asked, **{**schemas, **given})
+        return CreateTaskRunRequest.from_settings(self, input=fields, **{**schemas, **given})
 
     def task_settings(self, called: dict[str, Any]) -> TaskSettings:
         """The settings of one call that asks for many things; its own win."""
@@ -249,14 +249,14 @@ def progress(event: StreamEvent) -> dict[str, Any]:
     return event.model_dump(mode="json", exclude_none=True)
 
 
-def tell(data: dict[str, Any]) -> None:
+def report_progress(data: dict[str, Any]) -> None:
     """Tell progress to callbacks (`on_custom_event`) and to LangGraph's stream writer."""
     with suppress(RuntimeError):  # no run to belong to, as when `_run` is called directly
         dispatch_custom_event(PROGRESS_EVENT, data)
     _write(data)
 
 
-async def atell(data: dict[str, Any]) -> None:
+async def areport_progress(data: dict[str, Any]) -> None:
     """Tell progress, awaiting."""
     with suppress(RuntimeError):  # no run to belong to, as when `_arun` is called directly
         await adispatch_custom_event(PROGRESS_EVENT, data)
@@ -272,7 +272,7 @@ def _write(data: dict[str, Any]) -> None:
         get_stream_writer()(data)
 
 
-LEAST_BLOCK_CHARS = 300
+MIN_BLOCK_CHARS = 300
 """So much room a content block gets at least; where there is less, fewer results are shown."""
 
 ParallelSearchInput = input_schema(
@@ -313,7 +313,7 @@ class ParallelSearchTool(SearchSettings, SessionTool):
     name: str = "parallel_search"
     description: str = SEARCH
     args_schema: type[BaseModel] = ParallelSearchInput
-    max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MOST_RESULTS)
+    max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS)
     content_format: Literal["text", "search_result"] = "text"
 
     @inspected
@@ -326,7 +326,7 @@ class ParallelSearchTool(SearchSettings, SessionTool):
     ) -> ContentAndArtifact:
         with tool_errors():
             request = self._request(objective, search_queries, settings)
-            return self._answer(self.connection().run(search(request)))
+            return self._content_and_artifact(self.connection().run(search(request)))
 
     @inspected
     async def _arun(
@@ -338,7 +338,7 @@ class ParallelSearchTool(SearchSettings, SessionTool):
     ) -> ContentAndArtifact:
         with tool_errors():
             request = self._request(objective, search_queries, settings)
-            return self._answer(await self.connection().arun(search(request)))
+            return self._content_and_artifact(await self.connection().arun(search(request)))
 
     def _request(
         self,
@@ -346,28 +346,28 @@ class ParallelSearchTool(SearchSettings, SessionTool):
         search_queries: list[str] | str | None,
         settings: dict[str, Any],
     ) -> SearchRequest:
-        asked = {"session_id": self.thread_session(), **_given(settings)}
+        fields = {"session_id": self.thread_session(), **_given(settings)}
         return SearchRequest.from_settings(
-            self, objective=objective, search_queries=search_queries, **asked
+            self, objective=objective, search_queries=search_queries, **fields
         )
 
-    def _answer(self, response: SearchResponse) -> ContentAndArtifact:
+    def _content_and_artifact(self, response: SearchResponse) -> ContentAndArtifact:
         notes = notes_of(response)
         artifact = response.model_dump(mode="json")
-        found = list(evidence(response.results))
+        found = list(page_documents(response.results))
         if not found:
             notes.insert(0, "No pages were found. Try other keywords or a broader objective.")
         elif self.content_format == "search_result":
             return self._blocks(found, notes), artifact
-        return self.with_notes(lambda room: numbered(found, room), notes), artifact
+        return self.with_notes(lambda available: numbered(found, available), notes), artifact
 
-    def _blocks(self, found: list[Evidence], notes: list[str]) -> list[str | dict[str, Any]]:
+    def _blocks(self, found: list[PageDocument], notes: list[str]) -> list[str | dict[str, Any]]:
         tail = [cut("\n\n".join(notes), self.max_output_chars // 2)] if notes else []
-        room = self.max_output_chars - sum(map(len, tail))
-        shown = found[: max(1, room // LEAST_BLOCK_CHARS)]
+        available = self.max_output_chars - sum(map(len, tail))
+        shown = found[: max(1, available // MIN_BLOCK_CHARS)]
         if len(shown) < len(found):
             tail.append(f"{len(found) - len(shown)} more results were left out.")
-        share = (room - 50) // len(shown)
+        share = (available - 50) // len(shown)
         return [*(_search_result_block(item, share) for item in shown), *tail]
 
 
@@ -408,7 +408,7 @@ class ParallelExtractTool(ExtractSettings, SessionTool):
     ) -> ContentAndArtifact:
         with tool_errors():
             request = self._request(urls, objective, settings)
-            return self._answer(self.connection().run(extract(request)))
+            return self._content_and_artifact(self.connection().run(extract(request)))
 
     @inspected
     async def _arun(
@@ -420,21 +420,21 @@ class ParallelExtractTool(ExtractSettings, SessionTool):
     ) -> ContentAndArtifact:
         with tool_errors():
             request = self._request(urls, objective, settings)
-            return self._answer(await self.connection().arun(extract(request)))
+            return self._content_and_artifact(await self.connection().arun(extract(request)))
 
     def _request(
         self, urls: list[str] | str, objective: str | None, settings: dict[str, Any]
     ) -> ExtractRequest:
-        asked = {"session_id": self.thread_session(), **_given(settings)}
-        return ExtractRequest.from_settings(self, urls=urls, objective=objective, **asked)
+        fields = {"session_id": self.thread_session(), **_given(settings)}
+        return ExtractRequest.from_settings(self, urls=urls, objective=objective, **fields)
 
-    def _answer(self, response: ExtractResponse) -> ContentAndArtifact:
+    def _content_and_artifact(self, response: ExtractResponse) -> ContentAndArtifact:
         failed = [one_line(f"Could not be read: {error}") for error in response.errors]
-        if failed and not any(evidence(response.results)):
-            told = cut("\n".join(failed), self.max_output_chars - 50)
-            raise ToolException(f"{told}\nTry other URLs, or search for the content.")
+        if failed and not any(page_documents(response.results)):
+            reasons = cut("\n".join(failed), self.max_output_chars - 50)
+            raise ToolException(f"{reasons}\nTry other URLs, or search for the content.")
         content = self.with_notes(
-            lambda room: as_text(response.results, room) or "The pages hold no text.",
+            lambda available: as_text(response.results, available) or "The pages hold no text.",
             [*failed, *notes_of(response)],
         )
         return content, response.model_dump(mode="json")
@@ -444,15 +444,15 @@ def _given(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def _search_result_block(item: Evidence, most: int) -> dict[str, Any]:
+def _search_result_block(item: PageDocument, max_chars: int) -> dict[str, Any]:
     url, title = web_address(item.metadata["url"]), one_line(item.metadata["title"])
     if not url:  # nothing to cite it by
-        return {"type": "text", "text": cut(f"{title}\n{quoted(item.text)}", most)}
+        return {"type": "text", "text": cut(f"{title}\n{quoted(item.text)}", max_chars)}
     return {
         "type": "search_result",
         "source": url,
         "title": title,
-        "content": [{"type": "text", "text": cut(item.text, most - len(url) - len(title))}],
+        "content": [{"type": "text", "text": cut(item.text, max_chars - len(url) - len(title))}],
         "citations": {"enabled": True},
     }
 
@@ -503,8 +503,8 @@ class ParallelTaskRunTool(ResearchSettings, ParallelTool):
                 if isinstance(event, TaskRunResult):
                     result = event
                 else:
-                    tell(progress(event))
-            return self._answer(result)
+                    report_progress(progress(event))
+            return self._content_and_artifact(result)
 
     @inspected
     async def _arun(
@@ -521,10 +521,10 @@ class ParallelTaskRunTool(ResearchSettings, ParallelTool):
                 if isinstance(event, TaskRunResult):
                     result = event
                 else:
-                    await atell(progress(event))
-            return self._answer(result)
+                    await areport_progress(progress(event))
+            return self._content_and_artifact(result)
 
-    def _answer(self, result: TaskRunResult | None) -> ContentAndArtifact:
+    def _content_and_artifact(self, result: TaskRunResult | None) -> ContentAndArtifact:
         if result is None:
             raise UnexpectedAnswerError("The run ended without a result.")
         output = result.output
@@ -533,7 +533,7 @@ class ParallelTaskRunTool(ResearchSettings, ParallelTool):
         return cut(text, self.max_output_chars), result.model_dump(mode="json")
 
 
-class FindAllWish(RequestModel):
+class FindAllRequest(RequestModel):
     """What the FindAll tool is asked.
 
     Attributes:
@@ -550,7 +550,7 @@ class FindAllWish(RequestModel):
     match_limit: int | None = Field(default=None, description="How many to find.")
 
 
-ParallelFindAllInput = input_schema("ParallelFindAllInput", __name__, FindAllWish, "objective")
+ParallelFindAllInput = input_schema("ParallelFindAllInput", __name__, FindAllRequest, "objective")
 
 
 class ParallelFindAllTool(ParallelTool):
@@ -598,8 +598,8 @@ class ParallelFindAllTool(ParallelTool):
                 if isinstance(event, FindallResult):
                     result = event
                 else:
-                    tell(progress(event))
-            return self._answer(result)
+                    report_progress(progress(event))
+            return self._content_and_artifact(result)
 
     @inspected
     async def _arun(
@@ -616,8 +616,8 @@ class ParallelFindAllTool(ParallelTool):
                 if isinstance(event, FindallResult):
                     result = event
                 else:
-                    await atell(progress(event))
-            return self._answer(result)
+                    await areport_progress(progress(event))
+            return self._content_and_artifact(result)
 
     def _find(
         self, objective: str, generator: str | None, match_limit: int | None
@@ -635,7 +635,7 @@ class ParallelFindAllTool(ParallelTool):
             yield from findall_events(run.findall_id, timeout=deadline)
         yield Emit((yield from await_findall(run.findall_id, deadline, reached=True)))
 
-    def _answer(self, result: FindallResult | None) -> ContentAndArtifact:
+    def _content_and_artifact(self, result: FindallResult | None) -> ContentAndArtifact:
         if result is None:
             raise UnexpectedAnswerError("The run ended without a result.")
         text = as_text(match_pages(result.matches), self.max_output_chars)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from parallel_integrations._lazy import by_module, lazy_names
 
 if TYPE_CHECKING:
-    from parallel_integrations.llama_index.citations import citation_blocks, grounds_of
+    from parallel_integrations.llama_index.citations import citation_blocks, evidence_of
     from parallel_integrations.llama_index.extractors import ParallelExtractor
     from parallel_integrations.llama_index.llms import ParallelLLM
     from parallel_integrations.llama_index.query_engines import ParallelQueryEngine
@@ -23,14 +23,14 @@ __all__ = [
     "ParallelRetriever",
     "ParallelToolSpec",
     "citation_blocks",
-    "grounds_of",
+    "evidence_of",
 ]
 
 __getattr__ = lazy_names(
     __name__,
     by_module(
         {
-            "citations": "citation_blocks grounds_of",
+            "citations": "citation_blocks evidence_of",
             "extractors": "ParallelExtractor",
             "llms": "ParallelLLM",
             "query_engines": "ParallelQueryEngine",

@@ -7,13 +7,13 @@ from llama_index.core.schema import BaseComponent, Document, TextNode
 from pydantic import Field, SecretStr, model_validator
 
 from parallel_integrations._documents.adapter import Adapter
-from parallel_integrations._documents.evidence import Split, evidence
+from parallel_integrations._documents.evidence import Split, page_documents
 from parallel_integrations.client import ParallelClient
-from parallel_integrations.models.pages import Page
+from parallel_integrations.models.pages import PageResult
 from parallel_integrations.models.policies import FetchPolicy, SourcePolicy
 from parallel_integrations.models.search import (
     DEFAULT_RESULTS,
-    MOST_RESULTS,
+    MAX_RESULTS,
     SearchSettings,
 )
 
@@ -62,7 +62,7 @@ class PageSearch(Adapter, SearchSettings):
         split: `"page"` for one document per page, `"excerpt"` for one per excerpt.
     """
 
-    max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MOST_RESULTS)
+    max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS)
     split: Split = "page"
 
 
@@ -102,9 +102,9 @@ class PageSearchOptions(SearchOptions, ConnectionOptions, total=False):
     split: Split
 
 
-def as_nodes(kind: type[Node], pages: Iterable[Page], split: Split) -> Iterator[Node]:
+def as_nodes(kind: type[Node], pages: Iterable[PageResult], split: Split) -> Iterator[Node]:
     """The pages in their order, with ids and metadata that a second reading repeats."""
-    for item in evidence(pages, split):
+    for item in page_documents(pages, split):
         yield kind(
             id_=item.id,
             text=item.text,

@@ -25,10 +25,10 @@ from parallel_integrations.models.basis import Citation, FieldBasis
 from parallel_integrations.models.page_facts import page_title
 from parallel_integrations.models.shared import Excerpt
 
-GROUNDS: Final = ("basis", "interaction_id")
+EVIDENCE_KEYS: Final = ("basis", "interaction_id")
 # Not a field of the user's class: like a cached property it lives in the object's __dict__ only,
 # where comparing, dumping and the schema do not see it, but a copy and a pickle keep it.
-ATTACHED: Final = "_parallel_grounds"
+ATTACHED: Final = "_parallel_evidence"
 
 # A reasoning may be longer than a chunk; LlamaIndex refuses such metadata unless it is hidden.
 CITED_FROM_LLM: Final = (*HIDDEN_FROM_LLM, "reasoning")
@@ -97,7 +97,7 @@ def citation_blocks(response: Any) -> list[CitationBlock]:
     They are not part of the message's blocks, because other LLMs refuse a history that holds any.
 
     Args:
-        response: What `grounds_of` takes.
+        response: What `evidence_of` takes.
 
     Returns:
         One block for each excerpt of each cited page, whose `source` is the url; its text is empty
@@ -125,7 +125,7 @@ def citation_blocks(response: Any) -> list[CitationBlock]:
     ]
 
 
-def grounds_of(response: Any) -> dict[str, Any]:
+def evidence_of(response: Any) -> dict[str, Any]:
     """What an answer of Parallel rests on and how to continue it, whichever form it came in.
 
     Args:
@@ -142,14 +142,14 @@ def grounds_of(response: Any) -> dict[str, Any]:
         ```python
         from llama_index.core.prompts import PromptTemplate
         from pydantic import BaseModel
-        from parallel_integrations.llama_index import ParallelLLM, grounds_of
+        from parallel_integrations.llama_index import ParallelLLM, evidence_of
 
         class Statement(BaseModel):
             purpose: str
 
         prompt = PromptTemplate("What is the purpose of the {name} statement?")
         statement = ParallelLLM(model="lite").structured_predict(Statement, prompt, name="with")
-        print(statement.purpose, grounds_of(statement)["interaction_id"])
+        print(statement.purpose, evidence_of(statement)["interaction_id"])
         ```
     """
     own: dict[str, Any] = {}
@@ -165,16 +165,16 @@ def grounds_of(response: Any) -> dict[str, Any]:
             # An agent makes its message anew, of the text alone, but keeps the LLM's `raw`.
             raw = getattr(response, "raw", None)
             own = vars(response).get(ATTACHED) or (raw if isinstance(raw, dict) else {})
-    found = {name: own[name] for name in GROUNDS if own.get(name)}
+    found = {name: own[name] for name in EVIDENCE_KEYS if own.get(name)}
     # Of what the LLM gave, `as_structured_llm` passes on the object alone.
-    return grounds_of(inner) if not found and isinstance(inner, BaseModel) else found
+    return evidence_of(inner) if not found and isinstance(inner, BaseModel) else found
 
 
 def basis_of(response: Any) -> list[FieldBasis]:
-    """The basis of anything that `grounds_of` takes, read back."""
-    return [FieldBasis.model_validate(field) for field in grounds_of(response).get("basis", ())]
+    """The basis of anything that `evidence_of` takes, read back."""
+    return [FieldBasis.model_validate(field) for field in evidence_of(response).get("basis", ())]
 
 
-def attach_grounds(value: BaseModel, grounds: dict[str, Any]) -> None:
-    """Let a structured answer carry what `grounds_of` gives."""
-    value.__dict__[ATTACHED] = grounds
+def attach_evidence(value: BaseModel, evidence: dict[str, Any]) -> None:
+    """Let a structured answer carry what `evidence_of` gives."""
+    value.__dict__[ATTACHED] = evidence

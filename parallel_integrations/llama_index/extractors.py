@@ -112,29 +112,29 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
         Returns:
             The metadata to add, one dict a node.
         """
-        asked = self._asked(nodes)
+        inputs = self._inputs(nodes)
         rows: list[EnrichedRow] = []
         try:
-            with closing(self.connection().stream(self._run(asked))) as events:
+            with closing(self.connection().stream(self._run(inputs))) as events:
                 for event in events:
                     if isinstance(event, EnrichedRow):
                         rows.append(event)  # noqa: PERF401 - kept should an error follow
         except ParallelError as error:
             self._forgive(error, rows)
-        return self._found(asked, rows)
+        return self._found(inputs, rows)
 
     async def aextract(self, nodes: Sequence[BaseNode]) -> list[dict[str, Any]]:
         """Research every node, awaiting; everything else as in `extract`."""
-        asked = self._asked(nodes)
+        inputs = self._inputs(nodes)
         rows: list[EnrichedRow] = []
         try:
-            async with aclosing(self.connection().astream(self._run(asked))) as events:
+            async with aclosing(self.connection().astream(self._run(inputs))) as events:
                 async for event in events:
                     if isinstance(event, EnrichedRow):
                         rows.append(event)  # noqa: PERF401 - kept should an error follow
         except ParallelError as error:
             self._forgive(error, rows)
-        return self._found(asked, rows)
+        return self._found(inputs, rows)
 
     # LlamaIndex's own twins run the awaiting one in a loop of their own, and repeat what has been
     # billed already where `max_retries` is set.
@@ -171,9 +171,9 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
         hidden = (excluded_embed_metadata_keys or [], excluded_llm_metadata_keys or [])
         return self._added(nodes, await self.aextract(nodes), *hidden)
 
-    def _run(self, asked: Sequence[Any]) -> Stream[EnrichedRow | EnrichmentProgress]:
+    def _run(self, inputs: Sequence[Any]) -> Stream[EnrichedRow | EnrichmentProgress]:
         return enrich(
-            list(_distinct(asked).values()),
+            list(_distinct(inputs).values()),
             self,
             journal=self.journal,
             deadline_seconds=self.deadline_seconds,
@@ -182,7 +182,7 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
             server=self.connection().settings.base_url,
         )
 
-    def _asked(self, nodes: Sequence[BaseNode]) -> list[Any]:
+    def _inputs(self, nodes: Sequence[BaseNode]) -> list[Any]:
         """What is asked for each node; None where there is nothing to ask."""
         return [self._input(node) for node in nodes]
 
@@ -200,9 +200,9 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
             raise error
         log.warning("research stopped (%s); only %d inputs were answered", error, len(rows))
 
-    def _found(self, asked: Sequence[Any], rows: Sequence[EnrichedRow]) -> list[dict[str, Any]]:
+    def _found(self, inputs: Sequence[Any], rows: Sequence[EnrichedRow]) -> list[dict[str, Any]]:
         # Fewer rows than inputs where it stopped and that was forgiven.
-        by_input = dict(zip(_distinct(asked), rows, strict=False))
+        by_input = dict(zip(_distinct(inputs), rows, strict=False))
         failed = [row for row in rows if row.error]
         for row in failed:
             log.warning("task run %s gave nothing: %s", row.run_id, row.error)
@@ -210,7 +210,7 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
             error = TaskFailedError(f"None of the {len(rows)} tasks succeeded: {failed[0].error}")
             error.run_id, error.taskgroup_id = failed[0].run_id, failed[0].taskgroup_id
             raise error
-        found = (by_input.get(_key(one)) if one else None for one in asked)
+        found = (by_input.get(_key(one)) if one else None for one in inputs)
         return [self._metadata(row.output) if row and row.output else {} for row in found]
 
     def _metadata(self, output: TaskOutput) -> dict[str, Any]:
@@ -222,13 +222,13 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
             own = [one for one in output.basis if one.field.partition(".")[0] == wire_name]
             exact = next((one for one in own if one.field == wire_name), None)
             urls = dict.fromkeys(cited.url for one in own for cited in one.citations)
-            grounds = {
+            facts = {
                 "": _flat(value),
                 "_sources": "\n".join(urls),
                 "_confidence": exact.confidence if exact else None,
                 "_reasoning": exact.reasoning if exact else None,
             }
-            found |= {name + end: told for end, told in grounds.items() if told not in (None, "")}
+            found |= {name + end: fact for end, fact in facts.items() if fact not in (None, "")}
         return found
 
     def _added(
@@ -258,12 +258,12 @@ def _flat(value: Any) -> str | int | float | None:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _distinct(asked: Sequence[Any]) -> dict[str, Any]:
-    return {_key(one): one for one in asked if one}
+def _distinct(inputs: Sequence[Any]) -> dict[str, Any]:
+    return {_key(one): one for one in inputs if one}
 
 
-def _key(asked: Any) -> str:
-    return json.dumps(asked, sort_keys=True, default=str)
+def _key(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
 
 
 def _hidden(metadata: dict[str, Any], *ends: str) -> list[str]:

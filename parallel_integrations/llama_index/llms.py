@@ -26,7 +26,7 @@ from pydantic import Field
 from parallel_integrations import api
 from parallel_integrations.api.chats import stream_chunks
 from parallel_integrations.llama_index.base import Component
-from parallel_integrations.llama_index.messages import StreamedAnswer, to_response, to_wire
+from parallel_integrations.llama_index.messages import StreamedResponse, to_response, to_wire
 from parallel_integrations.llama_index.structured_output import StructuredChat
 from parallel_integrations.models.chat import ChatSettings
 
@@ -45,7 +45,7 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
     hold `basis` (a list of fields with reasoning, citations and confidence, as plain JSON) and
     `interaction_id` where the API sent them; in a stream the last response has them. `raw` is the
     API's answer as a dict. `citation_blocks(response)` gives the citations as LlamaIndex's blocks,
-    `grounds_of(response)` basis and interaction id, both of structured answers too.
+    `evidence_of(response)` basis and interaction id, both of structured answers too.
 
     `structured_predict` and its twins, `as_structured_llm` and engines with an output class send
     the class's JSON schema along (`response_format`); while streaming, partial objects come first.
@@ -202,12 +202,12 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
         request = self.request(to_wire(messages), kwargs)
 
         def responses() -> ChatResponseGen:
-            answer = StreamedAnswer()
+            streamed = StreamedResponse()
             with closing(self.connection().stream(stream_chunks(request))) as chunks:
                 for chunk in chunks:
-                    if response := answer.add(chunk):
+                    if response := streamed.add(chunk):
                         yield response
-            yield answer.last()
+            yield streamed.last()
 
         return responses()
 
@@ -217,11 +217,11 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
         request = self.request(to_wire(messages), kwargs)
 
         async def responses() -> ChatResponseAsyncGen:
-            answer = StreamedAnswer()
+            streamed = StreamedResponse()
             async with aclosing(self.connection().astream(stream_chunks(request))) as chunks:
                 async for chunk in chunks:
-                    if response := answer.add(chunk):
+                    if response := streamed.add(chunk):
                         yield response
-            yield answer.last()
+            yield streamed.last()
 
         return responses()

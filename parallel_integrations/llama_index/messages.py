@@ -63,14 +63,14 @@ def to_response(response: WireResponse) -> ChatResponse:
     return _response(
         response.text,
         raw=_raw(response),
-        grounds=_grounds(response.basis, response.interaction_id),
+        evidence=_evidence(response.basis, response.interaction_id),
     )
 
 
 _MESSAGE: Final = ChatMessage(role=MessageRole.ASSISTANT)
 
 
-class StreamedAnswer:
+class StreamedResponse:
     """Turns streamed chunks into LlamaIndex's, which hold the text so far and what is new.
 
     The API may send citations and the interaction id with any chunk; they are held back for the
@@ -98,9 +98,9 @@ class StreamedAnswer:
 
     def last(self) -> ChatResponse:
         """The closing response, once the stream has ended properly."""
-        grounds = _grounds(self._basis, self._interaction_id)
+        evidence = _evidence(self._basis, self._interaction_id)
         beside_text = {name: value for name, value in self._raw.items() if name != "choices"}
-        return _response(self._text, delta="", raw={**beside_text, **grounds}, grounds=grounds)
+        return _response(self._text, delta="", raw={**beside_text, **evidence}, evidence=evidence)
 
 
 def _response(
@@ -108,21 +108,21 @@ def _response(
     *,
     raw: dict[str, Any],
     delta: str | None = None,
-    grounds: dict[str, Any] | None = None,
+    evidence: dict[str, Any] | None = None,
 ) -> ChatResponse:
     message = ChatMessage(
-        role=MessageRole.ASSISTANT, content=text, additional_kwargs=dict(grounds or {})
+        role=MessageRole.ASSISTANT, content=text, additional_kwargs=dict(evidence or {})
     )
-    return ChatResponse(message=message, delta=delta, raw=raw, additional_kwargs=grounds or {})
+    return ChatResponse(message=message, delta=delta, raw=raw, additional_kwargs=evidence or {})
 
 
-def _grounds(basis: list[FieldBasis], interaction_id: str | None) -> dict[str, Any]:
-    grounds: dict[str, Any] = {}
+def _evidence(basis: list[FieldBasis], interaction_id: str | None) -> dict[str, Any]:
+    evidence: dict[str, Any] = {}
     if basis:
-        grounds["basis"] = [field.model_dump(mode="json") for field in basis]
+        evidence["basis"] = [field.model_dump(mode="json") for field in basis]
     if interaction_id:
-        grounds["interaction_id"] = interaction_id
-    return grounds
+        evidence["interaction_id"] = interaction_id
+    return evidence
 
 
 def _raw(response: WireResponse) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from parallel_integrations.errors import UnexpectedAnswerError
 from parallel_integrations.llama_index.base import ConnectionOptions
 from parallel_integrations.llama_index.citations import (
     cited_nodes,
-    grounds_of,
+    evidence_of,
 )
 from parallel_integrations.llama_index.llms import ParallelLLM
 from parallel_integrations.models.basis import FieldBasis
@@ -52,7 +52,7 @@ QUESTION: Final = PromptTemplate("{question}")
 TEXT: Final = {"type": "text"}
 
 
-class Answer(NamedTuple):
+class EngineAnswer(NamedTuple):
     """An answer and what it rests on.
 
     Attributes:
@@ -73,7 +73,7 @@ def read_basis(metadata: dict[str, Any]) -> list[FieldBasis]:
     return [FieldBasis.model_validate(field) for field in metadata.get("basis", ())]
 
 
-class ChatAnswerer:
+class ChatResponder:
     """Asks a chat model, through the room's own LLM and so with its events."""
 
     def __init__(
@@ -86,21 +86,21 @@ class ChatAnswerer:
         self._llm = ParallelLLM(model=model, callback_manager=callback_manager, **settings)
         self._output_cls = output_cls
 
-    def ask(self, question: str) -> Answer:
+    def respond(self, question: str) -> EngineAnswer:
         """The answer."""
         if self._output_cls is not None:
             value = self._llm.structured_predict(self._output_cls, QUESTION, question=question)
-            return Answer(value, grounds_of(value))
-        return _told(self._llm.chat(self._messages(question)))
+            return EngineAnswer(value, evidence_of(value))
+        return _engine_answer(self._llm.chat(self._messages(question)))
 
-    async def aask(self, question: str) -> Answer:
+    async def arespond(self, question: str) -> EngineAnswer:
         """The answer, awaiting."""
         if self._output_cls is not None:
             value = await self._llm.astructured_predict(
                 self._output_cls, QUESTION, question=question
             )
-            return Answer(value, grounds_of(value))
-        return _told(await self._llm.achat(self._messages(question)))
+            return EngineAnswer(value, evidence_of(value))
+        return _engine_answer(await self._llm.achat(self._messages(question)))
 
     def stream(self, question: str) -> ChatResponseGen:
         """The answer piece by piece."""
@@ -113,24 +113,26 @@ class ChatAnswerer:
         return stream
 
     def _messages(self, question: str) -> list[ChatMessage]:
-        asked = [ChatMessage(role=MessageRole.USER, content=question)]
+        messages = [ChatMessage(role=MessageRole.USER, content=question)]
         if self._llm.system_prompt:
-            asked.insert(0, ChatMessage(role=MessageRole.SYSTEM, content=self._llm.system_prompt))
-        return asked
+            messages.insert(
+                0, ChatMessage(role=MessageRole.SYSTEM, content=self._llm.system_prompt)
+            )
+        return messages
 
 
-def _told(response: ChatResponse) -> Answer:
-    return Answer(response.message.content or "", dict(response.additional_kwargs))
+def _engine_answer(response: ChatResponse) -> EngineAnswer:
+    return EngineAnswer(response.message.content or "", dict(response.additional_kwargs))
 
 
-class TaskAnswererSettings(Adapter, TaskSettings):
+class TaskResponderSettings(Adapter, TaskSettings):
     """What a developer fixes about the tasks of a query engine."""
 
     previous_interaction_id: str | None = Field(default=None, min_length=1)
     deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
 
 
-class TaskAnswerer:
+class TaskResponder:
     """Runs a task for every question."""
 
     def __init__(
@@ -139,16 +141,16 @@ class TaskAnswerer:
         if output_cls is not None and settings.get("output_schema") is not None:
             raise ValueError("output_cls= and output_schema= exclude each other: both say the form")
         form = output_cls or settings.get("output_schema") or TEXT
-        self._settings = TaskAnswererSettings.model_validate(
+        self._settings = TaskResponderSettings.model_validate(
             {**settings, "processor": processor, "output_schema": form}
         )
         self._output_cls = output_cls
 
-    def ask(self, question: str) -> Answer:
+    def respond(self, question: str) -> EngineAnswer:
         """The answer."""
         return self._read(self._settings.connection().run(self._flow(question)))
 
-    async def aask(self, question: str) -> Answer:
+    async def arespond(self, question: str) -> EngineAnswer:
         """The answer, awaiting."""
         return self._read(await self._settings.connection().arun(self._flow(question)))
 
@@ -156,23 +158,25 @@ class TaskAnswerer:
         request = CreateTaskRunRequest.from_settings(self._settings, input=question)
         return run_task(request, deadline_seconds=self._settings.deadline_seconds)
 
-    def _read(self, result: TaskRunResult) -> Answer:
+    def _read(self, result: TaskRunResult) -> EngineAnswer:
         run, output = result.run, result.output
         content = output.content
         if self._output_cls is not None:
             if result.parsed is None:
-                raise _misfit(self._output_cls, result)
+                raise _validation_failure(self._output_cls, result)
             content = result.parsed
         ids = {"interaction_id": run.interaction_id, "run_id": run.run_id}
         basis = [field.model_dump(mode="json") for field in output.basis]
         known = {name: value for name, value in ids.items() if value}
-        return Answer(content, {"basis": basis, **known})
+        return EngineAnswer(content, {"basis": basis, **known})
 
 
-def _misfit(output_cls: type[BaseModel], result: TaskRunResult) -> UnexpectedAnswerError:
+def _validation_failure(
+    output_cls: type[BaseModel], result: TaskRunResult
+) -> UnexpectedAnswerError:
     error = UnexpectedAnswerError(
         f"The answer of task run {result.run.run_id} does not fit {output_cls.__name__}: "
-        f"{result.misfit}"
+        f"{result.validation_error}"
     )
     error.run_id = result.run.run_id
     return error
@@ -216,7 +220,7 @@ class ParallelQueryEngine(BaseQueryEngine):
     A source node's text is a cited excerpt, its metadata `url`, `title`, `field`, `confidence`
     (`low`, `medium`, `high`) and `reasoning`; it has no score. A response's `metadata` holds
     `basis` (as plain JSON) and `interaction_id`, and `run_id` of a Task: `citation_blocks` and
-    `grounds_of` take it. With `streaming=True` both are filled once the last piece has come.
+    `evidence_of` take it. With `streaming=True` both are filled once the last piece has come.
 
     Args:
         model: A chat model: `"lite"` (default, 0.005 USD a question, 10 to 60 s), `"base"` (0.010)
@@ -268,37 +272,37 @@ class ParallelQueryEngine(BaseQueryEngine):
         _refuse("streaming", streaming, "output_cls", output_cls, "an object comes whole")
         _refuse("sources_footer", sources_footer, "output_cls", output_cls, "an object has no end")
         refuse_unknown(type(self), settings, QueryEngineOptions.__annotations__)
-        other, road = (
+        other, option = (
             (TaskEngineOptions, "processor") if processor is None else (ChatEngineOptions, "model")
         )
         for name in settings.keys() & other.__annotations__:
-            raise TypeError(f"{name}= goes with {road}=, and not with what answers here")
+            raise TypeError(f"{name}= goes with {option}=, and not with what answers here")
         self._streaming = streaming
         self._sources_footer = sources_footer
-        self._answerer: ChatAnswerer | TaskAnswerer
+        self._responder: ChatResponder | TaskResponder
         if processor is None:
-            self._answerer = ChatAnswerer(
+            self._responder = ChatResponder(
                 model or DEFAULT_MODEL, output_cls, self.callback_manager, dict(settings)
             )
         else:
-            self._answerer = TaskAnswerer(processor, output_cls, dict(settings))
+            self._responder = TaskResponder(processor, output_cls, dict(settings))
 
     def _get_prompt_modules(self) -> PromptMixinType:
         return {}
 
     def _query(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
         question = _question(query_bundle)
-        if self._streaming and isinstance(self._answerer, ChatAnswerer):
-            return self._streamed(self._answerer, question)
-        return self._whole(self._answerer.ask(question))
+        if self._streaming and isinstance(self._responder, ChatResponder):
+            return self._streamed(self._responder, question)
+        return self._whole(self._responder.respond(question))
 
     async def _aquery(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
         question = _question(query_bundle)
-        if self._streaming and isinstance(self._answerer, ChatAnswerer):
-            return await self._astreamed(self._answerer, question)
-        return self._whole(await self._answerer.aask(question))
+        if self._streaming and isinstance(self._responder, ChatResponder):
+            return await self._astreamed(self._responder, question)
+        return self._whole(await self._responder.arespond(question))
 
-    def _whole(self, answer: Answer) -> RESPONSE_TYPE:
+    def _whole(self, answer: EngineAnswer) -> RESPONSE_TYPE:
         nodes = answer.nodes()
         if isinstance(answer.content, BaseModel):
             return PydanticResponse(answer.content, nodes, answer.metadata)
@@ -308,8 +312,8 @@ class ParallelQueryEngine(BaseQueryEngine):
     # The generators hold the lists that they fill, not the response that holds them: a response
     # that is dropped closes its connection at once.
 
-    def _streamed(self, answerer: ChatAnswerer, question: str) -> StreamingResponse:
-        stream = answerer.stream(question)
+    def _streamed(self, responder: ChatResponder, question: str) -> StreamingResponse:
+        stream = responder.stream(question)
         nodes: list[NodeWithScore] = []
         metadata: dict[str, Any] = {}
 
@@ -324,8 +328,8 @@ class ParallelQueryEngine(BaseQueryEngine):
 
         return StreamingResponse(pieces(), nodes, metadata)
 
-    async def _astreamed(self, answerer: ChatAnswerer, question: str) -> AsyncStreamingResponse:
-        stream = await answerer.astream(question)
+    async def _astreamed(self, responder: ChatResponder, question: str) -> AsyncStreamingResponse:
+        stream = await responder.astream(question)
         nodes: list[NodeWithScore] = []
         metadata: dict[str, Any] = {}
 
@@ -341,10 +345,10 @@ class ParallelQueryEngine(BaseQueryEngine):
         return AsyncStreamingResponse(pieces(), nodes, metadata)
 
     def _fill(
-        self, nodes: list[NodeWithScore], metadata: dict[str, Any], grounds: dict[str, Any]
+        self, nodes: list[NodeWithScore], metadata: dict[str, Any], evidence: dict[str, Any]
     ) -> None:
-        metadata.update(grounds)
-        nodes.extend(Answer("", grounds).nodes())
+        metadata.update(evidence)
+        nodes.extend(EngineAnswer("", evidence).nodes())
 
     def _footer(self, metadata: dict[str, Any]) -> str:
         basis: list[FieldBasis] = read_basis(metadata) if self._sources_footer else []

@@ -21,7 +21,7 @@ from parallel_integrations.llama_index.base import (
     as_nodes,
 )
 from parallel_integrations.models.extract import (
-    MOST_URLS,
+    MAX_URLS,
     ExtractError,
     ExtractRequest,
     ExtractResponse,
@@ -276,12 +276,12 @@ class ParallelExtractReader(Component, ExtractSettings, BasePydanticReader):
         return [
             ExtractRequest.from_settings(
                 self,
-                urls=distinct[start : start + MOST_URLS],
+                urls=distinct[start : start + MAX_URLS],
                 objective=objective,
                 search_queries=search_queries,
                 **settings,
             )
-            for start in range(0, max(1, len(distinct)), MOST_URLS)  # no URL at all is refused
+            for start in range(0, max(1, len(distinct)), MAX_URLS)  # no URL at all is refused
         ]
 
     def _documents(self, responses: Iterable[ExtractResponse]) -> Iterator[Document]:

@@ -82,8 +82,8 @@ class ParallelRetriever(BaseRetriever):
         request = self._request(query_bundle)
         if self.query_writer is not None:
             try:
-                told = self.query_writer.complete(_prompt(request)).text
-                request = self._rewritten(request, told)
+                text = self.query_writer.complete(_prompt(request)).text
+                request = self._rewritten(request, text)
             except Exception as error:  # noqa: BLE001 - any LLM may be given, and may fail in any way
                 _fall_back(error)
         return self._ranked(self.settings.connection().run(search(request)))
@@ -92,8 +92,8 @@ class ParallelRetriever(BaseRetriever):
         request = self._request(query_bundle)
         if self.query_writer is not None:
             try:
-                told = (await self.query_writer.acomplete(_prompt(request))).text
-                request = self._rewritten(request, told)
+                text = (await self.query_writer.acomplete(_prompt(request))).text
+                request = self._rewritten(request, text)
             except Exception as error:  # noqa: BLE001 - any LLM may be given, and may fail in any way
                 _fall_back(error)
         return self._ranked(await self.settings.connection().arun(search(request)))
@@ -103,8 +103,8 @@ class ParallelRetriever(BaseRetriever):
             self.settings, **{"objective": query_bundle.query_str, **written}
         )
 
-    def _rewritten(self, request: SearchRequest, told: str) -> SearchRequest:
-        return self._request(QueryBundle(request.objective or ""), **read_written(told))
+    def _rewritten(self, request: SearchRequest, text: str) -> SearchRequest:
+        return self._request(QueryBundle(request.objective or ""), **read_written(text))
 
     def _ranked(self, response: SearchResponse) -> list[NodeWithScore]:
         nodes = as_nodes(TextNode, response.results, self.settings.split)

@@ -19,7 +19,7 @@ from llama_index.core.types import Model, PydanticProgramMode
 from pydantic import BaseModel, ValidationError
 
 from parallel_integrations.errors import UnexpectedAnswerError
-from parallel_integrations.llama_index.citations import attach_grounds, grounds_of
+from parallel_integrations.llama_index.citations import attach_evidence, evidence_of
 from parallel_integrations.models.output_schema import class_schema
 from parallel_integrations.models.shared import first_fault
 
@@ -50,7 +50,7 @@ def read_object(output_cls: type[Model], response: ChatResponse) -> Model:
     except ValidationError as error:
         fault = first_fault(error)
     else:
-        attach_grounds(value, grounds_of(response))
+        attach_evidence(value, evidence_of(response))
         return value
     # Raised out here, the error does not drag pydantic's along, which shows the whole answer.
     shown = text[:SHOWN_CHARACTERS]
@@ -82,7 +82,7 @@ class StructuredChat(LLM):
             **prompt_args: What the prompt's variables stand for.
 
         Returns:
-            An instance of the class; `grounds_of` and `citation_blocks` take it.
+            An instance of the class; `evidence_of` and `citation_blocks` take it.
 
         Raises:
             ParallelError: The call failed; `UnexpectedAnswerError`, the answer does not fit.

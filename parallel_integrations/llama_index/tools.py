@@ -62,15 +62,15 @@ from parallel_integrations.models.extract import (
     ExtractSettings,
 )
 from parallel_integrations.models.findall import (
-    FEWEST_MATCHES,
-    MOST_MATCHES,
-    MOST_PREVIEW_MATCHES,
+    MAX_MATCHES,
+    MAX_PREVIEW_MATCHES,
+    MIN_MATCHES,
     FindallResult,
     IngestFindallRequest,
 )
 from parallel_integrations.models.search import (
     DEFAULT_RESULTS,
-    MOST_RESULTS,
+    MAX_RESULTS,
     SearchRequest,
     SearchResponse,
     SearchSettings,
@@ -86,24 +86,24 @@ from parallel_integrations.models.task import (
 )
 
 MAX_OUTPUT_CHARS: Final = 40_000
-FEWEST_OUTPUT_CHARS: Final = 500
+MIN_OUTPUT_CHARS: Final = 500
 
 
 class ParallelToolSettings(Adapter, SearchSettings, ExtractSettings, TaskSettings):
     """The arguments of a `ParallelToolSpec`, checked; each is an attribute of the same name."""
 
-    max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MOST_RESULTS)
+    max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS)
     generator: str = Field(default="preview", min_length=1)
-    match_limit: int = Field(default=10, ge=FEWEST_MATCHES, le=MOST_MATCHES)
+    match_limit: int = Field(default=10, ge=MIN_MATCHES, le=MAX_MATCHES)
     deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
-    max_output_chars: int = Field(default=MAX_OUTPUT_CHARS, ge=FEWEST_OUTPUT_CHARS)
+    max_output_chars: int = Field(default=MAX_OUTPUT_CHARS, ge=MIN_OUTPUT_CHARS)
 
     @field_validator("match_limit")
     @classmethod
     def _preview_is_small(cls, value: int, info: ValidationInfo) -> int:
         # The API's own refusal would come only after the agent has asked.
-        if info.data.get("generator") == "preview" and value > MOST_PREVIEW_MATCHES:
-            raise ValueError(f"generator='preview' finds at most {MOST_PREVIEW_MATCHES}")
+        if info.data.get("generator") == "preview" and value > MAX_PREVIEW_MATCHES:
+            raise ValueError(f"generator='preview' finds at most {MAX_PREVIEW_MATCHES}")
         return value
 
 
@@ -148,7 +148,7 @@ class TaskQuestion(BaseModel):
     )
 
 
-class FindAllWish(BaseModel):
+class FindAllArguments(BaseModel):
     """Arguments of `parallel_find_all`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -173,7 +173,7 @@ METADATA: Final = {
             _visible("ParallelExtractInput", ExtractRequest, "urls", "objective"),
         ),
         ToolMetadata(TASK, "parallel_task", TaskQuestion),
-        ToolMetadata(FIND_ALL, "parallel_find_all", FindAllWish),
+        ToolMetadata(FIND_ALL, "parallel_find_all", FindAllArguments),
         ToolMetadata(TASK, "parallel_deep_research", TaskQuestion),
     )
 }
@@ -289,10 +289,12 @@ def find_all(
     objective: str, *, generator: str, match_limit: int, deadline_seconds: float
 ) -> Flow[FindallResult]:
     """From a wish in words to its matches."""
-    wish = IngestFindallRequest(objective=objective)  # out here, so that a fault shows at the call
+    ingest = IngestFindallRequest(
+        objective=objective
+    )  # out here, so that a fault shows at the call
 
     def flow() -> Flow[FindallResult]:
-        starting = start_findall(wish, generator=generator, match_limit=match_limit)
+        starting = start_findall(ingest, generator=generator, match_limit=match_limit)
         run = yield from within(starting, deadline_seconds)
         return (yield from await_findall(run.findall_id, deadline_seconds, reached=True))
 
@@ -385,14 +387,14 @@ class ParallelToolSpec(BaseToolSpec):
             ValueError: Nothing was asked, or a value is past its limit; nothing was sent.
         """
         request = self._search(objective, search_queries)
-        return from_search(self._client.run(search(request)), self._most)
+        return from_search(self._client.run(search(request)), self._max_chars)
 
     async def aparallel_search(
         self, objective: str | None = None, search_queries: list[str] | None = None
     ) -> list[Document]:
         """Search the web, awaiting; everything else as in `parallel_search`."""
         request = self._search(objective, search_queries)
-        return from_search(await self._client.arun(search(request)), self._most)
+        return from_search(await self._client.arun(search(request)), self._max_chars)
 
     def parallel_extract(self, urls: list[str], objective: str | None = None) -> list[Document]:
         """Read web pages.
@@ -409,14 +411,14 @@ class ParallelToolSpec(BaseToolSpec):
             ValueError: Something that is no URL, or too many; nothing was sent.
         """
         request = self._extract(urls, objective)
-        return from_extract(self._client.run(extract(request)), self._most)
+        return from_extract(self._client.run(extract(request)), self._max_chars)
 
     async def aparallel_extract(
         self, urls: list[str], objective: str | None = None
     ) -> list[Document]:
         """Read web pages, awaiting; everything else as in `parallel_extract`."""
         request = self._extract(urls, objective)
-        return from_extract(await self._client.arun(extract(request)), self._most)
+        return from_extract(await self._client.arun(extract(request)), self._max_chars)
 
     def parallel_task(self, input: str) -> list[Document]:  # noqa: A002 - the wire's own word
         """Research a question in depth.
@@ -431,12 +433,12 @@ class ParallelToolSpec(BaseToolSpec):
             ParallelError: The task failed or was not done in time; `run_id` on it.
         """
         flow = run_task(self._task(input), deadline_seconds=self.settings.deadline_seconds)
-        return from_task(self._client.run(flow), self._most)
+        return from_task(self._client.run(flow), self._max_chars)
 
     async def aparallel_task(self, input: str) -> list[Document]:  # noqa: A002
         """Research a question in depth, awaiting; everything else as in `parallel_task`."""
         flow = run_task(self._task(input), deadline_seconds=self.settings.deadline_seconds)
-        return from_task(await self._client.arun(flow), self._most)
+        return from_task(await self._client.arun(flow), self._max_chars)
 
     def parallel_find_all(self, objective: str) -> list[Document]:
         """Find all entities that fulfil conditions.
@@ -450,11 +452,11 @@ class ParallelToolSpec(BaseToolSpec):
         Raises:
             ParallelError: The run failed or was not done in time; `findall_id` on it.
         """
-        return from_matches(self._client.run(self._find_all(objective)), self._most)
+        return from_matches(self._client.run(self._find_all(objective)), self._max_chars)
 
     async def aparallel_find_all(self, objective: str) -> list[Document]:
         """Find all entities, awaiting; everything else as in `parallel_find_all`."""
-        return from_matches(await self._client.arun(self._find_all(objective)), self._most)
+        return from_matches(await self._client.arun(self._find_all(objective)), self._max_chars)
 
     async def parallel_deep_research(
         self,
@@ -478,7 +480,7 @@ class ParallelToolSpec(BaseToolSpec):
         async with aclosing(self._client.astream(operation)) as events:
             async for event in events:
                 if isinstance(event, TaskRunResult):
-                    return from_task(event, self._most)
+                    return from_task(event, self._max_chars)
                 progress = ParallelProgressEvent.of(event, run_id)
                 run_id = progress.run_id
                 ctx.write_event_to_stream(progress)
@@ -527,7 +529,7 @@ class ParallelToolSpec(BaseToolSpec):
         return self.settings.connection()
 
     @property
-    def _most(self) -> int:
+    def _max_chars(self) -> int:
         return self.settings.max_output_chars
 
     def _search(self, objective: str | None, search_queries: list[str] | None) -> SearchRequest:

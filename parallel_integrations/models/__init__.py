@@ -64,7 +64,7 @@ if TYPE_CHECKING:
         UpdateMonitorRequest,
     )
     from parallel_integrations.models.output_schema import SchemaWarning
-    from parallel_integrations.models.pages import Page, PageSettings, PagesResponse
+    from parallel_integrations.models.pages import PageResult, PageSettings, PagesResponse
     from parallel_integrations.models.policies import FetchPolicy, McpServer, SourcePolicy, Webhook
     from parallel_integrations.models.prices import PRICES_USD
     from parallel_integrations.models.search import (
@@ -74,9 +74,9 @@ if TYPE_CHECKING:
         SearchSettings,
     )
     from parallel_integrations.models.shared import (
-        AnswerModel,
         Excerpt,
         RequestModel,
+        ResponseModel,
         StreamEvent,
         UsageItem,
         Warning,  # noqa: A004 - the API's own word
@@ -111,7 +111,6 @@ __all__ = [
     "PRICES_USD",
     "AddTaskGroupRunsRequest",
     "AddedTaskGroupRuns",
-    "AnswerModel",
     "ChatChoice",
     "ChatChunk",
     "ChatDelta",
@@ -161,10 +160,11 @@ __all__ = [
     "MonitorEventPage",
     "MonitorNotice",
     "MonitorPage",
-    "Page",
+    "PageResult",
     "PageSettings",
     "PagesResponse",
     "RequestModel",
+    "ResponseModel",
     "RetrieveMemoryRequest",
     "RetrieveMemoryResponse",
     "RunError",
@@ -226,11 +226,11 @@ __getattr__ = lazy_names(
                 MonitorPage SnapshotOutput SnapshotSettings UpdateMonitorRequest
             """,
             "output_schema": "SchemaWarning",
-            "pages": "Page PageSettings PagesResponse",
+            "pages": "PageResult PageSettings PagesResponse",
             "policies": "FetchPolicy McpServer SourcePolicy Webhook",
             "prices": "PRICES_USD",
             "search": "SearchRequest SearchResponse SearchResult SearchSettings",
-            "shared": "AnswerModel Excerpt RequestModel StreamEvent UsageItem Warning",
+            "shared": "ResponseModel Excerpt RequestModel StreamEvent UsageItem Warning",
             "task": """
                 CreateTaskRunRequest McpToolCall RunError SourceStats TaskOptions TaskOutput
                 TaskRun TaskRunInput TaskRunProgressMessageEvent TaskRunProgressStatsEvent

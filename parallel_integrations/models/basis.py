@@ -4,14 +4,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from parallel_integrations.models.shared import AnswerModel, Excerpts, Items, Text
+from parallel_integrations.models.shared import Excerpts, Items, ResponseModel, Text
 
 
 def _confidence(value: str | None) -> str | None:
     return value.lower() if value else None
 
 
-class Citation(AnswerModel):
+class Citation(ResponseModel):
     """A page that an answer rests on (API facts 4).
 
     Attributes:
@@ -25,7 +25,7 @@ class Citation(AnswerModel):
     excerpts: Excerpts = []
 
 
-class FieldBasis(AnswerModel):
+class FieldBasis(ResponseModel):
     """What one field of an answer rests on.
 
     Attributes:

@@ -8,13 +8,13 @@ from pydantic_core import PydanticCustomError
 
 from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.headers import checked_headers
-from parallel_integrations.models.notebook import answer_html
+from parallel_integrations.models.notebook import output_html
 from parallel_integrations.models.shared import (
-    AnswerModel,
     ApiVersion,
     Items,
     JsonObject,
     RequestModel,
+    ResponseModel,
 )
 
 SPEED_MODEL: Final = "speed"
@@ -195,7 +195,7 @@ class ChatRequest(RequestModel):
         return {f"chat_{str(model).removeprefix('parallel/')}": 1}
 
 
-class ChatDelta(AnswerModel):
+class ChatDelta(ResponseModel):
     """A message, or what a chunk adds to one.
 
     Attributes:
@@ -207,7 +207,7 @@ class ChatDelta(AnswerModel):
     content: str | None = None
 
 
-class ChatChoice(AnswerModel):
+class ChatChoice(ResponseModel):
     """The one answer that Chat gives.
 
     Attributes:
@@ -223,7 +223,7 @@ class ChatChoice(AnswerModel):
     index: int | None = 0
 
 
-class ChatResponse(AnswerModel):
+class ChatResponse(ResponseModel):
     """An answer, or one chunk of a streamed one; the API leaves most of OpenAI's fields empty.
 
     Attributes:
@@ -253,7 +253,7 @@ class ChatResponse(AnswerModel):
         return ""
 
     def _repr_html_(self) -> str:
-        return answer_html(self.text, self.basis)
+        return output_html(self.text, self.basis)
 
     @property
     def finish_reason(self) -> str | None:

@@ -4,12 +4,12 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from parallel_integrations.models.findall import FEWEST_MATCHES, MOST_MATCHES
+from parallel_integrations.models.findall import MAX_MATCHES, MIN_MATCHES
 from parallel_integrations.models.shared import (
-    AnswerModel,
     ApiVersion,
     Items,
     RequestModel,
+    ResponseModel,
     Text,
 )
 
@@ -27,14 +27,14 @@ class EntitySearchRequest(RequestModel):
 
     entity_type: Literal["people", "companies"]
     objective: str = Field(min_length=1)
-    match_limit: int = Field(default=100, ge=FEWEST_MATCHES, le=MOST_MATCHES)
+    match_limit: int = Field(default=100, ge=MIN_MATCHES, le=MAX_MATCHES)
 
     def skus(self, version: ApiVersion) -> dict[str, int]:
         """One search, whatever it finds."""
         return ENTITY_SEARCH
 
 
-class Entity(AnswerModel):
+class Entity(ResponseModel):
     """One entity.
 
     Attributes:
@@ -48,7 +48,7 @@ class Entity(AnswerModel):
     description: str | None = None
 
 
-class EntitySearchResponse(AnswerModel):
+class EntitySearchResponse(ResponseModel):
     """A list of entities.
 
     Attributes:

@@ -8,7 +8,7 @@ from parallel_integrations.models.notebook import pages_html
 from parallel_integrations.models.pages import (
     OLDER_BETA,
     Objective,
-    Page,
+    PageResult,
     PageSettings,
     PagesResponse,
     Queries,
@@ -16,14 +16,14 @@ from parallel_integrations.models.pages import (
     without_null,
 )
 from parallel_integrations.models.shared import (
-    AnswerModel,
     ApiVersion,
     Items,
     RequestModel,
+    ResponseModel,
     Text,
 )
 
-MOST_URLS: Final = 20
+MAX_URLS: Final = 20
 
 
 def _web_url(value: str) -> str:
@@ -85,7 +85,7 @@ class ExtractRequest(ExtractSettings, RequestModel):
     older_path: ClassVar[str] = "/v1beta/extract"
 
     urls: Annotated[
-        list[WebUrl], Field(min_length=1, max_length=MOST_URLS), BeforeValidator(one_as_list)
+        list[WebUrl], Field(min_length=1, max_length=MAX_URLS), BeforeValidator(one_as_list)
     ] = Field(description="1 to 20 web addresses to read.")
     objective: Objective | None = Field(
         default=None,
@@ -123,7 +123,7 @@ class ExtractRequest(ExtractSettings, RequestModel):
         return {"extract": len(self.urls)}
 
 
-class ExtractResult(Page):
+class ExtractResult(PageResult):
     """One page that could be read.
 
     Attributes:
@@ -138,7 +138,7 @@ class ExtractResult(Page):
         return self.full_content or super().text
 
 
-class ExtractError(AnswerModel):
+class ExtractError(ResponseModel):
     """One page that could not be read; the others are not affected.
 
     Attributes:

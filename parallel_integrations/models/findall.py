@@ -13,17 +13,17 @@ from parallel_integrations.models.policies import (
     Webhook,
 )
 from parallel_integrations.models.shared import (
-    AnswerModel,
     ApiVersion,
     Items,
     RequestModel,
+    ResponseModel,
     StreamEvent,
     Text,
 )
-from parallel_integrations.models.task import MOST_MCP_SERVERS, TERMINAL
+from parallel_integrations.models.task import MAX_MCP_SERVERS, TERMINAL
 
 
-class MatchCondition(AnswerModel):
+class MatchCondition(ResponseModel):
     """What an entity must fulfil.
 
     Attributes:
@@ -35,7 +35,7 @@ class MatchCondition(AnswerModel):
     description: Text = ""
 
 
-class FindallSchema(AnswerModel):
+class FindallSchema(ResponseModel):
     """A search for entities as the API understood it; meant to be edited before it is run.
 
     Attributes:
@@ -55,7 +55,7 @@ class FindallSchema(AnswerModel):
     match_limit: int | None = None
 
 
-class FindallMetrics(AnswerModel):
+class FindallMetrics(ResponseModel):
     """How far a run has come.
 
     Attributes:
@@ -67,7 +67,7 @@ class FindallMetrics(AnswerModel):
     matched_candidates_count: int | None = None
 
 
-class FindallStatus(AnswerModel):
+class FindallStatus(ResponseModel):
     """How a run stands.
 
     Attributes:
@@ -83,7 +83,7 @@ class FindallStatus(AnswerModel):
     termination_reason: str | None = None
 
 
-class FindallRun(AnswerModel):
+class FindallRun(ResponseModel):
     """A FindAll run.
 
     Attributes:
@@ -112,7 +112,7 @@ class FindallRun(AnswerModel):
         return not self.status.is_active
 
 
-class FindallCandidate(AnswerModel):
+class FindallCandidate(ResponseModel):
     """An entity that was looked at.
 
     Attributes:
@@ -139,7 +139,7 @@ class FindallCandidate(AnswerModel):
         return found.get("value") if isinstance(found, dict) and "value" in found else found
 
 
-class FindallResult(AnswerModel):
+class FindallResult(ResponseModel):
     """What a run has found so far.
 
     Attributes:
@@ -209,10 +209,10 @@ EVENTS: Final[dict[str, type[StreamEvent]]] = {
     "findall.candidate.": FindallCandidateEvent,
 }
 
-FEWEST_MATCHES: Final = 5
-MOST_MATCHES: Final = 1000
-MOST_PREVIEW_MATCHES: Final = 10
-MOST_EXCLUDED: Final = 10_000
+MIN_MATCHES: Final = 5
+MAX_MATCHES: Final = 1000
+MAX_PREVIEW_MATCHES: Final = 10
+MAX_EXCLUDED: Final = 10_000
 
 
 class IngestFindallRequest(RequestModel):
@@ -259,18 +259,18 @@ class CreateFindallRunRequest(RequestModel):
     entity_type: str = Field(min_length=1)
     match_conditions: list[MatchCondition] = Field(min_length=1)
     generator: str = Field(default="core", min_length=1)
-    match_limit: int = Field(default=MOST_PREVIEW_MATCHES, ge=FEWEST_MATCHES, le=MOST_MATCHES)
-    exclude_list: list[ExcludedEntity] | None = Field(default=None, max_length=MOST_EXCLUDED)
+    match_limit: int = Field(default=MAX_PREVIEW_MATCHES, ge=MIN_MATCHES, le=MAX_MATCHES)
+    exclude_list: list[ExcludedEntity] | None = Field(default=None, max_length=MAX_EXCLUDED)
     metadata: Metadata | None = None
     webhook: Webhook | None = None
     memory_scope_key: MemoryScopeKey | None = None
 
     @model_validator(mode="after")
     def _preview_is_small(self) -> "CreateFindallRunRequest":
-        if self.generator == "preview" and self.match_limit > MOST_PREVIEW_MATCHES:
+        if self.generator == "preview" and self.match_limit > MAX_PREVIEW_MATCHES:
             raise ValueError(
                 f"match_limit={self.match_limit} is too much for generator='preview', which stops "
-                f"at {MOST_PREVIEW_MATCHES}"
+                f"at {MAX_PREVIEW_MATCHES}"
             )
         return self
 
@@ -288,7 +288,7 @@ class CreateFindallRunRequest(RequestModel):
             MatchCondition(name=one.name, description=one.description)
             for one in schema.match_conditions
         ]
-        asked: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "objective": schema.objective,
             "entity_type": schema.entity_type,
             "match_conditions": conditions,
@@ -296,7 +296,7 @@ class CreateFindallRunRequest(RequestModel):
             "match_limit": schema.match_limit,
             **changes,
         }
-        return cls(**{name: value for name, value in asked.items() if value is not None})
+        return cls(**{name: value for name, value in fields.items() if value is not None})
 
 
 class EnrichFindallRequest(RequestModel):
@@ -310,7 +310,7 @@ class EnrichFindallRequest(RequestModel):
 
     output_schema: JsonSchema
     processor: str = Field(default="core", min_length=1)
-    mcp_servers: list[McpServer] | None = Field(default=None, max_length=MOST_MCP_SERVERS)
+    mcp_servers: list[McpServer] | None = Field(default=None, max_length=MAX_MCP_SERVERS)
 
     def body(self, version: ApiVersion) -> dict[str, Any]:
         """The body; the same in every generation of the wire."""

@@ -6,13 +6,13 @@ from pydantic import AwareDatetime, Field
 
 from parallel_integrations.models.policies import MemoryScopeKey
 from parallel_integrations.models.shared import (
-    AnswerModel,
     Items,
     RequestModel,
+    ResponseModel,
 )
 
-MOST_QUERY_CHARACTERS: Final = 500
-MOST_MEMORIES: Final = 25
+MAX_MEMORY_QUERY_CHARACTERS: Final = 500
+MAX_MEMORIES: Final = 25
 
 
 class RetrieveMemoryRequest(RequestModel):
@@ -26,8 +26,8 @@ class RetrieveMemoryRequest(RequestModel):
         memory_scope_key: In which scope.
     """
 
-    query: str | None = Field(default=None, max_length=MOST_QUERY_CHARACTERS)
-    limit: int | None = Field(default=None, ge=1, le=MOST_MEMORIES)
+    query: str | None = Field(default=None, max_length=MAX_MEMORY_QUERY_CHARACTERS)
+    limit: int | None = Field(default=None, ge=1, le=MAX_MEMORIES)
     kind: Literal["task", "monitor", "findall"] | None = None
     since: AwareDatetime | None = None
     memory_scope_key: MemoryScopeKey | None = None
@@ -57,7 +57,7 @@ class EvictMemoryRequest(RequestModel):
     memory_scope_key: MemoryScopeKey | None = None
 
 
-class Memory(AnswerModel):
+class Memory(ResponseModel):
     """One memory; which fields are filled depends on `kind`.
 
     Attributes:
@@ -81,7 +81,7 @@ class Memory(AnswerModel):
     matched_count: int | None = None
 
 
-class RetrieveMemoryResponse(AnswerModel):
+class RetrieveMemoryResponse(ResponseModel):
     """Memories, best first.
 
     Attributes:

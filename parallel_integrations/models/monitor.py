@@ -11,16 +11,16 @@ from parallel_integrations.models.policies import (
     Webhook,
 )
 from parallel_integrations.models.shared import (
-    AnswerModel,
     ApiVersion,
     Items,
     RequestModel,
+    ResponseModel,
     Warning,  # noqa: A004 - the API's own word
 )
 from parallel_integrations.models.task import TaskOutput
 
-MOST_MONITORS: Final = 10_000
-LONGEST_HOURS: Final = 30 * 24
+MAX_MONITORS: Final = 10_000
+MAX_FREQUENCY_HOURS: Final = 30 * 24
 _HOURS: Final = {"h": 1, "d": 24, "w": 7 * 24}
 
 
@@ -34,7 +34,7 @@ def _checked_frequency(value: str | None) -> str | None:
         return None
     number, unit = value[:-1], value[-1:]
     hours = int(number) * _HOURS.get(unit, 0) if number.isascii() and number.isdecimal() else 0
-    if not 1 <= hours <= LONGEST_HOURS:
+    if not 1 <= hours <= MAX_FREQUENCY_HOURS:
         raise ValueError(f"{value!r} is not a frequency from '1h' to '30d', like '6h', '1d', '2w'")
     return value
 
@@ -201,7 +201,7 @@ def _without_none(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-class SnapshotOutput(AnswerModel):
+class SnapshotOutput(ResponseModel):
     """What a snapshot monitor last saw.
 
     Attributes:
@@ -211,7 +211,7 @@ class SnapshotOutput(AnswerModel):
     latest_snapshot: TaskOutput | None = None
 
 
-class Monitor(AnswerModel):
+class Monitor(ResponseModel):
     """A monitor.
 
     Attributes:
@@ -241,7 +241,7 @@ class Monitor(AnswerModel):
     last_run_at: str | None = None
 
 
-class MonitorPage(AnswerModel):
+class MonitorPage(ResponseModel):
     """Monitors, newest first.
 
     Attributes:
@@ -253,7 +253,7 @@ class MonitorPage(AnswerModel):
     next_cursor: str | None = None
 
 
-class MonitorEvent(AnswerModel):
+class MonitorEvent(ResponseModel):
     """Something a monitor saw or did; which fields are filled depends on `event_type`.
 
     Attributes:
@@ -281,7 +281,7 @@ class MonitorEvent(AnswerModel):
     error_message: str | None = None
 
 
-class MonitorEventPage(AnswerModel):
+class MonitorEventPage(ResponseModel):
     """Events of a monitor, newest first.
 
     Attributes:

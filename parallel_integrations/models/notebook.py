@@ -9,14 +9,14 @@ from pydantic_core import to_json
 
 from parallel_integrations.models.basis import Citation, FieldBasis
 from parallel_integrations.models.page_facts import page_title, published_at
-from parallel_integrations.models.pages import Page
+from parallel_integrations.models.pages import PageResult
 
-LONGEST_EXCERPT: Final = 300
+MAX_EXCERPT_CHARACTERS: Final = 300
 WRAPPED: Final = 'style="white-space:pre-wrap"'
 QUIET: Final = 'style="opacity:.7"'
 
 
-def pages_html(pages: Iterable[Page], failed: Iterable[object] = ()) -> str:
+def pages_html(pages: Iterable[PageResult], failed: Iterable[object] = ()) -> str:
     """Pages as a numbered list: title, host, date, the beginning of what was found.
 
     Args:
@@ -36,7 +36,7 @@ def pages_html(pages: Iterable[Page], failed: Iterable[object] = ()) -> str:
     return f"<div>{found}{f'<p>Could not be read:</p><ul>{lost}</ul>' if lost else ''}</div>"
 
 
-def answer_html(content: Any, basis: Iterable[FieldBasis]) -> str:
+def output_html(content: Any, basis: Iterable[FieldBasis]) -> str:
     """An answer, what each of its fields rests on, and its numbered sources.
 
     Args:
@@ -89,7 +89,7 @@ def _row(field: FieldBasis, numbers: Mapping[str, int]) -> str:
     return f"<tr>{shown}<td {WRAPPED}>{escape(field.reasoning)}</td></tr>"
 
 
-def _link(page: Page | Citation) -> str:
+def _link(page: PageResult | Citation) -> str:
     title = escape(page_title(page))
     if not _host(page.url):
         return f"<b>{title}</b> {escape(page.url)}"
@@ -109,5 +109,5 @@ def _host(url: str) -> str:
 def _quote(text: str) -> str:
     if not text.strip():
         return ""
-    cut = text if len(text) <= LONGEST_EXCERPT else f"{text[:LONGEST_EXCERPT]} …"
+    cut = text if len(text) <= MAX_EXCERPT_CHARACTERS else f"{text[:MAX_EXCERPT_CHARACTERS]} …"
     return f"<blockquote {WRAPPED}>{escape(cut)}</blockquote>"

@@ -11,7 +11,7 @@ from pydantic_core import from_json, to_json
 from parallel_integrations.models.shared import sendable
 
 WIRE_TYPES: Final = frozenset({"json", "text", "auto"})
-DEEPEST_LEVEL: Final = 5
+MAX_DEPTH: Final = 5
 UNSUPPORTED: Final = frozenset(
     """
     contains format maxContains minContains maxItems minItems maxLength minLength maxProperties
@@ -73,10 +73,10 @@ def _translated(cls: type[BaseModel]) -> tuple[dict[str, Any], list[str]]:
             "does not accept; left out there, still checked when the answer is parsed."
         )
     depth = _depth(schema)
-    if depth > DEEPEST_LEVEL:
+    if depth > MAX_DEPTH:
         remarks.append(
             f"The output schema of {cls.__name__} is {depth} levels deep; the API documents at "
-            f"most {DEEPEST_LEVEL}."
+            f"most {MAX_DEPTH}."
         )
     return schema, remarks
 

@@ -4,10 +4,10 @@ from datetime import date, datetime
 from urllib.parse import SplitResult, urlsplit
 
 from parallel_integrations.models.basis import Citation
-from parallel_integrations.models.pages import Page
+from parallel_integrations.models.pages import PageResult
 
 
-def page_title(page: Page | Citation) -> str:
+def page_title(page: PageResult | Citation) -> str:
     """The title; host and path of the url where there is none."""
     if page.title and (title := page.title.strip()):
         return title

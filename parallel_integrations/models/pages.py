@@ -13,18 +13,18 @@ from pydantic import (
 
 from parallel_integrations.models.policies import FetchPolicy
 from parallel_integrations.models.shared import (
-    AnswerModel,
     Excerpts,
     Items,
-    Usage,
+    ResponseModel,
+    UsageItems,
     Warning,  # noqa: A004 - the API's own word
 )
 
-MOST_QUERY_CHARACTERS: Final = 200
+MAX_QUERY_CHARACTERS: Final = 200
 
-MOST_QUERIES: Final = 5
-MOST_OBJECTIVE_CHARACTERS: Final = 5000
-MOST_SESSION_ID_CHARACTERS: Final = 1000
+MAX_QUERIES: Final = 5
+MAX_OBJECTIVE_CHARACTERS: Final = 5000
+MAX_SESSION_ID_CHARACTERS: Final = 1000
 EXCERPT_SEPARATOR: Final = "\n\n"
 
 OLDER_BETA: Final = "search-extract-2025-10-10"
@@ -50,15 +50,15 @@ def _not_blank(value: str) -> str:
 
 Query = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_QUERY_CHARACTERS),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUERY_CHARACTERS),
     AfterValidator(_not_blank),
 ]
 Queries = Annotated[
-    list[Query], Field(min_length=1, max_length=MOST_QUERIES), BeforeValidator(one_as_list)
+    list[Query], Field(min_length=1, max_length=MAX_QUERIES), BeforeValidator(one_as_list)
 ]
 Objective = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_OBJECTIVE_CHARACTERS),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_OBJECTIVE_CHARACTERS),
     AfterValidator(_not_blank),
 ]
 
@@ -87,7 +87,7 @@ class PageSettings(BaseModel):
     session_id: str | None = Field(
         default=None,
         min_length=1,
-        max_length=MOST_SESSION_ID_CHARACTERS,
+        max_length=MAX_SESSION_ID_CHARACTERS,
         description="Joins the search and extract calls of one job.",
     )
     client_model: str | None = Field(
@@ -95,7 +95,7 @@ class PageSettings(BaseModel):
     )
 
 
-class Page(AnswerModel):
+class PageResult(ResponseModel):
     """One page with the passages that bear on what was asked.
 
     Attributes:
@@ -121,7 +121,7 @@ class Page(AnswerModel):
         return EXCERPT_SEPARATOR.join(self.excerpts)
 
 
-class PagesResponse(AnswerModel):
+class PagesResponse(ResponseModel):
     """What every answer with pages says of itself.
 
     Attributes:
@@ -132,7 +132,7 @@ class PagesResponse(AnswerModel):
 
     session_id: str | None = None
     warnings: Items[Warning] = []
-    usage: Usage = []
+    usage: UsageItems = []
 
     @property
     def is_whole(self) -> bool:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from parallel_integrations.models.shared import RequestModel
 
 MAX_DOMAINS: Final = 200
-LEAST_MAX_AGE_SECONDS: Final = 600
+MIN_MAX_AGE_SECONDS: Final = 600
 
 _NOT_A_DOMAIN = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://|^www\.|[\s?#:@]")
 
@@ -94,7 +94,7 @@ class FetchPolicy(RequestModel):
 
     max_age_seconds: int | None = Field(
         default=None,
-        ge=LEAST_MAX_AGE_SECONDS,
+        ge=MIN_MAX_AGE_SECONDS,
         description="Fetch live what is older than this many seconds (at least 600).",
     )
     timeout_seconds: float | None = Field(
@@ -149,11 +149,11 @@ class Webhook(RequestModel):
     event_types: list[str] = Field(min_length=1)
 
 
-MOST_KEY_CHARACTERS: Final = 16
-MOST_VALUE_CHARACTERS: Final = 512
+MAX_KEY_CHARACTERS: Final = 16
+MAX_VALUE_CHARACTERS: Final = 512
 
-MetadataKey = Annotated[str, Field(min_length=1, max_length=MOST_KEY_CHARACTERS)]
-MetadataText = Annotated[str, Field(max_length=MOST_VALUE_CHARACTERS)]
+MetadataKey = Annotated[str, Field(min_length=1, max_length=MAX_KEY_CHARACTERS)]
+MetadataText = Annotated[str, Field(max_length=MAX_VALUE_CHARACTERS)]
 Metadata: TypeAlias = dict[MetadataKey, MetadataText | bool | int | float]
 """Labels on a task, group or FindAll run: keys of 16 characters, values of 512 at most."""
 

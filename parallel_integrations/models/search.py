@@ -10,7 +10,7 @@ from parallel_integrations.models.notebook import pages_html
 from parallel_integrations.models.pages import (
     OLDER_BETA,
     Objective,
-    Page,
+    PageResult,
     PageSettings,
     PagesResponse,
     Queries,
@@ -24,7 +24,7 @@ from parallel_integrations.models.shared import (
     RequestModel,
 )
 
-MOST_RESULTS: Final = 40
+MAX_RESULTS: Final = 40
 DEFAULT_RESULTS: Final = 10
 
 _V1_MODES: Final = {"one-shot": "basic", "agentic": "advanced"}
@@ -94,12 +94,12 @@ class SearchRequest(SearchSettings, RequestModel):
     max_results: int = Field(
         default=DEFAULT_RESULTS,
         ge=1,
-        le=MOST_RESULTS,
+        le=MAX_RESULTS,
         description="How many results, 1 to 40.",
     )
 
     @model_validator(mode="after")
-    def _something_is_asked(self) -> "SearchRequest":
+    def _something_is_given(self) -> "SearchRequest":
         if self.search_queries is None:
             if self.objective is None:
                 raise ValueError("give an objective, search_queries, or both: nothing is asked")
@@ -127,7 +127,7 @@ class SearchRequest(SearchSettings, RequestModel):
         return search_skus(mode, self.max_results)
 
 
-class SearchResult(Page):
+class SearchResult(PageResult):
     """One ranked page of a search."""
 
 

@@ -92,10 +92,10 @@ class RequestModel(BaseModel):
         return NOTHING
 
     @classmethod
-    def from_settings(cls, settings: BaseModel, **asked: Any) -> Self:
-        """A request with the fields that `settings` fixes; what is `asked` and not None wins."""
+    def from_settings(cls, settings: BaseModel, **values: Any) -> Self:
+        """A request with the fields that `settings` fixes; what is `values` and not None wins."""
         fixed = {name: getattr(settings, name) for name in _shared_fields(cls, type(settings))}
-        return cls(**fixed | {name: value for name, value in asked.items() if value is not None})
+        return cls(**fixed | {name: value for name, value in values.items() if value is not None})
 
 
 @cache
@@ -103,7 +103,7 @@ def _shared_fields(one: type[BaseModel], other: type[BaseModel]) -> frozenset[st
     return frozenset(one.model_fields.keys() & other.model_fields.keys())
 
 
-class AnswerModel(BaseModel):
+class ResponseModel(BaseModel):
     """An answer of the API; fields it does not know stay in `model_extra`."""
 
     model_config = ConfigDict(extra="allow", populate_by_name=True, defer_build=True)
@@ -137,7 +137,7 @@ Items: TypeAlias = Annotated[list[T], GetPydanticSchema(_nullable_list)]
 """A list that the wire may also send as null."""
 
 
-class Warning(AnswerModel):  # noqa: A001 - the API's own word
+class Warning(ResponseModel):  # noqa: A001 - the API's own word
     """Something the API wants known without failing the request.
 
     Attributes:
@@ -151,7 +151,7 @@ class Warning(AnswerModel):  # noqa: A001 - the API's own word
     detail: Any = None
 
 
-class UsageItem(AnswerModel):
+class UsageItem(ResponseModel):
     """How often one billed unit was used by a request.
 
     Attributes:
@@ -184,7 +184,7 @@ def _usage_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
     )
 
 
-Usage: TypeAlias = Annotated[list[UsageItem], GetPydanticSchema(_usage_schema)]
+UsageItems: TypeAlias = Annotated[list[UsageItem], GetPydanticSchema(_usage_schema)]
 """Usage as the wire's list, or read from an object of counts."""
 
 
@@ -275,7 +275,7 @@ def first_fault(error: ValidationError) -> str:
     return f"{where}: {fault['msg']}" if where else fault["msg"]
 
 
-class StreamEvent(AnswerModel):
+class StreamEvent(ResponseModel):
     """Any event; also what an event of a type unknown to this version becomes.
 
     Attributes:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import from_json, to_jsonable_python
 
 from parallel_integrations.models.basis import FieldBasis
-from parallel_integrations.models.notebook import answer_html
+from parallel_integrations.models.notebook import output_html
 from parallel_integrations.models.output_schema import (
     OutputSchema,
     parse_output,
@@ -22,10 +22,10 @@ from parallel_integrations.models.policies import (
 )
 from parallel_integrations.models.prices import task_sku
 from parallel_integrations.models.shared import (
-    AnswerModel,
     ApiVersion,
     Items,
     RequestModel,
+    ResponseModel,
     StreamEvent,
     Text,
     Warning,  # noqa: A004 - the API's own word
@@ -33,7 +33,7 @@ from parallel_integrations.models.shared import (
 )
 
 DEFAULT_PROCESSOR: Final = "base"
-MOST_MCP_SERVERS: Final = 10
+MAX_MCP_SERVERS: Final = 10
 EVENT_BETAS: Final = ("events-sse-2025-07-24",)
 
 
@@ -62,7 +62,7 @@ class TaskOptions(BaseModel):
 
     processor: str = Field(default=DEFAULT_PROCESSOR, min_length=1)
     source_policy: SourcePolicy | None = None
-    mcp_servers: list[McpServer] | None = Field(default=None, max_length=MOST_MCP_SERVERS)
+    mcp_servers: list[McpServer] | None = Field(default=None, max_length=MAX_MCP_SERVERS)
     location: str | None = Field(default=None, pattern="^[A-Za-z]{2}$")
     data_sources: dict[str, list[str]] | None = None
     enable_events: bool | None = None
@@ -157,7 +157,7 @@ TERMINAL: Final = frozenset({"completed", "failed", "cancelled"})
 log = logging.getLogger("parallel_integrations")
 
 
-class RunError(AnswerModel):
+class RunError(ResponseModel):
     """Why a run failed.
 
     Attributes:
@@ -171,7 +171,7 @@ class RunError(AnswerModel):
     detail: Any = None
 
 
-class TaskRun(AnswerModel):
+class TaskRun(ResponseModel):
     """A task run as it stands.
 
     Attributes:
@@ -207,7 +207,7 @@ class TaskRun(AnswerModel):
         return self.status in TERMINAL
 
 
-class McpToolCall(AnswerModel):
+class McpToolCall(ResponseModel):
     """A call that a task made to one of its tool servers.
 
     Attributes:
@@ -227,7 +227,7 @@ class McpToolCall(AnswerModel):
     error: str | None = None
 
 
-class TaskOutput(AnswerModel):
+class TaskOutput(ResponseModel):
     """What a task found.
 
     Attributes:
@@ -253,31 +253,31 @@ class TaskOutput(AnswerModel):
                 log.debug("output of type json is a text that is no JSON; kept as it is")
 
 
-class TaskRunResult(AnswerModel):
+class TaskRunResult(ResponseModel):
     """A finished run with its output.
 
     Attributes:
         run: The run.
         output: What it found.
         parsed: The output as an instance of the class given as `output_schema`.
-        misfit: What did not fit the class; the output itself is kept.
+        validation_error: What did not fit the class; the output itself is kept.
     """
 
     run: TaskRun
     output: TaskOutput
     parsed: Any = Field(default=None, exclude=True)
-    misfit: str | None = Field(default=None, exclude=True)
+    validation_error: str | None = Field(default=None, exclude=True)
 
     def _repr_html_(self) -> str:
-        return answer_html(self.output.content, self.output.basis)
+        return output_html(self.output.content, self.output.basis)
 
     def fit(self, schema: object) -> "TaskRunResult":
-        """Fill `parsed` or `misfit` for a class; anything else changes nothing."""
-        self.parsed, self.misfit = parse_output(self.output.content, schema)
+        """Fill `parsed` or `validation_error` for a class; anything else changes nothing."""
+        self.parsed, self.validation_error = parse_output(self.output.content, schema)
         return self
 
 
-class TaskRunInput(AnswerModel):
+class TaskRunInput(ResponseModel):
     """A run's request as the API stored it.
 
     Attributes:
@@ -324,7 +324,7 @@ class TaskRunStateEvent(StreamEvent):
     wire_text: str = Field(default="", exclude=True, repr=False)
 
 
-class SourceStats(AnswerModel):
+class SourceStats(ResponseModel):
     """How many sources were looked at.
 
     Attributes:

@@ -9,10 +9,10 @@ from parallel_integrations.models.output_schema import OutputSchema
 from parallel_integrations.models.policies import Metadata
 from parallel_integrations.models.prices import task_sku
 from parallel_integrations.models.shared import (
-    AnswerModel,
     ApiVersion,
     Items,
     RequestModel,
+    ResponseModel,
     StreamEvent,
 )
 from parallel_integrations.models.task import (
@@ -25,7 +25,7 @@ from parallel_integrations.models.task import (
 
 TaskInput: TypeAlias = str | dict[str, Any] | BaseModel
 
-MOST_RUNS_PER_CALL: Final = 1000
+MAX_RUNS_PER_CALL: Final = 1000
 
 
 class CreateTaskGroupRequest(RequestModel):
@@ -50,7 +50,7 @@ class AddTaskGroupRunsRequest(RequestModel):
         pydantic.ValidationError: No task, or more than 1000.
     """
 
-    inputs: list[CreateTaskRunRequest] = Field(min_length=1, max_length=MOST_RUNS_PER_CALL)
+    inputs: list[CreateTaskRunRequest] = Field(min_length=1, max_length=MAX_RUNS_PER_CALL)
     output_schema: OutputSchema | None = None
     input_schema: OutputSchema | None = None
 
@@ -70,7 +70,7 @@ class AddTaskGroupRunsRequest(RequestModel):
         return Counter(task_sku(one.processor) for one in self.inputs)
 
 
-class TaskGroupStatus(AnswerModel):
+class TaskGroupStatus(ResponseModel):
     """How a group stands.
 
     Attributes:
@@ -88,7 +88,7 @@ class TaskGroupStatus(AnswerModel):
     modified_at: str | None = None
 
 
-class TaskGroup(AnswerModel):
+class TaskGroup(ResponseModel):
     """A group.
 
     Attributes:
@@ -104,7 +104,7 @@ class TaskGroup(AnswerModel):
     created_at: str | None = None
 
 
-class AddedTaskGroupRuns(AnswerModel):
+class AddedTaskGroupRuns(ResponseModel):
     """What was added.
 
     Attributes:
@@ -130,20 +130,20 @@ class TaskGroupStatusEvent(StreamEvent):
     status: TaskGroupStatus
 
 
-class TaskGroupResult(AnswerModel):
+class TaskGroupResult(ResponseModel):
     """What became of one input of a group.
 
     Attributes:
         run: Its run; None where the group holds none for it.
         output: What was found; None where the run failed.
         parsed: The output as an instance of the class given as `output_schema`.
-        misfit: What did not fit the class; the output itself is kept.
+        validation_error: What did not fit the class; the output itself is kept.
     """
 
     run: TaskRun | None = None
     output: TaskOutput | None = None
     parsed: Any = Field(default=None, exclude=True)
-    misfit: str | None = Field(default=None, exclude=True)
+    validation_error: str | None = Field(default=None, exclude=True)
 
     @property
     def error(self) -> str | None:

@@ -5,11 +5,11 @@ from typing import Any, Final
 from pydantic import ValidationError, ValidationInfo, field_validator
 
 from parallel_integrations.models.findall import FindallCandidate, FindallRun
-from parallel_integrations.models.shared import AnswerModel, first_fault
+from parallel_integrations.models.shared import ResponseModel, first_fault
 from parallel_integrations.models.task import TaskRun
 
 
-class MonitorNotice(AnswerModel):
+class MonitorNotice(ResponseModel):
     """What a monitor's webhook reports; the event itself is fetched with `monitor_events`.
 
     Attributes:
@@ -23,7 +23,7 @@ class MonitorNotice(AnswerModel):
     metadata: dict[str, Any] | None = None
 
 
-class WebhookPayload(AnswerModel):
+class WebhookPayload(ResponseModel):
     """A webhook's message.
 
     Attributes:
@@ -41,7 +41,7 @@ class WebhookPayload(AnswerModel):
     @classmethod
     def _of_its_type(cls, value: Any, info: ValidationInfo) -> Any:
         """Read by the type's name: by their fields alone, the classes cannot be told apart."""
-        if isinstance(value, AnswerModel):
+        if isinstance(value, ResponseModel):
             return value
         if not isinstance(value, dict):
             raise ValueError("it is no object")
@@ -55,7 +55,7 @@ class WebhookPayload(AnswerModel):
         return value
 
 
-_DATA: Final[tuple[tuple[str, type[AnswerModel]], ...]] = (
+_DATA: Final[tuple[tuple[str, type[ResponseModel]], ...]] = (
     ("task_run.", TaskRun),
     ("findall.candidate.", FindallCandidate),
     ("findall.run.", FindallRun),

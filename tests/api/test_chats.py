@@ -43,7 +43,7 @@ BOTH = pytest.mark.parametrize("awaiting", [False, True], ids=["blocking", "awai
 
 @BOTH
 @pytest.mark.parametrize("model", ["speed", "lite"])
-async def test_a_streamed_answer_adds_up_to_the_whole_one(
+async def test_a_streamed_response_adds_up_to_the_whole_one(
     client: ParallelClient, model: str, awaiting: bool
 ) -> None:
     request = CHAT.model_copy(update={"model": model})
@@ -130,7 +130,9 @@ async def _drain(stream: Any, seen: list[str]) -> None:
             seen.append(each.text)  # noqa: PERF401
 
 
-def test_an_error_event_is_told_with_its_words(sandbox: Sandbox, client: ParallelClient) -> None:
+def test_an_error_event_is_reported_with_its_words(
+    sandbox: Sandbox, client: ParallelClient
+) -> None:
     sandbox.faults.add(cut_after_events=2, error_event=True)
     with pytest.raises(StreamInterruptedError, match="Internal server error"):
         list(client.stream(stream_chat(CHAT)))

@@ -51,9 +51,9 @@ from parallel_integrations.models import (
     MatchCondition,
 )
 from parallel_integrations.sandbox import Sandbox
-from tests.support.scripted_operation import BOTH, Stage, check_repetitions, listen, run
+from tests.support.scripted_operation import BOTH, ScriptPlayer, check_repetitions, listen, run
 
-WISH = IngestFindallRequest(objective="Python statements that bind names")
+OBJECTIVE = IngestFindallRequest(objective="Python statements that bind names")
 CONDITION = MatchCondition(name="binds", description="It binds a name.")
 BETA = "findall-2025-09-15"
 
@@ -67,7 +67,7 @@ class Facts(BaseModel):
 def asked(**changes: Any) -> CreateFindallRunRequest:
     """A run to ask for."""
     plain: dict[str, Any] = {
-        "objective": WISH.objective,
+        "objective": OBJECTIVE.objective,
         "entity_type": "statements",
         "match_conditions": [CONDITION],
         "generator": "base",
@@ -97,10 +97,10 @@ def slow() -> Iterator[tuple[Sandbox, ParallelClient]]:
 
 
 @BOTH
-async def test_from_a_wish_to_its_matches(
+async def test_from_a_objective_to_its_matches(
     sandbox: Sandbox, client: ParallelClient, awaiting: bool
 ) -> None:
-    schema = await run(client, ingest_findall(WISH), awaiting=awaiting)
+    schema = await run(client, ingest_findall(OBJECTIVE), awaiting=awaiting)
     assert schema.match_conditions
     request = CreateFindallRunRequest.from_schema(schema, generator="base", match_limit=5)
     found = await run(
@@ -242,9 +242,9 @@ RESULT = {"run": wire(), "candidates": [], "last_event_id": "e9"}
 
 @pytest.mark.parametrize("reason", ["error_occurred", "insufficient_funds"])
 def test_a_run_that_failed_says_so(reason: str) -> None:
-    stage = Stage([wire("failed", termination_reason=reason)])
+    player = ScriptPlayer([wire("failed", termination_reason=reason)])
     with pytest.raises(TaskFailedError, match=f"{reason}.*findall_result") as caught:
-        stage.play(wait_findall_run("f1"))
+        player.play(wait_findall_run("f1"))
     assert caught.value.findall_id == "f1"
 
 
@@ -252,22 +252,22 @@ def test_a_run_that_failed_says_so(reason: str) -> None:
     "reason", ["match_limit_met", "low_match_rate", "timeout", "user_cancelled", None, "new"]
 )
 def test_any_other_end_gives_what_was_found(reason: str | None) -> None:
-    stage = Stage([wire(termination_reason=reason), RESULT])
-    assert stage.play(wait_findall_run("f1")).last_event_id == "e9"
+    player = ScriptPlayer([wire(termination_reason=reason), RESULT])
+    assert player.play(wait_findall_run("f1")).last_event_id == "e9"
 
 
 def test_an_end_is_seen_where_only_the_word_says_so() -> None:
-    stage = Stage([wire("running", active=None), wire("completed", active=None), RESULT])
-    stage.play(wait_findall_run("f1"))
-    assert len(stage.sends) == 3
+    player = ScriptPlayer([wire("running", active=None), wire("completed", active=None), RESULT])
+    player.play(wait_findall_run("f1"))
+    assert len(player.sends) == 3
     assert not FindallRun(findall_id="f1").is_over
 
 
 def test_the_deadline_leaves_the_run_to_be_resumed() -> None:
-    stage = Stage([{"findall_id": "f1"}, wire("running", active=True)])
+    player = ScriptPlayer([{"findall_id": "f1"}, wire("running", active=True)])
     with pytest.raises(TaskTimeoutError, match=r"wait_findall_run\('f1'\)") as caught:
-        stage.play(run_findall(asked(), deadline_seconds=30))
-    assert (caught.value.findall_id, stage.clock) == ("f1", 30)
+        player.play(run_findall(asked(), deadline_seconds=30))
+    assert (caught.value.findall_id, player.clock) == ("f1", 30)
 
 
 def test_every_error_after_the_create_carries_the_id() -> None:
@@ -280,13 +280,13 @@ def test_every_error_after_the_create_carries_the_id() -> None:
     )
     for script in scripts:
         with pytest.raises(ParallelError) as caught:
-            Stage(script).play(run_findall(asked(), enrich=enrich))
+            ScriptPlayer(script).play(run_findall(asked(), enrich=enrich))
         assert caught.value.findall_id == "f1"
 
 
-def test_an_unreadable_answer_to_the_create_does_not_cost_the_id() -> None:
+def test_an_unreadable_response_to_the_create_does_not_cost_the_id() -> None:
     with pytest.raises(UnexpectedAnswerError) as caught:
-        Stage([{"findall_id": "f1", "status": "running"}]).play(create_findall_run(asked()))
+        ScriptPlayer([{"findall_id": "f1", "status": "running"}]).play(create_findall_run(asked()))
     assert caught.value.findall_id == "f1"
 
 
@@ -300,16 +300,16 @@ def test_a_schema_that_cannot_be_sent_is_refused_before_a_run_is_paid_for() -> N
 
 
 def test_both_entity_searches_missing_is_not_found() -> None:
-    stage = Stage([httpx.Response(404)])
+    player = ScriptPlayer([httpx.Response(404)])
     request = EntitySearchRequest(entity_type="people", objective="x")
     with pytest.raises(NotFoundError):
-        stage.play(entity_search(request))
-    assert stage.calls == [
+        player.play(entity_search(request))
+    assert player.calls == [
         "POST /v1beta/findall/entity-search",
         "POST /v1beta/findall/candidates",
     ]
-    assert stage.sends[1].request is not None
-    assert stage.sends[1].request.body("v1")["entity_type"] == "people"
+    assert player.sends[1].request is not None
+    assert player.sends[1].request.body("v1")["entity_type"] == "people"
 
 
 # ------------------------------------------------------------------------------ answers
@@ -433,10 +433,10 @@ def test_what_is_no_id_is_refused_before_anything_is_sent(findall_id: str) -> No
         lambda: extend_findall(findall_id, extend),
         lambda: enrich_findall(findall_id, EnrichFindallRequest(output_schema=Facts)),
     ):
-        stage = Stage([])
+        player = ScriptPlayer([])
         with pytest.raises(ValueError, match="is not an id"):
-            stage.play(operation())
-        assert not stage.sends
+            player.play(operation())
+        assert not player.sends
     assert next(findall_result("a/b")).path == "/v1beta/findall/runs/a%2Fb/result"
 
 
@@ -447,7 +447,7 @@ def test_what_is_no_id_is_refused_before_anything_is_sent(findall_id: str) -> No
         (lambda: run_findall(asked()), "create"),
         (lambda: enrich_findall("f1", EnrichFindallRequest(output_schema=Facts)), "create"),
         (lambda: extend_findall("f1", ExtendFindallRequest(additional_match_limit=1)), "create"),
-        (lambda: ingest_findall(WISH), "ask"),
+        (lambda: ingest_findall(OBJECTIVE), "ask"),
         (lambda: entity_search(EntitySearchRequest(entity_type="people", objective="x")), "ask"),
         (lambda: retrieve_findall_run("f1"), "read"),
         (lambda: findall_result("f1"), "read"),
@@ -458,13 +458,13 @@ def test_what_is_no_id_is_refused_before_anything_is_sent(findall_id: str) -> No
 )
 def test_what_is_repeated(operation: Any, kind: str) -> None:
     check_repetitions(operation, kind)
-    stage = Stage([httpx.Response(401)])
+    player = ScriptPlayer([httpx.Response(401)])
     with pytest.raises(ParallelError):
-        stage.play(operation())
-    assert stage.sends[0].betas == (BETA,)
+        player.play(operation())
+    assert player.sends[0].betas == (BETA,)
 
 
-def test_a_cancel_whose_answer_was_lost_is_a_cancel(
+def test_a_cancel_whose_response_was_lost_is_a_cancel(
     sandbox: Sandbox, client: ParallelClient
 ) -> None:
     made = client.run(create_findall_run(asked(match_limit=40)))

@@ -16,7 +16,7 @@ from parallel_integrations import (
 )
 from parallel_integrations.api import clear_memory, evict_memory, retrieve_memory, run_task
 from parallel_integrations.sandbox import Sandbox
-from tests.support.scripted_operation import BOTH, Stage, check_repetitions, run
+from tests.support.scripted_operation import BOTH, ScriptPlayer, check_repetitions, run
 
 
 @BOTH
@@ -99,14 +99,14 @@ def test_memories_are_read_whatever_they_are_of() -> None:
             {"kind": "not_invented_yet", "more": 1},
         ]
     }
-    found = Stage([body]).play(retrieve_memory()).results
+    found = ScriptPlayer([body]).play(retrieve_memory()).results
     assert [memory.kind for memory in found] == ["task", "monitor", "findall", "not_invented_yet"]
     assert found[1].matched_events[0]["event_id"] == "e"
     assert found[2].matched_count == 3
     assert found[3].model_extra == {"more": 1}
-    assert Stage([{"results": None}]).play(retrieve_memory()).results == []
+    assert ScriptPlayer([{"results": None}]).play(retrieve_memory()).results == []
     with pytest.raises(UnexpectedAnswerError):
-        Stage([{}]).play(retrieve_memory())
+        ScriptPlayer([{}]).play(retrieve_memory())
 
 
 @pytest.mark.parametrize(
@@ -117,5 +117,5 @@ def test_memories_are_read_whatever_they_are_of() -> None:
         lambda: evict_memory(EvictMemoryRequest(kind="task", id="t")),
     ],
 )
-def test_memory_is_asked_again_like_a_status(operation: Any) -> None:
+def test_memory_is_requested_again_like_a_status(operation: Any) -> None:
     check_repetitions(operation, "read")

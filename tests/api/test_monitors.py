@@ -34,7 +34,7 @@ from parallel_integrations.api import (
 )
 from parallel_integrations.models import Monitor, MonitorEvent
 from parallel_integrations.sandbox import Sandbox
-from tests.support.scripted_operation import BOTH, Stage, check_repetitions, listen, run
+from tests.support.scripted_operation import BOTH, ScriptPlayer, check_repetitions, listen, run
 
 HOOK = Webhook(url="https://a.example/hook", event_types=["monitor.event.detected"])
 
@@ -184,7 +184,7 @@ async def test_an_unknown_monitor_is_not_found(client: ParallelClient, awaiting:
 # ------------------------------------------------------------------------------ pages, played
 
 
-def paged(items: str, *cursors: str | None) -> Stage:
+def paged(items: str, *cursors: str | None) -> ScriptPlayer:
     """Pages of one item each, with these cursors to the next."""
     key = "monitor_id" if items == "monitors" else "event_id"
     numbers = count()
@@ -193,7 +193,7 @@ def paged(items: str, *cursors: str | None) -> Stage:
         number = next(numbers)
         return {items: [{key: str(number)}], "next_cursor": cursors[number % len(cursors)]}
 
-    return Stage(answer)
+    return ScriptPlayer(answer)
 
 
 @pytest.mark.parametrize("items", ["monitors", "events"])
@@ -211,10 +211,10 @@ def paged(items: str, *cursors: str | None) -> Stage:
 def test_all_pages_are_walked_and_no_cursor_twice(
     items: str, cursors: tuple[str | None, ...], pages: int
 ) -> None:
-    stage = paged(items, *cursors)
-    stage.play(all_monitors() if items == "monitors" else all_monitor_events("m1"))
-    assert len(stage.sends) == len(stage.events) == pages
-    asked = [dict(send.params).get("cursor") for send in stage.sends]
+    player = paged(items, *cursors)
+    player.play(all_monitors() if items == "monitors" else all_monitor_events("m1"))
+    assert len(player.sends) == len(player.events) == pages
+    asked = [dict(send.params).get("cursor") for send in player.sends]
     assert asked == [None, *cursors[: pages - 1]]
 
 
@@ -322,7 +322,7 @@ def settings(**values: Any) -> EventStreamSettings:
         ),
     ],
 )
-def test_an_update_tells_null_from_nothing(changes: dict[str, Any], body: Any) -> None:
+def test_an_update_reports_null_from_nothing(changes: dict[str, Any], body: Any) -> None:
     assert UpdateMonitorRequest(**changes).body("v1") == body
 
 
@@ -408,10 +408,10 @@ def test_what_is_no_id_is_refused_before_anything_is_sent(monitor_id: str) -> No
         lambda: monitor_events(monitor_id),
         lambda: all_monitor_events(monitor_id),
     ):
-        stage = Stage([])
+        player = ScriptPlayer([])
         with pytest.raises(ValueError, match="is not an id"):
-            stage.play(operation())
-        assert not stage.sends
+            player.play(operation())
+        assert not player.sends
     assert next(retrieve_monitor("a/b")).path == "/v1/monitors/a%2Fb"
 
 
@@ -441,7 +441,7 @@ def test_events_are_read_whatever_they_are() -> None:
         "next_cursor": None,
         "warnings": None,
     }
-    page = Stage([json.loads(json.dumps(body))]).play(monitor_events("m1"))
+    page = ScriptPlayer([json.loads(json.dumps(body))]).play(monitor_events("m1"))
     assert [event.event_group_id for event in page.events[:2]] == ["g", "g"]
     assert page.events[0].event_date == "2026-05"
     assert page.events[1].changed_output.content == {"a": 1}

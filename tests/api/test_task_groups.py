@@ -38,7 +38,14 @@ from parallel_integrations.api import (
 )
 from parallel_integrations.models import SchemaWarning, TaskGroupStatusEvent, TaskRunStateEvent
 from parallel_integrations.sandbox import Sandbox
-from tests.support.scripted_operation import BOTH, After, Stage, check_repetitions, listen, run
+from tests.support.scripted_operation import (
+    BOTH,
+    After,
+    ScriptPlayer,
+    check_repetitions,
+    listen,
+    run,
+)
 
 LITE = TaskSettings(processor="lite")
 
@@ -167,7 +174,7 @@ async def test_a_class_is_filled_for_every_input(
     results = await run(client, run_task_group(["with", "del"], settings), awaiting=awaiting)
     for result in results:
         assert result.output.type == "json"
-        assert (result.parsed is None) is (result.misfit is not None)
+        assert (result.parsed is None) is (result.validation_error is not None)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +188,7 @@ async def test_a_class_is_filled_for_every_input(
     ],
     ids=["reset", "reset in body", "timeout", "unreadable", "cut"],
 )
-def test_a_lost_answer_of_an_add_is_looked_up_not_sent_again(loss: dict[str, Any]) -> None:
+def test_a_lost_response_of_an_add_is_looked_up_not_sent_again(loss: dict[str, Any]) -> None:
     with (
         Sandbox(task_seconds=0) as sandbox,
         ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url, timeout=0.4) as client,
@@ -282,16 +289,16 @@ ADDED = {"run_ids": ["a"], "status": {"num_task_runs": 1}}
 def test_the_order_of_the_api_does_not_matter() -> None:
     numbers = list(range(50))
     random.Random(7).shuffle(numbers)
-    stage = Stage([group(50), listing(*map(str, numbers[:20]), *numbers[20:])])
-    results = stage.play(wait_task_group("tg_1", 50))
+    player = ScriptPlayer([group(50), listing(*map(str, numbers[:20]), *numbers[20:])])
+    results = player.play(wait_task_group("tg_1", 50))
     assert [result.output.content for result in results] == [f"answer {n}" for n in range(50)]
 
 
 def test_a_listing_that_ends_too_early_in_order_is_gone_on_with() -> None:
-    stage = Stage([group(4), listing(0, 1), listing(2), listing(3)])
-    results = stage.play(wait_task_group("tg_1", 4))
+    player = ScriptPlayer([group(4), listing(0, 1), listing(2), listing(3)])
+    results = player.play(wait_task_group("tg_1", 4))
     assert [result.error for result in results] == [None] * 4
-    assert [dict(send.params).get("last_event_id") for send in stage.sends[1:]] == [
+    assert [dict(send.params).get("last_event_id") for send in player.sends[1:]] == [
         None,
         "e1",
         "e2",
@@ -299,20 +306,20 @@ def test_a_listing_that_ends_too_early_in_order_is_gone_on_with() -> None:
 
 
 def test_an_input_without_a_run_says_so() -> None:
-    stage = Stage([group(2), listing(1), []])
-    results = stage.play(wait_task_group("tg_1", 2))
+    player = ScriptPlayer([group(2), listing(1), []])
+    results = player.play(wait_task_group("tg_1", 2))
     assert results[0].error == "the group holds no run for this input"
     assert results[1].error is None
 
 
 @pytest.mark.parametrize("label", [None, "x", "-1", "2", True, 1.5, [0], "1" * 600])
 def test_other_runs_of_a_group_are_left_alone(label: Any) -> None:
-    stage = Stage([group(2), listing(0, label), []])
-    results = stage.play(wait_task_group("tg_1", 2))
+    player = ScriptPlayer([group(2), listing(0, label), []])
+    results = player.play(wait_task_group("tg_1", 2))
     assert [result.error is None for result in results] == [True, False]
 
 
-def test_a_run_that_is_neither_done_nor_active_is_told_as_it_is() -> None:
+def test_a_run_that_is_neither_done_nor_active_is_reported_as_it_is() -> None:
     event = {
         "type": "task_run.state",
         "run": {
@@ -321,8 +328,8 @@ def test_a_run_that_is_neither_done_nor_active_is_told_as_it_is() -> None:
             "metadata": {"parallel_index": 0},
         },
     }
-    stage = Stage([group(1), [f"data: {json.dumps(event)}\n\n".encode()]])
-    assert stage.play(wait_task_group("tg_1", 1))[0].error == "the run is action_required"
+    player = ScriptPlayer([group(1), [f"data: {json.dumps(event)}\n\n".encode()]])
+    assert player.play(wait_task_group("tg_1", 1))[0].error == "the run is action_required"
 
 
 def test_inputs_go_a_thousand_a_call() -> None:
@@ -335,40 +342,40 @@ def test_inputs_go_a_thousand_a_call() -> None:
             return ADDED
         return listing(*range(2001)) if send.stream else group(2001)
 
-    results = Stage(answer).play(run_task_group([str(n) for n in range(2001)], LITE))
+    results = ScriptPlayer(answer).play(run_task_group([str(n) for n in range(2001)], LITE))
     assert (sizes, len(results)) == ([1000, 1000, 1], 2001)
 
 
 def test_polls_grow_further_apart_and_end_at_the_deadline() -> None:
-    stage = Stage([group(2, active=True)])
+    player = ScriptPlayer([group(2, active=True)])
     with pytest.raises(TaskTimeoutError, match=r"wait_task_group\('tg_1', 2\)") as caught:
-        stage.play(wait_task_group("tg_1", 2, deadline_seconds=60))
+        player.play(wait_task_group("tg_1", 2, deadline_seconds=60))
     assert caught.value.taskgroup_id == "tg_1"
-    assert [send.delay_seconds for send in stage.sends][:6] == [0, 1, 2, 4, 8, 10]
-    assert stage.clock == 60
+    assert [send.delay_seconds for send in player.sends][:6] == [0, 1, 2, 4, 8, 10]
+    assert player.clock == 60
 
 
 def test_a_group_that_does_not_hold_everything_yet_is_not_done() -> None:
-    stage = Stage([group(1), group(2), listing(0, 1)])
-    assert all(result.output for result in stage.play(wait_task_group("tg_1", 2)))
+    player = ScriptPlayer([group(1), group(2), listing(0, 1)])
+    assert all(result.output for result in player.play(wait_task_group("tg_1", 2)))
 
 
 @pytest.mark.parametrize(
-    "mishap",
+    "failure",
     [httpx.ReadTimeout("x"), httpx.ReadError("x"), httpx.Response(500), httpx.Response(502)],
 )
-def test_an_add_that_did_not_arrive_is_an_error_with_the_id(mishap: Any) -> None:
+def test_an_add_that_did_not_arrive_is_an_error_with_the_id(failure: Any) -> None:
     adds = []
 
     def answer(send: Any) -> Any:
         if send.path.endswith("/runs"):
             adds.append(send)
-            return mishap
+            return failure
         return group(0)
 
-    stage = Stage(answer)
+    player = ScriptPlayer(answer)
     with pytest.raises(ParallelError) as caught:
-        stage.play(run_task_group(["a"], LITE))
+        player.play(run_task_group(["a"], LITE))
     assert (len(adds), caught.value.taskgroup_id) == (1, "tg_1")
     assert not isinstance(caught.value, NotFoundError)
 
@@ -377,10 +384,10 @@ def test_an_add_that_arrives_late_is_found() -> None:
     def answer(send: Any) -> Any:
         if send.path.endswith("/runs"):
             return listing(0) if send.stream else After(120, httpx.ReadTimeout("x"))
-        return group(int(len(stage.sends) > 4))
+        return group(int(len(player.sends) > 4))
 
-    stage = Stage(answer)
-    assert stage.play(run_task_group(["a"], LITE))[0].error is None
+    player = ScriptPlayer(answer)
+    assert player.play(run_task_group(["a"], LITE))[0].error is None
 
 
 @pytest.mark.parametrize(
@@ -390,43 +397,43 @@ def test_an_add_that_arrives_late_is_found() -> None:
 )
 def test_every_error_after_the_create_carries_the_id(after: httpx.Response) -> None:
     with pytest.raises(ParallelError) as caught:
-        Stage([group(0), after]).play(run_task_group(["a"], LITE))
+        ScriptPlayer([group(0), after]).play(run_task_group(["a"], LITE))
     assert caught.value.taskgroup_id == "tg_1"
     for script in ([group(0), ADDED, after], [group(0), ADDED, group(1), after]):
         with pytest.raises(ParallelError) as caught:
-            Stage(script).play(run_task_group(["a"], LITE))
+            ScriptPlayer(script).play(run_task_group(["a"], LITE))
         assert caught.value.taskgroup_id == "tg_1"
 
 
-def test_an_unreadable_answer_to_the_create_does_not_cost_the_id() -> None:
+def test_an_unreadable_response_to_the_create_does_not_cost_the_id() -> None:
     with pytest.raises(UnexpectedAnswerError) as caught:
-        Stage([{"taskgroup_id": "tg_9", "status": 5}]).play(create_task_group())
+        ScriptPlayer([{"taskgroup_id": "tg_9", "status": 5}]).play(create_task_group())
     assert caught.value.taskgroup_id == "tg_9"
 
 
 def test_no_inputs_send_nothing() -> None:
-    stage = Stage([])
-    assert stage.play(run_task_group([])) == []
-    assert not stage.sends
+    player = ScriptPlayer([])
+    assert player.play(run_task_group([])) == []
+    assert not player.sends
 
 
 @pytest.mark.parametrize("inputs", ["What is a slot?", b"x", {"a": 1}, Statement(name="x")])
 def test_a_single_input_is_not_taken_apart(inputs: Any) -> None:
     """Every character of a text would become a task that is paid for."""
-    stage = Stage([])
+    player = ScriptPlayer([])
     with pytest.raises(ValueError, match="must be a list"):
-        stage.play(run_task_group(inputs))
-    assert not stage.sends
+        player.play(run_task_group(inputs))
+    assert not player.sends
 
 
 def test_an_input_that_cannot_be_sent_is_refused_before_anything_is() -> None:
-    stage = Stage([])
+    player = ScriptPlayer([])
     inputs: list[Any] = [*["fine"] * 1500, {"what": object()}]
     with pytest.raises(ValidationError, match="input"):
-        stage.play(run_task_group(inputs))
+        player.play(run_task_group(inputs))
     with pytest.raises(ValidationError, match="metadata"):
-        stage.play(run_task_group(["fine"], metadata={"k" * 17: "v"}))
-    assert not stage.sends
+        player.play(run_task_group(["fine"], metadata={"k" * 17: "v"}))
+    assert not player.sends
 
 
 class Loop(BaseModel):
@@ -452,7 +459,7 @@ def test_a_schema_warns_when_it_is_given_and_never_midway() -> None:
     with pytest.warns(SchemaWarning, match="minProperties"):
         settings = TaskSettings(output_schema=Dated)
 
-    stage = Stage(
+    player = ScriptPlayer(
         lambda send: (
             ADDED
             if send.method == "POST" and send.request.body("v1").get("inputs")
@@ -461,7 +468,7 @@ def test_a_schema_warns_when_it_is_given_and_never_midway() -> None:
             else group(1)
         )
     )
-    assert stage.play(run_task_group(["a"], settings))[0].run
+    assert player.play(run_task_group(["a"], settings))[0].run
 
 
 @pytest.mark.parametrize("count", [0, 1001])
@@ -495,10 +502,10 @@ def test_what_is_no_id_is_refused_before_anything_is_sent(taskgroup_id: str) -> 
         lambda: task_group_events(taskgroup_id),
         lambda: wait_task_group(taskgroup_id, 1),
     ):
-        stage = Stage([])
+        player = ScriptPlayer([])
         with pytest.raises(ValueError, match="is not an id"):
-            stage.play(operation())
-        assert not stage.sends
+            player.play(operation())
+        assert not player.sends
     assert next(retrieve_task_group("a/b")).path == "/v1/tasks/groups/a%2Fb"
 
 

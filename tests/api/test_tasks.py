@@ -47,7 +47,14 @@ from parallel_integrations.models import (
 )
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
-from tests.support.scripted_operation import BOTH, After, Stage, check_repetitions, listen, run
+from tests.support.scripted_operation import (
+    BOTH,
+    After,
+    ScriptPlayer,
+    check_repetitions,
+    listen,
+    run,
+)
 
 ASKED = CreateTaskRunRequest(input="What does the nonlocal statement do?", processor="lite")
 RESULT = "GET /v1/tasks/runs/trun_1/result"
@@ -167,7 +174,7 @@ async def test_a_class_is_sent_as_schema_and_filled(
     sent = next(each for each in sandbox.requests if each.method == "POST").body["task_spec"]
     assert sent["output_schema"]["json_schema"]["required"] == ["name", "explanation"]
     assert result.output.type == "json"
-    if result.misfit is None:
+    if result.validation_error is None:
         assert isinstance(result.parsed, Statement)
         assert result.parsed.model_dump() == result.output.content
     else:
@@ -250,60 +257,60 @@ def test_the_last_of_a_failed_run_says_why(
     ids=["408", "502", "503", "504", "timeout", "slow 408", "slow timeout"],
 )
 @pytest.mark.parametrize("max_retries", [0, 2])
-def test_not_yet_is_asked_again_and_again(not_yet: Any, max_retries: int) -> None:
-    stage = Stage([*[not_yet] * 9, done()], max_retries=max_retries)
-    assert stage.play(wait_task_run("trun_1")).output.content == "An answer."
-    assert stage.calls == [RESULT] * 10
+def test_not_yet_is_requested_again_and_again(not_yet: Any, max_retries: int) -> None:
+    player = ScriptPlayer([*[not_yet] * 9, done()], max_retries=max_retries)
+    assert player.play(wait_task_run("trun_1")).output.content == "An answer."
+    assert player.calls == [RESULT] * 10
 
 
 def test_a_run_that_ends_in_the_meantime_is_not_waited_for_any_longer() -> None:
     waits = [After(25, refusal(408)), After(25, refusal(408)), After(3, done())]
-    stage = Stage(waits)
-    stage.play(wait_task_run("trun_1"))
-    assert stage.clock == 53
-    assert [send.params for send in stage.sends] == [(("timeout", "25"),)] * 3
+    player = ScriptPlayer(waits)
+    player.play(wait_task_run("trun_1"))
+    assert player.clock == 53
+    assert [send.params for send in player.sends] == [(("timeout", "25"),)] * 3
 
 
 @pytest.mark.parametrize("status", [408, 502, 504])
-def test_an_answer_at_once_is_not_asked_for_without_a_pause(status: int) -> None:
+def test_an_response_at_once_is_not_requested_for_without_a_pause(status: int) -> None:
     """Without a pause, an hour's wait would be a hundred thousand requests."""
-    stage = Stage([refusal(status)], max_retries=0)
+    player = ScriptPlayer([refusal(status)], max_retries=0)
     with pytest.raises(TaskTimeoutError):
-        stage.play(wait_task_run("trun_1", deadline_seconds=600))
-    assert len(stage.sends) < 70
-    assert 600 <= stage.clock <= 600.5
+        player.play(wait_task_run("trun_1", deadline_seconds=600))
+    assert len(player.sends) < 70
+    assert 600 <= player.clock <= 600.5
 
 
 @pytest.mark.parametrize(("asked_for", "pause"), [("20", 20), ("60", 60), ("90", 60), ("3000", 60)])
 def test_the_server_s_own_pause_is_kept_up_to_a_minute(asked_for: str, pause: float) -> None:
     for status in (408, 429, 503):
-        stage = Stage([refusal(status, **{"retry-after": asked_for}), done()])
-        stage.play(wait_task_run("trun_1"))
-        assert stage.clock == pause
+        player = ScriptPlayer([refusal(status, **{"retry-after": asked_for}), done()])
+        player.play(wait_task_run("trun_1"))
+        assert player.clock == pause
 
 
 @pytest.mark.parametrize("deadline", [0.5, 3, 26, 60])
-@pytest.mark.parametrize("fate", ["408", "silence"])
+@pytest.mark.parametrize("fate", ["408", "idle_timeout_seconds"])
 def test_a_deadline_is_kept_whatever_the_server_does(deadline: float, fate: str) -> None:
     def answer(send: Any) -> Any:
         if fate == "408":
             return After(send.wait_seconds, refusal(408))
         return After(send.wait_seconds + send.timeout_seconds, httpx.ReadTimeout("late"))
 
-    stage = Stage(answer)
+    player = ScriptPlayer(answer)
     with pytest.raises(TaskTimeoutError, match=f"{deadline:g} s") as caught:
-        stage.play(wait_task_run("trun_1", deadline_seconds=deadline))
+        player.play(wait_task_run("trun_1", deadline_seconds=deadline))
     assert caught.value.run_id == "trun_1"
-    assert deadline <= stage.clock <= deadline + 1
+    assert deadline <= player.clock <= deadline + 1
 
 
-def test_however_late_it_is_the_result_is_asked_for_once() -> None:
+def test_however_late_it_is_the_result_is_requested_for_once() -> None:
     late = {"deadline_seconds": 5.0, "elapsed_seconds": 50.0}
-    assert Stage([done()]).play(wait_task_run("trun_1", **late)).run
-    stage = Stage(lambda send: After(send.wait_seconds, refusal(408)), clock=50)
+    assert ScriptPlayer([done()]).play(wait_task_run("trun_1", **late)).run
+    player = ScriptPlayer(lambda send: After(send.wait_seconds, refusal(408)), clock=50)
     with pytest.raises(TaskTimeoutError):
-        stage.play(wait_task_run("trun_1", **late))
-    assert stage.calls == [RESULT]
+        player.play(wait_task_run("trun_1", **late))
+    assert player.calls == [RESULT]
 
 
 def test_the_deadline_counts_from_the_create() -> None:
@@ -312,49 +319,49 @@ def test_the_deadline_counts_from_the_create() -> None:
             return After(50, wire_run("queued"))
         return After(send.wait_seconds, refusal(408))
 
-    stage = Stage(answer)
+    player = ScriptPlayer(answer)
     with pytest.raises(TaskTimeoutError) as caught:
-        stage.play(run_task(ASKED, deadline_seconds=60))
+        player.play(run_task(ASKED, deadline_seconds=60))
     assert caught.value.run_id == "trun_1"
-    assert 60 <= stage.clock <= 61
+    assert 60 <= player.clock <= 61
 
 
 def test_not_found_is_explained_by_the_run_itself() -> None:
     failed = wire_run("failed", error={"message": "too vague", "ref_id": "ref_9", "detail": None})
-    stage = Stage([refusal(404), failed])
+    player = ScriptPlayer([refusal(404), failed])
     with pytest.raises(TaskFailedError, match=r"failed: too vague.*ref_9") as caught:
-        stage.play(wait_task_run("trun_1"))
-    assert stage.calls == [RESULT, STATUS]
+        player.play(wait_task_run("trun_1"))
+    assert player.calls == [RESULT, STATUS]
     assert caught.value.run_id == "trun_1"
 
 
 @pytest.mark.parametrize("error", [None, {}, {"message": None}, {"message": ""}])
-def test_a_failure_without_words_is_told_all_the_same(error: Any) -> None:
-    stage = Stage([refusal(404), wire_run("cancelled", error=error)])
+def test_a_failure_without_words_is_reported_all_the_same(error: Any) -> None:
+    player = ScriptPlayer([refusal(404), wire_run("cancelled", error=error)])
     with pytest.raises(TaskFailedError, match="cancelled: no reason given"):
-        stage.play(wait_task_run("trun_1"))
+        player.play(wait_task_run("trun_1"))
 
 
 def test_not_found_twice_is_not_found() -> None:
     with pytest.raises(NotFoundError) as caught:
-        Stage([refusal(404)]).play(wait_task_run("trun_1"))
+        ScriptPlayer([refusal(404)]).play(wait_task_run("trun_1"))
     assert caught.value.run_id == "trun_1"
 
 
-def test_not_found_of_a_run_that_goes_on_is_asked_again_with_pauses() -> None:
+def test_not_found_of_a_run_that_goes_on_is_requested_again_with_pauses() -> None:
     answers = [refusal(404), wire_run("running")] * 5
-    stage = Stage([*answers, done()])
-    assert stage.play(wait_task_run("trun_1")).output
-    assert all(send.delay_seconds for send in stage.sends[2::2])
+    player = ScriptPlayer([*answers, done()])
+    assert player.play(wait_task_run("trun_1")).output
+    assert all(send.delay_seconds for send in player.sends[2::2])
 
 
 def test_a_completed_run_without_a_result_is_not_found() -> None:
     with pytest.raises(NotFoundError):
-        Stage([refusal(404), wire_run("completed")]).play(wait_task_run("trun_1"))
+        ScriptPlayer([refusal(404), wire_run("completed")]).play(wait_task_run("trun_1"))
 
 
 @pytest.mark.parametrize(
-    ("mishap", "error"),
+    ("failure", "error"),
     [
         (refusal(500), ServerError),
         (httpx.ReadError("gone"), ConnectionFailedError),
@@ -362,16 +369,16 @@ def test_a_completed_run_without_a_result_is_not_found() -> None:
         (httpx.ConnectError("gone"), ConnectionFailedError),
     ],
 )
-def test_mishaps_while_waiting_are_repeated_as_often_as_wanted(
-    mishap: Any, error: type[ParallelError]
+def test_failures_while_waiting_are_repeated_as_often_as_wanted(
+    failure: Any, error: type[ParallelError]
 ) -> None:
-    stage = Stage([mishap, mishap, done()])
-    assert stage.play(wait_task_run("trun_1")).output
+    player = ScriptPlayer([failure, failure, done()])
+    assert player.play(wait_task_run("trun_1")).output
     for max_retries in (0, 2):
-        stage = Stage([mishap], max_retries=max_retries)
+        player = ScriptPlayer([failure], max_retries=max_retries)
         with pytest.raises(error) as caught:
-            stage.play(wait_task_run("trun_1"))
-        assert len(stage.sends) == 1 + max_retries
+            player.play(wait_task_run("trun_1"))
+        assert len(player.sends) == 1 + max_retries
         assert caught.value.run_id == "trun_1"
 
 
@@ -379,23 +386,23 @@ def test_mishaps_while_waiting_are_repeated_as_often_as_wanted(
     "failure", [httpx.ConnectError("no"), httpx.ReadError("gone"), refusal(429)]
 )
 def test_what_passes_is_waited_out_once_the_server_was_reached(failure: Any) -> None:
-    stage = Stage([wire_run("queued"), *[failure] * 20, done()], max_retries=0)
-    assert stage.play(run_task(ASKED)).output
-    stage = Stage([refusal(408), *[failure] * 20, done()], max_retries=0)
-    assert stage.play(wait_task_run("trun_1")).output
+    player = ScriptPlayer([wire_run("queued"), *[failure] * 20, done()], max_retries=0)
+    assert player.play(run_task(ASKED)).output
+    player = ScriptPlayer([refusal(408), *[failure] * 20, done()], max_retries=0)
+    assert player.play(wait_task_run("trun_1")).output
 
 
 def test_failures_that_are_counted_are_those_in_a_row() -> None:
-    stage = Stage([*[refusal(500), refusal(500), refusal(408)] * 5, done()])
-    assert stage.play(wait_task_run("trun_1")).output
+    player = ScriptPlayer([*[refusal(500), refusal(500), refusal(408)] * 5, done()])
+    assert player.play(wait_task_run("trun_1")).output
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 409, 422])
 def test_a_refusal_ends_the_waiting_at_once(status: int) -> None:
-    stage = Stage([refusal(status)])
+    player = ScriptPlayer([refusal(status)])
     with pytest.raises(ParallelError) as caught:
-        stage.play(wait_task_run("trun_1"))
-    assert (len(stage.sends), caught.value.run_id) == (1, "trun_1")
+        player.play(wait_task_run("trun_1"))
+    assert (len(player.sends), caught.value.run_id) == (1, "trun_1")
     assert "run_id: trun_1" in caught.value.__notes__
 
 
@@ -403,18 +410,18 @@ def test_every_error_after_the_create_carries_the_id() -> None:
     for after in (refusal(401), refusal(500), refusal(429), httpx.Response(200, text="?")):
         script = [wire_run("queued"), after]
         with pytest.raises(ParallelError) as caught:
-            Stage(script).play(run_task(ASKED))
+            ScriptPlayer(script).play(run_task(ASKED))
         assert caught.value.run_id == "trun_1"
 
 
-def test_an_unreadable_answer_to_the_create_does_not_cost_the_id() -> None:
+def test_an_unreadable_response_to_the_create_does_not_cost_the_id() -> None:
     body = wire_run("queued", warnings=5)
     with pytest.raises(UnexpectedAnswerError, match="warnings") as caught:
-        Stage([body]).play(create_task_run(ASKED))
+        ScriptPlayer([body]).play(create_task_run(ASKED))
     assert caught.value.run_id == "trun_1"
     for nonsense in ({"status": "queued"}, {"run_id": 5}, [1]):
         with pytest.raises(UnexpectedAnswerError) as caught:
-            Stage([httpx.Response(202, json=nonsense)]).play(create_task_run(ASKED))
+            ScriptPlayer([httpx.Response(202, json=nonsense)]).play(create_task_run(ASKED))
         assert caught.value.run_id is None
 
 
@@ -439,7 +446,7 @@ async def test_waiting_can_be_cancelled() -> None:
                 await waiting
 
 
-async def test_the_patience_covers_the_wait_that_was_asked_for() -> None:
+async def test_the_timeout_covers_the_wait_that_was_requested_for() -> None:
     """A client with a short timeout still lets the server hold the answer back."""
 
     def play(talk: Talk, request: bytes) -> None:
@@ -472,8 +479,8 @@ def frame(data: Any) -> bytes:
     return f"event: {data.get('type')}\ndata: {json.dumps(data)}\n\n".encode()
 
 
-def told(stage: Stage) -> list[str]:
-    return [event.message for event in stage.events if hasattr(event, "message")]
+def told(player: ScriptPlayer) -> list[str]:
+    return [event.message for event in player.events if hasattr(event, "message")]
 
 
 OUTPUT = {"type": "text", "content": "An answer.", "basis": []}
@@ -483,10 +490,10 @@ LAST = state("completed", OUTPUT)
 def test_equal_messages_are_two_and_replayed_ones_are_not() -> None:
     first = [state("running"), message("looking"), message("looking")]
     second = [*first, message("looking"), message("found"), LAST]
-    stage = Stage([first, second])
-    stage.play(task_run_events("trun_1"))
-    assert told(stage) == ["looking", "looking", "looking", "found"]
-    assert [event.run.status for event in stage.events if hasattr(event, "run")] == [
+    player = ScriptPlayer([first, second])
+    player.play(task_run_events("trun_1"))
+    assert told(player) == ["looking", "looking", "looking", "found"]
+    assert [event.run.status for event in player.events if hasattr(event, "run")] == [
         "running",
         "completed",
     ]
@@ -494,53 +501,55 @@ def test_equal_messages_are_two_and_replayed_ones_are_not() -> None:
 
 def test_what_a_finished_run_did_is_replayed_before_its_end() -> None:
     """The first frame tells that it is over; what it did comes after that."""
-    stage = Stage([[state("completed"), message("looking"), message("found"), LAST]])
-    stage.play(task_run_events("trun_1"))
-    assert told(stage) == ["looking", "found"]
-    assert stage.events[-1].output.content == "An answer."
-    assert len(stage.sends) == 1
+    player = ScriptPlayer([[state("completed"), message("looking"), message("found"), LAST]])
+    player.play(task_run_events("trun_1"))
+    assert told(player) == ["looking", "found"]
+    assert player.events[-1].output.content == "An answer."
+    assert len(player.sends) == 1
 
 
 def test_an_end_without_its_output_is_completed_from_the_result() -> None:
-    stage = Stage([[state("running"), state("completed")], done()])
-    stage.play(task_run_events("trun_1"))
-    assert stage.calls[-1] == RESULT
-    assert stage.events[-1].output == TaskOutput(**done()["output"])
+    player = ScriptPlayer([[state("running"), state("completed")], done()])
+    player.play(task_run_events("trun_1"))
+    assert player.calls[-1] == RESULT
+    assert player.events[-1].output == TaskOutput(**done()["output"])
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
-def test_an_end_in_failure_is_told_once(status: str) -> None:
+def test_an_end_in_failure_is_reported_once(status: str) -> None:
     for chunks in ([state(status)], [state(status), message("looked"), state(status)]):
-        stage = Stage([chunks])
-        stage.play(task_run_events("trun_1"))
-        assert [e.run.status for e in stage.events if hasattr(e, "run")] == [status]
-        assert len(stage.sends) == 1
+        player = ScriptPlayer([chunks])
+        player.play(task_run_events("trun_1"))
+        assert [e.run.status for e in player.events if hasattr(e, "run")] == [status]
+        assert len(player.sends) == 1
 
 
-def test_a_long_silence_is_no_failure_while_the_run_is_worked_on() -> None:
-    silence = [state("running"), httpx.ReadTimeout("silence")]
+def test_a_long_pause_is_no_failure_while_the_run_is_worked_on() -> None:
+    silence = [state("running"), httpx.ReadTimeout("idle_timeout_seconds")]
     script = [silence, *[silence, wire_run("running")] * 8, [state("running"), LAST]]
-    stage = Stage(script)
-    stage.play(task_run_events("trun_1"))
-    assert stage.events[-1].run.status == "completed"
+    player = ScriptPlayer(script)
+    player.play(task_run_events("trun_1"))
+    assert player.events[-1].run.status == "completed"
 
 
 def test_a_stream_that_keeps_breaking_is_given_up() -> None:
     for broken in ([state("running"), httpx.ReadError("gone")], [state("running")]):
-        stage = Stage(lambda send, broken=broken: broken if send.stream else wire_run("running"))
+        player = ScriptPlayer(
+            lambda send, broken=broken: broken if send.stream else wire_run("running")
+        )
         with pytest.raises(StreamInterruptedError, match="without anything new") as caught:
-            stage.play(task_run_events("trun_1"))
+            player.play(task_run_events("trun_1"))
         assert caught.value.run_id == "trun_1"
-        assert sum(send.stream for send in stage.sends) == 4, "one with news, three without"
+        assert sum(send.stream for send in player.sends) == 4, "one with news, three without"
 
 
 def test_following_ends_at_its_deadline() -> None:
     def answer(send: Any) -> Any:
-        return [state("running"), After(60, message(str(len(stage.sends))))]
+        return [state("running"), After(60, message(str(len(player.sends))))]
 
-    stage = Stage(answer)
-    stage.play(task_run_events("trun_1", deadline_seconds=100))
-    assert len(stage.sends) == 2
+    player = ScriptPlayer(answer)
+    player.play(task_run_events("trun_1", deadline_seconds=100))
+    assert len(player.sends) == 2
 
 
 @pytest.mark.parametrize(
@@ -552,17 +561,17 @@ def test_following_ends_at_its_deadline() -> None:
     ],
 )
 def test_a_reported_error_is_raised_with_its_words(error: Any) -> None:
-    stage = Stage([[state("running"), f"data: {json.dumps(error)}\n\n".encode()]])
+    player = ScriptPlayer([[state("running"), f"data: {json.dumps(error)}\n\n".encode()]])
     with pytest.raises(StreamInterruptedError, match="broken inside") as caught:
-        stage.play(task_run_events("trun_1"))
+        player.play(task_run_events("trun_1"))
     assert caught.value.run_id == "trun_1"
 
 
 def test_following_asks_for_events_by_name() -> None:
-    stage = Stage([[state("running"), LAST]])
-    stage.play(task_run_events("trun_1"))
-    assert stage.sends[0].betas == ("events-sse-2025-07-24",)
-    assert stage.sends[0].path == "/v1/tasks/runs/trun_1/events"
+    player = ScriptPlayer([[state("running"), LAST]])
+    player.play(task_run_events("trun_1"))
+    assert player.sends[0].betas == ("events-sse-2025-07-24",)
+    assert player.sends[0].path == "/v1/tasks/runs/trun_1/events"
 
 
 # ------------------------------------------------------------------------------ what is sent
@@ -729,7 +738,7 @@ def test_settings_make_requests() -> None:
     ],
 )
 def test_output_is_read_in_each_of_its_forms(kind: str, content: Any, read: Any) -> None:
-    result = Stage([done(content, kind)]).play(wait_task_run("trun_1"))
+    result = ScriptPlayer([done(content, kind)]).play(wait_task_run("trun_1"))
     assert (result.output.type, result.output.content) == (kind, read)
 
 
@@ -758,7 +767,7 @@ def test_everything_around_an_output_is_kept() -> None:
         "output_schema": {"type": "object"},
         "beta_fields": {"x": 1},
     }
-    result = Stage([body]).play(wait_task_run("trun_1"))
+    result = ScriptPlayer([body]).play(wait_task_run("trun_1"))
     assert result.run.interaction_id == "int_1"
     assert result.run.warnings[0].detail == {"n": 1}
     assert result.run.model_extra == {"not_invented_yet": 1}
@@ -769,23 +778,23 @@ def test_everything_around_an_output_is_kept() -> None:
     assert result.output.model_extra == {"beta_fields": {"x": 1}}
 
 
-def test_a_misfit_keeps_the_output_and_says_what_did_not_fit() -> None:
-    result = Stage([done({"nom": "with"}, "json")]).play(
+def test_a_validation_error_keeps_the_output_and_says_what_did_not_fit() -> None:
+    result = ScriptPlayer([done({"nom": "with"}, "json")]).play(
         wait_task_run("trun_1", output_schema=Statement)
     )
     assert result.parsed is None
-    assert result.misfit == "name: Field required"
+    assert result.validation_error == "name: Field required"
     assert result.output.content == {"nom": "with"}
-    fitting = Stage([done({"name": "with", "explanation": None}, "json")]).play(
+    fitting = ScriptPlayer([done({"name": "with", "explanation": None}, "json")]).play(
         wait_task_run("trun_1", output_schema=Statement)
     )
-    assert (fitting.parsed, fitting.misfit) == (Statement(name="with"), None)
+    assert (fitting.parsed, fitting.validation_error) == (Statement(name="with"), None)
 
 
 def test_times_between_polls_grow() -> None:
-    stage = Stage([*[refusal(408)] * 8, done()])
-    stage.play(wait_task_run("trun_1"))
-    delays = [send.delay_seconds for send in stage.sends]
+    player = ScriptPlayer([*[refusal(408)] * 8, done()])
+    player.play(wait_task_run("trun_1"))
+    delays = [send.delay_seconds for send in player.sends]
     assert delays[0] == 0
     assert all(one <= other for one, other in pairwise(delays))
     assert delays[-1] == 10
@@ -807,11 +816,11 @@ def test_what_is_repeated(operation: Any, kind: str) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("mishap", [{"reset": "headers"}, {"delay": 0.6}, {"status": 500}])
+@pytest.mark.parametrize("failure", [{"reset": "headers"}, {"delay": 0.6}, {"status": 500}])
 async def test_a_create_is_sent_once_whatever_becomes_of_it(
-    sandbox: Sandbox, awaiting: bool, mishap: dict[str, Any]
+    sandbox: Sandbox, awaiting: bool, failure: dict[str, Any]
 ) -> None:
-    sandbox.faults.add(path="/v1/tasks/runs", method="POST", times=None, **mishap)
+    sandbox.faults.add(path="/v1/tasks/runs", method="POST", times=None, **failure)
     async with ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url, timeout=0.2) as client:
         with pytest.raises(ParallelError):
             await run(client, run_task(ASKED), awaiting=awaiting)

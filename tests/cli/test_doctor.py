@@ -215,7 +215,7 @@ def test_versions_outside_the_range_and_missing_packages(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(("key", "status"), [("sandbox-key", 0), ("wrong-key", 1)])
-def test_the_exit_status_tells(key: str, status: int, sandbox: Sandbox) -> None:
+def test_the_exit_status_reports(key: str, status: int, sandbox: Sandbox) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "parallel_integrations._cli.commands", "doctor"],
         capture_output=True,

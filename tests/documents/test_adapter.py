@@ -122,7 +122,7 @@ def test_a_key_is_in_nothing_an_adapter_shows_or_stores() -> None:
     assert SECRET.encode() not in pickle.dumps(finder)
 
 
-def test_a_pickled_adapter_reads_the_key_anew(
+def test_a_pickled_adapter_reads_the_key_again(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = pickle.dumps(Finder(api_key=SECRET, base_url=sandbox.url, k=3))

@@ -7,18 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parallel_integrations import ParallelClient, SearchRequest
-from parallel_integrations._documents.evidence import as_text, cited, evidence, normalized_url
+from parallel_integrations._documents.evidence import as_text, cited, normalized_url, page_documents
 from parallel_integrations.api import search
-from parallel_integrations.models import Citation, ExtractResult, FieldBasis, Page
+from parallel_integrations.models import Citation, ExtractResult, FieldBasis, PageResult
 from parallel_integrations.models.page_facts import page_title, published_at
 
 
-def page(url: str = "https://a.example/b", **fields: object) -> Page:
-    return Page.model_validate({"url": url, "excerpts": ["one", "two"], **fields})
+def page(url: str = "https://a.example/b", **fields: object) -> PageResult:
+    return PageResult.model_validate({"url": url, "excerpts": ["one", "two"], **fields})
 
 
 def test_a_page_becomes_one_document() -> None:
-    (document,) = evidence([page(title=" T ", publish_date="2024-01-31")])
+    (document,) = page_documents([page(title=" T ", publish_date="2024-01-31")])
     assert document.id == str(uuid5(NAMESPACE_URL, "https://a.example/b"))
     assert document.text == "one\n\ntwo"
     assert list(document.metadata.items()) == [
@@ -31,7 +31,7 @@ def test_a_page_becomes_one_document() -> None:
 
 def test_a_page_becomes_one_document_per_excerpt() -> None:
     excerpts = [{"text": "one", "start_char": 0, "end_char": 3}, " \n", "three"]
-    first, third = evidence([page(excerpts=excerpts)], split="excerpt")
+    first, third = page_documents([page(excerpts=excerpts)], split="excerpt")
     assert first.id == str(uuid5(NAMESPACE_URL, "https://a.example/b#excerpt-0"))
     assert third.id == str(uuid5(NAMESPACE_URL, "https://a.example/b#excerpt-2"))
     assert (first.text, third.text) == ("one", "three")
@@ -43,16 +43,16 @@ def test_a_page_becomes_one_document_per_excerpt() -> None:
 
 def test_full_content_goes_before_excerpts() -> None:
     whole = {"url": "https://a.example", "excerpts": ["one"], "full_content": "everything"}
-    (document,) = evidence([ExtractResult.model_validate(whole)])
+    (document,) = page_documents([ExtractResult.model_validate(whole)])
     assert document.text == "everything"
-    (document,) = evidence([ExtractResult.model_validate({**whole, "full_content": None})])
+    (document,) = page_documents([ExtractResult.model_validate({**whole, "full_content": None})])
     assert document.text == "one"
 
 
 @pytest.mark.parametrize("excerpts", [None, [], [""], [" ", "\n"]])
 def test_a_page_without_text_is_no_document(excerpts: list[str] | None) -> None:
-    assert not list(evidence([page(excerpts=excerpts)]))
-    assert not list(evidence([page(excerpts=excerpts)], split="excerpt"))
+    assert not list(page_documents([page(excerpts=excerpts)]))
+    assert not list(page_documents([page(excerpts=excerpts)], split="excerpt"))
     assert as_text([page(excerpts=excerpts)]) == ""
 
 
@@ -63,7 +63,7 @@ def test_a_page_that_comes_twice_is_given_once(split: str) -> None:
         page("HTTPS://A.EXAMPLE:443/b#part"),
         page("https://a.example/B"),
     ]
-    documents = list(evidence(pages, split=split))  # type: ignore[arg-type]
+    documents = list(page_documents(pages, split=split))  # type: ignore[arg-type]
     assert list(dict.fromkeys(document.metadata["url"] for document in documents)) == [
         "https://a.example/b",
         "https://a.example/B",
@@ -101,8 +101,12 @@ def test_a_url_is_normalized_and_no_more(url: str, normalized: str) -> None:
 def test_no_url_is_an_error(url: str) -> None:
     once = normalized_url(url)
     assert normalized_url(once) == once
-    assert isinstance(page_title(Page(url=url)), str)
-    list(evidence([Page.model_validate({"url": url, "excerpts": ["a"]})], split="excerpt"))
+    assert isinstance(page_title(PageResult(url=url)), str)
+    list(
+        page_documents(
+            [PageResult.model_validate({"url": url, "excerpts": ["a"]})], split="excerpt"
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,7 +122,7 @@ def test_no_url_is_an_error(url: str) -> None:
     ],
 )
 def test_a_missing_title_is_made_of_host_and_path(title: str | None, url: str, shown: str) -> None:
-    assert page_title(Page(url=url, title=title)) == shown
+    assert page_title(PageResult(url=url, title=title)) == shown
 
 
 @pytest.mark.parametrize(
@@ -147,8 +151,8 @@ def test_the_same_search_gives_the_same_documents(client: ParallelClient) -> Non
     request = SearchRequest(objective="How does the with statement handle exceptions?")
     one, other = client.run(search(request)), client.run(search(request))
     assert one.search_id != other.search_id
-    assert list(evidence(one.results)) == list(evidence(other.results))
-    assert len(list(evidence(one.results))) == len(one.results)
+    assert list(page_documents(one.results)) == list(page_documents(other.results))
+    assert len(list(page_documents(one.results))) == len(one.results)
 
 
 def test_citations_come_with_their_field() -> None:

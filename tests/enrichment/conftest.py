@@ -7,4 +7,4 @@ from parallel_integrations._protocol import polling
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sandbox's work is done long before the client's first look of one second."""
     monkeypatch.setattr(polling, "FIRST_POLL_SECONDS", 0.01)
-    monkeypatch.setattr(polling, "LONGEST_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(polling, "MAX_POLL_SECONDS", 0.05)

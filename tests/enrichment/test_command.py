@@ -46,7 +46,7 @@ def written() -> list[dict[str, Any]]:
     return [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
 
 
-def test_rows_in_answers_out(sandbox: Sandbox) -> None:
+def test_rows_in_responses_out(sandbox: Sandbox) -> None:
     code, said = command()
     assert code == 0
     assert said.startswith("4 rows, 0.020 USD in all at most.\n")
@@ -87,7 +87,7 @@ def test_a_limit_stops_it_with_a_status_of_its_own(sandbox: Sandbox) -> None:
     assert code == 4
     assert said.startswith("4 rows, 0.010 USD in all at most.\n")
     assert "1 were not asked, because of --max-cost" in said
-    assert [row["asked"] for row in written()] == [True, True, True, False]
+    assert [row["submitted"] for row in written()] == [True, True, True, False]
     assert sandbox.ledger.usd == 0.01
     assert command(*ARGUMENTS, "--max-cost", "1")[0] == 0
     assert sandbox.ledger.usd == 0.015

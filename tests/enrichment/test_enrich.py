@@ -44,7 +44,7 @@ def stable(found: list[EnrichedRow]) -> list[dict[str, Any]]:
     return [row.model_dump(exclude={"run_id"}) for row in found]
 
 
-async def test_two_roads_to_the_same_rows(sandbox: Sandbox, client: ParallelClient) -> None:
+async def test_two_code_paths_to_the_same_rows(sandbox: Sandbox, client: ParallelClient) -> None:
     given = rows(7)
     called = await asyncio.to_thread(told, client, given, rows_per_group=3)
     awaited = [event async for event in client.astream(enrich(given, SETTINGS, rows_per_group=3))]
@@ -59,10 +59,10 @@ def test_a_class_is_filled(client: ParallelClient, tmp_path: Path) -> None:
     for _ in range(2):
         (row,) = told(client, ["The with statement"], settings, journal=tmp_path / "run.db")
         assert isinstance(row.parsed, Purpose)
-        assert row.misfit is None
+        assert row.validation_error is None
 
 
-def test_what_is_asked_alike_is_paid_once(
+def test_what_is_requested_alike_is_paid_once(
     sandbox: Sandbox, client: ParallelClient, tmp_path: Path
 ) -> None:
     given = [{"a": 1, "b": 2}, "with", {"b": 2, "a": 1}, "with", {"a": 1}, "with"]
@@ -96,7 +96,7 @@ def test_no_rows_cost_nothing(sandbox: Sandbox, client: ParallelClient, tmp_path
         (first, *_, last) = events(client, [], journal=tmp_path / "run.db")
         assert isinstance(first, EnrichmentProgress)
         assert isinstance(last, EnrichmentProgress)
-        assert (last.total, last.finished, last.most_usd) == (0, 0, 0.0)
+        assert (last.total, last.finished, last.max_usd) == (0, 0, 0.0)
     assert not sandbox.requests
 
 
@@ -125,9 +125,9 @@ def test_progress_counts_rows_and_money(sandbox: Sandbox, client: ParallelClient
         for each in events(client, given, rows_per_group=3)
         if isinstance(each, EnrichmentProgress)
     ]
-    assert (seen[0].total, seen[0].finished, seen[0].most_usd) == (8, 0, 0.04)
+    assert (seen[0].total, seen[0].finished, seen[0].max_usd) == (8, 0, 0.04)
     assert (seen[-1].finished, seen[-1].failed, seen[-1].in_flight) == (8, 1, 0)
-    assert seen[-1].cost_usd == seen[-1].most_usd == sandbox.ledger.usd == 0.025
+    assert seen[-1].cost_usd == seen[-1].max_usd == sandbox.ledger.usd == 0.025
     assert max(each.reserved_usd or 0 for each in seen) <= 0.03
     for one, other in pairwise(seen):
         assert one.finished <= other.finished
@@ -140,19 +140,19 @@ def test_the_limit_is_never_passed(
     given: list[Any] = [{"name": "nonlocal", **FAILING}, *rows(6), *rows(2), "one more"]
     options: dict[str, Any] = {"journal": tmp_path / "run.db", "rows_per_group": rows_per_group}
     found = told(client, given, max_cost_usd=0.0155, **options)
-    assert [row.asked for row in found] == [True] * 4 + [False] * 3 + [True] * 2 + [False]
+    assert [row.submitted for row in found] == [True] * 4 + [False] * 3 + [True] * 2 + [False]
     assert "max_cost_usd" in (found[4].error or "")
     assert sandbox.ledger.usd == 0.015  # the failed one is free
     same = told(client, given, max_cost_usd=0.015, **options)
     assert stable(same) == stable(found)
     assert started(sandbox) == 4
     found = told(client, given, max_cost_usd=0.035, **options)
-    assert all(row.asked for row in found)
+    assert all(row.submitted for row in found)
     assert sandbox.ledger.usd == 0.035
 
 
 def test_a_limit_of_nothing_asks_nothing(sandbox: Sandbox, client: ParallelClient) -> None:
-    assert [row.asked for row in told(client, rows(3), max_cost_usd=0)] == [False] * 3
+    assert [row.submitted for row in told(client, rows(3), max_cost_usd=0)] == [False] * 3
     assert not sandbox.requests
 
 
@@ -231,7 +231,7 @@ def test_a_rate_limit_is_waited_out(sandbox: Sandbox, client: ParallelClient) ->
         {"status": 200, "body": "no JSON"},
     ],
 )
-def test_a_lost_answer_is_looked_for_in_the_group(
+def test_a_lost_response_is_looked_for_in_the_group(
     sandbox: Sandbox, client: ParallelClient, fault: dict[str, Any]
 ) -> None:
     sandbox.faults.add(path="*/runs", method="POST", times=1, **fault)
@@ -240,7 +240,7 @@ def test_a_lost_answer_is_looked_for_in_the_group(
     assert started(sandbox) == sandbox.ledger.count("task_run") == 4
 
 
-def test_an_answer_that_is_always_lost_stops_the_run(
+def test_an_response_that_is_always_lost_stops_the_run(
     sandbox: Sandbox, client: ParallelClient, tmp_path: Path
 ) -> None:
     sandbox.faults.add(path="*/runs", method="POST", times=None, status=500)
@@ -263,7 +263,7 @@ def test_the_deadline_leaves_the_work_to_the_next_run(
     assert started(sandbox) == 3
 
 
-def test_runs_that_cannot_be_told_apart_are_never_sent_again(
+def test_runs_that_cannot_be_reported_apart_are_never_sent_again(
     sandbox: Sandbox, client: ParallelClient, tmp_path: Path
 ) -> None:
     journal = tmp_path / "run.db"

@@ -174,7 +174,7 @@ def test_a_damaged_page_is_refused(client: ParallelClient, journal: Path) -> Non
         told(client, rows(30), journal=journal)
 
 
-def test_a_damaged_answer_is_refused(client: ParallelClient, journal: Path) -> None:
+def test_a_damaged_response_is_refused(client: ParallelClient, journal: Path) -> None:
     told(client, rows(2), journal=journal)
     hand = sqlite3.connect(journal)
     hand.execute("UPDATE outcomes SET event = substr(event, 1, 40) WHERE task = 1")
@@ -200,7 +200,7 @@ def without_checksums(journal: Path) -> None:
 
 
 @pytest.mark.parametrize("unfinished", [False, True])
-def test_a_single_bit_never_gives_another_answer(
+def test_a_single_bit_never_gives_another_response(
     sandbox: Sandbox, client: ParallelClient, tmp_path: Path, *, unfinished: bool
 ) -> None:
     """Refused, or all the same; never a raw error, never another answer, nothing sent again."""
@@ -325,7 +325,7 @@ def test_no_folder_no_journal(sandbox: Sandbox, client: ParallelClient, tmp_path
     assert not sandbox.requests
 
 
-def test_a_deleted_journal_starts_anew_unless_it_left_a_change(
+def test_a_deleted_journal_starts_again_unless_it_left_a_change(
     sandbox: Sandbox, client: ParallelClient, journal: Path
 ) -> None:
     leftover = journal.with_name("run.db-journal")

@@ -85,7 +85,7 @@ def test_a_group_whose_listing_is_gone_costs_its_own_rows_alone(
     assert [row.error is None for row in found] == [False, False, True, True, True, True]
 
 
-def test_rows_that_cannot_be_read_are_paid_again_only_when_asked_for(
+def test_rows_that_cannot_be_read_are_paid_again_only_when_requested_for(
     sandbox: Sandbox, client: ParallelClient, journal: Path
 ) -> None:
     options: dict[str, Any] = {"journal": journal, **GROUPS}
@@ -269,7 +269,7 @@ def test_an_error_within_the_listing_costs_no_row_behind_it(journal: Path) -> No
         ({"status": 408, "retry_after": 0}, 20),
     ],
 )
-def test_a_rate_limit_or_an_outage_is_waited_out_where_an_answer_is_read(
+def test_a_rate_limit_or_an_outage_is_waited_out_where_an_response_is_read(
     sandbox: Sandbox, client: ParallelClient, journal: Path, fault: dict[str, Any], times: int
 ) -> None:
     sent(client, sandbox, journal)
@@ -319,10 +319,10 @@ def test_an_outage_is_waited_out_until_the_deadline(
     assert started(sandbox) == 6
 
 
-def test_patience_has_an_end_where_nothing_can_be_read(
+def test_timeout_has_an_end_where_nothing_can_be_read(
     sandbox: Sandbox, client: ParallelClient, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flights, "READ_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(flights, "READ_TIMEOUT_SECONDS", 0.2)
     sent(client, sandbox, journal)
     sandbox.faults.add(path="*", method="GET", times=None, status=503, retry_after=0)
     with pytest.raises(TaskTimeoutError, match=r"cannot be read since .* 503") as late:
@@ -333,7 +333,7 @@ def test_patience_has_an_end_where_nothing_can_be_read(
 def test_one_group_that_is_always_out_of_order_does_not_keep_the_others(
     sandbox: Sandbox, client: ParallelClient, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flights, "READ_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(flights, "READ_TIMEOUT_SECONDS", 0.2)
     group = sent(client, sandbox, journal)[0]
     sandbox.faults.add(path=f"*/{group}*", method="GET", times=None, status=500, retry_after=0)
     found = told(client, rows(6), journal=journal, **GROUPS)

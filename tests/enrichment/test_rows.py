@@ -201,7 +201,7 @@ def test_no_file(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("once", [False, True])
-def test_a_row_that_cannot_be_asked_is_named(
+def test_a_row_that_cannot_be_requested_is_named(
     sandbox: Sandbox, client: ParallelClient, row: Any, fault: str, *, once: bool
 ) -> None:
     rows = ["with", row]

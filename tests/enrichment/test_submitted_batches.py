@@ -15,7 +15,7 @@ from parallel_integrations.enrichment import (
     enrich,
 )
 from parallel_integrations.enrichment import (
-    submitted_batches as flights_module,
+    submitted_batches as batches_module,
 )
 from tests.enrichment.support import SETTINGS, only_rows, rows, told
 
@@ -105,7 +105,7 @@ def at() -> Iterator[Callable[[Groups], ParallelClient]]:
         each.close()
 
 
-def test_rows_are_told_while_their_group_is_at_work(
+def test_rows_are_reported_while_their_group_is_at_work(
     at: Callable[[Groups], ParallelClient],
 ) -> None:
     """One run ends at each look: the group is not listed at each, nor again from the start."""
@@ -134,7 +134,7 @@ def test_what_is_new_is_taken_after_a_while(
     at: Callable[[Groups], ParallelClient], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A single row is journalled long before a fourth of its group is finished."""
-    monkeypatch.setattr(flights_module, "LISTED_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(batches_module, "LISTED_AFTER_SECONDS", 0.0)
     groups = Groups(lambda place, looks: "completed" if place == 0 else "running")
     stream = at(groups).stream(enrich(rows(40), SETTINGS, journal=tmp_path / "run.db"))
     row = next(event for event in stream if isinstance(event, EnrichedRow))

@@ -122,7 +122,7 @@ GROUP_STATUS: Final = Step("status", f"GET {_GROUPS}/[^/]+", Kind.POLL, ids=GROU
 LISTING: Final = Step(
     "runs", f"GET {_GROUPS}/[^/]+/runs", Kind.READ, Sort.EVENTS, GROUP, first=False
 )
-INGEST: Final = Step("ingest", f"POST {_FINDALL}/ingest", Kind.ASK)
+INGEST: Final = Step("ingest", f"POST {_FINDALL}/ingest", Kind.QUERY)
 CREATE_FINDALL: Final = Step("create", f"POST {_FINDALL}/runs", Kind.CREATE)
 LATER_FINDALL: Final = Step("create", f"POST {_FINDALL}/runs", Kind.CREATE, first=False)
 FOUND_STATUS: Final = Step(
@@ -131,14 +131,14 @@ FOUND_STATUS: Final = Step(
 FOUND_RESULT: Final = Step(
     "result", f"GET {_FINDALL}/runs/[^/]+/result", Kind.READ, ids=FOUND, first=False
 )
-SEARCH: Final = Step("", "POST /v1/search", Kind.ASK)
-EXTRACT: Final = Step("", "POST /v1/extract", Kind.ASK)
-CHAT: Final = Step("", "POST /chat/completions", Kind.ASK)
-CHAT_STREAM: Final = Step("", "POST /chat/completions", Kind.ASK, Sort.CHAT)
+SEARCH: Final = Step("", "POST /v1/search", Kind.QUERY)
+EXTRACT: Final = Step("", "POST /v1/extract", Kind.QUERY)
+CHAT: Final = Step("", "POST /chat/completions", Kind.QUERY)
+CHAT_STREAM: Final = Step("", "POST /chat/completions", Kind.QUERY, Sort.CHAT)
 
 _QUESTION: Final = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
 _TASK: Final = CreateTaskRunRequest(input="What is a slot?", processor="lite")
-_WISH: Final = IngestFindallRequest(objective="Python statements that bind names")
+_OBJECTIVE: Final = IngestFindallRequest(objective="Python statements that bind names")
 _FIND: Final = CreateFindallRunRequest(
     objective="Python statements that bind names",
     entity_type="statements",
@@ -288,8 +288,8 @@ BARE: Final[tuple[Call, ...]] = (
     ),
     _flow(
         "ingest_findall",
-        lambda _: api.ingest_findall(_WISH),
-        _post(f"{_FINDALL}/ingest", Kind.ASK),
+        lambda _: api.ingest_findall(_OBJECTIVE),
+        _post(f"{_FINDALL}/ingest", Kind.QUERY),
     ),
     _flow(
         "create_findall_run",
@@ -298,7 +298,7 @@ BARE: Final[tuple[Call, ...]] = (
     ),
     _flow(
         "start_findall",
-        lambda _: start_findall(_WISH, generator="preview", match_limit=5),
+        lambda _: start_findall(_OBJECTIVE, generator="preview", match_limit=5),
         INGEST,
         LATER_FINDALL,
     ),
@@ -342,7 +342,7 @@ BARE: Final[tuple[Call, ...]] = (
         lambda _: api.entity_search(
             EntitySearchRequest(entity_type="companies", objective="Makers of compilers")
         ),
-        _post(f"{_FINDALL}/(entity-search|candidates)", Kind.ASK),
+        _post(f"{_FINDALL}/(entity-search|candidates)", Kind.QUERY),
     ),
     _flow("create_monitor", lambda _: api.create_monitor(_MONITOR), _post(_MONITORS, Kind.CREATE)),
     _flow("list_monitors", lambda _: api.list_monitors(), _read(_MONITORS)),

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Final
 
 from tests.faults.scripted_server import (
-    Play,
+    Payload,
     Scene,
     begin_stream,
     end_stream,
@@ -76,12 +76,12 @@ def no_http(scene: Scene) -> None:
     scene.talk.finish()
 
 
-def silence(scene: Scene) -> None:
+def say_nothing(scene: Scene) -> None:
     """Say nothing."""
     scene.wait_until_gone()
 
 
-def slow_body(status: str, content_type: str) -> Play:
+def slow_body(status: str, content_type: str) -> Payload:
     """Send the body byte by byte, for ever."""
 
     def play(scene: Scene) -> None:
@@ -110,7 +110,7 @@ def in_half_a_minute() -> str:
     return format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
 
 
-def status(code: int, *, retry_after: str | Callable[[], str] = "") -> Play:
+def status(code: int, *, retry_after: str | Callable[[], str] = "") -> Payload:
     """Answer an error status with the API's own error body."""
 
     def play(scene: Scene) -> None:
@@ -122,14 +122,14 @@ def status(code: int, *, retry_after: str | Callable[[], str] = "") -> Play:
     return play
 
 
-def _bad(body: Callable[[str], bytes], content_type: str = "application/json") -> Play:
+def _bad(body: Callable[[str], bytes], content_type: str = "application/json") -> Payload:
     def play(scene: Scene) -> None:
         scene.talk.answer(body(scene.key), status="422 No", content_type=content_type)
 
     return play
 
 
-ERROR_BODIES: Final[dict[str, Play]] = {
+ERROR_BODIES: Final[dict[str, Payload]] = {
     "native": _bad(lambda key: _escaped(_native(key))),
     "validation": _bad(
         lambda key: _escaped(
@@ -148,7 +148,7 @@ ERROR_BODIES: Final[dict[str, Play]] = {
 }
 
 
-def html(code: int) -> Play:
+def html(code: int) -> Payload:
     """Answer with a page, as proxies and captive portals do."""
 
     def play(scene: Scene) -> None:
@@ -218,7 +218,7 @@ def gzip_garbage(scene: Scene) -> None:
     scene.talk.answer(body, content_type=scene.content_type, headers=headers)
 
 
-def redirect(code: int) -> Play:
+def redirect(code: int) -> Payload:
     """Lead to another host."""
 
     def play(scene: Scene) -> None:

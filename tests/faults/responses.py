@@ -17,7 +17,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Answer:
+class CannedResponse:
     """A healthy answer.
 
     Attributes:
@@ -28,12 +28,12 @@ class Answer:
     body: bytes = b""
     events: tuple[bytes, ...] | None = None
 
-    def after(self, last_event_id: str) -> "Answer":
+    def after(self, last_event_id: str) -> "CannedResponse":
         """What is left of a stream after an event."""
         mark = f'"event_id": "{last_event_id}"'.encode()
         for number, event in enumerate(self.events or ()):
             if last_event_id and mark in event:
-                return Answer(events=(self.events or ())[number + 1 :])
+                return CannedResponse(events=(self.events or ())[number + 1 :])
         return self
 
 
@@ -274,18 +274,18 @@ _NOTHING: Final = (
     "POST /v1beta/memory/(clear|evict)",
 )
 
-_ANSWERS: Final[tuple[tuple[re.Pattern[str], Answer], ...]] = tuple(
+_ANSWERS: Final[tuple[tuple[re.Pattern[str], CannedResponse], ...]] = tuple(
     (re.compile(place), answer)
     for answers in (
-        {place: Answer(json.dumps(body).encode()) for place, body in _JSON.items()},
-        {place: Answer(events=events) for place, events in _EVENTS.items()},
-        {place: Answer() for place in _NOTHING},
+        {place: CannedResponse(json.dumps(body).encode()) for place, body in _JSON.items()},
+        {place: CannedResponse(events=events) for place, events in _EVENTS.items()},
+        {place: CannedResponse() for place in _NOTHING},
     )
     for place, answer in answers.items()
 )
 
 
-def healthy(place: str, body: bytes, last_event_id: str = "") -> Answer:
+def healthy(place: str, body: bytes, last_event_id: str = "") -> CannedResponse:
     """What the API answers to a request.
 
     Args:
@@ -298,8 +298,8 @@ def healthy(place: str, body: bytes, last_event_id: str = "") -> Answer:
         structured = asked.get("response_format") is not None
         texts = OBJECT_TEXT if structured else CHAT_TEXT
         if asked.get("stream"):
-            return Answer(events=_chunks(*texts))
-        return Answer(json.dumps(_chat("".join(texts))).encode())
+            return CannedResponse(events=_chunks(*texts))
+        return CannedResponse(json.dumps(_chat("".join(texts))).encode())
     for pattern, answer in _ANSWERS:
         if pattern.fullmatch(place):
             return answer.after(last_event_id)

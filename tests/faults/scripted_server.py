@@ -12,14 +12,14 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from tests.faults.responses import Answer, healthy
+from tests.faults.responses import CannedResponse, healthy
 from tests.support.raw_server import RawServer, Talk
 
 KEY: Final = "k3y/that+nobody=may/see/0123456789"
 """Has the characters that JSON and URLs write in more than one way."""
 SPEED: Final = 500
 """How much faster than asked pauses go by; what they were asked for is recorded."""
-LONGEST_PAUSE: Final = 0.01
+MAX_PAUSE: Final = 0.01
 
 
 @dataclass
@@ -35,9 +35,9 @@ class Scene:
         place: Method and path of the request.
     """
 
-    talk: "StagedTalk"
-    answer: Answer
-    whole: Answer
+    talk: "ScriptedTalk"
+    answer: CannedResponse
+    whole: CannedResponse
     key: str
     elsewhere: str
     place: str
@@ -52,7 +52,7 @@ class Scene:
         self.talk.await_end(most)
 
 
-Play = Callable[[Scene], None]
+Payload = Callable[[Scene], None]
 
 
 @dataclass
@@ -67,12 +67,12 @@ class Spoiled:
     """
 
     places: Callable[[str], bool]
-    play: Play
+    play: Payload
     times: int | None = None
     struck: int = 0
 
 
-class StagedTalk(Talk):
+class ScriptedTalk(Talk):
     """A connection whose end can be waited for."""
 
     def await_end(self, most: float) -> None:
@@ -85,7 +85,7 @@ class StagedTalk(Talk):
             pass
 
 
-class Stage(RawServer):
+class ScriptedServer(RawServer):
     """The API in good health, until something of it is spoiled.
 
     Attributes:
@@ -95,7 +95,7 @@ class Stage(RawServer):
 
     def __init__(self, elsewhere: str = "") -> None:
         super().__init__(lambda _, __: None)  # `_serve` is this class's own
-        self.asked: list[str] = []
+        self.received: list[str] = []
         self.spoiled: Spoiled | None = None
         self.open = 0
         self._elsewhere = elsewhere
@@ -103,7 +103,7 @@ class Stage(RawServer):
 
     def begin(self, spoiled: Spoiled | None) -> None:
         """Forget what was asked, and spoil something else."""
-        self.asked = []
+        self.received = []
         self.requests = []
         self.spoiled = spoiled
 
@@ -118,7 +118,7 @@ class Stage(RawServer):
     def _serve(self, connection: socket.socket) -> None:
         with self._lock:
             self.open += 1
-        talk = StagedTalk(connection)
+        talk = ScriptedTalk(connection)
         try:
             while request := talk.request():
                 self._respond(talk, request)
@@ -129,7 +129,7 @@ class Stage(RawServer):
                 self.open -= 1
             connection.close()
 
-    def _respond(self, talk: StagedTalk, request: bytes) -> None:
+    def _respond(self, talk: ScriptedTalk, request: bytes) -> None:
         head, _, body = request.partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
         method, target, _ = lines[0].split(" ")
@@ -140,7 +140,7 @@ class Stage(RawServer):
         }
         answer = healthy(place, body, dict(parse_qsl(query)).get("last_event_id", ""))
         with self._lock:
-            self.asked.append(place)
+            self.received.append(place)
             spoiled = self.spoiled
             strikes = (
                 spoiled is not None
@@ -156,7 +156,7 @@ class Stage(RawServer):
             say(talk, answer)
 
 
-def say(talk: Talk, answer: Answer) -> None:
+def say(talk: Talk, answer: CannedResponse) -> None:
     """Answer in good health; a stream comes in chunks, the connection stays open."""
     if answer.events is None:
         talk.answer(answer.body, content_type="application/json" if answer.body else None)
@@ -203,12 +203,12 @@ def fast_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
 
     def fast(seconds: float) -> None:
         clock.pauses.append(seconds)
-        sleep(min(seconds / SPEED, LONGEST_PAUSE))
+        sleep(min(seconds / SPEED, MAX_PAUSE))
 
     async def afast(seconds: float, result: object = None) -> object:
         if seconds > 0:
             clock.pauses.append(seconds)
-        return await asleep(min(seconds / SPEED, LONGEST_PAUSE), result)
+        return await asleep(min(seconds / SPEED, MAX_PAUSE), result)
 
     with monkeypatch.context() as patch:
         patch.setattr(time, "sleep", fast)

@@ -31,14 +31,14 @@ from parallel_integrations import (
     UnexpectedAnswerError,
 )
 from tests.faults import fault_payloads
-from tests.faults.scripted_server import Play
+from tests.faults.scripted_server import Payload
 
 
 class Kind(Enum):
     """What a request is, and so what may become of it when it fails."""
 
     READ = "read"
-    ASK = "ask"
+    QUERY = "ask"
     CREATE = "create"
     ADD = "add"
     """A CREATE whose lost answer is looked for: the group tells whether the runs arrived."""
@@ -97,7 +97,7 @@ class Fault:
     """
 
     name: str
-    play: Play
+    play: Payload
     outcome: Outcome
     otherwise: dict[Sort, Outcome] = field(default_factory=dict)
     pause: tuple[float, float] = (0.375, 0.5)
@@ -137,7 +137,7 @@ FAULTS: Final[tuple[Fault, ...]] = (
     Fault("reset within the body", fault_payloads.reset_in_body, LOST_MIDWAY, CUT),
     Fault("end within the body", fault_payloads.end_in_body, LOST_MIDWAY, CUT),
     Fault("no HTTP at all", fault_payloads.no_http, LOST, in_head=True),
-    Fault("silence", fault_payloads.silence, LATE, times_out=True),
+    Fault("silence", fault_payloads.say_nothing, LATE, times_out=True),
     Fault(
         "200, slow body",
         fault_payloads.slow_body("200 OK", "application/json"),
@@ -284,7 +284,7 @@ def expected(fault: Fault, kind: Kind, sort: Sort, *, once: bool, first: bool) -
         return _of_enrichment(fault, outcome, kind, once=once)
     if kind is Kind.LOOK:
         return _of_look(fault, outcome, once=once)
-    column = {Kind.READ: 0, Kind.ASK: 1}.get(kind, 2)
+    column = {Kind.READ: 0, Kind.QUERY: 1}.get(kind, 2)
     sent = outcome.sent[column]
     error = None if once and sent > 1 else outcome.error
     if kind is Kind.ADD and error in UNCERTAIN:

@@ -22,12 +22,12 @@ from tests.faults.llama_index_calls import LLAMA_INDEX
 from tests.faults.report import REPORT
 from tests.faults.selection import ALL
 from tests.faults.table import FAULTS, NOT_YET, Expected, Fault, Kind, Sort, expected
-from tests.faults.trial import MOST_SHOWN, SHORT_PATIENCE_SECONDS, Trial, trial
+from tests.faults.trial import MAX_SHOWN, SHORT_TIMEOUT_SECONDS, Trial, trial
 
 WORLDS: Final = {"bare": BARE, "langchain": LANGCHAIN, "llama_index": LLAMA_INDEX}
 SHARE: Final = 20
 """One cell in so many is played where not all are."""
-_DEAR: Final = (Kind.READ, Kind.ASK, Kind.CREATE)
+_DEAR: Final = (Kind.READ, Kind.QUERY, Kind.CREATE)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _some(
     if world != "bare" and (once or takes_time):
         return []
     if fault.huge or fault.times_out:  # they take their time
-        kinds = _DEAR if fault.name == "silence" and world == "bare" else (Kind.ASK,)
+        kinds = _DEAR if fault.name == "silence" and world == "bare" else (Kind.QUERY,)
         return [] if once or kind not in kinds else [places[number % len(places)]]
     return places[number % min(SHARE, len(places)) :: SHARE]
 
@@ -121,15 +121,15 @@ def _deadline(fault: Fault, cell: Cell) -> float:
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_what_comes_of_a_fault(fault: Fault, world: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong: list[str] = []
-    patience = {"patience": SHORT_PATIENCE_SECONDS} if fault.times_out else {}
+    timeout = {"timeout": SHORT_TIMEOUT_SECONDS} if fault.times_out else {}
     for deadline, some in groups(fault, world):
-        with trial(monkeypatch, deadline=deadline, **patience) as one:
+        with trial(monkeypatch, deadline=deadline, **timeout) as one:
             if _plays(fault, world, awaiting=False):
                 _blocking(one, fault, some)
             if _plays(fault, world, awaiting=True):
                 asyncio.run(_awaiting(one, fault, some))
             wrong += one.wrong
-    assert not wrong, f"{len(wrong)} wrong:\n" + "\n".join(wrong[:MOST_SHOWN])
+    assert not wrong, f"{len(wrong)} wrong:\n" + "\n".join(wrong[:MAX_SHOWN])
 
 
 def test_the_matrix_knows_every_operation() -> None:

@@ -27,7 +27,16 @@ from parallel_integrations.sandbox import Sandbox
 from tests.faults import fault_payloads
 from tests.faults.calls import BARE, CREATE_RUN, FOUND_STATUS, RESULT, SEARCH, Step
 from tests.faults.responses import CHAT_TEXT, FINDALL_ID, RUN_ID, healthy
-from tests.faults.scripted_server import KEY, Clock, Play, Scene, Spoiled, Stage, fast_clock, say
+from tests.faults.scripted_server import (
+    KEY,
+    Clock,
+    Payload,
+    Scene,
+    ScriptedServer,
+    Spoiled,
+    fast_clock,
+    say,
+)
 from tests.faults.truncations import ENDINGS, cut
 from tests.support.raw_server import RawServer, Talk
 
@@ -40,16 +49,16 @@ PIECES: Final = 50
 def caught(
     operation: Callable[[], Any],
     step: Step,
-    play: Play,
+    play: Payload,
     *,
     times: int | None = None,
-    stage: Stage,
+    server: ScriptedServer,
     awaiting: bool = False,
     timeout: float = 10,
 ) -> Any:
     """What comes of an operation on a client as users have it, with two repetitions."""
-    stage.begin(Spoiled(step.matches, play, times))
-    client = ParallelClient(api_key=KEY, base_url=stage.url, timeout=timeout)
+    server.begin(Spoiled(step.matches, play, times))
+    client = ParallelClient(api_key=KEY, base_url=server.url, timeout=timeout)
 
     async def awaited() -> Any:
         async with client:
@@ -72,10 +81,10 @@ BOTH = pytest.mark.parametrize("awaiting", [False, True], ids=["blocking", "awai
 
 
 @pytest.fixture
-def stage() -> Any:
+def server() -> Any:
     """A healthy API."""
-    with Stage() as stage:
-        yield stage
+    with ScriptedServer() as server:
+        yield server
 
 
 @pytest.fixture
@@ -86,68 +95,70 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @BOTH
-def test_a_create_that_timed_out_is_sent_once(stage: Stage, clock: Clock, awaiting: bool) -> None:
+def test_a_create_that_timed_out_is_sent_once(
+    server: ScriptedServer, clock: Clock, awaiting: bool
+) -> None:
     """Not three times: there is no idempotency key, so each would be a bill."""
     error = caught(
         lambda: api.run_task(TASK),
         CREATE_RUN,
-        fault_payloads.silence,
-        stage=stage,
+        fault_payloads.say_nothing,
+        server=server,
         awaiting=awaiting,
         timeout=0.1,
     )
     assert isinstance(error, RequestTimeoutError)
     assert "may still have been executed" in str(error)
-    assert stage.asked == ["POST /v1/tasks/runs"]
+    assert server.received == ["POST /v1/tasks/runs"]
     assert clock.pauses == []
 
 
 @BOTH
-def test_slow_polls_lose_no_paid_task(stage: Stage, clock: Clock, awaiting: bool) -> None:
+def test_slow_polls_lose_no_paid_task(server: ScriptedServer, clock: Clock, awaiting: bool) -> None:
     """Three answers that say "not yet" are three answers, and the fourth is the result."""
     result = caught(
         lambda: api.run_task(TASK),
         RESULT,
         fault_payloads.status(408),
         times=3,
-        stage=stage,
+        server=server,
         awaiting=awaiting,
     )
     assert result.run.run_id == RUN_ID
-    assert stage.asked.count("POST /v1/tasks/runs") == 1
+    assert server.received.count("POST /v1/tasks/runs") == 1
 
 
 @BOTH
-def test_a_deadline_leaves_the_id_of_the_paid_task(stage: Stage, awaiting: bool) -> None:
+def test_a_deadline_leaves_the_id_of_the_paid_task(server: ScriptedServer, awaiting: bool) -> None:
     error = caught(
         lambda: api.run_task(TASK, deadline_seconds=0.2),
         RESULT,
-        fault_payloads.silence,
-        stage=stage,
+        fault_payloads.say_nothing,
+        server=server,
         awaiting=awaiting,
         timeout=0.1,
     )
     assert isinstance(error, TaskTimeoutError)
     assert error.run_id == RUN_ID
     assert RUN_ID in str(error)
-    assert stage.asked.count("POST /v1/tasks/runs") == 1
+    assert server.received.count("POST /v1/tasks/runs") == 1
 
 
 @BOTH
 def test_silent_polls_leave_the_id_of_the_paid_run(
-    stage: Stage, clock: Clock, awaiting: bool
+    server: ScriptedServer, clock: Clock, awaiting: bool
 ) -> None:
     error = caught(
         lambda: api.wait_findall_run(FINDALL_ID, deadline_seconds=0.5),
         FOUND_STATUS,
-        fault_payloads.silence,
-        stage=stage,
+        fault_payloads.say_nothing,
+        server=server,
         awaiting=awaiting,
         timeout=0.1,
     )
     assert isinstance(error, TaskTimeoutError)
     assert error.findall_id == FINDALL_ID
-    assert len(stage.asked) > 1
+    assert len(server.received) > 1
 
 
 def test_a_failed_run_costs_none_of_the_others(
@@ -167,21 +178,23 @@ def test_a_failed_run_costs_none_of_the_others(
 @BOTH
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 def test_neither_key_nor_body_go_where_a_redirect_leads(
-    stage: Stage, clock: Clock, awaiting: bool, code: int
+    server: ScriptedServer, clock: Clock, awaiting: bool, code: int
 ) -> None:
-    with Stage() as elsewhere:
+    with ScriptedServer() as elsewhere:
 
         def lead(scene: Scene) -> None:
             fault_payloads.redirect(code)(
                 Scene(scene.talk, scene.answer, scene.whole, KEY, elsewhere.url, scene.place)
             )
 
-        error = caught(lambda: api.run_task(TASK), CREATE_RUN, lead, stage=stage, awaiting=awaiting)
+        error = caught(
+            lambda: api.run_task(TASK), CREATE_RUN, lead, server=server, awaiting=awaiting
+        )
         assert type(error) is StatusError
         assert "redirect" in str(error)
         assert KEY not in str(error)
         assert elsewhere.connections == 0
-    assert len(stage.asked) == 1
+    assert len(server.received) == 1
 
 
 @BOTH
@@ -189,41 +202,41 @@ def test_neither_key_nor_body_go_where_a_redirect_leads(
     ("asked", "pauses", "sent"), [("2", [2.0, 2.0], 3), ("60", [60.0, 60.0], 3), ("120", [], 1)]
 )
 def test_the_server_says_how_long_to_wait(
-    stage: Stage, clock: Clock, awaiting: bool, asked: str, pauses: list[float], sent: int
+    server: ScriptedServer, clock: Clock, awaiting: bool, asked: str, pauses: list[float], sent: int
 ) -> None:
     """Where that is longer than a minute, it is the caller's to decide."""
     error = caught(
         lambda: api.search(SearchRequest(objective="What is a slot?")),
         SEARCH,
         fault_payloads.status(429, retry_after=asked),
-        stage=stage,
+        server=server,
         awaiting=awaiting,
     )
     assert isinstance(error, RateLimitError)
     assert error.retry_after == float(asked)
     assert clock.pauses == pauses
-    assert len(stage.asked) == sent
+    assert len(server.received) == sent
 
 
 @BOTH
 @pytest.mark.parametrize("ending", ["end", "reset", "half an event"])
-def test_a_cut_stream_is_no_answer(stage: Stage, awaiting: bool, ending: str) -> None:
+def test_a_cut_stream_is_no_response(server: ScriptedServer, awaiting: bool, ending: str) -> None:
     (call,) = (call for call in BARE if call.name == "stream_chat")
     error = caught(
         lambda: api.stream_chat(ChatRequest(messages=QUESTION)),
         call.steps[0],
         cut(2, ENDINGS[ending]),
-        stage=stage,
+        server=server,
         awaiting=awaiting,
     )
     assert isinstance(error, StreamInterruptedError)
     assert error.partial == "".join(CHAT_TEXT[:2])
-    assert len(stage.asked) == 1
+    assert len(server.received) == 1
 
 
 @BOTH
 def test_a_result_is_fetched_although_its_progress_cannot_be_followed(
-    stage: Stage, clock: Clock, awaiting: bool
+    server: ScriptedServer, clock: Clock, awaiting: bool
 ) -> None:
     """And not before the server wants to be asked again, though a minute later at most."""
     (call,) = (call for call in BARE if call.name == "stream_task")
@@ -231,7 +244,7 @@ def test_a_result_is_fetched_although_its_progress_cannot_be_followed(
         lambda: api.stream_task(TASK, deadline_seconds=3600),
         call.steps[1],
         fault_payloads.status(429, retry_after="120"),
-        stage=stage,
+        server=server,
         awaiting=awaiting,
     )
     assert result.run.run_id == RUN_ID
@@ -292,14 +305,14 @@ def _came(client: ParallelClient, request: SearchRequest, *, awaiting: bool) -> 
         return error
 
 
-def test_the_stage_is_healthy(stage: Stage, clock: Clock) -> None:
+def test_the_scripted_server_is_healthy(server: ScriptedServer, clock: Clock) -> None:
     """What the other tests call right answers are answers."""
 
     def play(scene: Scene) -> None:
         say(scene.talk, scene.answer)
 
     found = caught(
-        lambda: api.search(SearchRequest(objective="What is a slot?")), SEARCH, play, stage=stage
+        lambda: api.search(SearchRequest(objective="What is a slot?")), SEARCH, play, server=server
     )
     assert found.results
     assert healthy("GET /v1/monitors", b"").body

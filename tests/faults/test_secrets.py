@@ -50,7 +50,7 @@ from tests.faults.calls import Connection
 from tests.faults.langchain_calls import LANGCHAIN
 from tests.faults.llama_index_calls import LLAMA_INDEX
 from tests.faults.responses import PAGE_URL
-from tests.faults.scripted_server import KEY, Play, Scene, Spoiled, Stage, fast_clock
+from tests.faults.scripted_server import KEY, Payload, Scene, ScriptedServer, Spoiled, fast_clock
 from tests.faults.secrets import Listener, leaks
 from tests.faults.test_matrix import WORLDS
 
@@ -85,10 +85,10 @@ ADAPTERS: Final[dict[str, tuple[Callable[..., Any], Callable[[Any], Any]]]] = {
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
+def server() -> Iterator[ScriptedServer]:
     """A healthy API."""
-    with Stage() as stage:
-        yield stage
+    with ScriptedServer() as server:
+        yield server
 
 
 def _echo(scene: Scene) -> None:
@@ -97,7 +97,7 @@ def _echo(scene: Scene) -> None:
     scene.talk.answer(json.dumps(body).encode())
 
 
-PLAYS: Final[dict[str, Play]] = {
+PLAYS: Final[dict[str, Payload]] = {
     "nothing": _echo,
     "an error": fault_payloads.status(403),
     "a page": fault_payloads.html(200),
@@ -108,11 +108,11 @@ PLAYS: Final[dict[str, Play]] = {
 @pytest.mark.parametrize("what", PLAYS)
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_an_adapter_shows_no_key_whatever_happened_to_it(
-    name: str, what: str, stage: Stage, caplog: pytest.LogCaptureFixture
+    name: str, what: str, server: ScriptedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     make, call = ADAPTERS[name]
-    adapter = make(api_key=KEY, base_url=stage.url, max_retries=0)
-    stage.begin(Spoiled(lambda _: True, PLAYS[what]))
+    adapter = make(api_key=KEY, base_url=server.url, max_retries=0)
+    server.begin(Spoiled(lambda _: True, PLAYS[what]))
     came: Any = None
     with caplog.at_level(logging.DEBUG):
         try:
@@ -167,12 +167,12 @@ class _Tracer(BaseCallbackHandler):
 
 
 @pytest.mark.parametrize("what", ["nothing", "an error"])
-def test_tracers_of_langchain_are_told_no_key(stage: Stage, what: str) -> None:
+def test_tracers_of_langchain_are_reported_no_key(server: ScriptedServer, what: str) -> None:
     tracer = _Tracer()
     config: Any = {"callbacks": [tracer]}
-    settings: dict[str, Any] = {"api_key": KEY, "base_url": stage.url, "max_retries": 0}
+    settings: dict[str, Any] = {"api_key": KEY, "base_url": server.url, "max_retries": 0}
     error = fault_payloads.status(403)
-    stage.begin(Spoiled(lambda _: True, error) if what == "an error" else None)
+    server.begin(Spoiled(lambda _: True, error) if what == "an error" else None)
     for runnable, asked in (
         (ChatParallel(**settings, extra_headers={"x-mine": KEY}), QUESTION),
         (ParallelSearchRetriever(**settings), QUESTION),
@@ -196,12 +196,16 @@ class _Events(BaseEventHandler):
 
 
 @pytest.mark.parametrize("what", ["nothing", "an error"])
-def test_instrumentation_of_llama_index_is_told_no_key(stage: Stage, what: str) -> None:
+def test_instrumentation_of_llama_index_is_reported_no_key(
+    server: ScriptedServer, what: str
+) -> None:
     dispatcher: Any = get_dispatcher()
     events = _Events()
     dispatcher.add_event_handler(events)
-    settings: dict[str, Any] = {"api_key": KEY, "base_url": stage.url, "max_retries": 0}
-    stage.begin(Spoiled(lambda _: True, fault_payloads.status(403)) if what == "an error" else None)
+    settings: dict[str, Any] = {"api_key": KEY, "base_url": server.url, "max_retries": 0}
+    server.begin(
+        Spoiled(lambda _: True, fault_payloads.status(403)) if what == "an error" else None
+    )
     try:
         for call in (
             lambda: ParallelLLM(**settings).complete(QUESTION),
@@ -218,15 +222,15 @@ def test_instrumentation_of_llama_index_is_told_no_key(stage: Stage, what: str) 
     assert KEY not in "".join(events.told)
 
 
-async def test_every_call_in_good_health_logs_no_key(stage: Stage) -> None:
+async def test_every_call_in_good_health_logs_no_key(server: ScriptedServer) -> None:
     """At DEBUG, of all loggers, the HTTP libraries' included."""
     listener, root = Listener(), logging.getLogger()
     level = root.level
     root.addHandler(listener)
     root.setLevel(logging.DEBUG)
     try:
-        async with ParallelClient(api_key=KEY, base_url=stage.url) as client:
-            settings = {"api_key": KEY, "base_url": stage.url}
+        async with ParallelClient(api_key=KEY, base_url=server.url) as client:
+            settings = {"api_key": KEY, "base_url": server.url}
             connection = Connection(client, settings, deadline_seconds=5)
             for call in (call for calls in WORLDS.values() for call in calls):
                 if call.arun is not None:
@@ -251,11 +255,13 @@ def test_no_cassette_holds_a_key() -> None:
 @pytest.mark.parametrize(
     "play", [None, _echo, fault_payloads.status(403)], ids=["answer", "echo", "error"]
 )
-async def test_no_cache_holds_a_key(stage: Stage, tmp_path: Path, play: Play | None) -> None:
+async def test_no_cache_holds_a_key(
+    server: ScriptedServer, tmp_path: Path, play: Payload | None
+) -> None:
     pytest.importorskip("parallel_integrations._transport.cache")
-    stage.begin(Spoiled(lambda _: True, play) if play else None)
+    server.begin(Spoiled(lambda _: True, play) if play else None)
     async with ParallelClient(
-        api_key=KEY, base_url=stage.url, max_retries=0, cache=str(tmp_path)
+        api_key=KEY, base_url=server.url, max_retries=0, cache=str(tmp_path)
     ) as client:
         for _ in range(2):
             with suppress(ParallelError):
@@ -263,7 +269,7 @@ async def test_no_cache_holds_a_key(stage: Stage, tmp_path: Path, play: Play | N
             with suppress(ParallelError):
                 await client.arun(api.search(SEARCH))
     if play is None:
-        assert len(stage.asked) == 1, "nothing was kept"
+        assert len(server.received) == 1, "nothing was kept"
     assert not _files_with(KEY, tmp_path)
 
 

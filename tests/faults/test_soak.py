@@ -31,9 +31,9 @@ AT_ONCE: Final = 200 if SOAK else 60
 WARM_UP: Final = 2_000 if SOAK else 200
 FAILING: Final = 0.05
 TIMEOUT_SECONDS: Final = 2.0 if SOAK else 1.0
-LONGEST_SECONDS: Final = 30.0
+MAX_TTL_SECONDS: Final = 30.0
 """For one call: three attempts, each within the timeout, and the pauses between them."""
-MOST_GROWTH_BYTES: Final = 30_000_000
+MAX_GROWTH_BYTES: Final = 30_000_000
 REQUEST: Final = SearchRequest(search_queries=["with statement exceptions"], max_results=3)
 
 
@@ -181,9 +181,9 @@ def test_every_call_ends_and_nothing_is_left_over(flaky: Flaky) -> None:
     assert tally.came["answer"] > SEARCHES * 0.9, told
     assert len(tally.came) > (9 if SOAK else 3), told
     if SOAK:
-        assert tally.longest < LONGEST_SECONDS, told
+        assert tally.longest < MAX_TTL_SECONDS, told
     assert connections == 0, told
-    assert grown < MOST_GROWTH_BYTES, told
+    assert grown < MAX_GROWTH_BYTES, told
 
 
 CANCELLED: Final = 0.2

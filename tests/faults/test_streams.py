@@ -19,7 +19,7 @@ from tests.faults.report import REPORT
 from tests.faults.responses import CHAT_TEXT, OBJECT_TEXT, healthy
 from tests.faults.selection import ALL
 from tests.faults.table import Expected, Fault, Kind, Outcome, Sort
-from tests.faults.trial import MOST_SHOWN, SHORT_PATIENCE_SECONDS, Came, Trial, trial
+from tests.faults.trial import MAX_SHOWN, SHORT_TIMEOUT_SECONDS, Came, Trial, trial
 from tests.faults.truncations import END_IN_ORDER, ENDINGS, RESUMED, cut, events_of, slowly
 
 CUT: Final = Outcome(StreamInterruptedError)
@@ -90,11 +90,11 @@ def _cells(ending: str) -> Iterator[tuple[str, Call, Step, Fault, Expected, int 
 @pytest.mark.timeout(900 if ALL else 60)
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_stream_cut_at_every_event(ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    patience = {"patience": SHORT_PATIENCE_SECONDS} if ending == "silence" else {}
-    with trial(monkeypatch, **patience) as one:
+    timeout = {"timeout": SHORT_TIMEOUT_SECONDS} if ending == "silence" else {}
+    with trial(monkeypatch, **timeout) as one:
         _play(one, list(_cells(ending)))
         wrong = one.wrong
-    assert not wrong, f"{len(wrong)} wrong:\n" + "\n".join(wrong[:MOST_SHOWN])
+    assert not wrong, f"{len(wrong)} wrong:\n" + "\n".join(wrong[:MAX_SHOWN])
 
 
 def _play(one: Trial, cells: list[tuple[str, Call, Step, Fault, Expected, int | None]]) -> None:
@@ -147,7 +147,7 @@ def test_a_stream_ended_in_order_midway_is_opened_again(
         assert not one.wrong, "\n".join(one.wrong)
 
 
-def test_a_server_that_always_starts_over_is_told_nothing_twice_and_given_up(
+def test_a_server_that_always_starts_over_is_reported_nothing_twice_and_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with trial(monkeypatch) as one:
@@ -167,7 +167,7 @@ def test_a_server_that_always_starts_over_is_told_nothing_twice_and_given_up(
 def test_a_slow_stream_is_no_broken_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A timeout bounds the silences of a stream, not its length."""
     slow = Fault("stream: slow", slowly, Outcome(None), times_out=True)
-    with trial(monkeypatch, patience=SHORT_PATIENCE_SECONDS) as one:
+    with trial(monkeypatch, timeout=SHORT_TIMEOUT_SECONDS) as one:
         places = streams(Sort.CHAT, Sort.EVENTS)
         _play(
             one,

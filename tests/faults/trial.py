@@ -22,18 +22,18 @@ from parallel_integrations import (
 from parallel_integrations._protocol.settings import Settings
 from tests.faults.calls import Call, Connection, Step
 from tests.faults.fault_payloads import WORDS
-from tests.faults.scripted_server import KEY, Clock, Spoiled, Stage, fast_clock
+from tests.faults.scripted_server import KEY, Clock, ScriptedServer, Spoiled, fast_clock
 from tests.faults.secrets import Listener, leaks
 from tests.faults.selection import ALL
 from tests.faults.table import Expected, Fault
 
 HANGS_SECONDS: Final = 20.0
-PATIENCE_SECONDS: Final = 10.0
-SHORT_PATIENCE_SECONDS: Final = 0.2
+TIMEOUT_SECONDS: Final = 10.0
+SHORT_TIMEOUT_SECONDS: Final = 0.2
 """Where the fault is that nothing comes."""
-MOST_CHARACTERS: Final = 2500
+MAX_CHARACTERS: Final = 2500
 HTTP_LOGGERS: Final = ("httpx", "httpcore", "aiohttp")
-MOST_SHOWN: Final = 40
+MAX_SHOWN: Final = 40
 
 
 class HungError(Exception):
@@ -60,18 +60,18 @@ class Trial:
 
     Args:
         clock: Writes pauses down.
-        patience: The client's timeout.
+        timeout: The client's timeout.
         deadline: For what waits.
     """
 
-    def __init__(self, clock: Clock, *, patience: float, deadline: float) -> None:
+    def __init__(self, clock: Clock, *, timeout: float, deadline: float) -> None:
         self._clock = clock
-        self._elsewhere = Stage()
-        self.stage = Stage(self._elsewhere.url)
+        self._elsewhere = ScriptedServer()
+        self.server = ScriptedServer(self._elsewhere.url)
         settings: dict[str, Any] = {
-            "timeout": patience,
+            "timeout": timeout,
             "max_retries": 1,
-            "base_url": self.stage.url,
+            "base_url": self.server.url,
         }
         # Adapters with the same settings share it as long as it is held here.
         self._client = ParallelClient.shared(Settings(api_key=SecretStr(KEY), **settings))
@@ -83,7 +83,7 @@ class Trial:
 
     def __enter__(self) -> "Trial":
         self._elsewhere.__enter__()
-        self.stage.__enter__()
+        self.server.__enter__()
         root = logging.getLogger()
         # The only one while it lasts: other handlers would keep all of it as well.
         self._logging = root.level, root.handlers[:]
@@ -96,7 +96,7 @@ class Trial:
         level, root.handlers[:] = self._logging
         root.setLevel(level)
         self._client.close()
-        self.stage.__exit__()
+        self.server.__exit__()
         self._elsewhere.__exit__()
 
     def try_out(
@@ -113,7 +113,7 @@ class Trial:
         assert call.run is not None
         run = call.run
         if (call.name, False) not in self._right:
-            self.stage.begin(None)
+            self.server.begin(None)
             self._right[call.name, False] = run(self.connection)
         self._begin(step, fault, times)
         came = in_time(lambda: run(self.connection))
@@ -137,7 +137,7 @@ class Trial:
         """Make a call, awaiting, while one of its steps is spoiled."""
         assert call.arun is not None
         if (call.name, True) not in self._right:
-            self.stage.begin(None)
+            self.server.begin(None)
             self._right[call.name, True] = await call.arun(self.connection)
         self._begin(step, fault, times)
         came = await ain_time(call.arun(self.connection))
@@ -161,21 +161,21 @@ class Trial:
     def _begin(self, step: Step, fault: Fault, times: int | None) -> None:
         self._log.take()
         self._clock.pauses.clear()
-        self.stage.begin(Spoiled(step.matches, fault.play, times))
+        self.server.begin(Spoiled(step.matches, fault.play, times))
 
     def _was_stalled(self, health: Came) -> bool:
         """Whether a busy machine, and not the fault, may have let a short timeout pass."""
-        short = (self._client.settings.timeout or PATIENCE_SECONDS) < PATIENCE_SECONDS
+        short = (self._client.settings.timeout or TIMEOUT_SECONDS) < TIMEOUT_SECONDS
         return short and isinstance(health.error, RequestTimeoutError)
 
     def _check_closed(self) -> None:
-        if left := self.stage.settle(0):
+        if left := self.server.settle(0):
             self.wrong.append(f"{left} connections are open after the client was closed")
 
     def _check_health(self, name: str, health: Came) -> None:
         if health.error is not None:
             self.wrong.append(f"{name}: the next call failed: {health.error!r}")
-        if (left := self.stage.settle(1)) > 1:
+        if (left := self.server.settle(1)) > 1:
             self.wrong.append(f"{name}: {left} connections are open after the next call")
         if self._elsewhere.connections:
             self.wrong.append(f"{name}: another host was called")
@@ -192,16 +192,16 @@ class Trial:
         *,
         awaited: bool = False,
     ) -> None:
-        pauses, asked = list(self._clock.pauses), list(self.stage.asked)
+        pauses, asked = list(self._clock.pauses), list(self.server.received)
         self.sent = sum(map(step.matches, asked))
-        self.stage.begin(None)
+        self.server.begin(None)
         faults = [
             *_wrong_outcome(call, step, fault, expected, came, self._right[call.name, awaited]),
             *_wrong_requests(call, step, fault, expected, asked, pauses),
         ]
-        patience = self._client.settings.timeout or 0
+        timeout = self._client.settings.timeout or 0
         waited = self.connection.deadline_seconds + 1  # a blocking result is held for whole seconds
-        most = 2 * patience + 2 * waited if fault.times_out or fault.huge else waited + 2
+        most = 2 * timeout + 2 * waited if fault.times_out or fault.huge else waited + 2
         if ALL and came.seconds > most:  # elsewhere a busy machine may be to blame
             faults.append(f"it took {came.seconds:.1f} s")
         if came.error is not None:
@@ -248,7 +248,7 @@ def _wrong_outcome(
             yield f"the error has lost {attribute}"
     if fault.tells and expected.error is fault.outcome.error and WORDS not in str(error):
         yield f"the error has lost the server's words: {error}"
-    if len(str(came.error)) > MOST_CHARACTERS:
+    if len(str(came.error)) > MAX_CHARACTERS:
         yield f"the error has {len(str(came.error))} characters"
     if fault.retry_after is not None and expected.error is fault.outcome.error:
         after = error.retry_after
@@ -312,11 +312,11 @@ async def ain_time(awaitable: Any) -> Came:
 
 @contextmanager
 def trial(
-    monkeypatch: pytest.MonkeyPatch, *, patience: float = PATIENCE_SECONDS, deadline: float = 5.0
+    monkeypatch: pytest.MonkeyPatch, *, timeout: float = TIMEOUT_SECONDS, deadline: float = 5.0
 ) -> Iterator[Trial]:
     """A trial on a fast clock."""
     with (
         fast_clock(monkeypatch) as clock,
-        Trial(clock, patience=patience, deadline=deadline) as one,
+        Trial(clock, timeout=timeout, deadline=deadline) as one,
     ):
         yield one

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Final
 
 from tests.faults.fault_payloads import DRIP_SECONDS, SETTLE_SECONDS, WORDS, wait
-from tests.faults.responses import Answer
-from tests.faults.scripted_server import Play, Scene, begin_stream, end_stream, send_chunk
+from tests.faults.responses import CannedResponse
+from tests.faults.scripted_server import Payload, Scene, begin_stream, end_stream, send_chunk
 
 
-def cut(after: int, ending: "Ending", *, replays: bool = False) -> Play:
+def cut(after: int, ending: "Ending", *, replays: bool = False) -> Payload:
     """Send so many events of a stream, then end it in one of the bad ways.
 
     Args:
@@ -107,6 +107,6 @@ def slowly(scene: Scene) -> None:
     end_stream(scene.talk)
 
 
-def events_of(answer: Answer) -> int:
+def events_of(answer: CannedResponse) -> int:
     """How many events a healthy stream has."""
     return len(answer.events or ())

@@ -5,15 +5,17 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
-from tests.fuzz.code_paths import ROADS
+from tests.fuzz.code_paths import CODE_PATHS
 from tests.fuzz.fuzzer import Report, fuzz, table
 
 SLOWEST_SECONDS: Final = 1.0
 
 
 def _go(name: str, cases: int, first: int) -> Report:
-    report = fuzz(ROADS[name], cases, first=first, slowest_seconds=SLOWEST_SECONDS)
-    report.road = type(report.road)(name, _nothing)  # what goes through a pipe holds no lambda
+    report = fuzz(CODE_PATHS[name], cases, first=first, slowest_seconds=SLOWEST_SECONDS)
+    report.code_path = type(report.code_path)(
+        name, _nothing
+    )  # what goes through a pipe holds no lambda
     return report
 
 
@@ -28,8 +30,8 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=10_000, help="answers for each road")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     asked = parser.parse_args()
-    names = asked.roads or list(ROADS)
-    if unknown := set(names) - ROADS.keys():
+    names = asked.code_paths or list(CODE_PATHS)
+    if unknown := set(names) - CODE_PATHS.keys():
         parser.error(f"no such road: {', '.join(sorted(unknown))}")
     with ProcessPoolExecutor() as processes:
         going = [processes.submit(_go, name, asked.cases, asked.first) for name in names]

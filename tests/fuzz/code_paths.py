@@ -50,7 +50,7 @@ from parallel_integrations.llama_index import (
     ParallelToolSpec,
     citation_blocks,
 )
-from tests.fuzz.fuzzer import WEBHOOK_PATH, Road
+from tests.fuzz.fuzzer import WEBHOOK_PATH, CodePath
 from tests.fuzz.seeds import WEBHOOK
 
 PAGE: Final = "https://docs.python.org/3/reference/compound_stmts.html"
@@ -279,17 +279,17 @@ def _webhook(client: ParallelClient) -> Any:
     return api.parse_webhook(body)
 
 
-def roads() -> Iterator[Road]:
+def code_paths() -> Iterator[CodePath]:
     """All of them."""
     for name, make in FLOWS.items():
-        yield Road(name, _run(make), name)
+        yield CodePath(name, _run(make), name)
     for name, (operation, make) in STREAMS.items():
-        yield Road(name, _listen(make), operation)
-    yield Road("parse_webhook", _webhook, WEBHOOK)
+        yield CodePath(name, _listen(make), operation)
+    yield CodePath("parse_webhook", _webhook, WEBHOOK)
     for name, make in LONG.items():
-        yield Road(name, _listen(make) if name in STREAMED else _run(make))
+        yield CodePath(name, _listen(make) if name in STREAMED else _run(make))
     for name, play in ADAPTERS.items():
-        yield Road(name, play)
+        yield CodePath(name, play)
 
 
-ROADS: Final = {road.name: road for road in roads()}
+CODE_PATHS: Final = {code_path.name: code_path for code_path in code_paths()}

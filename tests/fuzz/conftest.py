@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.wire_recorder import Witness
+from tests.support.wire_recorder import WireRecorder
 
 
 @pytest.fixture(autouse=True)
-def contract_kept(witness: Witness) -> Iterator[None]:
+def contract_kept(wire_recorder: WireRecorder) -> Iterator[None]:
     """Forget what was said: made-up answers make operations ask for made-up things."""
     yield
-    witness.take()
-    witness.take_requests(besides=())
+    wire_recorder.take()
+    wire_recorder.take_requests(besides=())

@@ -20,7 +20,7 @@ from tests.fuzz.seeds import TWINS, WEBHOOK, Seed, seeds
 from tests.support.cassettes import no_waiting
 from tests.support.contract import operation_of
 
-MOST_REQUESTS: Final = 12
+MAX_REQUESTS: Final = 12
 SHOWN_BYTES: Final = 300
 WEBHOOK_PATH: Final = "/webhook"
 """Where what the API delivers by itself can be fetched, for want of a server."""
@@ -33,7 +33,7 @@ class Enough(BaseException):
 
 
 @dataclass(frozen=True)
-class Road:
+class CodePath:
     """A way through the package.
 
     Attributes:
@@ -51,21 +51,21 @@ class Road:
 class Finding:
     """Something that should not have happened."""
 
-    road: str
+    code_path: str
     case: int
     what: str
     answers: list[bytes]
 
     def __str__(self) -> str:
         shown = "\n".join(f"  {answer[:SHOWN_BYTES]!r}" for answer in self.answers)
-        return f"{self.road}, case {self.case}: {self.what}\n{shown}"
+        return f"{self.code_path}, case {self.case}: {self.what}\n{shown}"
 
 
 @dataclass
 class Report:
     """What came of one road."""
 
-    road: Road
+    code_path: CodePath
     cases: int = 0
     read: int = 0
     refused: int = 0
@@ -77,7 +77,7 @@ class Report:
     def row(self) -> str:
         """A line of the table."""
         return (
-            f"{self.road.name:<34}{self.cases:>8}{self.read:>8}{self.refused:>9}{self.stopped:>9}"
+            f"{self.code_path.name:<34}{self.cases:>8}{self.read:>8}{self.refused:>9}{self.stopped:>9}"
             f"{self.slowest:>9.3f}{len(self.findings):>10}"
         )
 
@@ -91,28 +91,28 @@ HEAD: Final = (
 class Wire(httpx.BaseTransport):
     """Answers each request with a mutated answer to it, cut into pieces."""
 
-    def __init__(self, road: Road) -> None:
-        self._road = road
+    def __init__(self, code_path: CodePath) -> None:
+        self._code_path = code_path
         self._dice = random.Random()
         self._spares = True
         self.sent: list[bytes] = []
 
     def begin(self, case: int | None) -> None:
         """The same case is the same everywhere and every time; None mutates nothing."""
-        self._dice.seed(zlib.crc32(self._road.name.encode()) * 1_000_003 + (case or 0))
+        self._dice.seed(zlib.crc32(self._code_path.name.encode()) * 1_000_003 + (case or 0))
         self._spares = case is None
         self.sent = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if len(self.sent) >= MOST_REQUESTS:
+        if len(self.sent) >= MAX_REQUESTS:
             raise Enough
         dice = self._dice
         name = _asked(request)
         stream = b"event-stream" in request.headers.get("accept", "").encode()
         seed = dice.choice(_of(name, stream=stream))
         content, status = seed.content, seed.status
-        spared = self._spares or self._road.operation not in ("", name)
-        spared = spared or (not self._road.operation and dice.random() < 0.4)
+        spared = self._spares or self._code_path.operation not in ("", name)
+        spared = spared or (not self._code_path.operation and dice.random() < 0.4)
         fields = [(b"content-type", seed.content_type.encode())]
         encoding = None
         if not spared:
@@ -161,7 +161,9 @@ class _Pieces(httpx.SyncByteStream):
             raise httpx.ReadError("connection reset by peer")
 
 
-def fuzz(road: Road, cases: int, *, first: int = 0, slowest_seconds: float = inf) -> Report:
+def fuzz(
+    code_path: CodePath, cases: int, *, first: int = 0, slowest_seconds: float = inf
+) -> Report:
     """Go a road so many times, each time with other answers.
 
     Args:
@@ -170,20 +172,20 @@ def fuzz(road: Road, cases: int, *, first: int = 0, slowest_seconds: float = inf
         first: Number of the first one.
         slowest_seconds: What takes longer is a finding; the test suite leaves time alone.
     """
-    report = Report(road)
-    wire = Wire(road)
+    report = Report(code_path)
+    wire = Wire(code_path)
     with no_waiting(), _quiet(), httpx.Client(transport=wire, trust_env=False) as http:
         client = ParallelClient(
             api_key="fuzz-key", base_url="https://api.example", max_retries=1, http_client=http
         )
         wire.begin(None)
         with suppress(ParallelError, Enough):  # builds what is built once
-            road.play(client)
+            code_path.play(client)
         for case in range(first, first + cases):
             wire.begin(case)
             start = time.perf_counter()
             try:
-                what = _play(road, client, report)
+                what = _play(code_path, client, report)
             except Exception as error:  # noqa: BLE001 - that is what is looked for
                 frames = traceback.extract_tb(error.__traceback__)[-3:]
                 where = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))
@@ -194,13 +196,13 @@ def fuzz(road: Road, cases: int, *, first: int = 0, slowest_seconds: float = inf
             if not what and took > slowest_seconds:
                 what = f"took {took:.2f} s"
             if what:
-                report.findings.append(Finding(road.name, case, what, wire.sent))
+                report.findings.append(Finding(code_path.name, case, what, wire.sent))
     return report
 
 
-def _play(road: Road, client: ParallelClient, report: Report) -> str:
+def _play(code_path: CodePath, client: ParallelClient, report: Report) -> str:
     try:
-        outcome = road.play(client)
+        outcome = code_path.play(client)
     except ParallelError as error:
         report.refused += 1
         return _faults_of(error)
@@ -239,11 +241,15 @@ def table(reports: list[Report]) -> str:
     """What was done and found, a line for each road, the findings by what they are."""
     lines = [HEAD, *(report.row for report in reports)]
     findings = [finding for report in reports for finding in report.findings]
-    kinds = Counter((finding.road, finding.what.partition(" in ")[0][:100]) for finding in findings)
-    lines += [f"\n{count} x {road}: {what}" for (road, what), count in kinds.most_common(40)]
+    kinds = Counter(
+        (finding.code_path, finding.what.partition(" in ")[0][:100]) for finding in findings
+    )
+    lines += [
+        f"\n{count} x {code_path}: {what}" for (code_path, what), count in kinds.most_common(40)
+    ]
     shown: set[tuple[str, str]] = set()
     for finding in findings:
-        kind = (finding.road, finding.what[:60])
+        kind = (finding.code_path, finding.what[:60])
         if kind not in shown:
             shown.add(kind)
             lines.append(f"\n{finding}")

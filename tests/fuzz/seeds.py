@@ -9,7 +9,7 @@ from functools import cache
 import httpx
 
 from parallel_integrations.models import WebhookPayload
-from tests.models.test_responses_property import ANSWERS
+from tests.models.test_responses_property import RESPONSES
 from tests.support.cassettes import CASSETTES, CassetteFormat
 from tests.support.contract import operation_of
 from tests.support.operations import OPERATIONS
@@ -55,9 +55,9 @@ def seeds() -> Mapping[str, tuple[Seed, ...]]:
             found[TWINS.get(operation.name, operation.name)][seed] = None
     for operation in OPERATIONS:
         if operation.answer is not None:
-            whole = json.dumps(ANSWERS[operation.answer], separators=(",", ":")).encode()
+            whole = json.dumps(RESPONSES[operation.answer], separators=(",", ":")).encode()
             name = TWINS.get(operation.name, operation.name)
             found[name][Seed(200, JSON, whole)] = None
-    delivery = json.dumps(ANSWERS[WebhookPayload]).encode()
+    delivery = json.dumps(RESPONSES[WebhookPayload]).encode()
     found[WEBHOOK][Seed(200, JSON, delivery)] = None
     return {name: tuple(each) for name, each in found.items()}

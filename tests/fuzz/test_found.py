@@ -120,7 +120,7 @@ def test_something_was_created_without_an_id(
 
 
 @pytest.mark.parametrize("change", [{"match_conditions": []}, {"objective": ""}])
-def test_a_wish_is_understood_as_nothing(
+def test_a_objective_is_understood_as_nothing(
     change: dict[str, Any], sandbox: Sandbox, client: ParallelClient
 ) -> None:
     """Of what the API made up, no mistake of the caller can be told."""

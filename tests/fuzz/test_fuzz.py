@@ -12,8 +12,8 @@ import pytest
 
 from parallel_integrations import ParallelClient, ParallelError, SearchRequest
 from parallel_integrations.api import search
-from tests.fuzz.code_paths import FLOWS, ROADS, STREAMS
-from tests.fuzz.fuzzer import Road, Wire, fuzz, table
+from tests.fuzz.code_paths import CODE_PATHS, FLOWS, STREAMS
+from tests.fuzz.fuzzer import CodePath, Wire, fuzz, table
 from tests.fuzz.mutations import CHANGES, mutated
 from tests.fuzz.seeds import TWINS, seeds
 from tests.support.operations import OPERATIONS
@@ -27,9 +27,9 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("name", ROADS)
-def test_no_answer_does_harm(name: str) -> None:
-    report = fuzz(ROADS[name], CASES)
+@pytest.mark.parametrize("name", CODE_PATHS)
+def test_no_response_does_harm(name: str) -> None:
+    report = fuzz(CODE_PATHS[name], CASES)
     assert not report.findings, table([report])
     assert report.cases == CASES
 
@@ -55,14 +55,14 @@ def test_what_would_do_harm_is_found() -> None:
         (told, 1, "the key is in the message"),
         (slow, 1, "took "),
     ):
-        report = fuzz(Road("search", play, "search"), cases, slowest_seconds=0.01)
+        report = fuzz(CodePath("search", play, "search"), cases, slowest_seconds=0.01)
         assert report.findings
         assert what in table([report])
 
 
 def test_a_case_is_the_same_every_time() -> None:
     def sent(case: int) -> list[bytes]:
-        wire = Wire(ROADS["search"])
+        wire = Wire(CODE_PATHS["search"])
         wire.begin(case)
         wire.handle_request(httpx.Request("POST", "https://api.example/v1/search"))
         return wire.sent

@@ -54,9 +54,9 @@ PAGE = "https://docs.python.org/3/reference/compound_stmts.html"
 
 
 @FAULTS
-@pytest.mark.parametrize("road", ["invoke", "ainvoke"])
+@pytest.mark.parametrize("code_path", ["invoke", "ainvoke"])
 async def test_the_agent_goes_on_after_a_failure(
-    sandbox: Sandbox, fault: dict[str, Any], remedy: str, road: str
+    sandbox: Sandbox, fault: dict[str, Any], remedy: str, code_path: str
 ) -> None:
     """Search fails, then works; extract fails, then works; then the agent answers."""
     connection: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
@@ -72,7 +72,7 @@ async def test_the_agent_goes_on_after_a_failure(
         tools=[ParallelSearchTool(**connection), ParallelExtractTool(**connection)],
     )
     asked: Any = {"messages": [("human", "go")]}
-    state = await agent.ainvoke(asked) if road == "ainvoke" else agent.invoke(asked)
+    state = await agent.ainvoke(asked) if code_path == "ainvoke" else agent.invoke(asked)
     messages = [one for one in state["messages"] if isinstance(one, ToolMessage)]
     assert [message.status for message in messages] == ["error", "success"] * 2
     for failed in messages[::2]:

@@ -45,7 +45,7 @@ def collected(chunks: list[AIMessageChunk]) -> AIMessageChunk:
     return whole
 
 
-async def test_four_roads_to_one_answer(sandbox: Sandbox) -> None:
+async def test_four_code_paths_to_one_response(sandbox: Sandbox) -> None:
     model = make(sandbox)
     whole = await asyncio.to_thread(model.invoke, QUESTION)
     streamed = collected(await asyncio.to_thread(lambda: list(model.stream(QUESTION))))
@@ -219,7 +219,7 @@ def test_timeouts_and_lost_connections_are_langchains_too(sandbox: Sandbox) -> N
 
 
 @pytest.mark.parametrize("cut", ["fin", "reset"])
-async def test_a_cut_stream_is_no_answer(sandbox: Sandbox, cut: str) -> None:
+async def test_a_cut_stream_is_no_response(sandbox: Sandbox, cut: str) -> None:
     sandbox.faults.add(times=None, cut_after_events=3, cut=cut)
     model = make(sandbox)
     got: list[str] = []

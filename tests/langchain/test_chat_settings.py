@@ -52,7 +52,7 @@ def test_profile() -> None:
     assert ChatParallel(profile={"max_input_tokens": 5}).profile == {"max_input_tokens": 5}
 
 
-def test_what_a_trace_is_told(sandbox: Sandbox) -> None:
+def test_what_a_trace_is_reported(sandbox: Sandbox) -> None:
     listener = Listener()
     model = make(sandbox, temperature=0.3, max_tokens=7, stop=["x"])
     model.invoke(QUESTION, {"callbacks": [listener]}, model="lite")
@@ -69,7 +69,7 @@ def test_what_a_trace_is_told(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("model", ["speed", "lite", "core"])
-async def test_patience_depends_on_the_model(sandbox: Sandbox, model: str) -> None:
+async def test_timeout_depends_on_the_model(sandbox: Sandbox, model: str) -> None:
     seen: list[float] = []
     noting = {"request": [lambda request: seen.append(request.extensions["timeout"]["read"])]}
     with httpx.Client(event_hooks=noting, trust_env=False) as http_client:
@@ -99,14 +99,14 @@ async def test_rate_limiter(sandbox: Sandbox) -> None:
     assert len(asked) == 4
 
 
-def test_the_cache_answers_the_same_question_once(sandbox: Sandbox) -> None:
+def test_the_cache_responses_the_same_question_once(sandbox: Sandbox) -> None:
     cache = InMemoryCache()
     first = make(sandbox, cache=cache).invoke(QUESTION)
     assert make(sandbox, cache=cache).invoke(QUESTION).text == first.text
     assert len(sandbox.requests) == 1
 
 
-def test_what_answers_differently_never_shares_the_cache(sandbox: Sandbox) -> None:
+def test_what_responses_differently_never_shares_the_cache(sandbox: Sandbox) -> None:
     cache = InMemoryCache()
     elsewhere = ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url + "/")
     with Sandbox() as other:

@@ -37,10 +37,13 @@ def make(sandbox: Sandbox, **settings: Any) -> ParallelDeepResearch:
 
 
 def stable(report: dict[str, Any]) -> dict[str, Any]:
-    return {name: report[name] for name in ("content", "citations", "basis", "parsed", "misfit")}
+    return {
+        name: report[name]
+        for name in ("content", "citations", "basis", "parsed", "validation_error")
+    }
 
 
-async def test_four_roads_to_one_report(sandbox: Sandbox) -> None:
+async def test_four_code_paths_to_one_report(sandbox: Sandbox) -> None:
     research = make(sandbox)
     report = await asyncio.to_thread(research.invoke, QUESTION)
     steps = await asyncio.to_thread(lambda: list(research.stream(QUESTION)))
@@ -109,14 +112,14 @@ def test_a_class_is_filled(sandbox: Sandbox) -> None:
     report = make(sandbox, output_schema=Purpose).invoke(QUESTION)
     assert isinstance(report["parsed"], Purpose)
     assert report["parsed"].model_dump() == report["content"]
-    assert report["misfit"] is None
+    assert report["validation_error"] is None
     per_call = make(sandbox).invoke(QUESTION, output_schema=Purpose)
     assert isinstance(per_call["parsed"], Purpose)
     resumed = make(sandbox).invoke({"run_id": report["run_id"]}, output_schema=Purpose)
     assert resumed["parsed"] == report["parsed"]
 
 
-def test_a_misfit_keeps_the_report(sandbox: Sandbox) -> None:
+def test_a_validation_error_keeps_the_report(sandbox: Sandbox) -> None:
     class Other(BaseModel):
         purpose: int
         missing: str
@@ -124,7 +127,7 @@ def test_a_misfit_keeps_the_report(sandbox: Sandbox) -> None:
     report = make(sandbox, output_schema=Purpose).invoke(QUESTION)
     other = make(sandbox, output_schema=Other).invoke({"run_id": report["run_id"]})
     assert other["parsed"] is None
-    assert "missing" in other["misfit"]
+    assert "missing" in other["validation_error"]
     assert other["content"] == report["content"]
 
 
@@ -158,16 +161,16 @@ async def test_errors_after_the_creation_carry_the_run(
 ) -> None:
     sandbox.faults.add(method="GET", times=None, status=status)
     research = make(sandbox, max_retries=0)
-    for road in (
+    for code_path in (
         lambda: asyncio.to_thread(research.invoke, QUESTION),
         lambda: research.ainvoke(QUESTION),
     ):
         with pytest.raises(error) as caught:
-            await road()
+            await code_path()
         assert str(getattr(caught.value, "run_id", "")).startswith("trun_")
 
 
-async def test_progress_of_invoke_is_told_as_custom_events(sandbox: Sandbox) -> None:
+async def test_progress_of_invoke_is_reported_as_custom_events(sandbox: Sandbox) -> None:
     listener, alistener = Listener(), AsyncListener()
     research = make(sandbox)
     research.invoke(QUESTION, {"callbacks": [listener]})

@@ -66,7 +66,7 @@ def test_excerpts_by_objective(sandbox: Sandbox) -> None:
     assert sandbox.requests[1].body["objective"] == "assignment"
 
 
-async def test_pages_that_fail_are_told_and_end_nothing(sandbox: Sandbox) -> None:
+async def test_pages_that_fail_are_reported_and_end_nothing(sandbox: Sandbox) -> None:
     urls = urls_of(sandbox, 2)
     failed: list[ExtractError] = []
     loader = make(sandbox, [urls[0], MISSING, urls[1]], on_error=failed.append)
@@ -151,7 +151,7 @@ async def test_concurrency_is_bounded(
     assert peak == most
 
 
-async def test_pages_come_as_they_are_asked_for(sandbox: Sandbox) -> None:
+async def test_pages_come_as_they_are_requested_for(sandbox: Sandbox) -> None:
     loader = make(sandbox, urls_of(sandbox, 75), max_concurrency=1)
     pages = loader.lazy_load()
     await asyncio.to_thread(next, pages)

@@ -44,7 +44,7 @@ def stable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name != "run_id"} for row in rows]
 
 
-async def test_four_roads_to_the_same_rows(sandbox: Sandbox) -> None:
+async def test_four_code_paths_to_the_same_rows(sandbox: Sandbox) -> None:
     enrichment = make(sandbox)
     rows = await asyncio.to_thread(enrichment.invoke, ROWS)
     streamed = await asyncio.to_thread(lambda: list(enrichment.stream(ROWS)))
@@ -61,7 +61,7 @@ async def test_four_roads_to_the_same_rows(sandbox: Sandbox) -> None:
 def test_a_class_is_filled(sandbox: Sandbox) -> None:
     (row,) = make(sandbox, output_schema=Purpose).invoke(ROWS[:1])
     assert isinstance(row["parsed"], Purpose)
-    assert row["misfit"] is None
+    assert row["validation_error"] is None
     assert row["content"]["purpose"] == row["parsed"].purpose
 
 
@@ -94,7 +94,7 @@ async def test_in_a_chain_awaiting(sandbox: Sandbox) -> None:
     assert [each async for each in chain.astream(ROWS)] == [[0, 1, 2]]
 
 
-async def test_progress_is_told(sandbox: Sandbox) -> None:
+async def test_progress_is_reported(sandbox: Sandbox) -> None:
     enrichment = make(sandbox)
     listener, awaiting = Listener(), AsyncListener()
     await asyncio.to_thread(enrichment.invoke, ROWS, {"callbacks": [listener]})
@@ -103,14 +103,14 @@ async def test_progress_is_told(sandbox: Sandbox) -> None:
         assert {name for name, _ in events} == {"parallel_progress"}
         assert {data["type"] for _, data in events} == {"enrichment.progress"}
         first, last = events[0][1], events[-1][1]
-        assert (first["total"], first["finished"], first["most_usd"]) == (3, 0, 0.015)
+        assert (first["total"], first["finished"], first["max_usd"]) == (3, 0, 0.015)
         assert (last["finished"], last["cost_usd"]) == (3, 0.015)
 
 
 def test_the_journal_goes_on(sandbox: Sandbox, tmp_path: Path) -> None:
     enrichment = make(sandbox, journal=str(tmp_path / "run.db"), max_cost_usd=0.01)
-    assert [row["asked"] for row in enrichment.invoke(ROWS)] == [True, True, False]
-    assert [row["asked"] for row in enrichment.invoke(ROWS, max_cost_usd=1)] == [True] * 3
+    assert [row["submitted"] for row in enrichment.invoke(ROWS)] == [True, True, False]
+    assert [row["submitted"] for row in enrichment.invoke(ROWS, max_cost_usd=1)] == [True] * 3
     assert sandbox.ledger.usd == 0.015
     with pytest.raises(JournalError, match="processor"):
         enrichment.invoke(ROWS, processor="base")

@@ -59,7 +59,7 @@ async def test_what_a_writer_may_give(sandbox: Sandbox, make_writer: Any) -> Non
         assert request.body["search_queries"] == QUERIES
 
 
-def test_a_model_is_told_what_to_do_other_runnables_get_the_question(sandbox: Sandbox) -> None:
+def test_a_model_is_reported_what_to_do_other_runnables_get_the_question(sandbox: Sandbox) -> None:
     asked: list[Any] = []
 
     def noting(value: Any) -> Any:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from parallel_integrations.langchain import ChatParallel
-from parallel_integrations.langchain.structured_output import misfit
+from parallel_integrations.langchain.structured_output import schema_violation
 from parallel_integrations.sandbox import Sandbox
 from tests.langchain.support import answer, connection
 
@@ -126,7 +126,7 @@ def test_json_as_models_write_it(sandbox: Sandbox, text: str, streamed: bool) ->
 @pytest.mark.parametrize(
     "schema", [Statement, StatementDict, JSON_SCHEMA], ids=["class", "TypedDict", "JSON schema"]
 )
-async def test_a_misfit_is_a_parsing_error(
+async def test_a_validation_error_is_a_parsing_error(
     sandbox: Sandbox, schema: Any, text: str, named: str
 ) -> None:
     sandbox.faults.add(times=2, **answer(text))
@@ -201,7 +201,7 @@ def test_methods_and_strictness_reach_the_wire(sandbox: Sandbox) -> None:
         asking(sandbox, tools=[])
 
 
-def test_an_agent_answers_in_a_schemas_form(sandbox: Sandbox) -> None:
+def test_an_agent_responses_in_a_schemas_form(sandbox: Sandbox) -> None:
     agent = create_agent(ChatParallel(**connection(sandbox)), response_format=Statement)
     state = agent.invoke({"messages": [("human", QUESTION)]})
     assert isinstance(state["structured_response"], Statement)
@@ -261,4 +261,4 @@ NESTED: dict[str, Any] = {
     ],
 )
 def test_what_fits_a_json_schema(value: Any, fault: str | None) -> None:
-    assert misfit(value, NESTED) == fault
+    assert schema_violation(value, NESTED) == fault

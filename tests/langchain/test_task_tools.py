@@ -30,7 +30,7 @@ from tests.langchain.support import (
 )
 
 QUESTION = {"input": "How does the with statement handle exceptions?"}
-WISH = {"objective": "Python statements that bind names"}
+OBJECTIVE = {"objective": "Python statements that bind names"}
 
 
 class Purpose(BaseModel):
@@ -51,7 +51,7 @@ def either(sandbox: Sandbox, tool: type[BaseTool], **settings: Any) -> tuple[Bas
     made = tool(**connection(sandbox), **settings)
     if tool is ParallelTaskRunTool:
         return made, QUESTION, "trun_"
-    return made, WISH, "findall_"
+    return made, OBJECTIVE, "findall_"
 
 
 BOTH = pytest.mark.parametrize("tool", [ParallelTaskRunTool, ParallelFindAllTool])
@@ -119,7 +119,7 @@ def test_an_object_of_fields_is_taken_too(sandbox: Sandbox) -> None:
 
 def test_found_entities_with_reasons(sandbox: Sandbox) -> None:
     tool = find_tool(sandbox, match_limit=5)
-    message = called(tool, WISH)
+    message = called(tool, OBJECTIVE)
     assert message.status == "success"
     assert message.content.startswith("[1] ")
     assert "\nURL: https://docs.python.org/" in message.content
@@ -127,7 +127,7 @@ def test_found_entities_with_reasons(sandbox: Sandbox) -> None:
     assert json.loads(json.dumps(message.artifact)) == message.artifact
     created = [each.body for each in sandbox.requests if each.path.endswith("/findall/runs")]
     assert (created[0]["generator"], created[0]["match_limit"]) == ("preview", 5)
-    called(tool, {**WISH, "generator": "base", "match_limit": 7})
+    called(tool, {**OBJECTIVE, "generator": "base", "match_limit": 7})
     created = [each.body for each in sandbox.requests if each.path.endswith("/findall/runs")]
     assert (created[1]["generator"], created[1]["match_limit"]) == ("base", 7)
 
@@ -193,7 +193,7 @@ def test_artifacts_survive_a_checkpoint(sandbox: Sandbox) -> None:
         ("parallel_search", {"objective": "decorators"}),
         ("parallel_extract", {"urls": ["https://docs.python.org/3/reference/compound_stmts.html"]}),
         ("parallel_task", QUESTION),
-        ("parallel_find_all", WISH),
+        ("parallel_find_all", OBJECTIVE),
     ]
     saver = InMemorySaver()
     agent = create_agent(
@@ -210,7 +210,7 @@ def test_artifacts_survive_a_checkpoint(sandbox: Sandbox) -> None:
     assert [message.content for message in again] == [message.content for message in answers]
 
 
-async def test_a_failed_run_is_told_with_its_id(sandbox: Sandbox) -> None:
+async def test_a_failed_run_is_reported_with_its_id(sandbox: Sandbox) -> None:
     tool = task_tool(sandbox)
     asked = {**QUESTION, "metadata": {"sandbox": "fail"}}
     message = called(tool, asked)
@@ -300,7 +300,7 @@ def test_bad_arguments_are_not_sent(
 
 
 def test_too_many_matches_for_a_preview_cost_nothing(sandbox: Sandbox) -> None:
-    message = called(find_tool(sandbox, match_limit=50), WISH)
+    message = called(find_tool(sandbox, match_limit=50), OBJECTIVE)
     assert message.status == "error"
     assert "match_limit=50" in message.content
     assert sandbox.ledger.count("create_findall_run") == 0
@@ -318,7 +318,7 @@ def test_the_budget_is_kept_and_what_is_cut_is_said(sandbox: Sandbox, budget: in
         called(ParallelSearchTool(**settings, max_results=40), {"objective": "class"}).content,
         called(ParallelExtractTool(**settings, full_content=True), {"urls": pages}).content,
         called(ParallelTaskRunTool(**settings, output_schema=schema), QUESTION).content,
-        called(ParallelFindAllTool(**settings), WISH).content,
+        called(ParallelFindAllTool(**settings), OBJECTIVE).content,
     ]
     for content in contents:
         assert len(content) <= budget

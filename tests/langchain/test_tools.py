@@ -94,7 +94,7 @@ def test_code_may_pass_what_the_model_does_not_see(sandbox: Sandbox) -> None:
         ({"objective": "x", "source_policy": {"after_date": "yesterday"}}, "YYYY-MM-DD"),
     ],
 )
-def test_bad_arguments_are_told_to_the_model_and_not_sent(
+def test_bad_arguments_are_reported_to_the_model_and_not_sent(
     sandbox: Sandbox, args: dict[str, Any], named: str
 ) -> None:
     message = called(search_tool(sandbox), args)
@@ -130,7 +130,7 @@ async def test_failures_become_error_messages(
     assert awaited.status == "error"
 
 
-def test_errors_are_raised_when_asked_for(sandbox: Sandbox) -> None:
+def test_errors_are_raised_when_requested_for(sandbox: Sandbox) -> None:
     sandbox.faults.add(status=401)
     with pytest.raises(ToolException, match="AuthenticationError"):
         search_tool(sandbox, handle_tool_error=False).invoke(SEARCH)

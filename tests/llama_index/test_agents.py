@@ -121,7 +121,7 @@ async def test_what_a_model_gets_wrong_is_explained_to_it(
     assert told in result.tool_output.content
 
 
-async def test_deep_research_tells_its_progress(sandbox: Sandbox) -> None:
+async def test_deep_research_reports_its_progress(sandbox: Sandbox) -> None:
     tools = make(sandbox, processor="pro").to_tool_list(["parallel_deep_research"])
     llm = calling("parallel_deep_research", input=QUESTION)
     output, events = await run(FunctionAgent(tools=tools, llm=llm))

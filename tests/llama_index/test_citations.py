@@ -3,7 +3,7 @@
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CitationBlock
 
-from parallel_integrations.llama_index import ParallelLLM, citation_blocks, grounds_of
+from parallel_integrations.llama_index import ParallelLLM, citation_blocks, evidence_of
 from parallel_integrations.llama_index.citations import cited_nodes
 from parallel_integrations.models import FieldBasis
 from parallel_integrations.sandbox import Sandbox
@@ -77,13 +77,13 @@ async def test_every_kind_of_response(sandbox: Sandbox) -> None:
     )
     for answer in answers:
         assert [block.model_dump() for block in citation_blocks(answer)] == expected
-        assert set(grounds_of(answer)) == {"basis", "interaction_id"}
+        assert set(evidence_of(answer)) == {"basis", "interaction_id"}
 
 
 @pytest.mark.parametrize("answer", [ChatMessage(content="x"), None, "text", {}, 3])
 def test_nothing_where_nothing_is_cited(answer: object) -> None:
     assert citation_blocks(answer) == []
-    assert grounds_of(answer) == {}
+    assert evidence_of(answer) == {}
 
 
 def test_speed_cites_nothing(sandbox: Sandbox) -> None:

@@ -35,7 +35,7 @@ def page(number: int) -> dict[str, Any]:
     return {"url": f"https://example.com/{number}", "title": "T", "excerpts": [f"Text {number}."]}
 
 
-async def test_four_roads_to_the_same_documents(sandbox: Sandbox) -> None:
+async def test_four_code_paths_to_the_same_documents(sandbox: Sandbox) -> None:
     reader = make(sandbox)
     loaded = await asyncio.to_thread(reader.load_data, PAGES)
     assert [each.metadata["url"] for each in loaded] == PAGES
@@ -139,7 +139,7 @@ def test_ids_are_those_of_a_search(sandbox: Sandbox) -> None:
     assert [each.id_ for each in read] == [each.id_ for each in found]
 
 
-async def test_a_second_read_indexes_nothing_anew(sandbox: Sandbox) -> None:
+async def test_a_second_read_indexes_nothing_again(sandbox: Sandbox) -> None:
     counted = Counted()
     pipeline = IngestionPipeline(
         readers=[ReaderConfig(reader=make(sandbox), reader_kwargs={"urls": PAGES})],

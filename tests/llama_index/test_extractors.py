@@ -60,7 +60,7 @@ def seen(made: Sequence[BaseNode]) -> list[Any]:
     ]
 
 
-async def test_two_roads_to_the_same_metadata(sandbox: Sandbox) -> None:
+async def test_two_code_paths_to_the_same_metadata(sandbox: Sandbox) -> None:
     extractor = make(sandbox)
     called = await asyncio.to_thread(extractor, nodes())
     awaited = await extractor.acall(nodes())
@@ -91,14 +91,14 @@ def test_what_a_node_gains(sandbox: Sandbox) -> None:
         assert hidden not in embedded + read
 
 
-def test_a_text_goes_under_the_answers_key(sandbox: Sandbox) -> None:
+def test_a_text_goes_under_the_responses_key(sandbox: Sandbox) -> None:
     settings: dict[str, Any] = {"output_schema": "What it does.", "answer_key": "purpose"}
     node = make(sandbox, **settings)(nodes())[0]
     assert node.metadata["purpose"]
     assert node.metadata["purpose_sources"]
 
 
-def test_asked_by_metadata_and_only_once(sandbox: Sandbox) -> None:
+def test_requested_by_metadata_and_only_once(sandbox: Sandbox) -> None:
     extractor = make(sandbox, output_schema=PURPOSE, input_keys=["name", "kind"])
     chunks: list[BaseNode] = [
         TextNode(text=f"Chunk {number}", metadata={"name": name, "page": number})

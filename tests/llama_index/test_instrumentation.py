@@ -90,11 +90,11 @@ async def test_a_query_engine(sandbox: Sandbox, spans: InMemorySpanExporter) -> 
     assert "RetrieverQueryEngine.query" in chains
 
 
-@pytest.mark.parametrize("road", [{}, {"processor": "lite"}, {"streaming": True}])
+@pytest.mark.parametrize("code_path", [{}, {"processor": "lite"}, {"streaming": True}])
 async def test_parallels_own_query_engine(
-    sandbox: Sandbox, spans: InMemorySpanExporter, road: dict[str, Any]
+    sandbox: Sandbox, spans: InMemorySpanExporter, code_path: dict[str, Any]
 ) -> None:
-    engine = ParallelQueryEngine(api_key=sandbox.api_key, base_url=sandbox.url, **road)
+    engine = ParallelQueryEngine(api_key=sandbox.api_key, base_url=sandbox.url, **code_path)
     response = engine.query(QUESTION)
     awaited = await engine.aquery(QUESTION)
     assert str(response)
@@ -104,11 +104,11 @@ async def test_parallels_own_query_engine(
     chains = dict(of_kind(spans, "CHAIN"))
     assert chains["ParallelQueryEngine.query"]["input.value"] == QUESTION
     assert "ParallelQueryEngine.aquery" in chains
-    if not road:
+    if not code_path:
         assert [name for name, _ in of_kind(spans, "LLM")] == list(CHATS)
 
 
-async def test_structured_answers(sandbox: Sandbox, spans: InMemorySpanExporter) -> None:
+async def test_structured_responses(sandbox: Sandbox, spans: InMemorySpanExporter) -> None:
     llm = ParallelLLM(model="lite", api_key=sandbox.api_key, base_url=sandbox.url)
     prompt = PromptTemplate("What is {name}?")
     llm.structured_predict(Statement, prompt, name="with")

@@ -73,7 +73,7 @@ def text_of(answer: Any) -> str:
     return (answer.message.content if isinstance(answer, ChatResponse) else answer.text) or ""
 
 
-async def test_eight_roads_to_one_answer(sandbox: Sandbox) -> None:
+async def test_eight_code_paths_to_one_response(sandbox: Sandbox) -> None:
     answers = await eight(make(sandbox))
     texts = {name: text_of(pieces[-1]) for name, pieces in answers.items()}
     assert len(set(texts.values())) == 1
@@ -107,7 +107,7 @@ async def test_citations_come_once_and_last(sandbox: Sandbox, model: str) -> Non
         assert type(last).model_validate_json(last.model_dump_json()) == last
 
 
-async def test_speed_says_nothing_of_its_grounds(sandbox: Sandbox) -> None:
+async def test_speed_says_nothing_of_its_basis(sandbox: Sandbox) -> None:
     for pieces in (await eight(make(sandbox))).values():
         assert not any(piece.additional_kwargs for piece in pieces)
         assert all(isinstance(piece.raw, dict) for piece in pieces)
@@ -137,7 +137,7 @@ async def test_citations_wherever_the_stream_has_them(sandbox: Sandbox) -> None:
         assert pieces[-1].message.content == "AB"
 
 
-async def test_what_is_set_and_what_is_asked_for_one_call(sandbox: Sandbox) -> None:
+async def test_what_is_set_and_what_is_requested_for_one_call(sandbox: Sandbox) -> None:
     first = make(sandbox, model="lite").chat(ASKED).additional_kwargs["interaction_id"]
     second = make(sandbox, model="lite").chat(ASKED).additional_kwargs["interaction_id"]
     llm = make(sandbox, model="lite", previous_interaction_id=first, extra_body={"a": 1, "b": 1})
@@ -313,7 +313,7 @@ async def test_a_cut_stream_is_an_error_with_what_had_come(sandbox: Sandbox, cut
     assert len(sandbox.requests) == 2  # what has begun is not asked again
 
 
-def test_an_answer_that_is_no_answer(sandbox: Sandbox) -> None:
+def test_an_response_that_is_no_response(sandbox: Sandbox) -> None:
     sandbox.faults.add(path=CHAT, times=None, body="<html>", content_type="text/html")
     with pytest.raises(UnexpectedAnswerError):
         make(sandbox).chat(ASKED)

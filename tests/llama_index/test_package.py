@@ -7,9 +7,12 @@ from typing import get_type_hints
 import llama_index.core
 import pytest
 
-from parallel_integrations import llama_index as room
+from parallel_integrations import llama_index as subpackage
 from parallel_integrations.llama_index.base import PageSearch, PageSearchOptions, SearchOptions
-from parallel_integrations.llama_index.query_engines import QueryEngineOptions, TaskAnswererSettings
+from parallel_integrations.llama_index.query_engines import (
+    QueryEngineOptions,
+    TaskResponderSettings,
+)
 from parallel_integrations.llama_index.readers import ExtractOptions
 from parallel_integrations.llama_index.tools import ParallelToolSettings, ToolOptions
 from parallel_integrations.models import ExtractSettings, SearchSettings
@@ -23,8 +26,8 @@ def python(script: str) -> str:
     return done.stdout
 
 
-def test_the_room_has_exactly_these_names() -> None:
-    assert room.__all__ == [
+def test_the_subpackage_has_exactly_these_names() -> None:
+    assert subpackage.__all__ == [
         "ParallelExtractReader",
         "ParallelExtractor",
         "ParallelLLM",
@@ -34,28 +37,28 @@ def test_the_room_has_exactly_these_names() -> None:
         "ParallelRetriever",
         "ParallelToolSpec",
         "citation_blocks",
-        "grounds_of",
+        "evidence_of",
     ]
-    assert [getattr(room, name).__name__ for name in room.__all__] == room.__all__
+    assert [getattr(subpackage, name).__name__ for name in subpackage.__all__] == subpackage.__all__
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="ParallelWriter"):
-        _ = room.ParallelWriter
+        _ = subpackage.ParallelWriter
 
 
-def test_the_room_does_not_shadow_the_framework() -> None:
+def test_the_subpackage_does_not_shadow_the_framework() -> None:
     assert "parallel_integrations" not in str(llama_index.core.__file__)
 
 
-def test_the_room_opens_without_importing_the_framework() -> None:
+def test_the_subpackage_opens_without_importing_the_framework() -> None:
     out = python(
         "import parallel_integrations.llama_index, sys; print('llama_index' in sys.modules)"
     )
     assert out.strip() == "False"
 
 
-@pytest.mark.parametrize("name", room.__all__)
+@pytest.mark.parametrize("name", subpackage.__all__)
 def test_without_the_extra_the_error_names_it(name: str) -> None:
     out = python(
         "import sys\n"
@@ -75,5 +78,5 @@ def test_typed_arguments_are_the_settings() -> None:
     assert set(get_type_hints(ToolOptions)) == set(ParallelToolSettings.model_fields)
     chat = {"system_prompt", "extra_body", "extra_headers"}
     left_out = {"processor", "input_schema", "enable_events", "webhook"}
-    task = set(TaskAnswererSettings.model_fields) - left_out
+    task = set(TaskResponderSettings.model_fields) - left_out
     assert set(get_type_hints(QueryEngineOptions)) == chat | task

@@ -24,7 +24,7 @@ from parallel_integrations import (
     TaskTimeoutError,
     UnexpectedAnswerError,
 )
-from parallel_integrations.llama_index import ParallelQueryEngine, citation_blocks, grounds_of
+from parallel_integrations.llama_index import ParallelQueryEngine, citation_blocks, evidence_of
 from parallel_integrations.sandbox import Sandbox
 from tests.llama_index.test_llms import Endless
 from tests.support.raw_server import RawServer
@@ -49,9 +49,9 @@ async def both(engine: ParallelQueryEngine) -> list[Any]:
     return [await asyncio.to_thread(engine.query, QUESTION), await engine.aquery(QUESTION)]
 
 
-@pytest.mark.parametrize("road", ROADS)
-async def test_an_answer_with_its_sources(sandbox: Sandbox, road: dict[str, Any]) -> None:
-    one, two = await both(make(sandbox, **road))
+@pytest.mark.parametrize("code_path", ROADS)
+async def test_an_response_with_its_sources(sandbox: Sandbox, code_path: dict[str, Any]) -> None:
+    one, two = await both(make(sandbox, **code_path))
     for response in (one, two):
         assert isinstance(response, Response)
         assert response.response
@@ -62,7 +62,7 @@ async def test_an_answer_with_its_sources(sandbox: Sandbox, road: dict[str, Any]
             assert node.metadata["field"] == "output"
             assert node.metadata["confidence"] in ("low", "medium", "high")
             assert node.metadata["reasoning"]
-        assert "sandbox" in grounds_of(response)["interaction_id"]
+        assert "sandbox" in evidence_of(response)["interaction_id"]
         assert len(citation_blocks(response)) == len(response.source_nodes)
         assert response.get_formatted_sources()
     assert one.response == two.response
@@ -71,7 +71,7 @@ async def test_an_answer_with_its_sources(sandbox: Sandbox, road: dict[str, Any]
     ]
 
 
-def test_the_model_and_what_it_is_told(sandbox: Sandbox) -> None:
+def test_the_model_and_what_it_is_reported(sandbox: Sandbox) -> None:
     make(sandbox).query(f" {QUESTION}\n")
     make(sandbox, model="speed", system_prompt="Be brief.").query(QueryBundle(QUESTION))
     one, two = (request.body for request in sandbox.requests)
@@ -80,7 +80,7 @@ def test_the_model_and_what_it_is_told(sandbox: Sandbox) -> None:
     assert two["messages"][0] == {"role": "system", "content": "Be brief."}
 
 
-def test_what_a_task_is_told(sandbox: Sandbox) -> None:
+def test_what_a_task_is_reported(sandbox: Sandbox) -> None:
     policy = SourcePolicy(include_domains=["docs.python.org"])
     response = make(sandbox, processor="lite", source_policy=policy).query(QUESTION)
     body = sandbox.requests[0].body
@@ -96,15 +96,15 @@ def test_what_a_task_is_told(sandbox: Sandbox) -> None:
     assert created[-1].body["previous_interaction_id"] == first
 
 
-@pytest.mark.parametrize("road", [{}, {"processor": "lite"}])
-async def test_an_object_with_its_sources(sandbox: Sandbox, road: dict[str, Any]) -> None:
-    for response in await both(make(sandbox, output_cls=Statement, **road)):
+@pytest.mark.parametrize("code_path", [{}, {"processor": "lite"}])
+async def test_an_object_with_its_sources(sandbox: Sandbox, code_path: dict[str, Any]) -> None:
+    for response in await both(make(sandbox, output_cls=Statement, **code_path)):
         assert isinstance(response, PydanticResponse)
         assert isinstance(response.response, Statement)
         assert response.purpose
         fields = {node.metadata["field"].partition(".")[0] for node in response.source_nodes}
         assert fields == {"purpose", "examples"}
-        assert grounds_of(response)["interaction_id"]
+        assert evidence_of(response)["interaction_id"]
 
 
 async def test_an_object_that_does_not_fit(sandbox: Sandbox) -> None:
@@ -140,16 +140,16 @@ async def test_streams_fill_their_sources_with_the_last_piece(sandbox: Sandbox) 
     told = [piece async for piece in awaited.async_response_gen()]
     assert told == pieces
     assert len(awaited.source_nodes) == len(whole.source_nodes)
-    assert grounds_of(awaited)["interaction_id"]
+    assert evidence_of(awaited)["interaction_id"]
     assert (await (await engine.aquery(QUESTION)).get_response()).source_nodes  # type: ignore[union-attr, misc]
 
 
-@pytest.mark.parametrize("road", [{}, {"processor": "lite"}, {"streaming": True}])
-async def test_a_footer_names_the_sources(sandbox: Sandbox, road: dict[str, Any]) -> None:
-    plain = str(make(sandbox, **road).query(QUESTION))
-    engine = make(sandbox, sources_footer=True, **road)
+@pytest.mark.parametrize("code_path", [{}, {"processor": "lite"}, {"streaming": True}])
+async def test_a_footer_names_the_sources(sandbox: Sandbox, code_path: dict[str, Any]) -> None:
+    plain = str(make(sandbox, **code_path).query(QUESTION))
+    engine = make(sandbox, sources_footer=True, **code_path)
     response = await engine.aquery(QUESTION)
-    text = str(await response.get_response()) if "streaming" in road else str(response)  # type: ignore[union-attr, misc]
+    text = str(await response.get_response()) if "streaming" in code_path else str(response)  # type: ignore[union-attr, misc]
     assert str(engine.query(QUESTION)) == text
     assert text.startswith(plain)
     footer = text.removeprefix(plain)
@@ -183,9 +183,9 @@ def test_wrong_settings_are_refused_at_once(wrong: dict[str, Any], named: str) -
         ParallelQueryEngine(**wrong)
 
 
-@pytest.mark.parametrize("road", [{}, {"processor": "lite"}, {"streaming": True}])
-async def test_a_blank_question_is_not_sent(sandbox: Sandbox, road: dict[str, Any]) -> None:
-    engine = make(sandbox, **road)
+@pytest.mark.parametrize("code_path", [{}, {"processor": "lite"}, {"streaming": True}])
+async def test_a_blank_question_is_not_sent(sandbox: Sandbox, code_path: dict[str, Any]) -> None:
+    engine = make(sandbox, **code_path)
     with pytest.raises(ValueError, match="blank"):
         engine.query(" ")
     with pytest.raises(ValueError, match="blank"):
@@ -193,10 +193,10 @@ async def test_a_blank_question_is_not_sent(sandbox: Sandbox, road: dict[str, An
     assert not sandbox.requests
 
 
-@pytest.mark.parametrize("road", [{}, {"processor": "lite"}])
-async def test_errors_pass_unchanged(sandbox: Sandbox, road: dict[str, Any]) -> None:
+@pytest.mark.parametrize("code_path", [{}, {"processor": "lite"}])
+async def test_errors_pass_unchanged(sandbox: Sandbox, code_path: dict[str, Any]) -> None:
     sandbox.faults.add(times=None, status=401)
-    engine = make(sandbox, **road)
+    engine = make(sandbox, **code_path)
     with pytest.raises(AuthenticationError):
         engine.query(QUESTION)
     with pytest.raises(AuthenticationError):

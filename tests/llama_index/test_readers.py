@@ -39,7 +39,7 @@ def seen(documents: Sequence[Document]) -> list[Any]:
     return [(each.id_, each.text, each.metadata, each.hash) for each in documents]
 
 
-async def test_four_roads_to_the_same_documents(sandbox: Sandbox) -> None:
+async def test_four_code_paths_to_the_same_documents(sandbox: Sandbox) -> None:
     reader = make(sandbox)
     loaded = await asyncio.to_thread(reader.load_data, QUESTION)
     assert loaded
@@ -135,7 +135,7 @@ def test_settings_of_the_instance_and_of_the_call(sandbox: Sandbox) -> None:
         ({"query": "x", "modus": "basic"}, "modus"),
     ],
 )
-async def test_what_cannot_be_asked_is_not_sent(
+async def test_what_cannot_be_requested_is_not_sent(
     sandbox: Sandbox, asked: dict[str, Any], named: str
 ) -> None:
     reader = make(sandbox)
@@ -226,7 +226,7 @@ class Counted(TransformComponent):
 
 
 @pytest.mark.parametrize("split", ["page", "excerpt"])
-def test_a_second_read_indexes_nothing_anew(sandbox: Sandbox, split: Any) -> None:
+def test_a_second_read_indexes_nothing_again(sandbox: Sandbox, split: Any) -> None:
     counted = Counted()
     reader = ReaderConfig(
         reader=make(sandbox, split=split), reader_kwargs={"query": QUESTION, "max_results": 3}

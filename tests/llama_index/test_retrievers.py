@@ -40,7 +40,7 @@ def seen(nodes: Sequence[NodeWithScore]) -> list[Any]:
     return [(each.score, each.node.id_, each.text, each.metadata, each.node.hash) for each in nodes]
 
 
-async def test_two_roads_to_the_same_nodes(sandbox: Sandbox) -> None:
+async def test_two_code_paths_to_the_same_nodes(sandbox: Sandbox) -> None:
     retriever = make(sandbox)
     found = await asyncio.to_thread(retriever.retrieve, QUESTION)
     awaited = await retriever.aretrieve(QueryBundle(QUESTION))
@@ -94,7 +94,7 @@ def test_ten_results_unless_said_otherwise(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("question", ["", "  \n", "x" * 5001])
-async def test_what_cannot_be_asked_is_not_sent(sandbox: Sandbox, question: str) -> None:
+async def test_what_cannot_be_requested_is_not_sent(sandbox: Sandbox, question: str) -> None:
     retriever = make(sandbox)
     with pytest.raises(ValidationError, match="objective"):
         retriever.retrieve(question)

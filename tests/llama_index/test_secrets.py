@@ -188,14 +188,14 @@ def test_without_a_key_the_first_call_says_so(make: Callable[..., Any]) -> None:
         getattr(made, name)(asked[name])
 
 
-@pytest.mark.parametrize("road", [{"model": "lite"}, {"processor": "lite"}])
-def test_a_query_engine_keeps_the_key_to_itself(road: dict[str, Any]) -> None:
-    engine = ParallelQueryEngine(api_key=SECRET, **road)
+@pytest.mark.parametrize("code_path", [{"model": "lite"}, {"processor": "lite"}])
+def test_a_query_engine_keeps_the_key_to_itself(code_path: dict[str, Any]) -> None:
+    engine = ParallelQueryEngine(api_key=SECRET, **code_path)
     assert SECRET not in repr(engine)
-    assert SECRET not in repr(vars(engine._answerer))
+    assert SECRET not in repr(vars(engine._responder))
     assert SECRET.encode() not in pickle.dumps(engine)
     with pytest.raises((ValueError, TypeError), match="timeout") as caught:
-        ParallelQueryEngine(api_key=SECRET, timeout=0, **road)
+        ParallelQueryEngine(api_key=SECRET, timeout=0, **code_path)
     assert SECRET not in str(caught.value)
 
 

@@ -18,7 +18,7 @@ from parallel_integrations.llama_index import (
     ParallelLLM,
     ParallelRetriever,
     citation_blocks,
-    grounds_of,
+    evidence_of,
 )
 from parallel_integrations.sandbox import Sandbox
 
@@ -52,7 +52,7 @@ async def four(llm: ParallelLLM, output_cls: type[BaseModel] = Statement) -> lis
     ]
 
 
-async def test_four_roads_to_one_object(sandbox: Sandbox) -> None:
+async def test_four_code_paths_to_one_object(sandbox: Sandbox) -> None:
     answers = await four(make(sandbox, system_prompt="Be brief."))
     objects = [each[-1] for each in answers]
     assert all(type(each) is Statement for each in objects)
@@ -84,7 +84,7 @@ async def test_partial_objects_grow(sandbox: Sandbox) -> None:
 async def test_an_object_carries_what_it_rests_on(sandbox: Sandbox, model: str) -> None:
     for pieces in await four(make(sandbox, model)):
         value = pieces[-1]
-        grounds = grounds_of(value)
+        grounds = evidence_of(value)
         assert "sandbox" in grounds["interaction_id"]
         assert {field["field"] for field in grounds["basis"]} == {"purpose", "examples"}
         blocks = citation_blocks(value)
@@ -98,8 +98,8 @@ async def test_an_object_carries_what_it_rests_on(sandbox: Sandbox, model: str) 
             value.model_copy(),
             pickle.loads(pickle.dumps(value)),
         ):
-            assert grounds_of(another) == grounds
-        assert grounds_of(plain) == {}
+            assert evidence_of(another) == grounds
+        assert evidence_of(plain) == {}
 
 
 # LlamaIndex's own StructuredLLM calls pydantic's old `.json()`.
@@ -109,7 +109,7 @@ async def test_as_a_structured_llm(sandbox: Sandbox) -> None:
     for response in (llm.complete(ASKED), await llm.acomplete(ASKED)):
         assert isinstance(response.raw, Statement)
         assert citation_blocks(response)
-        assert grounds_of(response)["interaction_id"]
+        assert evidence_of(response)["interaction_id"]
     streamed = list(llm.stream_chat(_messages()))
     awaited = await listed(await llm.astream_chat(_messages()))
     for pieces in (streamed, awaited):
@@ -141,7 +141,7 @@ async def test_per_call_settings(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("text", ["No JSON.", '{"purpose": 1, "examples": []}', ""])
-async def test_an_answer_that_does_not_fit(sandbox: Sandbox, text: str) -> None:
+async def test_an_response_that_does_not_fit(sandbox: Sandbox, text: str) -> None:
     body = {"choices": [{"index": 0, "message": {"role": "assistant", "content": text}}]}
     sandbox.faults.add(path=CHAT, times=2, body=body)
     llm = make(sandbox)

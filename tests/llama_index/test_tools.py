@@ -25,7 +25,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "parallel_task": {"input": QUESTION},
     "parallel_find_all": {"objective": "Python statements that bind names"},
 }
-MOST_CHARACTERS = 1024  # what `to_openai_tool` admits
+MAX_CHARACTERS = 1024  # what `to_openai_tool` admits
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +44,7 @@ def tool(sandbox: Sandbox, name: str, **settings: Any) -> FunctionTool:
     return only
 
 
-def test_what_a_model_is_told() -> None:
+def test_what_a_model_is_reported() -> None:
     assert BaseToolSpec in ParallelToolSpec.__mro__
     spec = ParallelToolSpec()
     tools = [*spec.to_tool_list(), *spec.to_tool_list(["parallel_deep_research"])]
@@ -59,13 +59,13 @@ def test_what_a_model_is_told() -> None:
     for each in tools:
         function = each.metadata.to_openai_tool()["function"]
         assert set(function["parameters"]["properties"]) == seen[function["name"]]
-        assert len(function["description"]) < MOST_CHARACTERS
-        assert len(json.dumps(function["parameters"])) < MOST_CHARACTERS
+        assert len(function["description"]) < MAX_CHARACTERS
+        assert len(json.dumps(function["parameters"])) < MAX_CHARACTERS
         assert all(field["description"] for field in function["parameters"]["properties"].values())
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_two_roads_to_one_output(sandbox: Sandbox, name: str) -> None:
+async def test_two_code_paths_to_one_output(sandbox: Sandbox, name: str) -> None:
     one = tool(sandbox, name)
     called = await asyncio.to_thread(one.call, **ASKED[name])
     half = len(sandbox.requests)
@@ -171,9 +171,9 @@ async def test_wrong_arguments_are_explained_and_not_sent(
     sandbox: Sandbox, name: str, asked: dict[str, Any], told: str
 ) -> None:
     one = tool(sandbox, name)
-    for road in (asyncio.to_thread(one.call, **asked), one.acall(**asked)):
+    for code_path in (asyncio.to_thread(one.call, **asked), one.acall(**asked)):
         with pytest.raises(ValueError, match=told) as caught:
-            await road
+            await code_path
         assert str(caught.value).startswith("Nothing was sent. Correct the arguments: ")
         assert "https://errors.pydantic.dev" not in str(caught.value)
     assert not sandbox.requests

@@ -88,7 +88,9 @@ def test_an_extract_shows_what_could_not_be_read(client: ParallelClient) -> None
     assert seen.links == [urls[0]]
 
 
-def test_a_researched_answer_shows_confidence_reasoning_and_sources(client: ParallelClient) -> None:
+def test_a_researched_response_shows_confidence_reasoning_and_sources(
+    client: ParallelClient,
+) -> None:
     request = ChatRequest(
         messages=[{"role": "user", "content": "What is a closure?"}], model="lite"
     )
@@ -102,7 +104,7 @@ def test_a_researched_answer_shows_confidence_reasoning_and_sources(client: Para
     assert seen.links == list(dict.fromkeys(citation.url for citation in field.citations))
 
 
-def test_an_answer_without_a_basis_is_its_text(client: ParallelClient) -> None:
+def test_an_response_without_a_basis_is_its_text(client: ParallelClient) -> None:
     request = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
     response = client.run(chat(request))
     assert shown(response).text == response.text

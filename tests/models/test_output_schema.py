@@ -138,11 +138,11 @@ def test_what_the_api_does_not_know_is_dropped_with_a_warning() -> None:
     assert isinstance(schema, dict)
     check_rules(schema["json_schema"])
     assert settings.output_schema is Strict
-    parsed, misfit = parse_output(
+    parsed, validation_error = parse_output(
         {"code": "b", "share": 0.5, "when": "2026-05-02", "few": []}, Strict
     )
     assert parsed is None
-    assert misfit == "code: String should match pattern '^a'"
+    assert validation_error == "code: String should match pattern '^a'"
 
 
 def test_a_deep_class_is_warned_about() -> None:
@@ -231,7 +231,7 @@ def test_other_forms_are_sent_as_they_are(schema: Any, wire: Any) -> None:
 # ------------------------------------------------------------------------------ answers
 
 
-def test_an_answer_becomes_the_class() -> None:
+def test_an_response_becomes_the_class() -> None:
     content = {
         "founded": 1947,
         "ceo": {"name": "A", "age": None},
@@ -243,8 +243,8 @@ def test_an_answer_becomes_the_class() -> None:
         "pattern": "y",
         "numbers": {"a": 1},
     }
-    parsed, misfit = parse_output(content, Company)
-    assert misfit is None
+    parsed, validation_error = parse_output(content, Company)
+    assert validation_error is None
     assert isinstance(parsed, Company)
     assert (parsed.color, parsed.pet) == (Color.BLUE, Cat(kind="cat", lives=7))
 
@@ -263,8 +263,8 @@ def test_a_null_for_an_optional_field_is_its_default() -> None:
         "numbers": None,
     }
     jsonschema.validate(content, class_schema(Company))
-    parsed, misfit = parse_output(content, Company)
-    assert misfit is None
+    parsed, validation_error = parse_output(content, Company)
+    assert validation_error is None
     assert isinstance(parsed, Company)
     assert (parsed.color, parsed.tags, parsed.pattern, parsed.pet) == (
         Color.RED,
@@ -275,14 +275,14 @@ def test_a_null_for_an_optional_field_is_its_default() -> None:
     assert content["tags"] is None, "the raw answer stays as it is"
 
 
-def test_a_null_for_a_field_that_is_needed_is_a_misfit() -> None:
-    parsed, misfit = parse_output({"name": None, "age": None}, Person)
+def test_a_null_for_a_field_that_is_needed_is_a_validation_error() -> None:
+    parsed, validation_error = parse_output({"name": None, "age": None}, Person)
     assert parsed is None
-    assert misfit == "name: Input should be a valid string"
+    assert validation_error == "name: Input should be a valid string"
 
 
 @pytest.mark.parametrize(
-    ("content", "misfit"),
+    ("content", "validation_error"),
     [
         ({"age": "x"}, "name: Field required; age: Input should be a valid integer"),
         ("words", "Person: Input should be an object"),
@@ -290,11 +290,11 @@ def test_a_null_for_a_field_that_is_needed_is_a_misfit() -> None:
         ([1], "Person: Input should be an object"),
     ],
 )
-def test_a_misfit_says_what_does_not_fit(content: Any, misfit: str) -> None:
+def test_a_validation_error_says_what_does_not_fit(content: Any, validation_error: str) -> None:
     parsed, told = parse_output(content, Person)
     assert parsed is None
     assert told is not None
-    for part in misfit.split("; "):
+    for part in validation_error.split("; "):
         assert part in told
 
 
@@ -305,24 +305,26 @@ def test_a_strict_class_is_read_as_json_is() -> None:
         color: Color
         pair: tuple[int, int]
 
-    parsed, misfit = parse_output({"when": "2026-05-02", "color": "red", "pair": [1, 2]}, Strict)
-    assert misfit is None
+    parsed, validation_error = parse_output(
+        {"when": "2026-05-02", "color": "red", "pair": [1, 2]}, Strict
+    )
+    assert validation_error is None
     assert isinstance(parsed, Strict)
     assert parsed.when == date(2026, 5, 2)
 
 
-def test_an_alias_is_what_is_asked_for_and_read() -> None:
+def test_an_alias_is_what_is_requested_for_and_read() -> None:
     class Aliased(BaseModel):
         founded: int = Field(alias="year founded")
 
     assert class_schema(Aliased)["required"] == ["year founded"]
-    parsed, misfit = parse_output({"year founded": 1947}, Aliased)
-    assert misfit is None
+    parsed, validation_error = parse_output({"year founded": 1947}, Aliased)
+    assert validation_error is None
     assert isinstance(parsed, Aliased)
     assert parsed.founded == 1947
 
 
-def test_a_validator_of_the_user_s_that_breaks_does_not_cost_the_answer() -> None:
+def test_a_validator_of_the_user_s_that_breaks_does_not_cost_the_response() -> None:
     class Broken(BaseModel):
         name: str
 
@@ -371,8 +373,8 @@ def test_any_class_becomes_what_the_api_accepts(fields: dict[str, tuple[Any, boo
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(), st.lists, max_leaves=5))
-def test_no_answer_makes_parsing_fail(content: Any) -> None:
+def test_no_response_makes_parsing_fail(content: Any) -> None:
     for cls in (Person, Company):
         for value in (content, {"name": content, "founded": content, "tags": content}):
-            parsed, misfit = parse_output(value, cls)
-            assert (parsed is None) is (misfit is not None)
+            parsed, validation_error = parse_output(value, cls)
+            assert (parsed is None) is (validation_error is not None)

@@ -329,7 +329,7 @@ def test_a_chat_body_says_what_the_wire_knows() -> None:
     }
 
 
-def test_a_body_is_made_anew_each_time() -> None:
+def test_a_body_is_made_again_each_time() -> None:
     """A repeated call, or one through a gateway, may not see what another one changed."""
     for request in (FULL_SEARCH, FULL_EXTRACT, ChatRequest(messages=[TURN], extra_body={"a": []})):
         before = json.dumps(request.body("v1"))

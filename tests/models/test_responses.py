@@ -23,7 +23,7 @@ from parallel_integrations import (
     SearchResponse,
     UnexpectedAnswerError,
 )
-from parallel_integrations._protocol.response_reading import read_answer
+from parallel_integrations._protocol.response_reading import read_response
 from parallel_integrations.api import chat, extract, search
 from parallel_integrations.models import Excerpt
 from parallel_integrations.sandbox import Sandbox
@@ -126,7 +126,7 @@ def test_what_is_unknown_is_kept_aside() -> None:
         ({"id": "", "object": "", "model": "", "created": 1.5, "usage": {"a": 1}}, "", None),
     ],
 )
-def test_a_chat_answer_is_read_however_empty_it_is(
+def test_a_chat_response_is_read_however_empty_it_is(
     body: dict[str, Any], text: str, finish: str | None
 ) -> None:
     response = ChatResponse.model_validate_json(json.dumps(body))
@@ -210,12 +210,12 @@ def spoil(value: Any, draw: Any, odd: st.SearchStrategy[Any]) -> Any:
 
 
 @given(st.data(), st.sampled_from(list(WHOLE)))
-def test_no_spoilt_answer_is_anything_but_read_or_unexpected(
+def test_no_spoilt_response_is_anything_but_read_or_unexpected(
     data: st.DataObject, model: type[BaseModel]
 ) -> None:
     content = json.dumps(spoil(WHOLE[model], data.draw, ODD)).encode()
     try:
-        answer = read_answer(httpx.Response(200, content=content), model)
+        answer = read_response(httpx.Response(200, content=content), model)
     except UnexpectedAnswerError:
         return
     assert isinstance(answer, model)
@@ -240,7 +240,7 @@ def test_a_null_or_an_absence_is_never_an_error(
         return value if data.draw(st.booleans(), label="keep") else None
 
     body = {name: thin(value) for name, value in WHOLE[model].items()}
-    assert isinstance(read_answer(httpx.Response(200, json=body), model), model)
+    assert isinstance(read_response(httpx.Response(200, json=body), model), model)
 
 
 @given(st.binary(max_size=300), st.sampled_from(list(WHOLE)))
@@ -248,7 +248,7 @@ def test_no_bytes_are_anything_but_read_or_unexpected(
     content: bytes, model: type[BaseModel]
 ) -> None:
     with pytest.raises(UnexpectedAnswerError):
-        read_answer(httpx.Response(200, content=content), model)
+        read_response(httpx.Response(200, content=content), model)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_no_bytes_are_anything_but_read_or_unexpected(
         ("caf\xe9", "text/plain; charset=latin-1"),
     ],
 )
-def test_an_answer_that_cannot_be_read_says_what_came(
+def test_an_response_that_cannot_be_read_says_what_came(
     sandbox: Sandbox, client: ParallelClient, body: str, content_type: str
 ) -> None:
     sandbox.faults.add(path="/v1/search", status=200, body=body, content_type=content_type)
@@ -285,7 +285,7 @@ def test_an_answer_that_cannot_be_read_says_what_came(
     assert len(sandbox.requests) == 1, "the answer was paid for: asking again pays again"
 
 
-async def test_an_unreadable_answer_is_the_same_error_awaiting(
+async def test_an_unreadable_response_is_the_same_error_awaiting(
     sandbox: Sandbox, client: ParallelClient
 ) -> None:
     sandbox.faults.add(times=None, status=200, body="<html>", content_type="text/html")
@@ -321,7 +321,7 @@ def test_bytes_that_are_no_http_are_a_failed_connection() -> None:
         client.run(search(SEARCH))
 
 
-def test_a_compressed_answer_is_read(client: ParallelClient) -> None:
+def test_a_compressed_response_is_read(client: ParallelClient) -> None:
     body = gzip.compress(b'{"results": [{"url": "https://a.example"}]}')
     with (
         RawServer(lambda talk, _: talk.answer(body, headers=("content-encoding: gzip",))) as server,

@@ -16,10 +16,9 @@ from parallel_integrations import (
     SearchResponse,
     UnexpectedAnswerError,
 )
-from parallel_integrations._protocol.response_reading import read_answer
+from parallel_integrations._protocol.response_reading import read_response
 from parallel_integrations.models import (
     AddedTaskGroupRuns,
-    AnswerModel,
     EntitySearchResponse,
     FindallResult,
     FindallRun,
@@ -27,6 +26,7 @@ from parallel_integrations.models import (
     Monitor,
     MonitorEventPage,
     MonitorPage,
+    ResponseModel,
     RetrieveMemoryResponse,
     StreamEvent,
     TaskGroup,
@@ -127,7 +127,7 @@ MONITOR = {
 PAGE = {"url": "https://a.example", "title": "t", "publish_date": "2026-05-02", "excerpts": ["e"]}
 USAGE = [{"name": "sku_search", "count": 1}]
 
-ANSWERS: dict[type[AnswerModel], dict[str, Any]] = {
+RESPONSES: dict[type[ResponseModel], dict[str, Any]] = {
     SearchResponse: {
         "search_id": "s",
         "session_id": "s",
@@ -227,7 +227,7 @@ EVENT_BODIES: dict[str, dict[str, Any]] = {
     "findall.candidate.": {"event_id": "e", "timestamp": "t", "data": CANDIDATE},
 }
 for _kind, _cls in {**GROUP_EVENTS, **EVENTS}.items():
-    ANSWERS[_cls] = {"type": _kind, **EVENT_BODIES[_kind]}
+    RESPONSES[_cls] = {"type": _kind, **EVENT_BODIES[_kind]}
 
 NEEDED = {
     SearchResponse: {"results"},
@@ -243,10 +243,10 @@ NEEDED = {
 """Without these there is no answer at all; everything else may be absent."""
 
 
-def read(cls: type[AnswerModel], body: Any) -> Any:
+def read(cls: type[ResponseModel], body: Any) -> Any:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     request = httpx.Request("GET", "https://api.example/v1/x")
-    return read_answer(httpx.Response(200, content=content, request=request), cls)
+    return read_response(httpx.Response(200, content=content, request=request), cls)
 
 
 def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -272,7 +272,7 @@ JSON: Any = st.recursive(
     ),
     max_leaves=5,
 )
-ALL = pytest.mark.parametrize("cls", ANSWERS, ids=lambda cls: cls.__name__)
+ALL = pytest.mark.parametrize("cls", RESPONSES, ids=lambda cls: cls.__name__)
 CHANGES = st.lists(
     st.tuples(
         st.integers(0, 10_000), st.sampled_from(["omit", "null", "new", "word", "replace"]), JSON
@@ -303,19 +303,19 @@ def changed(body: dict[str, Any], changes: list[tuple[int, str, Any]]) -> dict[s
 
 
 @ALL
-def test_every_model_has_an_answer_that_it_reads_whole(cls: type[AnswerModel]) -> None:
-    answer = read(cls, ANSWERS[cls])
+def test_every_model_has_an_response_that_it_reads_whole(cls: type[ResponseModel]) -> None:
+    answer = read(cls, RESPONSES[cls])
     assert not answer.model_extra
-    assert set(ANSWERS[cls]) <= set(cls.model_fields)
+    assert set(RESPONSES[cls]) <= set(cls.model_fields)
 
 
 @ALL
 @given(changes=CHANGES)
 def test_no_change_raises_anything_but_our_error(
-    cls: type[AnswerModel], changes: list[tuple[int, str, Any]]
+    cls: type[ResponseModel], changes: list[tuple[int, str, Any]]
 ) -> None:
     try:
-        answer = read(cls, changed(ANSWERS[cls], changes))
+        answer = read(cls, changed(RESPONSES[cls], changes))
     except UnexpectedAnswerError:
         return
     assert json.loads(answer.model_dump_json())
@@ -323,13 +323,13 @@ def test_no_change_raises_anything_but_our_error(
 
 @ALL
 @given(body=JSON | st.binary(max_size=40))
-def test_no_body_raises_anything_but_our_error(cls: type[AnswerModel], body: Any) -> None:
+def test_no_body_raises_anything_but_our_error(cls: type[ResponseModel], body: Any) -> None:
     with suppress(UnexpectedAnswerError):
         read(cls, body)
 
 
 @ALL
-def test_an_error_does_not_drag_the_answer_along(cls: type[AnswerModel]) -> None:
+def test_an_error_does_not_drag_the_response_along(cls: type[ResponseModel]) -> None:
     with pytest.raises(UnexpectedAnswerError) as caught:
         read(cls, b"[]")
     assert caught.value.__cause__ is caught.value.__context__ is None
@@ -337,20 +337,20 @@ def test_an_error_does_not_drag_the_answer_along(cls: type[AnswerModel]) -> None
 
 
 @ALL
-def test_what_may_be_absent_may_be_absent(cls: type[AnswerModel]) -> None:
-    for name in ANSWERS[cls].keys() - {"type", "data", "status"} - NEEDED.get(cls, set()):
+def test_what_may_be_absent_may_be_absent(cls: type[ResponseModel]) -> None:
+    for name in RESPONSES[cls].keys() - {"type", "data", "status"} - NEEDED.get(cls, set()):
         if issubclass(cls, StreamEvent) and name == "run":
             continue
-        body = {key: value for key, value in ANSWERS[cls].items() if key != name}
+        body = {key: value for key, value in RESPONSES[cls].items() if key != name}
         read(cls, body)
 
 
 @ALL
-def test_what_is_unknown_is_kept_everywhere(cls: type[AnswerModel]) -> None:
+def test_what_is_unknown_is_kept_everywhere(cls: type[ResponseModel]) -> None:
     """Also inside of lists and objects of objects."""
     count = 0
-    for place in places(ANSWERS[cls]):
-        body = copy.deepcopy(ANSWERS[cls])
+    for place in places(RESPONSES[cls]):
+        body = copy.deepcopy(RESPONSES[cls])
         node: Any = body
         for key in place:
             node = node[key]
@@ -369,10 +369,10 @@ WORDS = {"status", "type", "match_status", "event_type", "kind", "processor", "c
 
 
 @ALL
-def test_new_words_are_read(cls: type[AnswerModel]) -> None:
-    for place in places(ANSWERS[cls]):
+def test_new_words_are_read(cls: type[ResponseModel]) -> None:
+    for place in places(RESPONSES[cls]):
         if place and place[-1] in WORDS:
-            body = copy.deepcopy(ANSWERS[cls])
+            body = copy.deepcopy(RESPONSES[cls])
             node: Any = body
             for key in place[:-1]:
                 node = node[key]

@@ -33,7 +33,7 @@ from parallel_integrations.api import (
 )
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
-from tests.support.scripted_operation import BOTH, After, Stage, listen, run
+from tests.support.scripted_operation import BOTH, After, ScriptPlayer, listen, run
 
 TASK = CreateTaskRunRequest(input="What is a closure?", processor="lite")
 FINDALL = CreateFindallRunRequest(
@@ -110,34 +110,34 @@ def reported(send: Send) -> Any:
 def test_whatever_the_server_says_for_ever(
     wait: Any, ids: dict[str, str], answer: Callable[[], Any], max_retries: int
 ) -> None:
-    stage = Stage(lambda send: reported(send) or answer(), max_retries=max_retries)
+    player = ScriptPlayer(lambda send: reported(send) or answer(), max_retries=max_retries)
     with pytest.raises(ParallelError) as caught:
-        stage.play(wait(DEADLINE))
+        player.play(wait(DEADLINE))
     assert {name: getattr(caught.value, name) for name in ids} == ids
-    assert all(send.delay_seconds <= 60 for send in stage.sends)
+    assert all(send.delay_seconds <= 60 for send in player.sends)
     unreached = answer in (ENDLESS["no connection"], ENDLESS["reset"])
-    if unreached and len(stage.sends) == max_retries + 1:
+    if unreached and len(player.sends) == max_retries + 1:
         assert isinstance(caught.value, ConnectionFailedError), "nothing was ever reached"
     else:
         assert isinstance(caught.value, TaskTimeoutError)
-        assert DEADLINE <= stage.clock <= DEADLINE + 1
+        assert DEADLINE <= player.clock <= DEADLINE + 1
         assert "300 s" in str(caught.value)
 
 
 @pytest.mark.parametrize("deadline", [0.001, 1, 45.5, 2_592_000])
 @pytest.mark.parametrize(("wait", "ids"), WAITS)
 def test_every_deadline_that_is_admitted(wait: Any, ids: dict[str, str], deadline: float) -> None:
-    stage = Stage(lambda send: reported(send) or After(deadline / 9, refusal(503, "3000")))
+    player = ScriptPlayer(lambda send: reported(send) or After(deadline / 9, refusal(503, "3000")))
     with pytest.raises(TaskTimeoutError) as caught:
-        stage.play(wait(deadline))
+        player.play(wait(deadline))
     assert {name: getattr(caught.value, name) for name in ids} == ids
-    assert deadline <= stage.clock <= deadline + 1
+    assert deadline <= player.clock <= deadline + 1
 
 
-def test_what_the_server_said_last_is_told() -> None:
-    stage = Stage([refusal(502)])
+def test_what_the_server_said_last_is_reported() -> None:
+    player = ScriptPlayer([refusal(502)])
     with pytest.raises(TaskTimeoutError, match="The last answer was: 502 from") as caught:
-        stage.play(wait_findall_run("f1", deadline_seconds=30))
+        player.play(wait_findall_run("f1", deadline_seconds=30))
     assert isinstance(caught.value.__cause__, ParallelError)
 
 
@@ -152,17 +152,19 @@ def test_what_the_server_said_last_is_told() -> None:
 )
 def test_a_create_is_not_repeated_past_the_deadline(wait: Any) -> None:
     """Nothing has begun: the error is the server's own, with the time that it asked for."""
-    stage = Stage([refusal(503, "50")], max_retries=9)
+    player = ScriptPlayer([refusal(503, "50")], max_retries=9)
     with pytest.raises(ServerError) as caught:
-        stage.play(wait(80))
+        player.play(wait(80))
     assert caught.value.retry_after == 50
-    assert [send.delay_seconds for send in stage.sends] == [0, 50, 30]
+    assert [send.delay_seconds for send in player.sends] == [0, 50, 30]
 
 
 def test_a_create_that_takes_longer_is_waited_for() -> None:
     """Given up, it might be paid for and nobody would know its id."""
-    stage = Stage(lambda send: After(500, reported(send)) if send.method == "POST" else ANSWER)
-    assert stage.play(run_task(TASK, deadline_seconds=300)).output.content == "An answer."
+    player = ScriptPlayer(
+        lambda send: After(500, reported(send)) if send.method == "POST" else ANSWER
+    )
+    assert player.play(run_task(TASK, deadline_seconds=300)).output.content == "An answer."
 
 
 ANSWER = {
@@ -178,16 +180,16 @@ def test_a_listing_that_never_ends_ends_with_the_wait() -> None:
     def answer(send: Send) -> Any:
         if not send.path.endswith("/runs"):
             return done
-        number = len(stage.sends)
+        number = len(player.sends)
         run = {"run_id": "r", "status": "completed", "metadata": {"parallel_index": number}}
         event = json.dumps({"type": "task_run.state", "event_id": f"e{number}", "run": run})
         return [After(9, f"data: {event}\n\n".encode()), httpx.ReadError("gone")]
 
-    stage = Stage(answer)
+    player = ScriptPlayer(answer)
     with pytest.raises(TaskTimeoutError) as caught:
-        stage.play(wait_task_group("tg_1", 400, deadline_seconds=DEADLINE))
+        player.play(wait_task_group("tg_1", 400, deadline_seconds=DEADLINE))
     assert caught.value.taskgroup_id == "tg_1"
-    assert stage.clock <= DEADLINE + 10, "a piece takes nine seconds on this server"
+    assert player.clock <= DEADLINE + 10, "a piece takes nine seconds on this server"
 
 
 # ------------------------------------------------------------------------------ on real servers

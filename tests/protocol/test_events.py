@@ -28,7 +28,7 @@ from parallel_integrations.models import (
     TaskRunStateEvent,
 )
 from tests.support.raw_server import RawServer, Talk
-from tests.support.scripted_operation import BOTH, Stage, listen
+from tests.support.scripted_operation import BOTH, ScriptPlayer, listen
 
 SEND = Send("GET", "/v1/events", repeat=Repeat.READ, stream=True)
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
@@ -65,7 +65,7 @@ def ids(found: Iterable[StreamEvent]) -> list[str | None]:
 def test_a_stream_cut_at_every_byte_loses_and_repeats_nothing() -> None:
     frames = numbered(4)
     whole = b": hello\n\nid: 7\n\n" + b"".join(frames)
-    for ending in (None, httpx.ReadError("cut"), httpx.ReadTimeout("silence")):
+    for ending in (None, httpx.ReadError("cut"), httpx.ReadTimeout("idle_timeout_seconds")):
         for cut in range(len(whole)):
             left = [[whole[:cut], *([ending] if ending else [])]]
 
@@ -74,9 +74,9 @@ def test_a_stream_cut_at_every_byte_loses_and_repeats_nothing() -> None:
                     return {"taskgroup_id": "tg_1", "status": {"is_active": True}}
                 return left.pop() if left else [b"".join(after(frames, cursor_of(send)))]
 
-            stage = Stage(answer)
-            stage.play(task_group_events("tg_1"))
-            assert ids(stage.events) == ["e1", "e2", "e3", "e4"], (cut, ending)
+            player = ScriptPlayer(answer)
+            player.play(task_group_events("tg_1"))
+            assert ids(player.events) == ["e1", "e2", "e3", "e4"], (cut, ending)
 
 
 CUTS = st.lists(st.tuples(st.integers(0, 400), st.booleans()), max_size=5)
@@ -100,9 +100,9 @@ def test_however_often_it_is_cut_nothing_is_lost(
             return [*chunks, httpx.ReadError("cut")] if broken else chunks
         return [body]
 
-    stage = Stage(answer, max_retries=9)
-    stage.play(task_group_events("tg_1"))
-    assert ids(stage.events) == [f"e{n}" for n in range(1, count + 1)]
+    player = ScriptPlayer(answer, max_retries=9)
+    player.play(task_group_events("tg_1"))
+    assert ids(player.events) == [f"e{n}" for n in range(1, count + 1)]
 
 
 @given(
@@ -124,14 +124,14 @@ def test_a_replayed_stream_loses_and_repeats_nothing(
     def answer(send: Send) -> Any:
         if not send.stream:
             return run
-        if len(stage.sends) > 1:
+        if len(player.sends) > 1:
             return [whole]
         return [whole[:cut], httpx.ReadError("cut")] if broken else [whole[:cut]]
 
-    stage = Stage(answer)
-    stage.play(task_run_events("trun_1"))
-    assert [event.message for event in stage.events if hasattr(event, "message")] == texts
-    assert [event.run.status for event in stage.events if hasattr(event, "run")] == [
+    player = ScriptPlayer(answer)
+    player.play(task_run_events("trun_1"))
+    assert [event.message for event in player.events if hasattr(event, "message")] == texts
+    assert [event.run.status for event in player.events if hasattr(event, "run")] == [
         "running",
         "completed",
     ]
@@ -173,17 +173,17 @@ async def test_a_cut_on_the_wire_is_mended(
     [b"", b"data: [DONE]\n\n", b"data: [DONE]", b": bye\n\n", b"id: 9\n\n", b"event: x\n\n"],
 )
 def test_what_is_no_event_does_no_harm(tail: bytes) -> None:
-    stage = Stage([[b": hello\n\n", b"retry: 5\n\n", b"".join(numbered(2)) + tail]])
-    stage.play(task_group_events("tg_1"))
-    assert ids(stage.events) == ["e1", "e2"]
-    assert len(stage.sends) == 1
+    player = ScriptPlayer([[b": hello\n\n", b"retry: 5\n\n", b"".join(numbered(2)) + tail]])
+    player.play(task_group_events("tg_1"))
+    assert ids(player.events) == ["e1", "e2"]
+    assert len(player.sends) == 1
 
 
 def test_a_last_event_without_its_blank_line_counts() -> None:
     body = b"".join(numbered(3)).rstrip(b"\n")
-    stage = Stage([[body]])
-    stage.play(task_group_events("tg_1"))
-    assert ids(stage.events) == ["e1", "e2", "e3"]
+    player = ScriptPlayer([[body]])
+    player.play(task_group_events("tg_1"))
+    assert ids(player.events) == ["e1", "e2", "e3"]
 
 
 def test_a_listing_cut_within_a_run_is_gone_on_with() -> None:
@@ -192,12 +192,12 @@ def test_a_listing_cut_within_a_run_is_gone_on_with() -> None:
 
     def answer(send: Send) -> Any:
         body = b"".join(after(frames, cursor_of(send)))
-        return [body] if len(stage.sends) > 1 else [whole[:-10]]
+        return [body] if len(player.sends) > 1 else [whole[:-10]]
 
-    stage = Stage(answer)
-    stage.play(task_group_runs("tg_1"))
-    assert ids(stage.events) == ["e1", "e2", "e3"]
-    assert cursor_of(stage.sends[1]) == "e2"
+    player = ScriptPlayer(answer)
+    player.play(task_group_runs("tg_1"))
+    assert ids(player.events) == ["e1", "e2", "e3"]
+    assert cursor_of(player.sends[1]) == "e2"
 
 
 def test_unknown_events_are_handed_on_as_they_are() -> None:
@@ -205,11 +205,11 @@ def test_unknown_events_are_handed_on_as_they_are() -> None:
     deeper = {"type": "task_run.progress_msg", "message": "m"}
     untyped = {"event_id": "e2"}
     frames = [framed(strange), framed(deeper), b"event: later\n" + framed(untyped)]
-    stage = Stage([[*frames, *numbered(1)]])
-    stage.play(task_group_events("tg_1"))
-    assert [type(event) for event in stage.events[:3]] == [StreamEvent] * 3
-    assert stage.events[0].model_extra == {"why": {"so": [1]}}
-    assert stage.events[2].type == "later"
+    player = ScriptPlayer([[*frames, *numbered(1)]])
+    player.play(task_group_events("tg_1"))
+    assert [type(event) for event in player.events[:3]] == [StreamEvent] * 3
+    assert player.events[0].model_extra == {"why": {"so": [1]}}
+    assert player.events[2].type == "later"
 
 
 def test_events_have_their_types() -> None:
@@ -219,13 +219,13 @@ def test_events_have_their_types() -> None:
         {"type": "findall.candidate.not_invented_yet", "event_id": "2", "data": {}},
         {"type": "findall.status", "event_id": "3", "data": run, "timestamp": "t"},
     ]
-    stage = Stage([[framed(each) for each in frames]])
-    stage.play(findall_events("f1"))
+    player = ScriptPlayer([[framed(each) for each in frames]])
+    player.play(findall_events("f1"))
     kinds = [FindallCandidateEvent, FindallCandidateEvent, FindallStatusEvent]
-    assert [type(event) for event in stage.events] == kinds
-    stage = Stage([numbered(2)])
-    stage.play(task_group_events("tg_1"))
-    assert [type(event) for event in stage.events] == [TaskRunStateEvent, TaskGroupStatusEvent]
+    assert [type(event) for event in player.events] == kinds
+    player = ScriptPlayer([numbered(2)])
+    player.play(task_group_events("tg_1"))
+    assert [type(event) for event in player.events] == [TaskRunStateEvent, TaskGroupStatusEvent]
 
 
 @pytest.mark.parametrize(
@@ -242,18 +242,18 @@ def test_events_have_their_types() -> None:
     ],
 )
 def test_garbage_in_a_stream_is_our_error(garbage: bytes) -> None:
-    stage = Stage([[garbage, *numbered(2)]])
+    player = ScriptPlayer([[garbage, *numbered(2)]])
     with pytest.raises(StreamInterruptedError, match="cannot be read") as caught:
-        stage.play(task_group_events("tg_1"))
+        player.play(task_group_events("tg_1"))
     assert caught.value.taskgroup_id == "tg_1"
     assert len(str(caught.value)) < 800
 
 
 def test_a_stream_that_ends_in_garbage_each_time_is_given_up() -> None:
-    stage = Stage([[b'data: {"type": "task_group_sta']])
+    player = ScriptPlayer([[b'data: {"type": "task_group_sta']])
     with pytest.raises(StreamInterruptedError, match="cannot be read"):
-        stage.play(task_group_runs("tg_1"))
-    assert len(stage.sends) == 3
+        player.play(task_group_runs("tg_1"))
+    assert len(player.sends) == 3
 
 
 def test_resuming_where_nothing_is_left_ends() -> None:
@@ -262,61 +262,61 @@ def test_resuming_where_nothing_is_left_ends() -> None:
     def answer(send: Send) -> Any:
         return [] if send.stream else {"taskgroup_id": "tg_1", "status": {"is_active": False}}
 
-    stage = Stage(answer)
-    stage.play(task_group_events("tg_1", last_event_id="e9"))
-    assert (stage.events, stage.clock) == ([], 0)
-    assert [cursor_of(send) for send in stage.sends if send.stream] == ["e9", "e9"]
+    player = ScriptPlayer(answer)
+    player.play(task_group_events("tg_1", last_event_id="e9"))
+    assert (player.events, player.clock) == ([], 0)
+    assert [cursor_of(send) for send in player.sends if send.stream] == ["e9", "e9"]
 
 
 def test_what_is_said_between_end_and_look_up_is_not_lost() -> None:
     last = numbered(1)
     script: list[Any] = [[], {"taskgroup_id": "tg_1", "status": {"is_active": False}}, last]
-    stage = Stage(script)
-    stage.play(task_group_events("tg_1"))
-    assert ids(stage.events) == ["e1"]
+    player = ScriptPlayer(script)
+    player.play(task_group_events("tg_1"))
+    assert ids(player.events) == ["e1"]
 
 
 def test_a_silent_group_is_followed_as_long_as_it_works() -> None:
     active = {"taskgroup_id": "tg_1", "status": {"is_active": True}}
-    silence = [httpx.ReadTimeout("silence")]
-    stage = Stage([*[silence, active] * 20, numbered(2)])
-    stage.play(task_group_events("tg_1"))
-    assert ids(stage.events) == ["e1", "e2"]
+    silence = [httpx.ReadTimeout("idle_timeout_seconds")]
+    player = ScriptPlayer([*[silence, active] * 20, numbered(2)])
+    player.play(task_group_events("tg_1"))
+    assert ids(player.events) == ["e1", "e2"]
 
 
 @pytest.mark.parametrize("max_retries", [0, 3])
 def test_a_stream_that_keeps_breaking_is_an_error(max_retries: int) -> None:
-    stage = Stage([[httpx.ReadError("gone")]], max_retries=max_retries)
+    player = ScriptPlayer([[httpx.ReadError("gone")]], max_retries=max_retries)
     with pytest.raises(StreamInterruptedError, match=f"{max_retries + 1} times"):
-        stage.play(follow(SEND, {}))
-    assert len(stage.sends) == max_retries + 1
+        player.play(follow(SEND, {}))
+    assert len(player.sends) == max_retries + 1
 
 
-def test_news_make_patience_new() -> None:
+def test_news_make_timeout_new() -> None:
     def answer(send: Send) -> Any:
         number = int((cursor_of(send) or "e0")[1:]) + 1
         if number > 20:
             return numbered(number)[-1:]
         return [framed({"event_id": f"e{number}"}), httpx.ReadError("gone")]
 
-    stage = Stage(answer)
-    stage.play(task_group_events("tg_1"))
-    assert len(stage.events) == 21
+    player = ScriptPlayer(answer)
+    player.play(task_group_events("tg_1"))
+    assert len(player.events) == 21
 
 
 def test_a_time_limit_of_the_caller_s_is_the_end() -> None:
     for stream in (task_group_events("tg_1", timeout=5), findall_events("f1", timeout=5)):
-        stage = Stage([[]])
-        stage.play(stream)
-        assert len(stage.sends) == 1
-        assert stage.sends[0].params == (("timeout", "5"),)
-        assert stage.sends[0].timeout_seconds == 5
-        assert stage.sends[0].wait_seconds == 0
+        player = ScriptPlayer([[]])
+        player.play(stream)
+        assert len(player.sends) == 1
+        assert player.sends[0].params == (("timeout", "5"),)
+        assert player.sends[0].timeout_seconds == 5
+        assert player.sends[0].wait_seconds == 0
 
 
-def test_what_is_asked_is_in_the_address() -> None:
-    stage = Stage([[]])
-    stage.play(
+def test_what_is_requested_is_in_the_address() -> None:
+    player = ScriptPlayer([[]])
+    player.play(
         task_group_runs(
             "tg_1",
             status="failed",
@@ -325,7 +325,7 @@ def test_what_is_asked_is_in_the_address() -> None:
             last_event_id="e3",
         )
     )
-    assert stage.sends[0].params == (
+    assert player.sends[0].params == (
         ("status", "failed"),
         ("include_input", "true"),
         ("include_output", "true"),
@@ -360,17 +360,17 @@ FIELDS = st.sampled_from(["run", "status", "data", "output", "event_id", "messag
 def test_no_event_raises_anything_but_our_errors(kind: str, fields: dict[str, Any]) -> None:
     frame = framed({"type": kind, **fields})
     for stream in (task_group_events("tg_1", timeout=1), findall_events("f1", timeout=1)):
-        stage = Stage([[frame]], max_retries=0)
+        player = ScriptPlayer([[frame]], max_retries=0)
         try:
-            stage.play(stream)
+            player.play(stream)
         except ParallelError:
             continue
-        assert len(stage.events) == 1
+        assert len(player.events) == 1
 
 
 @given(st.binary(max_size=60))
 def test_no_bytes_make_a_stream_hang(body: bytes) -> None:
     for stream in (task_group_events("tg_1"), findall_events("f1"), task_run_events("trun_1")):
-        stage = Stage(lambda send: [body] if send.stream else {}, max_retries=1)
+        player = ScriptPlayer(lambda send: [body] if send.stream else {}, max_retries=1)
         with pytest.raises(ParallelError):
-            stage.play(stream)
+            player.play(stream)

@@ -32,12 +32,12 @@ def finish(flow: Generator[Any, Any, Any], outcome: httpx.Response) -> Any:
     return stop.value.value
 
 
-def test_an_operation_says_what_to_send_and_reads_the_answer() -> None:
+def test_an_operation_says_what_to_send_and_reads_the_response() -> None:
     request = SearchRequest(objective="Why?")
     flow = search(request)
     send = next(flow)
     assert send == Send(
-        "POST", "/v1/search", request, repeat=Repeat.ASK, timeout_seconds=90.0, delay_seconds=0.0
+        "POST", "/v1/search", request, repeat=Repeat.QUERY, timeout_seconds=90.0, delay_seconds=0.0
     )
     result = finish(flow, httpx.Response(200, json=ONE_PAGE))
     assert isinstance(result, SearchResponse)
@@ -45,7 +45,7 @@ def test_an_operation_says_what_to_send_and_reads_the_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("operation", "path", "patience", "stream"),
+    ("operation", "path", "timeout_seconds", "stream"),
     [
         (search(SearchRequest(objective="q")), "/v1/search", 90.0, False),
         (extract(ExtractRequest(urls=["https://a.example"])), "/v1/extract", 120.0, False),
@@ -55,13 +55,13 @@ def test_an_operation_says_what_to_send_and_reads_the_answer() -> None:
         (stream_chat(ChatRequest(messages=QUESTION, model="lite")), "/chat/completions", 600, True),
     ],
 )
-def test_each_operation_has_its_path_and_patience(
-    operation: Generator[Any, Any, Any], path: str, patience: float, stream: bool
+def test_each_operation_has_its_path_and_timeout(
+    operation: Generator[Any, Any, Any], path: str, timeout_seconds: float, stream: bool
 ) -> None:
     send = next(operation)
-    assert (send.method, send.path, send.timeout_seconds) == ("POST", path, patience)
+    assert (send.method, send.path, send.timeout_seconds) == ("POST", path, timeout_seconds)
     assert send.stream is stream
-    assert send.repeat is Repeat.ASK
+    assert send.repeat is Repeat.QUERY
 
 
 def test_a_failure_to_connect_is_repeated_after_a_growing_pause() -> None:
@@ -95,7 +95,7 @@ def test_a_repeated_step_may_succeed() -> None:
         (httpx.UnsupportedProtocol("ftp"), ConnectionFailedError),
     ],
 )
-def test_what_may_have_been_executed_is_not_asked_twice(
+def test_what_may_have_been_executed_is_not_requested_twice(
     failure: httpx.HTTPError, error: type[Exception]
 ) -> None:
     flow = search(SearchRequest(objective="q"))

@@ -37,7 +37,7 @@ SEARCH: Final = SearchRequest(search_queries=["with statement exceptions"])
 CHAT: Final = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
 TASK: Final = CreateTaskRunRequest(input="What is a closure?")
 STREAM: Final = "text/event-stream"
-LONGEST_PART: Final = 7
+MAX_PART: Final = 7
 
 # No key holds a blank, so no part of one stands in this.
 Made = tuple[int, str, bytes]
@@ -251,7 +251,7 @@ def test_the_beginning_of_a_huge_page_is_scrubbed(at: tuple[Server, str]) -> Non
 def test_what_is_not_the_key_is_shown_as_it_is(at: tuple[Server, str]) -> None:
     server, url = at
     with ParallelClient(api_key=KEY, base_url=url, max_retries=0) as client:
-        told = f"100 % wrong: %2f \\u0041 &amp; {KEY[:LONGEST_PART]}, {KEY}?"
+        told = f"100 % wrong: %2f \\u0041 &amp; {KEY[:MAX_PART]}, {KEY}?"
         server.made = error_message(told)
         with pytest.raises(ParallelError) as caught:
             searched(client)
@@ -259,7 +259,9 @@ def test_what_is_not_the_key_is_shown_as_it_is(at: tuple[Server, str]) -> None:
 
 
 @pytest.mark.parametrize("key", ["test", "EMPTY", "parallel"])
-def test_a_short_key_does_not_take_words_out_of_an_answer(at: tuple[Server, str], key: str) -> None:
+def test_a_short_key_does_not_take_words_out_of_an_response(
+    at: tuple[Server, str], key: str
+) -> None:
     server, url = at
     title = f"{key} and other words"
     body = {"search_id": "s", "results": [{"url": "https://a.example", "title": title}]}
@@ -268,7 +270,7 @@ def test_a_short_key_does_not_take_words_out_of_an_answer(at: tuple[Server, str]
         assert client.run(search(SEARCH)).results[0].title == title
 
 
-def test_an_answer_that_repeats_the_key_does_not_bring_it_into_later_errors(
+def test_an_response_that_repeats_the_key_does_not_bring_it_into_later_errors(
     at: tuple[Server, str],
 ) -> None:
     server, url = at
@@ -315,7 +317,7 @@ def test_an_id_that_repeats_the_key_is_in_no_note(at: tuple[Server, str], said: 
     assert not parts_left(everything(caught.value), KEY)
 
 
-async def test_a_whole_chat_answer_is_scrubbed_alike(at: tuple[Server, str]) -> None:
+async def test_a_whole_chat_response_is_scrubbed_alike(at: tuple[Server, str]) -> None:
     server, url = at
     async with ParallelClient(api_key=KEY, base_url=url, max_retries=0) as client:
         for before in (157, 158, 199, 1957):

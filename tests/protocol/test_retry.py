@@ -53,7 +53,7 @@ def step(repeat: Repeat) -> Send:
     """A call of this kind, as the operations make them."""
     if repeat is Repeat.READ:
         return Send("GET", "/v1/tasks/runs/trun_1", repeat=repeat, timeout_seconds=0.3)
-    path = "/v1/search" if repeat is Repeat.ASK else "/v1/tasks/runs"
+    path = "/v1/search" if repeat is Repeat.QUERY else "/v1/tasks/runs"
     return Send("POST", path, SEARCH, repeat=repeat, timeout_seconds=0.3)
 
 
@@ -132,7 +132,7 @@ IDS = [*map(str, NAMES), "drop", "close", "drop in answer", "end in answer", "sa
 def test_the_retry_table(
     play: Callable[[Talk, bytes], None], read: int, ask: int, create: int
 ) -> None:
-    sent = [attempts(play, repeat) for repeat in (Repeat.READ, Repeat.ASK, Repeat.CREATE)]
+    sent = [attempts(play, repeat) for repeat in (Repeat.READ, Repeat.QUERY, Repeat.CREATE)]
     assert sent == [read, ask, create]
 
 
@@ -145,7 +145,7 @@ def test_no_repetition_when_none_is_wanted(
 
 
 def test_a_timeout_is_repeated_when_the_user_takes_the_risk() -> None:
-    assert attempts(_say_nothing, Repeat.ASK, retry_timeouts=True, max_retries=1) == 2
+    assert attempts(_say_nothing, Repeat.QUERY, retry_timeouts=True, max_retries=1) == 2
     assert attempts(_say_nothing, Repeat.CREATE, retry_timeouts=True, max_retries=1) == 1
 
 
@@ -279,7 +279,7 @@ def hasty(sandbox: Sandbox) -> Iterator[ParallelClient]:
         yield client
 
 
-async def test_a_slow_answer_is_paid_once_and_fails_in_time(
+async def test_a_slow_response_is_paid_once_and_fails_in_time(
     sandbox: Sandbox, hasty: ParallelClient
 ) -> None:
     sandbox.faults.add(delay=0.8, times=3)
@@ -292,7 +292,7 @@ async def test_a_slow_answer_is_paid_once_and_fails_in_time(
     assert len(sandbox.requests) == 3
 
 
-async def test_an_answer_that_trickles_is_bounded_by_the_timeout(
+async def test_an_response_that_trickles_is_bounded_by_the_timeout(
     sandbox: Sandbox, hasty: ParallelClient
 ) -> None:
     """Each piece comes in time, the whole does not."""

@@ -17,7 +17,7 @@ from parallel_integrations import (
 )
 from parallel_integrations._protocol.flow import Send, call
 from parallel_integrations.api import chat, extract, search, stream_chat
-from parallel_integrations.models import AnswerModel
+from parallel_integrations.models import ResponseModel
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer
 
@@ -252,7 +252,7 @@ def test_query_parameters_are_written_in_order_and_may_repeat(
     sandbox: Sandbox, client: ParallelClient
 ) -> None:
     send = Send("POST", "/v1/search", SEARCH, params=(("b", "1 2"), ("a", "x&y"), ("b", "3")))
-    client.run(call(send, AnswerModel))
+    client.run(call(send, ResponseModel))
     assert sandbox.requests[0].query.multi_items() == [("b", "1 2"), ("a", "x&y"), ("b", "3")]
 
 

@@ -23,7 +23,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from parallel_integrations._protocol.error_mapping import error_body
-from parallel_integrations.models import AnswerModel
+from parallel_integrations.models import ResponseModel
 from parallel_integrations.models.shared import first_fault
 from tests.support.operations import EXCUSES, OPERATIONS, Excuse, Operation, Side
 
@@ -31,7 +31,7 @@ VARIABLE: Final = "PARALLEL_OPENAPI"
 UNKNOWN: Final = "unknown"
 ERROR_STATUS: Final = "error status"
 EVENT_STREAM: Final = "text/event-stream"
-MOST_EVENTS: Final = 1000
+MAX_EVENTS: Final = 1000
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _BLANK_LINE: Final = re.compile(rb"\r?\n\r?\n")
 
@@ -339,8 +339,8 @@ def events(stream: bytes) -> Iterator[Any]:
 
 def _ends(values: list[Any]) -> list[Any]:
     """Of very many events of one stream, as many of the first and of the last as time allows."""
-    half = MOST_EVENTS // 2
-    return values if len(values) <= MOST_EVENTS else [*values[:half], *values[-half:]]
+    half = MAX_EVENTS // 2
+    return values if len(values) <= MAX_EVENTS else [*values[:half], *values[-half:]]
 
 
 def misread(operation: Operation, status: int, kind: str, value: Any) -> str | None:
@@ -358,7 +358,7 @@ def misread(operation: Operation, status: int, kind: str, value: Any) -> str | N
     return None
 
 
-def read(operation: Operation, kind: str, value: Any) -> AnswerModel:
+def read(operation: Operation, kind: str, value: Any) -> ResponseModel:
     """An answer, or one event of it, as our model.
 
     Raises:
@@ -377,7 +377,7 @@ def read(operation: Operation, kind: str, value: Any) -> AnswerModel:
 def unknown_fields(value: Any, where: str = "") -> set[str]:
     """Fields of an answer that our models do not name; list indexes are `*`."""
     found: set[str] = set()
-    if isinstance(value, AnswerModel):
+    if isinstance(value, ResponseModel):
         found |= {f"{where}{name}" for name in value.model_extra or {}}
     for name, inner in _inner(value):
         found |= unknown_fields(inner, f"{where}{name}.")
@@ -392,7 +392,7 @@ def absent_fields(value: Any) -> set[str]:
 
 
 def _note_absent(value: Any, where: str, seen: dict[str, list[set[str]]]) -> None:
-    if isinstance(value, AnswerModel):
+    if isinstance(value, ResponseModel):
         kind = f"{where}{type(value).__name__}"
         fields = {n for n, info in type(value).model_fields.items() if not info.exclude}
         seen.setdefault(kind, []).append({where + n for n in fields - value.model_fields_set})

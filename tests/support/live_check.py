@@ -66,7 +66,7 @@ SCHEMA: Final[dict[str, Any]] = {
     "required": ["year"],
     "additionalProperties": False,
 }
-WISH: Final = "Companies that publish a Python distribution"
+OBJECTIVE: Final = "Companies that publish a Python distribution"
 
 
 class Tape:
@@ -298,15 +298,15 @@ def tasks(ask: Ask, scope: str, undo: ExitStack) -> None:
     ask("evict_memory", gone, optional=True)
     ask("clear_memory", ClearMemoryRequest(memory_scope_key=scope), optional=True)
 
-    wish = EntitySearchRequest(entity_type="companies", objective=WISH, match_limit=MATCHES)
+    wish = EntitySearchRequest(entity_type="companies", objective=OBJECTIVE, match_limit=MATCHES)
     ask("entity_search", wish, usd=0.005)
 
 
 def findall(ask: Ask, scope: str, undo: ExitStack) -> None:
     """FindAll, on the cheapest generator that can be enriched, extended and cancelled."""
-    ask("ingest_findall", IngestFindallRequest(objective=WISH))
+    ask("ingest_findall", IngestFindallRequest(objective=OBJECTIVE))
     request = CreateFindallRunRequest(
-        objective=WISH,
+        objective=OBJECTIVE,
         entity_type="companies",
         match_conditions=[
             {"name": "distribution", "description": "The company publishes a Python distribution."}

@@ -17,7 +17,7 @@ class NetworkBlockedError(RuntimeError):
     """A test tried to leave the machine."""
 
 
-class Wall:
+class NetworkGuard:
     """Patches the places where Python's sockets begin to talk to a host."""
 
     def __init__(self) -> None:

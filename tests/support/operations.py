@@ -9,7 +9,6 @@ from typing import Final, Literal, TypeAlias
 
 from parallel_integrations.models import (
     AddedTaskGroupRuns,
-    AnswerModel,
     ChatResponse,
     EntitySearchResponse,
     ExtractResponse,
@@ -19,6 +18,7 @@ from parallel_integrations.models import (
     Monitor,
     MonitorEventPage,
     MonitorPage,
+    ResponseModel,
     RetrieveMemoryResponse,
     SearchResponse,
     TaskGroup,
@@ -32,7 +32,7 @@ from parallel_integrations.models.task_group import GROUP_EVENTS
 
 Side: TypeAlias = Literal["request", "answer"]
 
-CHUNKS: Final[Mapping[str, type[AnswerModel]]] = {"chat.completion.chunk": ChatResponse}
+CHUNKS: Final[Mapping[str, type[ResponseModel]]] = {"chat.completion.chunk": ChatResponse}
 SHOWN_CHARACTERS: Final = 50
 NEWER: Final = "newer than the document"
 OLDER: Final = "of the older document"
@@ -55,8 +55,8 @@ class Operation:
     method: str
     path: str
     name: str
-    answer: type[AnswerModel] | None = None
-    events: Mapping[str, type[AnswerModel]] = field(default_factory=dict)
+    answer: type[ResponseModel] | None = None
+    events: Mapping[str, type[ResponseModel]] = field(default_factory=dict)
     documented_as: str = ""
     note: str = ""
 

@@ -27,7 +27,7 @@ REMOTE_FONT: Final = re.compile(r"@font-face \{\{.*?\}\}\s*", re.DOTALL)
 def draw() -> str:
     """The SVG: what the demo shows of LangChain, without a key."""
     recorded = Console(record=True, file=io.StringIO(), width=COLUMNS, highlight=False)
-    with demo._stage(recorded) as client:
+    with demo._opened_client(recorded) as client:
         demo._langchain(recorded, client, QUESTION)
     # Text that the demo leaves to the terminal to wrap is wrapped here.
     drawing = Console(record=True, file=io.StringIO(), width=COLUMNS, highlight=False)

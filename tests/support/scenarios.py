@@ -78,7 +78,7 @@ ANSWER_SCHEMA: Final[dict[str, Any]] = {
 }
 
 TASK_INPUT: Final = {"statement": "nonlocal"}
-WISH: Final = "Python statements that bind names"
+FINDALL_OBJECTIVE: Final = "Python statements that bind names"
 SCOPE: Final = "cassettes"
 
 _LITE_USD: Final = 0.005  # one task run, and one enrichment of one match
@@ -199,7 +199,7 @@ def _group() -> Talk:
 
 def _findall(**changes: Any) -> CreateFindallRunRequest:
     return CreateFindallRunRequest(
-        objective=WISH,
+        objective=FINDALL_OBJECTIVE,
         entity_type="statements",
         match_conditions=[{"name": "binds_names", "description": "The statement binds a name."}],
         match_limit=_MATCHES,
@@ -208,7 +208,9 @@ def _findall(**changes: Any) -> CreateFindallRunRequest:
 
 
 def _ingested() -> Talk:
-    schema = yield Step(lambda: api.ingest_findall(IngestFindallRequest(objective=WISH)))
+    schema = yield Step(
+        lambda: api.ingest_findall(IngestFindallRequest(objective=FINDALL_OBJECTIVE))
+    )
     run = yield Step(
         lambda: api.create_findall_run(
             CreateFindallRunRequest.from_schema(schema, generator="base", match_limit=_MATCHES)
@@ -248,7 +250,9 @@ def _extended_and_cancelled() -> Talk:
 
 
 def _entities() -> Talk:
-    request = EntitySearchRequest(entity_type="companies", objective=WISH, match_limit=_MATCHES)
+    request = EntitySearchRequest(
+        entity_type="companies", objective=FINDALL_OBJECTIVE, match_limit=_MATCHES
+    )
     yield Step(lambda: api.entity_search(request), _ENTITIES_USD)
 
 

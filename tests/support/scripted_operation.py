@@ -9,7 +9,7 @@ import pytest
 
 from parallel_integrations import ParallelClient, ParallelError
 from parallel_integrations._protocol.flow import Emit, More, Send
-from parallel_integrations._protocol.retry import CONDITIONS_KEY, LAST_ANSWER_SECONDS, Conditions
+from parallel_integrations._protocol.retry import CONDITIONS_KEY, LAST_RESPONSE_SECONDS, Conditions
 
 BOTH = pytest.mark.parametrize("awaiting", [False, True], ids=["blocking", "awaiting"])
 
@@ -40,7 +40,7 @@ class After:
 
 
 @dataclass
-class Stage:
+class ScriptPlayer:
     """Plays an operation with answers from a script and a clock of its own.
 
     An answer is an `httpx.Response`, an `httpx.HTTPError`, a JSON value (200), or a list of chunks
@@ -110,7 +110,7 @@ class Stage:
 
     def _received(self, given: Any, request: httpx.Request, step: Send) -> tuple[Any, Any]:
         if isinstance(given, After):
-            left = max(0.0, step.deadline_seconds - self.clock) + LAST_ANSWER_SECONDS
+            left = max(0.0, step.deadline_seconds - self.clock) + LAST_RESPONSE_SECONDS
             self.clock += min(given.seconds, left)
             given = given.answer if given.seconds <= left else httpx.ReadTimeout("given up")
         if isinstance(given, httpx.HTTPError):
@@ -124,7 +124,7 @@ class Stage:
         return given, iter(())
 
 
-MISHAPS: dict[str, Callable[[], Any]] = {
+FAILURES: dict[str, Callable[[], Any]] = {
     "connect error": lambda: httpx.ConnectError("no"),
     "connect timeout": lambda: httpx.ConnectTimeout("no"),
     "read timeout": lambda: httpx.ReadTimeout("no"),
@@ -137,7 +137,7 @@ MISHAPS: dict[str, Callable[[], Any]] = {
 }
 _SURELY_NOT_DONE = {"connect error", "connect timeout", "429", "503"}
 _NOT_REPEATED = {
-    "create": MISHAPS.keys() - _SURELY_NOT_DONE,
+    "create": FAILURES.keys() - _SURELY_NOT_DONE,
     "ask": {"404", "408", "409", "422", "read timeout"},
     "read": {"404", "409", "422"},
 }
@@ -145,11 +145,11 @@ _NOT_REPEATED = {
 
 def check_repetitions(operation: Callable[[], Any], kind: str) -> None:
     """An operation sends three times, or once, as the retry table has it for its kind."""
-    for name, mishap in MISHAPS.items():
-        stage = Stage(lambda _, mishap=mishap: mishap())
+    for name, failure in FAILURES.items():
+        script_player = ScriptPlayer(lambda _, failure=failure: failure())
         with pytest.raises(ParallelError):
-            stage.play(operation())
-        first = [send for send in stage.sends if send.path == stage.sends[0].path]
+            script_player.play(operation())
+        first = [send for send in script_player.sends if send.path == script_player.sends[0].path]
         expected = 1 if name in _NOT_REPEATED[kind] else 3
-        assert len(first) == expected, f"{name}: {stage.calls}"
+        assert len(first) == expected, f"{name}: {script_player.calls}"
         assert len({str(send.request.body("v1")) for send in first if send.request}) <= 1

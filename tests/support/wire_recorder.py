@@ -21,7 +21,7 @@ from tests.support.contract import Exchange
 _GATEWAY: Final = re.compile(r"^/v1/[^/]+/[^/]+/(?:parallel|compat)(?=/)")
 
 
-class Witness:
+class WireRecorder:
     """Keeps what was said until it is taken. The sandboxes' threads share it."""
 
     def __init__(self) -> None:

@@ -183,7 +183,7 @@ def test_another_request_is_not_answered_by_it(
         {"headers": {"x-tenant": "another"}},
     ],
 )
-def test_another_road_is_another_request(
+def test_another_code_path_is_another_request(
     settings: dict[str, Any], tmp_path: Path, sandbox: Sandbox, open_client: Opening
 ) -> None:
     with open_client(tmp_path) as client, open_client(tmp_path, **settings) as another:
@@ -242,7 +242,7 @@ def test_no_key_is_in_the_directory(tmp_path: Path, sandbox: Sandbox, open_clien
         assert sandbox.api_key.encode() not in file.read_bytes() + str(file).encode()
 
 
-def test_an_answer_grows_old(tmp_path: Path, sandbox: Sandbox, open_client: Opening) -> None:
+def test_an_response_grows_old(tmp_path: Path, sandbox: Sandbox, open_client: Opening) -> None:
     with open_client(tmp_path, cache_ttl_seconds=0.2) as client:
         first = client.run(search(SEARCH))
         assert client.run(search(SEARCH)) == first
@@ -251,7 +251,7 @@ def test_an_answer_grows_old(tmp_path: Path, sandbox: Sandbox, open_client: Open
     assert len(sandbox.requests) == 2
 
 
-def test_who_wants_it_fresher_than_it_was_kept_asks_anew(
+def test_who_wants_it_fresher_than_it_was_kept_asks_again(
     sandbox: Sandbox, open_client: Opening
 ) -> None:
     store = Memory()
@@ -287,7 +287,7 @@ def test_a_session_is_no_other_question(
     assert one.results == two.results
 
 
-def test_toolkits_find_what_another_has_asked(
+def test_toolkits_find_what_another_has_requested(
     tmp_path: Path, sandbox: Sandbox, open_client: Opening
 ) -> None:
     asked = {"objective": "with", "search_queries": ["with"]}
@@ -356,7 +356,7 @@ class Failing(Memory):
 
 
 @pytest.mark.parametrize("error", [OSError("down"), ValueError("?"), StopIteration(), KeyError(1)])
-async def test_a_cache_that_fails_costs_no_answer(
+async def test_a_cache_that_fails_costs_no_response(
     error: Exception, sandbox: Sandbox, open_client: Opening, caplog: pytest.LogCaptureFixture
 ) -> None:
     with open_client(Failing(error)) as client:
@@ -372,7 +372,7 @@ async def test_a_cache_that_fails_costs_no_answer(
 @pytest.mark.parametrize(
     "garbage", ["text", 7, b"", b"x", b"00000000{}", b"not ours", [], {"at": 1}, b"\xff" * 99]
 )
-def test_what_somebody_else_wrote_is_no_answer(
+def test_what_somebody_else_wrote_is_no_response(
     garbage: Any, sandbox: Sandbox, open_client: Opening, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = Memory()
@@ -407,7 +407,7 @@ def test_every_damage_to_a_file_is_found(
             assert len(sandbox.requests) == count
 
 
-def test_a_directory_that_cannot_be_used_costs_no_answer(
+def test_a_directory_that_cannot_be_used_costs_no_response(
     tmp_path: Path, sandbox: Sandbox, open_client: Opening, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "answers"
@@ -575,7 +575,7 @@ def test_a_directory_that_others_may_write_to_is_not_used(
     assert len(sandbox.requests) == 5, "a new directory inside it is one's own"
 
 
-def test_an_answer_of_another_question_is_none(
+def test_an_response_of_another_question_is_none(
     tmp_path: Path, sandbox: Sandbox, open_client: Opening
 ) -> None:
     """Each entry is sealed for its own request: whoever may write cannot exchange them."""
@@ -648,7 +648,7 @@ def lasting() -> Iterator[Sandbox]:
 
 @given(stands=st.binary() | FORGED | DAMAGE)
 @settings(max_examples=300, deadline=None)
-def test_whatever_bytes_stand_there_the_api_is_asked(
+def test_whatever_bytes_stand_there_the_api_is_requested(
     lasting: Sandbox, stands: bytes | tuple[str, int, int]
 ) -> None:
     sandbox, store = lasting, Memory()
@@ -705,7 +705,7 @@ def _released() -> memoryview:
 
 
 @pytest.mark.parametrize("thing", _odd_things().values(), ids=_odd_things().keys())
-async def test_whatever_a_cache_gives_the_api_is_asked(
+async def test_whatever_a_cache_gives_the_api_is_requested(
     thing: Callable[[], Any],
     sandbox: Sandbox,
     open_client: Opening,
@@ -744,7 +744,7 @@ def test_a_directory_grows_no_larger_than_it_may(tmp_path: Path) -> None:
     assert cache.get("f" * 64) is None
 
 
-def test_what_is_over_is_deleted_when_room_is_made(tmp_path: Path) -> None:
+def test_what_is_over_is_deleted_when_subpackage_is_made(tmp_path: Path) -> None:
     DirectoryCache(tmp_path).set("a" * 64, b"1", expire=0.01)
     abandoned = tmp_path / f".{'b' * 64}.abcdef01.part"
     abandoned.write_bytes(b"half")

@@ -22,7 +22,7 @@ from parallel_integrations import (
 )
 from parallel_integrations.api import create_task_run, search, stream_chat
 from parallel_integrations.models import ChatRequest
-from tests.support.network_guard import NetworkBlockedError, Wall
+from tests.support.network_guard import NetworkBlockedError, NetworkGuard
 from tests.support.raw_server import RawServer, Talk
 from tests.support.scripted_operation import BOTH, listen, run
 
@@ -201,7 +201,7 @@ async def test_other_hosts_are_reached_through_the_proxy_that_the_environment_na
 @pytest.mark.parametrize("excepted", ["example", "api.example", "other,api.example:443", "*"])
 @BOTH
 async def test_hosts_that_no_proxy_names_are_reached_without_one(
-    awaiting: bool, excepted: str, monkeypatch: pytest.MonkeyPatch, wall: Wall
+    awaiting: bool, excepted: str, monkeypatch: pytest.MonkeyPatch, wall: NetworkGuard
 ) -> None:
     with RawServer(lambda talk, request: talk.answer(status="503 Busy")) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
@@ -248,7 +248,7 @@ async def test_what_an_error_decompresses_to_is_bounded(awaiting: bool) -> None:
 
 @BOTH
 @pytest.mark.parametrize("coding", ["gzip, gzip", "br", "gzip,identity", "zstd", "nonsense"])
-async def test_a_content_encoding_that_was_not_asked_for_is_refused(
+async def test_a_content_encoding_that_was_not_requested_for_is_refused(
     awaiting: bool, coding: str
 ) -> None:
     with RawServer(sending("200 OK", coding, b"whatever")) as server, client_of(server) as client:
@@ -263,7 +263,7 @@ async def test_a_content_encoding_that_was_not_asked_for_is_refused(
 
 @BOTH
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip", "deflate", "identity"])
-async def test_what_was_asked_for_is_decompressed(awaiting: bool, coding: str) -> None:
+async def test_what_was_requested_for_is_decompressed(awaiting: bool, coding: str) -> None:
     pages = b'{"results": [{"url": "https://example.com/", "excerpts": ["%s"]}]}' % (b"a" * 100_000)
     body = {"deflate": zlib.compress, "identity": bytes}.get(coding, gzip.compress)(pages)
     with RawServer(sending("200 OK", coding, body)) as server, client_of(server) as client:

@@ -65,7 +65,7 @@ async def test_what_a_stream_began_is_named(client: ParallelClient, awaiting: bo
 @pytest.mark.parametrize(
     "make", [lambda: search(SEARCH), lambda: chat(CHAT), lambda: run_task_group(["with"])]
 )
-async def test_a_single_answer_that_is_streamed(
+async def test_a_single_response_that_is_streamed(
     client: ParallelClient, make: Any, awaiting: bool
 ) -> None:
     with pytest.raises(TypeError, match=r"client\.run\(…\) or client\.arun\(…\)"):
@@ -211,7 +211,7 @@ def test_a_webhook_s_parts_in_another_order(given: Any) -> None:
         ({"processor": "lite", "system_prompt": "Be brief."}, "system_prompt= goes with model="),
     ],
 )
-def test_a_query_engine_s_argument_of_the_other_road(settings: Any, said: str) -> None:
+def test_a_query_engine_s_argument_of_the_other_code_path(settings: Any, said: str) -> None:
     with pytest.raises(TypeError, match=said):
         ParallelQueryEngine(**settings)
 

@@ -170,7 +170,7 @@ def test_what_failed_is_not_counted_and_a_repeat_once(
 
 
 @pytest.mark.parametrize("fault", [{"cut_after_bytes": 5}, {"body": "<html>"}])
-def test_an_answer_that_began_is_paid_for(
+def test_an_response_that_began_is_paid_for(
     fault: dict[str, Any], sandbox: Sandbox, client: ParallelClient
 ) -> None:
     """The work was done, whatever became of its answer on the way."""
@@ -224,7 +224,9 @@ def test_counts_are_a_copy_and_can_be_reset(sandbox: Sandbox, client: ParallelCl
     assert client.usage.usd == 7, "the prices stay"
 
 
-def test_what_the_cache_answers_is_saved_and_not_counted(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_what_the_cache_responses_is_saved_and_not_counted(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
     with opened(sandbox, cache=tmp_path) as client:
         for _ in range(3):
             client.run(api.search(SearchRequest(objective="with", max_results=12)))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from parallel_integrations.sandbox import Corpus, Page, Sandbox
 from parallel_integrations.sandbox.operations import OPERATIONS
 from tests.support.contract import Contract
-from tests.support.wire_recorder import Witness
+from tests.support.wire_recorder import WireRecorder
 
 SCHEMA: Final = {
     "type": "object",
@@ -157,7 +157,7 @@ def running() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(autouse=True)
-def contract_kept(witness: Witness, contract: Contract) -> Iterator[None]:
+def contract_kept(witness: WireRecorder, contract: Contract) -> Iterator[None]:
     """Requests break the contract here on purpose; the responses must keep it all the same."""
     yield
     seen = witness.take()

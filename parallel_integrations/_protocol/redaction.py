@@ -20,20 +20,22 @@ MAX_SHOWN_OF_SECRET: Final = 7
 """So many characters in a row may stand in a text by chance; a longer part of a secret may not."""
 MAX_SCRUBBED_CHARACTERS: Final = 50_000
 """Of a text of which the beginning is shown; a part of a secret at its end is hidden, too."""
-MAX_NESTED_ESCAPES: Final = 3
-"""JSON within JSON within a URL."""
+MAX_NESTED_ESCAPES: Final = 4
+"""JSON within JSON within a URL within JSON."""
 MIN_ECHO_CHARACTERS: Final = 16
 SECRET_HEADERS: Final = ("x-api-key", "authorization", "cf-aig-authorization")
 
 # One character as a URL, JSON or Python's repr, and HTML may write it. Each is also read alone: a
 # backslash in HTML is one.
-_WAYS: Final = (
-    r"%[0-9a-f]{2}",
-    r"\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|\\.",
-    r"&(?:#x?[0-9a-f]{1,6}|amp|lt|gt|quot|apos);",
+_WAYS: Final = tuple(
+    re.compile(way, re.IGNORECASE | re.DOTALL)
+    for way in (
+        r"%[0-9a-f]{2}",
+        r"\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|\\.",
+        r"&(?:#x?[0-9a-f]{1,6}|amp|lt|gt|quot|apos);",
+    )
 )
-_ALL_WAYS: Final = re.compile("|".join(_WAYS), re.IGNORECASE | re.DOTALL)
-_READINGS: Final = (_ALL_WAYS, *(re.compile(way, re.IGNORECASE | re.DOTALL) for way in _WAYS))
+_ALL_WAYS: Final = re.compile("|".join(way.pattern for way in _WAYS), re.IGNORECASE | re.DOTALL)
 
 
 def secrets_of(outcome: httpx.Response | httpx.HTTPError) -> list[str]:
@@ -48,13 +50,20 @@ def secrets_of(outcome: httpx.Response | httpx.HTTPError) -> list[str]:
 
 def hide(text: str, secrets: Sequence[str]) -> str:
     """`text` without any secret, nor a part of one that is longer than chance would have it."""
-    for secret in secrets:
-        kept, end = [], 0
-        for start, stop in _merged(_everywhere(text, secret)):
-            kept += [text[end:start], HIDDEN]
-            end = stop
-        text = "".join([*kept, text[end:]]) if kept else text
-    return text
+    if not secrets:
+        return text
+    readings = list(_readings(text))
+    spans = (
+        (places[start], places[stop])
+        for read, places in readings
+        for secret in secrets
+        for start, stop in _found(read, secret)
+    )
+    kept, end = [], 0
+    for start, stop in _merged(spans):
+        kept += [text[end:start], HIDDEN]
+        end = stop
+    return "".join([*kept, text[end:]]) if kept else text
 
 
 def scrub(text: str, outcome: httpx.Response | httpx.HTTPError) -> str:
@@ -71,7 +80,13 @@ def scrub_json(value: Any, outcome: httpx.Response | httpx.HTTPError) -> Any:
     """A decoded JSON value without any secret that the request carried."""
     secrets = secrets_of(outcome)
     written = json.dumps(value)
-    return value if hide(written, secrets) == written else _hide_in(value, secrets)
+    hidden = hide(written, secrets)
+    if hidden == written:
+        return value
+    try:
+        return json.loads(hidden)
+    except ValueError:  # a number was one, or one stood across what JSON is made of
+        return _hide_in(value, secrets)
 
 
 def without_echo(content: bytes, outcome: httpx.Response | httpx.HTTPError) -> bytes:
@@ -120,19 +135,21 @@ def _hide_in(value: Any, secrets: Sequence[str]) -> Any:
     return value if hide(written, secrets) == written else HIDDEN
 
 
-def _everywhere(text: str, secret: str) -> Iterator[tuple[int, int]]:
-    """Where parts of a secret stand in a text, as it is and with its escapes read."""
-    yield from _found(text, secret)
-    for reading in _READINGS:
+def _readings(text: str) -> Iterator[tuple[str, Sequence[int]]]:
+    """A text as it is and with its escapes read, and where each character began in it."""
+    yield text, range(len(text) + 1)
+    ways = [way for way in _WAYS if way.search(text)]
+    if len(ways) > 1:  # each for itself is a matter of odd keys, not worth seconds of a huge text
+        ways = [_ALL_WAYS, *ways] if len(text) <= MAX_SCRUBBED_CHARACTERS else [_ALL_WAYS]
+    for way in ways:
         read, places = text, list(range(len(text) + 1))
         for _ in range(MAX_NESTED_ESCAPES):
-            if not reading.search(read):
+            if not way.search(read):
                 break
-            read, began = _unescaped(read, reading)
+            read, began = _unescaped(read, way)
             places = [places[at] for at in began]
-            for start, stop in _found(read, secret):
-                yield places[start], places[stop]
-            reading = _ALL_WAYS  # what is within may be written in any
+            yield read, places
+            way = _ALL_WAYS  # what is within may be written in any
 
 
 def _found(text: str, secret: str) -> Iterator[tuple[int, int]]:

@@ -1,6 +1,7 @@
-"""Where answers are kept: a directory of files, or whatever a user has."""
+"""Response caches: a directory of files, or an object that a user has."""
 
 import inspect
+import logging
 import os
 import re
 import stat
@@ -13,6 +14,8 @@ from typing import Any, Final, Protocol, TypeAlias
 MAX_BYTES: Final = 256 * 1024 * 1024
 MAX_TTL_SECONDS: Final = 10 * 365 * 24 * 3600.0
 ABANDONED_SECONDS: Final = 3600.0
+log = logging.getLogger("parallel_integrations")
+
 SUFFIX: Final = ".answer"
 PART: Final = ".part"
 _KEY = re.compile(r"[0-9a-f]{16,128}")
@@ -133,6 +136,7 @@ class DirectoryCache:
         for directory in (*reversed(self.path.parents), self.path):
             if not directory.exists():  # `parents=True` would leave their mode to the umask
                 directory.mkdir(mode=0o700, exist_ok=True)
+                log.info("created the cache directory %s", directory)
 
     def _check_directory(self) -> None:
         found = self.path.stat()

@@ -5,6 +5,10 @@ closed. httpx's own pool looks through all its connections and requests whenever
 ends: with a thousand in flight, that costs ten times what the call itself does. Here each
 connection is a transport of its own, whose pool has one connection to look at. The transports are
 httpx's own, so that what test and tracing tools do to them works here too.
+
+Only a connection whose response was read to its end and closed without interruption is used again.
+Any other is closed at once: what a cancelled call leaves behind would be the next call's to wait
+for. Idle connections are kept without a lock, because a signal handler may call, too.
 """
 
 import asyncio
@@ -346,6 +350,7 @@ class _GivenClient:
 
     def open(self, request: httpx.Request, deadline: float) -> httpx.Response:
         """Send, and return once the headers are there; `call_state` bounds the body."""
+        _refuse_closed(self._client, "http_client")
         response = self._client.send(request, stream=True, auth=None, follow_redirects=False)
         response.stream = Body(response)
         return response
@@ -359,9 +364,15 @@ class _GivenAsyncClient:
 
     async def open(self, request: httpx.Request, deadline: float) -> httpx.Response:
         """Send, awaiting the headers."""
+        _refuse_closed(self._client, "http_async_client")
         response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
         response.stream = Body(response)
         return response
+
+
+def _refuse_closed(client: httpx.Client | httpx.AsyncClient, name: str) -> None:
+    if client.is_closed:  # httpx would raise a RuntimeError
+        raise httpx.ConnectError(f"the client given as {name}= has been closed")
 
 
 class _LoopPool:

@@ -728,6 +728,17 @@ async def test_whatever_a_cache_gives_the_api_is_requested(
         assert any("its set must block" in message for message in caplog.messages)
 
 
+def test_the_log_says_which_directory_was_created(
+    tmp_path: Path, open_client: Opening, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="parallel_integrations")
+    client = open_client(tmp_path / "responses")
+    client.run(search(SEARCH))
+    client.run(search(SEARCH))
+    said = [record.message for record in caplog.records if "cache directory" in record.message]
+    assert said == [f"created the cache directory {tmp_path / 'responses'}"]
+
+
 def test_a_directory_grows_no_larger_than_it_may(tmp_path: Path) -> None:
     other = tmp_path / "notes.answer"
     other.write_text("a user's own file")

@@ -312,3 +312,21 @@ async def test_an_event_of_more_bytes_than_admitted_breaks_the_stream_off(awaiti
 def test_a_bound_that_is_no_number_of_bytes_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="max_response_bytes"):
         ParallelClient(api_key="some-key", max_response_bytes=value)  # type: ignore[arg-type]
+
+
+async def test_a_given_client_that_was_closed_is_named() -> None:
+    with httpx.Client() as http_client:
+        pass
+    async with httpx.AsyncClient() as http_async_client:
+        pass
+    client = ParallelClient(
+        api_key="some-key",
+        base_url="http://127.0.0.1:1",
+        max_retries=0,
+        http_client=http_client,
+        http_async_client=http_async_client,
+    )
+    with pytest.raises(ConnectionFailedError, match="given as http_client= has been closed"):
+        client.run(search(SEARCH))
+    with pytest.raises(ConnectionFailedError, match="given as http_async_client= has been closed"):
+        await client.arun(search(SEARCH))

@@ -78,16 +78,8 @@ _RULES = {
     **_rules("exclusiveMinimum exclusiveMaximum", _is_bound, "a number"),
     **_rules("multipleOf", lambda value: _is_number(value) and value > 0, "a number above 0"),
     **_rules("maxItems maxLength", _is_count, "a whole number of 0 or more"),
-    **_rules(
-        "minItems",
-        lambda value: _is_count(value, MAX_MIN_ITEMS),
-        f"a whole number from 0 to {MAX_MIN_ITEMS}",
-    ),
-    **_rules(
-        "minLength",
-        lambda value: _is_count(value, MAX_MIN_LENGTH),
-        f"a whole number from 0 to {MAX_MIN_LENGTH}",
-    ),
+    **_rules("minItems", lambda value: _is_count(value, MAX_MIN_ITEMS), f"0 to {MAX_MIN_ITEMS}"),
+    **_rules("minLength", lambda value: _is_count(value, MAX_MIN_LENGTH), f"0 to {MAX_MIN_LENGTH}"),
 }
 """What the keywords that `Filler` reads must hold, and how an error says so."""
 

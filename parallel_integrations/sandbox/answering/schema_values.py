@@ -49,16 +49,23 @@ def numbers_in(text: str, *, whole: bool) -> Iterator[int | float]:
 
 def fits(schema: Mapping[str, Any], number: float) -> bool:
     """Return whether `number` is within the schema's bounds and a multiple where it must be."""
-    low, high = schema.get("minimum"), schema.get("maximum")
-    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
-    step = schema.get("multipleOf")
+    low, high, step = schema.get("minimum"), schema.get("maximum"), schema.get("multipleOf")
+    above, below = _exclusive(schema, "Minimum"), _exclusive(schema, "Maximum")
     return (
         (low is None or number >= low)
         and (high is None or number <= high)
-        and _beyond(number, above, low)
-        and _beyond(-number, _negative(below), _negative(high))
+        and (above is None or number > above)
+        and (below is None or number < below)
         and (step is None or _is_multiple(number, step))
     )
+
+
+def _exclusive(schema: Mapping[str, Any], end: str) -> Any:
+    bound = schema.get(f"exclusive{end}")
+    # Older schema dialects write an exclusive bound as a boolean beside the inclusive one.
+    if isinstance(bound, bool):
+        return schema.get(end.lower()) if bound else None
+    return bound
 
 
 def _is_multiple(number: float, step: float) -> bool:
@@ -66,17 +73,6 @@ def _is_multiple(number: float, step: float) -> bool:
         return math.isclose(number / step, round(number / step))
     except OverflowError:
         return False
-
-
-def _beyond(number: float, bound: Any, inclusive: float | None) -> bool:
-    # Older schema dialects write an exclusive bound as a boolean beside the inclusive one.
-    if isinstance(bound, bool):
-        return not bound or inclusive is None or number > inclusive
-    return bound is None or bool(number > bound)
-
-
-def _negative(bound: Any) -> Any:
-    return bound if bound is None or isinstance(bound, bool) else -bound
 
 
 def fitting_zero(schema: Mapping[str, Any]) -> int | float:

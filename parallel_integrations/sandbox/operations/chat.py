@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from parallel_integrations.sandbox.answering.schema_filler import Filler, SchemaError
 from parallel_integrations.sandbox.answering.sentences import Evidence, basis, gather, quoted
 from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
-from parallel_integrations.sandbox.operations.shared import Loose
+from parallel_integrations.sandbox.operations.shared import Loose, earlier_questions
 from parallel_integrations.sandbox.server.responses import RequestError, invalid
 from parallel_integrations.sandbox.state.ledger import CHAT_USD, Entry
 from parallel_integrations.sandbox.state.state import State
@@ -123,24 +123,12 @@ def _model(name: str, gateway: str | None) -> str:
 
 
 def complete(state: State, model: str, body: ChatBody) -> Completion:
-    """Answer the last user message from the pages.
-
-    Raises:
-        RequestError: 422 when there is no user message or the earlier interaction is unknown.
-    """
+    """Answer the last user message from the pages."""
     # Only what the user said is looked for; system prompts would drown it.
     questions = [_question(message.content) for message in body.messages if message.role == "user"]
     if not questions:
         raise invalid("messages", "At least one user message is required")
-    before: Sequence[str] = ()
-    if body.previous_interaction_id is not None:
-        known = state.interactions.get(body.previous_interaction_id)
-        if known is None:
-            raise invalid(
-                "previous_interaction_id",
-                f"Unknown interaction {body.previous_interaction_id!r}",
-            )
-        before = known
+    before = earlier_questions(state, body.previous_interaction_id)
     context = [*before, *questions[:-1]]
     evidence = gather(state.index, questions[-1], context)
     if body.response_format is None or isinstance(body.response_format, TextFormat):

@@ -12,7 +12,6 @@ from parallel_integrations.sandbox.operations.findall import (
 )
 from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
 from parallel_integrations.sandbox.state.ledger import ENTITY_SEARCH_USD, Entry
-from parallel_integrations.sandbox.state.state import State
 from parallel_integrations.sandbox.web.index import Hit
 
 KINDS = {"people": "person", "companies": "company", "company": "company"}
@@ -20,23 +19,19 @@ KINDS = {"people": "person", "companies": "company", "company": "company"}
 
 async def entity_search(call: Call) -> Result:
     """Handle ``POST /v1beta/findall/entity-search``."""
-    body = call.parse(EntitySearchBody)
-    found = _entities(call.state, body.objective, body.entity_type, body.match_limit)
-    set_id = call.state.ids.next("entity_set")
-    return Result({"entity_set_id": set_id, "entities": found}, bill=_bill(body.entity_type))
+    return _listed(call, call.parse(EntitySearchBody), "entity_set", "entities")
 
 
 async def candidates(call: Call) -> Result:
     """Handle ``POST /v1beta/findall/candidates``."""
-    body = call.parse(CandidatesBody)
-    found = _entities(call.state, body.objective, body.entity_type, body.match_limit)
-    set_id = call.state.ids.next("candidate_set")
-    return Result({"candidate_set_id": set_id, "candidates": found}, bill=_bill(body.entity_type))
+    return _listed(call, call.parse(CandidatesBody), "candidate_set", "candidates")
 
 
-def _entities(state: State, objective: str, kind: str, limit: int) -> list[dict[str, Any]]:
-    hits = state.index.search([objective], limit=limit)
-    return [_entity(hit, objective, KINDS[kind]) for hit in hits]
+def _listed(call: Call, body: EntitySearchBody | CandidatesBody, kind: str, name: str) -> Result:
+    hits = call.state.index.search([body.objective], limit=body.match_limit)
+    found = [_entity(hit, body.objective, KINDS[body.entity_type]) for hit in hits]
+    bill = Entry("entity_search", ENTITY_SEARCH_USD, body.entity_type)
+    return Result({f"{kind}_id": call.state.ids.next(kind), name: found}, bill=bill)
 
 
 def _entity(hit: Hit, objective: str, kind: str) -> dict[str, Any]:
@@ -45,10 +40,6 @@ def _entity(hit: Hit, objective: str, kind: str) -> dict[str, Any]:
     quote = f" It says: “{said[0].text}”" if said else ""
     text = f"A page of the sandbox's web, not a {kind}.{quote}"
     return {"name": page.title, "url": page.url, "description": text}
-
-
-def _bill(kind: str) -> Entry:
-    return Entry("entity_search", ENTITY_SEARCH_USD, kind)
 
 
 OPERATIONS = tuple(

@@ -157,11 +157,7 @@ RUNS = "/v1beta/findall/runs"
 
 
 def demand_beta(call: Call) -> None:
-    """Check that a call is for the version of FindAll that the sandbox serves.
-
-    Raises:
-        RequestError: 422 when its `parallel-beta` header does not name it.
-    """
+    """Check that a call is for the version of FindAll that the sandbox serves."""
     named = call.request.headers.get("parallel-beta", "").split(",")
     if BETA not in (beta.strip() for beta in named):
         message = (
@@ -172,11 +168,7 @@ def demand_beta(call: Call) -> None:
 
 
 def find(call: Call) -> FindallRun:
-    """Return the run a call is about, up to date.
-
-    Raises:
-        RequestError: 422 without the `parallel-beta` header, 404 for an unknown run.
-    """
+    """Return the run a call is about, up to date."""
     demand_beta(call)
     run = call.state.findall.get(call.request.path_params["findall_id"])
     if run is None:
@@ -203,7 +195,8 @@ def watch(state: State, run: FindallRun) -> None:
         settle(state, run)
         watch(state, run)
 
-    run.cancel_timer()
+    if run.timer is not None:
+        run.timer.cancel()
     if run.due_in is not None and state.findall.get(run.findall_id) is run:
         # Webhooks must arrive, and matches be billed, although no request asks for them.
         run.timer = asyncio.get_running_loop().call_later(run.due_in, tick)

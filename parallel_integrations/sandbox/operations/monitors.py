@@ -154,31 +154,13 @@ class UpdateBody(Loose):
 
 
 def limit_of(call: Call, default: int, most: int) -> int:
-    """Return the `limit` of a call.
-
-    Raises:
-        RequestError: 422 when it is no number from 1 to `most`.
-    """
+    """Return the `limit` of a call."""
     text = call.request.query_params.get("limit") or str(default)
     limit = int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
     if not 1 <= limit <= most:
-        raise invalid_parameter("query", "limit", f"Should be a whole number from 1 to {most}")
+        message = f"Input should be a whole number from 1 to {most}"
+        raise invalid_parameter("query", "limit", message)
     return limit
-
-
-def before_of(call: Call) -> int | None:
-    """Return the number below which a call's page begins, None for the first page.
-
-    Raises:
-        RequestError: 422 when its `cursor` is none of the sandbox's.
-    """
-    cursor = call.request.query_params.get("cursor")
-    if not cursor:
-        return None
-    found = re.fullmatch(r"before_sandbox_([0-9]{6,12})", cursor)
-    if not found:
-        raise invalid_parameter("query", "cursor", "Invalid cursor")
-    return int(found[1])
 
 
 def page_of(call: Call, items: list[Any], limit: int, number: Callable[[Any], int]) -> Any:
@@ -186,19 +168,19 @@ def page_of(call: Call, items: list[Any], limit: int, number: Callable[[Any], in
 
     Numbers, not places, mark where a page ends: what is new meanwhile shifts nothing.
     """
-    before = before_of(call)
-    left = [item for item in items if before is None or number(item) < before]
+    left = items
+    if cursor := call.request.query_params.get("cursor"):
+        found = re.fullmatch(r"before_sandbox_([0-9]{6,12})", cursor)
+        if not found:
+            raise invalid_parameter("query", "cursor", "Invalid cursor")
+        left = [item for item in items if number(item) < int(found[1])]
     page = left[:limit]
     more = len(left) > limit
     return page, f"before_sandbox_{number(page[-1]):06}" if more else None
 
 
 def choices(call: Call, name: str, allowed: tuple[str, ...]) -> set[str]:
-    """Return the values of a query parameter, whether it is repeated or joined by commas.
-
-    Raises:
-        RequestError: 422 when one is not allowed.
-    """
+    """Return the values of a query parameter, whether it is repeated or joined by commas."""
     given = {
         value.strip()
         for text in call.request.query_params.getlist(name)

@@ -31,11 +31,7 @@ class Call:
         return connection.closed.is_set()
 
     def parse(self, model: type[Model]) -> Model:
-        """Return the body as `model`.
-
-        Raises:
-            RequestError: 422 when it is no JSON or breaks the model's rules.
-        """
+        """Return the body as `model`, or raise the 422 that says why not."""
         return parse(model, self.content)
 
 

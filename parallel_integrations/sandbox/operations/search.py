@@ -109,11 +109,6 @@ class Found:
     hit: Hit
     spans: Sequence[Span]
 
-    @property
-    def excerpts(self) -> list[str]:
-        """The passages' texts."""
-        return [self.hit.page.text[start:end] for start, end in self.spans]
-
 
 async def search(call: Call) -> Result:
     """Handle ``POST /v1/search``."""
@@ -157,23 +152,20 @@ async def older_search(call: Call) -> Result:
     results = find(call.state, given)
     # The same path is documented with two response shapes; the header decides.
     betas = call.request.headers.get("parallel-beta", "").split(",")
+    response: dict[str, Any]
     if SEED_BETA in (beta.strip() for beta in betas):
-        return Result(
-            {
-                "objective": body.objective,
-                "search_queries": body.search_queries,
-                "results": [_seed_result(rank, each) for rank, each in enumerate(results, 1)],
-            },
-            bill=_bill(given),
-        )
-    return Result(
-        {
+        response = {
+            "objective": body.objective,
+            "search_queries": body.search_queries,
+            "results": [_seed_result(rank, each) for rank, each in enumerate(results, 1)],
+        }
+    else:
+        response = {
             "search_id": call.state.ids.next("search"),
             "results": [_result(found) for found in results],
             **_remarks(given),
-        },
-        bill=_bill(given),
-    )
+        }
+    return Result(response, bill=_bill(given))
 
 
 def find(state: State, given: SearchInput) -> list[Found]:
@@ -201,7 +193,7 @@ def _result(found: Found) -> dict[str, Any]:
         "url": page.url,
         "title": page.title,
         "publish_date": published(page),
-        "excerpts": found.excerpts,
+        "excerpts": [page.text[start:end] for start, end in found.spans],
     }
 
 

@@ -14,6 +14,8 @@ from pydantic import (
     model_validator,
 )
 
+from parallel_integrations.sandbox.server.responses import invalid
+from parallel_integrations.sandbox.state.state import State
 from parallel_integrations.sandbox.web.corpus import Page
 from parallel_integrations.sandbox.web.domains import check_domain
 
@@ -101,6 +103,15 @@ class FullContentSettings(Loose):
 def per_result(given: int | None, default: int) -> int:
     """Return the excerpt characters of one result: less than 1000 is raised to 1000."""
     return default if given is None else max(given, MIN_CHARS_PER_RESULT)
+
+
+def earlier_questions(state: State, interaction_id: str | None) -> Sequence[str]:
+    """Return the questions of an earlier interaction and of those before it."""
+    if interaction_id is None:
+        return ()
+    if interaction_id not in state.interactions:
+        raise invalid("previous_interaction_id", f"Unknown interaction {interaction_id!r}")
+    return state.interactions[interaction_id]
 
 
 def warning(message: str, kind: str = "input_validation_warning") -> dict[str, Any]:

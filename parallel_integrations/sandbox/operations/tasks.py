@@ -17,6 +17,7 @@ from parallel_integrations.sandbox.operations.operation import Call, Operation, 
 from parallel_integrations.sandbox.operations.shared import (
     Loose,
     SourcePolicy,
+    earlier_questions,
     policy_warnings,
     warning,
 )
@@ -278,8 +279,6 @@ def _find(
 def _policy(
     include: tuple[str, ...], exclude: tuple[str, ...], after: str | None
 ) -> Callable[[Page], bool]:
-    if not (include or exclude or after):
-        return lambda page: True
     first = date.fromisoformat(after) if after else None
     return lambda page: allowed(page, include, exclude, first)
 
@@ -464,15 +463,7 @@ def check(state: State, body: RunBody, default: TaskSpec | None = None) -> TaskI
             raise invalid("advanced_settings.data_sources", "Only standard processors take these")
         if taken := sorted(set(names) & {server.name for server in servers}):
             raise invalid("advanced_settings.data_sources", f"{taken[0]!r} is an MCP server, too")
-    context: Sequence[str] = ()
-    if body.previous_interaction_id is not None:
-        known = state.interactions.get(body.previous_interaction_id)
-        if known is None:
-            raise invalid(
-                "previous_interaction_id",
-                f"Unknown interaction {body.previous_interaction_id!r}",
-            )
-        context = known
+    context = earlier_questions(state, body.previous_interaction_id)
     task_spec = body.task_spec or default
     spec, remarks = examine(task_spec, body.processor)
     request = body.stored
@@ -496,7 +487,9 @@ def check(state: State, body: RunBody, default: TaskSpec | None = None) -> TaskI
             *policy_warnings(policy, settings.location if settings else None),
             *_refusals(body),
         ],
-        events=_is_premium(body.processor) if body.enable_events is None else body.enable_events,
+        events=body.processor.removesuffix(FAST) in PREMIUM
+        if body.enable_events is None
+        else body.enable_events,
         failure=_failure(body, spec),
     )
 
@@ -541,10 +534,6 @@ def _question(value: str | Mapping[str, Any]) -> str:
     )
 
 
-def _is_premium(processor: str) -> bool:
-    return processor.removesuffix(FAST) in PREMIUM
-
-
 def _failure(body: RunBody, spec: Spec) -> str | None:
     given = body.input if isinstance(body.input, dict) else {}
     if FAIL in ((body.metadata or {}).get("sandbox"), given.get("sandbox")):
@@ -569,11 +558,7 @@ def _refusals(body: RunBody) -> Iterable[dict[str, Any]]:
 
 
 def find(call: Call, group_id: str | None = None) -> Run:
-    """Return the run a path names.
-
-    Raises:
-        RequestError: 404 when there is none, or none in that group.
-    """
+    """Return the run a path names."""
     run_id = call.request.path_params["run_id"]
     run = call.state.tasks.get(run_id)
     if run is None or group_id not in (None, run.group_id):

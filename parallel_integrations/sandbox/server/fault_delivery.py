@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from parallel_integrations.sandbox.server.connection import Connection
 from parallel_integrations.sandbox.server.faults import Fault
-from parallel_integrations.sandbox.server.responses import ids_of, native_error
+from parallel_integrations.sandbox.server.responses import native_error
 
 PIECES = 8
 """Into how many pieces `chunk_delay` divides an answer that is no event stream."""
@@ -42,7 +42,7 @@ async def refuse(fault: Fault, scope: Scope, receive: Receive, send: Send) -> No
         message = MESSAGES.get(status, "Internal server error") + " (a fault of the sandbox)"
         if fault.echo_key:
             message += f", called with the key {caller_key(Headers(scope=scope))}"
-        response = native_error(status, message, ids_of(scope).next("error"))
+        response = native_error(status, message, scope["state"]["ids"].next("error"))
         if status in EMPTY_STATUSES:
             response = Response(status_code=status)
     await response(scope, receive, Delivery(fault, scope, send))

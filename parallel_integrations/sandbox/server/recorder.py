@@ -35,13 +35,17 @@ class RecordedRequest:
 
 
 class Recorder:
-    """The requests and connections of one sandbox. Threads may share it."""
+    """The requests and connections of one sandbox. Threads may share it.
+
+    Attributes:
+        accepted: How many TCP connections were accepted.
+        open: How many of them are open.
+    """
 
     def __init__(self) -> None:
+        self.accepted = self.open = 0
         self._lock = threading.Lock()
         self._requests: list[RecordedRequest] = []
-        self._accepted = 0
-        self._open = 0
 
     @property
     def requests(self) -> list[RecordedRequest]:
@@ -49,16 +53,6 @@ class Recorder:
         with self._lock:
             # A copy, because the server's thread adds to the list while a test reads it.
             return list(self._requests)
-
-    @property
-    def connections(self) -> int:
-        """How many TCP connections were accepted."""
-        return self._accepted
-
-    @property
-    def open_connections(self) -> int:
-        """How many TCP connections are open."""
-        return self._open
 
     def add(self, request: RecordedRequest) -> None:
         """Record a request."""
@@ -68,13 +62,13 @@ class Recorder:
     def opened(self) -> None:
         """Record an accepted connection."""
         with self._lock:
-            self._accepted += 1
-            self._open += 1
+            self.accepted += 1
+            self.open += 1
 
     def closed(self) -> None:
         """Record the end of a connection."""
         with self._lock:
-            self._open -= 1
+            self.open -= 1
 
     def clear(self) -> None:
         """Forget the requests, not the connections."""

@@ -3,13 +3,10 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
-from starlette.types import Scope
-
-from parallel_integrations.sandbox.state.state import Ids
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -120,8 +117,3 @@ def error_response(error: RequestError, ref_id: str, *, framework: bool = False)
         where = ".".join(str(part) for part in first["loc"][1:])
         message += f": {where + ': ' if where else ''}{first['msg']}"
     return native_error(error.status, message, ref_id, detail)
-
-
-def ids_of(scope: Scope) -> Ids:
-    """Return the id counters of the sandbox that serves `scope`."""
-    return cast("Ids", scope["state"]["ids"])

@@ -93,8 +93,8 @@ class Sandbox:
             stream_done=stream_done,
             tasks=Tasks(task_seconds),
             webhooks=Webhooks(webhook_secret),
+            findall_seconds=findall_seconds,
         )
-        self._state.findall_seconds = findall_seconds
         self._recorder = Recorder()
         self._app = build(
             self._state, self.faults, self._recorder, KeyCheck(api_key, gateway_token)
@@ -136,7 +136,7 @@ class Sandbox:
     @property
     def connections(self) -> int:
         """How many TCP connections it has accepted since it was made."""
-        return self._recorder.connections
+        return self._recorder.accepted
 
     @property
     def open_connections(self) -> int:
@@ -144,7 +144,7 @@ class Sandbox:
 
         One that a client just left counts for a moment longer, until the sandbox has read its end.
         """
-        return self._recorder.open_connections
+        return self._recorder.open
 
     def start(self) -> Self:
         """Start to listen; returns once requests are answered.

@@ -111,16 +111,6 @@ class Plan:
                 for number in range(len(self.schema["enrichments"])):
                     yield self._enriched(candidate, page, number)
 
-    def try_enrichments(self) -> None:
-        """Fill every enrichment's schema once.
-
-        Raises:
-            SchemaError: If one is no proper schema.
-        """
-        page = self.index.corpus.pages[0]
-        for enrichment in self.schema["enrichments"]:
-            fill(enrichment["output_schema"]["json_schema"], evidence_of(page, [page.title], {}))
-
     def _preview_is_over(self, judged: int) -> bool:
         return self.schema["generator"] == "preview" and judged >= PREVIEW_CANDIDATES
 
@@ -187,48 +177,38 @@ class Plan:
         return Step(f"{CANDIDATE}enriched", data, number)
 
 
+@dataclass(eq=False, slots=True)
 class FindallRun:
     """One run.
 
     Its steps are worked out when it is created, extended or enriched, each with the moment at which
     it falls due; `advance` makes those happen whose moment has come.
 
-    Args:
-        findall_id: Its id.
+    Attributes:
         schema: The schema of the run, as the API shows it; `enrichments` is a list.
         excluded: Names in lower case and URLs of pages to leave out.
         seconds: How long the work takes.
         scope: Its memory scope; None for the personal one.
-
-    Attributes:
         steps: Those that have happened and those to come.
         happened: How many of the steps have happened.
         timer: Calls back when the next step is due.
     """
 
-    def __init__(
-        self,
-        findall_id: str,
-        schema: dict[str, Any],
-        *,
-        excluded: frozenset[str],
-        seconds: float,
-        created_at: str,
-        metadata: dict[str, Any] | None = None,
-        webhook: dict[str, Any] | None = None,
-        scope: str | None = None,
-    ) -> None:
-        self.findall_id = findall_id
-        self.schema = schema
-        self.created_at = self.modified_at = created_at
-        self.metadata = metadata
-        self.webhook = webhook
-        self.scope = scope
-        self.steps: list[Step] = []
-        self.happened = 0
-        self.timer: asyncio.TimerHandle | None = None
-        self._excluded = excluded
-        self._seconds = seconds
+    findall_id: str
+    schema: dict[str, Any]
+    excluded: frozenset[str]
+    seconds: float
+    created_at: str
+    metadata: dict[str, Any] | None = None
+    webhook: dict[str, Any] | None = None
+    scope: str | None = None
+    modified_at: str = ""
+    steps: list[Step] = field(default_factory=list)
+    happened: int = 0
+    timer: asyncio.TimerHandle | None = None
+
+    def __post_init__(self) -> None:
+        self.modified_at = self.created_at
 
     def advance(self, at: str) -> Sequence[Step]:
         """Make happen what is due.
@@ -258,12 +238,6 @@ class FindallRun:
         """Whether its metadata make it fail."""
         return (self.metadata or {}).get("sandbox") == "fail"
 
-    def cancel_timer(self) -> None:
-        """Cancel the timer."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-
     def plan(self, index: Index, schema: dict[str, Any] | None = None) -> None:
         """Work out the steps from now on again.
 
@@ -279,9 +253,11 @@ class FindallRun:
         wanted = schema or self.schema
         # Derived from the run's id, so that ids repeat however many runs work at once.
         prefix = self.findall_id.replace("findall", "candidate", 1)
-        plan = Plan(wanted, index, self._excluded, prefix, done)
+        plan = Plan(wanted, index, self.excluded, prefix, done)
         # Before anything is changed: a schema that cannot be filled must leave the run as it was.
-        plan.try_enrichments()
+        first = index.corpus.pages[0]
+        for each in wanted["enrichments"]:
+            fill(each["output_schema"]["json_schema"], evidence_of(first, [first.title], {}))
         todo = [] if done else [self._status("queued", done)]
         if schema:
             todo.append(Step(SCHEMA, _wire(schema)))
@@ -299,7 +275,7 @@ class FindallRun:
         for number, step in enumerate(todo, 1):
             # Evenly over the whole time, so that the last step falls due exactly at its end.
             late = max(0, number - at_once) / (len(todo) - at_once)
-            step.due = now + self._seconds * late
+            step.due = now + self.seconds * late
         self.schema = wanted
         self.steps = [*done, *todo]
 

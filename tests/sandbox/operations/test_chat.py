@@ -108,7 +108,7 @@ def test_a_follow_up_is_read_with_what_came_before(http: httpx.Client) -> None:
         "/chat/completions",
         json=body("And why?", previous_interaction_id=first["interaction_id"]),
     ).json()
-    told = http.post(
+    seen = http.post(
         "/chat/completions",
         json={
             "model": "base",
@@ -123,7 +123,7 @@ def test_a_follow_up_is_read_with_what_came_before(http: httpx.Client) -> None:
 
     assert "lambda" not in alone["choices"][0]["message"]["content"].lower()
     assert "lambda" in later["choices"][0]["message"]["content"].lower()
-    assert "lambda" in told["choices"][0]["message"]["content"].lower()
+    assert "lambda" in seen["choices"][0]["message"]["content"].lower()
 
 
 USER = {"role": "user", "content": "hi"}

@@ -133,22 +133,22 @@ def test_runs_are_told_by_status_without_waiting() -> None:
         assert runs(http, group, status="completed") == []
         assert runs(http, group, include_output="true")[0]["output"] is None
         began = time.perf_counter()
-        told = events(http, group, timeout=0.1)
+        seen = events(http, group, timeout=0.1)
         assert time.perf_counter() - began >= 0.1
-        assert [each["type"] for each in told] == ["task_group_status"]
+        assert [each["type"] for each in seen] == ["task_group_status"]
 
 
 def test_events_go_on_until_nothing_is_active(http: httpx.Client) -> None:
     group = new_group(http)
     add(http, group, [asked("with"), asked("try", metadata={"sandbox": "fail"})])
-    told = events(http, group)
+    seen = events(http, group)
 
-    kinds = [each["type"] for each in told]
+    kinds = [each["type"] for each in seen]
     assert kinds == ["task_group_status", "task_run.state", "task_run.state", "task_group_status"]
-    assert [each["status"]["is_active"] for each in (told[0], told[-1])] == [True, False]
-    assert [each["run"]["status"] for each in told[1:3]] == ["completed", "failed"]
-    assert all(each["output"] is None for each in told[1:3])
-    assert len({each["event_id"] for each in told}) == 4
+    assert [each["status"]["is_active"] for each in (seen[0], seen[-1])] == [True, False]
+    assert [each["run"]["status"] for each in seen[1:3]] == ["completed", "failed"]
+    assert all(each["output"] is None for each in seen[1:3])
+    assert len({each["event_id"] for each in seen}) == 4
 
 
 def test_events_can_be_read_on_from_any_event(http: httpx.Client) -> None:
@@ -273,10 +273,10 @@ def test_thousands_of_runs(http: httpx.Client, sandbox: Sandbox) -> None:
         inputs = [asked(f"row {batch * 1000 + n}", "lite") for n in range(1000)]
         add(http, group, inputs, "?refresh_status=false", default_task_spec={"output_schema": "x"})
     http.get(f"/v1/tasks/runs/trun_sandbox_{3000:06}/result")
-    told = runs(http, group, include_output="true")
+    seen = runs(http, group, include_output="true")
 
-    assert [each["run"]["run_id"][-6:] for each in told] == [f"{n:06}" for n in range(1, 3001)]
-    assert all(each["output"] for each in told)
+    assert [each["run"]["run_id"][-6:] for each in seen] == [f"{n:06}" for n in range(1, 3001)]
+    assert all(each["output"] for each in seen)
     assert sandbox.ledger.count("add_task_group_runs") == 3
     assert sandbox.ledger.count("task_run") == 3000
     assert sandbox.ledger.usd == 15

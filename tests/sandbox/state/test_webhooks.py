@@ -18,7 +18,7 @@ from parallel_integrations.sandbox.state.state import State, python_reference_in
 from parallel_integrations.sandbox.state.webhooks import ATTEMPTS, Message, Webhooks
 
 RUNS = "/v1/tasks/runs"
-PATIENCE_SECONDS = 5.0
+TIMEOUT_SECONDS = 5.0
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Receiver:
     hold: threading.Event = field(default_factory=threading.Event)
 
     def wait(self, count: int) -> list[tuple[dict[str, str], bytes]]:
-        until = time.monotonic() + PATIENCE_SECONDS
+        until = time.monotonic() + TIMEOUT_SECONDS
         while len(self.taken) < count and time.monotonic() < until:
             time.sleep(0.002)
         assert len(self.taken) == count
@@ -47,7 +47,7 @@ def receiver() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             found.taken.append(({k.lower(): v for k, v in self.headers.items()}, body))
-            found.hold.wait(PATIENCE_SECONDS)
+            found.hold.wait(TIMEOUT_SECONDS)
             self.send_response(found.statuses.pop(0) if found.statuses else 204)
             self.end_headers()
 
@@ -204,7 +204,7 @@ def test_stopping_does_not_wait_for_a_slow_receiver(
         [(headers, body)] = receiver.wait(1)
         assert verify_webhook(headers, body, secret)
     receiver.hold.set()
-    until = time.monotonic() + PATIENCE_SECONDS
+    until = time.monotonic() + TIMEOUT_SECONDS
     while threading.active_count() > before and time.monotonic() < until:
         time.sleep(0.002)  # the receiver's own thread
     assert threading.active_count() == before

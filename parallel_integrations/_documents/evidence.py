@@ -147,7 +147,7 @@ def web_address(url: str) -> str:
 
 def quoted(text: str) -> str:
     """A text that cannot leave its block: each of its lines begins with `>`."""
-    return "\n".join(f"> {line}" if line else ">" for line in text.splitlines())
+    return "\n".join([f"> {line}" if line else ">" for line in text.splitlines()])
 
 
 def notes_of(response: PagesResponse) -> list[str]:

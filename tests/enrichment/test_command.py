@@ -201,7 +201,7 @@ def slow() -> Iterator[Sandbox]:
 
 def begin(slow: Sandbox, *arguments: str, before: str = "") -> subprocess.Popen[str]:
     """Start the command in a process of its own."""
-    program = f"{before}\nfrom parallel_integrations.cli import main\nmain()"
+    program = f"{before}\nfrom parallel_integrations._cli.commands import main\nmain()"
     return subprocess.Popen(
         [sys.executable, "-c", program, "enrich", *(arguments or ARGUMENTS)],
         stderr=subprocess.PIPE,

@@ -31,8 +31,17 @@ UNKNOWING: Final = ("task_group_runs",)
 
 
 def streams(*sorts: Sort) -> list[tuple[Call, Step]]:
-    """The calls that read a stream, and the step that does."""
-    return [(call, step) for call in CALLS for step in call.steps if step.sort in sorts]
+    """The calls that read a stream, and the step that does.
+
+    An enrichment reads what was paid for until its deadline, whatever breaks: that is tested in
+    `tests/enrichment/test_reading.py`.
+    """
+    return [
+        (call, step)
+        for call in CALLS
+        for step in call.steps
+        if step.sort in sorts and step.kind is not Kind.LOOK
+    ]
 
 
 def _length(call: Call, step: Step) -> int:

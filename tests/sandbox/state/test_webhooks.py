@@ -193,7 +193,7 @@ def test_a_reset_takes_back_what_was_not_sent(
 def test_stopping_does_not_wait_for_a_slow_receiver(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("parallel_integrations.sandbox.webhooks.TIMEOUT_SECONDS", 600.0)
+    monkeypatch.setattr("parallel_integrations.sandbox.state.webhooks.TIMEOUT_SECONDS", 600.0)
     before = threading.active_count()
     receiver.hold.clear()
     secret = "whsec_" + base64.b64encode(b"another key").decode()

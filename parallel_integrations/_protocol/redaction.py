@@ -23,6 +23,7 @@ MAX_SCRUBBED_CHARACTERS: Final = 50_000
 MAX_NESTED_ESCAPES: Final = 4
 """JSON within JSON within a URL within JSON."""
 MIN_ECHO_CHARACTERS: Final = 16
+MAX_SEARCHED_BYTES: Final = 20_000
 SECRET_HEADERS: Final = ("x-api-key", "authorization", "cf-aig-authorization")
 
 # One character as a URL, JSON or Python's repr, and HTML may write it. Each is also read alone: a
@@ -93,9 +94,10 @@ def without_echo(content: bytes, outcome: httpx.Response | httpx.HTTPError) -> b
     """An answer's JSON without the whole key, so that nothing made of the answer shows it.
 
     Here only a whole and long one is looked for: a text that is not about an error is evidence, and
-    a short key (`test`, `EMPTY`) may be one of its words.
+    a short key (`test`, `EMPTY`) may be one of its words. Nor is a large body looked through: no
+    error shows more than its beginning, and of a search that would take a third of the call's time.
     """
-    if not any(
+    if len(content) > MAX_SEARCHED_BYTES or not any(
         len(secret) >= MIN_ECHO_CHARACTERS and secret.encode() in content
         for secret in secrets_of(outcome)
     ):

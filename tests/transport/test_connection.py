@@ -201,7 +201,7 @@ async def test_other_hosts_are_reached_through_the_proxy_that_the_environment_na
 @pytest.mark.parametrize("excepted", ["example", "api.example", "other,api.example:443", "*"])
 @BOTH
 async def test_hosts_that_no_proxy_names_are_reached_without_one(
-    awaiting: bool, excepted: str, monkeypatch: pytest.MonkeyPatch, wall: NetworkGuard
+    awaiting: bool, excepted: str, monkeypatch: pytest.MonkeyPatch, network_guard: NetworkGuard
 ) -> None:
     with RawServer(lambda talk, request: talk.answer(status="503 Busy")) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
@@ -210,7 +210,7 @@ async def test_hosts_that_no_proxy_names_are_reached_without_one(
         with pytest.raises(NetworkBlockedError):
             await run(client, search(SEARCH), awaiting=awaiting)
         assert proxy.requests == []
-        wall.attempts.clear()
+        network_guard.attempts.clear()
         await client.aclose()
 
 

@@ -25,10 +25,10 @@ from parallel_integrations._protocol.response_reading import read_empty_response
 from parallel_integrations._protocol.retry import (
     RETRY_AFTER_CAP_SECONDS,
     Failure,
-    Repeat,
+    RetryPolicy,
     backoff_seconds,
     conditions_of,
-    may_repeat,
+    may_retry,
     retry_after_seconds,
 )
 from parallel_integrations.errors import ParallelError, TaskTimeoutError
@@ -68,7 +68,7 @@ class Send:
             route may turn it into another.
         request: What is asked; renders itself into the body. None sends no body.
         params: Query parameters, in order; a name may repeat.
-        repeat: Which failures are repeated.
+        retry: Which failures are repeated.
         timeout_seconds: Patience of this operation unless the client was given its own.
         wait_seconds: How long the server was asked to hold the answer back; adds to the patience.
         delay_seconds: Pause before sending.
@@ -84,7 +84,7 @@ class Send:
     path: str
     request: RequestModel | None = None
     params: tuple[tuple[str, str], ...] = ()
-    repeat: Repeat = Repeat.QUERY
+    retry: RetryPolicy = RetryPolicy.QUERY
     timeout_seconds: float = 60.0
     wait_seconds: float = 0.0
     delay_seconds: float = 0.0
@@ -201,7 +201,7 @@ def exchange(send: Send) -> Flow[httpx.Response]:
         attempts += 1
         failed, error = outcome, outcome.error
         wait = error.retry_after
-        again = may_repeat(send.repeat, outcome)
+        again = may_retry(send.retry, outcome)
         if (
             not again
             or attempts > outcome.conditions.max_retries
@@ -222,7 +222,8 @@ def relay(
     Args:
         inner: The operation.
         handle: Takes a step and returns the steps to take instead; their result is the outcome that
-            `inner` is given, an `httpx.HTTPError` out of them is thrown into it.
+            `inner` is given. A transport's failure out of them, or a deadline's end, is thrown into
+            it, so that it may repeat or clean up; any other error ends both.
 
     Returns:
         What `inner` returns.
@@ -232,14 +233,29 @@ def relay(
         while True:
             try:
                 outcome = yield from handle(step)
-            except httpx.HTTPError as failure:
+            except (httpx.HTTPError, TaskTimeoutError) as failure:
                 step = inner.throw(failure)
             else:
                 step = inner.send(outcome)
     except StopIteration as end:
         return cast(Result, end.value)
     finally:
+        # Abandoned halfway, the inner operation would free its connection whenever the garbage
+        # collector comes by.
         inner.close()
+
+
+def each(
+    stream: Generator[Send | More | Emit[Event], Any, Result], take: Callable[[Event], None]
+) -> Generator[Send | More, Any, Result]:
+    """Run a stream inside a flow, handing its events to `take` instead of the caller."""
+
+    def handle(step: Any) -> Generator[Any, Any, Any]:
+        if isinstance(step, Emit):
+            return take(step.event)
+        return (yield step)
+
+    return relay(stream, handle)
 
 
 def delayed(flow: Flow[Result], seconds: float) -> Flow[Result]:

@@ -3,18 +3,18 @@
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Annotated, Any, Final, TypeAlias, TypeVar, cast
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import httpx
 from pydantic import BeforeValidator
 
-from parallel_integrations._protocol.flow import Flow, More, Send, attempt
+from parallel_integrations._protocol.flow import Flow, More, Send, attempt, relay
 from parallel_integrations._protocol.response_reading import read_response
 from parallel_integrations._protocol.retry import (
     LAST_RESPONSE_SECONDS,
     RETRY_AFTER_CAP_SECONDS,
     Failure,
-    Repeat,
+    RetryPolicy,
     conditions_of,
 )
 from parallel_integrations.errors import (
@@ -87,7 +87,7 @@ class WaitLimit:
         """A step whose pause ends at the deadline, and whose answer is not waited for past it."""
         delay = min(send.delay_seconds, self.remaining)
         # What creates something is waited for as ever: given up, it might be paid for unseen.
-        end = inf if send.repeat is Repeat.CREATE else self.deadline_seconds
+        end = inf if send.retry is RetryPolicy.CREATE else self.deadline_seconds
         deadline = min(send.deadline_seconds, end)
         return replace(send, delay_seconds=delay, deadline_seconds=deadline)
 
@@ -210,40 +210,39 @@ def within(
     sent: Send | None = None
     failed = False
     over: TaskTimeoutError | None = None
+
+    def handle(step: Any) -> Generator[Any, Any, Any]:
+        nonlocal response, sent, failed, over
+        if isinstance(step, Send):
+            late_by = wait_limit.elapsed_seconds - deadline_seconds
+            again = sent is not None and (sent.method, sent.path) == (step.method, step.path)
+            # What comes next (a result after the status said "completed") has a moment left; a
+            # repetition of what just failed has none.
+            too_late = late is not None and sent is not None and late_by > LAST_RESPONSE_SECONDS
+            if too_late or (failed and again and late_by >= 0):
+                over = TaskTimeoutError("The deadline has passed.")
+                raise over
+            step = sent = wait_limit.bounded(step)
+        elif isinstance(step, More) and response is not None:
+            step = _until_deadline(step, response, wait_limit)
+        try:
+            outcome = yield step
+        except httpx.HTTPError as failure:
+            failed = failed or isinstance(step, Send)
+            wait_limit.elapsed_seconds = conditions_of(failure).elapsed_seconds
+            raise
+        if isinstance(outcome, httpx.Response):
+            response, failed = outcome, not outcome.is_success
+        if response is not None:
+            wait_limit.elapsed_seconds = conditions_of(response).elapsed_seconds
+        return outcome
+
     try:
-        step = next(operation)
-        while True:
-            if isinstance(step, Send):
-                late_by = wait_limit.elapsed_seconds - deadline_seconds
-                again = sent is not None and (sent.method, sent.path) == (step.method, step.path)
-                too_late = late is not None and sent is not None and late_by > LAST_RESPONSE_SECONDS
-                if too_late or (failed and again and late_by >= 0):
-                    over = TaskTimeoutError("The deadline has passed.")
-                    step = operation.throw(over)
-                    continue
-                step = sent = wait_limit.bounded(step)
-            elif isinstance(step, More) and response is not None:
-                step = _until_deadline(step, response, wait_limit)
-            try:
-                outcome = yield step
-            except httpx.HTTPError as failure:
-                failed = failed or isinstance(step, Send)
-                wait_limit.elapsed_seconds = conditions_of(failure).elapsed_seconds
-                step = operation.throw(failure)
-            else:
-                if isinstance(outcome, httpx.Response):
-                    response, failed = outcome, not outcome.is_success
-                if response is not None:
-                    wait_limit.elapsed_seconds = conditions_of(response).elapsed_seconds
-                step = operation.send(outcome)
-    except StopIteration as end:
-        return cast(T, end.value)
+        return (yield from relay(operation, handle))
     except ParallelError as error:
         if over is None or late is None:
             raise
         raise _late(late(), None if error is over else error) from error
-    finally:
-        operation.close()
 
 
 def _until_deadline(step: More, response: httpx.Response, wait_limit: WaitLimit) -> More:

@@ -20,7 +20,7 @@ MAX_BACKOFF_SECONDS: Final = 8.0
 CONDITIONS_KEY: Final = "parallel_integrations"
 
 
-class Repeat(Enum):
+class RetryPolicy(Enum):
     """What may be sent again by itself. The API has no idempotency key."""
 
     READ = "read"
@@ -37,7 +37,7 @@ class Conditions:
 
     Attributes:
         max_retries: How often one step may be repeated.
-        retry_timeouts: Whether an ASK may be repeated after a read timeout.
+        retry_timeouts: Whether a QUERY may be repeated after a read timeout.
         response: The answer's head, had it arrived when the transport failed.
         elapsed_seconds: Since the flow started.
         now: Seconds since the epoch, for a `Retry-After` date.
@@ -100,37 +100,39 @@ def epoch_seconds(date: str) -> float | None:
         return None
 
 
-def may_repeat(repeat: Repeat, failure: Failure) -> bool:
+def may_retry(policy: RetryPolicy, failure: Failure) -> bool:
     """Whether a step that failed may be sent again by itself."""
     if failure.cause is not None:
-        return _repeatable_failure(repeat, failure.cause, failure.conditions)
+        return _repeatable_failure(policy, failure.cause, failure.conditions)
     return isinstance(failure.error, StatusError) and _repeatable_status(
-        repeat, failure.error.status
+        policy, failure.error.status
     )
 
 
-def _repeatable_status(repeat: Repeat, status: int) -> bool:
+def _repeatable_status(policy: RetryPolicy, status: int) -> bool:
     if status == 429:
         return True
-    match repeat:
-        case Repeat.READ:
+    match policy:
+        case RetryPolicy.READ:
             return status >= 500 or status == 408
-        case Repeat.QUERY:
+        case RetryPolicy.QUERY:
             return status >= 500
-        case Repeat.CREATE:
+        case RetryPolicy.CREATE:
             return status == 503
 
 
-def _repeatable_failure(repeat: Repeat, failure: httpx.HTTPError, conditions: Conditions) -> bool:
+def _repeatable_failure(
+    policy: RetryPolicy, failure: httpx.HTTPError, conditions: Conditions
+) -> bool:
     if isinstance(
         failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError
     ):
         return True
-    if repeat is Repeat.CREATE or isinstance(
+    if policy is RetryPolicy.CREATE or isinstance(
         failure, httpx.DecodingError | httpx.LocalProtocolError | httpx.UnsupportedProtocol
     ):
         return False
-    if repeat is Repeat.READ:
+    if policy is RetryPolicy.READ:
         return True
     if isinstance(failure, httpx.TimeoutException):
         return conditions.retry_timeouts

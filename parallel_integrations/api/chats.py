@@ -15,7 +15,7 @@ from parallel_integrations._protocol.error_mapping import (
 )
 from parallel_integrations._protocol.flow import END, MORE, Emit, Flow, Send, Stream, call
 from parallel_integrations._protocol.redaction import beginning, scrub, scrub_json
-from parallel_integrations._protocol.retry import Repeat
+from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations._protocol.routes import CHAT_PATH
 from parallel_integrations._protocol.sse import DONE, EventDecoder, open_stream
 from parallel_integrations.errors import StreamInterruptedError
@@ -128,7 +128,7 @@ def _send(request: ChatRequest) -> Send:
         "POST",
         CHAT_PATH,
         request,
-        repeat=Repeat.QUERY,
+        retry=RetryPolicy.QUERY,
         timeout_seconds=timeout_seconds,
         stream=request.stream,
         headers=tuple((request.extra_headers or {}).items()),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from parallel_integrations._protocol.flow import Flow, Send, call
-from parallel_integrations._protocol.retry import Repeat
+from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations.api.findall import BETAS, INGEST_TIMEOUT_SECONDS
 from parallel_integrations.errors import NotFoundError
 from parallel_integrations.models.entity import (
@@ -44,7 +44,7 @@ def entity_search(request: EntitySearchRequest) -> Flow[EntitySearchResponse]:
         "POST",
         "/v1beta/findall/entity-search",
         request,
-        repeat=Repeat.QUERY,
+        retry=RetryPolicy.QUERY,
         timeout_seconds=INGEST_TIMEOUT_SECONDS,
         betas=BETAS,
     )

@@ -4,7 +4,7 @@ from typing import Final
 
 from parallel_integrations._protocol.caching import keeping, of_session
 from parallel_integrations._protocol.flow import Flow, Send, call
-from parallel_integrations._protocol.retry import Repeat
+from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations.models.extract import (
     ExtractRequest,
     ExtractResponse,
@@ -44,7 +44,7 @@ def extract(request: ExtractRequest) -> Flow[ExtractResponse]:
         "POST",
         "/v1/extract",
         request,
-        repeat=Repeat.QUERY,
+        retry=RetryPolicy.QUERY,
         timeout_seconds=EXTRACT_TIMEOUT_SECONDS,
         keep=keeping(request),
     )

@@ -1,12 +1,12 @@
 """FindAll: entities of the web that match conditions, each with its evidence (API facts 10)."""
 
 import logging
-from math import inf
+from dataclasses import replace
 from typing import Final
 
 from pydantic import ValidationError
 
-from parallel_integrations._protocol.events import follow, idle_timeout_seconds
+from parallel_integrations._protocol.events import TimedFollower
 from parallel_integrations._protocol.flow import (
     Flow,
     Send,
@@ -21,7 +21,7 @@ from parallel_integrations._protocol.polling import (
     poll,
     within,
 )
-from parallel_integrations._protocol.retry import LAST_RESPONSE_SECONDS, Repeat
+from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations.errors import (
     ConflictError,
     TaskFailedError,
@@ -76,7 +76,7 @@ def ingest_findall(request: IngestFindallRequest) -> Flow[FindallSchema]:
         "POST",
         "/v1beta/findall/ingest",
         request,
-        repeat=Repeat.QUERY,
+        retry=RetryPolicy.QUERY,
         timeout_seconds=INGEST_TIMEOUT_SECONDS,
         betas=BETAS,
     )
@@ -109,7 +109,7 @@ def create_findall_run(request: CreateFindallRunRequest) -> Flow[FindallRun]:
         ```
     """
     CreateFindallRunRequest.expect(request)
-    send = Send("POST", "/v1beta/findall/runs", request, repeat=Repeat.CREATE, betas=BETAS)
+    send = Send("POST", "/v1beta/findall/runs", request, retry=RetryPolicy.CREATE, betas=BETAS)
     run = yield from create(send, FindallRun, "findall_id")
     log.info("created FindAll run %s", run.findall_id)
     return run
@@ -141,7 +141,7 @@ def retrieve_findall_run(findall_id: str) -> Flow[FindallRun]:
         ```
     """
     with carrying(findall_id=findall_id):
-        return (yield from call(read_run(findall_id), FindallRun))
+        return (yield from call(_read_run(findall_id), FindallRun))
 
 
 def findall_result(findall_id: str) -> Flow[FindallResult]:
@@ -171,7 +171,7 @@ def findall_result(findall_id: str) -> Flow[FindallResult]:
         ```
     """
     with carrying(findall_id=findall_id):
-        return (yield from call(read_run(findall_id, "/result"), FindallResult))
+        return (yield from call(_read_run(findall_id, "/result"), FindallResult))
 
 
 def findall_schema(findall_id: str) -> Flow[FindallSchema]:
@@ -200,7 +200,7 @@ def findall_schema(findall_id: str) -> Flow[FindallSchema]:
         ```
     """
     with carrying(findall_id=findall_id):
-        return (yield from call(read_run(findall_id, "/schema"), FindallSchema))
+        return (yield from call(_read_run(findall_id, "/schema"), FindallSchema))
 
 
 def findall_events(
@@ -234,44 +234,34 @@ def findall_events(
                 print(event.type)
         ```
     """
-    deadline_seconds = inf if timeout is None else check_deadline(timeout, "timeout")
-    active = [True]
+    follower = _FindallFollower(findall_id, last_event_id, timeout)
+    with carrying(findall_id=findall_id):
+        yield from follower.events()
 
-    def is_new(event: StreamEvent) -> bool:
+
+class _FindallFollower(TimedFollower):
+    """Follows a FindAll run."""
+
+    def __init__(self, findall_id: str, last_event_id: str | None, timeout: float | None) -> None:
+        send = replace(_read_run(findall_id, "/events"), stream=True)
+        super().__init__(send, EVENTS, last_event_id, timeout)
+        self.findall_id = findall_id
+
+    def is_new(self, event: StreamEvent) -> bool:
         if isinstance(event, FindallStatusEvent) and event.data.status is not None:
-            active[0] = not event.data.is_over
+            self.is_active = not event.data.is_over
         return True
 
-    def is_over() -> Flow[bool]:
-        return (yield from retrieve_findall_run(findall_id)).is_over
-
-    send = Send(
-        "GET",
-        f"{run_path(findall_id)}/events",
-        params=() if deadline_seconds == inf else (("timeout", f"{deadline_seconds:g}"),),
-        repeat=Repeat.READ,
-        timeout_seconds=idle_timeout_seconds(deadline_seconds),
-        stream=True,
-        betas=BETAS,
-    )
-    with carrying(findall_id=findall_id):
-        yield from follow(
-            send,
-            EVENTS,
-            last_event_id=last_event_id,
-            is_new=is_new,
-            may_end=lambda: deadline_seconds < inf or not active[0],
-            is_over=is_over,
-            deadline_seconds=deadline_seconds + LAST_RESPONSE_SECONDS,  # the server ends it
-        )
+    def look_up(self) -> Flow[bool]:
+        return (yield from retrieve_findall_run(self.findall_id)).is_over
 
 
-def read_run(findall_id: str, what: str = "") -> Send:
+def _read_run(findall_id: str, what: str = "") -> Send:
     """Read a run, or a part of it."""
-    return Send("GET", run_path(findall_id) + what, repeat=Repeat.READ, betas=BETAS)
+    return Send("GET", _run_path(findall_id) + what, retry=RetryPolicy.READ, betas=BETAS)
 
 
-def run_path(findall_id: str) -> str:
+def _run_path(findall_id: str) -> str:
     """Where a run is found."""
     return f"/v1beta/findall/runs/{segment('findall_id', findall_id)}"
 
@@ -378,7 +368,7 @@ def cancel_findall(findall_id: str) -> Flow[None]:
             client.run(cancel_findall(run.findall_id))
         ```
     """
-    send = Send("POST", f"{run_path(findall_id)}/cancel", repeat=Repeat.READ, betas=BETAS)
+    send = Send("POST", f"{_run_path(findall_id)}/cancel", retry=RetryPolicy.READ, betas=BETAS)
     with carrying(findall_id=findall_id):
         try:
             yield from order(send)
@@ -392,7 +382,9 @@ def cancel_findall(findall_id: str) -> Flow[None]:
 
 def _change(findall_id: str, what: str, request: RequestModel) -> Flow[FindallSchema]:
     with carrying(findall_id=findall_id):
-        send = Send("POST", run_path(findall_id) + what, request, repeat=Repeat.CREATE, betas=BETAS)
+        send = Send(
+            "POST", _run_path(findall_id) + what, request, retry=RetryPolicy.CREATE, betas=BETAS
+        )
         return (yield from call(send, FindallSchema))
 
 
@@ -537,7 +529,7 @@ def await_findall(
 
     def collect() -> Flow[FindallResult]:
         run = yield from poll(
-            read_run(findall_id),
+            _read_run(findall_id),
             FindallRun,
             lambda run: run.is_over,
             deadline_seconds=deadline_seconds,

@@ -1,7 +1,7 @@
 """Memory: what earlier tasks, monitors and FindAll runs left behind (beta, API facts 12)."""
 
 from parallel_integrations._protocol.flow import Flow, Send, call, order
-from parallel_integrations._protocol.retry import Repeat
+from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations.models.memory import (
     ClearMemoryRequest,
     EvictMemoryRequest,
@@ -95,4 +95,4 @@ def evict_memory(request: EvictMemoryRequest) -> Flow[None]:
 
 
 def _send(what: str, request: RequestModel) -> Send:
-    return Send("POST", f"/v1beta/memory/{what}", request, repeat=Repeat.READ)
+    return Send("POST", f"/v1beta/memory/{what}", request, retry=RetryPolicy.READ)

@@ -4,7 +4,7 @@ from typing import Final
 
 from parallel_integrations._protocol.flow import Emit, Flow, Send, Stream, call, order
 from parallel_integrations._protocol.paths import segment
-from parallel_integrations._protocol.retry import Repeat
+from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations.models.monitor import (
     MAX_MONITORS,
     CreateMonitorRequest,
@@ -43,7 +43,7 @@ def create_monitor(request: CreateMonitorRequest) -> Flow[Monitor]:
         ```
     """
     CreateMonitorRequest.expect(request)
-    return call(Send("POST", PATH, request, repeat=Repeat.CREATE), Monitor)
+    return call(Send("POST", PATH, request, retry=RetryPolicy.CREATE), Monitor)
 
 
 def list_monitors(
@@ -82,7 +82,7 @@ def list_monitors(
         *(("type", one) for one in type or ()),
         *(("status", one) for one in status or ()),
     ]
-    return call(Send("GET", PATH, params=tuple(params), repeat=Repeat.READ), MonitorPage)
+    return call(Send("GET", PATH, params=tuple(params), retry=RetryPolicy.READ), MonitorPage)
 
 
 def all_monitors(
@@ -143,7 +143,7 @@ def retrieve_monitor(monitor_id: str) -> Flow[Monitor]:
             print(client.run(retrieve_monitor(monitor.monitor_id)).status)
         ```
     """
-    return call(Send("GET", _path(monitor_id), repeat=Repeat.READ), Monitor)
+    return call(Send("GET", _path(monitor_id), retry=RetryPolicy.READ), Monitor)
 
 
 def update_monitor(monitor_id: str, request: UpdateMonitorRequest) -> Flow[Monitor]:
@@ -176,7 +176,9 @@ def update_monitor(monitor_id: str, request: UpdateMonitorRequest) -> Flow[Monit
         ```
     """
     UpdateMonitorRequest.expect(request)
-    return call(Send("POST", f"{_path(monitor_id)}/update", request, repeat=Repeat.READ), Monitor)
+    return call(
+        Send("POST", f"{_path(monitor_id)}/update", request, retry=RetryPolicy.READ), Monitor
+    )
 
 
 def cancel_monitor(monitor_id: str) -> Flow[Monitor]:
@@ -201,7 +203,7 @@ def cancel_monitor(monitor_id: str) -> Flow[Monitor]:
             print(client.run(cancel_monitor(monitor.monitor_id)).status)
         ```
     """
-    return call(Send("POST", f"{_path(monitor_id)}/cancel", repeat=Repeat.READ), Monitor)
+    return call(Send("POST", f"{_path(monitor_id)}/cancel", retry=RetryPolicy.READ), Monitor)
 
 
 def trigger_monitor(monitor_id: str) -> Flow[None]:
@@ -226,7 +228,7 @@ def trigger_monitor(monitor_id: str) -> Flow[None]:
             client.run(trigger_monitor(monitor.monitor_id))
         ```
     """
-    return order(Send("POST", f"{_path(monitor_id)}/trigger", repeat=Repeat.CREATE))
+    return order(Send("POST", f"{_path(monitor_id)}/trigger", retry=RetryPolicy.CREATE))
 
 
 def monitor_events(
@@ -272,7 +274,7 @@ def monitor_events(
     if include_completions:
         params.append(("include_completions", "true"))
     path = f"{_path(monitor_id)}/events"
-    return call(Send("GET", path, params=tuple(params), repeat=Repeat.READ), MonitorEventPage)
+    return call(Send("GET", path, params=tuple(params), retry=RetryPolicy.READ), MonitorEventPage)
 
 
 def all_monitor_events(

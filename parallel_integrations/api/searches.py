@@ -4,7 +4,7 @@ from typing import Final
 
 from parallel_integrations._protocol.caching import keeping, of_session
 from parallel_integrations._protocol.flow import Flow, Send, call
-from parallel_integrations._protocol.retry import Repeat
+from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations.errors import InvalidRequestError
 from parallel_integrations.models.search import SearchRequest, SearchResponse
 
@@ -54,7 +54,7 @@ def _send(request: SearchRequest) -> Send:
         "POST",
         "/v1/search",
         request,
-        repeat=Repeat.QUERY,
+        retry=RetryPolicy.QUERY,
         timeout_seconds=SEARCH_TIMEOUT_SECONDS,
         keep=keeping(request),
     )

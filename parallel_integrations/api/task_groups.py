@@ -3,25 +3,17 @@
 import logging
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import inf
 from typing import Any, Final
 
 from pydantic import BaseModel
+from pydantic_core import from_json
 
 from parallel_integrations._protocol.events import (
     STREAM_TIMEOUT_SECONDS,
-    each,
-    follow,
-    idle_timeout_seconds,
+    EventFollower,
+    TimedFollower,
 )
-from parallel_integrations._protocol.flow import (
-    Emit,
-    Flow,
-    More,
-    Send,
-    Stream,
-    call,
-)
+from parallel_integrations._protocol.flow import Emit, Flow, More, Send, Stream, call, each
 from parallel_integrations._protocol.paths import carrying, create, segment
 from parallel_integrations._protocol.polling import (
     DEADLINE_SECONDS,
@@ -29,7 +21,7 @@ from parallel_integrations._protocol.polling import (
     poll,
     within,
 )
-from parallel_integrations._protocol.retry import LAST_RESPONSE_SECONDS, Repeat
+from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations.errors import (
     ConnectionFailedError,
     ParallelError,
@@ -42,7 +34,7 @@ from parallel_integrations.models.output_schema import (
     parse_output,
 )
 from parallel_integrations.models.policies import Metadata
-from parallel_integrations.models.shared import StreamEvent
+from parallel_integrations.models.shared import StreamEvent, UnreadableEvent
 from parallel_integrations.models.task import (
     CreateTaskRunRequest,
     TaskRun,
@@ -88,7 +80,7 @@ def create_task_group(request: CreateTaskGroupRequest | None = None) -> Flow[Tas
     """
     request = request or CreateTaskGroupRequest()
     CreateTaskGroupRequest.expect(request)
-    send = Send("POST", "/v1/tasks/groups", request, repeat=Repeat.CREATE)
+    send = Send("POST", "/v1/tasks/groups", request, retry=RetryPolicy.CREATE)
     group = yield from create(send, TaskGroup, "taskgroup_id")
     log.info("created task group %s", group.taskgroup_id)
     return group
@@ -114,7 +106,7 @@ def retrieve_task_group(taskgroup_id: str) -> Flow[TaskGroup]:
         ```
     """
     with carrying(taskgroup_id=taskgroup_id):
-        return (yield from call(read_group(taskgroup_id), TaskGroup))
+        return (yield from call(_read_group(taskgroup_id), TaskGroup))
 
 
 def add_task_group_runs(
@@ -151,10 +143,10 @@ def add_task_group_runs(
     with carrying(taskgroup_id=taskgroup_id):
         send = Send(
             "POST",
-            f"{group_path(taskgroup_id)}/runs",
+            _group_path(taskgroup_id, "/runs"),
             request,
             params=() if refresh_status else (("refresh_status", "false"),),
-            repeat=Repeat.CREATE,
+            retry=RetryPolicy.CREATE,
             timeout_seconds=ADD_TIMEOUT_SECONDS,
         )
         return (yield from call(send, AddedTaskGroupRuns))
@@ -194,18 +186,16 @@ def retrieve_task_group_run(taskgroup_id: str, run_id: str) -> Flow[TaskRun]:
         ```
     """
     with carrying(taskgroup_id=taskgroup_id, run_id=run_id):
-        path = f"{group_path(taskgroup_id)}/runs/{segment('run_id', run_id)}"
-        return (yield from call(Send("GET", path, repeat=Repeat.READ), TaskRun))
+        send = _read_group(taskgroup_id, f"/runs/{segment('run_id', run_id)}")
+        return (yield from call(send, TaskRun))
 
 
-def read_group(taskgroup_id: str) -> Send:
-    """Read how a group stands."""
-    return Send("GET", group_path(taskgroup_id), repeat=Repeat.READ)
+def _read_group(taskgroup_id: str, part: str = "") -> Send:
+    return Send("GET", _group_path(taskgroup_id, part), retry=RetryPolicy.READ)
 
 
-def group_path(taskgroup_id: str) -> str:
-    """Where a group is found."""
-    return f"/v1/tasks/groups/{segment('taskgroup_id', taskgroup_id)}"
+def _group_path(taskgroup_id: str, part: str = "") -> str:
+    return f"/v1/tasks/groups/{segment('taskgroup_id', taskgroup_id)}{part}"
 
 
 def task_group_runs(
@@ -226,7 +216,8 @@ def task_group_runs(
         last_event_id: Begin after this event.
 
     Returns:
-        A stream of `TaskRunStateEvent`; resumed where it breaks.
+        A stream of `TaskRunStateEvent`, resumed where it breaks; a run that cannot be read is an
+        `UnreadableEvent`.
 
     Example:
         ```python
@@ -255,16 +246,14 @@ def task_group_runs(
         ("include_input", "true" if include_input else None),
         ("include_output", "true" if include_output else None),
     )
-    send = Send(
-        "GET",
-        f"{group_path(taskgroup_id)}/runs",
+    send = replace(
+        _read_group(taskgroup_id, "/runs"),
         params=tuple((name, value) for name, value in filters if value),
-        repeat=Repeat.READ,
         timeout_seconds=STREAM_TIMEOUT_SECONDS,
         stream=True,
     )
     with carrying(taskgroup_id=taskgroup_id):
-        yield from follow(send, GROUP_EVENTS, last_event_id=last_event_id)
+        yield from _RunLister(send, GROUP_EVENTS, last_event_id=last_event_id).events()
 
 
 def task_group_events(
@@ -303,35 +292,33 @@ def task_group_events(
                 print(event.type)
         ```
     """
-    deadline_seconds = inf if timeout is None else check_deadline(timeout, "timeout")
-    active = [True]
+    follower = _TaskGroupFollower(taskgroup_id, last_event_id, timeout)
+    with carrying(taskgroup_id=taskgroup_id):
+        yield from follower.events()
 
-    def is_new(event: StreamEvent) -> bool:
+
+class _TaskGroupFollower(TimedFollower):
+    """Follows a task group."""
+
+    def __init__(self, taskgroup_id: str, last_event_id: str | None, timeout: float | None) -> None:
+        send = replace(_read_group(taskgroup_id, "/events"), stream=True)
+        super().__init__(send, GROUP_EVENTS, last_event_id, timeout)
+        self.taskgroup_id = taskgroup_id
+
+    def is_new(self, event: StreamEvent) -> bool:
         if isinstance(event, TaskGroupStatusEvent):
-            active[0] = event.status.is_active
+            self.is_active = event.status.is_active
         return True
 
-    def is_over() -> Flow[bool]:
-        return not (yield from retrieve_task_group(taskgroup_id)).status.is_active
+    def look_up(self) -> Flow[bool]:
+        return not (yield from retrieve_task_group(self.taskgroup_id)).status.is_active
 
-    send = Send(
-        "GET",
-        f"{group_path(taskgroup_id)}/events",
-        params=() if deadline_seconds == inf else (("timeout", f"{deadline_seconds:g}"),),
-        repeat=Repeat.READ,
-        timeout_seconds=idle_timeout_seconds(deadline_seconds),
-        stream=True,
-    )
-    with carrying(taskgroup_id=taskgroup_id):
-        yield from follow(
-            send,
-            GROUP_EVENTS,
-            last_event_id=last_event_id,
-            is_new=is_new,
-            may_end=lambda: deadline_seconds < inf or not active[0],
-            is_over=is_over,
-            deadline_seconds=deadline_seconds + LAST_RESPONSE_SECONDS,  # the server ends it
-        )
+
+class _RunLister(EventFollower):
+    """Lists the runs of a group; one that cannot be read costs none of the others."""
+
+    def unreadable(self, text: str, fault: str) -> UnreadableEvent:
+        return UnreadableEvent(text=text, fault=fault)
 
 
 LOOKS_AFTER_SECONDS: Final = (0.0, 0.5, 2.0)
@@ -474,17 +461,19 @@ def _wait(
     cursor: str | None = None
 
     def take(event: StreamEvent) -> None:
-        if not isinstance(event, TaskRunStateEvent):
-            return
         nonlocal cursor
         cursor = event.event_id or cursor
-        number = run_number(event.run)
-        if number is not None and number < num_inputs:
-            result = TaskGroupResult(run=event.run, output=event.output)
+        result = TaskGroupResult()
+        if isinstance(event, UnreadableEvent):
+            result.run, result.validation_error = _run_within(event.text), event.fault
+        elif isinstance(event, TaskRunStateEvent):
+            result.run, result.output = event.run, event.output
             if event.output is not None:
                 result.parsed, result.validation_error = parse_output(
                     event.output.content, output_schema
                 )
+        number = run_number(result.run) if result.run else None
+        if number is not None and number < num_inputs:
             results[number] = result
 
     def late(group: TaskGroup | None = None) -> str:
@@ -496,7 +485,7 @@ def _wait(
 
     def collect() -> Generator[Send | More | Emit[Any], Any, None]:
         yield from poll(
-            read_group(taskgroup_id),
+            _read_group(taskgroup_id),
             TaskGroup,
             lambda group: not group.status.is_active and group.status.num_task_runs >= num_inputs,
             deadline_seconds=deadline_seconds,
@@ -537,6 +526,14 @@ def runs_to_add(
     )
 
 
+def _run_within(text: str) -> TaskRun | None:
+    """The run of an event of which something else cannot be read."""
+    try:
+        return TaskRunStateEvent.model_validate({"run": from_json(text)["run"]}).run
+    except (ValueError, TypeError, LookupError):
+        return None
+
+
 def run_number(run: TaskRun) -> int | None:
     """The number that `numbered_requests` gave a run; None where it carries none."""
     number = str((run.metadata or {}).get(INDEX_KEY))
@@ -563,7 +560,7 @@ def _arrived(taskgroup_id: str, expected: int) -> Generator[Send, Any, bool]:
     for delay in LOOKS_AFTER_SECONDS:
         try:
             group = yield from call(
-                replace(read_group(taskgroup_id), delay_seconds=delay), TaskGroup
+                replace(_read_group(taskgroup_id), delay_seconds=delay), TaskGroup
             )
         except ParallelError:
             return False

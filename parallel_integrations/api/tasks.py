@@ -6,7 +6,7 @@ from collections.abc import Generator
 from math import ceil
 from typing import Any, Final
 
-from parallel_integrations._protocol.events import follow, idle_timeout_seconds
+from parallel_integrations._protocol.events import EventFollower, idle_timeout_seconds
 from parallel_integrations._protocol.flow import (
     Emit,
     Flow,
@@ -29,7 +29,7 @@ from parallel_integrations._protocol.response_reading import read_response
 from parallel_integrations._protocol.retry import (
     RETRY_AFTER_CAP_SECONDS,
     Failure,
-    Repeat,
+    RetryPolicy,
     conditions_of,
 )
 from parallel_integrations.errors import (
@@ -80,7 +80,7 @@ def create_task_run(request: CreateTaskRunRequest) -> Flow[TaskRun]:
         ```
     """
     CreateTaskRunRequest.expect(request)
-    send = Send("POST", "/v1/tasks/runs", request, repeat=Repeat.CREATE)
+    send = Send("POST", "/v1/tasks/runs", request, retry=RetryPolicy.CREATE)
     run = yield from create(send, TaskRun, "run_id")
     log.info("created task run %s", run.run_id)
     return run
@@ -110,7 +110,7 @@ def retrieve_task_run(run_id: str) -> Flow[TaskRun]:
         ```
     """
     with carrying(run_id=run_id):
-        return (yield from call(Send("GET", _run_path(run_id), repeat=Repeat.READ), TaskRun))
+        return (yield from call(Send("GET", _run_path(run_id), retry=RetryPolicy.READ), TaskRun))
 
 
 def retrieve_task_run_input(run_id: str) -> Flow[TaskRunInput]:
@@ -134,7 +134,7 @@ def retrieve_task_run_input(run_id: str) -> Flow[TaskRunInput]:
         ```
     """
     with carrying(run_id=run_id):
-        send = Send("GET", _run_path(run_id, "/input"), repeat=Repeat.READ)
+        send = Send("GET", _run_path(run_id, "/input"), retry=RetryPolicy.READ)
         return (yield from call(send, TaskRunInput))
 
 
@@ -180,7 +180,7 @@ def wait_task_run(
     """
     check_deadline(deadline_seconds)
     wait_limit = WaitLimit(deadline_seconds, elapsed_seconds=elapsed_seconds)
-    return (yield from result_within(wait_limit, run_id, output_schema))
+    return (yield from _result_within(wait_limit, run_id, output_schema))
 
 
 def run_task(
@@ -214,10 +214,10 @@ def run_task(
     check_deadline(deadline_seconds)
     run = yield from within(create_task_run(request), deadline_seconds)
     wait_limit = WaitLimit(deadline_seconds, reached=True)
-    return (yield from result_within(wait_limit, run.run_id, request.output_schema))
+    return (yield from _result_within(wait_limit, run.run_id, request.output_schema))
 
 
-def result_within(
+def _result_within(
     wait_limit: WaitLimit, run_id: str, output_schema: OutputSchema | None = None
 ) -> Flow[TaskRunResult]:
     """Ask for a run's result until it is there or the patience ends; once, however late it is."""
@@ -240,7 +240,7 @@ def result_within(
                 "GET",
                 path,
                 params=(("timeout", str(wait)),),
-                repeat=Repeat.READ,
+                retry=RetryPolicy.READ,
                 timeout_seconds=MARGIN_SECONDS,
                 wait_seconds=wait,
                 delay_seconds=delay,
@@ -252,7 +252,7 @@ def result_within(
             if isinstance(found.error, NotFoundError):  # it failed, or there is none
                 missing = found.error
                 wait_limit.responded(missing.elapsed_seconds)
-                status = Send("GET", _run_path(run_id), repeat=Repeat.READ)
+                status = Send("GET", _run_path(run_id), retry=RetryPolicy.READ)
                 found = yield from attempt(wait_limit.bounded(status))
                 if not isinstance(found, Failure):
                     wait_limit.responded(conditions_of(found).elapsed_seconds)
@@ -315,64 +315,74 @@ def task_run_events(
         ```
     """
     check_deadline(deadline_seconds)
-    yield from follow_task_run(run_id, deadline_seconds)
+    yield from _follow_task_run(run_id, deadline_seconds)
 
 
-def follow_task_run(
+def _follow_task_run(
     run_id: str, deadline_seconds: float
 ) -> Generator[Send | More | Emit[StreamEvent], Any, float]:
     """As `task_run_events`; returns the seconds since the operation's start."""
-    seen: Counter[str] = Counter()
-    here: Counter[str] = Counter()  # since the stream was opened
-    ended: list[TaskRunStateEvent] = []
-
-    def is_new(event: StreamEvent) -> bool:
-        mark = _fingerprint(event)
-        here[mark] += 1
-        if isinstance(event, TaskRunStateEvent) and event.run.is_over:
-            ended.append(event)  # told once and last, whatever else is replayed
-            return False
-        if here[mark] <= seen[mark]:
-            return False
-        seen[mark] = here[mark]
-        return True
-
-    def is_last(event: StreamEvent) -> bool:
-        # The first frame tells how the run stands now; what it did is replayed after that.
-        over = isinstance(event, TaskRunStateEvent) and event.run.is_over
-        return over and here.total() > 1
-
-    def is_over() -> Flow[bool]:
-        return (yield from retrieve_task_run(run_id)).is_over
-
-    send = Send(
-        "GET",
-        f"/v1/tasks/runs/{segment('run_id', run_id)}/events",
-        repeat=Repeat.READ,
-        timeout_seconds=idle_timeout_seconds(deadline_seconds),
-        stream=True,
-        betas=EVENT_BETAS,
-    )
     with carrying(run_id=run_id):
-        elapsed: float = yield from follow(
-            send,
-            TASK_EVENTS,
-            resumable=False,
-            is_last=is_last,
-            is_new=is_new,
-            may_end=lambda: bool(ended),
-            is_over=is_over,
-            on_open=here.clear,
-            deadline_seconds=deadline_seconds,
-        )
+        follower = _TaskRunFollower(run_id, deadline_seconds)
+        elapsed = yield from follower.events()
+        ended = follower.ended
         if not ended:  # the deadline passed
             return elapsed
         last = next((event for event in reversed(ended) if event.output), ended[-1])
         if last.run.status == "completed" and last.output is None:
             wait_limit = WaitLimit(deadline_seconds, elapsed, reached=True)
-            last.output = (yield from result_within(wait_limit, run_id)).output
+            last.output = (yield from _result_within(wait_limit, run_id)).output
         yield Emit(last)
         return elapsed
+
+
+class _TaskRunFollower(EventFollower):
+    """Follows a run, whose stream starts over with every connection.
+
+    Events carry no ids: one is new where it came more often on this connection than on any before.
+    """
+
+    resumable = False
+
+    def __init__(self, run_id: str, deadline_seconds: float) -> None:
+        send = Send(
+            "GET",
+            _run_path(run_id, "/events"),
+            retry=RetryPolicy.READ,
+            timeout_seconds=idle_timeout_seconds(deadline_seconds),
+            stream=True,
+            betas=EVENT_BETAS,
+        )
+        super().__init__(send, TASK_EVENTS, deadline_seconds=deadline_seconds)
+        self.run_id = run_id
+        self.ended: list[TaskRunStateEvent] = []
+        self._seen: Counter[str] = Counter()
+        self._here: Counter[str] = Counter()  # since the stream was opened
+
+    def opened(self) -> None:
+        self._here.clear()
+
+    def is_new(self, event: StreamEvent) -> bool:
+        mark = _fingerprint(event)
+        self._here[mark] += 1
+        if isinstance(event, TaskRunStateEvent) and event.run.is_over:
+            self.ended.append(event)  # emitted once and last, whatever else is replayed
+            return False
+        if self._here[mark] <= self._seen[mark]:
+            return False
+        self._seen[mark] = self._here[mark]
+        return True
+
+    def is_last(self, event: StreamEvent) -> bool:
+        # The first event is the run as it stands now; what it did is replayed after that.
+        over = isinstance(event, TaskRunStateEvent) and event.run.is_over
+        return over and self._here.total() > 1
+
+    def may_end(self) -> bool:
+        return bool(self.ended)
+
+    def look_up(self) -> Flow[bool]:
+        return (yield from retrieve_task_run(self.run_id)).is_over
 
 
 def _fingerprint(event: StreamEvent) -> str:
@@ -461,7 +471,7 @@ def _resume(
     pause = 0.0
     # Progress is a courtesy: whether there is such a run, and how it ended, shows below.
     try:
-        elapsed = yield from follow_task_run(run_id, wait_limit.deadline_seconds)
+        elapsed = yield from _follow_task_run(run_id, wait_limit.deadline_seconds)
         wait_limit.responded(elapsed)
     except TaskTimeoutError:  # the result was asked for until the end
         raise
@@ -469,5 +479,5 @@ def _resume(
         pause = min(error.retry_after or 0.0, RETRY_AFTER_CAP_SECONDS)
         wait_limit.elapsed_seconds = error.elapsed_seconds
         wait_limit.reached = wait_limit.reached or not isinstance(error, ConnectionFailedError)
-    waiting = result_within(wait_limit, run_id, output_schema)
+    waiting = _result_within(wait_limit, run_id, output_schema)
     yield Emit((yield from delayed(waiting, min(pause, wait_limit.remaining))))

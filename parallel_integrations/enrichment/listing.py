@@ -8,15 +8,13 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from parallel_integrations._protocol.events import STREAM_TIMEOUT_SECONDS, each, follow
-from parallel_integrations._protocol.flow import Flow, More, Send, call
+from parallel_integrations._protocol.flow import Flow, More, Send, call, each
 from parallel_integrations._protocol.paths import NO_IDS, carrying, segment
-from parallel_integrations._protocol.retry import Repeat
-from parallel_integrations.api.task_groups import group_path
+from parallel_integrations._protocol.retry import RetryPolicy
+from parallel_integrations.api.task_groups import task_group_runs
 from parallel_integrations.errors import UnexpectedAnswerError
-from parallel_integrations.models.shared import StreamEvent
+from parallel_integrations.models.shared import StreamEvent, UnreadableEvent
 from parallel_integrations.models.task import TaskOutput, TaskRun, TaskRunResult, TaskRunStateEvent
-from parallel_integrations.models.task_group import GROUP_EVENTS
 
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
 REPLACEMENT: Final = "\ufffd"
@@ -54,20 +52,11 @@ def list_runs(
     def see(event: StreamEvent) -> None:
         if isinstance(event, TaskRunStateEvent):
             take(Listed(event))
+        elif isinstance(event, UnreadableEvent):
+            take(Listed(_salvaged(event.text), event.fault))
 
-    def salvage(text: str, fault: str) -> None:
-        take(Listed(_salvaged(text), fault))
-
-    send = Send(
-        "GET",
-        f"{group_path(taskgroup_id)}/runs",
-        params=(("include_output", "true"),) if include_output else (),
-        repeat=Repeat.READ,
-        timeout_seconds=STREAM_TIMEOUT_SECONDS,
-        stream=True,
-    )
-    stream = follow(send, GROUP_EVENTS, last_event_id=last_event_id, on_unreadable=salvage)
-    yield from each(stream, see)  # type: ignore[arg-type] # its result, a time, is of no use here
+    runs = task_group_runs(taskgroup_id, include_output=include_output, last_event_id=last_event_id)
+    yield from each(runs, see)
 
 
 def retrieve_output(run_id: str) -> Flow[TaskRunResult]:
@@ -82,7 +71,7 @@ def retrieve_output(run_id: str) -> Flow[TaskRunResult]:
         "GET",
         f"/v1/tasks/runs/{segment('run_id', run_id)}/result",
         params=(("timeout", "1"),),
-        repeat=Repeat.READ,
+        retry=RetryPolicy.READ,
         wait_seconds=1,
     )
     with carrying(run_id=run_id):

@@ -24,6 +24,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     GetCoreSchemaHandler,
     GetPydanticSchema,
     ValidationError,
@@ -285,3 +286,15 @@ class StreamEvent(ResponseModel):
 
     type: str = ""
     event_id: str | None = None
+
+
+class UnreadableEvent(StreamEvent):
+    """An event that cannot be read, where the others are not lost for it.
+
+    Attributes:
+        text: What the server sent, without the key, should it repeat that.
+        fault: Why it cannot be read.
+    """
+
+    text: str = Field(default="", repr=False)
+    fault: str = ""

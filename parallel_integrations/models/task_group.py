@@ -152,6 +152,11 @@ class TaskGroupResult(ResponseModel):
             return None
         if self.run is None:
             return "the group holds no run for this input"
+        if self.validation_error is not None:
+            return (
+                f"the output cannot be read in the group's listing ({self.validation_error}); "
+                f"wait_task_run({self.run.run_id!r}) fetches it alone"
+            )
         reason = self.run.error.message if self.run.error else ""
         return reason or f"the run is {self.run.status}"
 

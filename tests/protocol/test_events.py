@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from parallel_integrations import ParallelClient, ParallelError, StreamInterruptedError
 from parallel_integrations._protocol import events
-from parallel_integrations._protocol.events import follow
+from parallel_integrations._protocol.events import EventFollower
 from parallel_integrations._protocol.flow import Send
-from parallel_integrations._protocol.retry import Repeat
+from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations.api import (
     findall_events,
     task_group_events,
@@ -30,7 +30,7 @@ from parallel_integrations.models import (
 from tests.support.raw_server import RawServer, Talk
 from tests.support.scripted_operation import BOTH, ScriptPlayer, listen
 
-SEND = Send("GET", "/v1/events", repeat=Repeat.READ, stream=True)
+SEND = Send("GET", "/v1/events", retry=RetryPolicy.READ, stream=True)
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
 
 
@@ -288,7 +288,7 @@ def test_a_silent_group_is_followed_as_long_as_it_works() -> None:
 def test_a_stream_that_keeps_breaking_is_an_error(max_retries: int) -> None:
     player = ScriptPlayer([[httpx.ReadError("gone")]], max_retries=max_retries)
     with pytest.raises(StreamInterruptedError, match=f"{max_retries + 1} times"):
-        player.play(follow(SEND, {}))
+        player.play(EventFollower(SEND, {}).events())
     assert len(player.sends) == max_retries + 1
 
 

@@ -18,7 +18,7 @@ from parallel_integrations import (
     UnexpectedAnswerError,
 )
 from parallel_integrations._protocol.flow import END, MORE, Emit, Send
-from parallel_integrations._protocol.retry import Repeat
+from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations.api import chat, extract, search, stream_chat
 
 ONE_PAGE = {"results": [{"url": "https://a.example", "excerpts": ["b"]}]}
@@ -37,7 +37,12 @@ def test_an_operation_says_what_to_send_and_reads_the_response() -> None:
     flow = search(request)
     send = next(flow)
     assert send == Send(
-        "POST", "/v1/search", request, repeat=Repeat.QUERY, timeout_seconds=90.0, delay_seconds=0.0
+        "POST",
+        "/v1/search",
+        request,
+        retry=RetryPolicy.QUERY,
+        timeout_seconds=90.0,
+        delay_seconds=0.0,
     )
     result = finish(flow, httpx.Response(200, json=ONE_PAGE))
     assert isinstance(result, SearchResponse)
@@ -61,7 +66,7 @@ def test_each_operation_has_its_path_and_timeout(
     send = next(operation)
     assert (send.method, send.path, send.timeout_seconds) == ("POST", path, timeout_seconds)
     assert send.stream is stream
-    assert send.repeat is Repeat.QUERY
+    assert send.retry is RetryPolicy.QUERY
 
 
 def test_a_failure_to_connect_is_repeated_after_a_growing_pause() -> None:

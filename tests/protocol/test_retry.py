@@ -29,7 +29,7 @@ from parallel_integrations import (
 )
 from parallel_integrations._protocol import retry
 from parallel_integrations._protocol.flow import Send, call
-from parallel_integrations._protocol.retry import Repeat, retry_after_seconds
+from parallel_integrations._protocol.retry import RetryPolicy, retry_after_seconds
 from parallel_integrations.api import chat, extract, search, stream_chat
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
@@ -49,27 +49,27 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "FIRST_BACKOFF_SECONDS", 0.01)
 
 
-def step(repeat: Repeat) -> Send:
+def step(retry: RetryPolicy) -> Send:
     """A call of this kind, as the operations make them."""
-    if repeat is Repeat.READ:
-        return Send("GET", "/v1/tasks/runs/trun_1", repeat=repeat, timeout_seconds=0.3)
-    path = "/v1/search" if repeat is Repeat.QUERY else "/v1/tasks/runs"
-    return Send("POST", path, SEARCH, repeat=repeat, timeout_seconds=0.3)
+    if retry is RetryPolicy.READ:
+        return Send("GET", "/v1/tasks/runs/trun_1", retry=retry, timeout_seconds=0.3)
+    path = "/v1/search" if retry is RetryPolicy.QUERY else "/v1/tasks/runs"
+    return Send("POST", path, SEARCH, retry=retry, timeout_seconds=0.3)
 
 
-def attempts(play: Callable[[Talk, bytes], None], repeat: Repeat, **settings: Any) -> int:
+def attempts(play: Callable[[Talk, bytes], None], retry: RetryPolicy, **settings: Any) -> int:
     """How many requests are sent when each is treated like this."""
     with (
         RawServer(play) as server,
         ParallelClient(api_key=KEY, base_url=server.url, **settings) as client,
     ):
         with pytest.raises(ParallelError):
-            client.run(call(step(repeat), SearchResponse))
+            client.run(call(step(retry), SearchResponse))
 
         async def awaiting() -> int:
             before = len(server.requests)
             with pytest.raises(ParallelError):
-                await client.arun(call(step(repeat), SearchResponse))
+                await client.arun(call(step(retry), SearchResponse))
             return len(server.requests) - before
 
         blocking = len(server.requests)
@@ -132,35 +132,37 @@ IDS = [*map(str, NAMES), "drop", "close", "drop in answer", "end in answer", "sa
 def test_the_retry_table(
     play: Callable[[Talk, bytes], None], read: int, ask: int, create: int
 ) -> None:
-    sent = [attempts(play, repeat) for repeat in (Repeat.READ, Repeat.QUERY, Repeat.CREATE)]
+    sent = [
+        attempts(play, retry) for retry in (RetryPolicy.READ, RetryPolicy.QUERY, RetryPolicy.CREATE)
+    ]
     assert sent == [read, ask, create]
 
 
-@pytest.mark.parametrize("repeat", Repeat)
+@pytest.mark.parametrize("retry", RetryPolicy)
 @pytest.mark.parametrize("play", [_status(429), _status(503), _drop], ids=["429", "503", "drop"])
 def test_no_repetition_when_none_is_wanted(
-    play: Callable[[Talk, bytes], None], repeat: Repeat
+    play: Callable[[Talk, bytes], None], retry: RetryPolicy
 ) -> None:
-    assert attempts(play, repeat, max_retries=0) == 1
+    assert attempts(play, retry, max_retries=0) == 1
 
 
 def test_a_timeout_is_repeated_when_the_user_takes_the_risk() -> None:
-    assert attempts(_say_nothing, Repeat.QUERY, retry_timeouts=True, max_retries=1) == 2
-    assert attempts(_say_nothing, Repeat.CREATE, retry_timeouts=True, max_retries=1) == 1
+    assert attempts(_say_nothing, RetryPolicy.QUERY, retry_timeouts=True, max_retries=1) == 2
+    assert attempts(_say_nothing, RetryPolicy.CREATE, retry_timeouts=True, max_retries=1) == 1
 
 
-@pytest.mark.parametrize("repeat", Repeat)
-async def test_a_server_that_comes_up_late_is_reached(repeat: Repeat) -> None:
+@pytest.mark.parametrize("retry", RetryPolicy)
+async def test_a_server_that_comes_up_late_is_reached(retry: RetryPolicy) -> None:
     """Where nothing can have been sent, everything may be sent again."""
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     listener.close()
     async with ParallelClient(api_key=KEY, base_url=url) as client:
         with pytest.raises(ConnectionFailedError, match="Nothing was sent") as caught:
-            client.run(call(step(repeat), SearchResponse))
+            client.run(call(step(retry), SearchResponse))
         assert caught.value.__notes__ == ["Given up after 3 attempts."]
         with pytest.raises(ConnectionFailedError) as caught:
-            await client.arun(call(step(repeat), SearchResponse))
+            await client.arun(call(step(retry), SearchResponse))
         assert caught.value.__notes__ == ["Given up after 3 attempts."]
 
 

@@ -40,16 +40,6 @@ def chat(request: ChatRequest) -> Flow[ChatResponse]:
 
     Raises:
         ParallelError: From the client, as the retry table and the API's status demand.
-
-    Example:
-        ```python
-        from parallel_integrations import ChatRequest, ParallelClient
-        from parallel_integrations.api import chat
-
-        request = ChatRequest(messages=[{"role": "user", "content": "What is a coroutine?"}])
-        with ParallelClient() as client:
-            print(client.run(chat(request)).text)
-        ```
     """
     ChatRequest.expect(request)
     return call(_send(request.model_copy(update={"stream": False})), ChatResponse)

@@ -59,17 +59,6 @@ def ingest_findall(request: IngestFindallRequest) -> Flow[FindallSchema]:
     Returns:
         A flow whose result is the `FindallSchema`; give it to
         `CreateFindallRunRequest.from_schema`.
-
-    Example:
-        ```python
-        from parallel_integrations import IngestFindallRequest, ParallelClient
-        from parallel_integrations.api import ingest_findall
-
-        wish = IngestFindallRequest(objective="Python statements that bind names")
-        with ParallelClient() as client:
-            schema = client.run(ingest_findall(wish))
-        print(schema.entity_type, [condition.name for condition in schema.match_conditions])
-        ```
     """
     IngestFindallRequest.expect(request)
     send = Send(
@@ -91,22 +80,6 @@ def create_findall_run(request: CreateFindallRunRequest) -> Flow[FindallRun]:
 
     Returns:
         A flow whose result is the `FindallRun`.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateFindallRunRequest, ParallelClient
-        from parallel_integrations.api import create_findall_run
-
-        request = CreateFindallRunRequest(
-            objective="Python statements that bind names",
-            entity_type="statements",
-            match_conditions=[{"name": "binds", "description": "It binds a name."}],
-            generator="base",
-        )
-        with ParallelClient() as client:
-            run = client.run(create_findall_run(request))
-        print(run.findall_id)
-        ```
     """
     CreateFindallRunRequest.expect(request)
     send = Send("POST", "/v1beta/findall/runs", request, retry=RetryPolicy.CREATE, betas=BETAS)
@@ -123,22 +96,6 @@ def retrieve_findall_run(findall_id: str) -> Flow[FindallRun]:
 
     Returns:
         A flow whose result is the `FindallRun`.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateFindallRunRequest, ParallelClient
-        from parallel_integrations.api import create_findall_run, retrieve_findall_run
-
-        request = CreateFindallRunRequest(
-            objective="Python statements that bind names",
-            entity_type="statements",
-            match_conditions=[{"name": "binds", "description": "It binds a name."}],
-            generator="base",
-        )
-        with ParallelClient() as client:
-            run = client.run(create_findall_run(request))
-            print(client.run(retrieve_findall_run(run.findall_id)).status)
-        ```
     """
     with carrying(findall_id=findall_id):
         return (yield from call(_read_run(findall_id), FindallRun))
@@ -152,23 +109,6 @@ def findall_result(findall_id: str) -> Flow[FindallResult]:
 
     Returns:
         A flow whose result is the `FindallResult`.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateFindallRunRequest, ParallelClient
-        from parallel_integrations.api import create_findall_run, findall_result
-
-        request = CreateFindallRunRequest(
-            objective="Python statements that bind names",
-            entity_type="statements",
-            match_conditions=[{"name": "binds", "description": "It binds a name."}],
-            generator="base",
-        )
-        with ParallelClient() as client:
-            run = client.run(create_findall_run(request))
-            so_far = client.run(findall_result(run.findall_id))
-        print([match.name for match in so_far.matches])
-        ```
     """
     with carrying(findall_id=findall_id):
         return (yield from call(_read_run(findall_id, "/result"), FindallResult))
@@ -182,22 +122,6 @@ def findall_schema(findall_id: str) -> Flow[FindallSchema]:
 
     Returns:
         A flow whose result is the `FindallSchema`.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateFindallRunRequest, ParallelClient
-        from parallel_integrations.api import create_findall_run, findall_schema
-
-        request = CreateFindallRunRequest(
-            objective="Python statements that bind names",
-            entity_type="statements",
-            match_conditions=[{"name": "binds", "description": "It binds a name."}],
-            generator="base",
-        )
-        with ParallelClient() as client:
-            run = client.run(create_findall_run(request))
-            print(client.run(findall_schema(run.findall_id)).match_limit)
-        ```
     """
     with carrying(findall_id=findall_id):
         return (yield from call(_read_run(findall_id, "/schema"), FindallSchema))
@@ -216,23 +140,6 @@ def findall_events(
 
     Returns:
         A stream of `FindallStatusEvent`, `FindallSchemaEvent` and `FindallCandidateEvent`.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateFindallRunRequest, ParallelClient
-        from parallel_integrations.api import create_findall_run, findall_events
-
-        request = CreateFindallRunRequest(
-            objective="Python statements that bind names",
-            entity_type="statements",
-            match_conditions=[{"name": "binds", "description": "It binds a name."}],
-            generator="base",
-        )
-        with ParallelClient() as client:
-            run = client.run(create_findall_run(request))
-            for event in client.stream(findall_events(run.findall_id)):
-                print(event.type)
-        ```
     """
     follower = _FindallFollower(findall_id, last_event_id, timeout)
     with carrying(findall_id=findall_id):
@@ -278,28 +185,6 @@ def enrich_findall(findall_id: str, request: EnrichFindallRequest) -> Flow[Finda
 
     Returns:
         A flow whose result is the schema with the enrichment.
-
-    Example:
-        ```python
-        from parallel_integrations import (
-            CreateFindallRunRequest,
-            EnrichFindallRequest,
-            ParallelClient,
-        )
-        from parallel_integrations.api import create_findall_run, enrich_findall
-
-        request = CreateFindallRunRequest(
-            objective="Python statements that bind names",
-            entity_type="statements",
-            match_conditions=[{"name": "binds", "description": "It binds a name."}],
-            generator="base",
-        )
-        with ParallelClient() as client:
-            run = client.run(create_findall_run(request))
-            schema = {"type": "object", "properties": {"since": {"type": "string"}}}
-            enrichment = EnrichFindallRequest(output_schema=schema, processor="lite")
-            client.run(enrich_findall(run.findall_id, enrichment))
-        ```
     """
     EnrichFindallRequest.expect(request)
     return _change(findall_id, "/enrich", request)
@@ -314,27 +199,6 @@ def extend_findall(findall_id: str, request: ExtendFindallRequest) -> Flow[Finda
 
     Returns:
         A flow whose result is the schema with the new limit.
-
-    Example:
-        ```python
-        from parallel_integrations import (
-            CreateFindallRunRequest,
-            ExtendFindallRequest,
-            ParallelClient,
-        )
-        from parallel_integrations.api import create_findall_run, extend_findall
-
-        request = CreateFindallRunRequest(
-            objective="Python statements that bind names",
-            entity_type="statements",
-            match_conditions=[{"name": "binds", "description": "It binds a name."}],
-            generator="base",
-        )
-        with ParallelClient() as client:
-            run = client.run(create_findall_run(request))
-            more = ExtendFindallRequest(additional_match_limit=5)
-            print(client.run(extend_findall(run.findall_id, more)).match_limit)
-        ```
     """
     ExtendFindallRequest.expect(request)
     return _change(findall_id, "/extend", request)
@@ -351,22 +215,6 @@ def cancel_findall(findall_id: str) -> Flow[None]:
 
     Raises:
         ConflictError: It has ended by itself already.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateFindallRunRequest, ParallelClient
-        from parallel_integrations.api import create_findall_run, cancel_findall
-
-        request = CreateFindallRunRequest(
-            objective="Python statements that bind names",
-            entity_type="statements",
-            match_conditions=[{"name": "binds", "description": "It binds a name."}],
-            generator="base",
-        )
-        with ParallelClient() as client:
-            run = client.run(create_findall_run(request))
-            client.run(cancel_findall(run.findall_id))
-        ```
     """
     send = Send("POST", f"{_run_path(findall_id)}/cancel", retry=RetryPolicy.READ, betas=BETAS)
     with carrying(findall_id=findall_id):
@@ -485,24 +333,6 @@ def wait_findall_run(
     Raises:
         TaskFailedError: The run ended by an error or for lack of funds.
         TaskTimeoutError: The deadline passed; the run goes on.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateFindallRunRequest, ParallelClient
-        from parallel_integrations.api import create_findall_run, wait_findall_run
-
-        request = CreateFindallRunRequest(
-            objective="Python statements that bind names",
-            entity_type="statements",
-            match_conditions=[{"name": "binds", "description": "It binds a name."}],
-            generator="base",
-        )
-        with ParallelClient() as client:
-            run = client.run(create_findall_run(request))
-            # Later, perhaps in another process, with the id alone:
-            result = client.run(wait_findall_run(run.findall_id))
-        print([match.name for match in result.matches])
-        ```
     """
     check_deadline(deadline_seconds)
     return (yield from await_findall(findall_id, deadline_seconds, reached=False))

@@ -46,15 +46,6 @@ def clear_memory(request: ClearMemoryRequest | None = None) -> Flow[None]:
 
     Returns:
         A flow without a result.
-
-    Example:
-        ```python
-        from parallel_integrations import ClearMemoryRequest, ParallelClient
-        from parallel_integrations.api import clear_memory
-
-        with ParallelClient() as client:
-            client.run(clear_memory(ClearMemoryRequest(memory_scope_key="my-project")))
-        ```
     """
     request = request or ClearMemoryRequest()
     ClearMemoryRequest.expect(request)
@@ -69,26 +60,6 @@ def evict_memory(request: EvictMemoryRequest) -> Flow[None]:
 
     Returns:
         A flow without a result.
-
-    Example:
-        ```python
-        from parallel_integrations import (
-            CreateTaskRunRequest,
-            EvictMemoryRequest,
-            ParallelClient,
-            RetrieveMemoryRequest,
-        )
-        from parallel_integrations.api import evict_memory, retrieve_memory, run_task
-
-        scope = "my-project"
-        with ParallelClient() as client:
-            task = CreateTaskRunRequest(input="with", processor="lite", memory_scope_key=scope)
-            client.run(run_task(task))
-            found = client.run(retrieve_memory(RetrieveMemoryRequest(memory_scope_key=scope)))
-            for memory in found.results:
-                request = EvictMemoryRequest(kind="task", id=memory.id, memory_scope_key=scope)
-                client.run(evict_memory(request))
-        ```
     """
     EvictMemoryRequest.expect(request)
     return order(_send("evict", request))

@@ -66,16 +66,6 @@ def list_monitors(
 
     Raises:
         ValueError: `limit` is out of range.
-
-    Example:
-        ```python
-        from parallel_integrations import ParallelClient
-        from parallel_integrations.api import list_monitors
-
-        with ParallelClient() as client:
-            page = client.run(list_monitors(limit=20, status=["active", "cancelled"]))
-        print(len(page.monitors), page.next_cursor)
-        ```
     """
     params = [
         *_page_params(cursor, limit, MAX_MONITORS),
@@ -98,16 +88,6 @@ def all_monitors(
 
     Returns:
         A stream of `Monitor` for `ParallelClient.stream` or `astream`.
-
-    Example:
-        ```python
-        from parallel_integrations import ParallelClient
-        from parallel_integrations.api import all_monitors
-
-        with ParallelClient() as client:
-            for monitor in client.stream(all_monitors()):
-                print(monitor.monitor_id, monitor.status)
-        ```
     """
     cursor: str | None = None
     seen: set[str] = set()
@@ -129,19 +109,6 @@ def retrieve_monitor(monitor_id: str) -> Flow[Monitor]:
 
     Returns:
         A flow whose result is the `Monitor`.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateMonitorRequest, EventStreamSettings, ParallelClient
-        from parallel_integrations.api import create_monitor, retrieve_monitor
-
-        request = CreateMonitorRequest(
-            type="event_stream", frequency="1d", settings=EventStreamSettings(query="new syntax")
-        )
-        with ParallelClient() as client:
-            monitor = client.run(create_monitor(request))
-            print(client.run(retrieve_monitor(monitor.monitor_id)).status)
-        ```
     """
     return call(Send("GET", _path(monitor_id), retry=RetryPolicy.READ), Monitor)
 
@@ -155,25 +122,6 @@ def update_monitor(monitor_id: str, request: UpdateMonitorRequest) -> Flow[Monit
 
     Returns:
         A flow whose result is the `Monitor`.
-
-    Example:
-        ```python
-        from parallel_integrations import (
-            CreateMonitorRequest,
-            EventStreamSettings,
-            ParallelClient,
-            UpdateMonitorRequest,
-        )
-        from parallel_integrations.api import create_monitor, update_monitor
-
-        request = CreateMonitorRequest(
-            type="event_stream", frequency="1d", settings=EventStreamSettings(query="new syntax")
-        )
-        with ParallelClient() as client:
-            monitor = client.run(create_monitor(request))
-            change = UpdateMonitorRequest(frequency="1w")
-            print(client.run(update_monitor(monitor.monitor_id, change)).frequency)
-        ```
     """
     UpdateMonitorRequest.expect(request)
     return call(
@@ -189,19 +137,6 @@ def cancel_monitor(monitor_id: str) -> Flow[Monitor]:
 
     Returns:
         A flow whose result is the `Monitor`.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateMonitorRequest, EventStreamSettings, ParallelClient
-        from parallel_integrations.api import cancel_monitor, create_monitor
-
-        request = CreateMonitorRequest(
-            type="event_stream", frequency="1d", settings=EventStreamSettings(query="new syntax")
-        )
-        with ParallelClient() as client:
-            monitor = client.run(create_monitor(request))
-            print(client.run(cancel_monitor(monitor.monitor_id)).status)
-        ```
     """
     return call(Send("POST", f"{_path(monitor_id)}/cancel", retry=RetryPolicy.READ), Monitor)
 
@@ -214,19 +149,6 @@ def trigger_monitor(monitor_id: str) -> Flow[None]:
 
     Returns:
         A flow without a result.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateMonitorRequest, EventStreamSettings, ParallelClient
-        from parallel_integrations.api import create_monitor, trigger_monitor
-
-        request = CreateMonitorRequest(
-            type="event_stream", frequency="1d", settings=EventStreamSettings(query="new syntax")
-        )
-        with ParallelClient() as client:
-            monitor = client.run(create_monitor(request))
-            client.run(trigger_monitor(monitor.monitor_id))
-        ```
     """
     return order(Send("POST", f"{_path(monitor_id)}/trigger", retry=RetryPolicy.CREATE))
 
@@ -253,20 +175,6 @@ def monitor_events(
 
     Raises:
         ValueError: `limit` is out of range.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateMonitorRequest, EventStreamSettings, ParallelClient
-        from parallel_integrations.api import create_monitor, monitor_events
-
-        request = CreateMonitorRequest(
-            type="event_stream", frequency="1d", settings=EventStreamSettings(query="new syntax")
-        )
-        with ParallelClient() as client:
-            monitor = client.run(create_monitor(request))
-            page = client.run(monitor_events(monitor.monitor_id, limit=10))
-        print(len(page.events))
-        ```
     """
     params = _page_params(cursor, limit, MAX_EVENTS)
     if event_group_id:
@@ -288,20 +196,6 @@ def all_monitor_events(
 
     Returns:
         A stream of `MonitorEvent` for `ParallelClient.stream` or `astream`.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateMonitorRequest, EventStreamSettings, ParallelClient
-        from parallel_integrations.api import all_monitor_events, create_monitor
-
-        request = CreateMonitorRequest(
-            type="event_stream", frequency="1d", settings=EventStreamSettings(query="new syntax")
-        )
-        with ParallelClient() as client:
-            monitor = client.run(create_monitor(request))
-            for event in client.stream(all_monitor_events(monitor.monitor_id)):
-                print(event.event_type)
-        ```
     """
     cursor: str | None = None
     seen: set[str] = set()

@@ -67,16 +67,6 @@ def create_task_group(request: CreateTaskGroupRequest | None = None) -> Flow[Tas
 
     Returns:
         A flow whose result is the `TaskGroup`.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateTaskGroupRequest, ParallelClient
-        from parallel_integrations.api import create_task_group
-
-        request = CreateTaskGroupRequest(metadata={"batch": "statements"})
-        with ParallelClient() as client:
-            print(client.run(create_task_group(request)).taskgroup_id)
-        ```
     """
     request = request or CreateTaskGroupRequest()
     CreateTaskGroupRequest.expect(request)
@@ -94,16 +84,6 @@ def retrieve_task_group(taskgroup_id: str) -> Flow[TaskGroup]:
 
     Returns:
         A flow whose result is the `TaskGroup`.
-
-    Example:
-        ```python
-        from parallel_integrations import ParallelClient
-        from parallel_integrations.api import create_task_group, retrieve_task_group
-
-        with ParallelClient() as client:
-            group = client.run(create_task_group())
-            print(client.run(retrieve_task_group(group.taskgroup_id)).status.num_task_runs)
-        ```
     """
     with carrying(taskgroup_id=taskgroup_id):
         return (yield from call(_read_group(taskgroup_id), TaskGroup))
@@ -121,23 +101,6 @@ def add_task_group_runs(
 
     Returns:
         A flow whose result is the `AddedTaskGroupRuns`.
-
-    Example:
-        ```python
-        from parallel_integrations import (
-            AddTaskGroupRunsRequest,
-            CreateTaskRunRequest,
-            ParallelClient,
-        )
-        from parallel_integrations.api import add_task_group_runs, create_task_group
-
-        tasks = [CreateTaskRunRequest(input=name, processor="lite") for name in ("with", "del")]
-        with ParallelClient() as client:
-            group = client.run(create_task_group())
-            request = AddTaskGroupRunsRequest(inputs=tasks, output_schema="What it does.")
-            added = client.run(add_task_group_runs(group.taskgroup_id, request))
-        print(len(added.run_ids))
-        ```
     """
     AddTaskGroupRunsRequest.expect(request)
     with carrying(taskgroup_id=taskgroup_id):
@@ -161,29 +124,6 @@ def retrieve_task_group_run(taskgroup_id: str, run_id: str) -> Flow[TaskRun]:
 
     Returns:
         A flow whose result is the `TaskRun`.
-
-    Example:
-        ```python
-        from parallel_integrations import (
-            AddTaskGroupRunsRequest,
-            CreateTaskRunRequest,
-            ParallelClient,
-        )
-        from parallel_integrations.api import (
-            add_task_group_runs,
-            create_task_group,
-            retrieve_task_group_run,
-        )
-
-        tasks = [CreateTaskRunRequest(input=name, processor="lite") for name in ("with", "del")]
-        with ParallelClient() as client:
-            group = client.run(create_task_group())
-            request = AddTaskGroupRunsRequest(inputs=tasks, output_schema="What it does.")
-            added = client.run(add_task_group_runs(group.taskgroup_id, request))
-            for run_id in added.run_ids:
-                run = client.run(retrieve_task_group_run(group.taskgroup_id, run_id))
-                print(run.status)
-        ```
     """
     with carrying(taskgroup_id=taskgroup_id, run_id=run_id):
         send = _read_group(taskgroup_id, f"/runs/{segment('run_id', run_id)}")
@@ -218,28 +158,6 @@ def task_group_runs(
     Returns:
         A stream of `TaskRunStateEvent`, resumed where it breaks; a run that cannot be read is an
         `UnreadableEvent`.
-
-    Example:
-        ```python
-        from parallel_integrations import (
-            AddTaskGroupRunsRequest,
-            CreateTaskRunRequest,
-            ParallelClient,
-        )
-        from parallel_integrations.api import (
-            add_task_group_runs,
-            create_task_group,
-            task_group_runs,
-        )
-
-        tasks = [CreateTaskRunRequest(input=name, processor="lite") for name in ("with", "del")]
-        with ParallelClient() as client:
-            group = client.run(create_task_group())
-            request = AddTaskGroupRunsRequest(inputs=tasks, output_schema="What it does.")
-            added = client.run(add_task_group_runs(group.taskgroup_id, request))
-            for event in client.stream(task_group_runs(group.taskgroup_id, include_input=True)):
-                print(event.run.run_id, event.run.status)
-        ```
     """
     filters = (
         ("status", status),
@@ -269,28 +187,6 @@ def task_group_events(
 
     Returns:
         A stream of `TaskGroupStatusEvent` and `TaskRunStateEvent`, without outputs.
-
-    Example:
-        ```python
-        from parallel_integrations import (
-            AddTaskGroupRunsRequest,
-            CreateTaskRunRequest,
-            ParallelClient,
-        )
-        from parallel_integrations.api import (
-            add_task_group_runs,
-            create_task_group,
-            task_group_events,
-        )
-
-        tasks = [CreateTaskRunRequest(input=name, processor="lite") for name in ("with", "del")]
-        with ParallelClient() as client:
-            group = client.run(create_task_group())
-            request = AddTaskGroupRunsRequest(inputs=tasks, output_schema="What it does.")
-            added = client.run(add_task_group_runs(group.taskgroup_id, request))
-            for event in client.stream(task_group_events(group.taskgroup_id)):
-                print(event.type)
-        ```
     """
     follower = _TaskGroupFollower(taskgroup_id, last_event_id, timeout)
     with carrying(taskgroup_id=taskgroup_id):
@@ -409,22 +305,6 @@ def wait_task_group(
 
     Raises:
         TaskTimeoutError: The deadline passed; the group goes on.
-
-    Example:
-        ```python
-        from parallel_integrations import ParallelClient, TaskSettings, TaskTimeoutError
-        from parallel_integrations.api import run_task_group, wait_task_group
-
-        names = ["with", "del"]
-        with ParallelClient() as client:
-            try:
-                settings = TaskSettings(processor="lite")
-                results = client.run(run_task_group(names, settings, deadline_seconds=0.01))
-            except TaskTimeoutError as error:
-                results = client.run(wait_task_group(error.taskgroup_id, len(names)))
-        for result in results:
-            print(result.error or result.output.content)
-        ```
     """
     check_deadline(deadline_seconds)
     return (

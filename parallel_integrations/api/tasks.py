@@ -68,16 +68,6 @@ def create_task_run(request: CreateTaskRunRequest) -> Flow[TaskRun]:
     Returns:
         A flow whose result is the queued `TaskRun`. A create is repeated only where it surely was
         not executed, because a second one is a second bill.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateTaskRunRequest, ParallelClient
-        from parallel_integrations.api import create_task_run, wait_task_run
-
-        with ParallelClient() as client:
-            run = client.run(create_task_run(CreateTaskRunRequest(input="What is a closure?")))
-            result = client.run(wait_task_run(run.run_id))
-        ```
     """
     CreateTaskRunRequest.expect(request)
     send = Send("POST", "/v1/tasks/runs", request, retry=RetryPolicy.CREATE)
@@ -97,17 +87,6 @@ def retrieve_task_run(run_id: str) -> Flow[TaskRun]:
 
     Raises:
         NotFoundError: No such run.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateTaskRunRequest, ParallelClient
-        from parallel_integrations.api import create_task_run, retrieve_task_run
-
-        request = CreateTaskRunRequest(input="What is a closure?", processor="lite")
-        with ParallelClient() as client:
-            run = client.run(create_task_run(request))
-            print(client.run(retrieve_task_run(run.run_id)).status)
-        ```
     """
     with carrying(run_id=run_id):
         return (yield from call(Send("GET", _run_path(run_id), retry=RetryPolicy.READ), TaskRun))
@@ -121,17 +100,6 @@ def retrieve_task_run_input(run_id: str) -> Flow[TaskRunInput]:
 
     Returns:
         A flow whose result is the request as the API stored it.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateTaskRunRequest, ParallelClient
-        from parallel_integrations.api import create_task_run, retrieve_task_run_input
-
-        request = CreateTaskRunRequest(input="What is a closure?", processor="lite")
-        with ParallelClient() as client:
-            run = client.run(create_task_run(request))
-            print(client.run(retrieve_task_run_input(run.run_id)).input)
-        ```
     """
     with carrying(run_id=run_id):
         send = Send("GET", _run_path(run_id, "/input"), retry=RetryPolicy.READ)
@@ -164,19 +132,6 @@ def wait_task_run(
         TaskTimeoutError: The deadline passed; the run goes on.
         NotFoundError: No such run.
         ValueError: A deadline that is no number above 0, or above 30 days.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateTaskRunRequest, ParallelClient
-        from parallel_integrations.api import create_task_run, wait_task_run
-
-        request = CreateTaskRunRequest(input="What is a closure?", processor="lite")
-        with ParallelClient() as client:
-            run = client.run(create_task_run(request))
-            # Later, perhaps in another process, with the id alone:
-            result = client.run(wait_task_run(run.run_id, deadline_seconds=600))
-        print(result.output.content)
-        ```
     """
     check_deadline(deadline_seconds)
     wait_limit = WaitLimit(deadline_seconds, elapsed_seconds=elapsed_seconds)
@@ -301,18 +256,6 @@ def task_run_events(
     Raises:
         StreamInterruptedError: The stream reported an error or kept breaking.
         TaskTimeoutError: The run is completed, but its output did not come by the deadline.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateTaskRunRequest, ParallelClient
-        from parallel_integrations.api import create_task_run, task_run_events
-
-        request = CreateTaskRunRequest(input="What is a slot?", enable_events=True)
-        with ParallelClient() as client:
-            run = client.run(create_task_run(request))
-            for event in client.stream(task_run_events(run.run_id)):
-                print(event.type)
-        ```
     """
     check_deadline(deadline_seconds)
     yield from _follow_task_run(run_id, deadline_seconds)
@@ -410,17 +353,6 @@ def stream_task(
         TaskFailedError: The run failed; says why.
         TaskTimeoutError: The deadline passed; `run_id` on it, as on every error after the create,
             goes on with `resume_task`.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateTaskRunRequest, ParallelClient
-        from parallel_integrations.api import stream_task
-
-        request = CreateTaskRunRequest(input="What does the nonlocal statement do?")
-        with ParallelClient() as client:
-            for event in client.stream(stream_task(request)):
-                print(type(event).__name__)
-        ```
     """
     CreateTaskRunRequest.expect(request)
     check_deadline(deadline_seconds)
@@ -447,19 +379,6 @@ def resume_task(
 
     Returns:
         A stream of the run's events, last the `TaskRunResult`.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateTaskRunRequest, ParallelClient
-        from parallel_integrations.api import create_task_run, resume_task
-
-        request = CreateTaskRunRequest(input="What is a closure?", enable_events=True)
-        with ParallelClient() as client:
-            run = client.run(create_task_run(request))
-            # Later, perhaps in another process, with the id alone:
-            for event in client.stream(resume_task(run.run_id)):
-                print(type(event).__name__)
-        ```
     """
     check_deadline(deadline_seconds)
     yield from _resume(run_id, output_schema, WaitLimit(deadline_seconds))

@@ -89,13 +89,6 @@ def webhook_id(headers: WebhookHeaders) -> str | None:
 
     Raises:
         TypeError: The headers are no mapping and no pairs.
-
-    Example:
-        ```python
-        from parallel_integrations.api import webhook_id
-
-        assert webhook_id({"Webhook-Id": "whevent_1"}) == "whevent_1"
-        ```
     """
     named = _named(headers)
     if named is None:
@@ -115,15 +108,6 @@ def parse_webhook(body: bytes) -> WebhookPayload:
     Raises:
         UnexpectedAnswerError: It cannot be a webhook's message.
         TypeError: The body is not bytes.
-
-    Example:
-        ```python
-        from parallel_integrations.api import parse_webhook
-
-        body = b'{"type": "task_run.status", "data": {"run_id": "trun_1", "status": "completed"}}'
-        payload = parse_webhook(body)
-        print(payload.type, payload.data.run_id)
-        ```
     """
     if not isinstance(body, bytes | bytearray):
         raise TypeError(f"parse_webhook takes the raw body as bytes: got {type(body).__name__}")

@@ -15,8 +15,6 @@ class Citation(ResponseModel):
     """A page that an answer rests on (API facts 4).
 
     Attributes:
-        url: Where it is.
-        title: Its title, where known.
         excerpts: The passages that bear the answer out; may be empty.
     """
 

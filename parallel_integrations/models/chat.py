@@ -65,7 +65,6 @@ class ChatMessage(RequestModel):
 
     Attributes:
         role: Who speaks.
-        content: What is said.
         name: Who exactly, where several share a role.
     """
 

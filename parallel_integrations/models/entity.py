@@ -35,13 +35,7 @@ class EntitySearchRequest(RequestModel):
 
 
 class Entity(ResponseModel):
-    """One entity.
-
-    Attributes:
-        name: Its name.
-        url: Its page.
-        description: What it is.
-    """
+    """One entity."""
 
     name: Text = ""
     url: Text = ""
@@ -49,12 +43,7 @@ class Entity(ResponseModel):
 
 
 class EntitySearchResponse(ResponseModel):
-    """A list of entities.
-
-    Attributes:
-        entities: The entities.
-        entity_set_id: The list's id.
-    """
+    """A list of entities."""
 
     entities: Items[Entity] = []
     entity_set_id: str | None = None

@@ -73,13 +73,6 @@ class ExtractRequest(ExtractSettings, RequestModel):
 
     Raises:
         pydantic.ValidationError: No URL, more than 20, something that is no URL, a limit passed.
-
-    Example:
-        ```python
-        from parallel_integrations import ExtractRequest
-
-        ExtractRequest(urls=["https://docs.python.org/3/reference/"], full_content=True)
-        ```
     """
 
     older_path: ClassVar[str] = "/v1beta/extract"
@@ -142,7 +135,6 @@ class ExtractError(ResponseModel):
     """One page that could not be read; the others are not affected.
 
     Attributes:
-        url: Where it should have been.
         error_type: Kind of failure, e.g. `fetch_error`.
         http_status_code: What the page's own server answered, where known.
         content: More about the failure, where given.
@@ -163,8 +155,6 @@ class ExtractResponse(PagesResponse):
     """The answer to an extract; a page is in `results` or in `errors`.
 
     Attributes:
-        results: Pages that could be read.
-        errors: Pages that could not.
         extract_id: The API's id of this call, where given.
     """
 

@@ -39,7 +39,6 @@ class FindallSchema(ResponseModel):
     """A search for entities as the API understood it; meant to be edited before it is run.
 
     Attributes:
-        objective: What is wanted.
         entity_type: Of which kind, e.g. `companies`.
         match_conditions: What each must fulfil.
         enrichments: What is found out about the matches, as the wire has it.
@@ -72,8 +71,6 @@ class FindallStatus(ResponseModel):
 
     Attributes:
         status: In one word.
-        is_active: Whether it is still being worked on.
-        metrics: How far it has come.
         termination_reason: Why it ended, e.g. `match_limit_met`.
     """
 
@@ -87,12 +84,7 @@ class FindallRun(ResponseModel):
     """A FindAll run.
 
     Attributes:
-        findall_id: Its id.
         status: How it stands; None where only the id came back.
-        generator: How thorough it is.
-        metadata: Its labels.
-        created_at: When it was created.
-        modified_at: When it last changed.
     """
 
     findall_id: str
@@ -116,11 +108,7 @@ class FindallCandidate(ResponseModel):
     """An entity that was looked at.
 
     Attributes:
-        candidate_id: Its id.
-        name: Its name.
-        url: Its page.
         match_status: `generated`, `matched`, `unmatched`, `discarded`.
-        description: What it is.
         output: Verdicts and enrichments by name: objects with `value`, or plain values.
         basis: What they rest on.
     """
@@ -143,7 +131,6 @@ class FindallResult(ResponseModel):
     """What a run has found so far.
 
     Attributes:
-        run: The run.
         candidates: Entities, matched or not.
         last_event_id: Where `findall_events` goes on.
     """
@@ -168,24 +155,14 @@ class FindallResult(ResponseModel):
 
 
 class FindallStatusEvent(StreamEvent):
-    """The run's status; also sent as a heartbeat.
-
-    Attributes:
-        data: The run.
-        timestamp: When.
-    """
+    """The run's status; also sent as a heartbeat."""
 
     data: FindallRun
     timestamp: str | None = None
 
 
 class FindallSchemaEvent(StreamEvent):
-    """The run's schema changed.
-
-    Attributes:
-        data: The schema.
-        timestamp: When.
-    """
+    """The run's schema changed."""
 
     data: FindallSchema
     timestamp: str | None = None
@@ -196,7 +173,6 @@ class FindallCandidateEvent(StreamEvent):
 
     Attributes:
         data: The candidate; an `enriched` event may hold the enrichment alone.
-        timestamp: When.
     """
 
     data: FindallCandidate
@@ -226,12 +202,7 @@ class IngestFindallRequest(RequestModel):
 
 
 class ExcludedEntity(RequestModel):
-    """An entity that is known already.
-
-    Attributes:
-        name: Its name.
-        url: Its page.
-    """
+    """An entity that is known already."""
 
     name: str = Field(min_length=1)
     url: str = Field(min_length=1)
@@ -241,15 +212,11 @@ class CreateFindallRunRequest(RequestModel):
     """A FindAll run.
 
     Attributes:
-        objective: What is wanted.
         entity_type: Of which kind.
         match_conditions: What each must fulfil; at least one.
         generator: `preview` (at most 10, cheap), `base`, `core` or `pro`; newer ones pass through.
         match_limit: How many matches to stop at, 5 to 1000; 10 at most for `preview`.
         exclude_list: Entities to leave out; at most 10,000.
-        metadata: Labels.
-        webhook: Where the API reports to.
-        memory_scope_key: Memory to share between runs.
 
     Raises:
         pydantic.ValidationError: A value past its limit.
@@ -305,7 +272,6 @@ class EnrichFindallRequest(RequestModel):
     Attributes:
         output_schema: A JSON schema or a pydantic class.
         processor: The task processor that does it; billed per match.
-        mcp_servers: Tool servers it may use.
     """
 
     output_schema: JsonSchema

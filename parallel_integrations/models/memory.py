@@ -21,9 +21,7 @@ class RetrieveMemoryRequest(RequestModel):
     Attributes:
         query: What about; left out, the most recent. At most 500 characters.
         limit: How many, 1 to 25.
-        kind: Only of this kind.
         since: Only those changed after this moment, with a time zone.
-        memory_scope_key: In which scope.
     """
 
     query: str | None = Field(default=None, max_length=MAX_MEMORY_QUERY_CHARACTERS)
@@ -44,13 +42,7 @@ class ClearMemoryRequest(RequestModel):
 
 
 class EvictMemoryRequest(RequestModel):
-    """Which memory to drop.
-
-    Attributes:
-        kind: Its kind.
-        id: Its id.
-        memory_scope_key: In which scope.
-    """
+    """Which memory to drop."""
 
     kind: Literal["task", "monitor", "findall"]
     id: str = Field(min_length=1)
@@ -62,8 +54,6 @@ class Memory(ResponseModel):
 
     Attributes:
         kind: `task`, `monitor` or `findall`.
-        id: Its id.
-        updated_at: When it last changed.
         input_excerpt: Task: the beginning of what was asked.
         output_excerpt: Task: the beginning of what was found.
         status: Monitor and FindAll: how it stands.
@@ -82,10 +72,6 @@ class Memory(ResponseModel):
 
 
 class RetrieveMemoryResponse(ResponseModel):
-    """Memories, best first.
-
-    Attributes:
-        results: The memories.
-    """
+    """Memories, best first."""
 
     results: Items[Memory]

@@ -46,7 +46,6 @@ class EventStreamSettings(RequestModel):
         query: What to watch for.
         output_schema: A JSON schema or pydantic class for its events.
         include_backfill: Whether what happened before counts.
-        source_policy: Which sources may be used.
         location: ISO 3166 alpha-2 code of the country to search from.
     """
 
@@ -90,26 +89,10 @@ class CreateMonitorRequest(RequestModel):
         frequency: How often: `<n>h`, `<n>d` or `<n>w`, from `1h` to `30d`.
         settings: What to watch: `EventStreamSettings`, or `SnapshotSettings` for a `snapshot`.
         processor: `lite` or `base`; the API's default is `lite`.
-        webhook: Where the API reports to.
         metadata: Labels, strings only.
-        memory_scope_key: Memory to share.
 
     Raises:
         pydantic.ValidationError: A value that cannot be right.
-
-    Example:
-        ```python
-        from parallel_integrations import ParallelClient
-        from parallel_integrations.api import cancel_monitor, create_monitor
-        from parallel_integrations import CreateMonitorRequest, EventStreamSettings
-
-        request = CreateMonitorRequest(
-            type="event_stream", frequency="1d", settings=EventStreamSettings(query="new syntax")
-        )
-        with ParallelClient() as client:
-            monitor = client.run(create_monitor(request))
-            client.run(cancel_monitor(monitor.monitor_id))
-        ```
     """
 
     type: Literal["event_stream", "snapshot"]
@@ -142,7 +125,6 @@ class UpdateMonitorRequest(RequestModel):
     """Changes to a monitor; only what is given is changed, None clears where the wire allows it.
 
     Attributes:
-        frequency: How often.
         settings: Other settings of an `event_stream` monitor; `source_policy=None` and
             `location=None` together clear its advanced settings.
         processor: `lite` or `base`.
@@ -202,11 +184,7 @@ def _without_none(values: dict[str, Any]) -> dict[str, Any]:
 
 
 class SnapshotOutput(ResponseModel):
-    """What a snapshot monitor last saw.
-
-    Attributes:
-        latest_snapshot: The task's latest output.
-    """
+    """What a snapshot monitor last saw."""
 
     latest_snapshot: TaskOutput | None = None
 
@@ -215,17 +193,10 @@ class Monitor(ResponseModel):
     """A monitor.
 
     Attributes:
-        monitor_id: Its id.
         type: `event_stream` or `snapshot`.
         status: `active` or `cancelled`.
-        frequency: How often it runs.
-        processor: What runs it.
         settings: What it watches, as the wire has it.
         output: What a snapshot monitor last saw.
-        webhook: Where the API reports to.
-        metadata: Its labels.
-        created_at: When it was created.
-        last_run_at: When it last ran.
     """
 
     monitor_id: str
@@ -245,7 +216,6 @@ class MonitorPage(ResponseModel):
     """Monitors, newest first.
 
     Attributes:
-        monitors: One page of them.
         next_cursor: Where the next page begins; None on the last.
     """
 
@@ -285,9 +255,7 @@ class MonitorEventPage(ResponseModel):
     """Events of a monitor, newest first.
 
     Attributes:
-        events: One page of them.
         next_cursor: Where the next page begins; None on the last.
-        warnings: What the API wants known.
     """
 
     events: Items[MonitorEvent] = []

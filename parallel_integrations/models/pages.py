@@ -99,8 +99,6 @@ class PageResult(ResponseModel):
     """One page with the passages that bear on what was asked.
 
     Attributes:
-        url: Where the page is.
-        title: Its title, where known.
         publish_date: When it was published, as the wire wrote it (`publish_date`, `published_at`
             or `published_date`, a date or a datetime).
         excerpts: Its passages, as strings; each has `start_char` and `end_char`, not None where
@@ -126,8 +124,6 @@ class PagesResponse(ResponseModel):
 
     Attributes:
         session_id: The session it belongs to, where given.
-        warnings: What the API wants known.
-        usage: What was billed.
     """
 
     session_id: str | None = None

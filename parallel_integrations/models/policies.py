@@ -83,13 +83,6 @@ class FetchPolicy(RequestModel):
         max_age_seconds: Fetch live what is older than this; at least 600.
         timeout_seconds: Patience for a live fetch.
         disable_cache_fallback: True makes a failed live fetch an error instead of an older copy.
-
-    Example:
-        ```python
-        from parallel_integrations import FetchPolicy
-
-        policy = FetchPolicy(max_age_seconds=3600)
-        ```
     """
 
     max_age_seconds: int | None = Field(
@@ -110,16 +103,8 @@ class McpServer(RequestModel):
 
     Attributes:
         name: How the task calls it.
-        url: Where it is.
         headers: Sent to it, tokens included; never part of repr.
         allowed_tools: Only these of its tools.
-
-    Example:
-        ```python
-        from parallel_integrations import McpServer
-
-        server = McpServer(name="docs", url="https://example.com/mcp", allowed_tools=["lookup"])
-        ```
     """
 
     type: Literal["url"] = "url"
@@ -136,13 +121,6 @@ class Webhook(RequestModel):
         url: Receives a signed POST per event; see `parallel_integrations.api.webhooks`.
         event_types: Which events; the API's documents name more for FindAll and monitors than its
             schema does, so any is accepted. At least one: the API's default, none, reports nothing.
-
-    Example:
-        ```python
-        from parallel_integrations import Webhook
-
-        webhook = Webhook(url="https://example.com/hook", event_types=["task_run.status"])
-        ```
     """
 
     url: str = Field(min_length=1)

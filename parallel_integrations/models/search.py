@@ -38,7 +38,6 @@ class SearchSettings(PageSettings):
     Attributes:
         mode: `basic`, `advanced` (the API's default), `turbo` or `fast`; newer ones pass through.
         location: ISO 3166 alpha-2 code of the country to search from, e.g. `us`.
-        source_policy: Which sources may be used.
     """
 
     mode: str | None = Field(

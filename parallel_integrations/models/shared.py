@@ -143,8 +143,6 @@ class Warning(ResponseModel):  # noqa: A001 - the API's own word
 
     Attributes:
         type: Kind of warning; new kinds may appear.
-        message: What is the matter.
-        detail: More, where given.
     """
 
     type: Text = ""
@@ -157,7 +155,6 @@ class UsageItem(ResponseModel):
 
     Attributes:
         name: The unit, e.g. `sku_search`.
-        count: How many.
     """
 
     name: Text = ""

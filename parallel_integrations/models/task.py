@@ -51,13 +51,11 @@ class TaskOptions(BaseModel):
     Attributes:
         processor: `lite`, `base` (default here), `core`, `core2x`, `pro`, `ultra` …, each also
             with `-fast`; decides price and depth. Newer ones pass through.
-        source_policy: Which sources may be used.
         mcp_servers: Tool servers the task may use; at most 10.
         location: ISO 3166 alpha-2 code of the country to search from.
         data_sources: `{"free": […], "pay_per_use": […]}`, standard processors only.
         enable_events: Whether progress can be followed; the API's default is on from `pro` up.
         webhook: Where the API reports the run's end to.
-        memory_scope_key: Memory to share between runs.
     """
 
     processor: str = Field(default=DEFAULT_PROCESSOR, min_length=1)
@@ -93,15 +91,6 @@ class CreateTaskRunRequest(TaskSettings, RequestModel):
 
     Raises:
         pydantic.ValidationError: A value past its limit.
-
-    Example:
-        ```python
-        from parallel_integrations import CreateTaskRunRequest
-
-        CreateTaskRunRequest(
-            input={"statement": "with"}, processor="lite", output_schema="What it does."
-        )
-        ```
     """
 
     input: Annotated[str | dict[str, Any], BeforeValidator(_input_value)]
@@ -161,9 +150,7 @@ class RunError(ResponseModel):
     """Why a run failed.
 
     Attributes:
-        message: The API's words.
         ref_id: Its reference for support.
-        detail: More, where given.
     """
 
     message: Text = ""
@@ -175,18 +162,9 @@ class TaskRun(ResponseModel):
     """A task run as it stands.
 
     Attributes:
-        run_id: Its id.
         status: `queued`, `action_required`, `running`, `completed`, `failed`, `cancelling`,
             `cancelled`, or what the API adds.
-        is_active: Whether it is still being worked on.
-        processor: What works on it.
         interaction_id: Continues it when given as `previous_interaction_id`.
-        metadata: Its labels.
-        taskgroup_id: The group it belongs to.
-        error: Why it failed.
-        warnings: What the API wants known.
-        created_at: When it was created.
-        modified_at: When it last changed.
     """
 
     run_id: str
@@ -211,10 +189,6 @@ class McpToolCall(ResponseModel):
     """A call that a task made to one of its tool servers.
 
     Attributes:
-        tool_call_id: The call's id.
-        server_name: Which server.
-        tool_name: Which tool.
-        arguments: JSON text.
         content: What came back; `""` or None where it failed.
         error: What went wrong; `""` or None where nothing did.
     """
@@ -257,7 +231,6 @@ class TaskRunResult(ResponseModel):
     """A finished run with its output.
 
     Attributes:
-        run: The run.
         output: What it found.
         parsed: The output as an instance of the class given as `output_schema`.
         validation_error: What did not fit the class; the output itself is kept.
@@ -282,16 +255,9 @@ class TaskRunInput(ResponseModel):
 
     Attributes:
         input: What was asked.
-        processor: What worked on it.
-        task_spec: The schemas.
-        metadata: Its labels.
-        source_policy: Which sources it was allowed.
         advanced_settings: Location and data sources.
-        mcp_servers: Tool servers it was given.
         previous_interaction_id: What it continued.
-        memory_scope_key: Memory it shared.
         enable_events: Whether it could be followed.
-        webhook: Where it was reported to.
     """
 
     input: Any = None
@@ -311,7 +277,6 @@ class TaskRunStateEvent(StreamEvent):
     """A run changed its state, or this is the first frame of a connection.
 
     Attributes:
-        run: The run.
         output: What it found, once it is complete.
         input: Its request, where asked for.
         wire_text: The JSON that it was read from, where it came off a stream; kept so that it
@@ -325,13 +290,7 @@ class TaskRunStateEvent(StreamEvent):
 
 
 class SourceStats(ResponseModel):
-    """How many sources were looked at.
-
-    Attributes:
-        num_sources_considered: Considered.
-        num_sources_read: Read.
-        sources_read_sample: Some of those read.
-    """
+    """How many sources were looked at."""
 
     num_sources_considered: int | None = None
     num_sources_read: int | None = None
@@ -342,7 +301,6 @@ class TaskRunProgressStatsEvent(StreamEvent):
     """How far a run has come.
 
     Attributes:
-        source_stats: Sources so far.
         progress_meter: 0 to 100, where known.
     """
 
@@ -351,12 +309,7 @@ class TaskRunProgressStatsEvent(StreamEvent):
 
 
 class TaskRunProgressMessageEvent(StreamEvent):
-    """What a run is doing; `type` ends in `.plan`, `.search`, `.result`, `.tool_call` ….
-
-    Attributes:
-        message: In words.
-        timestamp: When.
-    """
+    """What a run is doing; `type` ends in `.plan`, `.search`, `.result`, `.tool_call` …."""
 
     message: Text = ""
     timestamp: str | None = None

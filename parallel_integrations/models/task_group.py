@@ -71,15 +71,7 @@ class AddTaskGroupRunsRequest(RequestModel):
 
 
 class TaskGroupStatus(ResponseModel):
-    """How a group stands.
-
-    Attributes:
-        num_task_runs: Runs in it.
-        task_run_status_counts: Runs per status.
-        is_active: Whether any is still worked on.
-        status_message: In words, where given.
-        modified_at: When it last changed.
-    """
+    """How a group stands."""
 
     num_task_runs: int = 0
     task_run_status_counts: dict[str, int] | None = None
@@ -89,14 +81,7 @@ class TaskGroupStatus(ResponseModel):
 
 
 class TaskGroup(ResponseModel):
-    """A group.
-
-    Attributes:
-        taskgroup_id: Its id.
-        status: How it stands.
-        metadata: Its labels.
-        created_at: When it was created.
-    """
+    """A group."""
 
     taskgroup_id: str
     status: TaskGroupStatus = TaskGroupStatus()
@@ -121,11 +106,7 @@ class AddedTaskGroupRuns(ResponseModel):
 
 
 class TaskGroupStatusEvent(StreamEvent):
-    """The group's status changed.
-
-    Attributes:
-        status: How it stands.
-    """
+    """The group's status changed."""
 
     status: TaskGroupStatus
 

@@ -13,9 +13,7 @@ class MonitorNotice(ResponseModel):
     """What a monitor's webhook reports; the event itself is fetched with `monitor_events`.
 
     Attributes:
-        monitor_id: Which monitor.
         event: `{event_group_id}`, or a completion or error.
-        metadata: The monitor's labels.
     """
 
     monitor_id: str
@@ -28,7 +26,6 @@ class WebhookPayload(ResponseModel):
 
     Attributes:
         type: What happened, e.g. `task_run.status`.
-        timestamp: When.
         data: `TaskRun`, `FindallRun`, `FindallCandidate` or `MonitorNotice` by type; a dict for
             types this version does not know.
     """

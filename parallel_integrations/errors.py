@@ -1,9 +1,9 @@
-"""Every error of this package.
+"""Errors of this package.
 
     ParallelError
     ├── MissingKeyError            no API key at the first call, or none that can be sent
-    ├── ConnectionFailedError      no connection, or it broke before the answer was whole
-    ├── RequestTimeoutError        the answer did not come in time
+    ├── ConnectionFailedError      no connection, or it broke before the response was whole
+    ├── RequestTimeoutError        the response did not come in time
     ├── StatusError                .status .message .detail .ref_id .retry_after
     │   ├── AuthenticationError    401
     │   ├── PaymentRequiredError   402
@@ -13,7 +13,7 @@
     │   ├── InvalidRequestError    400, 422
     │   ├── RateLimitError         429
     │   └── ServerError            5xx
-    ├── UnexpectedAnswerError      an answer that cannot be read
+    ├── UnexpectedAnswerError      a response that cannot be read
     ├── StreamInterruptedError     a stream cut short; .partial holds what had arrived
     ├── JournalError               an enrichment's journal is in use, damaged or of other work
     ├── TaskFailedError            a run that failed or was cancelled, with the API's reason
@@ -33,7 +33,7 @@ class ParallelError(Exception):
     """Base of every error that this package raises on its own account.
 
     Attributes:
-        retry_after: Seconds that the server asked to wait, or None.
+        retry_after: Seconds to wait that the server named, or None.
         elapsed_seconds: How long the operation had run.
         run_id: The task run that the error is about, so that nothing paid for is lost.
         taskgroup_id: The task group, likewise.
@@ -77,19 +77,19 @@ class MissingKeyError(ParallelError):
 
 
 class ConnectionFailedError(ParallelError):
-    """The server could not be reached, or the connection broke before the answer was whole."""
+    """The server could not be reached, or the connection broke before the response was whole."""
 
 
 class RequestTimeoutError(ParallelError):
-    """The answer did not come within the timeout; the work may have been done and billed."""
+    """The response did not come within the timeout; the work may have been done and billed."""
 
 
 class UnexpectedAnswerError(ParallelError):
-    """The server answered with something that cannot be read.
+    """A response cannot be read.
 
     Attributes:
         status: HTTP status, or None where there is none.
-        content_type: The answer's `Content-Type`, or None.
+        content_type: The response's `Content-Type`, or None.
         body: Its first 200 characters.
     """
 
@@ -108,7 +108,7 @@ class UnexpectedAnswerError(ParallelError):
 
 
 class StreamInterruptedError(ParallelError):
-    """A stream ended before its answer did.
+    """A stream ended before what it carried did.
 
     Attributes:
         partial: The text that had arrived.
@@ -135,7 +135,7 @@ class TaskTimeoutError(ParallelError):
 
 
 class StatusError(ParallelError):
-    """The API answered with an error status.
+    """A response with an error status.
 
     Attributes:
         status: HTTP status code.

@@ -1,4 +1,4 @@
-"""When and for how long a response may serve other equal requests."""
+"""Rules of the cache: when, and for how long, a response may serve other equal requests."""
 
 from functools import lru_cache
 from math import inf
@@ -11,7 +11,7 @@ from parallel_integrations.models.pages import PageSettings, PagesResponse
 PagesResponseT = TypeVar("PagesResponseT", bound="PagesResponse")
 
 LABELS: Final = frozenset({"session_id"})
-"""Fields that say what a request belongs to, not what is asked."""
+"""Fields that say what a request belongs to, not what it is about."""
 
 
 def keeping(settings: PageSettings) -> Keep:
@@ -30,7 +30,7 @@ def _keep(max_seconds: int | None) -> Keep:
 
 
 def of_session(response: PagesResponseT, settings: PageSettings) -> PagesResponseT:
-    """The answer as one to the session it was asked in: a kept one may come from another."""
+    """The response with the session of this request: a cached one may come from another."""
     if settings.session_id is not None:
         response.session_id = settings.session_id
     return response

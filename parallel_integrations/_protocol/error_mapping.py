@@ -1,4 +1,4 @@
-"""From what came instead of a good answer to the error that says so, and never to the key."""
+"""Errors made of responses and of transport failures; none of them shows the key."""
 
 from typing import Any, Final
 
@@ -50,8 +50,9 @@ _BY_STATUS: Final[dict[int, type[StatusError]]] = {
 def status_error(response: httpx.Response) -> StatusError:
     """The error for a response that is no success, from any of the API's error bodies.
 
-    Five bodies are known (API facts 3.1): native `error{ref_id, message, detail}`, the framework's
-    `detail[]`, the docs' variant without `type`, Chat's OpenAI-like one, and plain text or HTML.
+    Five bodies are known (docs/reference/facts.md, 3.1): native
+    `error{ref_id, message, detail}`, the framework's `detail[]`, the docs'
+    variant without `type`, Chat's OpenAI-like one, and plain text or HTML.
     """
     status = response.status_code
     cls = _BY_STATUS.get(status, ServerError if status >= 500 else StatusError)
@@ -81,7 +82,7 @@ def status_error(response: httpx.Response) -> StatusError:
 def unexpected_response(
     response: httpx.Response, reason: str, body: bytes | None = None
 ) -> UnexpectedAnswerError:
-    """The error for an answer that cannot be read: status, content type, first 200 characters."""
+    """The error for a response that cannot be read: status, content type, first 200 characters."""
     content = response.content if body is None else body
     text = content[:MAX_SCRUBBED_CHARACTERS].decode("utf-8", "replace")
     shown = beginning(text, response, SHOWN_CHARACTERS)
@@ -187,14 +188,14 @@ def transport_error(failure: httpx.HTTPError) -> ParallelError:
         )
     if isinstance(failure, httpx.TimeoutException):
         return RequestTimeoutError(
-            f"No complete answer to {where} in time ({kind}). It may still have been executed; "
+            f"No complete response to {where} in time ({kind}). It may still have been executed; "
             "a longer timeout= can be set on the client or adapter."
         )
     if isinstance(failure, httpx.DecodingError):
         reason = str(failure)
         if response is not None:
             return unexpected_response(response, reason, b"")
-        return UnexpectedAnswerError(f"The answer to {where} cannot be read: {reason}")
+        return UnexpectedAnswerError(f"The response to {where} cannot be read: {reason}")
     if isinstance(failure, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
         return ConnectionFailedError(
             f"{where} could not be written as HTTP ({kind}). Check base_url and headers=."

@@ -1,4 +1,7 @@
-"""Typed events off a server-sent stream, resumed where it breaks (API facts 8.1, 9, 10)."""
+"""Typed events of a server-sent stream, which is opened again where it breaks.
+
+What is known of the streams: docs/reference/facts.md, 8.1, 9 and 10.
+"""
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace

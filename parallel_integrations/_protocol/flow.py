@@ -8,7 +8,7 @@ serve blocking and awaiting callers and run in a test with `next(flow)` and no n
     send = next(flow)                      # Send("POST", "/v1/search", ...)
     flow.send(httpx.Response(200, json=…)) # StopIteration carries the SearchResponse
 
-A streaming operation yields two more kinds of step: `MORE` asks for the next bytes of the open
+A streaming operation yields two more kinds of step: `MORE` requests the next bytes of the open
 response (`b""` at its end), `Emit` hands an event to the caller. Two more are yielded by what a
 client with a cache puts around an operation: `Wait` and `Do`.
 """
@@ -48,9 +48,9 @@ class Keep:
     """How a result serves other equal requests, on a client with `cache=`.
 
     Attributes:
-        worth: Tells whether a result may be kept for later ones.
+        worth: Whether a result may be kept for later requests.
         max_seconds: For how long at most.
-        labels: Fields of the body that do not change what is asked.
+        labels: Fields of the body that do not change what the request is about.
     """
 
     worth: Callable[[Any], bool]
@@ -66,18 +66,18 @@ class Send:
         method: HTTP method.
         path: Path of the current API generation, e.g. `/v1/search`; the client's `api_version` and
             route may turn it into another.
-        request: What is asked; renders itself into the body. None sends no body.
+        request: Renders itself into the body; None sends no body.
         params: Query parameters, in order; a name may repeat.
         retry: Which failures are repeated.
-        timeout_seconds: Patience of this operation unless the client was given its own.
-        wait_seconds: How long the server was asked to hold the answer back; adds to the patience.
+        timeout_seconds: Read timeout, unless the client has one of its own.
+        wait_seconds: How long the server is to hold the response back; added to the timeout.
         delay_seconds: Pause before sending.
-        deadline_seconds: When its answer is no longer waited for, counted from the operation's
+        deadline_seconds: When its response is no longer waited for, counted from the operation's
             start; one that is late by then has `LAST_RESPONSE_SECONDS`.
-        stream: Whether the answer is read piece by piece.
+        stream: Whether the response is read piece by piece.
         betas: Values for the `parallel-beta` header.
         headers: Of this request alone.
-        keep: How its answer serves other equal requests; None: never.
+        keep: How its response serves other equal requests; None: never.
     """
 
     method: str
@@ -97,11 +97,11 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class More:
-    """Asks the driver for the next bytes of the open answer.
+    """Requests the next bytes of the open response from the driver.
 
     Attributes:
-        seconds: How long to wait for them at most, where that is less than the stream's patience;
-            none in that time are `b""`, and the answer is given up.
+        seconds: How long to wait for them at most, where that is less than the stream's timeout;
+            none in that time are `b""`, and the response is given up.
     """
 
     seconds: float | None = None
@@ -109,12 +109,12 @@ class More:
 
 MORE: Final = More()
 END: Final = More(seconds=0.25)
-"""Where nothing more is expected: an answer that is read to its end frees its connection."""
+"""Where nothing more is expected: a response that is read to its end frees its connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Asks the driver to wait for something that happens elsewhere; tells whether it did in time.
+    """Makes the driver wait for something that happens elsewhere; gives whether it did in time.
 
     Attributes:
         future: What is waited for; None only lets the time pass.
@@ -127,14 +127,14 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Do:
-    """Asks the driver to call something that may block for a moment, and gives what it returns."""
+    """Makes the driver call something that may block for a moment; gives what that returns."""
 
     call: Callable[[], Any]
 
 
 @dataclass(slots=True)  # freezing would cost as much as the rest of its way to the caller
 class Emit(Generic[Event_co]):
-    """Hands one event to whoever iterates the stream."""
+    """Hands one event to the caller of the stream."""
 
     event: Event_co
 
@@ -148,7 +148,7 @@ Stream: TypeAlias = Generator[Send | More | Emit[Event], Any, None]
 
 
 def call(send: Send, response_type: type[ResponseT]) -> Flow[ResponseT]:
-    """Send, repeat as the retry table allows, and read the answer as `response_type`."""
+    """Send, repeat as the retry table allows, and read the response as `response_type`."""
     response = yield from exchange(send)
     result = read_response(response, response_type)
     if send.keep is not None:
@@ -157,12 +157,12 @@ def call(send: Send, response_type: type[ResponseT]) -> Flow[ResponseT]:
 
 
 def order(send: Send) -> Flow[None]:
-    """Send, repeat as the retry table allows; a success has no result, but is the API's own."""
+    """Send, repeat as the retry table allows, and make sure that the success is the API's own."""
     read_empty_response((yield from exchange(send)))
 
 
 def attempt(send: Send) -> Flow[httpx.Response | Failure]:
-    """Send once. Who waits for a deadline repeats by itself: it knows how much time is left."""
+    """Send once; what waits for a deadline repeats by its own rules."""
     try:
         response = yield send
     except httpx.HTTPError as failure:
@@ -171,7 +171,7 @@ def attempt(send: Send) -> Flow[httpx.Response | Failure]:
 
 
 def failure_of(outcome: httpx.Response | httpx.HTTPError) -> Failure:
-    """Our error for a transport's failure, or for an answer that is no success."""
+    """Our error for a transport's failure, or for a response that is no success."""
     conditions = conditions_of(outcome)
     cause: httpx.HTTPError | None = None
     error: ParallelError
@@ -192,7 +192,7 @@ def exchange(send: Send) -> Flow[httpx.Response]:
     while True:
         try:
             outcome = yield from attempt(send)
-        except TaskTimeoutError:  # `within` leaves no time for a repetition
+        except TaskTimeoutError:  # the deadline has passed: say what failed before it
             if failed is None:
                 raise
             raise failed.error from failed.cause

@@ -41,7 +41,7 @@ def segment(name: str, value: str) -> str:
     if not is_id(value):
         shown = reprlib.repr(value)
         raise ValueError(
-            f"{name}={shown} is not an id: copy it from the answer to its create, at most "
+            f"{name}={shown} is not an id: copy it from the response to its create, at most "
             f"{MAX_ID_CHARACTERS} characters of printable ASCII without blanks"
         )
     return quote(value.strip(), safe="")
@@ -61,7 +61,7 @@ def carrying(**ids: str) -> Iterator[None]:
 
 
 def create(send: Send, response_type: type[ResponseT], id_name: str) -> Flow[ResponseT]:
-    """Create something that is paid for; an answer that cannot be read does not cost its id."""
+    """Create something that is paid for; a response that cannot be read does not cost its id."""
     response = yield from exchange(send)
     try:
         created = read_response(response, response_type)

@@ -1,4 +1,4 @@
-"""Waiting for work whose status can only be asked for."""
+"""Polling: waiting until a deadline for work whose status has to be looked up."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ MAX_POLL_SECONDS: Final = 10.0
 MAX_DEADLINE_SECONDS: Final = 2_592_000.0
 """Thirty days: a longer wait is for another process, which resumes it from the id."""
 STILL_WORKING: Final = frozenset({408, 429, 502, 503, 504})
-"""Statuses that tell a wait to ask again later, however often they come."""
+"""Statuses that mean "not yet" while polling, however often they come."""
 
 T = TypeVar("T")
 
@@ -63,12 +63,12 @@ DeadlineSeconds: TypeAlias = Annotated[float, BeforeValidator(check_deadline)]
 
 @dataclass
 class WaitLimit:
-    """How much longer a wait goes on, and whether asking again may help.
+    """How much longer polling goes on, and whether another attempt may help.
 
     Args:
         deadline_seconds: When it ends, counted from the operation's start.
         elapsed_seconds: How much of that has passed.
-        reached: Whether the server has answered before. Without that, a connection that cannot be
+        reached: Whether the server has responded before. Without that, a connection that cannot be
             made is more likely a wrong address than a passing fault.
     """
 
@@ -84,7 +84,7 @@ class WaitLimit:
         return max(0.0, self.deadline_seconds - self.elapsed_seconds)
 
     def bounded(self, send: Send) -> Send:
-        """A step whose pause ends at the deadline, and whose answer is not waited for past it."""
+        """A step whose pause ends at the deadline, and whose response is not waited for past it."""
         delay = min(send.delay_seconds, self.remaining)
         # What creates something is waited for as ever: given up, it might be paid for unseen.
         end = inf if send.retry is RetryPolicy.CREATE else self.deadline_seconds
@@ -92,15 +92,15 @@ class WaitLimit:
         return replace(send, delay_seconds=delay, deadline_seconds=deadline)
 
     def responded(self, elapsed_seconds: float) -> None:
-        """Note that the server gave an answer."""
+        """Note that the server responded."""
         self.elapsed_seconds = elapsed_seconds
         self.reached, self.last, self.failures = True, None, 0
 
     def failed(self, failure: Failure) -> float:
-        """Note a failure; how long to wait at least before asking again.
+        """Note a failure; how long to wait at least before the next attempt.
 
         Raises:
-            ParallelError: Asking again does not help.
+            ParallelError: Another attempt does not help.
         """
         error = failure.error
         self.elapsed_seconds = error.elapsed_seconds
@@ -125,7 +125,7 @@ class WaitLimit:
         raise _late(late(), self.last) from self.last
 
     def _is_temporary(self, error: ParallelError) -> bool:
-        """Whether an error says no more than that it is to be asked again."""
+        """Whether an error says no more than "not yet"."""
         if isinstance(error, ConnectionFailedError):
             return self.reached
         late = isinstance(error, StatusError) and error.status in STILL_WORKING
@@ -133,11 +133,11 @@ class WaitLimit:
 
 
 def _late(message: str, last: ParallelError | None) -> TaskTimeoutError:
-    return TaskTimeoutError(message if last is None else f"{message} The last answer was: {last}")
+    return TaskTimeoutError(message if last is None else f"{message} The last error was: {last}")
 
 
 def _may_pass(error: ParallelError) -> bool:
-    """Whether asking again may help."""
+    """Whether another attempt may help."""
     passing = isinstance(error, StatusError) and error.status >= 500
     return passing or isinstance(error, ConnectionFailedError)
 
@@ -151,15 +151,15 @@ def poll(
     late: Callable[[T | None], str],
     reached: bool = False,
 ) -> Flow[T]:
-    """Ask again and again, at growing distances, until `is_done`.
+    """Look a status up, at growing distances, until `is_done`.
 
     Args:
-        send: What to ask.
-        response_type: What comes.
+        send: Looks it up.
+        response_type: Class of the response.
         is_done: Whether that is the end.
         deadline_seconds: When to stop, counted from the operation's start.
-        late: What to say then, given the last answer.
-        reached: Whether the server has answered in this operation before.
+        late: What to say then, given the last response.
+        reached: Whether the server has responded in this operation before.
 
     Raises:
         TaskTimeoutError: The deadline passed; `late` says what to do.
@@ -188,9 +188,9 @@ def within(
     elapsed_seconds: float = 0.0,
     late: Callable[[], str] | None = None,
 ) -> Generator[Any, Any, T]:
-    """Carry an operation out until a deadline: no pause, silence or answer outlasts it.
+    """Carry an operation out until a deadline, which no pause and no wait for bytes outlasts.
 
-    What creates something is left the time to answer; only its repetitions end at the deadline.
+    What creates something has its whole timeout; only its repetitions end at the deadline.
 
     Args:
         operation: A flow or a stream.

@@ -28,19 +28,21 @@ SECRET_HEADERS: Final = ("x-api-key", "authorization", "cf-aig-authorization")
 
 # One character as a URL, JSON or Python's repr, and HTML may write it. Each is also read alone: a
 # backslash in HTML is one.
-_WAYS: Final = tuple(
-    re.compile(way, re.IGNORECASE | re.DOTALL)
-    for way in (
+_ESCAPES: Final = tuple(
+    re.compile(pattern, re.IGNORECASE | re.DOTALL)
+    for pattern in (
         r"%[0-9a-f]{2}",
         r"\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|\\.",
         r"&(?:#x?[0-9a-f]{1,6}|amp|lt|gt|quot|apos);",
     )
 )
-_ALL_WAYS: Final = re.compile("|".join(way.pattern for way in _WAYS), re.IGNORECASE | re.DOTALL)
+_ANY_ESCAPE: Final = re.compile(
+    "|".join(escape.pattern for escape in _ESCAPES), re.IGNORECASE | re.DOTALL
+)
 
 
 def secrets_of(outcome: httpx.Response | httpx.HTTPError) -> list[str]:
-    """The secrets that the request behind an answer or a failure carried."""
+    """The secrets that the request behind a response or a failure carried."""
     try:
         headers = outcome.request.headers
     except RuntimeError:  # httpx raises it where no request is attached
@@ -91,7 +93,7 @@ def scrub_json(value: Any, outcome: httpx.Response | httpx.HTTPError) -> Any:
 
 
 def without_echo(content: bytes, outcome: httpx.Response | httpx.HTTPError) -> bytes:
-    """An answer's JSON without the whole key, so that nothing made of the answer shows it.
+    """A response's JSON without the whole key, so that nothing made of it shows the key.
 
     Here only a whole and long one is looked for: a text that is not about an error is evidence, and
     a short key (`test`, `EMPTY`) may be one of its words. Nor is a large body looked through: no
@@ -105,7 +107,7 @@ def without_echo(content: bytes, outcome: httpx.Response | httpx.HTTPError) -> b
     try:
         return json.dumps(scrub_json(from_json(content), outcome)).encode()
     except ValueError:
-        return content  # no JSON: whoever reads it says so
+        return content  # no JSON: the reader raises the error
 
 
 def scrub_failure(failure: httpx.HTTPError) -> None:
@@ -140,18 +142,20 @@ def _hide_in(value: Any, secrets: Sequence[str]) -> Any:
 def _readings(text: str) -> Iterator[tuple[str, Sequence[int]]]:
     """A text as it is and with its escapes read, and where each character began in it."""
     yield text, range(len(text) + 1)
-    ways = [way for way in _WAYS if way.search(text)]
-    if len(ways) > 1:  # each for itself is a matter of odd keys, not worth seconds of a huge text
-        ways = [_ALL_WAYS, *ways] if len(text) <= MAX_SCRUBBED_CHARACTERS else [_ALL_WAYS]
-    for way in ways:
+    escapes = [escape for escape in _ESCAPES if escape.search(text)]
+    if (
+        len(escapes) > 1
+    ):  # each for itself is a matter of odd keys, not worth seconds of a huge text
+        escapes = [_ANY_ESCAPE, *escapes] if len(text) <= MAX_SCRUBBED_CHARACTERS else [_ANY_ESCAPE]
+    for escape in escapes:
         read, places = text, list(range(len(text) + 1))
         for _ in range(MAX_NESTED_ESCAPES):
-            if not way.search(read):
+            if not escape.search(read):
                 break
-            read, began = _unescaped(read, way)
+            read, began = _unescaped(read, escape)
             places = [places[at] for at in began]
             yield read, places
-            way = _ALL_WAYS  # what is within may be written in any
+            escape = _ANY_ESCAPE  # what is within may be written in any
 
 
 def _found(text: str, secret: str) -> Iterator[tuple[int, int]]:

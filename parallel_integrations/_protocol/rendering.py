@@ -1,4 +1,4 @@
-"""From a step to bytes: generation, route, authentication and beta headers in one pure place."""
+"""Rendering: from a step to the HTTP request, by generation, route, authentication and headers."""
 
 from functools import lru_cache
 from math import inf
@@ -37,7 +37,7 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
     if key is None and settings.route.needs_key:
         raise MissingKeyError(
             f"No API key: set {KEY_VARIABLE} or pass api_key=. (A key is never kept in a pickle.) "
-            "Without a key, parallel_integrations.sandbox plays the API offline."
+            "Without a key, parallel_integrations.sandbox simulates the API offline."
         )
     path, betas = send.path, send.betas
     headers = [

@@ -10,7 +10,7 @@ from parallel_integrations.models.shared import T, first_fault
 
 
 def read_response(response: httpx.Response, response_type: type[T]) -> T:
-    """The answer's body as `response_type`.
+    """A response's body as `response_type`.
 
     Raises:
         UnexpectedAnswerError: The body is not what `response_type` describes.
@@ -22,12 +22,12 @@ def read_response(response: httpx.Response, response_type: type[T]) -> T:
         return TypeAdapter(response_type).validate_json(content)
     except ValidationError as error:
         fault = first_fault(error)
-    # Raised out here, the error does not drag pydantic's along, which shows the raw answer.
+    # Raised out here, the error does not drag pydantic's along, which shows the raw body.
     raise unexpected_response(response, fault)
 
 
 def read_empty_response(response: httpx.Response) -> None:
-    """Make sure that an answer without a result is the API's: empty, or any JSON.
+    """Make sure that a response without a result is the API's: empty, or any JSON.
 
     Raises:
         UnexpectedAnswerError: It is something else, such as a proxy's page.

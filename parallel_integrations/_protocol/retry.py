@@ -1,4 +1,4 @@
-"""When a step is sent again, and how long after; what a driver tells that depends on it."""
+"""Retry table: when a step is sent again, and how long after."""
 
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -14,7 +14,7 @@ from parallel_integrations.errors import ParallelError, StatusError
 
 RETRY_AFTER_CAP_SECONDS: Final = 60.0
 LAST_RESPONSE_SECONDS: Final = 1.0
-"""How long after a deadline an answer may still come: it is paid for."""
+"""How long after a deadline a response may still come: it is paid for."""
 FIRST_BACKOFF_SECONDS: Final = 0.5
 MAX_BACKOFF_SECONDS: Final = 8.0
 CONDITIONS_KEY: Final = "parallel_integrations"
@@ -33,12 +33,12 @@ class RetryPolicy(Enum):
 
 @dataclass(slots=True)
 class Conditions:
-    """What driver and flow tell each other about a request; travels in `request.extensions`.
+    """What driver and flow know of a request; travels in `request.extensions`.
 
     Attributes:
         max_retries: How often one step may be repeated.
         retry_timeouts: Whether a QUERY may be repeated after a read timeout.
-        response: The answer's head, had it arrived when the transport failed.
+        response: The response, had its headers arrived when the transport failed.
         elapsed_seconds: Since the flow started.
         now: Seconds since the epoch, for a `Retry-After` date.
         result: What the flow read from a response that may be kept.
@@ -53,7 +53,7 @@ class Conditions:
 
 
 def conditions_of(outcome: httpx.Response | httpx.HTTPError) -> Conditions:
-    """The conditions that travelled with the request behind an answer or a transport failure."""
+    """The conditions that travelled with the request behind a response or a transport failure."""
     try:
         found = outcome.request.extensions.get(CONDITIONS_KEY)
     except RuntimeError:  # httpx raises it where no request is attached
@@ -68,7 +68,7 @@ class Failure:
     Attributes:
         error: Our error for it.
         cause: The transport's failure behind it.
-        conditions: What the driver tells.
+        conditions: What the driver knows of the request.
     """
 
     error: ParallelError

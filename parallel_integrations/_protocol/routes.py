@@ -1,4 +1,4 @@
-"""The ways to the API: direct, or through Cloudflare's AI Gateway (API facts 15)."""
+"""Routes to the API: direct, or through Cloudflare's AI Gateway (docs/reference/facts.md, 15)."""
 
 import re
 from dataclasses import dataclass
@@ -119,7 +119,7 @@ class CloudflareGateway:
         return f"{base_url}/parallel{path}"
 
     def auth_headers(self, path: str, key: str | None) -> list[tuple[str, str]]:
-        """The key as this road wants it; none where Cloudflare keeps it; the token if given."""
+        """The key as this route wants it; none where Cloudflare keeps it; the token if given."""
         headers = []
         if key is not None:
             chat = path == CHAT_PATH

@@ -147,8 +147,8 @@ class Settings:
     Attributes:
         api_key: The key; None is an error at the first call.
         base_url: Scheme, host and any path that comes before the API's own.
-        timeout: Seconds that one call may take, or one silence in a stream; None leaves it to the
-            operation.
+        timeout: Seconds that one call may take, or a stream may bring nothing; None: as the
+            operation has it.
         max_retries: How often a failed call is repeated where the retry table allows it.
         retry_timeouts: Whether search, extract and chat are repeated after a read timeout too.
         api_version: Generation of the wire.

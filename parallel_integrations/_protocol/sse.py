@@ -1,4 +1,4 @@
-"""Server-sent events from bytes, and the one loop that reads them off an open answer."""
+"""Server-sent events: decoding them from bytes, and opening a stream of them."""
 
 import codecs
 from collections.abc import Generator
@@ -70,10 +70,10 @@ class EventDecoder:
 
 
 def open_stream(send: Send) -> Generator[Send | More | Emit[Any], Any, httpx.Response]:
-    """Open a streamed answer, repeating as the retry table allows.
+    """Open a streamed response, repeating as the retry table allows.
 
     Raises:
-        UnexpectedAnswerError: The answer is not an event stream.
+        UnexpectedAnswerError: The response is no event stream.
     """
     response = yield from exchange(send)
     content_type = response.headers.get("content-type", EVENT_STREAM)
@@ -87,5 +87,5 @@ def open_stream(send: Send) -> Generator[Send | More | Emit[Any], Any, httpx.Res
                     break
         except httpx.HTTPError:
             pass  # what has arrived is enough for the message
-        raise unexpected_response(response, "an event stream was asked for", body)
+        raise unexpected_response(response, "an event stream was expected", body)
     return response

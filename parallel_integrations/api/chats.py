@@ -1,4 +1,4 @@
-"""Chat: web-grounded answers, whole or streamed (API facts 7)."""
+"""Chat: web-grounded answers, whole or streamed (docs/reference/facts.md, 7)."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,11 +29,11 @@ Chunk = TypeVar("Chunk", ChatResponse, ChatChunk)
 
 
 def chat(request: ChatRequest) -> Flow[ChatResponse]:
-    """Ask for a whole answer.
+    """Get a whole answer.
 
     Args:
-        request: The conversation and the model. Patience is 60 s for `speed`, 600 s for others,
-            unless the client has its own timeout.
+        request: The conversation and the model. The timeout is 60 s for `speed`, 600 s for
+            others, unless the client has its own.
 
     Returns:
         A flow for `ParallelClient.run` or `arun`; its result is a `ChatResponse`.
@@ -46,7 +46,7 @@ def chat(request: ChatRequest) -> Flow[ChatResponse]:
 
 
 def stream_chat(request: ChatRequest) -> Stream[ChatResponse]:
-    """Ask for an answer chunk by chunk.
+    """Get an answer chunk by chunk.
 
     Args:
         request: The conversation and the model.
@@ -74,7 +74,7 @@ def stream_chat(request: ChatRequest) -> Stream[ChatResponse]:
 
 
 def stream_chunks(request: ChatRequest) -> Stream[ChatChunk]:
-    """As `stream_chat`, for who wants little more of most chunks than their text."""
+    """As `stream_chat`, with chunks that are read no further than their text needs."""
     return _stream(request, _skim_chunk)
 
 

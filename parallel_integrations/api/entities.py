@@ -1,4 +1,4 @@
-"""Entity search: a list of entities at once, best effort (API facts 10)."""
+"""Entity search: a list of entities at once (docs/reference/facts.md, 10)."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Extract: URLs in, markdown out (API facts 6)."""
+"""Extract: URLs in, markdown out (docs/reference/facts.md, 6)."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""FindAll: entities of the web that match conditions, each with its evidence (API facts 10)."""
+"""FindAll: entities of the web that match conditions (docs/reference/facts.md, 10)."""
 
 import logging
 from dataclasses import replace
@@ -51,10 +51,10 @@ log = logging.getLogger("parallel_integrations")
 
 
 def ingest_findall(request: IngestFindallRequest) -> Flow[FindallSchema]:
-    """Turn a wish in words into a schema to edit and run.
+    """Turn an objective in words into a schema to edit and run.
 
     Args:
-        request: The wish.
+        request: The objective.
 
     Returns:
         A flow whose result is the `FindallSchema`; give it to
@@ -221,7 +221,7 @@ def cancel_findall(findall_id: str) -> Flow[None]:
         try:
             yield from order(send)
         except ConflictError as error:
-            # A repeat after a lost answer meets the run that the first one stopped.
+            # A repeat after a lost response meets the run that the first one stopped.
             status = (yield from retrieve_findall_run(findall_id)).status
             reason = status.termination_reason if status else None
             if reason != CANCELLED_REASON:
@@ -237,7 +237,7 @@ def _change(findall_id: str, what: str, request: RequestModel) -> Flow[FindallSc
 
 
 UNDERSTOOD: Final = (("objective",), ("entity_type",), ("match_conditions",))
-"""What an ingested wish is made of."""
+"""Fields of an ingested objective that a run needs."""
 
 
 FAILED_REASONS: Final = frozenset({"error_occurred", "insufficient_funds"})
@@ -246,7 +246,7 @@ FAILED_REASONS: Final = frozenset({"error_occurred", "insufficient_funds"})
 def start_findall(
     ingest: IngestFindallRequest, *, generator: str, match_limit: int
 ) -> Flow[FindallRun]:
-    """Ingest a wish and start it as it was understood, unedited.
+    """Ingest an objective and start the run as it was understood, unedited.
 
     Args:
         ingest: Which entities are wanted.
@@ -268,8 +268,9 @@ def start_findall(
     else:
         return (yield from create_findall_run(request))
     raise UnexpectedAnswerError(
-        f"The wish was understood as something that cannot be looked for ({fault}); nothing was "
-        "started. Say it in other words, or use create_findall_run with conditions of your own."
+        f"The objective was understood as something that cannot be looked for ({fault}); "
+        "nothing was started. Say it in other words, or use create_findall_run with conditions "
+        "of your own."
     )
 
 
@@ -282,7 +283,8 @@ def run_findall(
     """Start a run, wait until it ends and fetch what it found.
 
     Args:
-        request: What to find; `CreateFindallRunRequest.from_schema` makes one of an ingested wish.
+        request: What to find; `CreateFindallRunRequest.from_schema` makes one of an ingested
+            objective.
         enrich: What to find out about the matches.
         deadline_seconds: How long to wait in all, 30 days at most.
 
@@ -303,9 +305,9 @@ def run_findall(
         )
         from parallel_integrations.api import ingest_findall, run_findall
 
-        wish = IngestFindallRequest(objective="Python statements that bind names")
+        ingest = IngestFindallRequest(objective="Python statements that bind names")
         with ParallelClient() as client:
-            schema = client.run(ingest_findall(wish))
+            schema = client.run(ingest_findall(ingest))
             request = CreateFindallRunRequest.from_schema(
                 schema, generator="preview", match_limit=5
             )
@@ -349,7 +351,7 @@ def _begin(request: CreateFindallRunRequest, enrich: EnrichFindallRequest | None
 def await_findall(
     findall_id: str, deadline_seconds: float, *, reached: bool
 ) -> Flow[FindallResult]:
-    """Wait for a run; `reached` says whether the server has answered in this operation before."""
+    """Wait for a run; `reached` says whether the server has responded in this operation before."""
 
     def late(run: FindallRun | None = None) -> str:
         return (

@@ -1,4 +1,4 @@
-"""Memory: what earlier tasks, monitors and FindAll runs left behind (beta, API facts 12)."""
+"""Memory of earlier tasks, monitors and FindAll runs (beta; docs/reference/facts.md, 12)."""
 
 from parallel_integrations._protocol.flow import Flow, Send, call, order
 from parallel_integrations._protocol.retry import RetryPolicy

@@ -1,4 +1,4 @@
-"""Monitors: questions asked again on a schedule, with an event for what is new (API facts 11)."""
+"""Monitors: scheduled queries that report what is new (docs/reference/facts.md, 11)."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Search: an objective and keyword queries in, ranked pages with excerpts out (API facts 5)."""
+"""Search: ranked pages with excerpts (docs/reference/facts.md, 5)."""
 
 from typing import Final
 
@@ -15,8 +15,8 @@ def search(request: SearchRequest) -> Flow[SearchResponse]:
     """Search the web.
 
     Args:
-        request: What to search for and how. A server that does not know `mode="fast"` yet is asked
-            once more with `basic`.
+        request: What to search for and how. A server that does not know `mode="fast"` yet is sent
+            the request once more with `basic`.
 
     Returns:
         A flow for `ParallelClient.run` or `arun`; its result is a `SearchResponse`.
@@ -39,7 +39,7 @@ def search(request: SearchRequest) -> Flow[SearchResponse]:
     try:
         response = yield from call(_send(request), SearchResponse)
     except InvalidRequestError as error:
-        # Servers older than the mode refuse it by name (API facts 14); nothing was billed.
+        # Older servers refuse the mode by name, unbilled (docs/reference/facts.md, 14).
         if request.mode != "fast" or "mode" not in f"{error.message} {error.detail}":
             raise
         response = None

@@ -1,4 +1,4 @@
-"""Task groups: many tasks at once, results in the order of their inputs (API facts 9)."""
+"""Task groups: results in the order of their inputs (docs/reference/facts.md, 9)."""
 
 import logging
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -97,7 +97,7 @@ def add_task_group_runs(
     Args:
         taskgroup_id: Its id.
         request: Up to 1000 tasks.
-        refresh_status: False answers faster, with a status that may be old.
+        refresh_status: False responds faster, with a status that may be old.
 
     Returns:
         A flow whose result is the `AddedTaskGroupRuns`.
@@ -218,7 +218,7 @@ class _RunLister(EventFollower):
 
 
 LOOKS_AFTER_SECONDS: Final = (0.0, 0.5, 2.0)
-"""When a group is asked whether an add arrived whose answer was lost; it may take a moment."""
+"""When to look whether an add arrived whose response was lost; it may take a moment."""
 
 
 INDEX_KEY: Final = "parallel_index"
@@ -243,7 +243,7 @@ def run_task_group(
     output and costs none of the others.
 
     Args:
-        inputs: What to ask, any number.
+        inputs: Any number.
         settings: How: processor, output schema and so on; the same for all.
         metadata: Labels of the group.
         deadline_seconds: How long to wait in all, 30 days at most.
@@ -423,7 +423,7 @@ def run_number(run: TaskRun) -> int | None:
 def _add_once(
     taskgroup_id: str, chunk: AddTaskGroupRunsRequest, *, before: int
 ) -> Generator[Send, Any, None]:
-    """Add a chunk; where the answer is lost, ask the group whether it arrived, never add again."""
+    """Add a chunk; where the response is lost, look whether it arrived, and never add again."""
     try:
         yield from add_task_group_runs(taskgroup_id, chunk, refresh_status=False)
     except (

@@ -1,4 +1,4 @@
-"""Tasks: create, wait, follow and read (API facts 8)."""
+"""Tasks: create, wait, follow and read (docs/reference/facts.md, 8)."""
 
 import logging
 from collections import Counter
@@ -54,7 +54,7 @@ from parallel_integrations.models.task import (
 
 WAIT_SECONDS: Final = 25
 MARGIN_SECONDS: Final = 15.0
-"""Beyond the wait that the server was asked for, before its answer counts as lost."""
+"""Beyond the wait that is requested of the server, before its response counts as lost."""
 
 log = logging.getLogger("parallel_integrations")
 
@@ -93,7 +93,7 @@ def retrieve_task_run(run_id: str) -> Flow[TaskRun]:
 
 
 def retrieve_task_run_input(run_id: str) -> Flow[TaskRunInput]:
-    """Look up what a run was asked.
+    """Look up the request of a run.
 
     Args:
         run_id: Its id.
@@ -115,8 +115,8 @@ def wait_task_run(
 ) -> Flow[TaskRunResult]:
     """Wait for any run, from its id alone.
 
-    Asks with short server-side waits. Timeouts, 408, 429 and 502-504 mean "not yet", and so does a
-    broken connection once the server has answered; what else goes wrong is raised with the id.
+    Polls with short server-side waits. Timeouts, 408, 429 and 502-504 mean "not yet", and so does a
+    broken connection once the server has responded; what else goes wrong is raised with the id.
 
     Args:
         run_id: Its id.
@@ -175,7 +175,7 @@ def run_task(
 def _result_within(
     wait_limit: WaitLimit, run_id: str, output_schema: OutputSchema | None = None
 ) -> Flow[TaskRunResult]:
-    """Ask for a run's result until it is there or the patience ends; once, however late it is."""
+    """Poll a run's result until it is there or the deadline passes; once, however late it is."""
     path = _run_path(run_id, "/result")
     deadline = wait_limit.deadline_seconds
     pause = 0.0
@@ -218,7 +218,7 @@ def _result_within(
                 requested_pause = wait_limit.failed(found)
             wait_limit.check(late)
             waited = wait_limit.elapsed_seconds - elapsed - delay
-            # Whoever answers at once instead of waiting is not asked again without a pause.
+            # A server that responds at once instead of waiting would be polled without a pause.
             pause = 0.0 if waited > wait / 2 else min(2 * pause or 0.5, MAX_POLL_SECONDS)
             pause = max(pause, requested_pause)
 
@@ -242,7 +242,7 @@ def task_run_events(
 ) -> Stream[StreamEvent]:
     """Follow a run's progress until it ends.
 
-    The API cuts the stream after 570 s and starts it over; repeats are left out. The last event is
+    The API ends the stream after 570 s and starts it over; repeats are left out. The last event is
     a `TaskRunStateEvent` with the output.
 
     Args:
@@ -392,7 +392,7 @@ def _resume(
     try:
         elapsed = yield from _follow_task_run(run_id, wait_limit.deadline_seconds)
         wait_limit.responded(elapsed)
-    except TaskTimeoutError:  # the result was asked for until the end
+    except TaskTimeoutError:  # the result was polled until the deadline
         raise
     except ParallelError as error:
         pause = min(error.retry_after or 0.0, RETRY_AFTER_CAP_SECONDS)

@@ -1,4 +1,4 @@
-"""Webhooks: check the signature and read the payload (API facts 13)."""
+"""Webhooks: check the signature and read the payload (docs/reference/facts.md, 13)."""
 
 import base64
 import hmac
@@ -73,7 +73,7 @@ def verify_webhook(headers: WebhookHeaders, body: bytes, secret: str | bytes) ->
         version, _, signature = entry.partition(",")
         given = signature.encode("utf-8", "surrogatepass")
         for one in expected:
-            # Every pair is compared, whatever was found before: time tells nothing.
+            # Every pair is compared, whatever was found before: the time taken says nothing.
             valid |= hmac.compare_digest(given, one) and version == VERSION
     return valid
 

@@ -1,4 +1,4 @@
-"""Why an answer can be believed: per field, the reasoning, the citations, the confidence."""
+"""Basis of an answer: for each field its reasoning, citations and confidence."""
 
 from typing import Annotated
 
@@ -12,10 +12,10 @@ def _confidence(value: str | None) -> str | None:
 
 
 class Citation(ResponseModel):
-    """A page that an answer rests on (API facts 4).
+    """A page that supports an answer (docs/reference/facts.md, 4).
 
     Attributes:
-        excerpts: The passages that bear the answer out; may be empty.
+        excerpts: The passages that support the answer; may be empty.
     """
 
     url: str
@@ -24,7 +24,7 @@ class Citation(ResponseModel):
 
 
 class FieldBasis(ResponseModel):
-    """What one field of an answer rests on.
+    """The basis of one field of an answer.
 
     Attributes:
         field: The field: `output` for text, a name for JSON, `name.0` for a list's element.

@@ -1,4 +1,4 @@
-"""What Chat is asked, and what it answers (API facts 7)."""
+"""Chat: requests and responses (docs/reference/facts.md, 7)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
@@ -20,7 +20,8 @@ from parallel_integrations.models.shared import (
 SPEED_MODEL: Final = "speed"
 
 
-# What the API ignores (API facts 7); known here so that code written for other models runs.
+# What the API ignores (docs/reference/facts.md, 7): known, so that
+# code written for other models runs.
 IGNORED: Final = frozenset(
     """
     temperature top_p max_tokens max_completion_tokens n stop seed frequency_penalty
@@ -74,7 +75,7 @@ class ChatMessage(RequestModel):
 
 
 class ChatSettings(BaseModel):
-    """How to chat: what a developer fixes once, whatever is asked.
+    """Settings of chat that a developer fixes once for all requests.
 
     Attributes:
         model: `speed` (default), `lite`, `base`, `core`; also accepted as `model_name`.
@@ -223,11 +224,11 @@ class ChatChoice(ResponseModel):
 
 
 class ChatResponse(ResponseModel):
-    """An answer, or one chunk of a streamed one; the API leaves most of OpenAI's fields empty.
+    """An answer, or one chunk of a streamed one; most of OpenAI's fields come empty.
 
     Attributes:
         choices: One choice; none in chunks that carry only citations.
-        basis: What the answer rests on; research models only.
+        basis: Of the answer; research models only.
         interaction_id: Continues this conversation when given as `previous_interaction_id`.
         usage: Token counts as the wire has them; documented as never filled.
         id: The API's id, mostly empty.

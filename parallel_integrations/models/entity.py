@@ -1,4 +1,4 @@
-"""Entity search: request and response (API facts 10)."""
+"""Entity search: request and response (docs/reference/facts.md, 10)."""
 
 from typing import Any, Final, Literal
 

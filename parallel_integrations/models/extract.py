@@ -1,4 +1,4 @@
-"""Extract: request and response (API facts 6)."""
+"""Extract: request and response (docs/reference/facts.md, 6)."""
 
 from typing import Annotated, Any, ClassVar, Final
 
@@ -52,7 +52,7 @@ class FullContentSettings(RequestModel):
 
 
 class ExtractSettings(PageSettings):
-    """How to extract: what a developer fixes once, whichever URLs are asked for.
+    """Settings of extract that a developer fixes once for all requests.
 
     Attributes:
         full_content: True for the whole page as markdown besides the excerpts, or how much of it.
@@ -120,14 +120,14 @@ class ExtractResult(PageResult):
     """One page that could be read.
 
     Attributes:
-        full_content: The whole page as markdown, where asked for.
+        full_content: The whole page as markdown, where requested.
     """
 
     full_content: str | None = None
 
     @property
     def text(self) -> str:
-        """The whole page where it was asked for, else its excerpts, a blank line between."""
+        """The whole page where it was requested, else its excerpts, a blank line between."""
         return self.full_content or super().text
 
 
@@ -136,7 +136,7 @@ class ExtractError(ResponseModel):
 
     Attributes:
         error_type: Kind of failure, e.g. `fetch_error`.
-        http_status_code: What the page's own server answered, where known.
+        http_status_code: Status that the page's own server gave, where known.
         content: More about the failure, where given.
     """
 
@@ -152,7 +152,7 @@ class ExtractError(ResponseModel):
 
 
 class ExtractResponse(PagesResponse):
-    """The answer to an extract; a page is in `results` or in `errors`.
+    """The response to an extract; a page is in `results` or in `errors`.
 
     Attributes:
         extract_id: The API's id of this call, where given.

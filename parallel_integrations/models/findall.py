@@ -1,4 +1,4 @@
-"""FindAll: requests, responses and events (API facts 10)."""
+"""FindAll: requests, responses and events (docs/reference/facts.md, 10)."""
 
 from typing import Any, Final
 
@@ -110,7 +110,7 @@ class FindallCandidate(ResponseModel):
     Attributes:
         match_status: `generated`, `matched`, `unmatched`, `discarded`.
         output: Verdicts and enrichments by name: objects with `value`, or plain values.
-        basis: What they rest on.
+        basis: Of each of them.
     """
 
     candidate_id: Text = ""
@@ -122,7 +122,7 @@ class FindallCandidate(ResponseModel):
     basis: Items[FieldBasis] = []
 
     def value(self, name: str) -> Any:
-        """The plain value of a verdict or enrichment, whichever form the wire has; None if none."""
+        """The plain value of a verdict or enrichment, in either form of the wire; None if none."""
         found = (self.output or {}).get(name)
         return found.get("value") if isinstance(found, dict) and "value" in found else found
 
@@ -192,7 +192,7 @@ MAX_EXCLUDED: Final = 10_000
 
 
 class IngestFindallRequest(RequestModel):
-    """A wish in words.
+    """An objective in words, to be made a schema of.
 
     Attributes:
         objective: Which entities are wanted.

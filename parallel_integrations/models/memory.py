@@ -1,4 +1,4 @@
-"""Memory: requests and responses (beta, API facts 12)."""
+"""Memory: requests and responses (beta; docs/reference/facts.md, 12)."""
 
 from typing import Any, Final, Literal
 
@@ -54,7 +54,7 @@ class Memory(ResponseModel):
 
     Attributes:
         kind: `task`, `monitor` or `findall`.
-        input_excerpt: Task: the beginning of what was asked.
+        input_excerpt: Task: the beginning of its input.
         output_excerpt: Task: the beginning of what was found.
         status: Monitor and FindAll: how it stands.
         matched_events: Monitor: events that fit the query.

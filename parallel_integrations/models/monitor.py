@@ -1,4 +1,4 @@
-"""Monitors: requests and responses (API facts 11)."""
+"""Monitors: requests and responses (docs/reference/facts.md, 11)."""
 
 from typing import Annotated, Any, Final, Literal
 

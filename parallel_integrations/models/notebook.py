@@ -1,4 +1,4 @@
-"""How answers show themselves in a notebook: numbered sources, everything escaped."""
+"""HTML of responses for notebooks: numbered sources, everything escaped."""
 
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -37,11 +37,11 @@ def pages_html(pages: Iterable[PageResult], failed: Iterable[object] = ()) -> st
 
 
 def output_html(content: Any, basis: Iterable[FieldBasis]) -> str:
-    """An answer, what each of its fields rests on, and its numbered sources.
+    """An answer, the basis of each of its fields, and its numbered sources.
 
     Args:
         content: The answer's text or JSON value.
-        basis: What it rests on.
+        basis: Of its fields.
 
     Returns:
         HTML of its own, with no script and nothing to load.

@@ -1,4 +1,4 @@
-"""Output schemas: from what a user writes to what the API accepts, and answers back into it."""
+"""Output schemas: from a class to what the API accepts, and from an output to the class."""
 
 import warnings
 from collections.abc import Mapping
@@ -70,7 +70,7 @@ def _translated(cls: type[BaseModel]) -> tuple[dict[str, Any], list[str]]:
     if dropped:
         remarks.append(
             f"The output schema of {cls.__name__} uses {', '.join(sorted(dropped))}, which the API "
-            "does not accept; left out there, still checked when the answer is parsed."
+            "does not accept; left out there, still checked when the output is parsed."
         )
     depth = _depth(schema)
     if depth > MAX_DEPTH:
@@ -108,10 +108,10 @@ JsonSchema: TypeAlias = Annotated[OutputSchema, AfterValidator(_json_only)]
 
 
 def parse_output(content: Any, schema: object) -> tuple[BaseModel | None, str | None]:
-    """The answer as an instance of the class that was asked for, or what did not fit.
+    """The output as an instance of the class that was requested, or what did not fit.
 
     Returns:
-        The instance and None, or None and the misfit; both None where no class was asked for.
+        The instance and None, or None and the fault; both None where no class was requested.
     """
     if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
         return None, None
@@ -120,13 +120,13 @@ def parse_output(content: Any, schema: object) -> tuple[BaseModel | None, str | 
             return schema.model_validate_json(to_json(content)), None
         except ValidationError as error:
             first = error
-        # Optional fields are asked for as unions with null, whatever their default: a null there
+        # Optional fields are requested as unions with null, whatever their default: a null there
         # means that nothing was found.
         found = from_json(to_json(content))
         if sum([_without_null(found, fault["loc"]) for fault in first.errors(include_url=False)]):
             with suppress(ValidationError):
                 return schema.model_validate_json(to_json(found)), None
-    except Exception as error:  # noqa: BLE001 - a validator of the user's; the answer is paid for
+    except Exception as error:  # noqa: BLE001 - a validator of the user's; the output is paid for
         return None, f"{schema.__name__}: {type(error).__name__}: {error}"
     faults = first.errors(include_url=False, include_input=False, include_context=False)
     return None, "; ".join(
@@ -135,7 +135,7 @@ def parse_output(content: Any, schema: object) -> tuple[BaseModel | None, str | 
 
 
 def _without_null(node: Any, loc: tuple[int | str, ...]) -> bool:
-    """Take the null out that a fault points at; tells whether there was one."""
+    """Take the null out that a fault points at; returns whether there was one."""
     for step in loc:
         if isinstance(node, dict) and step in node:
             if node[step] is None:

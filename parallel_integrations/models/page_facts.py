@@ -1,4 +1,4 @@
-"""What is told of a page beside its text: title, date, address."""
+"""Facts of a page beside its text: title, date, address."""
 
 from datetime import date, datetime
 from urllib.parse import SplitResult, urlsplit

@@ -36,7 +36,7 @@ def one_as_list(value: Any) -> Any:
 
 
 def without_null(schema: dict[str, Any]) -> None:
-    """Take null out of an optional field's schema: a model leaves the field out instead."""
+    """Take null out of an optional field's schema: a model omits the field instead."""
     branches = [each for each in schema.pop("anyOf") if each.get("type") != "null"]
     schema.update(branches[0] if len(branches) == 1 else {"anyOf": branches})
 
@@ -64,7 +64,7 @@ Objective = Annotated[
 
 
 class PageSettings(BaseModel):
-    """How pages are read: what a developer fixes once, whatever is asked.
+    """Settings of search and extract that a developer fixes once for all requests.
 
     Attributes:
         max_chars_total: Most characters of all excerpts together.
@@ -96,7 +96,7 @@ class PageSettings(BaseModel):
 
 
 class PageResult(ResponseModel):
-    """One page with the passages that bear on what was asked.
+    """One page with the passages that fit the request.
 
     Attributes:
         publish_date: When it was published, as the wire wrote it (`publish_date`, `published_at`
@@ -120,7 +120,7 @@ class PageResult(ResponseModel):
 
 
 class PagesResponse(ResponseModel):
-    """What every answer with pages says of itself.
+    """What every response with pages has in common.
 
     Attributes:
         session_id: The session it belongs to, where given.
@@ -132,5 +132,5 @@ class PagesResponse(ResponseModel):
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything that was asked for came back."""
+        """Whether everything that was requested came back."""
         return True

@@ -27,7 +27,7 @@ Domain = Annotated[str, AfterValidator(_domain)]
 
 
 class SourcePolicy(RequestModel):
-    """Which sources may be used (API facts 4).
+    """Which sources may be used (docs/reference/facts.md, 4).
 
     Attributes:
         include_domains: Only these; a domain covers its subdomains, `.gov` is a suffix, a path
@@ -77,11 +77,11 @@ class SourcePolicy(RequestModel):
 
 
 class FetchPolicy(RequestModel):
-    """When a page is fetched live instead of taken from the index (API facts 4).
+    """When a page is fetched live instead of taken from the index (docs/reference/facts.md, 4).
 
     Attributes:
         max_age_seconds: Fetch live what is older than this; at least 600.
-        timeout_seconds: Patience for a live fetch.
+        timeout_seconds: Timeout of a live fetch.
         disable_cache_fallback: True makes a failed live fetch an error instead of an older copy.
     """
 
@@ -91,7 +91,7 @@ class FetchPolicy(RequestModel):
         description="Fetch live what is older than this many seconds (at least 600).",
     )
     timeout_seconds: float | None = Field(
-        default=None, gt=0, description="Patience for a live fetch, in seconds."
+        default=None, gt=0, description="Timeout of a live fetch, in seconds."
     )
     disable_cache_fallback: bool | None = Field(
         default=None, description="True: a failed live fetch is an error, not an older copy."
@@ -99,7 +99,7 @@ class FetchPolicy(RequestModel):
 
 
 class McpServer(RequestModel):
-    """A tool server that a task may use (API facts 4): Streamable HTTP, tools only.
+    """A tool server that a task may use (docs/reference/facts.md, 4): Streamable HTTP, tools only.
 
     Attributes:
         name: How the task calls it.
@@ -115,7 +115,7 @@ class McpServer(RequestModel):
 
 
 class Webhook(RequestModel):
-    """Where the API reports to (API facts 13).
+    """Where the API reports to (docs/reference/facts.md, 13).
 
     Attributes:
         url: Receives a signed POST per event; see `parallel_integrations.api.webhooks`.

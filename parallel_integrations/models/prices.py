@@ -1,4 +1,4 @@
-"""What calls cost, in US dollars, as published (API facts 3.4)."""
+"""What calls cost, in US dollars, as published (docs/reference/facts.md, 3.4)."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -53,7 +53,7 @@ _FAST_SEARCH: Final = {"search_fast": 1}
 
 
 def search_skus(mode: str | None, max_results: int) -> Mapping[str, int]:
-    """What a search is billed as, by the mode that the wire is told."""
+    """What a search is billed as, by the mode that is sent."""
     skus = _FAST_SEARCH if mode in FAST_MODES else _SEARCH
     if max_results <= INCLUDED_RESULTS:
         return skus

@@ -1,4 +1,4 @@
-"""Search: request and response (API facts 5)."""
+"""Search: request and response (docs/reference/facts.md, 5)."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
@@ -33,7 +33,7 @@ _CHEAPER_MODES: Final = frozenset({"basic", "fast", "turbo", "one-shot"})
 
 
 class SearchSettings(PageSettings):
-    """How to search: what a developer fixes once, whatever is asked.
+    """Settings of search that a developer fixes once for all requests.
 
     Attributes:
         mode: `basic`, `advanced` (the API's default), `turbo` or `fast`; newer ones pass through.
@@ -101,7 +101,9 @@ class SearchRequest(SearchSettings, RequestModel):
     def _something_is_given(self) -> "SearchRequest":
         if self.search_queries is None:
             if self.objective is None:
-                raise ValueError("give an objective, search_queries, or both: nothing is asked")
+                raise ValueError(
+                    "give an objective, search_queries, or both: there is nothing to search for"
+                )
             self.search_queries = derive_queries(self.objective)  # the wire demands some
         return self
 
@@ -131,7 +133,7 @@ class SearchResult(PageResult):
 
 
 class SearchResponse(PagesResponse):
-    """The answer to a search.
+    """The response to a search.
 
     Attributes:
         results: Pages, best first.

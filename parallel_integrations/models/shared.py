@@ -85,11 +85,11 @@ class RequestModel(BaseModel):
         return self.model_dump(mode="json", exclude_none=True)
 
     def betas(self, version: ApiVersion) -> tuple[str, ...]:
-        """`parallel-beta` values that what is asked needs in one generation."""
+        """`parallel-beta` values that the request needs in one generation."""
         return ()
 
     def skus(self, version: ApiVersion) -> Mapping[str, int]:
-        """What is billed once this is answered with success, by SKU (see `api.prices`)."""
+        """What is billed for a success, by SKU (see `models.prices`)."""
         return NOTHING
 
     @classmethod
@@ -105,7 +105,7 @@ def _shared_fields(one: type[BaseModel], other: type[BaseModel]) -> frozenset[st
 
 
 class ResponseModel(BaseModel):
-    """An answer of the API; fields it does not know stay in `model_extra`."""
+    """A response of the API; fields it does not know stay in `model_extra`."""
 
     model_config = ConfigDict(extra="allow", populate_by_name=True, defer_build=True)
 

@@ -1,4 +1,4 @@
-"""Tasks: settings, requests, responses and events (API facts 8)."""
+"""Tasks: settings, requests, responses and events (docs/reference/facts.md, 8)."""
 
 import logging
 from typing import Annotated, Any, Final
@@ -41,7 +41,7 @@ def _input_value(value: Any) -> Any:
     """Plain JSON, so that what cannot be sent is refused here and not midway through a group."""
     plain = to_jsonable_python(value) if isinstance(value, BaseModel | dict) else value
     if plain == {} or (isinstance(plain, str) and not plain.strip()):
-        raise ValueError("nothing is asked: give a question, or an object with fields")
+        raise ValueError("the input is empty: give a question, or an object with fields")
     return sendable(plain)
 
 
@@ -69,7 +69,7 @@ class TaskOptions(BaseModel):
 
 
 class TaskSettings(TaskOptions):
-    """How tasks are done: what a developer fixes once, whatever is asked.
+    """Settings of tasks that a developer fixes once for all requests.
 
     Attributes:
         output_schema: What comes back: a description of a text, a JSON schema, a pydantic class,
@@ -124,7 +124,7 @@ class CreateTaskRunRequest(TaskSettings, RequestModel):
         return {task_sku(self.processor): 1}
 
     def task_spec(self) -> dict[str, Any] | None:
-        """The wire's `task_spec`; None leaves the output to the processor."""
+        """The wire's `task_spec`; None: the processor decides on the output."""
         return task_spec(self.output_schema, self.input_schema)
 
 
@@ -207,7 +207,7 @@ class TaskOutput(ResponseModel):
     Attributes:
         type: `text` or `json`.
         content: The text, or the JSON value (decoded, should the wire send it as a string).
-        basis: What each field rests on.
+        basis: Of each field.
         mcp_tool_calls: Calls to tool servers.
         output_schema: The schema that the processor chose, where it was left to choose.
     """
@@ -254,7 +254,7 @@ class TaskRunInput(ResponseModel):
     """A run's request as the API stored it.
 
     Attributes:
-        input: What was asked.
+        input: The question, or the fields to enrich.
         advanced_settings: Location and data sources.
         previous_interaction_id: What it continued.
         enable_events: Whether it could be followed.
@@ -278,9 +278,9 @@ class TaskRunStateEvent(StreamEvent):
 
     Attributes:
         output: What it found, once it is complete.
-        input: Its request, where asked for.
+        input: Its request, where `include_input` requests that.
         wire_text: The JSON that it was read from, where it came off a stream; kept so that it
-            can be written down without being made anew.
+            can be written down as it is.
     """
 
     run: TaskRun

@@ -1,4 +1,4 @@
-"""Task groups: requests, responses and events (API facts 9)."""
+"""Task groups: requests, responses and events (docs/reference/facts.md, 9)."""
 
 from collections import Counter
 from typing import Any, Final, TypeAlias
@@ -93,7 +93,7 @@ class AddedTaskGroupRuns(ResponseModel):
     """What was added.
 
     Attributes:
-        run_ids: Ids of the new runs; their order is not documented, use metadata to tell them.
+        run_ids: Ids of the new runs; their order is not documented, use metadata to match them.
         status: How the group stands.
         run_cursor: Where the new runs begin in `task_group_runs`.
         event_cursor: Where they begin in `task_group_events`.

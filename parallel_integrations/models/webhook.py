@@ -1,4 +1,4 @@
-"""Webhooks: the payloads that Parallel posts (API facts 13)."""
+"""Webhooks: the payloads that Parallel posts (docs/reference/facts.md, 13)."""
 
 from typing import Any, Final
 
@@ -37,7 +37,7 @@ class WebhookPayload(ResponseModel):
     @field_validator("data", mode="plain")
     @classmethod
     def _of_its_type(cls, value: Any, info: ValidationInfo) -> Any:
-        """Read by the type's name: by their fields alone, the classes cannot be told apart."""
+        """Read by the type's name: by their fields alone, the classes cannot be distinguished."""
         if isinstance(value, ResponseModel):
             return value
         if not isinstance(value, dict):

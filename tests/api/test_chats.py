@@ -26,13 +26,13 @@ WORDS = ["Größe", " ist", " 大", " and", " small."]
 
 
 def chunk(text: str) -> bytes:
-    """One event of a streamed answer."""
+    """One event of a streamed response."""
     body = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
     return f"data: {json.dumps(body, ensure_ascii=False)}\n\n".encode()
 
 
 async def collect(client: ParallelClient, *, awaiting: bool) -> list[str]:
-    """The texts of a streamed answer."""
+    """The texts of a streamed response."""
     if awaiting:
         return [each.text async for each in client.astream(stream_chat(CHAT))]
     return [each.text for each in client.stream(stream_chat(CHAT))]

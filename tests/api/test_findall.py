@@ -1,4 +1,4 @@
-"""FindAll: a wish becomes a schema, the schema a run, the run entities with their evidence."""
+"""FindAll: from an objective to a schema, to a run, to entities with their evidence."""
 
 import json
 from collections.abc import Iterator
@@ -148,7 +148,7 @@ async def test_a_run_by_hand(slow: tuple[Sandbox, ParallelClient], awaiting: boo
     assert stopped.is_over
     assert stopped.status.termination_reason == "user_cancelled"
     assert stopped.metadata == {"n": 1}
-    # Stopping it again changes nothing: a repeat after a lost answer looks the same.
+    # Stopping it again changes nothing: a repeat after a lost response looks the same.
     assert await run(client, cancel_findall(findall_id), awaiting=awaiting) is None
 
 
@@ -230,7 +230,7 @@ async def test_an_unknown_run_is_not_found(client: ParallelClient, awaiting: boo
     assert caught.value.findall_id == "findall_none"
 
 
-# ------------------------------------------------------------------------------ played
+# ------------------------------------------------------------------------------ scripted
 
 
 def wire(status: str = "completed", *, active: Any = False, **more: Any) -> dict[str, Any]:
@@ -312,7 +312,7 @@ def test_both_entity_searches_missing_is_not_found() -> None:
     assert player.sends[1].request.body("v1")["entity_type"] == "people"
 
 
-# ------------------------------------------------------------------------------ answers
+# ------------------------------------------------------------------------------ responses
 
 
 def test_a_flat_result_is_read_like_a_nested_one() -> None:

@@ -1,4 +1,4 @@
-"""Memory: looked up, cleared, evicted; never more than was asked for."""
+"""Memory: looked up, cleared, evicted; never more than was requested."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any

@@ -181,7 +181,7 @@ async def test_an_unknown_monitor_is_not_found(client: ParallelClient, awaiting:
         await listen(client, all_monitor_events("m_none"), awaiting=awaiting)
 
 
-# ------------------------------------------------------------------------------ pages, played
+# ------------------------------------------------------------------------------ pages, scripted
 
 
 def paged(items: str, *cursors: str | None) -> ScriptPlayer:
@@ -415,7 +415,7 @@ def test_what_is_no_id_is_refused_before_anything_is_sent(monitor_id: str) -> No
     assert next(retrieve_monitor("a/b")).path == "/v1/monitors/a%2Fb"
 
 
-# ------------------------------------------------------------------------------ answers
+# ------------------------------------------------------------------------------ responses
 
 
 def test_events_are_read_whatever_they_are() -> None:

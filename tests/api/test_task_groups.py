@@ -51,7 +51,7 @@ LITE = TaskSettings(processor="lite")
 
 
 class Statement(BaseModel):
-    """What is asked for."""
+    """The output that is requested."""
 
     name: str
     note: str | None = None
@@ -85,7 +85,7 @@ async def test_results_come_in_the_order_of_the_inputs(
     results = await run(client, group, awaiting=awaiting)
     assert len(results) == 4
     assert [result.error is None for result in results] == [True, False, True, True]
-    assert "told the sandbox so" in results[1].error
+    assert "the request demanded it" in results[1].error
     assert results[1].run.status == "failed"
     for number, result in enumerate(results):
         stored = sandbox.requests[1].body["inputs"][number]
@@ -256,7 +256,7 @@ def test_ten_thousand_inputs_come_back_in_order_and_in_little_memory() -> None:
         assert sandbox.ledger.count("task_run") == 10_002
 
 
-# ------------------------------------------------------------------------------ played
+# ------------------------------------------------------------------------------ scripted
 
 
 def group(num: int, *, active: bool = False) -> dict[str, Any]:

@@ -62,7 +62,7 @@ STATUS = "GET /v1/tasks/runs/trun_1"
 
 
 class Statement(BaseModel):
-    """What is asked for."""
+    """The output that is requested."""
 
     name: str
     explanation: str | None = None
@@ -79,7 +79,7 @@ def done(content: Any = "An answer.", kind: str = "text") -> dict[str, Any]:
 
 
 def refusal(status: int, **headers: str) -> httpx.Response:
-    """An error answer."""
+    """An error response."""
     body = {"type": "error", "error": {"ref_id": "ref_1", "message": "no"}}
     return httpx.Response(status, json=body, headers=headers)
 
@@ -120,7 +120,7 @@ async def test_a_failed_run_says_why_and_is_not_billed(
     sandbox: Sandbox, client: ParallelClient, awaiting: bool
 ) -> None:
     asked = ASKED.model_copy(update={"metadata": {"sandbox": "fail"}})
-    with pytest.raises(TaskFailedError, match=r"told the sandbox so.*ref_id") as caught:
+    with pytest.raises(TaskFailedError, match=r"the request demanded it.*ref_id") as caught:
         await run(client, run_task(asked), awaiting=awaiting)
     assert caught.value.run_id
     assert caught.value.run_id in str(caught.value)
@@ -237,10 +237,10 @@ def test_the_last_of_a_failed_run_says_why(
     assert isinstance(last, TaskRunStateEvent)
     assert (last.run.status, last.output) == ("failed", None)
     assert last.run.error is not None
-    assert "told the sandbox so" in last.run.error.message
+    assert "the request demanded it" in last.run.error.message
 
 
-# ------------------------------------------------------------------------------ waiting, played
+# ------------------------------------------------------------------------------ waiting, scripted
 
 
 @pytest.mark.parametrize(
@@ -447,7 +447,7 @@ async def test_waiting_can_be_cancelled() -> None:
 
 
 async def test_the_timeout_covers_the_wait_that_was_requested_for() -> None:
-    """A client with a short timeout still lets the server hold the answer back."""
+    """A client with a short timeout still lets the server hold the response back."""
 
     def play(talk: Talk, request: bytes) -> None:
         time.sleep(0.5)
@@ -463,7 +463,7 @@ async def test_the_timeout_covers_the_wait_that_was_requested_for() -> None:
             assert (await client.arun(wait_task_run("trun_1"))).output.content == "An answer."
 
 
-# ------------------------------------------------------------------------------ events, played
+# ------------------------------------------------------------------------------ events, scripted
 
 
 def state(status: str, output: Any = None) -> bytes:
@@ -500,7 +500,7 @@ def test_equal_messages_are_two_and_replayed_ones_are_not() -> None:
 
 
 def test_what_a_finished_run_did_is_replayed_before_its_end() -> None:
-    """The first frame tells that it is over; what it did comes after that."""
+    """The first event says that it is over; what it did comes after that."""
     player = ScriptPlayer([[state("completed"), message("looking"), message("found"), LAST]])
     player.play(task_run_events("trun_1"))
     assert told(player) == ["looking", "found"]
@@ -721,7 +721,7 @@ def test_settings_make_requests() -> None:
     assert (request.processor, request.output_schema, request.location) == ("pro", Statement, "de")
 
 
-# ------------------------------------------------------------------------------ what is answered
+# ------------------------------------------------------------------------------ responses
 
 
 @pytest.mark.parametrize(

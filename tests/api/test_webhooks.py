@@ -359,7 +359,7 @@ class Mailbox:
 
 @pytest.fixture
 def mailbox() -> Iterator[Mailbox]:
-    """Somewhere to be told."""
+    """A receiver of webhooks."""
     box = Mailbox()
     yield box
     box.close()

@@ -105,7 +105,7 @@ async def test_every_failure_is_a_tool_error_and_the_run_goes_on(
 @pytest.mark.parametrize(
     ("name", "asked", "told"),
     [
-        ("parallel_search", {}, "nothing is asked"),
+        ("parallel_search", {}, "nothing to search for"),
         ("parallel_search", {"objective": QUESTION, "max_results": 40}, "max_results"),
         ("parallel_extract", {"urls": ["https://docs.python.org/none"]}, "No page could be read"),
         ("parallel_task", {"input": TOO_LONG}, "trun_"),

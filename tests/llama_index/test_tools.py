@@ -157,7 +157,7 @@ def test_what_find_all_gives(sandbox: Sandbox) -> None:
 
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
-    ("parallel_search", {}, "nothing is asked"),
+    ("parallel_search", {}, "nothing to search for"),
     ("parallel_search", {"objective": ""}, "objective"),
     ("parallel_search", {"objective": "x", "search_queries": ["y" * 201]}, "search_queries.0"),
     ("parallel_extract", {"urls": ["python.org"]}, "'python.org' is not a web address"),

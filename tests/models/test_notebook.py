@@ -1,4 +1,4 @@
-"""Answers as a notebook shows them: numbered sources, and nothing a page said becomes markup."""
+"""Responses as a notebook shows them: numbered sources, and nothing a page said becomes markup."""
 
 from html.parser import HTMLParser
 

@@ -1,4 +1,4 @@
-"""Output schemas: a class becomes what the API accepts, the answer becomes the class."""
+"""Output schemas: a class becomes what the API accepts, the output becomes the class."""
 
 import warnings
 from datetime import date
@@ -228,7 +228,7 @@ def test_other_forms_are_sent_as_they_are(schema: Any, wire: Any) -> None:
     assert request.body("v1")["task_spec"] == {"output_schema": wire}
 
 
-# ------------------------------------------------------------------------------ answers
+# ------------------------------------------------------------------------------ outputs
 
 
 def test_an_response_becomes_the_class() -> None:
@@ -250,7 +250,7 @@ def test_an_response_becomes_the_class() -> None:
 
 
 def test_a_null_for_an_optional_field_is_its_default() -> None:
-    """Optional fields are asked for as unions with null, so null is a proper answer."""
+    """Optional fields are requested as unions with null, so null is a proper value."""
     content: dict[str, Any] = {
         "founded": 1947,
         "ceo": {"name": "A", "age": None},

@@ -1,4 +1,4 @@
-"""Answers are read tolerantly, and what cannot be read is an error that says what came."""
+"""Responses are read tolerantly, and what cannot be read is an error that says what came."""
 
 import gzip
 import json
@@ -39,7 +39,7 @@ async def outcome(given: Any) -> Any:
 
 
 def found(**page: Any) -> Any:
-    """The one page of a search's answer."""
+    """The one page of a search's response."""
     page = {"url": "https://a.example", **page}
     return SearchResponse.model_validate_json(json.dumps({"results": [page]})).results[0]
 
@@ -226,7 +226,7 @@ def test_no_spoilt_response_is_anything_but_read_or_unexpected(
 def test_a_null_or_an_absence_is_never_an_error(
     data: st.DataObject, model: type[BaseModel]
 ) -> None:
-    """Except for a page's url and the list of results, which an answer is nothing without."""
+    """Except for a page's url and the list of results, which a response is nothing without."""
 
     def thin(value: Any) -> Any:
         if isinstance(value, dict):

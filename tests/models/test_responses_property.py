@@ -1,4 +1,4 @@
-"""No answer, however broken or new, raises anything but this package's own errors."""
+"""No response, however broken or new, raises anything but this package's own errors."""
 
 import copy
 import json
@@ -240,7 +240,7 @@ NEEDED = {
     Monitor: {"monitor_id"},
     RetrieveMemoryResponse: {"results"},
 }
-"""Without these there is no answer at all; everything else may be absent."""
+"""Without these there is no response at all; everything else may be absent."""
 
 
 def read(cls: type[ResponseModel], body: Any) -> Any:

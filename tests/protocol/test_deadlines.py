@@ -101,7 +101,7 @@ def reported(send: Send) -> Any:
     return {"run_id": "trun_1", "status": "queued"}
 
 
-# ------------------------------------------------------------------------------ played
+# ------------------------------------------------------------------------------ scripted
 
 
 @pytest.mark.parametrize("answer", ENDLESS.values(), ids=ENDLESS.keys())
@@ -136,7 +136,7 @@ def test_every_deadline_that_is_admitted(wait: Any, ids: dict[str, str], deadlin
 
 def test_what_the_server_said_last_is_reported() -> None:
     player = ScriptPlayer([refusal(502)])
-    with pytest.raises(TaskTimeoutError, match="The last answer was: 502 from") as caught:
+    with pytest.raises(TaskTimeoutError, match="The last error was: 502 from") as caught:
         player.play(wait_findall_run("f1", deadline_seconds=30))
     assert isinstance(caught.value.__cause__, ParallelError)
 
@@ -151,7 +151,7 @@ def test_what_the_server_said_last_is_reported() -> None:
     ],
 )
 def test_a_create_is_not_repeated_past_the_deadline(wait: Any) -> None:
-    """Nothing has begun: the error is the server's own, with the time that it asked for."""
+    """Nothing has begun: the error is the server's own, with the time that it named."""
     player = ScriptPlayer([refusal(503, "50")], max_retries=9)
     with pytest.raises(ServerError) as caught:
         player.play(wait(80))
@@ -174,7 +174,7 @@ ANSWER = {
 
 
 def test_a_listing_that_never_ends_ends_with_the_wait() -> None:
-    """Each time it tells of one run more, and breaks."""
+    """Each connection lists one run more, and breaks."""
     done = {"taskgroup_id": "tg_1", "status": {"num_task_runs": 400, "is_active": False}}
 
     def answer(send: Send) -> Any:
@@ -226,7 +226,7 @@ SILENT = {
 @BOTH
 @pytest.mark.parametrize("wait", SILENT.values(), ids=SILENT.keys())
 async def test_a_server_that_says_nothing(wait: Any, awaiting: bool) -> None:
-    """However long the client would wait for any other answer."""
+    """However long the client would wait for any other response."""
     silent = threading.Event()
     with RawServer(lambda talk, request: silent.wait() and None) as server:
         async with ParallelClient(api_key="some-key", base_url=server.url, timeout=300) as client:

@@ -1,4 +1,4 @@
-"""Event streams that can be resumed: cut anywhere, nothing is lost and nothing told twice."""
+"""Event streams that can be resumed: cut anywhere, nothing is lost and nothing emitted twice."""
 
 import json
 from collections.abc import Iterable

@@ -26,7 +26,7 @@ QUESTION = [{"role": "user", "content": "Why?"}]
 
 
 def finish(flow: Generator[Any, Any, Any], outcome: httpx.Response) -> Any:
-    """The flow's result when this is the answer to what it sent."""
+    """The flow's result when this is the response to what it sent."""
     with pytest.raises(StopIteration) as stop:
         flow.send(outcome)
     return stop.value.value

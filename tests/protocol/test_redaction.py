@@ -44,7 +44,7 @@ Made = tuple[int, str, bytes]
 
 
 class Server:
-    """Answers every request with what it was given last."""
+    """Responds to every request with what it was given last."""
 
     def __init__(self) -> None:
         self.made: Made = (200, "application/json", b"{}")
@@ -162,7 +162,7 @@ def chunk_error(text: str) -> Made:
 
 
 def broken_after(text: str) -> Made:
-    """The answer repeats the key, and is broken off within or behind it."""
+    """The response repeats the key, and is broken off within or behind it."""
     chunk = json.dumps({"choices": [{"delta": {"content": text}}]})
     return 200, STREAM, f"data: {chunk}\n\ndata: {{\n\n".encode()
 

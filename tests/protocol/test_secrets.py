@@ -159,7 +159,7 @@ if hasattr(os, "fork"):
     def test_a_forked_child_opens_its_own_connections(
         sandbox: Sandbox, client: ParallelClient
     ) -> None:
-        """On its parent's socket the answers of both would be mixed up."""
+        """On its parent's socket the responses of both would be mixed up."""
         client.run(search(SEARCH))
         child = os.fork()
         if child == 0:

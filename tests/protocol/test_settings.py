@@ -257,7 +257,7 @@ def test_query_parameters_are_written_in_order_and_may_repeat(
 
 
 class TestGateway:
-    """Cloudflare's AI Gateway, played by the sandbox under the same prefixes."""
+    """Cloudflare's AI Gateway, simulated by the sandbox under the same prefixes."""
 
     @pytest.fixture
     def gated(self) -> Any:

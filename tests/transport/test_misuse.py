@@ -86,7 +86,7 @@ async def test_an_operation_goes_once(
 
 @pytest.mark.parametrize("nothing", ["", " \n", {}])
 def test_a_task_about_nothing(nothing: Any) -> None:
-    with pytest.raises(ValueError, match="nothing is asked"):
+    with pytest.raises(ValueError, match="the input is empty"):
         CreateTaskRunRequest(input=nothing)
 
 

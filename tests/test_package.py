@@ -1,120 +1,90 @@
+"""The public names: one list a package, held against what its modules define."""
+
 import importlib
+import pkgutil
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FunctionType
+from typing import get_type_hints
 
 import pytest
 
 import parallel_integrations
+from parallel_integrations import api, errors, models
 
-PUBLIC = {
-    "AddTaskGroupRunsRequest",
-    "AuthenticationError",
-    "ChatMessage",
-    "ChatRequest",
-    "ChatResponse",
-    "ClearMemoryRequest",
-    "CloudflareGateway",
-    "ConflictError",
-    "ConnectionFailedError",
-    "CreateFindallRunRequest",
-    "CreateMonitorRequest",
-    "CreateTaskGroupRequest",
-    "CreateTaskRunRequest",
-    "DirectoryCache",
-    "EnrichFindallRequest",
-    "EntitySearchRequest",
-    "EventStreamSettings",
-    "EvictMemoryRequest",
-    "ExtendFindallRequest",
-    "ExtractRequest",
-    "ExtractResponse",
-    "FetchPolicy",
-    "IngestFindallRequest",
-    "InvalidRequestError",
-    "JournalError",
-    "McpServer",
-    "MissingKeyError",
-    "NotFoundError",
-    "ParallelClient",
-    "ParallelError",
-    "PaymentRequiredError",
-    "PermissionDeniedError",
-    "RateLimitError",
-    "RequestTimeoutError",
-    "RetrieveMemoryRequest",
-    "SearchRequest",
-    "SearchResponse",
-    "ServerError",
-    "SnapshotSettings",
-    "SourcePolicy",
-    "StatusError",
-    "StreamInterruptedError",
-    "TaskFailedError",
-    "TaskGroupResult",
-    "TaskRun",
-    "TaskRunResult",
-    "TaskSettings",
-    "TaskTimeoutError",
-    "UnexpectedAnswerError",
-    "UpdateMonitorRequest",
-    "Usage",
-    "Webhook",
-    "__version__",
-}
+SUBPACKAGES = ["", ".api", ".enrichment", ".langchain", ".llama_index", ".models", ".sandbox"]
 
-SUBPACKAGES = {
-    "enrichment": """
-        EnrichedRow EnrichmentProgress JournalError enrich
-    """,
-    "api": """
-        add_task_group_runs all_monitor_events all_monitors cancel_findall cancel_monitor chat
-        clear_memory create_findall_run create_monitor create_task_group create_task_run
-        enrich_findall entity_search evict_memory extend_findall extract findall_events
-        findall_result findall_schema ingest_findall list_monitors monitor_events parse_webhook
-        resume_task retrieve_findall_run retrieve_memory retrieve_monitor retrieve_task_group
-        retrieve_task_group_run retrieve_task_run retrieve_task_run_input run_findall run_task
-        run_task_group search stream_chat stream_task task_group_events task_group_runs
-        task_run_events trigger_monitor update_monitor verify_webhook wait_findall_run
-        wait_task_group wait_task_run webhook_id
-    """,
-    "langchain": """
-        ChatParallel ChatParallelWeb ParallelDeepResearch ParallelEnrichment ParallelExtractLoader
-        ParallelExtractTool ParallelFindAllTool ParallelSearchRetriever ParallelSearchTool
-        ParallelTaskRunTool ParallelToolkit ParallelWebSearchTool
-    """,
-    "llama_index": """
-        ParallelExtractReader ParallelExtractor ParallelLLM ParallelProgressEvent
-        ParallelQueryEngine ParallelReader ParallelRetriever ParallelToolSpec citation_blocks
-        evidence_of
-    """,
-    "sandbox": """
-        Corpus Entry Fault Faults Ledger Page RecordedRequest Sandbox
-    """,
+# Of operations: adapters and the enrichment put them together in their own order.
+PARTS = {
+    "await_findall",
+    "numbered_requests",
+    "run_number",
+    "runs_to_add",
+    "start_findall",
+    "stream_chunks",
 }
 
 
-def test_the_package_has_exactly_these_names() -> None:
-    assert set(parallel_integrations.__all__) == PUBLIC
-    assert all(hasattr(parallel_integrations, name) for name in PUBLIC)
-
-
-def test_names_are_in_order_and_given_once() -> None:
-    assert list(parallel_integrations.__all__) == sorted(set(parallel_integrations.__all__))
+def members(package: str, kind: type) -> Iterator[tuple[str, object]]:
+    """What the modules of a package define without an underscore, classes or functions."""
+    found = importlib.import_module(f"parallel_integrations.{package}")
+    for module in pkgutil.iter_modules(found.__path__):
+        defined = vars(importlib.import_module(f"{found.__name__}.{module.name}"))
+        for name, thing in defined.items():
+            own = getattr(thing, "__module__", "") == f"{found.__name__}.{module.name}"
+            if isinstance(thing, kind) and own and not name.startswith("_"):
+                yield name, thing
 
 
 @pytest.mark.parametrize("subpackage", SUBPACKAGES)
-def test_a_subpackage_has_exactly_these_names(subpackage: str) -> None:
-    module = importlib.import_module(f"parallel_integrations.{subpackage}")
-    assert set(module.__all__) == set(SUBPACKAGES[subpackage].split())
-    assert all(callable(getattr(module, name)) for name in module.__all__)
-    assert list(module.__all__) == sorted(set(module.__all__))
+def test_a_package_has_the_names_that_it_lists(subpackage: str) -> None:
+    module = importlib.import_module(f"parallel_integrations{subpackage}")
+    assert len(module.__all__) == len(set(module.__all__))
+    assert all(hasattr(module, name) for name in module.__all__)
 
 
-def test_every_error_has_one_base() -> None:
-    errors = [name for name in PUBLIC if name.endswith("Error")]
-    assert len(errors) == 18
-    for name in errors:
-        assert issubclass(getattr(parallel_integrations, name), parallel_integrations.ParallelError)
+def test_every_class_of_the_models_is_public() -> None:
+    defined = {name for name, _ in members("models", type)}
+    assert len(defined) > 70
+    assert defined <= set(models.__all__)
+
+
+def test_every_class_of_the_models_is_in_the_reference() -> None:
+    pages = (Path(__file__).parent.parent / "docs" / "reference").glob("*.md")
+    text = "\n".join(
+        re.findall(r"members: .*|^::: .*", "".join(p.read_text() for p in pages), re.M)
+    )
+    assert not [name for name, _ in members("models", type) if not re.search(rf"\b{name}\b", text)]
+
+
+def test_every_operation_is_public() -> None:
+    defined = {name for name, _ in members("api", FunctionType)}
+    assert len(defined) > 40
+    assert defined - PARTS == set(api.__all__)
+
+
+def test_what_an_operation_returns_and_takes_is_public() -> None:
+    named = set()
+    for name in api.__all__:
+        for hint in get_type_hints(getattr(api, name)).values():
+            named |= set(re.findall(r"parallel_integrations\.models\.\w+\.(\w+)", str(hint)))
+    assert {"SearchRequest", "Monitor", "FindallResult", "MonitorEventPage"} <= named
+    assert named <= set(models.__all__)
+
+
+def test_every_error_is_public_and_has_one_base() -> None:
+    defined = {
+        name: thing
+        for name, thing in vars(errors).items()
+        if isinstance(thing, type) and thing.__module__ == errors.__name__
+    }
+    assert len(defined) == 18
+    assert set(defined) <= set(parallel_integrations.__all__)
+    for thing in defined.values():
+        assert issubclass(thing, parallel_integrations.ParallelError)
 
 
 def test_the_package_imports_no_framework_and_no_server() -> None:

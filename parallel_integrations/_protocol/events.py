@@ -18,6 +18,7 @@ from parallel_integrations._protocol.error_mapping import (
     transport_error,
 )
 from parallel_integrations._protocol.flow import MORE, Emit, Flow, More, Send
+from parallel_integrations._protocol.paths import text_parameter
 from parallel_integrations._protocol.polling import check_deadline, within
 from parallel_integrations._protocol.redaction import (
     beginning,
@@ -101,7 +102,7 @@ class EventFollower:
     ) -> None:
         self.send = send
         self.kinds = kinds
-        self.last_event_id = last_event_id
+        self.last_event_id = text_parameter("last_event_id", last_event_id)
         self.deadline_seconds = deadline_seconds
         self._known: set[str] = set()  # ids of the events of earlier connections
 

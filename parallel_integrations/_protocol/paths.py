@@ -47,6 +47,17 @@ def segment(name: str, value: str) -> str:
     return quote(value.strip(), safe="")
 
 
+def text_parameter(name: str, value: str | None) -> str | None:
+    """A cursor or filter as it is; None where it is left out.
+
+    Raises:
+        ValueError: It is no text.
+    """
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{name}={value!r:.100} must be a text, or left out")
+    return value or None
+
+
 @contextmanager
 def carrying(**ids: str) -> Iterator[None]:
     """Write ids (`run_id`, `taskgroup_id`, `findall_id`) onto every error that passes."""

@@ -6,7 +6,6 @@ from typing import Final
 from urllib.parse import urlencode
 
 import httpx
-from pydantic_core import PydanticSerializationError, to_json
 
 from parallel_integrations._protocol.flow import Send
 from parallel_integrations._protocol.retry import CONDITIONS_KEY, LAST_RESPONSE_SECONDS, Conditions
@@ -19,7 +18,7 @@ from parallel_integrations._protocol.settings import (
 )
 from parallel_integrations.errors import MissingKeyError
 from parallel_integrations.models.headers import checked_headers
-from parallel_integrations.models.shared import RequestModel
+from parallel_integrations.models.shared import RequestModel, json_bytes
 
 BETA_HEADER: Final = "parallel-beta"
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
@@ -104,8 +103,8 @@ def _content(request: RequestModel, settings: Settings, *, chat: bool) -> bytes:
         body = request.body(settings.api_version)
         if chat:
             body["model"] = settings.route.model(body["model"])
-        return to_json(body)
-    except (PydanticSerializationError, UnicodeError, RecursionError) as error:
+        return json_bytes(body)
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{type(request).__name__} cannot be written as JSON ({error}): give plain texts, "
             "numbers, lists and objects. Nothing was sent"

@@ -3,7 +3,7 @@
 from typing import Final
 
 from parallel_integrations._protocol.flow import Emit, Flow, Send, Stream, call, order
-from parallel_integrations._protocol.paths import segment
+from parallel_integrations._protocol.paths import segment, text_parameter
 from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations.models.monitor import (
     MAX_MONITORS,
@@ -65,12 +65,12 @@ def list_monitors(
         A flow whose result is the `MonitorPage`.
 
     Raises:
-        ValueError: `limit` is out of range.
+        ValueError: A value of another type, or a `limit` out of range.
     """
     params = [
         *_page_params(cursor, limit, MAX_MONITORS),
-        *(("type", one) for one in type or ()),
-        *(("status", one) for one in status or ()),
+        *(("type", one) for one in _texts("type", type)),
+        *(("status", one) for one in _texts("status", status)),
     ]
     return call(Send("GET", PATH, params=tuple(params), retry=RetryPolicy.READ), MonitorPage)
 
@@ -174,10 +174,10 @@ def monitor_events(
         A flow whose result is the `MonitorEventPage`.
 
     Raises:
-        ValueError: `limit` is out of range.
+        ValueError: A value of another type, or a `limit` out of range.
     """
     params = _page_params(cursor, limit, MAX_EVENTS)
-    if event_group_id:
+    if event_group_id := text_parameter("event_group_id", event_group_id):
         params.append(("event_group_id", event_group_id))
     if include_completions:
         params.append(("include_completions", "true"))
@@ -212,10 +212,21 @@ def all_monitor_events(
 
 
 def _page_params(cursor: str | None, limit: int | None, max_limit: int) -> list[tuple[str, str]]:
-    if limit is not None and not 1 <= limit <= max_limit:
-        raise ValueError(f"limit={limit} must be from 1 to {max_limit}")
+    whole = isinstance(limit, int) and not isinstance(limit, bool)
+    if limit is not None and not (whole and 1 <= limit <= max_limit):
+        raise ValueError(f"limit={limit!r:.100} must be a whole number from 1 to {max_limit}")
+    cursor = text_parameter("cursor", cursor)
     params = [("cursor", cursor)] if cursor else []
     return [*params, ("limit", str(limit))] if limit is not None else params
+
+
+def _texts(name: str, values: object) -> list[str]:
+    """The values of a filter; a single text would be sent letter by letter."""
+    if values is None:
+        return []
+    if not isinstance(values, list | tuple) or not all(isinstance(one, str) for one in values):
+        raise ValueError(f"{name}={values!r:.100} must be a list of texts, like ['active']")
+    return list(values)
 
 
 def _path(monitor_id: str) -> str:

@@ -14,7 +14,7 @@ from parallel_integrations._protocol.events import (
     TimedFollower,
 )
 from parallel_integrations._protocol.flow import Emit, Flow, More, Send, Stream, call, each
-from parallel_integrations._protocol.paths import carrying, create, segment
+from parallel_integrations._protocol.paths import carrying, create, segment, text_parameter
 from parallel_integrations._protocol.polling import (
     DEADLINE_SECONDS,
     check_deadline,
@@ -160,7 +160,7 @@ def task_group_runs(
         `UnreadableEvent`.
     """
     filters = (
-        ("status", status),
+        ("status", text_parameter("status", status)),
         ("include_input", "true" if include_input else None),
         ("include_output", "true" if include_output else None),
     )
@@ -266,8 +266,10 @@ def run_task_group(
                 print(result.error or result.output.content)
         ```
     """
-    if isinstance(inputs, str | bytes | Mapping | BaseModel):
-        raise ValueError("inputs must be a list: each of its members becomes a task of its own")
+    if isinstance(inputs, str | bytes | Mapping | BaseModel) or not isinstance(inputs, Iterable):
+        raise ValueError(
+            f"inputs={inputs!r:.100} must be a list: each of its members becomes a task of its own"
+        )
     if not inputs:
         return []
     check_deadline(deadline_seconds)
@@ -307,6 +309,8 @@ def wait_task_group(
         TaskTimeoutError: The deadline passed; the group goes on.
     """
     check_deadline(deadline_seconds)
+    if isinstance(num_inputs, bool) or not isinstance(num_inputs, int) or num_inputs < 0:
+        raise ValueError(f"num_inputs={num_inputs!r:.100} must be a whole number, 0 or more")
     return (
         yield from _wait(
             taskgroup_id,

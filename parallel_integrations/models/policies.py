@@ -4,7 +4,7 @@ import re
 from datetime import date
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, field_validator, model_validator
 
 from parallel_integrations.models.shared import RequestModel
 
@@ -90,7 +90,7 @@ class FetchPolicy(RequestModel):
         ge=MIN_MAX_AGE_SECONDS,
         description="Fetch live what is older than this many seconds (at least 600).",
     )
-    timeout_seconds: float | None = Field(
+    timeout_seconds: FiniteFloat | None = Field(
         default=None, gt=0, description="Timeout of a live fetch, in seconds."
     )
     disable_cache_fallback: bool | None = Field(
@@ -132,7 +132,7 @@ MAX_VALUE_CHARACTERS: Final = 512
 
 MetadataKey = Annotated[str, Field(min_length=1, max_length=MAX_KEY_CHARACTERS)]
 MetadataText = Annotated[str, Field(max_length=MAX_VALUE_CHARACTERS)]
-Metadata: TypeAlias = dict[MetadataKey, MetadataText | bool | int | float]
+Metadata: TypeAlias = dict[MetadataKey, MetadataText | bool | int | FiniteFloat]
 """Labels on a task, group or FindAll run: keys of 16 characters, values of 512 at most."""
 
 MemoryScopeKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]

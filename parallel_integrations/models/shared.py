@@ -31,8 +31,8 @@ from pydantic import (
 )
 from pydantic_core import (
     CoreSchema,
-    PydanticSerializationError,
     core_schema,
+    from_json,
     to_json,
 )
 
@@ -44,15 +44,31 @@ MAX_TEXT_CHARACTERS: Final = 1_000_000_000
 NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
+def json_bytes(value: Any) -> bytes:
+    """`value` as JSON.
+
+    Raises:
+        ValueError: It holds half of a surrogate pair, an object of no known kind, NaN.
+        RecursionError: It contains itself.
+    """
+    content = to_json(value)
+    if b"NaN" in content or b"Infinity" in content:  # else there is no second reading to pay for
+        try:
+            from_json(content, allow_inf_nan=False)
+        except ValueError:
+            raise ValueError("it holds NaN or an infinite number; write null instead") from None
+    return content
+
+
 def sendable(value: T) -> T:
     """`value`, where JSON can carry it.
 
     Raises:
-        ValueError: It cannot: half of a surrogate pair, an object of no known kind, a circle.
+        ValueError: It cannot; says why.
     """
     try:
-        to_json(value)
-    except (PydanticSerializationError, UnicodeError, RecursionError) as error:
+        json_bytes(value)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"JSON cannot carry it: {error}") from None
     return value
 

@@ -1,6 +1,7 @@
 """Monitors: made, changed, listed page by page; null says something else than nothing."""
 
 import json
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -25,12 +26,17 @@ from parallel_integrations.api import (
     all_monitors,
     cancel_monitor,
     create_monitor,
+    findall_events,
     list_monitors,
     monitor_events,
     retrieve_monitor,
     run_task,
+    run_task_group,
+    task_group_events,
+    task_group_runs,
     trigger_monitor,
     update_monitor,
+    wait_task_group,
 )
 from parallel_integrations.models import Monitor, MonitorEvent
 from parallel_integrations.sandbox import Sandbox
@@ -227,18 +233,39 @@ def test_pages_are_read_as_they_are_wanted() -> None:
     operation.close()
 
 
-@pytest.mark.parametrize("limit", [0, -1, 10_001])
+@pytest.mark.parametrize("limit", [0, -1, 10_001, "5", 2.5, True, float("nan")])
 def test_a_page_of_monitors_has_limits(limit: int) -> None:
     with pytest.raises(ValueError, match="from 1 to 10000"):
         list_monitors(limit=limit)
     assert next(list_monitors(limit=10_000)).params == (("limit", "10000"),)
 
 
-@pytest.mark.parametrize("limit", [0, -1, 101])
+@pytest.mark.parametrize("limit", [0, -1, 101, "5", 2.5, True, [5]])
 def test_a_page_of_events_has_limits(limit: int) -> None:
     with pytest.raises(ValueError, match="from 1 to 100"):
         monitor_events("m1", limit=limit)
     assert next(monitor_events("m1", limit=100)).params == (("limit", "100"),)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda: list_monitors(cursor=5),
+        lambda: list_monitors(status="active"),
+        lambda: next(all_monitors(type=5)),
+        lambda: list_monitors(type=["snapshot", 5]),
+        lambda: monitor_events("m1", event_group_id=7),
+        lambda: next(task_group_runs("tg_1", status=["failed"])),
+        lambda: next(task_group_events("tg_1", last_event_id=7)),
+        lambda: next(findall_events("f1", last_event_id=b"7")),
+        lambda: next(wait_task_group("tg_1", "3")),
+        lambda: next(run_task_group(5)),
+    ],
+)
+def test_a_parameter_of_another_type_is_refused(operation: Callable[[], Any]) -> None:
+    with pytest.raises(ValueError, match=r"^\w+=.* must be a ") as caught:
+        operation()
+    assert not isinstance(caught.value, ValidationError)
 
 
 # ------------------------------------------------------------------------------ what is sent

@@ -26,6 +26,7 @@ from parallel_integrations import (
     UnexpectedAnswerError,
 )
 from parallel_integrations._protocol import events
+from parallel_integrations._protocol.flow import Send
 from parallel_integrations.api import (
     add_task_group_runs,
     create_task_group,
@@ -548,3 +549,31 @@ def test_an_error_of_the_server_while_waiting_carries_the_id(
         client.run(run_task_group(["with"], LITE))
     assert caught.value.taskgroup_id
     assert not isinstance(caught.value, ServerError)
+
+
+def test_an_output_that_cannot_be_read_costs_none_of_the_others() -> None:
+    """It has been paid: the result names the run that holds it."""
+
+    def listed(number: int, output: Any) -> bytes:
+        run = {"run_id": f"trun_{number}", "status": "completed"}
+        data = {
+            "type": "task_run.state",
+            "event_id": f"e{number}",
+            "run": {**run, "metadata": {"parallel_index": number}},
+            "output": output,
+        }
+        return f"data: {json.dumps(data)}\n\n".encode()
+
+    text = {"type": "text", "content": "x"}
+    status = {"num_task_runs": 3, "is_active": False}
+
+    def respond(send: Send) -> Any:
+        if send.stream:
+            return [listed(0, text), listed(1, 5), listed(2, text)]
+        return {"taskgroup_id": "tg_1", "status": status}
+
+    player = ScriptPlayer(respond)
+    results = player.play(wait_task_group("tg_1", 3))
+    assert [result.output is None for result in results] == [False, True, False]
+    assert results[1].run.run_id == "trun_1"
+    assert "wait_task_run('trun_1')" in results[1].error

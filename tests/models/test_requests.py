@@ -12,6 +12,8 @@ from pydantic import BaseModel, ValidationError
 from parallel_integrations import (
     ChatMessage,
     ChatRequest,
+    CreateTaskGroupRequest,
+    CreateTaskRunRequest,
     ExtractRequest,
     FetchPolicy,
     ParallelClient,
@@ -366,3 +368,30 @@ def test_bodies_keep_the_contract(
     body = json.dumps(request_model.body("v1")).encode()
     sent = Exchange("POST", path, (), body, 200, "application/json", b"")
     assert contract.check_request(sent) == []
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_what_json_has_no_number_for_is_refused(number: float) -> None:
+    """Written as `NaN`, a body would be no JSON, and a whole group would be refused for it."""
+
+    class Row(BaseModel):
+        price: float
+
+    for build in (
+        lambda: CreateTaskRunRequest(input={"price": number}),
+        lambda: CreateTaskRunRequest(input=Row(price=number)),
+        lambda: CreateTaskRunRequest(input={"prices": [1.0, {"last": number}]}),
+        lambda: CreateTaskRunRequest(input="q", metadata={"n": number}),
+        lambda: CreateTaskRunRequest(input="q", output_schema={"type": "number", "enum": [number]}),
+        lambda: CreateTaskGroupRequest(metadata={"n": number}),
+        lambda: FetchPolicy(timeout_seconds=number),
+        lambda: ChatRequest(
+            messages=[{"role": "user", "content": "q"}], extra_body={"temperature": number}
+        ),
+    ):
+        with pytest.raises(ValidationError, match=r"NaN|finite|greater than 0"):
+            build()
+
+
+def test_a_text_may_say_nan() -> None:
+    assert CreateTaskRunRequest(input={"q": "Is NaN equal to Infinity?"}).input

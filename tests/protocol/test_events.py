@@ -26,6 +26,7 @@ from parallel_integrations.models import (
     StreamEvent,
     TaskGroupStatusEvent,
     TaskRunStateEvent,
+    UnreadableEvent,
 )
 from tests.support.raw_server import RawServer, Talk
 from tests.support.scripted_operation import BOTH, ScriptPlayer, listen
@@ -254,6 +255,17 @@ def test_a_stream_that_ends_in_garbage_each_time_is_given_up() -> None:
     with pytest.raises(StreamInterruptedError, match="cannot be read"):
         player.play(task_group_runs("tg_1"))
     assert len(player.sends) == 3
+
+
+def test_a_run_that_cannot_be_read_does_not_end_a_listing() -> None:
+    broken = b'data: {"type": "task_run.state", "run": {"run_id": "trun_9"}, "output": 5}\n\n'
+    player = ScriptPlayer([[numbered(3)[0], broken, b"data: [1]\n\n", numbered(3)[1]]])
+    player.play(task_group_runs("tg_1"))
+    kinds = [TaskRunStateEvent, UnreadableEvent, UnreadableEvent, TaskRunStateEvent]
+    assert [type(event) for event in player.events] == kinds
+    assert "trun_9" in player.events[1].text
+    assert "output" in player.events[1].fault
+    assert len(player.sends) == 1
 
 
 def test_resuming_where_nothing_is_left_ends() -> None:

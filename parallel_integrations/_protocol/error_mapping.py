@@ -71,6 +71,7 @@ def status_error(response: httpx.Response) -> StatusError:
     if remedy:
         parts.append(f" - {remedy}")
     return cls(
+        # Path and reason phrase came from outside as well, and a server may write the key there.
         scrub("".join(parts), response),
         status=status,
         message=message,
@@ -121,6 +122,12 @@ def error_body(body: Any) -> tuple[str, Any, str | None]:
         detail,
         ref_id[:SHOWN_CHARACTERS] if isinstance(ref_id, str) and ref_id else None,
     )
+
+
+def reported_error(body: Any, response: httpx.Response) -> str:
+    """Message and reference of an error that came within a stream."""
+    message, _, ref_id = error_body(scrub_json(body, response))
+    return f"{message or 'no message'}{f' (ref_id {ref_id})' if ref_id else ''}"
 
 
 def _shortened(message: str) -> str:
@@ -174,6 +181,7 @@ def _where(response: httpx.Response) -> str:
 def transport_error(failure: httpx.HTTPError) -> ParallelError:
     """Our error for a failure below HTTP, naming the call and the remedy, never the key."""
     response = conditions_of(failure).response
+    # First of all: the failure itself becomes the error's cause, and a traceback shows it.
     scrub_failure(failure)
     try:
         request = failure.request

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from parallel_integrations._protocol.error_mapping import (
-    error_body,
+    reported_error,
     transport_error,
 )
 from parallel_integrations._protocol.flow import MORE, Emit, Flow, More, Send
@@ -23,7 +23,6 @@ from parallel_integrations._protocol.polling import check_deadline, within
 from parallel_integrations._protocol.redaction import (
     beginning,
     scrub,
-    scrub_json,
     without_echo,
 )
 from parallel_integrations._protocol.retry import LAST_RESPONSE_SECONDS, conditions_of
@@ -230,7 +229,7 @@ class EventFollower:
 
 
 class TimedFollower(EventFollower):
-    """Follows work until none of it is active, or for as long as the server was told to send.
+    """Follows work until none of it is active, or for as long as the server is to send.
 
     Args:
         send: Opens the stream.
@@ -295,10 +294,7 @@ def _class_of(kind: Any, kinds: Mapping[str, type[StreamEvent]]) -> type[StreamE
 
 
 def _reported(data: dict[str, Any], response: httpx.Response) -> StreamInterruptedError:
-    message, _, ref_id = error_body(scrub_json(data, response))
-    reference = f" (ref_id {ref_id})" if ref_id else ""
-    text = f"The stream reported an error: {message or 'no message'}{reference}"
-    return _interrupted(text, response)
+    return _interrupted(f"The stream reported an error: {reported_error(data, response)}", response)
 
 
 def _interrupted(message: str, response: httpx.Response) -> StreamInterruptedError:

@@ -202,6 +202,8 @@ def exchange(send: Send) -> Flow[httpx.Response]:
         failed, error = outcome, outcome.error
         wait = error.retry_after
         again = may_retry(send.retry, outcome)
+        # A server that names an hour would block the caller for it: above the cap, the error is
+        # raised at once, with `retry_after` on it.
         if (
             not again
             or attempts > outcome.conditions.max_retries

@@ -106,6 +106,7 @@ class WaitLimit:
         self.elapsed_seconds = error.elapsed_seconds
         self.reached |= failure.cause is None or failure.conditions.response is not None
         self.last = error
+        # "Not yet" may come for hours and does not use up the retries, which are for real faults.
         if not self._is_temporary(error):
             self.failures += 1
             if self.failures > failure.conditions.max_retries or not _may_pass(error):

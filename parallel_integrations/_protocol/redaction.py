@@ -82,6 +82,7 @@ def beginning(text: str, outcome: httpx.Response | httpx.HTTPError, length: int)
 def scrub_json(value: Any, outcome: httpx.Response | httpx.HTTPError) -> Any:
     """A decoded JSON value without any secret that the request carried."""
     secrets = secrets_of(outcome)
+    # One pass over the whole text is cheaper than one for each value, and mostly all there is.
     written = json.dumps(value)
     hidden = hide(written, secrets)
     if hidden == written:
@@ -143,9 +144,9 @@ def _readings(text: str) -> Iterator[tuple[str, Sequence[int]]]:
     """A text as it is and with its escapes read, and where each character began in it."""
     yield text, range(len(text) + 1)
     escapes = [escape for escape in _ESCAPES if escape.search(text)]
-    if (
-        len(escapes) > 1
-    ):  # each for itself is a matter of odd keys, not worth seconds of a huge text
+    # What is an escape to one reader (`\\u0026amp;`) is plain text to another, so each kind is also
+    # read alone, but not in a huge text, where that would take seconds.
+    if len(escapes) > 1:
         escapes = [_ANY_ESCAPE, *escapes] if len(text) <= MAX_SCRUBBED_CHARACTERS else [_ANY_ESCAPE]
     for escape in escapes:
         read, places = text, list(range(len(text) + 1))
@@ -159,6 +160,7 @@ def _readings(text: str) -> Iterator[tuple[str, Sequence[int]]]:
 
 
 def _found(text: str, secret: str) -> Iterator[tuple[int, int]]:
+    # Every part of a secret that is too long holds a piece of this size, wherever it was cut.
     size = min(len(secret), MAX_SHOWN_OF_SECRET + 1)
     for piece in {secret[at : at + size] for at in range(len(secret) - size + 1)}:
         at = text.find(piece)

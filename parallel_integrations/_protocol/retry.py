@@ -77,7 +77,7 @@ class Failure:
 
 
 def retry_after_seconds(response: httpx.Response, now: float) -> float | None:
-    """Seconds that `Retry-After` (number or HTTP date) asks for; None if absent or nonsense."""
+    """Seconds that `Retry-After` (number or HTTP date) names; None if absent or nonsense."""
     value = response.headers.get("retry-after")
     if value is None:
         return None
@@ -110,7 +110,7 @@ def may_retry(policy: RetryPolicy, failure: Failure) -> bool:
 
 
 def _repeatable_status(policy: RetryPolicy, status: int) -> bool:
-    if status == 429:
+    if status == 429:  # refused before any work was done, so not billed either
         return True
     match policy:
         case RetryPolicy.READ:
@@ -118,6 +118,8 @@ def _repeatable_status(policy: RetryPolicy, status: int) -> bool:
         case RetryPolicy.QUERY:
             return status >= 500
         case RetryPolicy.CREATE:
+            # 503 is how the API refuses work. Behind any other 5xx, the run may exist: without an
+            # idempotency key, a repeated create is a second run and a second bill.
             return status == 503
 
 
@@ -127,13 +129,17 @@ def _repeatable_failure(
     if isinstance(
         failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError
     ):
-        return True
+        return True  # no byte of the request left
+    # A dropped connection or a timeout does not say whether a run was created. What cannot be
+    # decoded, or written, is the same the next time.
     if policy is RetryPolicy.CREATE or isinstance(
         failure, httpx.DecodingError | httpx.LocalProtocolError | httpx.UnsupportedProtocol
     ):
         return False
     if policy is RetryPolicy.READ:
         return True
+    # The query may have been carried out and billed; the price of a repetition is the caller's to
+    # accept. Once the headers are there, it has been for certain.
     if isinstance(failure, httpx.TimeoutException):
         return conditions.retry_timeouts
     return conditions.response is None

@@ -10,11 +10,11 @@ from pydantic_core import from_json
 
 from parallel_integrations._protocol.error_mapping import (
     SHOWN_CHARACTERS,
-    error_body,
+    reported_error,
     transport_error,
 )
 from parallel_integrations._protocol.flow import END, MORE, Emit, Flow, Send, Stream, call
-from parallel_integrations._protocol.redaction import beginning, scrub, scrub_json
+from parallel_integrations._protocol.redaction import beginning, scrub
 from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations._protocol.routes import CHAT_PATH
 from parallel_integrations._protocol.sse import DONE, EventDecoder, open_stream
@@ -97,7 +97,9 @@ def _stream(
             ) from failure
         for data in decoder.feed_data(received):
             if data == DONE:
-                with suppress(httpx.HTTPError):  # the answer is whole
+                # The answer is whole, so what breaks now is no error; read to its end, the
+                # response gives its connection back.
+                with suppress(httpx.HTTPError):
                     yield END
                 return
             chunk = read(data, response, text)
@@ -126,6 +128,9 @@ def _send(request: ChatRequest) -> Send:
 
 
 def _skim_chunk(data: str, response: httpx.Response, text: list[str]) -> ChatChunk:
+    # Plain JSON takes 5 µs a chunk, the model 40: at a thousand chunks a second that is what the
+    # caller waits for. The first chunk is read in full, for what it says of the whole answer, and
+    # so is every chunk that holds anything besides its text.
     if text:
         try:
             raw = from_json(data)
@@ -142,7 +147,7 @@ def _skim_chunk(data: str, response: httpx.Response, text: list[str]) -> ChatChu
             ):
                 return ChatChunk(added, raw, named)
         except (AttributeError, KeyError, TypeError, ValueError):
-            pass  # not what most chunks are: it is read with all care
+            pass  # not what most chunks are: read in full, and reported if that fails
     chunk = _read_chunk(data, response, text)
     return ChatChunk(chunk.text, from_json(data), chunk.id, chunk)
 
@@ -162,10 +167,8 @@ def _read_chunk(data: str, response: httpx.Response, text: list[str]) -> ChatRes
     except ValueError:
         body = None
     if isinstance(body, dict) and body.get("error"):
-        message, _, ref_id = error_body(scrub_json(body, response))
-        reference = f" (ref_id {ref_id})" if ref_id else ""
         raise StreamInterruptedError(
-            f"The API broke the answer off: {message}{reference}", partial=partial
+            f"The API broke the answer off: {reported_error(body, response)}", partial=partial
         )
     why, shown = scrub(fault or "", response), beginning(data, response, SHOWN_CHARACTERS)
     raise StreamInterruptedError(f"A chunk cannot be read ({why}): {shown!r}", partial=partial)

@@ -191,7 +191,7 @@ def enrich_findall(findall_id: str, request: EnrichFindallRequest) -> Flow[Finda
 
 
 def extend_findall(findall_id: str, request: ExtendFindallRequest) -> Flow[FindallSchema]:
-    """Ask a run for more matches; billed per match.
+    """Request more matches of a run; billed per match.
 
     Args:
         findall_id: The run's id; not of a `preview`.

@@ -249,7 +249,7 @@ class CreateFindallRunRequest(RequestModel):
     def from_schema(cls, schema: FindallSchema, **changes: Any) -> "CreateFindallRunRequest":
         """A run of an ingested schema, with what you want changed.
 
-        The API takes no enrichments at creation: ask for the schema's with `enrich_findall`.
+        The API takes no enrichments at creation: add the schema's with `enrich_findall`.
         """
         conditions = [
             MatchCondition(name=one.name, description=one.description)

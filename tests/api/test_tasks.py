@@ -221,8 +221,8 @@ async def test_a_cut_stream_is_opened_again_without_repeating_itself(
     sandbox.faults.add(path="*/events", cut_after_bytes=900, cut=cut)
     seen = await listen(client, task_run_events(created.run_id), awaiting=awaiting)
     whole = await listen(client, task_run_events(created.run_id), awaiting=awaiting)
-    told = [event for event in seen if isinstance(event, TaskRunProgressMessageEvent)]
-    assert told == [e for e in whole if isinstance(e, TaskRunProgressMessageEvent)]
+    emitted = [event for event in seen if isinstance(event, TaskRunProgressMessageEvent)]
+    assert emitted == [e for e in whole if isinstance(e, TaskRunProgressMessageEvent)]
     assert seen[-1].run.status == "completed"
     assert seen[-1].output == whole[-1].output
 
@@ -479,7 +479,7 @@ def frame(data: Any) -> bytes:
     return f"event: {data.get('type')}\ndata: {json.dumps(data)}\n\n".encode()
 
 
-def told(player: ScriptPlayer) -> list[str]:
+def messages(player: ScriptPlayer) -> list[str]:
     return [event.message for event in player.events if hasattr(event, "message")]
 
 
@@ -492,7 +492,7 @@ def test_equal_messages_are_two_and_replayed_ones_are_not() -> None:
     second = [*first, message("looking"), message("found"), LAST]
     player = ScriptPlayer([first, second])
     player.play(task_run_events("trun_1"))
-    assert told(player) == ["looking", "looking", "looking", "found"]
+    assert messages(player) == ["looking", "looking", "looking", "found"]
     assert [event.run.status for event in player.events if hasattr(event, "run")] == [
         "running",
         "completed",
@@ -503,7 +503,7 @@ def test_what_a_finished_run_did_is_replayed_before_its_end() -> None:
     """The first event says that it is over; what it did comes after that."""
     player = ScriptPlayer([[state("completed"), message("looking"), message("found"), LAST]])
     player.play(task_run_events("trun_1"))
-    assert told(player) == ["looking", "found"]
+    assert messages(player) == ["looking", "found"]
     assert player.events[-1].output.content == "An answer."
     assert len(player.sends) == 1
 
@@ -525,8 +525,8 @@ def test_an_end_in_failure_is_reported_once(status: str) -> None:
 
 
 def test_a_long_pause_is_no_failure_while_the_run_is_worked_on() -> None:
-    silence = [state("running"), httpx.ReadTimeout("idle_timeout_seconds")]
-    script = [silence, *[silence, wire_run("running")] * 8, [state("running"), LAST]]
+    nothing = [state("running"), httpx.ReadTimeout("idle_timeout_seconds")]
+    script = [nothing, *[nothing, wire_run("running")] * 8, [state("running"), LAST]]
     player = ScriptPlayer(script)
     player.play(task_run_events("trun_1"))
     assert player.events[-1].run.status == "completed"

@@ -291,11 +291,11 @@ def test_a_null_for_a_field_that_is_needed_is_a_validation_error() -> None:
     ],
 )
 def test_a_validation_error_says_what_does_not_fit(content: Any, validation_error: str) -> None:
-    parsed, told = parse_output(content, Person)
+    parsed, fault = parse_output(content, Person)
     assert parsed is None
-    assert told is not None
+    assert fault is not None
     for part in validation_error.split("; "):
-        assert part in told
+        assert part in fault
 
 
 def test_a_strict_class_is_read_as_json_is() -> None:

@@ -78,7 +78,7 @@ ENDLESS: dict[str, Callable[[], Any]] = {
     "slow 504": lambda: After(20, refusal(504)),
     "no connection": lambda: httpx.ConnectError("no"),
     "reset": lambda: After(7, httpx.ReadError("gone")),
-    "silence": lambda: After(1e9, None),
+    "nothing": lambda: After(1e9, None),
     "drips": lambda: After(1e9, httpx.ReadTimeout("drips")),
 }
 
@@ -216,7 +216,7 @@ async def test_a_completed_run_without_its_result(
 
 
 SECONDS = 0.3
-SILENT = {
+WITHOUT_RESPONSE = {
     "wait_task_run": lambda: wait_task_run("id_1", deadline_seconds=SECONDS),
     "wait_task_group": lambda: wait_task_group("id_1", 1, deadline_seconds=SECONDS),
     "wait_findall_run": lambda: wait_findall_run("id_1", deadline_seconds=SECONDS),
@@ -224,15 +224,15 @@ SILENT = {
 
 
 @BOTH
-@pytest.mark.parametrize("wait", SILENT.values(), ids=SILENT.keys())
+@pytest.mark.parametrize("wait", WITHOUT_RESPONSE.values(), ids=WITHOUT_RESPONSE.keys())
 async def test_a_server_that_says_nothing(wait: Any, awaiting: bool) -> None:
     """However long the client would wait for any other response."""
-    silent = threading.Event()
-    with RawServer(lambda talk, request: silent.wait() and None) as server:
+    over = threading.Event()
+    with RawServer(lambda talk, request: over.wait() and None) as server:
         async with ParallelClient(api_key="some-key", base_url=server.url, timeout=300) as client:
             with pytest.raises(TaskTimeoutError) as caught:
                 await run(client, wait(), awaiting=awaiting)
-        silent.set()
+        over.set()
     assert "id_1" in (caught.value.run_id, caught.value.taskgroup_id, caught.value.findall_id)
     assert caught.value.__cause__ is not None
 
@@ -251,14 +251,14 @@ STATE = b'data: {"type": "task_run.state", "run": {"run_id": "id_1", "status": "
     ],
 )
 async def test_a_stream_that_falls_silent(follow: Any, awaiting: bool) -> None:
-    silent = threading.Event()
+    over = threading.Event()
 
     def play(talk: Talk, request: bytes) -> None:
         talk.send(STREAM + b"%x\r\n%b\r\n" % (len(STATE), STATE))
-        silent.wait()
+        over.wait()
 
     with RawServer(play) as server:
         async with ParallelClient(api_key="some-key", base_url=server.url, timeout=300) as client:
-            told = await listen(client, follow(), awaiting=awaiting)
-        silent.set()
-    assert len(told) == len(server.requests) == 1
+            found = await listen(client, follow(), awaiting=awaiting)
+        over.set()
+    assert len(found) == len(server.requests) == 1

@@ -288,10 +288,10 @@ def test_what_is_said_between_end_and_look_up_is_not_lost() -> None:
     assert ids(player.events) == ["e1"]
 
 
-def test_a_silent_group_is_followed_as_long_as_it_works() -> None:
+def test_a_group_without_events_is_followed_as_long_as_it_works() -> None:
     active = {"taskgroup_id": "tg_1", "status": {"is_active": True}}
-    silence = [httpx.ReadTimeout("idle_timeout_seconds")]
-    player = ScriptPlayer([*[silence, active] * 20, numbered(2)])
+    nothing = [httpx.ReadTimeout("idle_timeout_seconds")]
+    player = ScriptPlayer([*[nothing, active] * 20, numbered(2)])
     player.play(task_group_events("tg_1"))
     assert ids(player.events) == ["e1", "e2"]
 

@@ -122,13 +122,13 @@ def error_message(text: str) -> Made:
 
 
 def error_reference(text: str) -> Made:
-    told = {"error": {"message": "no", "ref_id": text, "detail": [text]}}
-    return 403, "application/json", json.dumps(told).encode()
+    body = {"error": {"message": "no", "ref_id": text, "detail": [text]}}
+    return 403, "application/json", json.dumps(body).encode()
 
 
 def validation(text: str) -> Made:
-    told = {"detail": [{"loc": ["body", text], "msg": text}]}
-    return 422, "application/json", json.dumps(told).encode()
+    body = {"detail": [{"loc": ["body", text], "msg": text}]}
+    return 422, "application/json", json.dumps(body).encode()
 
 
 def error_page(text: str) -> Made:
@@ -251,11 +251,11 @@ def test_the_beginning_of_a_huge_page_is_scrubbed(at: tuple[Server, str]) -> Non
 def test_what_is_not_the_key_is_shown_as_it_is(at: tuple[Server, str]) -> None:
     server, url = at
     with ParallelClient(api_key=KEY, base_url=url, max_retries=0) as client:
-        told = f"100 % wrong: %2f \\u0041 &amp; {KEY[:MAX_PART]}, {KEY}?"
-        server.made = error_message(told)
+        body = f"100 % wrong: %2f \\u0041 &amp; {KEY[:MAX_PART]}, {KEY}?"
+        server.made = error_message(body)
         with pytest.raises(ParallelError) as caught:
             searched(client)
-    assert told.replace(KEY, "[hidden]") in str(caught.value)
+    assert body.replace(KEY, "[hidden]") in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["test", "EMPTY", "parallel"])

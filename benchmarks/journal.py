@@ -15,7 +15,16 @@ from parallel_integrations.sandbox import Sandbox
 
 ROWS = 10_000
 NAMES = ("with", "nonlocal", "assert", "try", "lambda")
-CALLED = ("begin", "flush", "finish", "find", "check_row", "check_end", "note_repeats", "close")
+CALLED = (
+    "add_batch",
+    "flush",
+    "finish",
+    "find",
+    "check_row",
+    "check_total",
+    "add_repeats",
+    "close",
+)
 
 
 def rows(_: str) -> list[Row]:

@@ -220,8 +220,8 @@ def _details(progress: EnrichmentProgress, seconds: float, finished: int) -> str
         said.append(f"{rate:.1f} rows/s")
     if progress.cost_usd is not None:
         said.append(f"{progress.cost_usd:.3f} USD so far")
-    if progress.trouble is not None:
-        said.append(f"waiting for the API ({progress.trouble})")
+    if progress.waiting_reason is not None:
+        said.append(f"waiting for the API ({progress.waiting_reason})")
     left = (progress.total or 0) - progress.finished - progress.not_submitted
     if rate and left > 0:
         said.append(f"about {_duration(left / rate)} left")

@@ -1,4 +1,4 @@
-"""Enrichment: rows in, structured answers with their basis out; can be resumed at any moment."""
+"""Resumable enrichment of rows: structured outputs with their basis, each row paid once."""
 
 from parallel_integrations.enrichment.results import EnrichedRow, EnrichmentProgress
 from parallel_integrations.enrichment.runner import enrich

@@ -1,13 +1,19 @@
-"""The loop of a run: send what is read, look at what was sent, tell what is finished."""
+"""Engine of an enrichment: the loop that sends queued rows, polls batches and yields rows.
+
+    rows ─read─▶ RowQueue ─submit─▶ SubmittedBatch ─poll─▶ outcomes ─settle─▶ RowQueue ─▶ rows
+                     └──────────────── Journal ────────────────┘
+
+Each part returns what it found and knows no other; the engine alone decides what happens next.
+"""
 
 import time
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, Final, TypeVar
 
 from parallel_integrations._protocol import polling
-from parallel_integrations._protocol.flow import Emit, Flow, More, Send, Stream, delayed
+from parallel_integrations._protocol.flow import Emit, Flow, More, Send, Stream, delayed, relay
 from parallel_integrations._protocol.retry import RETRY_AFTER_CAP_SECONDS
 from parallel_integrations.api.task_groups import (
     add_task_group_runs,
@@ -17,11 +23,14 @@ from parallel_integrations.api.task_groups import (
 )
 from parallel_integrations.enrichment import submitted_batches
 from parallel_integrations.enrichment.budget import Budget
-from parallel_integrations.enrichment.deadline import DeadlinePassedError, until
-from parallel_integrations.enrichment.journal import Ending, Outcome
+from parallel_integrations.enrichment.journal import Journal, Outcome, OutcomeState
 from parallel_integrations.enrichment.results import EnrichedRow, EnrichmentProgress
-from parallel_integrations.enrichment.row_queue import Pending, RowQueue
-from parallel_integrations.enrichment.submitted_batches import SubmittedBatch, Trouble, Unconfirmed
+from parallel_integrations.enrichment.row_queue import PendingRow, RowQueue
+from parallel_integrations.enrichment.submitted_batches import (
+    ReadFailure,
+    SubmittedBatch,
+    Unconfirmed,
+)
 from parallel_integrations.errors import (
     ConnectionFailedError,
     ParallelError,
@@ -40,14 +49,17 @@ T = TypeVar("T")
 GROUPS_READ_AHEAD: Final = 16
 """How far rows are read ahead of the oldest that is not finished, in groups."""
 MAX_LOST_RESPONSES: Final = 3
-"""Answers to a create lost in a row before that stops the run."""
+"""Responses to a create that are lost in a row before that stops the run."""
 RATE_LIMIT_PAUSE_SECONDS: Final = 10.0
 FIRST_PAUSE_SECONDS: Final = 2.0
 MAX_PAUSE_SECONDS: Final = 30.0
 SEND_TIMEOUT_SECONDS: Final = 300.0
 """How long a rate limit or an outage is waited out where rows are sent."""
-GROUPS_NAMED: Final = 8
-AHEAD_SECONDS: Final = 0.001
+MAX_GROUPS_NAMED: Final = 8
+MIN_GAP_SECONDS: Final = 0.001
+LAST_POLL_SECONDS: Final = 5.0
+"""How long after the deadline a last poll may take."""
+MIN_TIMEOUT_SECONDS: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,136 +73,137 @@ class Limits:
 
 
 class Engine:
-    """One run.
-
-    Args:
-        row_queue: The rows, and through it the journal.
-        settings: How tasks are done.
-        budget: How many may be.
-        limits: How much at once, and for how long.
-    """
+    """One run of an enrichment."""
 
     def __init__(
-        self, row_queue: RowQueue, settings: TaskSettings, budget: Budget, limits: Limits
+        self,
+        rows: RowQueue,
+        journal: Journal,
+        settings: TaskSettings,
+        budget: Budget,
+        limits: Limits,
     ) -> None:
-        self._row_queue = row_queue
-        self._journal = row_queue.journal
+        self._rows = rows
+        self._journal = journal
         self._settings = settings
         self._budget = budget
         self._limits = limits
-        self._until = time.monotonic() + limits.deadline_seconds
+        self._deadline = time.monotonic() + limits.deadline_seconds
         self._batches: list[SubmittedBatch] = []
-        self._out: set[int] = set()
-        self._done = 0
-        self._uncertain = self._journal.num_given_up  # runs that may be paid for
+        self._num_completed = journal.num_completed()
+        self._num_uncertain = journal.num_given_up  # runs without an output that may be paid for
         self._may_pay_again: set[int] = set()
         self._last_read = -inf
-        self._has_answered = False
+        self._has_responded = False
         self._lost_responses = 0
         self._error: ParallelError | None = None
 
     def steps(self, *, retry_failed: bool) -> Stream[EnrichedRow | EnrichmentProgress]:
-        """The run, as a stream of its rows and its progress."""
+        """Run to the end, as a stream of finished rows and of progress.
+
+        An error that concerns all rows ends the submission, not the run: what is in flight is paid
+        for, and is read before the error is raised.
+        """
         limits = self._limits
         read_ahead = limits.rows_per_group * max(GROUPS_READ_AHEAD, limits.groups_in_flight + 1)
         if retry_failed:
-            self._may_pay_again = set(self._journal.unread)
-        self._row_queue.open(retry_failed=retry_failed)
+            self._may_pay_again = set(self._journal.unreadable)
+        self._rows.open(retry_failed=retry_failed)
         self._resume()
         yield Emit(self._progress())
         while True:
             if self._error is None:
-                self._row_queue.read(limits.rows_per_group, read_ahead)
-            sent = yield from self._send_queue()
-            for row in self._row_queue.ready(self._out):
+                self._rows.read(limits.rows_per_group, read_ahead)
+            max_rows = self._max_rows_to_submit()
+            if max_rows:
+                try:
+                    yield from self._submit(self._rows.first(max_rows))
+                except ParallelError as error:
+                    self._error = error
+            for row in self._rows.finished_rows():
                 yield Emit(row)
-            if not sent:
+            if not max_rows:
                 self._journal.flush()
-            if not sent and self._batches:
-                yield from self._look()
-            elif not sent and (self._error is not None or self._row_queue.is_done):
-                break
+                if self._batches:
+                    yield from self._poll()
+                elif self._error is not None or self._rows.is_done:
+                    break
             yield Emit(self._progress())
         if self._error is not None:
             raise self._error
-        self._row_queue.finish()
+        self._rows.finish()
         yield Emit(self._progress())
 
     def _resume(self) -> None:
-        self._done = self._journal.num_done()
-        # Whatever the run before this one sent, it sent before this moment.
+        # An add of the run before was sent before this moment, and may still arrive.
         settled = time.monotonic() + self._limits.settle_seconds
-        for chunk in self._journal.chunks():
-            self._batches.append(
-                SubmittedBatch(chunk, None if chunk.sent else Unconfirmed(settled))
-            )
-            self._out.update(chunk.tasks.values())
+        for batch in self._journal.unfinished_batches():
+            self._rows.resume(batch)
+            unconfirmed = None if batch.is_confirmed else Unconfirmed(settled)
+            self._batches.append(SubmittedBatch(batch, unconfirmed))
 
-    def _send_queue(self) -> Generator[Send | More, Any, bool]:
-        """Send what waits, as far as may be; tells whether there was something."""
-        free = len(self._batches) < self._limits.groups_in_flight
-        if not self._row_queue.queue or not free or self._error is not None:
-            return False
-        remaining = self._budget.remaining_runs(self._runs)
-        if remaining:
-            max_rows = int(min(remaining, self._limits.rows_per_group))
-            try:
-                yield from self._send(self._row_queue.next_to_send(max_rows))
-            except ParallelError as error:
-                self._error = error
-        elif not self._batches:  # with runs in flight some may fail, which leaves room
-            self._row_queue.stop_submitting()
-        else:
-            return False
-        return True
+    def _max_rows_to_submit(self) -> int:
+        """How many rows may be sent now: one group at most, 0 where a batch has to end before."""
+        is_full = len(self._batches) >= self._limits.groups_in_flight
+        if not self._rows.queue or is_full or self._error is not None:
+            return 0
+        remaining = self._budget.remaining_runs(self._num_paid)
+        if not remaining and not self._batches:
+            # Not before the last batch has ended: its failed runs are free.
+            self._rows.stop_submitting()
+        return int(min(remaining, self._limits.rows_per_group))
 
-    def _send(self, rows: list[Pending]) -> Generator[Send | More, Any, None]:
-        # Made before it is noted that they are sent: nothing can refuse them after that.
+    @property
+    def _num_paid(self) -> int:
+        """Runs that are paid for, will be, or may be."""
+        return self._num_completed + len(self._rows.in_flight) + self._num_uncertain
+
+    def _submit(self, rows: list[PendingRow]) -> Generator[Send | More, Any, None]:
+        """Send rows to a new group.
+
+        The group comes first, which is free; the journal then records group and rows; only then are
+        the rows added, which is paid. Killed anywhere, the next run asks that group what it holds.
+        """
+        # Built before the journal records it: an invalid request raises here, and nothing is sent.
         request = runs_to_add(
             numbered_requests((row.input for row in rows), self._settings), self._settings
         )
-        # Where nothing has answered yet, an address that cannot be reached is most likely wrong.
-        unreachable = (ConnectionFailedError,) if self._has_answered else ()
-        group = yield from self._repeating(
+        # Where nothing has responded yet, an address that cannot be reached is most likely wrong.
+        unreachable = (ConnectionFailedError,) if self._has_responded else ()
+        group = yield from self._repeat(
             create_task_group, ServerError, RequestTimeoutError, *unreachable
         )
-        chunk = self._journal.begin(
-            group.taskgroup_id,
-            [(row.task, row.key) for row in rows],
-            self._row_queue.sending(rows),
-        )
-        tasks = list(chunk.tasks.values())
-        self._out.update(tasks)
+        batch = self._rows.submit(rows, group.taskgroup_id)
 
         def add() -> Flow[AddedTaskGroupRuns]:
             return add_task_group_runs(group.taskgroup_id, request, refresh_status=False)
 
         try:
-            yield from self._repeating(add)
+            yield from self._repeat(add)
         except (
             ConnectionFailedError,
             RequestTimeoutError,
             UnexpectedAnswerError,
             StatusError,
         ) as error:
-            if _is_refusal(error):
-                self._take_back(tasks)
+            if isinstance(error, StatusError) and error.status < 500 and error.status != 408:
+                # Refused: the API executed nothing, so nothing can arrive later.
+                self._rows.queue_again(batch.tasks.values())
                 raise
             self._lost_responses += 1
             settle_seconds = self._limits.settle_seconds
             if self._lost_responses >= MAX_LOST_RESPONSES:
-                settle_seconds = inf
-            self._batches.append(
-                SubmittedBatch(chunk, Unconfirmed(time.monotonic() + settle_seconds, error))
-            )
+                settle_seconds = inf  # something is wrong: to send again would go on for ever
+            unconfirmed = Unconfirmed(time.monotonic() + settle_seconds, error)
+            self._batches.append(SubmittedBatch(batch, unconfirmed))
         else:
             self._lost_responses = 0
-            self._batches.append(SubmittedBatch(chunk, pause=polling.FIRST_POLL_SECONDS))
-            self._journal.mark_sent(chunk)
+            self._journal.confirm(batch)
+            self._batches.append(SubmittedBatch(batch, pause=polling.FIRST_POLL_SECONDS))
 
-    def _repeating(self, make: Callable[[], Flow[T]], *harmless: type[ParallelError]) -> Flow[T]:
-        """Wait out rate limits, and repeat what costs nothing."""
-        latest = min(self._until, time.monotonic() + SEND_TIMEOUT_SECONDS)
+    def _repeat(self, make: Callable[[], Flow[T]], *free: type[ParallelError]) -> Flow[T]:
+        """Wait out rate limits, and repeat after the errors that can have cost nothing (`free`)."""
+        latest = min(self._deadline, time.monotonic() + SEND_TIMEOUT_SECONDS)
         wait, failures = 0.0, 0
         while True:
             try:
@@ -199,130 +212,139 @@ class Engine:
                 wait = RATE_LIMIT_PAUSE_SECONDS if error.retry_after is None else error.retry_after
                 if wait > RETRY_AFTER_CAP_SECONDS or time.monotonic() + wait > latest:
                     raise
-            except harmless:
+            except free:
                 failures += 1
-                # An address that never answered is not waited for as long as one that did.
                 wait = min(FIRST_PAUSE_SECONDS * 2.0 ** (failures - 1), MAX_PAUSE_SECONDS)
-                if failures >= MAX_LOST_RESPONSES and not (
-                    self._has_answered and time.monotonic() + wait <= latest
-                ):
+                # An address that never responded is not waited for as long as one that did.
+                has_time = self._has_responded and time.monotonic() + wait <= latest
+                if failures >= MAX_LOST_RESPONSES and not has_time:
                     raise
             else:
-                self._has_answered = True
+                self._has_responded = True
                 return made
 
-    def _look(self) -> Generator[Send | More, Any, None]:
-        """Look at the group whose turn it is."""
+    def _poll(self) -> Generator[Send | More, Any, None]:
+        """Poll the batch that is due next, and take what it found."""
         batch = min(self._batches, key=lambda each: each.due)
-        unconfirmed = batch.unconfirmed
-        wait = min(batch.due, self._until) - time.monotonic()
+        was_unconfirmed = batch.unconfirmed is not None
+        wait = min(batch.due, self._deadline) - time.monotonic()
+        lost: list[int] = []
         try:
-            lost = yield from until(self._until, batch.look(wait, self._settle))
+            lost = yield from until(self._deadline, batch.poll(wait))
         except DeadlinePassedError:
-            lost = []
-        except ParallelError as error:
-            if unconfirmed is None or error is not unconfirmed.error:
-                raise
-            # What else is in flight is still waited for.
+            pass
+        finally:
+            # However the poll ends: what it has read is paid for, and recorded.
+            self._settle(batch.take_outcomes())
+        if batch.submit_error is not None:
             self._batches.remove(batch)
-            self._error = self._error or error
+            self._error = self._error or batch.submit_error
             return
-        if batch.trouble is not None:
-            self._bear(batch, batch.trouble)
+        if batch.read_failure is not None:
+            self._wait_or_give_up(batch, batch.read_failure)
         else:
             self._last_read = time.monotonic()
-            self._has_answered = True
+            self._has_responded = True
         if lost:
-            self._take_back(lost)
-            self._row_queue.send_again(lost)
-        if not batch.chunk.tasks:
+            self._rows.queue_again(lost)
+        if not batch.batch.tasks:
             self._batches.remove(batch)
-        elif unconfirmed is not None and batch.unconfirmed is None:
-            self._journal.mark_sent(batch.chunk)
-        if batch.chunk.tasks and time.monotonic() >= self._until:
+            return
+        if was_unconfirmed and batch.unconfirmed is None:
+            self._journal.confirm(batch.batch)
+        if time.monotonic() >= self._deadline:
             raise self._late(batch, f"after {self._limits.deadline_seconds:g} s")
 
-    def _bear(self, batch: SubmittedBatch, trouble: Trouble) -> None:
-        """Wait for a group that cannot be read, or give it up where only this one cannot."""
-        if isinstance(trouble.error, RateLimitError):
-            for other in self._batches:  # the limit is not the group's; the others come first
+    def _wait_or_give_up(self, batch: SubmittedBatch, failure: ReadFailure) -> None:
+        """Wait for a group that cannot be read; give it up where it is the only one."""
+        if isinstance(failure.error, RateLimitError):
+            # The limit is the key's, not the group's; the others come first when it is over.
+            for other in self._batches:
                 if other is not batch:
-                    other.due = max(other.due, batch.due - AHEAD_SECONDS)
-        if time.monotonic() - trouble.since < submitted_batches.READ_TIMEOUT_SECONDS:
+                    other.due = max(other.due, batch.due - MIN_GAP_SECONDS)
+        timeout = submitted_batches.READ_TIMEOUT_SECONDS
+        if time.monotonic() - failure.since < timeout:
             return
-        if self._last_read <= trouble.since:
-            late = self._late(
-                batch, f"and cannot be read since {submitted_batches.READ_TIMEOUT_SECONDS:g} s"
-            )
-            raise late from trouble.error
-        batch.give_up(trouble.error, self._settle)
+        if self._last_read <= failure.since:
+            late = self._late(batch, f"and cannot be read since {timeout:g} s")
+            raise late from failure.error
+        batch.give_up(failure.error)
+        self._settle(batch.take_outcomes())
 
     def _late(self, batch: SubmittedBatch, why: str) -> TaskTimeoutError:
-        groups = [each.chunk.taskgroup_id for each in self._batches]
-        more = f" and {len(groups) - GROUPS_NAMED} more" if len(groups) > GROUPS_NAMED else ""
-        trouble = f" The last answer: {batch.trouble.error}." if batch.trouble else ""
+        groups = [each.batch.taskgroup_id for each in self._batches]
+        more = f" and {len(groups) - MAX_GROUPS_NAMED} more" * (len(groups) > MAX_GROUPS_NAMED)
+        last = f" The last error: {batch.read_failure.error}." if batch.read_failure else ""
         error = TaskTimeoutError(
-            f"{len(self._out)} rows are not done {why}.{trouble} They go on, in the task groups "
-            f"{', '.join(groups[:GROUPS_NAMED])}{more}: with a journal, the same call waits for "
-            "them."
+            f"{len(self._rows.in_flight)} rows are not done {why}.{last} They go on, in the task "
+            f"groups {', '.join(groups[:MAX_GROUPS_NAMED])}{more}: with a journal, the same call "
+            "waits for them."
         )
-        error.taskgroup_id = batch.chunk.taskgroup_id
+        error.taskgroup_id = batch.batch.taskgroup_id
         return error
 
-    @property
-    def _runs(self) -> int:
-        """Runs that are paid for, will be, or may be."""
-        return self._done + len(self._out) + self._uncertain
-
     def _settle(self, outcomes: Mapping[int, Outcome]) -> None:
-        again = self._to_pay_again(outcomes)
+        again = self._tasks_to_pay_again(outcomes)
         outcomes = {task: each for task, each in outcomes.items() if task not in again}
-        self._journal.settle(outcomes)
-        self._out.difference_update(outcomes)
-        self._done += sum(each.output is not None for each in outcomes.values())
-        self._uncertain += sum(each.ending is Ending.UNREAD for each in outcomes.values())
-        self._row_queue.settle(outcomes)
+        self._rows.settle(outcomes)
+        self._num_completed += sum(each.output is not None for each in outcomes.values())
+        unreadable = [each for each in outcomes.values() if each.state is OutcomeState.UNREADABLE]
+        self._num_uncertain += len(unreadable) + len(again)
         if again:
-            self._take_back(again, given_up=True)
-            self._uncertain += len(again)
-            self._row_queue.send_again(again)
+            self._rows.queue_again(again, given_up=True)
 
-    def _to_pay_again(self, outcomes: Mapping[int, Outcome]) -> list[int]:
-        """Tasks that could not be read before and now, and that are to be asked anew then."""
-        unread = [
+    def _tasks_to_pay_again(self, outcomes: Mapping[int, Outcome]) -> list[int]:
+        """Tasks that no run could read, and that `retry_failed` allows to pay again."""
+        unreadable = [
             task
             for task, each in outcomes.items()
-            if each.ending is Ending.UNREAD and task in self._may_pay_again
+            if each.state is OutcomeState.UNREADABLE and task in self._may_pay_again
         ]
         self._may_pay_again.difference_update(outcomes)
-        if self._error is not None or not self._row_queue.accepts_more:
+        if self._error is not None or not self._rows.accepts_more:
             return []
-        remaining = self._budget.remaining_runs(self._runs) - len(self._row_queue.queue)
-        return unread[: int(max(0, min(remaining, len(unread))))]
-
-    def _take_back(self, tasks: list[int], *, given_up: bool = False) -> None:
-        self._journal.take_back(tasks, given_up=given_up)
-        self._out.difference_update(tasks)
-        self._row_queue.may_submit += len(tasks)
+        remaining = self._budget.remaining_runs(self._num_paid) - len(self._rows.queue)
+        return unreadable[: int(max(0, min(remaining, len(unreadable))))]
 
     def _progress(self) -> EnrichmentProgress:
-        progress = self._row_queue.progress()
-        progress.in_flight = len(self._out)
-        progress.cost_usd = self._budget.usd(self._done)
-        progress.reserved_usd = self._budget.usd(len(self._out) + self._uncertain)
+        progress = self._rows.progress()
+        progress.cost_usd = self._budget.usd(self._num_completed)
+        progress.reserved_usd = self._budget.usd(progress.in_flight + self._num_uncertain)
         if progress.total is not None:
-            progress.max_usd = self._budget.max_usd(self._runs + self._row_queue.may_submit)
-        progress.trouble = next(
-            (_name(each.trouble.error) for each in self._batches if each.trouble), None
-        )
+            progress.max_usd = self._budget.max_usd(self._num_paid + self._rows.max_unsent)
+        for batch in self._batches:
+            if batch.read_failure is not None:
+                error = batch.read_failure.error
+                status = f" {error.status}" if isinstance(error, StatusError) else ""
+                progress.waiting_reason = f"{type(error).__name__}{status}"
+                break
         return progress
 
 
-def _name(error: ParallelError) -> str:
-    status = f" {error.status}" if isinstance(error, StatusError) else ""
-    return f"{type(error).__name__}{status}"
+class DeadlinePassedError(Exception):
+    """The deadline passed before the steps came to their end; they were closed."""
 
 
-def _is_refusal(error: ParallelError) -> bool:
-    """Whether nothing was executed, so that nothing can be on its way."""
-    return isinstance(error, StatusError) and error.status < 500 and error.status != 408
+def until(deadline: float, steps: Generator[Send | More, Any, T]) -> Generator[Send | More, Any, T]:
+    """The same steps, none of which waits beyond a deadline, whatever a server sends.
+
+    Args:
+        deadline: By the monotonic clock.
+        steps: The steps.
+
+    Raises:
+        DeadlinePassedError: There is no time left for the next step.
+    """
+
+    def limited(step: Send | More) -> Generator[Send | More, Any, Any]:
+        now = time.monotonic()
+        left = deadline + LAST_POLL_SECONDS - now
+        if left <= 0:
+            raise DeadlinePassedError
+        if isinstance(step, Send):
+            delay = min(step.delay_seconds, max(0.0, deadline - now))
+            timeout = min(step.timeout_seconds, max(left - delay, MIN_TIMEOUT_SECONDS))
+            step = replace(step, delay_seconds=delay, timeout_seconds=timeout)
+        return (yield step)
+
+    return relay(steps, limited)

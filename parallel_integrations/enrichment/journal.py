@@ -1,4 +1,9 @@
-"""The journal: what was asked, what it cost and what came back, kept in a file."""
+"""Journal of an enrichment: one SQLite file with rows, task groups and outputs.
+
+A process may be killed at any instant, so each step is recorded before the call that it pays for.
+SQLite makes a transaction whole; what it does not promise is done here: the file gets its name only
+once it is complete, a cut or changed one is refused, and one process alone has it.
+"""
 
 import json
 import os
@@ -7,7 +12,7 @@ import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import IntEnum
 from pathlib import Path
 from secrets import token_hex
 from types import NoneType
@@ -20,80 +25,61 @@ from parallel_integrations.errors import JournalError
 from parallel_integrations.models.task import TaskOutput, TaskRunStateEvent
 
 
-class State(Enum):
-    """How a task stands."""
+class OutcomeState(IntEnum):
+    """Whether a task is over; the numbers stand in the file."""
 
-    UNSENT = "unsent"
-    OUT = "out"
-    """It may have been sent: its group knows."""
-    ENDED = "ended"
-
-
-class Ending(IntEnum):
-    """Whether a task is over; the numbers stand in the journal."""
-
-    OPEN = 0
-    """Its run may still end: asked to retry, it is looked at again and never paid again."""
-    OVER = 1
-    """Its run is over for good: asking again is no second bill."""
-    UNREAD = 2
-    """Its answer could not be read, and may be paid for: each later run looks at it again."""
+    MAY_CONTINUE = 0
+    """Its run may still complete: a retry reads it again instead of paying for another."""
+    FINAL = 1
+    """Its run completed, or failed for good: a retry of a failed one is no second bill."""
+    UNREADABLE = 2
+    """Its output could not be read and may be paid for: each later run reads it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a task ended.
+    """The result of a task.
 
     Attributes:
-        run_id: Its run.
         output: What was found; None where it failed.
-        text: The event that told it, as JSON.
+        text: The event that the output came in, as JSON.
         error: Why it failed.
-        ending: Whether its run is over.
-        taskgroup_id: The group that may keep an answer which could not be read.
+        taskgroup_id: The group that may hold an output which could not be read.
     """
 
     run_id: str | None
     output: TaskOutput | None = None
     text: str | None = None
     error: str | None = None
-    ending: Ending = Ending.OVER
+    state: OutcomeState = OutcomeState.FINAL
     taskgroup_id: str | None = None
 
     @classmethod
     def of(cls, event: TaskRunStateEvent) -> "Outcome":
-        """The outcome that an event with an output tells."""
-        text = event.wire_text or event.model_dump_json()
-        return cls(event.run.run_id, event.output, text)
+        """The outcome of a run from an event that has its output."""
+        return cls(event.run.run_id, event.output, event.wire_text or event.model_dump_json())
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """A task that the journal has.
-
-    Attributes:
-        task: The task.
-        state: How it stands.
-    """
+class KnownTask:
+    """A task that the journal has, and whether it may have been sent."""
 
     task: int
-    state: State
+    is_sent: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """Tasks that were sent in one call, into a group of their own.
+class Batch:
+    """Tasks that are sent in one call, into a task group of their own.
 
     Attributes:
-        number: Its number.
-        taskgroup_id: The group.
-        sent: Whether the API said that it has them.
+        is_confirmed: Whether the API confirmed that it has them.
         tasks: Those without an outcome, by their place in the call.
     """
 
     number: int
     taskgroup_id: str
-    sent: bool
+    is_confirmed: bool
     tasks: dict[int, int]
 
 
@@ -101,10 +87,10 @@ APPLICATION_ID: Final = 0x50415252
 LAYOUT_VERSION: Final = 2
 LAYOUT_WITHOUT_CHECKSUMS: Final = 1
 CACHE_KIB: Final = 16_384
-HOT: Final = bytes.fromhex("d9d505f920a163d7")
-"""How SQLite's rollback journal begins while a change may have to be undone."""
+ROLLBACK_HEADER: Final = bytes.fromhex("d9d505f920a163d7")
+"""First bytes of SQLite's rollback journal while a transaction may have to be undone."""
 
-# Outputs are a kilobyte or two: on larger pages less is spent on where they are kept.
+# Outputs are a kilobyte or two: large pages hold several, with less overhead for each.
 TABLES: Final = """
 PRAGMA page_size = 16384;
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER) WITHOUT ROWID;
@@ -120,21 +106,27 @@ CREATE TABLE outcomes (
 );
 CREATE TABLE repeats (number INTEGER PRIMARY KEY, task INTEGER NOT NULL, checksum INTEGER);
 """
-COLUMNS: Final[dict[str, tuple[str, ...]]] = {
-    "facts": ("name", "value"),
-    "chunks": ("id", "taskgroup_id", "sent"),
-    "tasks": ("id", "input_key", "chunk", "place"),
-    "outcomes": ("task", "run_id", "ended", "event", "error"),
-    "repeats": ("number", "task"),
+INTEGER: Final = (int,)
+TEXT: Final = (str,)
+COLUMNS: Final[dict[str, dict[str, tuple[type, ...]]]] = {
+    "facts": {"name": TEXT, "value": TEXT},
+    "chunks": {"id": INTEGER, "taskgroup_id": TEXT, "sent": INTEGER},
+    "tasks": {
+        "id": INTEGER,
+        "input_key": (bytes,),
+        "chunk": (int, NoneType),
+        "place": (int, NoneType),
+    },
+    "outcomes": {
+        "task": INTEGER,
+        "run_id": (str, NoneType),
+        "ended": INTEGER,
+        "event": (str, NoneType),
+        "error": (str, NoneType),
+    },
+    "repeats": {"number": INTEGER, "task": INTEGER},
 }
-"""The columns that a table's checksums are made of, the key first."""
-TYPES: Final[dict[str, tuple[tuple[type, ...], ...]]] = {
-    "facts": ((str,), (str,)),
-    "chunks": ((int,), (str,), (int,)),
-    "tasks": ((int,), (bytes,), (int, NoneType), (int, NoneType)),
-    "outcomes": ((int,), (str, NoneType), (int,), (str, NoneType), (str, NoneType)),
-    "repeats": ((int,), (int,)),
-}
+"""The columns that a table's checksums are made of, the key first, and what they may hold."""
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
 NAMES: Final = {
     "facts": "the fact {!r}",
@@ -144,7 +136,7 @@ NAMES: Final = {
     "repeats": "row {}",
 }
 UNRELATED: Final = {
-    "the ending of row {}": "SELECT task FROM outcomes WHERE ended NOT IN (0, 1, 2)",
+    "the state of row {}": "SELECT task FROM outcomes WHERE ended NOT IN (0, 1, 2)",
     "row {}": "SELECT id FROM tasks WHERE chunk NOT IN (SELECT id FROM chunks)",
     "the output of row {}": "SELECT task FROM outcomes WHERE task NOT IN (SELECT id FROM tasks)",
     "row {}, which repeats another": (
@@ -157,7 +149,7 @@ UNRELATED: Final = {
         "(SELECT COUNT(*) FROM tasks) + (SELECT COUNT(*) FROM repeats)"
     ),
 }
-"""Rows that belong to others which are not there, or say what cannot be."""
+"""Rows that refer to missing ones, or hold values that cannot be."""
 NO_ACCESS: Final = frozenset(
     {
         sqlite3.SQLITE_FULL,
@@ -187,7 +179,7 @@ def journal_errors(path: Path | None) -> Iterator[None]:
         if code in NO_ACCESS:
             raise JournalError(
                 f"{place} cannot be read or written ({error}). Nothing was paid for that it does "
-                "not hold: make room or give access, then start the same again."
+                "not hold: free disk space or give access, then start the same again."
             ) from error
         raise JournalError(f"{place} is damaged ({error}). {REMEDY}") from error
     except UnicodeDecodeError as error:  # what SQLite says quotes what it found
@@ -197,17 +189,22 @@ def journal_errors(path: Path | None) -> Iterator[None]:
 
 
 REMEDY: Final = (
-    "Restore it from a backup; deleting it starts anew and pays again for what it had done."
+    "Restore it from a backup; deleting it starts again and pays again for what it had done."
 )
 
 
 def damaged(path: Path | None, what: str) -> JournalError:
-    """The error for a part of a journal that is not what was written."""
+    """The error for a part of a journal that differs from what was written."""
     return JournalError(f"The journal {path} is damaged ({what}). {REMEDY}")
 
 
 def checksum(table: str, *values: Any) -> int:
-    """CRC-32 over a row, its types and its table: what is damaged has another."""
+    """CRC-32 over a row, its types and its table.
+
+    SQLite's integrity check finds broken pages, not a flipped bit in a text or in a group's id,
+    which would give another output or send rows again. CRC-32 finds every single bit and costs less
+    than a tenth of the insertion. Lengths and types are part of it: no two rows read alike.
+    """
     total = crc32(table.encode())
     for value in values:
         if isinstance(value, str):
@@ -223,13 +220,9 @@ def checksum(table: str, *values: Any) -> int:
 def read_rows(
     connection: sqlite3.Connection, path: Path | None, table: str, where: str = "", *values: Any
 ) -> Generator[tuple[Any, ...], None, None]:
-    """Rows of a table, each compared with its checksum.
-
-    Raises:
-        JournalError: A row is not what was written; says which.
-    """
+    """Rows of a table, each compared with its checksum."""
     columns = ", ".join(COLUMNS[table])
-    # Both are our own words.
+    # Table and condition are constants of this module.
     query = f"SELECT {columns}, checksum FROM {table} {where}"  # noqa: S608
     with journal_errors(path):
         for row in connection.execute(query, values):
@@ -260,15 +253,17 @@ def open_file(path: Path | None) -> sqlite3.Connection:
             check_same_thread=False,
         )
         failing.callback(connection.close)
-        # Text that is not UTF-8 any more is found by its checksum, which says where it is.
-        connection.text_factory = _text
+        # Damaged text need not be UTF-8: it is read all the same, and its checksum names its row.
+        connection.text_factory = lambda content: content.decode("utf-8", "surrogateescape")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         if path is None:
             connection.executescript(TABLES)
         else:
+            # The lock is the operating system's: it ends with the process, however that ends. The
+            # empty transaction takes it, and EXCLUSIVE holds it from here on.
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            # With the rollback journal, the database alone holds every row once a change is done;
-            # EXTRA syncs what ends a change too, so that no loss of power takes it back.
+            # A rollback journal, not WAL: between transactions the one file is complete and can be
+            # moved. EXTRA syncs the end of a transaction too, so that no loss of power undoes it.
             connection.execute("PRAGMA synchronous = EXTRA")
             connection.execute("BEGIN EXCLUSIVE")
             connection.execute("COMMIT")
@@ -289,6 +284,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             f"The journal {path} has layout {version}, this version of the package writes "
             f"{LAYOUT_VERSION}: go on with the version that began it."
         )
+    # SQLite opens a file that was cut between two pages, and finds rows missing or nothing at all.
     whole = pragma("page_count") * pragma("page_size")
     if (size := path.stat().st_size) != whole:
         raise JournalError(
@@ -312,18 +308,18 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _add_checksums(connection: sqlite3.Connection, path: Path) -> None:
-    """Turn a journal of the layout before into one of this, whole or not at all."""
+    """Turn a journal of layout 1 into one of layout 2, in one transaction."""
     connection.execute("BEGIN IMMEDIATE")
     for table, columns in COLUMNS.items():
         names = ", ".join(columns)
         sums = []
         for row in connection.execute(f"SELECT {names} FROM {table}"):  # noqa: S608
-            if not all(map(_is_sound, row, TYPES[table])):
+            if not all(map(_is_sound, row, columns.values())):
                 raise damaged(path, NAMES[table].format(row[0]))
             sums.append((checksum(table, *row), row[0]))
         connection.execute(f"ALTER TABLE {table} ADD COLUMN checksum INTEGER")
         connection.executemany(
-            f"UPDATE {table} SET checksum = ? WHERE {columns[0]} = ?",  # noqa: S608
+            f"UPDATE {table} SET checksum = ? WHERE {next(iter(columns))} = ?",  # noqa: S608
             sums,
         )
     connection.execute(f"PRAGMA user_version = {LAYOUT_VERSION}")
@@ -332,10 +328,6 @@ def _add_checksums(connection: sqlite3.Connection, path: Path) -> None:
 
 def _is_sound(value: Any, types: tuple[type, ...]) -> bool:
     return isinstance(value, types) and not (isinstance(value, str) and SURROGATE.search(value))
-
-
-def _text(content: bytes) -> str:
-    return content.decode("utf-8", "surrogateescape")
 
 
 def _layout(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
@@ -354,120 +346,74 @@ def _blank() -> sqlite3.Connection:
 
 
 def _create(path: Path) -> None:
-    """Give the file its name only once it is whole, and only if there is none by that name."""
-    _drop_leftover(path)
+    """Make a journal, whole before it has its name; one that another run made meanwhile stays.
+
+    A process that is killed here leaves no empty file, which would look like one that was cut.
+    Nothing is synced: the first transaction does that, and nothing is paid before it.
+    """
+    _remove_old_rollback(path)
     with closing(_blank()) as blank:
         blank.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         blank.execute(f"PRAGMA user_version = {LAYOUT_VERSION}")
         content = blank.serialize()
     made = path.with_name(f".{path.name}.{token_hex(8)}.new")
     try:
-        with open(made, "xb", opener=_private) as file:
+        with open(made, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        _give_name(made, path)
+        # A hard link, since a rename would replace the journal that another run has just made.
+        with suppress(FileExistsError):
+            try:
+                path.hardlink_to(made)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without hard links
+                path.touch(mode=0o600, exist_ok=False)
+                made.replace(path)
     finally:
         made.unlink(missing_ok=True)
-    with suppress(OSError):  # not every system can sync a folder
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
-def _private(name: str, flags: int) -> int:
-    return os.open(name, flags, 0o600)
-
-
-def _give_name(made: Path, path: Path) -> None:
-    with suppress(FileExistsError):  # another run was faster: the lock decides
-        try:
-            path.hardlink_to(made)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without hard links
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            made.replace(path)
-
-
-def _drop_leftover(path: Path) -> None:
-    """Take away the rollback journal of a database that was deleted.
+def _remove_old_rollback(path: Path) -> None:
+    """Remove the rollback journal of a deleted database, which SQLite would apply to the new one.
 
     Raises:
-        JournalError: It holds what the deleted database needs.
+        JournalError: It holds a transaction, which the deleted database needs.
     """
     leftover = path.with_name(f"{path.name}-journal")
     if not leftover.exists():
         return
-    with leftover.open("rb") as file:
-        if file.read(len(HOT)) == HOT:
-            raise JournalError(
-                f"{leftover} is there without {path}, which it belongs to. Put that back, or "
-                "delete both to start anew, which pays again for what was done."
-            )
+    if leftover.read_bytes()[: len(ROLLBACK_HEADER)] == ROLLBACK_HEADER:
+        raise JournalError(
+            f"{leftover} is there without {path}, which it belongs to. Put that back, or delete "
+            "both to start again, which pays again for what was done."
+        )
     leftover.unlink()
 
 
-class KnownKeys:
-    """Tells which keys are surely new, in two megabytes whatever their number (a Bloom filter).
-
-    Most rows are; the database need not be asked for them.
-    """
-
-    def __init__(self) -> None:
-        self._bits = bytearray(1 << 21)
-
-    def update(self, tasks: Iterable[tuple[int, bytes]]) -> None:
-        """Take the keys of tasks in."""
-        bits = self._bits
-        for _, key in tasks:
-            bits[int.from_bytes(key[:3]) >> 3] |= 1 << (key[2] & 7)
-            bits[int.from_bytes(key[3:6]) >> 3] |= 1 << (key[5] & 7)
-
-    def lack(self, key: bytes) -> bool:
-        """Whether a key is surely new."""
-        bits = self._bits
-        return not (
-            bits[int.from_bytes(key[:3]) >> 3] >> (key[2] & 7) & 1
-            and bits[int.from_bytes(key[3:6]) >> 3] >> (key[5] & 7) & 1
-        )
-
-
-RUN_FINGERPRINT: Final = "fingerprint"
-ROWS_IN_ALL: Final = "rows"
+# Names of facts.
+FINGERPRINT: Final = "fingerprint"
+TOTAL: Final = "rows"
 GIVEN_UP: Final = "given_up"
-"""How many runs may be paid for whose rows were sent again."""
-FINGERPRINT: Final = TypeAdapter(dict[str, str])
-MAX_NUMBER: Final = 18
+FINGERPRINT_ADAPTER: Final = TypeAdapter(dict[str, str])
+MAX_DIGITS: Final = 18
 SERVER: Final = "server"
 """The one part of a fingerprint that need not be known."""
-# An answer that could not be read (2, `Ending.UNREAD`) is looked at again.
-FIND_TASK: Final = (
-    "SELECT id, chunk, EXISTS (SELECT 1 FROM outcomes WHERE task = id AND ended != 2), input_key "
-    "FROM tasks WHERE id = COALESCE((SELECT task FROM repeats WHERE number = :row), :row)"
-)
-FIND_TASK_BY_KEY: Final = (
-    "SELECT id, chunk, EXISTS (SELECT 1 FROM outcomes WHERE task = id AND ended != 2), input_key "
-    "FROM tasks WHERE input_key = ?"
-)
 
 
 class Journal:
     """The journal of one enrichment; use it from one process, and close it.
 
-    A task is a distinct input, known by the number of the first row that has it; the other rows
-    that have it are its repeats. A task without a chunk is not sent.
+    A task is a distinct input, numbered by the first row that has it; other rows that have it are
+    its repeats. A task without a batch (in the file: a chunk) is not sent.
 
     Args:
         path: The file; None keeps it for this run alone.
-        fingerprint: What must be the same for the journal to be of the same work: name to value.
+        fingerprint: Settings that must be the same for the journal to be of the same work.
 
     Attributes:
         num_rows: How many rows it has.
         total: How many there are in all, once that is known.
-        unread: Tasks whose answer an earlier run could not read, and this one has not yet.
+        unreadable: Tasks whose output an earlier run could not read, and this one has not yet.
         num_given_up: Runs that may be paid for, and whose rows were sent again.
 
     Raises:
@@ -477,7 +423,7 @@ class Journal:
     def __init__(self, path: Path | None, fingerprint: Mapping[str, str]) -> None:
         self._path = path
         self._process = os.getpid()
-        self._sent: list[Chunk] = []
+        self._confirmed: list[Batch] = []
         self._unwritten: dict[int, Outcome] = {}
         self._is_indexed = False
         self._db = open_file(path)
@@ -487,61 +433,54 @@ class Journal:
                 "SELECT (SELECT COUNT(*) FROM tasks) + (SELECT COUNT(*) FROM repeats)"
             )
             with journal_errors(path):
-                self._keys = KnownKeys()
-                self._keys.update(self._db.execute("SELECT id, input_key FROM tasks"))
-                unread = self._db.execute(
-                    "SELECT task FROM outcomes WHERE ended = ?", (int(Ending.UNREAD),)
+                unreadable = self._db.execute(
+                    "SELECT task FROM outcomes WHERE ended = ?", (int(OutcomeState.UNREADABLE),)
                 )
-                self.unread = {task for (task,) in unread}
-            self.num_given_up = self._given_up()
-            self.total = self._total()
+                self.unreadable = {task for (task,) in unreadable}
+            given_up = self._fact(GIVEN_UP) or "0"
+            if not (given_up.isdecimal() and given_up.isascii() and len(given_up) < MAX_DIGITS):
+                raise damaged(path, "how many runs were given up")
+            self.num_given_up = int(given_up)
+            total = self._fact(TOTAL)
+            if total not in (None, str(self.num_rows)):
+                raise damaged(path, "how many rows there are")
+            self.total = None if total is None else self.num_rows
         except BaseException:
             self._db.close()
             raise
 
     def _check_work(self, fingerprint: Mapping[str, str]) -> None:
-        known = self._fact(RUN_FINGERPRINT)
+        known = self._fact(FINGERPRINT)
         if known is None:
             with self._change() as db:
-                _note_fact(db, RUN_FINGERPRINT, json.dumps(dict(fingerprint)))
+                _insert(db, "facts", [(FINGERPRINT, json.dumps(dict(fingerprint)))])
             return
         try:
-            before = FINGERPRINT.validate_json(known)
+            before = FINGERPRINT_ADAPTER.validate_json(known)
         except ValidationError:
             raise damaged(self._path, "the settings that it was begun with") from None
         for name in sorted(before.keys() | fingerprint.keys()):
             was, now = before.get(name), fingerprint.get(name)
             if was != now and not (name == SERVER and None in (was, now)):
-                shown = "" if _is_digest(was) or _is_digest(now) else f" ({was!r}, now {now!r})"
+                is_digest = any((value or "").startswith("blake2b:") for value in (was, now))
+                shown = "" if is_digest else f" ({was!r}, now {now!r})"
                 raise JournalError(
                     f"The journal {self._path} is of other work: {name} differs{shown}. Take the "
                     "settings that it was begun with, or give this run another journal."
                 )
 
-    def _total(self) -> int | None:
-        total = self._fact(ROWS_IN_ALL)
-        if total is not None and total != str(self.num_rows):
-            raise damaged(self._path, "how many rows there are")
-        return None if total is None else self.num_rows
-
-    def _given_up(self) -> int:
-        text = self._fact(GIVEN_UP) or "0"
-        if not (text.isdecimal() and text.isascii() and len(text) < MAX_NUMBER):
-            raise damaged(self._path, "how many runs were given up")
-        return int(text)
-
     def finish(self, total: int) -> None:
-        """Note how many rows there are, now that all were read."""
+        """Record how many rows there are, now that all were read."""
         if self.total is None:
             with self._change() as db:
-                _note_fact(db, ROWS_IN_ALL, str(total))
+                _insert(db, "facts", [(TOTAL, str(total))])
             self.total = total
 
-    def check_row(self, number: int, key: bytes) -> Known | None:
+    def check_row(self, number: int, key: bytes) -> KnownTask | None:
         """The task of a row that was read before; None where the row is new.
 
         Raises:
-            JournalError: The row is not what it was, or comes after what was the last.
+            JournalError: The row differs from before, or comes after what was the last.
         """
         if number >= self.num_rows:
             if self.total is not None and number >= self.total:
@@ -551,15 +490,19 @@ class Journal:
                 )
             return None
         with journal_errors(self._path):
-            found = self._db.execute(FIND_TASK, {"row": number}).fetchone()
-        if found is None or found[3] != key:
+            found = self._db.execute(
+                "SELECT id, chunk, input_key FROM tasks "
+                "WHERE id = COALESCE((SELECT task FROM repeats WHERE number = :row), :row)",
+                {"row": number},
+            ).fetchone()
+        if found is None or found[2] != key:
             raise JournalError(
                 f"The journal {self._path} is of another input: row {number} differs. Take the "
                 "same rows in the same order, or give this run another journal."
             )
-        return _known(*found)
+        return KnownTask(found[0], found[1] is not None)
 
-    def check_end(self, total: int) -> None:
+    def check_total(self, total: int) -> None:
         """Refuse an input that has fewer rows than were read before."""
         known = self.num_rows if self.total is None else self.total
         if total < known:
@@ -568,29 +511,29 @@ class Journal:
                 "Take the same input, or give this run another journal."
             )
 
-    def find(self, key: bytes) -> Known | None:
+    def find(self, key: bytes) -> KnownTask | None:
         """The task with this input; None where there is none."""
-        if self._keys.lack(key):
-            return None
         if not self._is_indexed:
-            # Made when it is first needed: most inputs have no two rows alike.
+            # Made for the first new row: a journal that is only read again stays as it is.
             with self._change() as db:
                 db.execute("CREATE INDEX IF NOT EXISTS tasks_by_key ON tasks (input_key)")
             self._is_indexed = True
         with journal_errors(self._path):
-            found = self._db.execute(FIND_TASK_BY_KEY, (key,)).fetchone()
-        return None if found is None else _known(*found)
+            found = self._db.execute(
+                "SELECT id, chunk FROM tasks WHERE input_key = ?", (key,)
+            ).fetchone()
+        return None if found is None else KnownTask(found[0], found[1] is not None)
 
     def outcome(self, task: int) -> Outcome | None:
-        """How a task ended; None where it has not, or is to be looked at again."""
-        if task in self.unread:
+        """The outcome of a task; None where there is none, or where it is to be read again."""
+        if task in self.unreadable:
             return None
         if task in self._unwritten:
             return self._unwritten[task]
         found = self._read("outcomes", "WHERE task = ?", task)
         if found is None:
             return None
-        _, run_id, ended, text, error = found
+        _, run_id, state, text, error = found
         try:
             event = None if text is None else TaskRunStateEvent.model_validate_json(text)
         except ValidationError:
@@ -598,19 +541,13 @@ class Journal:
         output = event.output if event else None
         if output is None and error is None:
             raise damaged(self._path, f"the output of row {task}")
-        group = self._group(task) if ended == Ending.UNREAD else None
-        return Outcome(run_id, output, text, error, Ending(ended), group)
+        group = None
+        if state == OutcomeState.UNREADABLE:
+            where = "WHERE id = (SELECT chunk FROM tasks WHERE id = ?)"
+            _, group, _ = self._read("chunks", where, task) or (None, None, None)
+        return Outcome(run_id, output, text, error, OutcomeState(state), group)
 
-    def _group(self, task: int) -> str | None:
-        with journal_errors(self._path):
-            found = self._db.execute(
-                "SELECT taskgroup_id FROM tasks JOIN chunks ON chunks.id = chunk "
-                "WHERE tasks.id = ?",
-                (task,),
-            ).fetchone()
-        return None if found is None else str(found[0])
-
-    def num_done(self) -> int:
+    def num_completed(self) -> int:
         """How many tasks have an output, and so were paid for."""
         return self._number("SELECT COUNT(*) FROM outcomes WHERE event IS NOT NULL")
 
@@ -621,26 +558,28 @@ class Journal:
             "WHERE chunk IS NULL) FROM tasks WHERE chunk IS NULL"
         )
 
-    def chunks(self) -> list[Chunk]:
-        """The chunks that have tasks without an answer to read, oldest first."""
-        found: dict[int, Chunk] = {}
+    def unfinished_batches(self) -> list[Batch]:
+        """The batches that have tasks without an outcome, oldest first."""
+        found: dict[int, Batch] = {}
         with journal_errors(self._path):
             for number, group, sent, place, task in self._db.execute(
                 "SELECT chunks.id, taskgroup_id, sent, place, tasks.id FROM tasks "
                 "JOIN chunks ON chunks.id = tasks.chunk WHERE NOT EXISTS "
-                "(SELECT 1 FROM outcomes WHERE task = tasks.id AND ended != 2) "
-                "ORDER BY chunks.id, place"
+                "(SELECT 1 FROM outcomes WHERE task = tasks.id AND ended != ?) "
+                "ORDER BY chunks.id, place",
+                (int(OutcomeState.UNREADABLE),),
             ):
-                found.setdefault(number, Chunk(number, group, bool(sent), {})).tasks[place] = task
+                batch = found.setdefault(number, Batch(number, group, bool(sent), {}))
+                batch.tasks[place] = task
         return list(found.values())
 
-    def begin(
+    def add_batch(
         self,
         taskgroup_id: str,
         tasks: Sequence[tuple[int, bytes]],
         repeats: Iterable[tuple[int, int]],
-    ) -> Chunk:
-        """Note that tasks are going to be sent; they are paid for only after this.
+    ) -> Batch:
+        """Record that tasks are going to be sent; they are paid for only after this.
 
         Args:
             taskgroup_id: The group they are sent to, in this order.
@@ -650,23 +589,20 @@ class Journal:
         with self._change() as db:
             number = db.execute("SELECT COALESCE(MAX(id), 0) + 1 FROM chunks").fetchone()[0]
             _insert(db, "chunks", [(number, taskgroup_id, 0)])
-            places = {place: task for place, (task, _) in enumerate(tasks)}
-            for place, task in places.items():
+            added = []
+            for place, (task, key) in enumerate(tasks):
                 if task < self.num_rows:
                     _move(db, task, number, place)
-            added = [
-                (task, key, number, place)
-                for place, (task, key) in enumerate(tasks)
-                if task >= self.num_rows
-            ]
+                else:
+                    added.append((task, key, number, place))
             _insert(db, "tasks", added)
             self.num_rows += len(added)
             self._add_repeats(db, repeats)
-        self._keys.update(tasks)
-        return Chunk(number, taskgroup_id, sent=False, tasks=places)
+        places = {place: task for place, (task, _) in enumerate(tasks)}
+        return Batch(number, taskgroup_id, is_confirmed=False, tasks=places)
 
-    def note_repeats(self, repeats: Iterable[tuple[int, int]]) -> None:
-        """Note rows whose task the journal has already."""
+    def add_repeats(self, repeats: Iterable[tuple[int, int]]) -> None:
+        """Record rows whose task the journal has already."""
         with self._change() as db:
             self._add_repeats(db, repeats)
 
@@ -675,73 +611,56 @@ class Journal:
         _insert(db, "repeats", added)
         self.num_rows += len(added)
 
-    def mark_sent(self, chunk: Chunk) -> None:
-        """Note that the API has a chunk, along with the next change or `flush`."""
-        self._sent.append(chunk)
+    def confirm(self, batch: Batch) -> None:
+        """Record that the API has a batch, with the next transaction or `flush`.
 
-    def take_back(self, tasks: Sequence[int], *, given_up: bool = False) -> None:
-        """Note that tasks were not sent after all.
-
-        Args:
-            tasks: The tasks.
-            given_up: They may have been sent, and paid for, but their answers cannot be read.
+        Lost by a kill, it costs the next run one listing of the group, and a transaction for each
+        batch would cost more.
         """
+        self._confirmed.append(batch)
+
+    def mark_unsent(self, tasks: Sequence[int], *, given_up: bool = False) -> None:
+        """Record that tasks were not sent, or (`given_up`) that they are to be paid again."""
         with self._change() as db:
             for task in tasks:
                 _move(db, task, None, None)
             if given_up:
                 db.executemany("DELETE FROM outcomes WHERE task = ?", [(task,) for task in tasks])
-                _note_fact(db, GIVEN_UP, str(self.num_given_up + len(tasks)))
+                _insert(db, "facts", [(GIVEN_UP, str(self.num_given_up + len(tasks)))])
         if given_up:
             self.num_given_up += len(tasks)
-            self.unread.difference_update(tasks)
+            self.unreadable.difference_update(tasks)
 
-    def settle(self, outcomes: Mapping[int, Outcome]) -> None:
-        """Note how tasks ended, along with the next change or `flush`: their group knows it too."""
+    def record(self, outcomes: Mapping[int, Outcome]) -> None:
+        """Record outcomes, with the next transaction or `flush`: their group has them too."""
         self._unwritten.update(outcomes)
-        self.unread.difference_update(outcomes)
+        self.unreadable.difference_update(outcomes)
 
     def flush(self) -> None:
-        """Write what waits for the next change."""
-        if self._unwritten or self._sent:
+        """Write what waits for the next transaction."""
+        if self._unwritten or self._confirmed:
             with self._change():
                 pass
 
-    def _write_waiting(self) -> None:
-        self._db.executemany(
-            "UPDATE chunks SET sent = 1, checksum = ? WHERE id = ?",
-            [
-                (checksum("chunks", chunk.number, chunk.taskgroup_id, 1), chunk.number)
-                for chunk in self._sent
-            ],
-        )
-        _insert(
-            self._db,
-            "outcomes",
-            (
-                (task, outcome.run_id, int(outcome.ending), outcome.text, outcome.error)
-                for task, outcome in self._unwritten.items()
-            ),
-        )
-        self._sent.clear()
-        self._unwritten.clear()
-
     def retry_failed(self) -> None:
-        """Have failed tasks asked again; those whose run may still end are awaited again."""
+        """Mark failed tasks unsent; those whose run may still complete are read again."""
         with self._change() as db:
             failed = db.execute(
-                "SELECT task FROM outcomes WHERE event IS NULL AND ended = ?", (int(Ending.OVER),)
+                "SELECT task FROM outcomes WHERE event IS NULL AND ended = ?",
+                (int(OutcomeState.FINAL),),
             )
             for (task,) in failed.fetchall():
                 _move(db, task, None, None)
             db.execute(
-                "DELETE FROM outcomes WHERE event IS NULL AND ended != ?", (int(Ending.UNREAD),)
+                "DELETE FROM outcomes WHERE event IS NULL AND ended != ?",
+                (int(OutcomeState.UNREADABLE),),
             )
 
     def close(self) -> None:
-        """Write what waits, and give the journal free."""
+        """Write what waits, and unlock the file."""
         if os.getpid() != self._process:
-            return  # a forked child: the journal is its parent's
+            # A forked child: to close the file would end the lock of its parent, as POSIX locks do.
+            return
         try:
             self.flush()
         finally:
@@ -756,9 +675,9 @@ class Journal:
         with closing(read_rows(self._db, self._path, table, where, *values)) as rows:
             return next(rows, None)
 
-    def _number(self, query: str, *values: object) -> int:
+    def _number(self, query: str) -> int:
         with journal_errors(self._path):
-            return int(self._db.execute(query, values).fetchone()[0])
+            return int(self._db.execute(query).fetchone()[0])
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
@@ -769,9 +688,26 @@ class Journal:
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
+                # A full disk may have rolled back already.
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+    def _write_waiting(self) -> None:
+        self._db.executemany(
+            "UPDATE chunks SET sent = 1, checksum = ? WHERE id = ?",
+            [
+                (checksum("chunks", batch.number, batch.taskgroup_id, 1), batch.number)
+                for batch in self._confirmed
+            ],
+        )
+        outcomes = (
+            (task, each.run_id, int(each.state), each.text, each.error)
+            for task, each in self._unwritten.items()
+        )
+        _insert(self._db, "outcomes", outcomes)
+        self._confirmed.clear()
+        self._unwritten.clear()
 
 
 def _insert(db: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -783,24 +719,10 @@ def _insert(db: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]])
     )
 
 
-def _move(db: sqlite3.Connection, task: int, chunk: int | None, place: int | None) -> None:
-    """Note that a task is part of another chunk, or of none."""
+def _move(db: sqlite3.Connection, task: int, batch: int | None, place: int | None) -> None:
+    """Record that a task is part of another batch, or of none."""
     (key,) = db.execute("SELECT input_key FROM tasks WHERE id = ?", (task,)).fetchone()
     db.execute(
         "UPDATE tasks SET chunk = ?, place = ?, checksum = ? WHERE id = ?",
-        (chunk, place, checksum("tasks", task, key, chunk, place), task),
+        (batch, place, checksum("tasks", task, key, batch, place), task),
     )
-
-
-def _note_fact(db: sqlite3.Connection, name: str, value: str) -> None:
-    _insert(db, "facts", [(name, value)])
-
-
-def _known(task: int, chunk: int | None, has_ended: int, _: bytes) -> Known:
-    if chunk is None:
-        return Known(task, State.UNSENT)
-    return Known(task, State.ENDED if has_ended else State.OUT)
-
-
-def _is_digest(value: str | None) -> bool:
-    return value is not None and value.startswith("blake2b:")

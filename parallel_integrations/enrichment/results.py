@@ -1,4 +1,4 @@
-"""What an enrichment tells: a row with its answer, and how far it has come."""
+"""What an enrichment yields: finished rows, and its progress."""
 
 from typing import Any, Literal
 
@@ -9,18 +9,17 @@ from parallel_integrations.models.task import TaskOutput
 
 
 class EnrichedRow(BaseModel):
-    """A row with what was found for it, or why nothing was.
+    """A row with its output, or with the reason why there is none.
 
     Attributes:
         number: Which row of the input, from 0.
-        input: What was asked, as it was sent.
-        output: What was found, with its basis; None where there is an error.
-        error: Why there is no output: the API's reason, or that the row was not asked.
-        submitted: False where `max_cost_usd` kept the row from being asked.
-        run_id: The run that answered, or failed to.
-        taskgroup_id: The group that may keep an answer which could not be read.
+        input: The row as it was sent.
+        output: Content and basis; None where there is an error.
+        error: Why there is no output: the API's reason, or that the row was not submitted.
+        submitted: False where `max_cost_usd` kept the row from being submitted.
+        taskgroup_id: The group that may hold an output which could not be read.
         parsed: The output as an instance of the class given as `output_schema`.
-        validation_error: What did not fit the class; the output itself is kept.
+        validation_error: Why the output, which is kept, is no instance of that class.
     """
 
     number: int
@@ -41,22 +40,21 @@ class EnrichedRow(BaseModel):
 
 
 class EnrichmentProgress(BaseModel):
-    """How far an enrichment has come; told at the start, after every look and at the end.
+    """How far an enrichment has come; reported at the start, after every poll and at the end.
 
     Attributes:
-        type: `enrichment.progress`.
-        finished: Rows that have an answer or a reason.
-        failed: Those of them that have a reason.
-        not_submitted: Those that `max_cost_usd` keeps from being asked; they are not finished.
+        finished: Rows that have an output or an error.
+        failed: Those of them that have an error.
+        not_submitted: Those that `max_cost_usd` keeps from being submitted; they are not finished.
         total: Rows in all; None while that is not known.
         in_flight: Runs that the API is working on.
         cost_usd: What completed runs cost; None where the price is not known.
         reserved_usd: What the runs in flight will cost if all of them complete, and those whose
-            answers could not be read.
+            outputs could not be read.
         max_usd: What it costs at most once every row is done, `max_cost_usd` considered; None
             where the number of rows or the price is not known.
-        trouble: What keeps answers from being read at the moment, such as `ServerError 503`; they
-            are asked for again.
+        waiting_reason: Why outputs cannot be read at the moment, such as `ServerError 503`; reading
+            is repeated.
     """
 
     type: Literal["enrichment.progress"] = "enrichment.progress"
@@ -68,4 +66,4 @@ class EnrichmentProgress(BaseModel):
     cost_usd: float | None = None
     reserved_usd: float | None = None
     max_usd: float | None = None
-    trouble: str | None = None
+    waiting_reason: str | None = None

@@ -1,6 +1,7 @@
-"""Rows: read from files or objects, as plain JSON with a key for each."""
+"""Rows of the input: read from files or objects, as plain JSON with a key for each."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -9,14 +10,22 @@ from typing import Any, Final, NoReturn, TextIO, TypeAlias
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from parallel_integrations.enrichment.delimited import records
+MAX_FIELD_CHARACTERS: Final = 10_000_000
+UNQUOTED: Final = {delimiter: re.compile(rf"[^{delimiter}\r\n]*") for delimiter in (",", "\t")}
+QUOTED: Final = re.compile(r'(?:[^"]|"")*+')
+KEY_BYTES: Final = 16
+# Null values of pandas, by name: it need not be installed.
+MISSING: Final = frozenset({"NAType", "NaTType"})
+
+Rows: TypeAlias = Iterable[str | Mapping[str, Any] | BaseModel] | Path | Any
+"""A CSV or JSONL file (as `Path`), any iterable of texts, objects or pydantic instances, or a
+DataFrame (pandas, polars)."""
 
 
 class RowFile:
-    """The rows of a file; each pass reads it anew, so that a file of any length may be read.
+    """The rows of a `.csv`, `.tsv`, `.jsonl` or `.ndjson` file in UTF-8.
 
-    Args:
-        path: A `.csv` (comma), `.tsv` (tab), `.jsonl` or `.ndjson` file in UTF-8.
+    Each iteration reads the file from its beginning and holds one row at a time.
 
     Raises:
         ValueError: No such file or no such kind. While it is read: a line is no row.
@@ -45,6 +54,79 @@ class RowFile:
             ) from error
         except OSError as error:
             raise ValueError(f"{self._path} cannot be read: {error}") from error
+
+
+class _RecordError(Exception):
+    """A record cannot be read. No ValueError: that is also what a file raises that is not UTF-8."""
+
+
+def records(file: TextIO, name: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Records of delimited text, each with the number of its first line; as `csv` when strict.
+
+    `csv` itself takes its longest field from one setting of the whole process, which a library
+    must not change.
+
+    Args:
+        file: Opened with `newline=""`, so that line breaks inside quotes stay as they are.
+        name: Its name, for errors.
+        delimiter: `,` or a tab.
+
+    Raises:
+        ValueError: A quote that is never closed, text after a closing quote, an endless field;
+            says in which line the record begins.
+    """
+    number = 0
+    for line in file:
+        number += 1
+        first = number
+        try:
+            if '"' in line:
+                fields, lines = _quoted_record(line, file, delimiter)
+                number += lines
+            else:
+                text = line.rstrip("\r\n")
+                fields = text.split(delimiter) if text else []
+                if len(text) > MAX_FIELD_CHARACTERS:
+                    _check_length(max(map(len, fields)))
+        except _RecordError as error:
+            raise ValueError(f"{name}, line {first}: {error}") from None
+        yield first, fields
+
+
+def _quoted_record(line: str, file: TextIO, delimiter: str) -> tuple[list[str], int]:
+    """The fields of a record with quotes, and how many more lines it takes."""
+    unquoted, fields, at, lines = UNQUOTED[delimiter], [], 0, 0
+    while True:
+        if line.startswith('"', at):
+            parts: list[str] = []
+            length, at = 0, at + 1
+            while True:
+                end = QUOTED.match(line, at).end()  # type: ignore[union-attr] # matches "" too
+                parts.append(line[at:end])
+                length += end - at
+                _check_length(length)
+                if line.startswith('"', end):
+                    break
+                line, at, lines = next(file, ""), 0, lines + 1
+                if not line:
+                    raise _RecordError("a quote is opened and never closed")
+            field, at = "".join(parts).replace('""', '"'), end + 1
+        else:
+            end = unquoted.match(line, at).end()  # type: ignore[union-attr] # matches "" too
+            field, at = line[at:end], end
+            _check_length(len(field))
+        fields.append(field)
+        if not line.startswith(delimiter, at):
+            break
+        at += 1
+    if line[at:].strip("\r\n"):
+        raise _RecordError(f"{delimiter!r} expected after '\"'")
+    return fields, lines
+
+
+def _check_length(length: int) -> None:
+    if length > MAX_FIELD_CHARACTERS:
+        raise _RecordError(f"a field is longer than {MAX_FIELD_CHARACTERS:,} characters")
 
 
 def _csv(file: TextIO, name: str, delimiter: str = ",") -> Iterator[dict[str, str]]:
@@ -93,16 +175,9 @@ READERS: Final[dict[str, Callable[[TextIO, str], Iterator[Any]]]] = {
     ".ndjson": _json_lines,
 }
 
-Rows: TypeAlias = Iterable[str | Mapping[str, Any] | BaseModel] | Path | Any
-"""A CSV or JSONL file (as `Path`), any iterable of texts, objects or pydantic instances, or a
-DataFrame (pandas, polars)."""
-
-KEY_BYTES: Final = 16
-_MISSING: Final = frozenset({"NAType", "NaTType"})
-
 
 def row_source(rows: Rows) -> Iterable[Any]:
-    """What gives the rows, one by one; can be gone through twice where `rows` can.
+    """The rows as an iterable, which can be iterated twice where `rows` can.
 
     Raises:
         ValueError: It is one row, or a file of unknown kind.
@@ -135,9 +210,7 @@ def numbered(source: Iterable[Any]) -> Iterator[tuple[int, str | dict[str, Any],
             text = json.dumps(plain, sort_keys=True, ensure_ascii=False, allow_nan=False)
             key = blake2b(text.encode(), digest_size=KEY_BYTES).digest()
         except (ValueError, TypeError, RecursionError, PydanticSerializationError) as error:
-            raise ValueError(
-                f"Row {number} cannot be asked: {error}. Nothing of it was sent."
-            ) from (error)
+            raise ValueError(f"Row {number} cannot be sent: {error}") from error
         yield number, plain, key
 
 
@@ -159,9 +232,9 @@ def _plain(row: Any) -> str | dict[str, Any]:
 
 
 def _scalar(value: Any) -> Any:
-    """A number of numpy's as Python's own."""
+    """A numpy number as a Python number."""
     item = getattr(value, "item", None)
-    if item is None or not callable(item):
+    if not callable(item):
         raise TypeError(f"a {type(value).__name__} is no JSON value")
     return item()
 
@@ -174,9 +247,6 @@ class _Frame:
         if twice := {name for name in self._columns if self._columns.count(name) > 1}:
             raise ValueError(f"The DataFrame has several columns named {', '.join(sorted(twice))}")
         self._frame = frame
-
-    def __len__(self) -> int:
-        return len(self._frame)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         frame = self._frame
@@ -193,4 +263,4 @@ class _Frame:
 
 
 def _is_missing(value: Any) -> bool:
-    return type(value).__name__ in _MISSING or (isinstance(value, float) and value != value)
+    return type(value).__name__ in MISSING or (isinstance(value, float) and value != value)

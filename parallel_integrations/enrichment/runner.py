@@ -1,4 +1,4 @@
-"""An enrichment: rows in, answers out in order, each distinct row paid once."""
+"""Entry point of enrichment: `enrich`, and the fingerprint of its settings."""
 
 import json
 from contextlib import closing
@@ -39,39 +39,39 @@ def enrich(
     settle_seconds: float = SETTLE_SECONDS,
     server: str | None = None,
 ) -> Stream[EnrichedRow | EnrichmentProgress]:
-    """Research something about every row and give the answers in the order of the rows.
+    """Enrich rows: research an output for each, in the order of the rows.
 
-    Rows go out in task groups, each row with its number in its metadata. What is asked alike is
-    asked, and paid, once. With a journal the work survives the end of its process at any moment:
-    the same call goes on where it was, asks nothing again that was asked, and gives all rows.
+    Rows are sent in task groups, each with its number in its metadata. Equal rows are sent, and
+    paid, once. With a journal the work survives the end of its process at any moment: the same call
+    goes on where it was, sends nothing twice, and yields all rows.
 
-    A row whose run failed is an `EnrichedRow` with an `error`; failed runs are not billed. What
-    concerns the whole run (401, 402, 403, 422 …) stops it once the rows in flight are in; with a
-    journal, the same call goes on later. Rows that can be gone through twice (a list, a file, a
+    A row whose run failed is an `EnrichedRow` with an `error`; failed runs are not billed. An error
+    that concerns all rows (401, 402, 403, 422 …) stops the run once the rows in flight are read;
+    with a journal, the same call goes on later. Rows that can be iterated twice (a list, a file, a
     DataFrame) are checked whole before anything is sent, others as they are read.
 
-    Reading what is paid for is patient: a rate limit or an outage is waited out, up to a quarter of
-    an hour and the deadline. A row whose answer cannot be read though it may be paid for (its group
-    is gone, its output is damaged) is an `EnrichedRow` with an `error` too; each later run looks at
-    it again, which costs nothing.
+    A rate limit or an outage is waited out where outputs are read, up to a quarter of an hour and
+    the deadline. A row whose output cannot be read though it may be paid for (its group is gone,
+    its output is damaged) is an `EnrichedRow` with an `error` too; each later run tries to read it
+    again, which costs nothing.
 
     Args:
         rows: A file (`Path`) named `.csv`, `.tsv`, `.jsonl` or `.ndjson`, any iterable of texts,
             objects or pydantic instances, or a DataFrame of pandas or polars.
-        settings: How: processor, output schema and so on; the same for all.
+        settings: Processor, output schema and so on; the same for all rows.
         journal: A file that this run alone writes to; None keeps nothing beyond the run.
-        max_cost_usd: Rows are no longer asked where one more could pass this, counting the
-            journal's; they come with `submitted=False`.
-        price_per_row_usd: What a run costs, for processors whose price is not known here.
-        retry_failed: Whether rows that failed before are asked again. Those whose answer could not
-            be read are looked at again first, and where that fails they are asked anew: what may
-            be paid for is paid again then, and counts for `max_cost_usd` twice.
+        max_cost_usd: Rows are no longer submitted where one more could pass this, the journal's
+            earlier runs included; they come with `submitted=False`.
+        price_per_row_usd: The price of a run, for processors whose price is not known here.
+        retry_failed: Whether rows that failed before are submitted again. Those whose output could
+            not be read are read again first, and submitted where that fails: what may be paid for
+            is paid again then, and counts for `max_cost_usd` twice.
         rows_per_group: Rows sent in one call, 1 to 1000; 200.
         groups_in_flight: Groups that are worked on at once; 4.
-        deadline_seconds: How long to wait in all; a day. A last look may take 5 seconds more, on
+        deadline_seconds: How long to wait in all; a day. A last poll may take 5 seconds more, on
             a client with a timeout of its own as long as that.
-        settle_seconds: How long a request whose answer is missing may still be on its way: rows
-            that its group does not hold after this are sent again. 30; `inf` never sends again.
+        settle_seconds: How long a request without a response may still be on its way: rows that its
+            group does not hold after this are sent again. 30; `inf` never sends again.
         server: Where the rows are sent (`client.settings.base_url`), so that a journal begun on
             one server, the sandbox say, is not continued on another.
 
@@ -80,11 +80,11 @@ def enrich(
         `EnrichmentProgress` in between.
 
     Raises:
-        ValueError: An argument that cannot be right; a row that cannot be asked, by its number.
+        ValueError: An argument that cannot be right; a row that cannot be sent, by its number.
         JournalError: The journal is in use, damaged, of other work, or cannot be written.
         TaskTimeoutError: The deadline passed, or nothing could be read for a quarter of an hour;
             names the groups. The same call goes on.
-        ParallelError: What else stopped it, with `taskgroup_id` where it concerns a group.
+        ParallelError: Any other error that stopped it, with `taskgroup_id` where it has one.
 
     Example:
         ```python
@@ -114,23 +114,25 @@ def enrich(
 
     def steps() -> Stream[EnrichedRow | EnrichmentProgress]:
         with closing(Journal(path, fingerprint(settings, server))) as opened:
-            engine = Engine(
-                RowQueue(source, opened, settings.output_schema), settings, budget, limits
-            )
+            queue = RowQueue(source, opened, settings.output_schema)
+            engine = Engine(queue, opened, settings, budget, limits)
             yield from engine.steps(retry_failed=retry_failed)
 
     return steps()
 
 
 def fingerprint(settings: TaskSettings, server: str | None = None) -> dict[str, str]:
-    """What must be the same for two runs to be of the same work; holds no secret in plain."""
+    """Settings that must be the same for two runs to be of the same work; without secrets.
+
+    Values are digests: a schema, a domain list or a tool server's address may be confidential.
+    """
     bare = settings.model_copy(update={"output_schema": None, "input_schema": None})
     body = CreateTaskRunRequest.from_settings(bare, input="-").body("v1")
     body |= runs_to_add([], settings).body("v1")
     for name in ("input", "inputs", "webhook"):
         body.pop(name, None)
     for tool_server in body.get("mcp_servers", ()):
-        tool_server.pop("headers", None)  # tokens, which change
+        tool_server.pop("headers", None)  # tokens, which are renewed
     spec = body.pop("default_task_spec", {})
     marks = {"processor": body.pop("processor")}
     for name, value in sorted({**body, **spec}.items()):

@@ -1,22 +1,27 @@
-"""A chunk on its way: how its group stands, which of its tasks have ended, which never arrived."""
+"""Submitted batches: polls a task group, reads outcomes, finds tasks that never arrived."""
 
+import json
+import re
 import time
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, field
 from math import isinf
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from parallel_integrations._protocol import polling
-from parallel_integrations._protocol.flow import More, Send, delayed
-from parallel_integrations._protocol.paths import carrying
-from parallel_integrations._protocol.retry import RETRY_AFTER_CAP_SECONDS
+from parallel_integrations._protocol.events import STREAM_TIMEOUT_SECONDS, each, follow
+from parallel_integrations._protocol.flow import Flow, More, Send, call, delayed
+from parallel_integrations._protocol.paths import NO_IDS, carrying, segment
+from parallel_integrations._protocol.retry import RETRY_AFTER_CAP_SECONDS, Repeat
 from parallel_integrations.api.task_groups import (
     LOOKS_AFTER_SECONDS,
+    group_path,
     retrieve_task_group,
     run_number,
 )
-from parallel_integrations.enrichment.journal import Chunk, Ending, Outcome
-from parallel_integrations.enrichment.listing import Listed, list_runs, retrieve_output
+from parallel_integrations.enrichment.journal import Batch, Outcome, OutcomeState
 from parallel_integrations.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -30,343 +35,467 @@ from parallel_integrations.errors import (
     StreamInterruptedError,
     UnexpectedAnswerError,
 )
-from parallel_integrations.models.task import TERMINAL, TaskRun, TaskRunStateEvent
-from parallel_integrations.models.task_group import TaskGroupStatus
+from parallel_integrations.models.shared import StreamEvent
+from parallel_integrations.models.task import (
+    TERMINAL,
+    TaskOutput,
+    TaskRun,
+    TaskRunResult,
+    TaskRunStateEvent,
+)
+from parallel_integrations.models.task_group import GROUP_EVENTS, TaskGroupStatus
 
-SHARE_WORTH_LISTING: Final = 4
-"""A group that is still at work is listed once a fourth of it is new: not at every look."""
-LISTED_AFTER_SECONDS: Final = 30.0
-"""Or once this long has passed with something new."""
-LOOKS_AT_WHAT_LACKS: Final = 3
-"""A listing may lag behind the status: what lacks is looked for so often before it counts."""
-LOOKS_AT_A_REFUSAL: Final = 4
-"""A group just made may be unknown for a moment, a proxy may answer with a page of its own."""
+# A group at work is listed once a fourth of its runs has ended since the last listing, or after a
+# while: a listing repeats what has not ended, so one at each poll would read a row many times.
+MIN_SHARE_TO_LIST: Final = 4
+LIST_AFTER_SECONDS: Final = 30.0
+# A listing may lag behind the status of its group.
+MAX_INCOMPLETE_LISTINGS: Final = 3
+# A new group may be unknown for a moment, and a proxy may respond with a page of its own.
+MAX_REFUSALS: Final = 4
 READ_TIMEOUT_SECONDS: Final = 900.0
-"""How long a rate limit or an outage is waited out where an answer is read."""
+"""How long a rate limit or an outage is waited out where outputs are read."""
 MAX_REASON: Final = 300
 MAY_BE_PAID: Final = (
-    "It may be paid for: each later run looks at it again, and retry_failed asks the row anew, "
-    "which is paid again, if that fails."
+    "It may be paid for: each later run tries to read it again, and retry_failed sends the row "
+    "once more, which is paid again, if that fails."
 )
-
-Taken = Callable[[dict[int, Outcome]], None]
-FAULTS: Final = (
+READ_ERRORS: Final = (
     StatusError,
     ConnectionFailedError,
     RequestTimeoutError,
     StreamInterruptedError,
     UnexpectedAnswerError,
 )
-"""What may come instead of an answer that is read."""
+"""Errors of reading what is paid for; those of the key and the account among them stop the run."""
+SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(slots=True)
 class Unconfirmed:
-    """A request without an answer may still be on its way.
+    """State of a batch whose add has no response, and may still be on its way.
 
     Attributes:
         until: When it counts as lost, by the monotonic clock; `inf`: never.
-        error: What came instead of the answer; None where the process ended.
-        looks: How often the group was looked at.
+        error: What came instead of the response; None where the process ended.
     """
 
     until: float
     error: ParallelError | None = None
-    looks: int = 0
+    polls: int = 0
 
 
 @dataclass(slots=True)
-class Trouble:
-    """An answer cannot be read, which may pass.
-
-    Attributes:
-        error: What came last.
-        since: Since when, by the monotonic clock.
-        looks: How often it was tried.
-    """
+class ReadFailure:
+    """A read that failed, and may succeed later: the last error, and since when."""
 
     error: ParallelError
     since: float
-    looks: int = 1
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRun:
+    """A run as a listing shows it.
+
+    Attributes:
+        event: What could be read of it; None where nothing could be.
+        fault: Why not all of it was read; empty where all was.
+    """
+
+    event: TaskRunStateEvent | None
+    fault: str = ""
+
+
+@dataclass(slots=True)
+class Listing:
+    """The runs of a group, by their number in the batch (None: it carries none).
+
+    Attributes:
+        ended: Runs that are over, as the event of each.
+        unfinished: Runs that are not.
+        fault: Why an entry could not be read; empty where all could.
+        cursor: The last event before anything that has to be listed again.
+    """
+
+    ended: dict[int, TaskRunStateEvent] = field(default_factory=dict)
+    unfinished: dict[int | None, TaskRun] = field(default_factory=dict)
+    fault: str = ""
+    cursor: str | None = None
+
+    @classmethod
+    def of(cls, runs: Iterable[ListedRun], cursor: str | None) -> "Listing":
+        """What a listing from `cursor` on shows."""
+        listing = cls(cursor=cursor)
+        is_complete = True
+        for listed in runs:
+            event = listed.event
+            if event is None:
+                is_complete, listing.fault = False, listed.fault
+                continue
+            number = run_number(event.run)
+            # What ended at the beginning need not be listed again.
+            is_complete = (
+                is_complete and event.run.is_over and number is not None and not listed.fault
+            )
+            if is_complete:
+                listing.cursor = event.event_id or listing.cursor
+            if number is None or not event.run.is_over:
+                listing.unfinished[number] = event.run
+            elif number not in listing.ended or listing.ended[number].output is None:
+                listing.ended[number] = event
+        return listing
 
 
 class SubmittedBatch:
-    """A chunk that its group may hold.
+    """A batch that was sent, or may have been.
 
     Args:
-        chunk: What was sent; its tasks go as they end.
+        batch: What was sent; its tasks are removed as they get outcomes.
         unconfirmed: Whether it arrived is not known; None where it is.
-        pause: Seconds until the first look.
+        pause: Seconds until the first poll.
 
     Attributes:
-        trouble: Why the group cannot be read at the moment.
-        due: When it is looked at next, by the monotonic clock.
+        due: When it is polled next, by the monotonic clock.
+        read_failure: Why the group cannot be read at the moment.
+        submit_error: The error of the add, once it is certain that not all of it arrived and the
+            rest may not be sent again.
     """
 
     def __init__(
-        self, chunk: Chunk, unconfirmed: Unconfirmed | None = None, pause: float = 0.0
+        self, batch: Batch, unconfirmed: Unconfirmed | None = None, pause: float = 0.0
     ) -> None:
-        self.chunk = chunk
+        self.batch = batch
         self.unconfirmed = unconfirmed
-        self.trouble: Trouble | None = None
-        self._refusals = 0
-        self._interruptions = 0
-        self._one_by_one = False
-        self._faults: dict[int, Trouble] = {}
-        self._unreadable = ""
-        self._expected = len(chunk.tasks)
-        self._taken = 0
-        self._listed = time.monotonic()
-        self._cursor: str | None = None
-        self._looks = 0
-        self._pause = pause
+        self.read_failure: ReadFailure | None = None
+        self.submit_error: ParallelError | None = None
         self.due = time.monotonic() + pause
+        self._pause = pause
+        self._tasks = batch.tasks
+        self._num_runs = len(batch.tasks)
+        self._num_ended = 0
+        self._outcomes: dict[int, Outcome] = {}
+        self._output_failures: dict[int, ReadFailure] = {}
+        self._listed_at = time.monotonic()
+        self._cursor: str | None = None
+        self._fault = ""
+        self._reads_one_by_one = False
+        self._incomplete_listings = self._refusals = self._interruptions = 0
 
-    def look(self, wait: float, take: Taken) -> Generator[Send | More, Any, list[int]]:
-        """See how the group stands.
+    def take_outcomes(self) -> dict[int, Outcome]:
+        """Outcomes that were read since the last time, by task; whole even where a poll failed."""
+        taken, self._outcomes = self._outcomes, {}
+        return taken
 
-        Args:
-            wait: Seconds to wait before.
-            take: Is given what ended, by task, before anything else can fail.
+    def poll(self, wait: float) -> Generator[Send | More, Any, list[int]]:
+        """Read the state of the group after a wait, and what is new of its outcomes.
 
         Returns:
-            Tasks that never arrived and are to be sent anew; they are no longer part of the chunk.
+            Tasks that never arrived and are to be sent again; they are no longer part of the batch.
 
         Raises:
             AuthenticationError, PaymentRequiredError: No group can be read.
-            ParallelError: What doubt began with, where nothing arrived and nothing may be resent.
+            JournalError: Something may have been sent or not, and settle_seconds forbids to decide.
         """
-        lost: list[int] = []
         self._pause = min(
             max(2 * self._pause, polling.FIRST_POLL_SECONDS), polling.MAX_POLL_SECONDS
         )
+        lost: list[int] = []
+        group = self.batch.taskgroup_id
         try:
-            with carrying(taskgroup_id=self.chunk.taskgroup_id):
-                group = yield from delayed(retrieve_task_group(self.chunk.taskgroup_id), wait)
+            with carrying(taskgroup_id=group):
+                status = (yield from delayed(retrieve_task_group(group), wait)).status
                 if self.unconfirmed is not None:
-                    lost = yield from self._resolve(self.unconfirmed, group.status)
+                    lost = yield from self._find_lost(self.unconfirmed, status)
                 else:
-                    yield from self._collect(group.status, take)
+                    yield from self._collect(status)
         except (AuthenticationError, PaymentRequiredError):
             raise
-        except FAULTS as error:
-            if self.unconfirmed is not None and error is self.unconfirmed.error:
-                raise
-            self._suffer(error, take)
+        except READ_ERRORS as error:
+            self._handle(error)
         else:
-            self.trouble = None
+            self.read_failure = None
             self._refusals = self._interruptions = 0
         finally:
             self.due = time.monotonic() + self._pause
         return lost
 
-    def give_up(self, error: ParallelError, take: Taken) -> None:
-        """Let every row fail whose answer the group keeps."""
-        group = self.chunk.taskgroup_id
-        outcome = self._unread(None, f"task group {group} cannot be read", str(error))
-        self._take(take, dict.fromkeys(self.chunk.tasks, outcome))
-        self.trouble = None
+    def give_up(self, error: ParallelError) -> None:
+        """Fail every row whose output the group still has."""
+        what = f"task group {self.batch.taskgroup_id} cannot be read"
+        self._finish(dict.fromkeys(self._tasks, self._unreadable(None, what, str(error))))
+        self.read_failure = None
 
-    def _suffer(self, error: ParallelError, take: Taken) -> None:
+    def _handle(self, error: ParallelError) -> None:
         if isinstance(error, StreamInterruptedError):
+            # Outputs that no listing gets through are read one by one.
             self._interruptions += 1
-            if self._interruptions < LOOKS_AT_WHAT_LACKS:
+            if self._interruptions < MAX_INCOMPLETE_LISTINGS:
                 return
-            if not self._one_by_one:
+            if not self._reads_one_by_one:
                 self._read_one_by_one()
                 return
         elif _may_pass(error):
-            self.trouble = _again(self.trouble, error)
+            self.read_failure = _repeated(self.read_failure, error)
             self._wait_for(error)
             return
         self._refusals += 1
-        if self._refusals >= LOOKS_AT_A_REFUSAL:
-            self.give_up(error, take)
+        if self._refusals >= MAX_REFUSALS:
+            self.give_up(error)
 
     def _wait_for(self, error: ParallelError) -> None:
         if error.retry_after is not None:
             self._pause = max(self._pause, min(error.retry_after, RETRY_AFTER_CAP_SECONDS))
 
     def _read_one_by_one(self) -> None:
-        """List the runs without their outputs from now on, and ask for each output alone."""
-        self._one_by_one = True
-        self._interruptions = self._looks = 0
+        """List the runs without their outputs from now on, and read each output by itself."""
+        self._reads_one_by_one = True
+        self._interruptions = self._incomplete_listings = 0
         self._cursor = None
 
-    def _resolve(
+    def _find_lost(
         self, unconfirmed: Unconfirmed, status: TaskGroupStatus
     ) -> Generator[Send | More, Any, list[int]]:
-        unconfirmed.looks += 1
-        settled = time.monotonic() >= unconfirmed.until
-        held: set[int | None] = set()
+        """Compare the group with the batch; tasks that it lacks once the add counts as lost.
+
+        No idempotency key exists, so a row that is sent again while the first request is still on
+        its way is paid twice. Hence each batch has a group of its own, and each run its number.
+        """
+        unconfirmed.polls += 1
+        settled = time.monotonic() >= unconfirmed.until  # before the listing, which takes a while
+        listed: list[ListedRun] = []
         if status.num_task_runs:
-
-            def see(listed: Listed) -> None:
-                held.add(run_number(listed.event.run) if listed.event else None)
-
-            yield from list_runs(self.chunk.taskgroup_id, see)
+            yield from list_runs(self.batch.taskgroup_id, listed.append)
+        held = {run_number(each.event.run) if each.event else None for each in listed}
         if None in held:
             raise self._unmatched_runs()
-        missing = self.chunk.tasks.keys() - held
+        missing = self._tasks.keys() - held
         if missing and not settled:
-            if isinf(unconfirmed.until) and unconfirmed.looks >= len(LOOKS_AFTER_SECONDS):
-                raise unconfirmed.error or JournalError(
-                    "The run before this one ended while rows were being sent. Their group holds "
-                    f"{len(held)} of {len(self.chunk.tasks)}, and settle_seconds=inf forbids to "
-                    "send the rest again: give a number of seconds."
-                )
+            if isinf(unconfirmed.until) and unconfirmed.polls >= len(LOOKS_AFTER_SECONDS):
+                if unconfirmed.error is None:
+                    raise JournalError(
+                        "The run before this one ended while rows were being sent. Their group "
+                        f"holds {len(held)} of {len(self._tasks)}, and settle_seconds=inf forbids "
+                        "to send the rest again: give a number of seconds."
+                    )
+                self.submit_error = unconfirmed.error
             self._pause = min(
-                LOOKS_AFTER_SECONDS[min(unconfirmed.looks, len(LOOKS_AFTER_SECONDS) - 1)],
+                LOOKS_AFTER_SECONDS[min(unconfirmed.polls, len(LOOKS_AFTER_SECONDS) - 1)],
                 max(0.0, unconfirmed.until - time.monotonic()),
             )
             return []
         self.unconfirmed = None
         self._pause = polling.FIRST_POLL_SECONDS
-        return [self.chunk.tasks.pop(place) for place in sorted(missing)]
+        return [self._tasks.pop(number) for number in sorted(missing)]
 
-    def _collect(self, status: TaskGroupStatus, take: Taken) -> Generator[Send | More, Any, None]:
+    def _collect(self, status: TaskGroupStatus) -> Generator[Send | More, Any, None]:
+        """List the group where that is worth it, until every task has an outcome."""
         counts = status.task_run_status_counts or {}
-        ended = sum(counts.get(name, 0) for name in TERMINAL)
-        over = not status.is_active and status.num_task_runs >= self._expected
-        fresh = ended - self._taken
-        long_ago = time.monotonic() - self._listed >= LISTED_AFTER_SECONDS
-        if not over and (
-            fresh <= 0 or (fresh * SHARE_WORTH_LISTING < self._expected and not long_ago)
-        ):
+        num_ended = sum(counts.get(name, 0) for name in TERMINAL)
+        num_new = num_ended - self._num_ended
+        is_over = not status.is_active and status.num_task_runs >= self._num_runs
+        long_ago = time.monotonic() - self._listed_at >= LIST_AFTER_SECONDS
+        is_worth = num_new > 0 and (long_ago or num_new * MIN_SHARE_TO_LIST >= self._num_runs)
+        if not is_over and not is_worth:
             return
-        unfinished = yield from self._list(take)
-        self._taken, self._listed = ended, time.monotonic()
-        if not over or not self.chunk.tasks:
+        unfinished = yield from self._read_listing()
+        self._num_ended, self._listed_at = num_ended, time.monotonic()
+        if is_over and self._tasks and self._cursor is not None:
+            self._cursor = None  # in case the order of a listing is not that of its events
+            unfinished = yield from self._read_listing()
+        if not is_over or not self._tasks:
             return
-        if self._cursor is not None:
-            self._cursor = None  # should the order of a listing not be the order of the runs
-            unfinished = yield from self._list(take)
-        self._looks += 1
-        if self._looks < LOOKS_AT_WHAT_LACKS or not self.chunk.tasks:
+        self._incomplete_listings += 1
+        if self._incomplete_listings < MAX_INCOMPLETE_LISTINGS:
             return
         if None in unfinished:
             raise self._unmatched_runs()
-        if self._unreadable and not self._one_by_one:
+        if self._fault and not self._reads_one_by_one:
             self._read_one_by_one()
             return
-        lacking = self.chunk.tasks.keys() - self._faults.keys()
-        self._take(take, {place: self._lacking(unfinished.get(place)) for place in lacking})
+        incomplete = self._tasks.keys() - self._output_failures.keys()
+        self._finish({number: self._incomplete(unfinished.get(number)) for number in incomplete})
 
-    def _list(self, take: Taken) -> Generator[Send | More, Any, dict[int | None, TaskRun]]:
-        """Take what ended from the listing; tells what has not, and runs without a number."""
-        found: dict[int, Outcome] = {}
-        unfinished: dict[int | None, TaskRun] = {}
-        without_output: dict[int, TaskRun] = {}
-        begins = True
-        self._unreadable = ""
-
-        def see(listed: Listed) -> None:
-            nonlocal begins
-            event = listed.event
-            if event is None:
-                begins, self._unreadable = False, listed.fault
-                return
-            run, place = event.run, run_number(event.run)
-            # What ended at the beginning need not be listed again.
-            begins = begins and run.is_over and place is not None and not listed.fault
-            if begins:
-                self._cursor = event.event_id or self._cursor
-            if place is None or not run.is_over:
-                unfinished[place] = run
-            elif place in self.chunk.tasks and place not in found:
-                if event.output is not None:
-                    found[place] = Outcome.of(event)
-                elif run.status == "completed":
-                    without_output[place] = run
-                else:
-                    found[place] = Outcome(run.run_id, error=_reason(run))
-
+    def _read_listing(self) -> Generator[Send | More, Any, dict[int | None, TaskRun]]:
+        """Take the outcomes from a listing; returns the runs that are not over."""
+        runs: list[ListedRun] = []
         try:
             yield from list_runs(
-                self.chunk.taskgroup_id,
-                see,
-                include_output=not self._one_by_one,
+                self.batch.taskgroup_id,
+                runs.append,
+                include_output=not self._reads_one_by_one,
                 last_event_id=self._cursor,
             )
-            lacking = {place: run for place, run in without_output.items() if place not in found}
-            yield from self._fetch(lacking, found)
         finally:
-            self._take(take, found)
-        return unfinished
+            # What came before a break is paid for, and readable: it is not read a second time.
+            listing = Listing.of(runs, self._cursor)
+            self._cursor, self._fault = listing.cursor, listing.fault
+            found: dict[int, Outcome] = {}
+            without_output: dict[int, TaskRun] = {}
+            for number, event in listing.ended.items():
+                if number not in self._tasks:
+                    continue
+                if event.output is not None:
+                    found[number] = Outcome.of(event)
+                elif event.run.status == "completed":
+                    without_output[number] = event.run
+                else:
+                    reason = event.run.error and event.run.error.message
+                    found[number] = Outcome(
+                        event.run.run_id, error=reason or f"the run is {event.run.status}"
+                    )
+            self._finish(found)
+        yield from self._read_outputs(without_output)
+        return listing.unfinished
 
-    def _fetch(
-        self, runs: dict[int, TaskRun], found: dict[int, Outcome]
-    ) -> Generator[Send | More, Any, None]:
-        """Ask for outputs that the listing lacks, those first that were tried least."""
+    def _read_outputs(self, runs: dict[int, TaskRun]) -> Generator[Send | More, Any, None]:
+        """Read outputs that the listing lacks, those first that were tried least."""
 
-        def tries(place: int) -> int:
-            fault = self._faults.get(place)
-            return fault.looks if fault else 0
+        def attempts(number: int) -> int:
+            failure = self._output_failures.get(number)
+            return failure.attempts if failure else 0
 
-        for place in sorted(runs, key=tries):
-            run_id = runs[place].run_id
+        for number in sorted(runs, key=attempts):
+            run_id = runs[number].run_id
             try:
                 result = yield from retrieve_output(run_id)
             except (AuthenticationError, PaymentRequiredError):
                 raise
-            except FAULTS as error:
-                fault = self._faults[place] = _again(self._faults.get(place), error)
-                passing = _may_pass(error)
-                if passing and time.monotonic() - fault.since < READ_TIMEOUT_SECONDS:
+            except READ_ERRORS as error:
+                failure = _repeated(self._output_failures.get(number), error)
+                self._output_failures[number] = failure
+                may_pass = _may_pass(error)
+                if may_pass and time.monotonic() - failure.since < READ_TIMEOUT_SECONDS:
                     self._wait_for(error)
-                    return  # where one has to wait, the others have to
-                if passing or fault.looks >= LOOKS_AT_WHAT_LACKS:
-                    found[place] = self._unread(run_id, "its output cannot be read", str(error))
+                    return  # a rate limit or an outage concerns the others as well
+                if may_pass or failure.attempts >= MAX_INCOMPLETE_LISTINGS:
+                    what = "its output cannot be read"
+                    self._finish({number: self._unreadable(run_id, what, str(error))})
             else:
                 event = TaskRunStateEvent(run=result.run, output=result.output)
-                found[place] = Outcome.of(event)
+                self._finish({number: Outcome.of(event)})
 
-    def _take(self, take: Taken, found: dict[int, Outcome]) -> None:
-        if found:
-            take({self.chunk.tasks[place]: outcome for place, outcome in found.items()})
-            for place in found:
-                del self.chunk.tasks[place]
-                self._faults.pop(place, None)
+    def _finish(self, outcomes: dict[int, Outcome]) -> None:
+        for number, outcome in outcomes.items():
+            self._outcomes[self._tasks.pop(number)] = outcome
+            self._output_failures.pop(number, None)
 
     def _unmatched_runs(self) -> UnexpectedAnswerError:
         return UnexpectedAnswerError(
-            f"Task group {self.chunk.taskgroup_id} holds runs without the number that they were "
-            "sent with, so no row can be told from another"
+            f"Task group {self.batch.taskgroup_id} holds runs without the number that they were "
+            "sent with, so no run can be matched with its row"
         )
 
-    def _unread(self, run_id: str | None, what: str, why: str) -> Outcome:
+    def _unreadable(self, run_id: str | None, what: str, why: str) -> Outcome:
         shown = why if len(why) <= MAX_REASON else f"{why[:MAX_REASON]}…"
         return Outcome(
             run_id,
             error=f"{what} ({shown}). {MAY_BE_PAID}",
-            ending=Ending.UNREAD,
-            taskgroup_id=self.chunk.taskgroup_id,
+            state=OutcomeState.UNREADABLE,
+            taskgroup_id=self.batch.taskgroup_id,
         )
 
-    def _lacking(self, run: TaskRun | None) -> Outcome:
+    def _incomplete(self, run: TaskRun | None) -> Outcome:
         if run is not None:
-            reason = (
-                f"the run is {run.status}, neither worked on nor over; retrying looks at it again"
-            )
-            return Outcome(run.run_id, error=reason, ending=Ending.OPEN)
-        if self._unreadable:
-            return self._unread(None, "what its group lists cannot be read", self._unreadable)
+            reason = f"the run is {run.status}, neither worked on nor over; a retry reads it again"
+            return Outcome(run.run_id, error=reason, state=OutcomeState.MAY_CONTINUE)
+        if self._fault:
+            return self._unreadable(None, "what its group lists cannot be read", self._fault)
         return Outcome(None, error="the group holds no run for this row")
 
 
-def _may_pass(error: ParallelError) -> bool:
-    """Whether the same may be read later: a rate limit, an outage."""
-    passing = isinstance(error, RateLimitError | ServerError) or (
-        isinstance(error, StatusError) and error.status == 408
+def list_runs(
+    taskgroup_id: str,
+    take: Callable[[ListedRun], None],
+    *,
+    include_output: bool = False,
+    last_event_id: str | None = None,
+) -> Generator[Send | More, Any, None]:
+    """List the runs of a group, read one by one: one that cannot be read costs no other.
+
+    Args:
+        taskgroup_id: The group.
+        take: Is given each as it comes, so that a broken listing loses none of them.
+        include_output: With outputs, where complete.
+        last_event_id: Begin after this event.
+    """
+
+    def take_event(event: StreamEvent) -> None:
+        if isinstance(event, TaskRunStateEvent):
+            take(ListedRun(event))
+
+    send = Send(
+        "GET",
+        f"{group_path(taskgroup_id)}/runs",
+        params=(("include_output", "true"),) if include_output else (),
+        repeat=Repeat.READ,
+        timeout_seconds=STREAM_TIMEOUT_SECONDS,
+        stream=True,
     )
-    return passing or isinstance(error, ConnectionFailedError | RequestTimeoutError)
+    stream = follow(
+        send,
+        GROUP_EVENTS,
+        last_event_id=last_event_id,
+        on_unreadable=lambda text, fault: take(ListedRun(_readable_part(text), fault)),
+    )
+    yield from each(stream, take_event)  # type: ignore[arg-type] # its result is of no use here
 
 
-def _again(trouble: Trouble | None, error: ParallelError) -> Trouble:
-    if trouble is None:
-        return Trouble(error, time.monotonic())
-    return Trouble(error, trouble.since, trouble.looks + 1)
+def retrieve_output(run_id: str) -> Flow[TaskRunResult]:
+    """Read the result of a run that is complete.
+
+    Raises:
+        UnexpectedAnswerError: It cannot be read, or the run has no id.
+    """
+    if run_id.strip() in NO_IDS:
+        raise UnexpectedAnswerError(f"the group lists a run whose id is {run_id!r}")
+    send = Send(
+        "GET",
+        f"/v1/tasks/runs/{segment('run_id', run_id)}/result",
+        params=(("timeout", "1"),),
+        repeat=Repeat.READ,
+        wait_seconds=1,
+    )
+    with carrying(run_id=run_id):
+        return (yield from call(send, TaskRunResult))
 
 
-def _reason(run: TaskRun) -> str:
-    return (run.error.message if run.error else "") or f"the run is {run.status}"
+def _readable_part(text: str) -> TaskRunStateEvent | None:
+    """What can be read of a run's event that as a whole cannot."""
+    try:
+        data = json.loads(text)
+        # Half surrogate pairs, which no store takes, become replacement characters.
+        data = json.loads(SURROGATE.sub("\ufffd", json.dumps(data, ensure_ascii=False)))
+    except (ValueError, RecursionError):
+        return None
+    run = data.get("run") if isinstance(data, dict) else None
+    if not isinstance(run, dict) or not isinstance(run.get("run_id"), str):
+        return None
+    metadata, status = run.get("metadata"), run.get("status")
+    try:
+        output = TaskOutput.model_validate(data.get("output"))
+    except ValidationError:
+        output = None
+    return TaskRunStateEvent(
+        run=TaskRun(
+            run_id=run["run_id"],
+            status=status if isinstance(status, str) else "",
+            metadata=metadata if isinstance(metadata, dict) else None,
+        ),
+        output=output,
+    )
+
+
+def _may_pass(error: ParallelError) -> bool:
+    """Whether the same read may succeed later: a rate limit, an outage."""
+    if isinstance(error, StatusError) and error.status == 408:
+        return True
+    return isinstance(
+        error, RateLimitError | ServerError | ConnectionFailedError | RequestTimeoutError
+    )
+
+
+def _repeated(failure: ReadFailure | None, error: ParallelError) -> ReadFailure:
+    if failure is None:
+        return ReadFailure(error, time.monotonic())
+    return ReadFailure(error, failure.since, failure.attempts + 1)

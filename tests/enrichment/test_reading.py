@@ -98,7 +98,7 @@ def test_rows_that_cannot_be_read_are_paid_again_only_when_requested_for(
     # Six may be paid for, and one more may not be.
     found = told(client, rows(6), retry_failed=True, max_cost_usd=0.0349, **options)
     assert [row.error is None for row in found] == [True, True, False, False, True, True]
-    assert all(row.asked for row in found)
+    assert all(row.submitted for row in found)
     assert started(sandbox) == 6
     seen = events(client, rows(6), retry_failed=True, max_cost_usd=0.04, **options)
     assert [row.error for row in only_rows(seen)] == [None] * 6
@@ -278,10 +278,10 @@ def test_a_rate_limit_or_an_outage_is_waited_out_where_an_response_is_read(
     seen = events(waiting, rows(6), journal=journal, **GROUPS)
     assert [row.error for row in only_rows(seen)] == [None] * 6
     assert started(sandbox) == 6
-    troubles = {each.trouble for each in seen if isinstance(each, EnrichmentProgress)}
-    assert {each for each in troubles if each and str(fault["status"]) in each}
+    reasons = {each.waiting_reason for each in seen if isinstance(each, EnrichmentProgress)}
+    assert {each for each in reasons if each and str(fault["status"]) in each}
     assert isinstance(seen[-1], EnrichmentProgress)
-    assert seen[-1].trouble is None
+    assert seen[-1].waiting_reason is None
 
 
 def test_a_connection_that_breaks_again_and_again_is_waited_out(
@@ -303,9 +303,9 @@ def test_an_outage_is_waited_out_until_the_deadline(
     monkeypatch: pytest.MonkeyPatch,
     fault: dict[str, Any],
 ) -> None:
-    from parallel_integrations.enrichment import deadline
+    from parallel_integrations.enrichment import engine
 
-    monkeypatch.setattr(deadline, "LAST_LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(engine, "LAST_POLL_SECONDS", 0.2)
     groups = sent(client, sandbox, journal)
     sandbox.faults.add(path="*", method="GET", times=None, **fault)
     began = time.monotonic()

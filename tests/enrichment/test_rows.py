@@ -1,4 +1,4 @@
-"""Rows from whatever they come in; what cannot be asked is named before anything is sent."""
+"""Rows from whatever they come in; what cannot be sent is named before anything is sent."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from parallel_integrations import ParallelClient
 from parallel_integrations.enrichment import enrich
-from parallel_integrations.enrichment.delimited import records
+from parallel_integrations.enrichment.rows import records
 from parallel_integrations.sandbox import Sandbox
 from tests.enrichment.support import SETTINGS, told
 
@@ -205,7 +205,7 @@ def test_a_row_that_cannot_be_requested_is_named(
     sandbox: Sandbox, client: ParallelClient, row: Any, fault: str, *, once: bool
 ) -> None:
     rows = ["with", row]
-    with pytest.raises(ValueError, match=f"Row 1 cannot be asked: .*{fault}"):
+    with pytest.raises(ValueError, match=f"Row 1 cannot be sent: .*{fault}"):
         told(client, iter(rows) if once else rows)
     assert not sandbox.requests
 

@@ -134,7 +134,7 @@ def test_what_is_new_is_taken_after_a_while(
     at: Callable[[Groups], ParallelClient], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A single row is journalled long before a fourth of its group is finished."""
-    monkeypatch.setattr(batches_module, "LISTED_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(batches_module, "LIST_AFTER_SECONDS", 0.0)
     groups = Groups(lambda place, looks: "completed" if place == 0 else "running")
     stream = at(groups).stream(enrich(rows(40), SETTINGS, journal=tmp_path / "run.db"))
     row = next(event for event in stream if isinstance(event, EnrichedRow))

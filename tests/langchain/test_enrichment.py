@@ -159,7 +159,7 @@ def test_wrong_values_are_refused(sandbox: Sandbox) -> None:
         make(sandbox, deadline_seconds=0)
     with pytest.raises(ValueError, match="rows is a single str"):
         make(sandbox).invoke("with")
-    with pytest.raises(ValueError, match="Row 0 cannot be asked"):
+    with pytest.raises(ValueError, match="Row 0 cannot be sent"):
         make(sandbox).invoke([3])
     with pytest.raises(ValueError, match="max_cost_usd=-1"):
         make(sandbox).invoke(ROWS, max_cost_usd=-1)

@@ -1,4 +1,4 @@
-"""The command `parallel-integrations`."""
+"""Commands of `parallel-integrations`: options, errors and exit status of each."""
 
 import sys
 import time
@@ -24,7 +24,7 @@ main = app
 
 @app.callback()
 def _prepare() -> None:
-    if isinstance(sys.stdout, TextIOWrapper):  # a terminal's encoding may lack what a page says
+    if isinstance(sys.stdout, TextIOWrapper):  # a terminal's encoding may lack characters of a page
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
@@ -36,7 +36,7 @@ def _stopped(reason: str) -> typer.Exit:
 @app.command()
 def demo(
     question: Annotated[
-        str, typer.Argument(help="What to ask.")
+        str, typer.Argument(help="The question.")
     ] = "How does the with statement handle exceptions?",
 ) -> None:
     """Answer a question end to end, through LangChain and through LlamaIndex.
@@ -56,7 +56,7 @@ def demo(
 def doctor(
     *,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Look at this machine only; send nothing.")
+        bool, typer.Option("--offline", help="Check this machine only; send nothing.")
     ] = False,
 ) -> None:
     """Check key, address, proxy, certificates, clock and versions; say what to do.
@@ -83,7 +83,7 @@ def enrich(
         typer.Option(help="What to find out: a JSON schema file, or a description of a text."),
     ],
     journal: Annotated[
-        Path, typer.Option(help="File that notes what is paid for; the same one goes on.")
+        Path, typer.Option(help="File that records what is paid for; the same one goes on.")
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="JSON lines, one a row.")],
     processor: Annotated[str, typer.Option(help="Decides price and depth.")] = "lite",
@@ -97,15 +97,15 @@ def enrich(
         bool,
         typer.Option(
             "--retry-failed",
-            help="Ask rows that failed before again; what could not be read may be paid twice.",
+            help="Submit failed rows again; those that could not be read may be paid twice.",
         ),
     ] = False,
     deadline: Annotated[float, typer.Option(help="Seconds to wait in all.")] = 86_400,
 ) -> None:
     """Research every row of a file; killed at any moment, the same command goes on.
 
-    Exit status: 0 all rows have an answer, 1 an error stopped it, 3 some rows failed (the output
-    says why), 4 --max-cost kept some from being asked, 128 and its number where a
+    Exit status: 0 all rows have an output, 1 an error stopped it, 3 some rows failed (the output
+    says why), 4 --max-cost kept some from being submitted, 128 and its number where a
     signal ended it (130 for Ctrl+C).
     """
     from parallel_integrations._cli.enrich import run
@@ -133,10 +133,10 @@ def sandbox(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8765,
     pages: Annotated[
         Path | None,
-        typer.Option(help="Folder of Markdown, HTML or text to be the web; else Python's manual."),
+        typer.Option(help="Folder of Markdown, HTML or text to search; else Python's manual."),
     ] = None,
 ) -> None:
-    """Play Parallel's API offline on this machine until Ctrl+C."""
+    """Simulate Parallel's API offline on this machine until Ctrl+C."""
     from parallel_integrations.sandbox import Sandbox
 
     try:
@@ -144,7 +144,7 @@ def sandbox(
     except (OSError, ValueError) as error:
         raise _stopped(f"The sandbox cannot start: {error}") from error
     typer.echo(
-        "Sandbox: not Parallel's service, only its wire, answering from local pages.\n\n"
+        "Sandbox: not Parallel's service, only its protocol, over local pages.\n\n"
         f"  export PARALLEL_BASE_URL={running.url}\n"
         f"  export PARALLEL_API_KEY={running.api_key}\n\n"
         "Ctrl+C stops it."

@@ -1,4 +1,4 @@
-"""The demonstration: one question, through search and chat, in LangChain and in LlamaIndex."""
+"""Command `demo`: one question through search and chat, in LangChain and in LlamaIndex."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,14 +31,11 @@ PROMPT = ChatPromptTemplate.from_messages(
 
 
 def run_demo(question: str, console: Console | None = None) -> None:
-    """Ask `question` and print what comes back.
+    """Run the demo for a question and print the results.
 
     Args:
-        question: What to ask.
+        question: The question.
         console: Where to print; standard output if left out. Progress is shown on terminals only.
-
-    Raises:
-        ParallelError: The API or the network failed; nothing is hidden.
     """
     console = console or Console(highlight=False)
     with _opened_client(console) as client:
@@ -65,8 +62,8 @@ def _opened_client(console: Console) -> Iterator[ParallelClient]:
     ):
         _show(
             console,
-            f"Sandbox, because {KEY_VARIABLE} is not set: a local server plays Parallel's API over "
-            "the Python language reference. Nothing leaves this machine, nothing is billed.",
+            f"Sandbox, because {KEY_VARIABLE} is not set: a local server simulates Parallel's API "
+            "over the Python language reference. Nothing leaves this machine, nothing is billed.",
         )
         yield client
 
@@ -135,7 +132,7 @@ def _llama_index(console: Console, client: ParallelClient, question: str) -> Non
 
 
 def _source(console: Console, number: int, meta: Mapping[str, Any], text: str, detail: str) -> None:
-    """One numbered source: title, address, the beginning of its text, and what is told of it."""
+    """Print a numbered source: title, URL, the beginning of its text, and a detail."""
     excerpt = " ".join(text.split())
     excerpt = excerpt[:EXCERPT_CHARACTERS] + " …" * (len(excerpt) > EXCERPT_CHARACTERS)
     title = " ".join(meta["title"].split())

@@ -1,4 +1,4 @@
-"""`parallel-integrations doctor`: what is set up here, and what to do where it is not right."""
+"""Command `doctor`: checks the configuration of this machine, and says how to correct it."""
 
 import difflib
 import os
@@ -41,7 +41,7 @@ KEYS_AT: Final = "https://platform.parallel.ai"
 GATEWAY_HOST: Final = "gateway.ai.cloudflare.com"
 CA_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 FOREIGN_CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-# A webhook's signature is refused beyond this, whoever's clock is wrong.
+# `verify_webhook` refuses a signature beyond this.
 WRONG_CLOCK_SECONDS: Final = 300.0
 INEXACT_CLOCK_SECONDS: Final = 30.0
 
@@ -51,10 +51,10 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        status: `ok`; `note` says something; `skip` was not looked at; `warn` works but may
+        status: `ok`; `note` for information; `skip` was not checked; `warn` works but may
             surprise; `fail` does not work.
-        what: What was found.
-        remedy: What to do; empty where there is nothing to do.
+        what: The finding.
+        remedy: How to correct it; may be empty.
     """
 
     status: Status
@@ -66,13 +66,13 @@ class Finding:
 
 
 def examine(*, offline: bool = False) -> Iterator[Finding]:
-    """Look at everything that a call depends on, the cheapest first.
+    """Check everything that a call depends on, the cheapest first.
 
     Args:
-        offline: Look at this machine only; nothing is sent.
+        offline: Check this machine only; nothing is sent.
 
     Yields:
-        Findings as they are made; one that announces a price comes before the call it is about.
+        Findings as they are made; the price of a call comes before the call.
 
     Example:
         ```python
@@ -99,8 +99,8 @@ def examine(*, offline: bool = False) -> Iterator[Finding]:
         yield Finding(
             "skip",
             "a live call: there is no key",
-            f"set {KEY_VARIABLE} (keys: {KEYS_AT}); without one, `{DISTRIBUTION} sandbox` plays "
-            "the API on this machine",
+            f"set {KEY_VARIABLE} (keys: {KEYS_AT}); without one, `{DISTRIBUTION} sandbox` "
+            "simulates the API on this machine",
         )
     elif reached:
         yield from _live_call(base_url)
@@ -257,7 +257,7 @@ def _reach(base_url: str) -> Generator[Finding, None, bool]:
         yield Finding("fail", f"{host} cannot be reached ({type(error).__name__}: {error})", remedy)
         return False
     seconds = time.monotonic() - started
-    yield Finding("ok", f"{host} answers ({seconds:.1f} s)")
+    yield Finding("ok", f"{host} responds ({seconds:.1f} s)")
     yield from _clock(response)
     return True
 
@@ -265,7 +265,7 @@ def _reach(base_url: str) -> Generator[Finding, None, bool]:
 def _clock(response: httpx.Response) -> Iterator[Finding]:
     server = epoch_seconds(response.headers.get("date", ""))
     if server is None:
-        yield Finding("skip", "the clock: the answer has no date to compare with")
+        yield Finding("skip", "the clock: the response has no date to compare with")
         return
     off = time.time() - server
     if abs(off) <= INEXACT_CLOCK_SECONDS:
@@ -297,6 +297,6 @@ def _live_call(base_url: str) -> Iterator[Finding]:
         return
     seconds = time.monotonic() - started
     if response.results:
-        yield Finding("ok", f"the search was answered ({seconds:.1f} s): {base_url} can be used")
+        yield Finding("ok", f"the search succeeded ({seconds:.1f} s): {base_url} can be used")
     else:
-        yield Finding("warn", "the search was answered without a result", "ask something yourself")
+        yield Finding("warn", "the search had no result", "try a question of your own")

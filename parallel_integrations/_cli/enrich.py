@@ -1,10 +1,10 @@
-"""`parallel-integrations enrich`: a file of rows in, a file of answers out, progress in between."""
+"""Command `enrich`: enriches a file of rows and shows progress."""
 
 import json
 import os
 import time
-from collections.abc import Iterator
 from contextlib import closing, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,19 +29,19 @@ SECONDS_BETWEEN_LINES: Final = 5.0
 def run(
     rows: Path, output_schema: str, journal: Path, output: Path, processor: str, **options: Any
 ) -> int:
-    """Enrich a file and write the answers, all rows in order, once they are complete.
+    """Enrich a file of rows and write the output file once all rows are complete.
 
     Args:
         rows: The file of rows.
         output_schema: A file with a JSON schema, a text file, or a description of a text.
-        journal: Where what is paid for is noted.
-        output: Where the answers go, a JSON object a line; it is replaced whole.
-        processor: What works on the rows.
+        journal: Where what is paid for is recorded.
+        output: JSON lines, one a row and in order; the file is replaced whole.
+        processor: Decides price and depth.
         **options: As for `enrich`.
 
     Returns:
-        Exit status: 0, 3 where rows failed, 4 where the limit kept rows from being asked, 128 and
-        its number where a signal ended it.
+        Exit status: 0, 3 where rows failed, 4 where the limit kept rows from being submitted, 128
+        and its number where a signal ended it.
 
     Raises:
         ParallelError, ValueError: What stopped it; the journal goes on.
@@ -53,34 +53,30 @@ def run(
         )
     _check_apart(rows, journal, output)
     settings = TaskSettings(processor=processor, output_schema=read_schema(output_schema))
-    reporter = _Reporter()
+    display = _ProgressDisplay()
     try:
         with ended_by_signals(), ParallelClient() as client:
-            server = client.settings.base_url
-            operation = enrich(rows, settings, journal=journal, server=server, **options)
-            _write_all(client.stream(operation), output, reporter)
+            operation = enrich(
+                rows, settings, journal=journal, server=client.settings.base_url, **options
+            )
+            # The output is checked and locked before the operation begins, and sends anything.
+            stream = client.stream(operation)
+            with replacing(output) as file, display, closing(stream):
+                for event in stream:
+                    if isinstance(event, EnrichedRow):
+                        file.write(event.model_dump_json())
+                    else:
+                        display.update(event)
+                file.is_complete = True
     except KeyboardInterrupt as ended:
-        status = ended.status if isinstance(ended, EndedError) else INTERRUPTED
         with suppress(OSError):  # the terminal may be gone
-            reporter.say("Interrupted. The same command goes on where this one stopped.")
-        return status
-    return reporter.conclude(output)
-
-
-def _write_all(
-    stream: Iterator[EnrichedRow | EnrichmentProgress], path: Path, reporter: "_Reporter"
-) -> None:
-    with replacing(path) as output, reporter, closing(stream):  # type: ignore[type-var]
-        for event in stream:
-            if isinstance(event, EnrichedRow):
-                output.write(event.model_dump_json())
-            else:
-                reporter.report(event)
-        output.is_complete = True
+            display.print("Interrupted. The same command goes on where this one stopped.")
+        return ended.status if isinstance(ended, EndedError) else INTERRUPTED
+    return display.conclude(output)
 
 
 def _check_apart(rows: Path, journal: Path, output: Path) -> None:
-    """Refuse a file in two roles, those that SQLite and the lock need considered."""
+    """Refuse a file in two roles; files that SQLite and the lock make beside them count too."""
     roles = {
         "the rows": rows,
         "the journal": journal,
@@ -101,29 +97,28 @@ def _check_apart(rows: Path, journal: Path, output: Path) -> None:
 
 
 def read_schema(given: str) -> str | dict[str, Any]:
-    """The output schema: from a JSON file, from a text file, or the description itself.
+    """Output schema from a JSON file or a text file, or the description itself.
 
     Raises:
         ValueError: It names no file and is no description, or the file holds no schema.
     """
     path = Path(given)
+    is_json = path.suffix.lower() == ".json"
+    is_file = False
     with suppress(OSError):  # a description may be longer than a name can be
-        if path.is_file():
-            return _schema_file(path)
-    if path.suffix.lower() == ".json" or len(given.split()) < 2:
-        raise ValueError(
-            f"--output-schema: there is no file {given!r}; a description of the output needs more "
-            "than one word"
-        )
-    return given
-
-
-def _schema_file(path: Path) -> str | dict[str, Any]:
+        is_file = path.is_file()
+    if not is_file:
+        if is_json or len(given.split()) < 2:
+            raise ValueError(
+                f"--output-schema: there is no file {given!r}; a description of the output needs "
+                "more than one word"
+            )
+        return given
     try:
         text = path.read_text(encoding="utf-8-sig").strip()
-    except ValueError as error:
-        raise ValueError(f"--output-schema: {path} is not UTF-8: {error}") from error
-    if path.suffix.lower() != ".json":
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"--output-schema: {path} cannot be read as UTF-8: {error}") from error
+    if not is_json:
         if not text:
             raise ValueError(f"--output-schema: {path} is empty")
         return text
@@ -139,8 +134,11 @@ def _schema_file(path: Path) -> str | dict[str, Any]:
     return schema
 
 
-class _Reporter:
-    """Says on stderr what it will cost, how far it has come, and how it ended."""
+class _ProgressDisplay:
+    """Progress on stderr: the cost before, rows and rate meanwhile, a summary at the end.
+
+    On a terminal it is one bar; elsewhere, in a log, a line every few seconds.
+    """
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
@@ -151,54 +149,51 @@ class _Reporter:
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._task = self._bar.add_task("", total=None, details="")
-        self._last = EnrichmentProgress()
-        self._num_reported = 0
-        self._began: tuple[float, int] | None = None
-        self._said_at = 0.0
+        self._bar.add_task("", total=None, details="")
+        (self._task,) = self._bar.tasks
+        self._last: EnrichmentProgress | None = None
+        self._printed_at = time.monotonic()
 
-    def __enter__(self) -> "_Reporter":
+    def __enter__(self) -> "_ProgressDisplay":
         self._bar.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._bar.stop()
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """Print a line."""
         self._console.print(printable(text), markup=False, soft_wrap=True)
 
-    def report(self, progress: EnrichmentProgress) -> None:
+    def update(self, progress: EnrichmentProgress) -> None:
         """Show how far it has come."""
-        now = time.monotonic()
-        self._last = progress
-        self._num_reported += 1
-        if self._num_reported == 1:
-            self.say(_announcement(progress))
+        is_first, self._last = self._last is None, progress
+        if is_first:
+            self.print(_announcement(progress))
             return
-        if self._began is None:  # from here on it is work, before it was the journal
-            self._began = (now, progress.finished)
-            self._said_at = now
-        details = _details(progress, now - self._began[0], progress.finished - self._began[1])
-        self._bar.update(
-            self._task, completed=progress.finished, total=progress.total, details=details
-        )
-        if not self._console.is_terminal and now - self._said_at >= SECONDS_BETWEEN_LINES:
-            self._said_at = now
-            self.say(f"{progress.finished}/{progress.total} rows, {details}")
+        task = self._task
+        self._bar.update(task.id, completed=progress.finished, total=progress.total)
+        # rich leaves the first update out of its rate: those rows are the journal's.
+        details = _details(progress, task.speed or 0.0)
+        self._bar.update(task.id, details=details)
+        now = time.monotonic()
+        if not self._console.is_terminal and now - self._printed_at >= SECONDS_BETWEEN_LINES:
+            self._printed_at = now
+            self.print(f"{progress.finished}/{progress.total} rows, {details}")
 
     def conclude(self, output: Path) -> int:
-        """Say how it ended; gives the exit status."""
-        last = self._last
+        """Print how it ended; returns the exit status."""
+        last = self._last or EnrichmentProgress()
         cost = "" if last.cost_usd is None else f", {last.cost_usd:.3f} USD in all"
-        self.say(f"{last.finished} of {last.total} rows are in {output}{cost}.")
+        self.print(f"{last.finished} of {last.total} rows are in {output}{cost}.")
         if last.failed:
-            self.say(
-                f"{last.failed} failed, each with its reason there; --retry-failed asks them again."
+            self.print(
+                f"{last.failed} failed, each with its reason there; --retry-failed submits them "
+                "again."
             )
         if last.not_submitted:
-            self.say(
-                f"{last.not_submitted} were not asked, because of --max-cost; the same command "
+            self.print(
+                f"{last.not_submitted} were not submitted, because of --max-cost; the same command "
                 "with more goes on."
             )
             return SOME_NOT_SUBMITTED
@@ -213,24 +208,13 @@ def _announcement(first: EnrichmentProgress) -> str:
     return f"{first.total} rows, {first.max_usd:.3f} USD in all at most{before}."
 
 
-def _details(progress: EnrichmentProgress, seconds: float, finished: int) -> str:
-    said = []
-    rate = finished / seconds if seconds > 0 else 0.0
-    if rate:
-        said.append(f"{rate:.1f} rows/s")
+def _details(progress: EnrichmentProgress, rate: float) -> str:
+    details = [f"{rate:.1f} rows/s"] if rate else []
     if progress.cost_usd is not None:
-        said.append(f"{progress.cost_usd:.3f} USD so far")
+        details.append(f"{progress.cost_usd:.3f} USD so far")
     if progress.waiting_reason is not None:
-        said.append(f"waiting for the API ({progress.waiting_reason})")
+        details.append(f"waiting for the API ({progress.waiting_reason})")
     left = (progress.total or 0) - progress.finished - progress.not_submitted
     if rate and left > 0:
-        said.append(f"about {_duration(left / rate)} left")
-    return ", ".join(said)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+        details.append(f"about {timedelta(seconds=round(left / rate))} left")
+    return ", ".join(details)

@@ -1,4 +1,4 @@
-"""The output of the command `enrich`: one run at a time, checked before anything is paid, whole."""
+"""Output file of the command `enrich`: locked, checked before anything is paid, written whole."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Final, TextIO
 
-GOES_ON: Final = "The journal holds every answer: the same command writes it without paying again."
+GOES_ON: Final = "The journal has every output: the same command writes it without paying again."
 
 if sys.platform == "win32":
     import msvcrt
@@ -25,11 +25,7 @@ else:
 
 
 class Output:
-    """A file that takes its name only when it is complete.
-
-    Attributes:
-        is_complete: Whether it may take its name.
-    """
+    """An output file; it is given its name only if `is_complete` is set."""
 
     def __init__(self, path: Path, file: TextIO) -> None:
         self.is_complete = False
@@ -53,10 +49,10 @@ def lock_path(path: Path) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Output]:
-    """Write an output under another name and give it its own once it is complete.
+    """Write an output under another name and rename it once it is complete.
 
-    The system ends the lock with the process, however that ends; what a killed run left is removed
-    by the next.
+    The operating system ends the lock with the process, however that ends; files of a killed run
+    are removed by the next.
 
     Raises:
         ValueError: It is no file that can be written, or another run writes it.
@@ -67,7 +63,8 @@ def replacing(path: Path) -> Iterator[Output]:
         made = path.with_name(f".{path.name}.{token_hex(8)}.part")
         try:
             with _writing(path):
-                file = made.open("x", encoding="utf-8")  # never what a link of that name leads to
+                # An unpredictable name, and "x": no link that was placed there is followed.
+                file = made.open("x", encoding="utf-8")
             with file:
                 with _writing(path):
                     _keep_mode(path, file.fileno())
@@ -93,7 +90,7 @@ def _check(path: Path) -> None:
             "name another."
         )
     if path.exists() and not path.is_file():
-        raise ValueError(f"The output {path} is no file of its own kind. Name another.")
+        raise ValueError(f"The output {path} is no regular file. Name another.")
     if path.exists() and not os.access(path, os.W_OK):
         raise ValueError(
             f"The output {path} is there and write-protected. Name another, or make it writable."
@@ -117,13 +114,18 @@ def _locked(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        # Removed before it is unlocked: after that another run may have it.
         with suppress(OSError):  # a system that removes no open file: the next run does
             name.unlink()
         os.close(descriptor)
 
 
 def _lock(path: Path, name: Path) -> int | None:
-    """Lock a file; None where whoever held it has removed it meanwhile."""
+    """Lock a file; None where the run that held it has removed it meanwhile.
+
+    That run and this one may both have had it open: a lock on a file without a name locks nothing
+    for a third, which makes a new one. So the name is compared once the lock is held.
+    """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         descriptor = os.open(name, flags, 0o600)
@@ -174,6 +176,6 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def _keep_mode(path: Path, descriptor: int) -> None:
-    """Let nobody read the new file who could not read the old one."""
+    """Give the new file the permissions of the old one, which may be private."""
     if path.is_file() and sys.platform != "win32":
         os.fchmod(descriptor, stat.S_IMODE(path.stat().st_mode))

@@ -46,11 +46,11 @@ def written() -> list[dict[str, Any]]:
     return [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
 
 
-def test_rows_in_responses_out(sandbox: Sandbox) -> None:
-    code, said = command()
+def test_the_command_writes_an_output_line_for_each_row(sandbox: Sandbox) -> None:
+    code, messages = command()
     assert code == 0
-    assert said.startswith("4 rows, 0.020 USD in all at most.\n")
-    assert "4 of 4 rows are in out.jsonl, 0.015 USD in all." in said
+    assert messages.startswith("4 rows, 0.020 USD in all at most.\n")
+    assert "4 of 4 rows are in out.jsonl, 0.015 USD in all." in messages
     found = written()
     assert [row["number"] for row in found] == [0, 1, 2, 3]
     assert found[0]["input"] == {"statement": "with"}
@@ -65,41 +65,41 @@ def test_rows_in_responses_out(sandbox: Sandbox) -> None:
         "schema.json",
     ]
     before = Path("out.jsonl").read_bytes()
-    code, said = command()
+    code, messages = command()
     assert code == 0
-    assert "0.015 USD of it spent or in flight before" in said
+    assert "0.015 USD of it spent or in flight before" in messages
     assert Path("out.jsonl").read_bytes() == before
     assert started(sandbox) == 3
-    assert sandbox.api_key not in said
+    assert sandbox.api_key not in messages
     assert sandbox.api_key.encode() not in Path("run.db").read_bytes()
 
 
 @pytest.mark.parametrize("schema", ["What the statement does.", "schema.txt"])
-def test_a_text_as_output(schema: str) -> None:
+def test_the_output_may_be_described_by_a_text(schema: str) -> None:
     Path("schema.txt").write_text("What the statement does.\n")
     code, _ = command(*ARGUMENTS[:2], schema, *ARGUMENTS[3:])
     assert code == 0
     assert isinstance(written()[0]["output"]["content"], str)
 
 
-def test_a_limit_stops_it_with_a_status_of_its_own(sandbox: Sandbox) -> None:
-    code, said = command(*ARGUMENTS, "--max-cost", "0.01")
+def test_the_command_ends_with_status_4_at_the_cost_limit(sandbox: Sandbox) -> None:
+    code, messages = command(*ARGUMENTS, "--max-cost", "0.01")
     assert code == 4
-    assert said.startswith("4 rows, 0.010 USD in all at most.\n")
-    assert "1 were not asked, because of --max-cost" in said
+    assert messages.startswith("4 rows, 0.010 USD in all at most.\n")
+    assert "1 were not submitted, because of --max-cost" in messages
     assert [row["submitted"] for row in written()] == [True, True, True, False]
     assert sandbox.ledger.usd == 0.01
     assert command(*ARGUMENTS, "--max-cost", "1")[0] == 0
     assert sandbox.ledger.usd == 0.015
 
 
-def test_failed_rows_have_a_status_of_their_own(sandbox: Sandbox) -> None:
+def test_the_command_ends_with_status_3_where_rows_failed(sandbox: Sandbox) -> None:
     Path("rows.jsonl").write_text('{"a": "with"}\n{"a": "with", "sandbox": "fail"}\n')
     arguments = ["rows.jsonl", *ARGUMENTS[1:]]
-    code, said = command(*arguments)
+    code, messages = command(*arguments)
     assert code == 3
-    assert "1 failed" in said
-    assert "--retry-failed" in said
+    assert "1 failed" in messages
+    assert "--retry-failed" in messages
     assert [bool(row["error"]) for row in written()] == [False, True]
     assert command(*arguments)[0] == 3
     assert started(sandbox) == 2
@@ -107,12 +107,12 @@ def test_failed_rows_have_a_status_of_their_own(sandbox: Sandbox) -> None:
     assert started(sandbox) == 3
 
 
-def test_without_a_key_it_says_how_to_try(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_without_a_key_names_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PARALLEL_API_KEY")
-    code, said = command()
+    code, messages = command()
     assert code == 1
-    assert "PARALLEL_API_KEY is not set" in said
-    assert "parallel-integrations sandbox" in said
+    assert "PARALLEL_API_KEY is not set" in messages
+    assert "parallel-integrations sandbox" in messages
     assert not Path("run.db").exists()
 
 
@@ -131,32 +131,32 @@ def test_without_a_key_it_says_how_to_try(monkeypatch: pytest.MonkeyPatch) -> No
         ({6: "missing/out.jsonl"}, "cannot be written"),
     ],
 )
-def test_wrong_arguments_are_refused_before_anything_is_sent(
+def test_wrong_command_arguments_are_refused_before_anything_is_sent(
     sandbox: Sandbox, changed: dict[int, str], named: str
 ) -> None:
     Path("broken.json").write_text("{")
     Path("list.json").write_text("[]")
     Path("empty.txt").write_text("")
     Path("schema.json").write_text(json.dumps(SCHEMA) + " " * 4096)
-    code, said = command(*[changed.get(n, each) for n, each in enumerate(ARGUMENTS)])
+    code, messages = command(*[changed.get(n, each) for n, each in enumerate(ARGUMENTS)])
     assert code == 1
-    assert named in said
+    assert named in messages
     assert not sandbox.requests
 
 
-def test_no_limit_without_a_price(sandbox: Sandbox) -> None:
-    code, said = command(*ARGUMENTS, "--processor", "newer", "--max-cost", "1")
+def test_the_command_refuses_a_cost_limit_without_a_price(sandbox: Sandbox) -> None:
+    code, messages = command(*ARGUMENTS, "--processor", "newer", "--max-cost", "1")
     assert code == 1
-    assert "price of processor 'newer' is not known" in said
+    assert "price of processor 'newer' is not known" in messages
     assert not sandbox.requests
 
 
-def test_what_stops_it_keeps_the_output_of_before(sandbox: Sandbox) -> None:
+def test_an_error_keeps_the_output_file_of_an_earlier_run(sandbox: Sandbox) -> None:
     Path("out.jsonl").write_text("before\n")
     sandbox.faults.add(path="*/runs", method="POST", times=1, status=402)
-    code, said = command()
+    code, messages = command()
     assert code == 1
-    assert "PaymentRequiredError: 402" in said
+    assert "PaymentRequiredError: 402" in messages
     assert Path("out.jsonl").read_text() == "before\n"
     assert sorted(each.name for each in Path().iterdir()) == [
         "out.jsonl",
@@ -168,7 +168,7 @@ def test_what_stops_it_keeps_the_output_of_before(sandbox: Sandbox) -> None:
     assert len(written()) == 4
 
 
-def test_on_a_terminal_progress_is_drawn(sandbox: Sandbox) -> None:
+def test_a_terminal_shows_a_progress_bar(sandbox: Sandbox) -> None:
     ours, theirs = pty.openpty()
     done = subprocess.run(
         [sys.executable, "-m", "parallel_integrations._cli.commands", "enrich", *ARGUMENTS],
@@ -185,12 +185,12 @@ def test_on_a_terminal_progress_is_drawn(sandbox: Sandbox) -> None:
         check=False,
     )
     os.close(theirs)
-    said = os.read(ours, 100_000).decode()
+    messages = os.read(ours, 100_000).decode()
     os.close(ours)
     assert done.returncode == 0
-    assert "4/4 rows" in said
-    assert "USD so far" in said
-    assert "\x1b[" in said
+    assert "4/4 rows" in messages
+    assert "USD so far" in messages
+    assert "\x1b[" in messages
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def slow() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def begin(slow: Sandbox, *arguments: str, before: str = "") -> subprocess.Popen[str]:
+def start(slow: Sandbox, *arguments: str, before: str = "") -> subprocess.Popen[str]:
     """Start the command in a process of its own."""
     program = f"{before}\nfrom parallel_integrations._cli.commands import main\nmain()"
     return subprocess.Popen(
@@ -216,9 +216,9 @@ def begin(slow: Sandbox, *arguments: str, before: str = "") -> subprocess.Popen[
     )
 
 
-def at_work(slow: Sandbox, *arguments: str, before: str = "") -> subprocess.Popen[str]:
+def start_and_send(slow: Sandbox, *arguments: str, before: str = "") -> subprocess.Popen[str]:
     """The command once its rows are sent."""
-    running = begin(slow, *arguments, before=before)
+    running = start(slow, *arguments, before=before)
     while started(slow) < 3:
         if running.poll() is not None:
             pytest.fail(f"it ended: {running.communicate()[1]}")
@@ -227,9 +227,9 @@ def at_work(slow: Sandbox, *arguments: str, before: str = "") -> subprocess.Pope
 
 
 def finish(running: subprocess.Popen[str]) -> tuple[int, str]:
-    _, said = running.communicate(timeout=50)
-    assert "Traceback" not in said
-    return running.returncode, said
+    _, messages = running.communicate(timeout=50)
+    assert "Traceback" not in messages
+    return running.returncode, messages
 
 
 def files() -> list[str]:
@@ -237,37 +237,37 @@ def files() -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_ended_by_a_signal_it_goes_on(slow: Sandbox, ending: signal.Signals) -> None:
-    running = at_work(slow)
-    running.send_signal(ending)
-    code, said = finish(running)
-    assert code == 128 + ending, said
-    assert "goes on where this one stopped" in said
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_enrichment_ended_by_a_signal_is_resumed(slow: Sandbox, number: signal.Signals) -> None:
+    running = start_and_send(slow)
+    running.send_signal(number)
+    code, messages = finish(running)
+    assert code == 128 + number, messages
+    assert "goes on where this one stopped" in messages
     assert files() == ["rows.csv", "run.db", "schema.json"]
-    assert finish(begin(slow))[0] == 0
+    assert finish(start(slow))[0] == 0
     assert started(slow) == 3
     assert len(written()) == 4
 
 
 @pytest.mark.slow
-def test_killed_it_goes_on_and_what_was_left_is_removed(slow: Sandbox) -> None:
-    running = at_work(slow)
+def test_a_killed_enrichment_is_resumed_and_its_leftover_files_are_removed(slow: Sandbox) -> None:
+    running = start_and_send(slow)
     running.kill()
     finish(running)
     assert [each.rpartition(".")[2] for each in files() if each.startswith(".")] == ["part", "lock"]
-    assert finish(begin(slow))[0] == 0
+    assert finish(start(slow))[0] == 0
     assert started(slow) == 3
     assert files() == ["out.jsonl", "rows.csv", "run.db", "schema.json"]
 
 
 @pytest.mark.slow
-def test_a_signal_that_is_ignored_stays_ignored(slow: Sandbox) -> None:
+def test_a_signal_that_was_ignored_before_stays_ignored(slow: Sandbox) -> None:
     before = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"  # as nohup does
-    running = at_work(slow, before=before)
+    running = start_and_send(slow, before=before)
     running.send_signal(signal.SIGHUP)
-    code, said = finish(running)
-    assert code == 0, said
+    code, messages = finish(running)
+    assert code == 0, messages
     assert len(written()) == 4
 
 
@@ -281,21 +281,21 @@ def test_a_signal_that_is_ignored_stays_ignored(slow: Sandbox) -> None:
         ({6: "other.jsonl"}, "run.db is in use by another run"),
     ],
 )
-def test_a_second_run_on_the_same_files_is_refused_and_spoils_nothing(
+def test_a_second_run_on_the_same_files_is_refused_and_changes_nothing(
     slow: Sandbox, changed: dict[int, str], named: str
 ) -> None:
-    running = at_work(slow)
+    running = start_and_send(slow)
     running.send_signal(signal.SIGSTOP)  # so that it does not end before the second has begun
     before = files()
     again = [changed.get(n, each) for n, each in enumerate(ARGUMENTS)]
-    refused, why = finish(begin(slow, *again))
+    refused, why = finish(start(slow, *again))
     after = files()
     running.send_signal(signal.SIGCONT)
-    code, said = finish(running)
+    code, messages = finish(running)
     assert refused == 1
     assert named in why
     assert after == before
-    assert code == 0, said
+    assert code == 0, messages
     assert started(slow) == 3
     assert len(written()) == 4
 
@@ -307,22 +307,22 @@ def test_a_second_run_on_the_same_files_is_refused_and_spoils_nothing(
         ("link-to-folder", "is a folder"),
         ("missing/out.jsonl", "there is no folder missing"),
         ("rows.csv/out.jsonl", "there is no folder rows.csv"),
-        ("pipe", "is no file of its own kind"),
+        ("pipe", "is no regular file"),
         ("run.db-journal", "three different files"),
         ("run.db-wal", "three different files"),
         ("x" * 250, "cannot be"),
     ],
 )
-def test_what_is_no_output_is_refused_before_anything_is_paid(
+def test_an_impossible_output_path_is_refused_before_anything_is_paid(
     sandbox: Sandbox, output: str, named: str
 ) -> None:
     Path("folder").mkdir()
     Path("link-to-folder").symlink_to("folder")
     os.mkfifo("pipe")
     before = files()
-    code, said = command(*ARGUMENTS[:6], output)
+    code, messages = command(*ARGUMENTS[:6], output)
     assert code == 1
-    assert named in said
+    assert named in messages
     assert files() == before
     assert not sandbox.requests
 
@@ -330,21 +330,21 @@ def test_what_is_no_output_is_refused_before_anything_is_paid(
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is write-protected from root")
 def test_a_write_protected_output_is_refused_before_anything_is_paid(sandbox: Sandbox) -> None:
     Path("out.jsonl").touch(mode=0o444)
-    code, said = command()
+    code, messages = command()
     assert code == 1
-    assert "write-protected" in said
+    assert "write-protected" in messages
     assert not sandbox.requests
 
 
-def test_the_journal_is_not_taken_for_the_lock(sandbox: Sandbox) -> None:
-    code, said = command(*ARGUMENTS[:4], ".out.jsonl.lock", *ARGUMENTS[5:])
+def test_the_journal_may_not_be_the_lock_file_of_the_output(sandbox: Sandbox) -> None:
+    code, messages = command(*ARGUMENTS[:4], ".out.jsonl.lock", *ARGUMENTS[5:])
     assert code == 1
-    assert "three different files" in said
+    assert "three different files" in messages
     assert not sandbox.requests
 
 
 @pytest.mark.parametrize("name", [".out.jsonl.part", ".out.jsonl.0123456789abcdef.part"])
-def test_a_link_that_was_laid_is_not_followed(name: str) -> None:
+def test_a_symbolic_link_at_the_temporary_name_is_not_followed(name: str) -> None:
     Path("precious").write_text("mine")
     Path(name).symlink_to("precious")
     assert command()[0] == 0
@@ -353,7 +353,7 @@ def test_a_link_that_was_laid_is_not_followed(name: str) -> None:
 
 
 @pytest.mark.parametrize("laid", ["link", "folder", "pipe", "file"])
-def test_what_stands_where_the_lock_belongs_is_left_alone(sandbox: Sandbox, laid: str) -> None:
+def test_a_foreign_file_at_the_lock_name_is_refused_and_kept(sandbox: Sandbox, laid: str) -> None:
     Path("precious").write_text("mine")
     lock = Path(".out.jsonl.lock")
     if laid == "link":
@@ -365,15 +365,15 @@ def test_what_stands_where_the_lock_belongs_is_left_alone(sandbox: Sandbox, laid
     else:
         lock.write_text("mine")
     before = files()
-    code, said = command()
+    code, messages = command()
     assert code == 1
-    assert ".out.jsonl.lock" in said
+    assert ".out.jsonl.lock" in messages
     assert files() == before
     assert Path("precious").read_text() == "mine"
     assert not sandbox.requests
 
 
-def test_who_could_not_read_the_old_output_cannot_read_the_new() -> None:
+def test_the_new_output_keeps_the_permissions_of_the_old_one() -> None:
     Path("out.jsonl").touch(mode=0o600)
     assert command()[0] == 0
     assert Path("out.jsonl").stat().st_mode & 0o777 == 0o600

@@ -91,12 +91,12 @@ def test_the_sandbox_command_serves_a_folder_until_it_is_interrupted(tmp_path: P
         settings = dict(
             line.split()[1].split("=", 1) for line in shown.splitlines() if "export" in line
         )
-        answer = httpx.post(
+        response = httpx.post(
             f"{settings['PARALLEL_BASE_URL']}/v1/search",
             json={"search_queries": ["flightless bird"]},
             headers={"x-api-key": settings["PARALLEL_API_KEY"]},
         )
-        assert answer.json()["results"][0]["title"] == "Kiwis"
+        assert response.json()["results"][0]["title"] == "Kiwis"
     finally:
         running.send_signal(signal.SIGINT)
         rest, _ = running.communicate(timeout=10)

@@ -1,4 +1,4 @@
-"""What a page or a server says is shown on a terminal, and gives it no orders."""
+"""Text of pages and servers is printed without control sequences."""
 
 import os
 import pty
@@ -18,7 +18,7 @@ from parallel_integrations.sandbox import Sandbox
 
 CLI: Final = "parallel_integrations._cli.commands"
 QUESTION: Final = "How does a kiwi find food?"
-ORDERS: Final = {
+CONTROL_SEQUENCES: Final = {
     "window title": "\x1b]0;PWNED\x07",
     "clear screen": "\x1b[2J\x1b[H",
     "hyperlink": "\x1b]8;;https://evil.example\x1b\\bank\x1b]8;;\x1b\\",
@@ -36,13 +36,13 @@ FORBIDDEN: Final = re.compile(
     "\x1b[\\]P\\\\X^_c]|\x1b\\[2?J|\x1b\\[H|[\x00-\x07\x0b\x0c\x0e-\x1a\x7f\x80-\x9f]"
     "|[\u2028\u2029\u202a-\u202e\u2066-\u2069]"
 )
-ALL: Final = "".join(ORDERS.values())
+ALL: Final = "".join(CONTROL_SEQUENCES.values())
 
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> Iterator[Sandbox]:
-    """A web whose pages hold orders to terminals."""
-    for number, (name, order) in enumerate(ORDERS.items()):
+    """A sandbox whose pages hold control sequences of terminals."""
+    for number, (name, order) in enumerate(CONTROL_SEQUENCES.items()):
         shown = order.replace("\x0d", "").replace("\u2028", "").replace("\u2029", "")
         text = f"# Kiwi {name} {shown}\n\nA kiwi{order} finds food by smell. Kiwi food: {name}.\n"
         (tmp_path / f"kiwi{number}.md").write_text(text, newline="")
@@ -68,7 +68,7 @@ def on_a_terminal(*args: str, **environment: str) -> tuple[int, str]:
     try:
         while data := os.read(parent, 65536):
             sent += data
-    except OSError:  # Linux says so where the other end has gone
+    except OSError:  # Linux raises it once the other end is closed
         pass
     finally:
         os.close(parent)
@@ -79,7 +79,7 @@ def live(sandbox: Sandbox) -> dict[str, str]:
     return {"PARALLEL_API_KEY": sandbox.api_key, "PARALLEL_BASE_URL": sandbox.url}
 
 
-def test_the_demo_shows_pages_and_obeys_none(hostile: Sandbox) -> None:
+def test_the_demo_prints_pages_without_control_sequences(hostile: Sandbox) -> None:
     status, sent = on_a_terminal("demo", QUESTION, **live(hostile))
     assert status == 0, sent
     assert not FORBIDDEN.findall(sent)
@@ -87,7 +87,7 @@ def test_the_demo_shows_pages_and_obeys_none(hostile: Sandbox) -> None:
     assert re.search(r"\\x1b|\\x9b|\\x9d|\\x7f|\\x08|\\u202e|\\u2066|\\u2028", sent)
 
 
-def test_the_demo_shows_each_order_as_it_is_written(tmp_path: Path) -> None:
+def test_the_demo_prints_control_sequences_escaped(tmp_path: Path) -> None:
     (tmp_path / "kiwi.md").write_text(f"# Kiwi \x1b]0;T\x07\n\nKiwi food{ALL}. Kiwi.\n", newline="")
     with Sandbox(pages=tmp_path) as sandbox:
         status, sent = on_a_terminal("demo", "kiwi food", **live(sandbox))
@@ -99,16 +99,16 @@ def test_the_demo_shows_each_order_as_it_is_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["demo", "doctor", "enrich"])
 @pytest.mark.parametrize("kind", ["message", "page", "event"])
-def test_an_error_is_shown_and_not_obeyed(
+def test_an_error_is_printed_without_control_sequences(
     sandbox: Sandbox, tmp_path: Path, command: str, kind: str
 ) -> None:
-    told = f"you {ALL} may not"
+    message = f"you {ALL} may not"
     if kind == "message":
-        sandbox.faults.add(times=None, status=403, body={"error": {"message": told}})
+        sandbox.faults.add(times=None, status=403, body={"error": {"message": message}})
     elif kind == "page":
-        sandbox.faults.add(times=None, status=403, body=told, content_type="text/html")
+        sandbox.faults.add(times=None, status=403, body=message, content_type="text/html")
     else:
-        sandbox.faults.add(times=None, body=f"data: {told}", content_type=f"text/{'x' * 5}")
+        sandbox.faults.add(times=None, body=f"data: {message}", content_type=f"text/{'x' * 5}")
     (tmp_path / "rows.jsonl").write_text('{"name": "with"}\n')
     args = {
         "demo": ["demo", QUESTION],
@@ -128,7 +128,7 @@ def test_an_error_is_shown_and_not_obeyed(
     assert r"\x1b]0;PWNED\x07" in sent
 
 
-def test_names_of_files_are_shown_alike(tmp_path: Path) -> None:
+def test_file_names_are_printed_without_control_sequences(tmp_path: Path) -> None:
     for command in (
         ["sandbox", "--pages", f"{tmp_path}/\x1b]0;PWNED\x07"],
         [
@@ -141,7 +141,7 @@ def test_names_of_files_are_shown_alike(tmp_path: Path) -> None:
         assert not FORBIDDEN.findall(sent)
 
 
-def test_a_terminal_of_few_characters_gets_the_others_escaped(hostile: Sandbox) -> None:
+def test_characters_that_an_encoding_lacks_are_escaped(hostile: Sandbox) -> None:
     environment = {**live(hostile), "PYTHONIOENCODING": "ascii"}
     status, sent = on_a_terminal(
         "demo", "Wo findet ein Kiwi sein Futter, höchstens?", **environment
@@ -151,7 +151,7 @@ def test_a_terminal_of_few_characters_gets_the_others_escaped(hostile: Sandbox) 
 
 
 @given(st.text())
-def test_what_is_printable_stays(text: str) -> None:
+def test_printable_text_is_not_changed(text: str) -> None:
     shown = printable(text)
     assert not re.search(
         "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", shown
@@ -161,6 +161,6 @@ def test_what_is_printable_stays(text: str) -> None:
         assert shown == text
 
 
-def test_text_in_other_scripts_stays() -> None:
+def test_text_in_other_scripts_is_not_changed() -> None:
     text = "a\tb\n\u05e9\u05dc\u05d5\u05dd \u200f, नमस्ते, 👩\u200d💻, “quoted”, e\u0301"
     assert printable(text) == text

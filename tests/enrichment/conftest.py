@@ -4,7 +4,7 @@ from parallel_integrations._protocol import polling
 
 
 @pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sandbox's work is done long before the client's first look of one second."""
+def fast_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Poll at once: the sandbox has finished long before the usual first second."""
     monkeypatch.setattr(polling, "FIRST_POLL_SECONDS", 0.01)
     monkeypatch.setattr(polling, "MAX_POLL_SECONDS", 0.05)

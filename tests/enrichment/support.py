@@ -1,4 +1,4 @@
-"""What the tests of the room use: rows, a run to its end, what was sent and billed."""
+"""Helpers of the enrichment tests: rows, runs, and what was billed."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,20 +21,20 @@ def rows(count: int) -> list[dict[str, Any]]:
 def events(
     client: ParallelClient, given: Any, settings: TaskSettings = SETTINGS, **options: Any
 ) -> list[EnrichedRow | EnrichmentProgress]:
-    """All that a run tells."""
+    """All events of a run."""
     return list(client.stream(enrich(given, settings, **options)))
 
 
-def told(
+def enriched(
     client: ParallelClient, given: Any, settings: TaskSettings = SETTINGS, **options: Any
 ) -> list[EnrichedRow]:
-    """The rows that a run gives."""
+    """The rows of a run."""
     return only_rows(events(client, given, settings, **options))
 
 
-def only_rows(told: Iterable[EnrichedRow | EnrichmentProgress]) -> list[EnrichedRow]:
-    """The rows among what a run tells."""
-    return [each for each in told if isinstance(each, EnrichedRow)]
+def only_rows(enriched: Iterable[EnrichedRow | EnrichmentProgress]) -> list[EnrichedRow]:
+    """The rows among the events of a run."""
+    return [each for each in enriched if isinstance(each, EnrichedRow)]
 
 
 def started(sandbox: Sandbox) -> int:
@@ -44,8 +44,10 @@ def started(sandbox: Sandbox) -> int:
     )
 
 
-def leave(client: ParallelClient, after: int, given: Any, journal: Path, **options: Any) -> None:
-    """Begin a run and leave it after so many events, as a process would that is ended."""
+def stop_after(
+    client: ParallelClient, after: int, given: Any, journal: Path, **options: Any
+) -> None:
+    """Begin a run and stop it after so many events, as if the process ended."""
     stream = client.stream(enrich(given, SETTINGS, journal=journal, **options))
     for _ in range(after):
         next(stream)

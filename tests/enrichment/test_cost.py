@@ -9,7 +9,7 @@ import pytest
 
 from parallel_integrations import ParallelClient
 from parallel_integrations.sandbox import Sandbox
-from tests.enrichment.support import rows, told
+from tests.enrichment.support import enriched, rows
 
 ROWS = 2000
 GROUPS = 10
@@ -27,7 +27,7 @@ def test_a_row_costs_three_statements_and_a_group_few_transactions(
         return connection
 
     monkeypatch.setattr(sqlite3, "connect", watched)
-    assert len(told(client, rows(ROWS), journal=tmp_path / "run.db")) == ROWS
+    assert len(enriched(client, rows(ROWS), journal=tmp_path / "run.db")) == ROWS
     # For each row a look-up of its key, its task before it is sent and its outcome after; for each
     # group a transaction before it is sent and one for its outcomes.
     assert executed["COMMIT"] <= 4 * GROUPS, executed

@@ -1,4 +1,4 @@
-"""Rows in, answers out: order, what is paid, what fails, what stops a run."""
+"""Runs of an enrichment: order, cost, failed rows, errors that stop a run."""
 
 import asyncio
 import json
@@ -24,12 +24,12 @@ from parallel_integrations.sandbox import Sandbox
 from tests.enrichment.support import (
     FAILING,
     SETTINGS,
+    enriched,
     events,
-    leave,
     only_rows,
     rows,
     started,
-    told,
+    stop_after,
 )
 
 
@@ -44,9 +44,11 @@ def stable(found: list[EnrichedRow]) -> list[dict[str, Any]]:
     return [row.model_dump(exclude={"run_id"}) for row in found]
 
 
-async def test_two_code_paths_to_the_same_rows(sandbox: Sandbox, client: ParallelClient) -> None:
+async def test_blocking_and_awaiting_enrichment_yield_the_same_rows(
+    sandbox: Sandbox, client: ParallelClient
+) -> None:
     given = rows(7)
-    called = await asyncio.to_thread(told, client, given, rows_per_group=3)
+    called = await asyncio.to_thread(enriched, client, given, rows_per_group=3)
     awaited = [event async for event in client.astream(enrich(given, SETTINGS, rows_per_group=3))]
     assert stable(called) == stable(only_rows(awaited))
     assert [row.number for row in called] == list(range(7))
@@ -54,27 +56,25 @@ async def test_two_code_paths_to_the_same_rows(sandbox: Sandbox, client: Paralle
     assert all(row.output and row.output.basis and row.run_id for row in called)
 
 
-def test_a_class_is_filled(client: ParallelClient, tmp_path: Path) -> None:
+def test_an_output_is_parsed_into_the_schema_class(client: ParallelClient, tmp_path: Path) -> None:
     settings = TaskSettings(processor="lite", output_schema=Purpose)
     for _ in range(2):
-        (row,) = told(client, ["The with statement"], settings, journal=tmp_path / "run.db")
+        (row,) = enriched(client, ["The with statement"], settings, journal=tmp_path / "run.db")
         assert isinstance(row.parsed, Purpose)
         assert row.validation_error is None
 
 
-def test_what_is_requested_alike_is_paid_once(
-    sandbox: Sandbox, client: ParallelClient, tmp_path: Path
-) -> None:
+def test_equal_rows_are_paid_once(sandbox: Sandbox, client: ParallelClient, tmp_path: Path) -> None:
     given = [{"a": 1, "b": 2}, "with", {"b": 2, "a": 1}, "with", {"a": 1}, "with"]
     for _ in range(2):
-        found = told(client, given, journal=tmp_path / "run.db", rows_per_group=2)
+        found = enriched(client, given, journal=tmp_path / "run.db", rows_per_group=2)
         assert [row.number for row in found] == list(range(6))
         assert found[0].run_id == found[2].run_id
         assert len({row.run_id for row in found}) == 3
         assert started(sandbox) == 3
 
 
-def test_any_length_in_little_memory(sandbox: Sandbox, client: ParallelClient) -> None:
+def test_an_endless_input_is_read_as_it_is_sent(sandbox: Sandbox, client: ParallelClient) -> None:
     """Rows are read as they are sent, not all before."""
     read = 0
 
@@ -91,7 +91,9 @@ def test_any_length_in_little_memory(sandbox: Sandbox, client: ParallelClient) -
     assert read < 200
 
 
-def test_no_rows_cost_nothing(sandbox: Sandbox, client: ParallelClient, tmp_path: Path) -> None:
+def test_an_empty_input_costs_nothing(
+    sandbox: Sandbox, client: ParallelClient, tmp_path: Path
+) -> None:
     for _ in range(2):
         (first, *_, last) = events(client, [], journal=tmp_path / "run.db")
         assert isinstance(first, EnrichmentProgress)
@@ -106,12 +108,12 @@ def test_a_failed_row_keeps_its_reason_until_it_is_retried(
     journal = tmp_path / "run.db"
     given: list[Any] = ["with", {"name": "nonlocal", **FAILING}, "assert"]
     for _ in range(2):
-        found = told(client, given, journal=journal)
+        found = enriched(client, given, journal=journal)
         assert [row.error is None for row in found] == [True, False, True]
         assert found[1].run_id
         assert found[1].output is None
         assert started(sandbox) == 3
-    again = told(client, given, journal=journal, retry_failed=True)
+    again = enriched(client, given, journal=journal, retry_failed=True)
     assert [row.run_id for row in again if not row.error] == [found[0].run_id, found[2].run_id]
     assert again[1].run_id != found[1].run_id
     assert started(sandbox) == 4
@@ -134,25 +136,25 @@ def test_progress_counts_rows_and_money(sandbox: Sandbox, client: ParallelClient
 
 
 @pytest.mark.parametrize("rows_per_group", [1, 2, 200])
-def test_the_limit_is_never_passed(
+def test_the_cost_limit_is_never_passed(
     sandbox: Sandbox, client: ParallelClient, tmp_path: Path, rows_per_group: int
 ) -> None:
     given: list[Any] = [{"name": "nonlocal", **FAILING}, *rows(6), *rows(2), "one more"]
     options: dict[str, Any] = {"journal": tmp_path / "run.db", "rows_per_group": rows_per_group}
-    found = told(client, given, max_cost_usd=0.0155, **options)
+    found = enriched(client, given, max_cost_usd=0.0155, **options)
     assert [row.submitted for row in found] == [True] * 4 + [False] * 3 + [True] * 2 + [False]
     assert "max_cost_usd" in (found[4].error or "")
     assert sandbox.ledger.usd == 0.015  # the failed one is free
-    same = told(client, given, max_cost_usd=0.015, **options)
+    same = enriched(client, given, max_cost_usd=0.015, **options)
     assert stable(same) == stable(found)
     assert started(sandbox) == 4
-    found = told(client, given, max_cost_usd=0.035, **options)
+    found = enriched(client, given, max_cost_usd=0.035, **options)
     assert all(row.submitted for row in found)
     assert sandbox.ledger.usd == 0.035
 
 
-def test_a_limit_of_nothing_asks_nothing(sandbox: Sandbox, client: ParallelClient) -> None:
-    assert [row.submitted for row in told(client, rows(3), max_cost_usd=0)] == [False] * 3
+def test_a_cost_limit_of_zero_submits_nothing(sandbox: Sandbox, client: ParallelClient) -> None:
+    assert [row.submitted for row in enriched(client, rows(3), max_cost_usd=0)] == [False] * 3
     assert not sandbox.requests
 
 
@@ -169,19 +171,19 @@ def test_a_limit_of_nothing_asks_nothing(sandbox: Sandbox, client: ParallelClien
         ({"settle_seconds": -1}, "settle_seconds=-1"),
     ],
 )
-def test_wrong_arguments_are_refused_at_once(wrong: dict[str, Any], named: str) -> None:
+def test_wrong_enrich_arguments_are_refused_at_once(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         enrich(rows(1), SETTINGS, **wrong)
 
 
-def test_a_limit_needs_a_price(sandbox: Sandbox, client: ParallelClient) -> None:
+def test_a_cost_limit_needs_a_known_price(sandbox: Sandbox, client: ParallelClient) -> None:
     newer = TaskSettings(processor="newer")
     with pytest.raises(ValueError, match="price of processor 'newer' is not known"):
         enrich(rows(1), newer, max_cost_usd=1.0)
     enrich(rows(1), newer, max_cost_usd=1.0, price_per_row_usd=0.5)
 
 
-def test_no_credit_in_the_middle_stops_without_loss(
+def test_a_402_in_the_middle_of_a_run_loses_no_row(
     sandbox: Sandbox, client: ParallelClient, tmp_path: Path
 ) -> None:
     journal, given = tmp_path / "run.db", rows(9)
@@ -198,27 +200,29 @@ def test_no_credit_in_the_middle_stops_without_loss(
     assert [row.number for row in found] == list(range(6))  # what was in flight came in
     assert started(sandbox) == 6
     sandbox.faults.clear()
-    assert [row.error for row in told(client, given, journal=journal)] == [None] * 9
+    assert [row.error for row in enriched(client, given, journal=journal)] == [None] * 9
     assert started(sandbox) == 9
 
 
 @pytest.mark.parametrize("status", [401, 403, 422])
-def test_what_concerns_all_rows_stops_the_run(
+def test_an_error_that_concerns_all_rows_stops_the_run(
     sandbox: Sandbox, client: ParallelClient, tmp_path: Path, status: int
 ) -> None:
     sandbox.faults.add(path="*/runs", method="POST", times=1, status=status)
     with pytest.raises(Exception, match=str(status)) as caught:
-        told(client, rows(3), journal=tmp_path / "run.db")
+        enriched(client, rows(3), journal=tmp_path / "run.db")
     assert getattr(caught.value, "taskgroup_id", None)
-    assert len(told(client, rows(3), journal=tmp_path / "run.db", settle_seconds=60)) == 3
+    assert len(enriched(client, rows(3), journal=tmp_path / "run.db", settle_seconds=60)) == 3
     assert started(sandbox) == 3
 
 
-def test_a_rate_limit_is_waited_out(sandbox: Sandbox, client: ParallelClient) -> None:
-    impatient = ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url, max_retries=0)
+def test_a_rate_limit_is_waited_out_where_rows_are_sent(
+    sandbox: Sandbox, client: ParallelClient
+) -> None:
+    without_retries = ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url, max_retries=0)
     sandbox.faults.add(path="/v1/tasks/groups", method="POST", times=1, status=429, retry_after=0.1)
     sandbox.faults.add(path="*/runs", method="POST", times=2, status=429, retry_after=0.1)
-    assert len(told(impatient, rows(3))) == 3
+    assert len(enriched(without_retries, rows(3))) == 3
     assert started(sandbox) == 3
 
 
@@ -231,43 +235,43 @@ def test_a_rate_limit_is_waited_out(sandbox: Sandbox, client: ParallelClient) ->
         {"status": 200, "body": "no JSON"},
     ],
 )
-def test_a_lost_response_is_looked_for_in_the_group(
+def test_rows_whose_add_has_no_response_are_found_in_their_group(
     sandbox: Sandbox, client: ParallelClient, fault: dict[str, Any]
 ) -> None:
     sandbox.faults.add(path="*/runs", method="POST", times=1, **fault)
-    found = told(client, rows(4), rows_per_group=2, settle_seconds=0.3)
+    found = enriched(client, rows(4), rows_per_group=2, settle_seconds=0.3)
     assert [row.error for row in found] == [None] * 4
     assert started(sandbox) == sandbox.ledger.count("task_run") == 4
 
 
-def test_an_response_that_is_always_lost_stops_the_run(
+def test_adds_that_never_have_a_response_stop_the_run(
     sandbox: Sandbox, client: ParallelClient, tmp_path: Path
 ) -> None:
     sandbox.faults.add(path="*/runs", method="POST", times=None, status=500)
     with pytest.raises(ServerError) as caught:
-        told(client, rows(2), journal=tmp_path / "run.db", settle_seconds=0)
+        enriched(client, rows(2), journal=tmp_path / "run.db", settle_seconds=0)
     assert caught.value.taskgroup_id
     sandbox.faults.clear()
-    found = told(client, rows(2), journal=tmp_path / "run.db", settle_seconds=0)
+    found = enriched(client, rows(2), journal=tmp_path / "run.db", settle_seconds=0)
     assert [row.error for row in found] == [None] * 2
     assert started(sandbox) == 2
 
 
-def test_the_deadline_leaves_the_work_to_the_next_run(
+def test_the_run_after_a_deadline_continues_its_work(
     sandbox: Sandbox, client: ParallelClient, tmp_path: Path
 ) -> None:
     with pytest.raises(TaskTimeoutError, match="same call") as late:
-        told(client, rows(3), journal=tmp_path / "run.db", deadline_seconds=0.001)
+        enriched(client, rows(3), journal=tmp_path / "run.db", deadline_seconds=0.001)
     assert late.value.taskgroup_id
-    assert len(told(client, rows(3), journal=tmp_path / "run.db")) == 3
+    assert len(enriched(client, rows(3), journal=tmp_path / "run.db")) == 3
     assert started(sandbox) == 3
 
 
-def test_runs_that_cannot_be_reported_apart_are_never_sent_again(
+def test_runs_without_a_number_are_never_sent_again(
     sandbox: Sandbox, client: ParallelClient, tmp_path: Path
 ) -> None:
     journal = tmp_path / "run.db"
-    leave(client, 2, rows(2), journal)
+    stop_after(client, 2, rows(2), journal)
     run = {"run_id": "trun_x", "status": "completed", "is_active": False}
     event = json.dumps({"type": "task_run.state", "event_id": "e1", "run": run})
     sandbox.faults.add(
@@ -278,39 +282,39 @@ def test_runs_that_cannot_be_reported_apart_are_never_sent_again(
         body=f"data: {event}\n\n",
         content_type="text/event-stream",
     )
-    for row in told(client, rows(2), journal=journal, settle_seconds=0):
+    for row in enriched(client, rows(2), journal=journal, settle_seconds=0):
         assert "without the number" in (row.error or "")
     sandbox.faults.clear()
-    assert [row.error for row in told(client, rows(2), journal=journal)] == [None] * 2
+    assert [row.error for row in enriched(client, rows(2), journal=journal)] == [None] * 2
     assert started(sandbox) == 2
 
 
-def test_long_groups_are_journalled_as_their_rows_finish(tmp_path: Path) -> None:
-    """Rows that are finished are told while the group is still at work, not listed at each look."""
+def test_a_group_is_not_listed_at_every_poll(tmp_path: Path) -> None:
+    """One listing for each group, though each is polled several times."""
     with (
         Sandbox(task_seconds=0.3) as slow,
         ParallelClient(api_key=slow.api_key, base_url=slow.url) as client,
     ):
-        found = told(client, rows(8), rows_per_group=2, groups_in_flight=4)
+        found = enriched(client, rows(8), rows_per_group=2, groups_in_flight=4)
         listings = [each for each in slow.requests if each.method == "GET" and "/runs" in each.path]
         assert len(found) == 8
         assert len(listings) == 4
 
 
-def test_a_wrong_key_asks_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_wrong_key_stops_the_run_and_is_not_recorded(sandbox: Sandbox, tmp_path: Path) -> None:
     wrong = ParallelClient(api_key="wrong-key-0000", base_url=sandbox.url)
     with pytest.raises(AuthenticationError) as caught:
-        told(wrong, rows(2), journal=tmp_path / "run.db")
+        enriched(wrong, rows(2), journal=tmp_path / "run.db")
     assert "wrong-key-0000" not in str(caught.value)
     assert b"wrong-key-0000" not in (tmp_path / "run.db").read_bytes()
 
 
-def test_rows_can_be_pickled(client: ParallelClient) -> None:
-    found = told(client, rows(2))
+def test_enriched_rows_can_be_pickled(client: ParallelClient) -> None:
+    found = enriched(client, rows(2))
     assert pickle.loads(pickle.dumps(found)) == found
 
 
-def test_a_journal_error_is_one_of_ours() -> None:
+def test_a_journal_error_is_a_parallel_error() -> None:
     from parallel_integrations import ParallelError
 
     assert issubclass(JournalError, ParallelError)

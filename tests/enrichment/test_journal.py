@@ -1,4 +1,4 @@
-"""The journal as a file: of this work or refused, cut or whole, never silently empty."""
+"""The journal as a file: used for its own work, refused where it is cut or damaged."""
 
 import random
 import shutil
@@ -12,7 +12,15 @@ import pytest
 from parallel_integrations import McpServer, ParallelClient, TaskSettings, Webhook
 from parallel_integrations.enrichment import EnrichedRow, JournalError, enrich
 from parallel_integrations.sandbox import Sandbox
-from tests.enrichment.support import FAILING, SETTINGS, events, leave, rows, started, told
+from tests.enrichment.support import (
+    FAILING,
+    SETTINGS,
+    enriched,
+    events,
+    rows,
+    started,
+    stop_after,
+)
 
 SCHEMA = {"type": "object", "properties": {"purpose": {"type": "string"}}}
 
@@ -35,17 +43,17 @@ def journal(tmp_path: Path) -> Path:
 def test_a_journal_of_other_settings_is_refused(
     sandbox: Sandbox, client: ParallelClient, journal: Path, settings: TaskSettings, named: str
 ) -> None:
-    told(client, rows(2), journal=journal)
+    enriched(client, rows(2), journal=journal)
     with pytest.raises(JournalError, match=f"other work: {named}"):
-        told(client, rows(2), settings, journal=journal)
+        enriched(client, rows(2), settings, journal=journal)
     assert started(sandbox) == 2
 
 
 def test_a_journal_of_another_server_is_refused(client: ParallelClient, journal: Path) -> None:
-    told(client, rows(2), journal=journal, server="http://127.0.0.1:1")
+    enriched(client, rows(2), journal=journal, server="http://127.0.0.1:1")
     with pytest.raises(JournalError, match=r"server differs \('http://127.0.0.1:1', now 'https"):
-        told(client, rows(2), journal=journal, server="https://api.parallel.ai")
-    assert len(told(client, rows(2), journal=journal)) == 2
+        enriched(client, rows(2), journal=journal, server="https://api.parallel.ai")
+    assert len(enriched(client, rows(2), journal=journal)) == 2
 
 
 @pytest.mark.parametrize(
@@ -68,33 +76,33 @@ def test_a_journal_of_another_input_is_refused(
     *,
     once: bool,
 ) -> None:
-    told(client, rows(5), journal=journal)
+    enriched(client, rows(5), journal=journal)
     with pytest.raises(JournalError, match=named):
-        told(client, iter(given) if once else given, journal=journal)
+        enriched(client, iter(given) if once else given, journal=journal)
     assert started(sandbox) == 5
-    assert len(told(client, rows(5), journal=journal)) == 5
+    assert len(enriched(client, rows(5), journal=journal)) == 5
 
 
 def test_a_shorter_input_is_refused_before_it_was_read_to_its_end(
     sandbox: Sandbox, client: ParallelClient, journal: Path
 ) -> None:
-    leave(client, 4, rows(9), journal, rows_per_group=3)
+    stop_after(client, 4, rows(9), journal, rows_per_group=3)
     before = started(sandbox)
     with pytest.raises(JournalError, match=r"differs|this one has 1"):
-        told(client, rows(1), journal=journal)
+        enriched(client, rows(1), journal=journal)
     assert started(sandbox) == before
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_cut_at_any_byte(
+def test_a_journal_cut_at_any_byte_is_refused(
     sandbox: Sandbox, client: ParallelClient, tmp_path: Path, *, full: bool
 ) -> None:
-    """Refused with a message, whatever is missing; nothing is asked."""
+    """It is refused with a message, and nothing is sent."""
     whole = tmp_path / "whole.db"
     if full:
-        told(client, rows(12), journal=whole)
+        enriched(client, rows(12), journal=whole)
     else:
-        leave(client, 4, rows(12), whole, rows_per_group=3)
+        stop_after(client, 4, rows(12), whole, rows_per_group=3)
     content = whole.read_bytes()
     before = started(sandbox)
     cut = tmp_path / "cut.db"
@@ -103,18 +111,20 @@ def test_cut_at_any_byte(
     for length in sorted(lengths):
         cut.write_bytes(content[:length])
         with pytest.raises(JournalError) as caught:
-            told(client, rows(12), journal=cut)
+            enriched(client, rows(12), journal=cut)
         assert "cut.db" in str(caught.value), length
         cut.with_name("cut.db-journal").unlink(missing_ok=True)
     cut.write_bytes(content)
-    assert len(told(client, rows(12), journal=cut)) == 12
+    assert len(enriched(client, rows(12), journal=cut)) == 12
     assert before <= started(sandbox) == 12
 
 
-def test_half_a_change_is_undone(sandbox: Sandbox, client: ParallelClient, tmp_path: Path) -> None:
-    """The two files as a process leaves them that ends in the middle of a change."""
+def test_an_unfinished_transaction_of_the_journal_is_undone(
+    sandbox: Sandbox, client: ParallelClient, tmp_path: Path
+) -> None:
+    """Both files as they are when a process ends in the middle of a transaction."""
     journal, copy = tmp_path / "run.db", tmp_path / "copy"
-    first = told(client, rows(40), journal=journal)
+    first = enriched(client, rows(40), journal=journal)
     copy.mkdir()
     writer = sqlite3.connect(journal, isolation_level=None)
     writer.execute("PRAGMA cache_size = 2")
@@ -127,7 +137,7 @@ def test_half_a_change_is_undone(sandbox: Sandbox, client: ParallelClient, tmp_p
     writer.execute("ROLLBACK")
     writer.close()
     assert (copy / "run.db-journal").stat().st_size > 512
-    assert told(client, rows(40), journal=copy / "run.db") == first
+    assert enriched(client, rows(40), journal=copy / "run.db") == first
     assert (copy / "run.db").read_bytes() != half_done
     assert started(sandbox) == 40
 
@@ -135,91 +145,93 @@ def test_half_a_change_is_undone(sandbox: Sandbox, client: ParallelClient, tmp_p
 @pytest.mark.parametrize(
     "content", [b"", b"not a database, but long enough to look like one" * 40, b"\0" * 8192]
 )
-def test_what_is_no_journal_is_left_alone(
+def test_a_file_that_is_no_journal_is_refused_and_kept(
     sandbox: Sandbox, client: ParallelClient, journal: Path, content: bytes
 ) -> None:
     journal.write_bytes(content)
     with pytest.raises(JournalError, match=r"run\.db"):
-        told(client, rows(2), journal=journal)
+        enriched(client, rows(2), journal=journal)
     assert journal.read_bytes() == content
     assert not sandbox.requests
 
 
-def test_another_database_is_left_alone(
+def test_another_sqlite_database_is_refused(
     sandbox: Sandbox, client: ParallelClient, journal: Path
 ) -> None:
     other = sqlite3.connect(journal)
     other.execute("CREATE TABLE mine (a)")
     other.close()
     with pytest.raises(JournalError, match="no journal of an enrichment"):
-        told(client, rows(2), journal=journal)
+        enriched(client, rows(2), journal=journal)
     assert not sandbox.requests
 
 
-def test_a_later_layout_is_refused(client: ParallelClient, journal: Path) -> None:
-    told(client, rows(1), journal=journal)
+def test_a_journal_of_a_later_layout_is_refused(client: ParallelClient, journal: Path) -> None:
+    enriched(client, rows(1), journal=journal)
     later = sqlite3.connect(journal)
     later.execute("PRAGMA user_version = 99")
     later.close()
     with pytest.raises(JournalError, match="layout 99"):
-        told(client, rows(1), journal=journal)
+        enriched(client, rows(1), journal=journal)
 
 
-def test_a_damaged_page_is_refused(client: ParallelClient, journal: Path) -> None:
-    told(client, rows(30), journal=journal)
+def test_a_journal_with_a_damaged_page_is_refused(client: ParallelClient, journal: Path) -> None:
+    enriched(client, rows(30), journal=journal)
     content = bytearray(journal.read_bytes())
     content[16_384 * 2 : 16_384 * 2 + 200] = b"\xff" * 200
     journal.write_bytes(content)
     with pytest.raises(JournalError, match="damaged"):
-        told(client, rows(30), journal=journal)
+        enriched(client, rows(30), journal=journal)
 
 
-def test_a_damaged_response_is_refused(client: ParallelClient, journal: Path) -> None:
-    told(client, rows(2), journal=journal)
-    hand = sqlite3.connect(journal)
-    hand.execute("UPDATE outcomes SET event = substr(event, 1, 40) WHERE task = 1")
-    hand.commit()
-    hand.close()
+def test_a_journal_with_a_damaged_output_is_refused(client: ParallelClient, journal: Path) -> None:
+    enriched(client, rows(2), journal=journal)
+    connection = sqlite3.connect(journal)
+    connection.execute("UPDATE outcomes SET event = substr(event, 1, 40) WHERE task = 1")
+    connection.commit()
+    connection.close()
     with pytest.raises(JournalError, match="the output of row 1"):
-        told(client, rows(2), journal=journal)
+        enriched(client, rows(2), journal=journal)
 
 
 TABLES = ("facts", "chunks", "tasks", "outcomes", "repeats")
 
 
-def by_hand(journal: Path, *changes: str) -> None:
-    with closing(sqlite3.connect(journal, isolation_level=None)) as hand:
+def edit_database(journal: Path, *changes: str) -> None:
+    with closing(sqlite3.connect(journal, isolation_level=None)) as connection:
         for change in changes:
-            hand.execute(change)
+            connection.execute(change)
 
 
 def without_checksums(journal: Path) -> None:
     """Make of a journal what the version before would have written."""
     drop = [f"ALTER TABLE {table} DROP COLUMN checksum" for table in TABLES]
-    by_hand(journal, *drop, "PRAGMA user_version = 1")
+    edit_database(journal, *drop, "PRAGMA user_version = 1")
 
 
 @pytest.mark.parametrize("unfinished", [False, True])
-def test_a_single_bit_never_gives_another_response(
+def test_a_journal_with_a_flipped_bit_is_refused_or_gives_the_same_rows(
     sandbox: Sandbox, client: ParallelClient, tmp_path: Path, *, unfinished: bool
 ) -> None:
-    """Refused, or all the same; never a raw error, never another answer, nothing sent again."""
+    """No raw error, no other output, and nothing is sent again."""
     whole, flipped = tmp_path / "whole.db", tmp_path / "flipped.db"
     given = [*rows(7), {"statement": "with", **FAILING}, *rows(3), "one more"]
-    first = told(client, given, journal=whole, rows_per_group=3)
+    first = enriched(client, given, journal=whole, rows_per_group=3)
     if unfinished:
-        by_hand(whole, "DELETE FROM outcomes WHERE task > 3", "DELETE FROM facts WHERE name='rows'")
+        edit_database(
+            whole, "DELETE FROM outcomes WHERE task > 3", "DELETE FROM facts WHERE name='rows'"
+        )
     content = whole.read_bytes()
     filled = [place for place, byte in enumerate(content) if byte]
-    dice = random.Random(16)
+    rng = random.Random(16)
     before, refused = started(sandbox), []
     for _ in range(300):
         damaged = bytearray(content)
-        place, bit = dice.choice(filled), dice.randrange(8)
+        place, bit = rng.choice(filled), rng.randrange(8)
         damaged[place] ^= 1 << bit
         flipped.write_bytes(damaged)
         try:
-            found = told(client, given, journal=flipped, rows_per_group=3)
+            found = enriched(client, given, journal=flipped, rows_per_group=3)
         except JournalError as error:
             refused.append(str(error))
         else:
@@ -251,15 +263,15 @@ def test_a_single_bit_never_gives_another_response(
         ("ALTER TABLE tasks RENAME COLUMN place TO plane", "its tables"),
     ],
 )
-def test_what_was_changed_is_named_before_anything_is_sent(
+def test_a_changed_part_of_a_journal_is_named_before_anything_is_sent(
     sandbox: Sandbox, client: ParallelClient, journal: Path, change: str, named: str
 ) -> None:
     given = [*rows(5), *rows(2), "one more"]
-    told(client, given, journal=journal, rows_per_group=2)
+    enriched(client, given, journal=journal, rows_per_group=2)
     before = len(sandbox.requests)
-    by_hand(journal, change)
+    edit_database(journal, change)
     with pytest.raises(JournalError, match=rf"run\.db is damaged \({named}"):
-        told(client, given, journal=journal)
+        enriched(client, given, journal=journal)
     assert len(sandbox.requests) == before
 
 
@@ -277,31 +289,31 @@ def test_what_was_changed_is_named_before_anything_is_sent(
         ("UPDATE outcomes SET event = NULL WHERE task = 1", "the output of row 1"),
     ],
 )
-def test_what_has_a_wrong_shape_is_named_without_checksums_too(
+def test_a_journal_of_layout_1_with_impossible_values_is_refused(
     sandbox: Sandbox, client: ParallelClient, journal: Path, change: str, named: str
 ) -> None:
-    told(client, rows(2), journal=journal)
+    enriched(client, rows(2), journal=journal)
     without_checksums(journal)
-    by_hand(journal, change)
+    edit_database(journal, change)
     with pytest.raises(JournalError, match=rf"run\.db is damaged \(.*{named}"):
-        told(client, rows(2), journal=journal)
+        enriched(client, rows(2), journal=journal)
 
 
-def test_a_journal_without_checksums_is_given_them(
+def test_a_journal_of_layout_1_is_converted_to_layout_2(
     sandbox: Sandbox, client: ParallelClient, journal: Path
 ) -> None:
     given = [*rows(5), *rows(2), {"statement": "with", **FAILING}]
-    first = told(client, given, journal=journal, rows_per_group=2)
+    first = enriched(client, given, journal=journal, rows_per_group=2)
     without_checksums(journal)
     before = len(sandbox.requests)
-    assert told(client, given, journal=journal) == first
-    by_hand(journal, "UPDATE outcomes SET event = replace(event, 'a', 'b') WHERE task = 1")
+    assert enriched(client, given, journal=journal) == first
+    edit_database(journal, "UPDATE outcomes SET event = replace(event, 'a', 'b') WHERE task = 1")
     with pytest.raises(JournalError, match="the output of row 1"):
-        told(client, given, journal=journal)
+        enriched(client, given, journal=journal)
     assert len(sandbox.requests) == before
 
 
-def test_a_repeat_of_a_row_that_is_sent_again_is_noted_in_its_turn(
+def test_a_repeat_of_a_row_that_is_sent_again_leaves_no_gap_in_the_journal(
     sandbox: Sandbox, client: ParallelClient, journal: Path
 ) -> None:
     """A row after it is sent before the row that it repeats: what is noted has no gap."""
@@ -312,33 +324,35 @@ def test_a_repeat_of_a_row_that_is_sent_again_is_noted_in_its_turn(
     while started(sandbox) < 2:
         next(stream)
     stream.close()
-    found = told(client, given, journal=journal, **options)
+    found = enriched(client, given, journal=journal, **options)
     assert [row.error for row in found] == [None] * 10
     assert started(sandbox) == 9
 
 
-def test_no_folder_no_journal(sandbox: Sandbox, client: ParallelClient, tmp_path: Path) -> None:
+def test_a_journal_in_a_missing_folder_is_refused(
+    sandbox: Sandbox, client: ParallelClient, tmp_path: Path
+) -> None:
     with pytest.raises(JournalError, match="Check its folder"):
-        told(client, rows(1), journal=tmp_path / "missing" / "run.db")
+        enriched(client, rows(1), journal=tmp_path / "missing" / "run.db")
     with pytest.raises(JournalError):
-        told(client, rows(1), journal=tmp_path)
+        enriched(client, rows(1), journal=tmp_path)
     assert not sandbox.requests
 
 
-def test_a_deleted_journal_starts_again_unless_it_left_a_change(
+def test_a_deleted_journal_starts_again_unless_its_rollback_journal_is_left(
     sandbox: Sandbox, client: ParallelClient, journal: Path
 ) -> None:
     leftover = journal.with_name("run.db-journal")
     leftover.write_bytes(b"\0" * 512)
-    assert len(told(client, rows(1), journal=journal)) == 1
+    assert len(enriched(client, rows(1), journal=journal)) == 1
     journal.unlink()
     leftover.write_bytes(bytes.fromhex("d9d505f920a163d7") + b"\0" * 512)
     with pytest.raises(JournalError, match="without"):
-        told(client, rows(1), journal=journal)
+        enriched(client, rows(1), journal=journal)
     assert started(sandbox) == 1
 
 
-def test_without_hard_links(
+def test_a_journal_can_be_made_on_a_file_system_without_hard_links(
     client: ParallelClient, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*args: Any) -> None:
@@ -346,11 +360,13 @@ def test_without_hard_links(
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
     for _ in range(2):
-        assert len(told(client, rows(2), journal=journal)) == 2
+        assert len(enriched(client, rows(2), journal=journal)) == 2
     assert [each.name for each in journal.parent.iterdir()] == ["run.db"]
 
 
-def test_it_holds_no_secret(sandbox: Sandbox, client: ParallelClient, journal: Path) -> None:
+def test_the_journal_holds_no_secret(
+    sandbox: Sandbox, client: ParallelClient, journal: Path
+) -> None:
     settings = SETTINGS.model_copy(
         update={
             "mcp_servers": [
@@ -365,7 +381,7 @@ def test_it_holds_no_secret(sandbox: Sandbox, client: ParallelClient, journal: P
             ),
         }
     )
-    leave(client, 3, rows(2), journal)
+    stop_after(client, 3, rows(2), journal)
     journal.unlink()
     stream = client.stream(enrich(rows(2), settings, journal=journal))
     next(stream)
@@ -379,17 +395,17 @@ def test_it_holds_no_secret(sandbox: Sandbox, client: ParallelClient, journal: P
     next(client.stream(enrich(rows(2), new_token, journal=journal)))
 
 
-def test_nothing_is_left_beside_it(client: ParallelClient, journal: Path) -> None:
+def test_no_file_is_left_beside_the_journal(client: ParallelClient, journal: Path) -> None:
     events(client, rows(3), journal=journal)
     assert [each.name for each in journal.parent.iterdir()] == ["run.db"]
 
 
-def test_a_finished_journal_asks_nothing(
+def test_a_finished_journal_sends_no_request(
     sandbox: Sandbox, client: ParallelClient, journal: Path
 ) -> None:
-    first = told(client, rows(5), journal=journal)
+    first = enriched(client, rows(5), journal=journal)
     requests = len(sandbox.requests)
-    second = told(client, rows(5), journal=journal)
+    second = enriched(client, rows(5), journal=journal)
     assert second == first
     assert all(isinstance(row, EnrichedRow) for row in second)
     assert len(sandbox.requests) == requests

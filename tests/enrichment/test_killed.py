@@ -1,4 +1,4 @@
-"""A process killed at any instant: nothing lost, nothing paid twice."""
+"""Processes killed at any instant: nothing is lost, nothing is paid twice."""
 
 import json
 import os
@@ -16,7 +16,7 @@ import pytest
 from parallel_integrations import JournalError, ParallelClient
 from parallel_integrations.enrichment import EnrichedRow, enrich
 from parallel_integrations.sandbox import Sandbox
-from tests.enrichment.support import SETTINGS, rows, started, told
+from tests.enrichment.support import SETTINGS, enriched, rows, started
 
 # `make kill-test` sets these.
 ROWS = int(os.environ.get("KILL_TEST_ROWS", "60"))
@@ -44,8 +44,8 @@ def worker(sandbox: Sandbox, journal: Path, count: int, **order: Any) -> subproc
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    _, said = process.communicate(timeout=55)
-    return process.returncode, said
+    _, messages = process.communicate(timeout=55)
+    return process.returncode, messages
 
 
 def _begun(sandbox: Sandbox, journal: Path, out: Path) -> subprocess.Popen[str]:
@@ -56,7 +56,9 @@ def _begun(sandbox: Sandbox, journal: Path, out: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-def test_killed_at_random_instants(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_process_killed_at_random_instants_loses_and_repeats_nothing(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
     instants = random.Random(SEED)
     journal, out = tmp_path / "run.db", tmp_path / "out.json"
     process = _begun(sandbox, tmp_path / "whole.db", out)
@@ -71,8 +73,8 @@ def test_killed_at_random_instants(sandbox: Sandbox, tmp_path: Path) -> None:
         caught += process.poll() is None
         process.kill()
         finish(process)
-    code, said = finish(worker(sandbox, journal, ROWS, out=str(out)))
-    assert code == 0, said
+    code, messages = finish(worker(sandbox, journal, ROWS, out=str(out)))
+    assert code == 0, messages
     found = json.loads(out.read_text())
     assert [number for number, _, _ in found] == list(range(ROWS)), f"seed {SEED}"
     assert not [error for _, _, error in found if error]
@@ -88,7 +90,7 @@ class KilledError(BaseException):
 
 
 class Killing(httpx.HTTPTransport):
-    """Ends the process at one request: before it leaves, or once its answer is there."""
+    """Ends the process at one request: before it is sent, or once its response has arrived."""
 
     def __init__(self, at: int, *, arrived: bool) -> None:
         super().__init__()
@@ -108,7 +110,9 @@ class Killing(httpx.HTTPTransport):
 
 
 @pytest.mark.parametrize("arrived", [False, True])
-def test_killed_at_every_request(sandbox: Sandbox, tmp_path: Path, *, arrived: bool) -> None:
+def test_a_run_killed_at_each_request_loses_and_repeats_nothing(
+    sandbox: Sandbox, tmp_path: Path, *, arrived: bool
+) -> None:
     """Killed at the first request, gone on and killed at the second, and so on to the end."""
     journal, given = tmp_path / "run.db", rows(9)
     options: dict[str, Any] = {"rows_per_group": 3, "groups_in_flight": 2, "settle_seconds": 0.0}
@@ -122,13 +126,13 @@ def test_killed_at_every_request(sandbox: Sandbox, tmp_path: Path, *, arrived: b
                     api_key=sandbox.api_key, base_url=sandbox.url, http_client=http
                 )
                 try:
-                    found = told(client, given, journal=journal, **options)
+                    found = enriched(client, given, journal=journal, **options)
                     break
                 except KilledError:
                     kills += 1
                     if kills == 2:  # from here on to the end
                         at_last = ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url)
-                        found = told(at_last, given, journal=journal, **options)
+                        found = enriched(at_last, given, journal=journal, **options)
                         break
         assert [row.number for row in found] == list(range(9)), at
         assert not [row.error for row in found if row.error], at
@@ -155,7 +159,7 @@ class Late(httpx.HTTPTransport):
         )
         self.timers.append(threading.Timer(self.seconds, self._send, [later]))
         self.timers[-1].start()
-        raise httpx.ReadTimeout("no answer", request=request)
+        raise httpx.ReadTimeout("no response", request=request)
 
     def _send(self, request: httpx.Request) -> None:
         with httpx.HTTPTransport() as transport:
@@ -163,7 +167,7 @@ class Late(httpx.HTTPTransport):
 
 
 @pytest.mark.parametrize("killed", [False, True])
-def test_a_request_that_arrives_late_is_waited_for(
+def test_an_add_that_arrives_late_is_waited_for(
     sandbox: Sandbox, client: ParallelClient, tmp_path: Path, *, killed: bool
 ) -> None:
     journal, given = tmp_path / "run.db", rows(4)
@@ -176,16 +180,16 @@ def test_a_request_that_arrives_late_is_waited_for(
             next(stream)
             stream.close()
             assert started(sandbox) == 0
-            found = told(client, given, journal=journal, settle_seconds=5.0)
+            found = enriched(client, given, journal=journal, settle_seconds=5.0)
         else:
-            found = told(late, given, journal=journal, settle_seconds=5.0)
+            found = enriched(late, given, journal=journal, settle_seconds=5.0)
         for timer in transport.timers:
             timer.join()
     assert [row.error for row in found] == [None] * 4
     assert started(sandbox) == sandbox.ledger.count("task_run") == 4
 
 
-def test_two_processes_share_no_journal(
+def test_two_processes_cannot_share_a_journal(
     sandbox: Sandbox, client: ParallelClient, tmp_path: Path
 ) -> None:
     journal = tmp_path / "run.db"
@@ -193,14 +197,14 @@ def test_two_processes_share_no_journal(
     assert first.stdout is not None
     assert [first.stdout.readline() for _ in range(2)] == ["ready\n", "held\n"]
     with pytest.raises(JournalError, match="in use by another run"):
-        told(client, rows(4), journal=journal)
+        enriched(client, rows(4), journal=journal)
     first.kill()
     finish(first)
-    assert [row.error for row in told(client, rows(4), journal=journal)] == [None] * 4
+    assert [row.error for row in enriched(client, rows(4), journal=journal)] == [None] * 4
     assert started(sandbox) == 4
 
 
-def test_of_many_that_begin_a_journal_one_has_it(
+def test_one_of_many_simultaneous_runs_gets_the_journal(
     sandbox: Sandbox, client: ParallelClient, tmp_path: Path
 ) -> None:
     at_once, outcomes = threading.Barrier(8), []
@@ -224,11 +228,11 @@ def test_of_many_that_begin_a_journal_one_has_it(
     assert outcomes.count("begun") == 1
     assert sum("in use" in outcome for outcome in outcomes) == 7
     assert [each.name for each in tmp_path.iterdir()] == ["run.db"]
-    assert len(told(client, rows(2), journal=tmp_path / "run.db")) == 2
+    assert len(enriched(client, rows(2), journal=tmp_path / "run.db")) == 2
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
-def test_a_forked_child_leaves_the_journal_alone(
+def test_a_forked_child_does_not_unlock_the_journal(
     sandbox: Sandbox, client: ParallelClient, tmp_path: Path
 ) -> None:
     stream = client.stream(enrich(rows(4), SETTINGS, journal=tmp_path / "run.db"))
@@ -240,33 +244,35 @@ def test_a_forked_child_leaves_the_journal_alone(
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     with pytest.raises(JournalError, match="in use"):
-        told(client, rows(4), journal=tmp_path / "run.db")
+        enriched(client, rows(4), journal=tmp_path / "run.db")
     assert len([each for each in stream if isinstance(each, EnrichedRow)]) == 4
     assert started(sandbox) == 4
 
 
-def test_two_runs_of_a_process_share_no_journal(client: ParallelClient, tmp_path: Path) -> None:
+def test_two_runs_of_a_process_cannot_share_a_journal(
+    client: ParallelClient, tmp_path: Path
+) -> None:
     stream = client.stream(enrich(rows(2), SETTINGS, journal=tmp_path / "run.db"))
     next(stream)
     with pytest.raises(JournalError, match="in use"):
-        told(client, rows(2), journal=tmp_path / "run.db")
+        enriched(client, rows(2), journal=tmp_path / "run.db")
     assert len([each for each in stream if isinstance(each, EnrichedRow)]) == 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("most_bytes", [4096, 130_000, 200_000])
-def test_a_full_disk_stops_before_paying(
+def test_a_full_disk_stops_an_enrichment_before_it_pays(
     sandbox: Sandbox, client: ParallelClient, tmp_path: Path, most_bytes: int
 ) -> None:
     journal = tmp_path / "run.db"
-    code, said = finish(worker(sandbox, journal, 60, most_bytes=most_bytes))
+    code, messages = finish(worker(sandbox, journal, 60, most_bytes=most_bytes))
     assert code == 1
-    assert said.startswith("JournalError")
-    assert "Traceback" not in said
+    assert messages.startswith("JournalError")
+    assert "Traceback" not in messages
     before = started(sandbox)
-    # Too little for the journal itself, for all rows, for all answers.
+    # Too little for the journal itself, for all rows, for all outputs.
     assert (before == 0) == (most_bytes == 4096)
     assert (before == 60) == (most_bytes == 200_000)
-    found = told(client, rows(60), journal=journal, rows_per_group=10, settle_seconds=0.2)
+    found = enriched(client, rows(60), journal=journal, rows_per_group=10, settle_seconds=0.2)
     assert [row.error for row in found] == [None] * 60
     assert started(sandbox) == sandbox.ledger.count("task_run") == 60

@@ -1,4 +1,4 @@
-"""Reading what was paid for: what cannot be read costs nothing else, and is waited for."""
+"""Reading of outputs: one that cannot be read costs no other, and an outage is waited out."""
 
 import json
 import time
@@ -21,10 +21,10 @@ from parallel_integrations.enrichment import (
     enrich,
 )
 from parallel_integrations.enrichment import (
-    submitted_batches as flights,
+    submitted_batches as batches_module,
 )
 from parallel_integrations.sandbox import Sandbox
-from tests.enrichment.support import SETTINGS, events, only_rows, rows, started, told
+from tests.enrichment.support import SETTINGS, enriched, events, only_rows, rows, started
 from tests.support.raw_server import RawServer, Talk
 
 GROUPS: dict[str, Any] = {"rows_per_group": 2, "groups_in_flight": 3}
@@ -66,13 +66,13 @@ def test_a_group_that_cannot_be_read_costs_its_own_rows_alone(
     group = sent(client, sandbox, journal)[1]
     sandbox.faults.add(path=f"/v1/tasks/groups/{group}*", method="GET", times=None, **fault)
     for _ in range(2):
-        found = told(client, rows(6), journal=journal, **GROUPS)
+        found = enriched(client, rows(6), journal=journal, **GROUPS)
         assert [row.error is None for row in found] == [True, True, False, False, True, True]
         assert group in (found[2].error or "")
         assert "may be paid for" in (found[2].error or "")
         assert started(sandbox) == 6
     sandbox.faults.clear()
-    assert [row.error for row in told(client, rows(6), journal=journal, **GROUPS)] == [None] * 6
+    assert [row.error for row in enriched(client, rows(6), journal=journal, **GROUPS)] == [None] * 6
     assert started(sandbox) == sandbox.ledger.count("task_run") == 6
 
 
@@ -81,22 +81,22 @@ def test_a_group_whose_listing_is_gone_costs_its_own_rows_alone(
 ) -> None:
     group = sent(client, sandbox, journal)[0]
     sandbox.faults.add(path=f"/v1/tasks/groups/{group}/runs", method="GET", times=None, status=404)
-    found = told(client, rows(6), journal=journal, **GROUPS)
+    found = enriched(client, rows(6), journal=journal, **GROUPS)
     assert [row.error is None for row in found] == [False, False, True, True, True, True]
 
 
-def test_rows_that_cannot_be_read_are_paid_again_only_when_requested_for(
+def test_rows_that_cannot_be_read_are_paid_again_only_with_retry_failed(
     sandbox: Sandbox, client: ParallelClient, journal: Path
 ) -> None:
     options: dict[str, Any] = {"journal": journal, **GROUPS}
     group = sent(client, sandbox, journal)[1]
     sandbox.faults.add(path=f"*/{group}*", method="GET", times=None, status=404)
-    # It fails for the first time here: that it is to be retried was said of others.
-    found = told(client, rows(6), retry_failed=True, **options)
+    # It fails for the first time here: that it is to be retried was messages of others.
+    found = enriched(client, rows(6), retry_failed=True, **options)
     assert [row.error is None for row in found] == [True, True, False, False, True, True]
     assert started(sandbox) == 6
     # Six may be paid for, and one more may not be.
-    found = told(client, rows(6), retry_failed=True, max_cost_usd=0.0349, **options)
+    found = enriched(client, rows(6), retry_failed=True, max_cost_usd=0.0349, **options)
     assert [row.error is None for row in found] == [True, True, False, False, True, True]
     assert all(row.submitted for row in found)
     assert started(sandbox) == 6
@@ -118,9 +118,9 @@ def test_retried_rows_that_can_be_read_again_are_not_paid_again(
 ) -> None:
     group = sent(client, sandbox, journal)[1]
     sandbox.faults.add(path=f"*/{group}*", method="GET", times=None, status=404)
-    told(client, rows(6), journal=journal, **GROUPS)
+    enriched(client, rows(6), journal=journal, **GROUPS)
     sandbox.faults.clear()
-    found = told(client, rows(6), journal=journal, retry_failed=True, **GROUPS)
+    found = enriched(client, rows(6), journal=journal, retry_failed=True, **GROUPS)
     assert [row.error for row in found] == [None] * 6
     assert started(sandbox) == 6
 
@@ -128,20 +128,20 @@ def test_retried_rows_that_can_be_read_again_are_not_paid_again(
 @pytest.mark.parametrize(
     ("status", "error"), [(401, AuthenticationError), (402, PaymentRequiredError)]
 )
-def test_what_keeps_every_group_from_being_read_stops_the_run(
+def test_an_error_that_keeps_every_group_from_being_read_stops_the_run(
     sandbox: Sandbox, client: ParallelClient, journal: Path, status: int, error: type[Exception]
 ) -> None:
     sent(client, sandbox, journal)
     sandbox.faults.add(path="*", method="GET", times=None, status=status)
     with pytest.raises(error):
-        told(client, rows(6), journal=journal, **GROUPS)
+        enriched(client, rows(6), journal=journal, **GROUPS)
     sandbox.faults.clear()
-    assert [row.error for row in told(client, rows(6), journal=journal, **GROUPS)] == [None] * 6
+    assert [row.error for row in enriched(client, rows(6), journal=journal, **GROUPS)] == [None] * 6
     assert started(sandbox) == 6
 
 
 class Group:
-    """A group of four whose listing and results say what they are told to."""
+    """A group of four whose listing and results say what they are enriched to."""
 
     def __init__(self, outputs: list[bytes], results: dict[int, tuple[str, bytes]]) -> None:
         self.outputs = outputs
@@ -213,15 +213,15 @@ def test_an_output_that_cannot_be_read_costs_its_row_alone(
         RawServer(group.play) as server,
         ParallelClient(api_key="k", base_url=server.url) as client,
     ):
-        found = told(client, rows(4), journal=journal)
+        found = enriched(client, rows(4), journal=journal)
         readable = result == "whole"
         assert [row.error is None for row in found] == [True, readable, True, True]
         if not readable:
             assert "cannot be read" in (found[1].error or "")
             assert found[1].run_id == "trun_1"
-        assert told(client, rows(4), journal=journal) == found
+        assert enriched(client, rows(4), journal=journal) == found
         group.outputs, before = WHOLE, group.paid
-        assert not [row.error for row in told(client, rows(4), journal=journal) if row.error]
+        assert not [row.error for row in enriched(client, rows(4), journal=journal) if row.error]
         assert group.paid == before == 1
 
 
@@ -233,17 +233,17 @@ def test_an_output_that_cannot_be_read_costs_its_row_alone(
         run(1, FOUND, b', "error": "text"'),
     ],
 )
-def test_what_is_odd_beside_an_output_does_not_cost_it(journal: Path, odd: bytes) -> None:
+def test_malformed_fields_beside_an_output_do_not_cost_it(journal: Path, odd: bytes) -> None:
     group = Group([WHOLE[0], odd, *WHOLE[2:]], {})
     with (
         RawServer(group.play) as server,
         ParallelClient(api_key="k", base_url=server.url) as client,
     ):
-        found = told(client, rows(4), journal=journal)
+        found = enriched(client, rows(4), journal=journal)
         assert [row.error for row in found] == [None] * 4
         assert found[1].output
         assert found[1].output.content in ("Found.", "a\ufffdb")
-        assert told(client, rows(4), journal=journal) == found
+        assert enriched(client, rows(4), journal=journal) == found
 
 
 def test_an_error_within_the_listing_costs_no_row_behind_it(journal: Path) -> None:
@@ -254,7 +254,7 @@ def test_an_error_within_the_listing_costs_no_row_behind_it(journal: Path) -> No
         RawServer(group.play) as server,
         ParallelClient(api_key="k", base_url=server.url) as client,
     ):
-        found = told(client, rows(4), journal=journal)
+        found = enriched(client, rows(4), journal=journal)
     assert [row.error is None for row in found] == [True, False, True, True]
     assert group.paid == 1
 
@@ -269,7 +269,7 @@ def test_an_error_within_the_listing_costs_no_row_behind_it(journal: Path) -> No
         ({"status": 408, "retry_after": 0}, 20),
     ],
 )
-def test_a_rate_limit_or_an_outage_is_waited_out_where_an_response_is_read(
+def test_a_rate_limit_or_an_outage_is_waited_out_where_outputs_are_read(
     sandbox: Sandbox, client: ParallelClient, journal: Path, fault: dict[str, Any], times: int
 ) -> None:
     sent(client, sandbox, journal)
@@ -290,7 +290,7 @@ def test_a_connection_that_breaks_again_and_again_is_waited_out(
     sent(client, sandbox, journal)
     waiting = ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url, max_retries=0)
     sandbox.faults.add(path="*", method="GET", times=30, reset="before")
-    assert [row.error for row in told(waiting, rows(6), journal=journal)] == [None] * 6
+    assert [row.error for row in enriched(waiting, rows(6), journal=journal)] == [None] * 6
 
 
 @pytest.mark.parametrize(
@@ -310,33 +310,33 @@ def test_an_outage_is_waited_out_until_the_deadline(
     sandbox.faults.add(path="*", method="GET", times=None, **fault)
     began = time.monotonic()
     with pytest.raises(TaskTimeoutError, match="the same call waits") as late:
-        told(client, rows(6), journal=journal, deadline_seconds=0.5)
+        enriched(client, rows(6), journal=journal, deadline_seconds=0.5)
     assert time.monotonic() - began < 10
     assert late.value.taskgroup_id in groups
     assert all(group in str(late.value) for group in groups)
     sandbox.faults.clear()
-    assert [row.error for row in told(client, rows(6), journal=journal)] == [None] * 6
+    assert [row.error for row in enriched(client, rows(6), journal=journal)] == [None] * 6
     assert started(sandbox) == 6
 
 
-def test_timeout_has_an_end_where_nothing_can_be_read(
+def test_waiting_ends_where_no_group_can_be_read(
     sandbox: Sandbox, client: ParallelClient, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flights, "READ_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(batches_module, "READ_TIMEOUT_SECONDS", 0.2)
     sent(client, sandbox, journal)
     sandbox.faults.add(path="*", method="GET", times=None, status=503, retry_after=0)
     with pytest.raises(TaskTimeoutError, match=r"cannot be read since .* 503") as late:
-        told(client, rows(6), journal=journal)
+        enriched(client, rows(6), journal=journal)
     assert late.value.taskgroup_id
 
 
-def test_one_group_that_is_always_out_of_order_does_not_keep_the_others(
+def test_one_group_that_always_fails_does_not_hold_up_the_others(
     sandbox: Sandbox, client: ParallelClient, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flights, "READ_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(batches_module, "READ_TIMEOUT_SECONDS", 0.2)
     group = sent(client, sandbox, journal)[0]
     sandbox.faults.add(path=f"*/{group}*", method="GET", times=None, status=500, retry_after=0)
-    found = told(client, rows(6), journal=journal, **GROUPS)
+    found = enriched(client, rows(6), journal=journal, **GROUPS)
     assert [row.error is None for row in found] == [False, False, True, True, True, True]
     assert "500" in (found[0].error or "")
 

@@ -1,4 +1,4 @@
-"""Rows from whatever they come in; what cannot be sent is named before anything is sent."""
+"""Rows from objects, frames and files; one that cannot be sent is named before any is sent."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ from parallel_integrations import ParallelClient
 from parallel_integrations.enrichment import enrich
 from parallel_integrations.enrichment.rows import records
 from parallel_integrations.sandbox import Sandbox
-from tests.enrichment.support import SETTINGS, told
+from tests.enrichment.support import SETTINGS, enriched
 
 
 class Company(BaseModel):
@@ -42,9 +42,9 @@ def given(name: str, content: bytes | str, folder: Path) -> Path:
     return path
 
 
-def test_texts_objects_and_instances(sandbox: Sandbox, client: ParallelClient) -> None:
+def test_rows_may_be_texts_objects_and_instances(sandbox: Sandbox, client: ParallelClient) -> None:
     company = Company(name="Ada", founded=date(2001, 2, 3))
-    found = told(client, ["with", {"day": date(2020, 1, 2), "n": np.int64(3)}, company])
+    found = enriched(client, ["with", {"day": date(2020, 1, 2), "n": np.int64(3)}, company])
     assert [row.input for row in found] == sent(sandbox)
     assert sent(sandbox) == [
         "with",
@@ -53,7 +53,7 @@ def test_texts_objects_and_instances(sandbox: Sandbox, client: ParallelClient) -
     ]
 
 
-def test_a_data_frame(sandbox: Sandbox, client: ParallelClient) -> None:
+def test_rows_may_be_a_data_frame(sandbox: Sandbox, client: ParallelClient) -> None:
     frame = pd.DataFrame(
         {
             "name": ["with", None, "lambda"],
@@ -64,7 +64,7 @@ def test_a_data_frame(sandbox: Sandbox, client: ParallelClient) -> None:
             7: ["a", "b", "c"],
         }
     )
-    told(client, frame)
+    enriched(client, frame)
     first, second, _ = sent(sandbox)
     assert first == {
         "name": "with",
@@ -77,7 +77,7 @@ def test_a_data_frame(sandbox: Sandbox, client: ParallelClient) -> None:
     assert second == {"name": None, "count": 2, "share": None, "seen": None, "flag": None, "7": "b"}
 
 
-def test_a_frame_that_gives_tuples(sandbox: Sandbox, client: ParallelClient) -> None:
+def test_rows_may_be_a_frame_that_yields_tuples(sandbox: Sandbox, client: ParallelClient) -> None:
     """As polars does."""
 
     class Frame:
@@ -87,24 +87,24 @@ def test_a_frame_that_gives_tuples(sandbox: Sandbox, client: ParallelClient) -> 
             yield "with", datetime(2020, 1, 2, tzinfo=UTC)
             yield "lambda", None
 
-    told(client, Frame())
+    enriched(client, Frame())
     assert sent(sandbox) == [
         {"name": "with", "at": "2020-01-02T00:00:00Z"},
         {"name": "lambda", "at": None},
     ]
 
 
-def test_a_csv_file(sandbox: Sandbox, client: ParallelClient, tmp_path: Path) -> None:
+def test_rows_may_be_a_csv_file(sandbox: Sandbox, client: ParallelClient, tmp_path: Path) -> None:
     content = '\ufeffname,note\r\nwith,"two\nlines, one ""quote"""\r\n\r\nÄrger,\r\n'
-    told(client, given("rows.csv", content, tmp_path))
+    enriched(client, given("rows.csv", content, tmp_path))
     assert sent(sandbox) == [
         {"name": "with", "note": 'two\nlines, one "quote"'},
         {"name": "Ärger", "note": ""},
     ]
 
 
-def test_a_tsv_file(sandbox: Sandbox, client: ParallelClient, tmp_path: Path) -> None:
-    told(client, given("rows.tsv", "name\tnote\nwith\ta, b\n", tmp_path))
+def test_rows_may_be_a_tsv_file(sandbox: Sandbox, client: ParallelClient, tmp_path: Path) -> None:
+    enriched(client, given("rows.tsv", "name\tnote\nwith\ta, b\n", tmp_path))
     assert sent(sandbox) == [{"name": "with", "note": "a, b"}]
 
 
@@ -113,18 +113,16 @@ def test_a_long_field_changes_no_setting_of_the_process(
 ) -> None:
     before = csv.field_size_limit()
     content = "name\n" + "x" * (before + 1) + '\n"' + "y\n" * before + '"\n'
-    told(client, given("rows.csv", content, tmp_path))
+    enriched(client, given("rows.csv", content, tmp_path))
     assert [len(row["name"]) for row in sent(sandbox)] == [before + 1, 2 * before]
     assert csv.field_size_limit() == before
 
 
 @pytest.mark.parametrize("delimiter", [",", "\t"])
 def test_records_are_read_as_csv_reads_them(delimiter: str) -> None:
-    dice = random.Random(3)
+    rng = random.Random(3)
     for _ in range(20_000):
-        text = "".join(
-            dice.choice('ab",\t\r\n\n" é\0\x85\u2028') for _ in range(dice.randrange(14))
-        )
+        text = "".join(rng.choice('ab",\t\r\n\n" é\0\x85\u2028') for _ in range(rng.randrange(14)))
         reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
         ours = records(io.StringIO(text, newline=""), "x.csv", delimiter)
         line = 1
@@ -141,8 +139,10 @@ def test_records_are_read_as_csv_reads_them(delimiter: str) -> None:
             line = reader.line_num + 1
 
 
-def test_a_json_lines_file(sandbox: Sandbox, client: ParallelClient, tmp_path: Path) -> None:
-    told(client, given("rows.jsonl", '\ufeff{"name": "with"}\n\n"a text"\n', tmp_path))
+def test_rows_may_be_a_json_lines_file(
+    sandbox: Sandbox, client: ParallelClient, tmp_path: Path
+) -> None:
+    enriched(client, given("rows.jsonl", '\ufeff{"name": "with"}\n\n"a text"\n', tmp_path))
     assert sent(sandbox) == [{"name": "with"}, "a text"]
 
 
@@ -176,12 +176,12 @@ def test_a_bad_file_is_refused_before_anything_is_paid(
     fault: str,
 ) -> None:
     with pytest.raises(ValueError, match=fault) as caught:
-        told(client, given(name, content, tmp_path))
+        enriched(client, given(name, content, tmp_path))
     assert name in str(caught.value)
     assert not sandbox.requests
 
 
-def test_no_file(tmp_path: Path) -> None:
+def test_a_missing_file_of_rows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"There is no file .*missing\.csv"):
         enrich(tmp_path / "missing.csv", SETTINGS)
 
@@ -201,34 +201,34 @@ def test_no_file(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("once", [False, True])
-def test_a_row_that_cannot_be_requested_is_named(
+def test_a_row_that_cannot_be_sent_is_named(
     sandbox: Sandbox, client: ParallelClient, row: Any, fault: str, *, once: bool
 ) -> None:
     rows = ["with", row]
     with pytest.raises(ValueError, match=f"Row 1 cannot be sent: .*{fault}"):
-        told(client, iter(rows) if once else rows)
+        enriched(client, iter(rows) if once else rows)
     assert not sandbox.requests
 
 
 @pytest.mark.parametrize(
     "rows", ["rows.csv", b"x", {"a": 1}, Company(name="a", founded="2000-01-01")]
 )  # type: ignore[arg-type]
-def test_one_row_is_no_list_of_rows(rows: Any) -> None:
+def test_a_single_row_in_place_of_rows_is_refused(rows: Any) -> None:
     with pytest.raises(ValueError, match="rows is a single"):
         enrich(rows, SETTINGS)
 
 
-def test_no_rows_at_all() -> None:
+def test_a_number_in_place_of_rows_is_refused() -> None:
     with pytest.raises(ValueError, match="rows is a int"):
         enrich(3, SETTINGS)
 
 
-def test_columns_of_one_name() -> None:
+def test_a_frame_with_equal_column_names_is_refused() -> None:
     frame = pd.DataFrame([[1, 2]], columns=["a", "a"])
     with pytest.raises(ValueError, match="several columns named a"):
         enrich(frame, SETTINGS)
 
 
 def test_decimals_are_sent_as_text(sandbox: Sandbox, client: ParallelClient) -> None:
-    told(client, [{"price": Decimal("1.50")}])
+    enriched(client, [{"price": Decimal("1.50")}])
     assert sent(sandbox) == [{"price": "1.50"}]

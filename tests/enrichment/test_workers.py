@@ -26,7 +26,7 @@ def searched(retriever: ParallelSearchRetriever, question: str) -> tuple[int, li
     return os.getpid(), [each.metadata["url"] for each in retriever.invoke(question)]
 
 
-def test_two_worker_processes(
+def test_dask_workers_enrich_partitions_with_a_journal_each(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from distributed import Client, LocalCluster

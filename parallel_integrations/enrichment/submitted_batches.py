@@ -11,15 +11,14 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from parallel_integrations._protocol import polling
-from parallel_integrations._protocol.events import STREAM_TIMEOUT_SECONDS, each, follow
-from parallel_integrations._protocol.flow import Flow, More, Send, call, delayed
+from parallel_integrations._protocol.flow import Flow, More, Send, call, delayed, each
 from parallel_integrations._protocol.paths import NO_IDS, carrying, segment
-from parallel_integrations._protocol.retry import RETRY_AFTER_CAP_SECONDS, Repeat
+from parallel_integrations._protocol.retry import RETRY_AFTER_CAP_SECONDS, RetryPolicy
 from parallel_integrations.api.task_groups import (
     LOOKS_AFTER_SECONDS,
-    group_path,
     retrieve_task_group,
     run_number,
+    task_group_runs,
 )
 from parallel_integrations.enrichment.journal import Batch, Outcome, OutcomeState
 from parallel_integrations.errors import (
@@ -35,7 +34,7 @@ from parallel_integrations.errors import (
     StreamInterruptedError,
     UnexpectedAnswerError,
 )
-from parallel_integrations.models.shared import StreamEvent
+from parallel_integrations.models.shared import StreamEvent, UnreadableEvent
 from parallel_integrations.models.task import (
     TERMINAL,
     TaskOutput,
@@ -43,7 +42,7 @@ from parallel_integrations.models.task import (
     TaskRunResult,
     TaskRunStateEvent,
 )
-from parallel_integrations.models.task_group import GROUP_EVENTS, TaskGroupStatus
+from parallel_integrations.models.task_group import TaskGroupStatus
 
 # A group at work is listed once a fourth of its runs has ended since the last listing, or after a
 # while: a listing repeats what has not ended, so one at each poll would read a row many times.
@@ -423,22 +422,11 @@ def list_runs(
     def take_event(event: StreamEvent) -> None:
         if isinstance(event, TaskRunStateEvent):
             take(ListedRun(event))
+        elif isinstance(event, UnreadableEvent):
+            take(ListedRun(_readable_part(event.text), event.fault))
 
-    send = Send(
-        "GET",
-        f"{group_path(taskgroup_id)}/runs",
-        params=(("include_output", "true"),) if include_output else (),
-        repeat=Repeat.READ,
-        timeout_seconds=STREAM_TIMEOUT_SECONDS,
-        stream=True,
-    )
-    stream = follow(
-        send,
-        GROUP_EVENTS,
-        last_event_id=last_event_id,
-        on_unreadable=lambda text, fault: take(ListedRun(_readable_part(text), fault)),
-    )
-    yield from each(stream, take_event)  # type: ignore[arg-type] # its result is of no use here
+    runs = task_group_runs(taskgroup_id, include_output=include_output, last_event_id=last_event_id)
+    yield from each(runs, take_event)
 
 
 def retrieve_output(run_id: str) -> Flow[TaskRunResult]:
@@ -453,7 +441,7 @@ def retrieve_output(run_id: str) -> Flow[TaskRunResult]:
         "GET",
         f"/v1/tasks/runs/{segment('run_id', run_id)}/result",
         params=(("timeout", "1"),),
-        repeat=Repeat.READ,
+        retry=RetryPolicy.READ,
         wait_seconds=1,
     )
     with carrying(run_id=run_id):

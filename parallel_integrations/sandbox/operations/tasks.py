@@ -537,7 +537,7 @@ def _question(value: str | Mapping[str, Any]) -> str:
 def _failure(body: RunBody, spec: Spec) -> str | None:
     given = body.input if isinstance(body.input, dict) else {}
     if FAIL in ((body.metadata or {}).get("sandbox"), given.get("sandbox")):
-        return "The run failed because the request told the sandbox so"
+        return "The run failed because the request demanded it"
     # Documented as the failure of a run, not as the refusal of a request.
     if spec.size + len(_question(body.input)) > MAX_CHARS:
         return f"Input and task spec are longer than {MAX_CHARS} characters together"

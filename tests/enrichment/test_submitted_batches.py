@@ -33,7 +33,7 @@ class Groups(httpx.MockTransport):
         self.listed: list[int] = []
         self.without_output: set[int] = set()
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def _respond(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.split("/")[3:]
         if request.method == "POST" and path == ["groups"]:
             name = f"tgrp_{len(self.groups)}"

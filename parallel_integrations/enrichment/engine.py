@@ -162,7 +162,7 @@ class Engine:
         """Send rows to a new group.
 
         The group comes first, which is free; the journal then records group and rows; only then are
-        the rows added, which is paid. Killed anywhere, the next run asks that group what it holds.
+        the rows added, which is paid. Killed anywhere, the next run lists what that group holds.
         """
         # Built before the journal records it: an invalid request raises here, and nothing is sent.
         request = runs_to_add(
@@ -326,7 +326,7 @@ class DeadlinePassedError(Exception):
 
 
 def until(deadline: float, steps: Generator[Send | More, Any, T]) -> Generator[Send | More, Any, T]:
-    """The same steps, none of which waits beyond a deadline, whatever a server sends.
+    """The same steps, none of which waits beyond a deadline, however long a server takes.
 
     Args:
         deadline: By the monotonic clock.

@@ -165,7 +165,7 @@ NO_ACCESS: Final = frozenset(
 
 @contextmanager
 def journal_errors(path: Path | None) -> Iterator[None]:
-    """Turn what SQLite and the file system raise into an error that says what to do."""
+    """Turn what SQLite and the file system raise into an error with a remedy."""
     place = f"The journal {path}" if path else "The journal in memory"
     try:
         yield

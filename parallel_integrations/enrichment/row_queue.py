@@ -142,7 +142,7 @@ class RowQueue:
 
     def _recordable_repeats(self) -> Iterator[tuple[int, int]]:
         # In order, so that the recorded rows are always the beginning of the input: the next run
-        # compares them by their number, and takes whatever follows for new.
+        # compares them by their number, and takes all that follow for new.
         while self._unrecorded:
             number, task = self._unrecorded[0]
             if task in self.queue and task not in self._recorded:

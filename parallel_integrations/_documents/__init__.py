@@ -1,1 +1,1 @@
-"""From pages to documents, and what both frameworks' adapters share."""
+"""Documents, tools and queries: what the LangChain and LlamaIndex classes share."""

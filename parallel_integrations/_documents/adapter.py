@@ -1,9 +1,9 @@
-"""What every adapter of both frameworks has: a connection, and no unknown arguments."""
+"""Base of all LangChain and LlamaIndex classes: client settings, and no unknown arguments."""
 
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from functools import cache
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 from pydantic import (
     AliasChoices,
@@ -28,11 +28,7 @@ from parallel_integrations.client import ParallelClient
 
 
 def refuse_unknown(cls: type, given: Iterable[str], known: Collection[str]) -> None:
-    """Refuse a keyword argument that there is not.
-
-    Raises:
-        TypeError: There is one; the message names the nearest known one.
-    """
+    """Raise a `TypeError` for an unknown keyword argument; it suggests the nearest known one."""
     for name in given:
         if name not in known:
             near = get_close_matches(str(name), known, 1)
@@ -42,14 +38,14 @@ def refuse_unknown(cls: type, given: Iterable[str], known: Collection[str]) -> N
 
 
 class Adapter(BaseModel):
-    """Fields and habits that every LangChain and LlamaIndex class of this package shares.
+    """Client settings that every LangChain and LlamaIndex class of this package takes.
 
     Attributes:
         api_key: Parallel's key; `PARALLEL_API_KEY` if left out. Kept as a `SecretStr`, never part
             of repr, pickle or serialization.
-        base_url: Where the API is; `PARALLEL_BASE_URL`, else the public API.
-        timeout: Seconds a call may take, or a stream may be silent; by default each operation has
-            its own.
+        base_url: The API's address; `PARALLEL_BASE_URL`, else the public API.
+        timeout: Seconds that a call may take, or between two pieces of a stream; by default each
+            operation has its own.
         max_retries: How often a failed call is repeated where that cannot be paid twice.
         client: A `ParallelClient` to use instead of the four above; adapters with equal settings
             share one anyway.
@@ -91,8 +87,8 @@ class Adapter(BaseModel):
                 raise TypeError(str(error)) from None
             raise
 
-    def connection(self) -> ParallelClient:
-        """The client this adapter calls through: the given one, or one shared by its settings."""
+    def resolved_client(self) -> ParallelClient:
+        """The client that sends the requests: the given one, or one shared by equal settings."""
         if self.client is not None:
             return self.client
         key = (self.api_key, self.base_url, self.timeout, self.max_retries)
@@ -133,3 +129,13 @@ def _argument_names(cls: type[BaseModel]) -> frozenset[str]:
             case str(alias):
                 names.add(alias)
     return frozenset(names)
+
+
+class ConnectionOptions(TypedDict, total=False):
+    """Keyword arguments of `Adapter`, for constructors that take `**settings`."""
+
+    api_key: str | SecretStr | None
+    base_url: str | None
+    timeout: float | None
+    max_retries: int
+    client: ParallelClient | None

@@ -1,7 +1,4 @@
-"""From what the API found to what a reader can check: text, metadata, a stable id, citations.
-
-Written once and used by both framework rooms, so that the same page is the same document in each.
-"""
+"""Text, metadata, stable ids and citations of pages, the same in both frameworks."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,11 +26,11 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class PageDocument(NamedTuple):
-    """One document's worth of what a page says.
+    """One document made of a page or of one of its excerpts.
 
     Attributes:
-        name: What it is named after: the page's normalized url, or `url#excerpt-N`.
-        text: The page's excerpts, or its full content where that was asked for.
+        name: The page's normalized url, or `url#excerpt-N`; the id is derived from it.
+        text: The page's excerpts, or its full content where that was requested.
         metadata: `url`, `title`, `published_at` (ISO 8601 or None), `source` (= url), in this
             order; with excerpts as documents also `start_char` and `end_char` where known.
     """
@@ -44,19 +41,14 @@ class PageDocument(NamedTuple):
 
     @property
     def id(self) -> str:
-        """Stable over time: the same url (and excerpt number) gives the same id."""
+        """A stable id: the same url (and excerpt number) gives the same one."""
         return stable_id(self.name)
 
 
 def page_documents(pages: Iterable[PageResult], split: Split = "page") -> Iterator[PageDocument]:
-    """Documents of pages, in their order; pages without text give none.
+    """Documents of pages, in their order.
 
-    Args:
-        pages: Results of a search or extract.
-        split: One document per page, or one per excerpt (ids `…#excerpt-N`, N from 0).
-
-    Yields:
-        Evidence, page by page as they come; a url that comes twice is given once.
+    Pages without text give none, and a page that comes twice is given once.
     """
     seen: set[str] = set()
     for page in pages:
@@ -81,7 +73,12 @@ def page_metadata(page: PageResult) -> dict[str, Any]:
 
 
 def normalized_url(url: str) -> str:
-    """Scheme and host in lower case, default port and fragment dropped, nothing else changed."""
+    """A URL with scheme and host in lower case, without default port and fragment.
+
+    A fragment that routes (`#/…`, `#!…`) stays: it makes a different page of an application that
+    runs in the browser. Nothing else is changed.
+    """
+    # Almost every URL that a search returns is in this form already.
     if _NORMAL_URL.fullmatch(url):
         return url
     parts = url_parts(url)
@@ -97,12 +94,12 @@ def normalized_url(url: str) -> str:
         return url
     if port is not None and port != _DEFAULT_PORTS.get(scheme):
         host = f"{host}:{port}"
-    return urlunsplit((scheme, user + at + host, parts.path, parts.query, ""))
+    fragment = parts.fragment if parts.fragment.startswith(("/", "!")) else ""
+    return urlunsplit((scheme, user + at + host, parts.path, parts.query, fragment))
 
 
-def stable_id(normalized: str, excerpt: int | None = None) -> str:
-    """`uuid5` of a normalized url, or of `url#excerpt-N`."""
-    name = normalized if excerpt is None else f"{normalized}#excerpt-{excerpt}"
+def stable_id(name: str) -> str:
+    """`uuid5` of a name such as a normalized url."""
     # uuid5's own digits, without its object: ids are made for every page of every search.
     text = sha1(_NAMESPACE + name.encode(), usedforsecurity=False).hexdigest()
     variant = "89ab"[int(text[16], 16) & 3]
@@ -121,19 +118,13 @@ def as_text(pages: Iterable[PageResult], max_chars: int | None = None) -> str:
 
     One page is one block, whose content cannot pass for another: title, url and date are one line
     each, every line of the excerpts begins with `>`, and only web addresses are shown as such.
-
-    Args:
-        pages: Results of a search or extract.
-        max_chars: Most characters in all; every page gets its share, and what is cut is said.
-
-    Returns:
-        The text; empty where no page has any.
+    With `max_chars`, each page gets an equal share. Empty where no page has text.
     """
     return numbered(list(page_documents(pages)), max_chars)
 
 
 def one_line(text: str) -> str:
-    """A text without line breaks and control characters, blanks in a row as one."""
+    """A text on one line: each run of blanks, line breaks and control characters is one blank."""
     return _GAP.sub(" ", text).strip()
 
 
@@ -151,12 +142,12 @@ def quoted(text: str) -> str:
 
 
 def notes_of(response: PagesResponse) -> list[str]:
-    """What the API wants known, as lines of a tool's text."""
+    """The response's warnings, as lines of a tool's text."""
     return [one_line(f"Note: {each.message}") for each in response.warnings if each.message]
 
 
 def numbered(found: Sequence[PageDocument], max_chars: int | None = None) -> str:
-    """As `as_text`, of evidence."""
+    """Documents as `as_text` shows pages."""
     left = max_chars
     blocks = []
     for number, item in enumerate(found, 1):
@@ -168,7 +159,7 @@ def numbered(found: Sequence[PageDocument], max_chars: int | None = None) -> str
 
 
 def match_pages(matches: Iterable[FindallCandidate]) -> list[PageResult]:
-    """Entities that matched as pages: what each is, its values, and why it matches."""
+    """Matched entities as pages: description, values, and the reasons for the match."""
     pages = []
     for match in matches:
         lines = [match.description or match.name]
@@ -192,13 +183,14 @@ def report_as_text(
     """A researched answer as a language model reads it, with its numbered sources at the end.
 
     Args:
-        content: The answer's text or JSON value.
-        basis: What it rests on.
-        max_chars: Most characters in all; the answer is cut first, and says so.
-        says_none: Whether an answer without sources ends in saying so, lest it name its own.
+        content: Text or a JSON value.
+        basis: Its citations become the sources.
+        max_chars: Most characters in all; the content is truncated first.
+        says_none: Whether a text without sources ends in "Sources: none"; a model could otherwise
+            write such a section into the content.
 
     Returns:
-        The text. What stands behind the last line `Sources:` comes from the basis; the answer
+        The text. Only what follows the last line `Sources:` comes from the basis; the content
         before it may hold anything.
     """
     body = content if isinstance(content, str) else to_json(content, indent=2).decode()
@@ -210,10 +202,15 @@ def report_as_text(
     sources = [f"[{n}] {title}: {url}" for n, (url, title) in enumerate(titles.items(), 1)]
     none = "\n\nSources: none" if says_none else ""
     tail = "\n".join(["", "", "Sources:", *sources]) if sources else none
-    if max_chars is not None and len(body) + len(tail) > max_chars:
-        cut = f" […cut, {len(body)} characters in all]"
-        body = body[: max(0, max_chars - len(tail) - len(cut))] + cut
-    return body + tail
+    return (body if max_chars is None else truncated(body, max_chars - len(tail))) + tail
+
+
+def truncated(text: str, max_chars: int, total: int | None = None) -> str:
+    """At most `max_chars` characters of a text, ending with how many (`total`) there were."""
+    if len(text) <= max_chars:
+        return text
+    mark = f" […cut, {len(text) if total is None else total} characters in all]"
+    return text[: max(0, max_chars - len(mark))] + mark
 
 
 def _numbered(number: int, item: PageDocument, max_chars: int | None) -> str:
@@ -222,11 +219,10 @@ def _numbered(number: int, item: PageDocument, max_chars: int | None) -> str:
     head = f"[{number}] {_title(meta['title'])}\nURL: {url}\n"
     if meta["published_at"]:
         head += f"Published: {one_line(meta['published_at'])}\n"
-    block = head + quoted(item.text)
-    if max_chars is None or len(block) <= max_chars:
-        return block
-    cut = f" […cut, {len(item.text)} characters in all]"
-    return block[: max(len(head), max_chars - len(cut))] + cut
+    text = quoted(item.text)
+    if max_chars is not None:
+        text = truncated(text, max_chars - len(head), len(item.text))
+    return head + text
 
 
 def _title(title: str) -> str:

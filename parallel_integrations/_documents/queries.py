@@ -4,11 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from parallel_integrations._documents.stop_words import (
-    LINKS,
-    OPENERS,
-    REQUESTS,
-)
+from parallel_integrations._documents.stop_words import LINKS, OPENERS, REQUESTS
 from parallel_integrations.models.pages import MAX_QUERY_CHARACTERS
 
 MAX_QUERY_WORDS: Final = 6
@@ -35,14 +31,6 @@ def derive_queries(question: str) -> list[str]:
 
     Returns:
         Distinct queries, best first. The same question gives the same queries.
-
-    Example:
-        ```python
-        from parallel_integrations._documents.queries import derive_queries
-
-        derive_queries("How does the with statement handle exceptions?")
-        # ['statement handle exceptions', 'with statement handle exceptions']
-        ```
     """
     words = _subject(_words(question))
     keywords = _distinct(

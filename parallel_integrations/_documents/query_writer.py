@@ -1,8 +1,10 @@
-"""A model that writes objective and queries: what it is told, and reading what it says."""
+"""Search queries written by a model: its prompt, reading its output, and the fallback."""
 
 import json
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -11,25 +13,43 @@ from parallel_integrations.models.pages import MAX_QUERIES, MAX_QUERY_CHARACTERS
 
 PROMPT: Final = (
     "Prepare a web search for the question below. Answer with JSON only:\n"
-    '{{"objective": "<what is to be found out, in one or two sentences, with any wish about '
+    '{{"objective": "<what is to be found out, in one or two sentences, with any requirement on '
     'sources or dates>", "search_queries": ["<2 to 4 different keyword queries of 3 to 6 words>"]}}'
     "\n\nQuestion: {question}"
 )
 _OBJECT: Final = re.compile(r"\{.*\}", re.DOTALL)
 
+log = logging.getLogger("parallel_integrations")
+
+
+@contextmanager
+def falling_back() -> Iterator[None]:
+    """Suppress any failure of a query writer, with a warning in the log.
+
+    The search goes on with queries derived from the question: its results are worth more than
+    better queries.
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - any model may be given, and may fail in any way
+        # The kind alone: the message may hold the question, or whatever the model wrote.
+        log.warning(
+            "the query writer failed (%s); queries are derived instead", type(error).__name__
+        )
+
 
 def read_written(output: object) -> dict[str, Any]:
-    """`objective` and `search_queries` from whatever a query writer gave.
+    """`objective` and `search_queries` from the output of a query writer.
 
     Args:
         output: An object or mapping with these names, a message whose text is JSON, or JSON text,
             fenced or with words around it.
 
     Returns:
-        What of the two could be used; queries that are too long or too many are left out.
+        The valid ones of the two, without queries that are too long or too many.
 
     Raises:
-        ValueError: Nothing of it could.
+        ValueError: Neither is valid.
     """
     values = _mapping(output)
     written: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Words that carry no subject of their own, in the languages most questions are asked in."""
+"""Stop words of keyword queries, in the most frequent languages."""
 
 from typing import Final
 
@@ -22,10 +22,10 @@ _REQUESTS = """
 please tell explain describe give show find list compare let know want need like
 """
 REQUESTS: Final = frozenset(_REQUESTS.split())
-"""What asks for an answer before the question's first keyword; elsewhere it has its own meaning."""
+"""Stop words only before the question's first keyword; later they carry meaning."""
 
 OPENERS: Final = frozenset(_OPENERS.split())
-"""What opens a question: asking words, auxiliaries, articles, pronouns."""
+"""Question words, auxiliaries, articles, pronouns."""
 
 _LINKS = """
 and or but nor so if then than as at by for from in into of off on onto over to with without
@@ -42,4 +42,4 @@ van en of met voor op bij te
 и в на с по для из от о к
 """
 LINKS: Final = frozenset(_LINKS.split())
-"""What joins: prepositions, conjunctions; "with" or "between" may belong to a phrase."""
+"""Prepositions and conjunctions; "with" or "between" may belong to a phrase."""

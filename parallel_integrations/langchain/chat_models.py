@@ -88,7 +88,7 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
     def _identifying_params(self) -> dict[str, Any]:
         return {
             "model": self.model,
-            "base_url": self.connection().settings.base_url,
+            "base_url": self.resolved_client().settings.base_url,
             "previous_interaction_id": self.previous_interaction_id,
             "extra_body": self.extra_body,
         }
@@ -104,7 +104,7 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         # Two models answer differently behind other addresses or with other headers, which what
         # is written down of them does not show.
         headers = {**(self.extra_headers or {}), **(kwargs.get("extra_headers") or {})}
-        hidden = repr((self.connection().settings.base_url, sorted(headers.items())))
+        hidden = repr((self.resolved_client().settings.base_url, sorted(headers.items())))
         return f"{key}---{sha256(hidden.encode()).hexdigest()}"
 
     def __getstate__(self) -> dict[Any, Any]:
@@ -183,7 +183,7 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
     ) -> ChatResult:
         request = self.request(to_wire(messages), kwargs)
         with model_errors():
-            return to_result(self.connection().run(chat(request)), request.model)
+            return to_result(self.resolved_client().run(chat(request)), request.model)
 
     async def _agenerate(
         self,
@@ -194,7 +194,7 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
     ) -> ChatResult:
         request = self.request(to_wire(messages), kwargs)
         with model_errors():
-            return to_result(await self.connection().arun(chat(request)), request.model)
+            return to_result(await self.resolved_client().arun(chat(request)), request.model)
 
     def _stream(
         self,
@@ -205,7 +205,8 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         request = self.request(to_wire(messages), kwargs)
         builder = ChunkBuilder(request.model)
-        with model_errors(), closing(self.connection().stream(stream_chunks(request))) as events:
+        events = self.resolved_client().stream(stream_chunks(request))
+        with model_errors(), closing(events):
             for event in events:
                 chunk = builder.add(event)
                 if run_manager:
@@ -222,7 +223,7 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         request = self.request(to_wire(messages), kwargs)
         builder = ChunkBuilder(request.model)
-        events = self.connection().astream(stream_chunks(request))
+        events = self.resolved_client().astream(stream_chunks(request))
         with model_errors():
             async with aclosing(events):
                 async for event in events:

@@ -1,9 +1,7 @@
 """Extract as a LangChain document loader."""
 
-import asyncio
-import warnings
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from typing import Annotated, Any
 
 from langchain_core.document_loaders import BaseLoader
@@ -11,21 +9,18 @@ from langchain_core.documents import Document
 from pydantic import BeforeValidator, Field
 
 from parallel_integrations._documents.adapter import Adapter
-from parallel_integrations._documents.evidence import Split, normalized_url, page_documents
-from parallel_integrations.api import extract
-from parallel_integrations.errors import ParallelError
-from parallel_integrations.models.extract import (
-    MAX_URLS,
-    ExtractError,
-    ExtractRequest,
-    ExtractResponse,
-    ExtractSettings,
+from parallel_integrations._documents.evidence import Split
+from parallel_integrations._documents.reading import (
+    MAX_CONCURRENCY,
+    PageReading,
+    aread_pages,
+    extract_requests,
+    read_pages,
+    warn_unread,
 )
+from parallel_integrations.langchain.retrievers import as_document
+from parallel_integrations.models.extract import ExtractError, ExtractRequest, ExtractSettings
 from parallel_integrations.models.pages import Objective, Queries, one_as_list
-
-
-def _warn(error: ExtractError) -> None:
-    warnings.warn(f"A page could not be read: {error}", stacklevel=3)
 
 
 class ParallelExtractLoader(Adapter, ExtractSettings, BaseLoader):
@@ -33,23 +28,24 @@ class ParallelExtractLoader(Adapter, ExtractSettings, BaseLoader):
 
     A document's metadata is `url`, `title`, `published_at` and `source` (= url); its id depends on
     the url alone, so that indexing the same pages again changes nothing. A page that cannot be
-    read is told to `on_error` and never ends the loading; an error of a whole call does.
+    read is reported to `on_error` and does not end the loading. A failed call does, and where no
+    page at all can be read that is an error.
 
     Besides the connection and the settings of an extract (`fetch_policy`, `max_chars_total`,
     `max_chars_per_result`, `session_id`, `client_model`) it takes:
 
     Attributes:
-        urls: What to read, one or several; an address that comes twice is read once.
-        objective: What is wanted from the pages; excerpts are chosen by it.
+        urls: One or several; URLs of the same page (`…#a`, `…#b`) are read and billed once.
+        objective: What you want to know from the pages; excerpts are chosen by it.
         search_queries: Keywords to choose excerpts by.
         full_content: True (the default here) for whole pages, False for excerpts.
         split: `"page"` for one document per page, `"excerpt"` for one per excerpt.
-        max_concurrency: How many calls at once; 1 needs no threads.
+        max_concurrency: How many calls at once, 4 by default; 1 needs no threads.
         on_error: Called with the `ExtractError` of each page that cannot be read; a warning by
             default.
 
     Raises:
-        ParallelError: From loading, when a whole call fails.
+        ParallelError: From loading, when a call fails or no page can be read.
         pydantic.ValidationError: Something that is no URL, before anything is sent.
 
     Example:
@@ -67,74 +63,33 @@ class ParallelExtractLoader(Adapter, ExtractSettings, BaseLoader):
     search_queries: Queries | None = None
     full_content: Any = True
     split: Split = "page"
-    max_concurrency: int = Field(default=4, ge=1)
-    on_error: Callable[[ExtractError], object] = Field(default=_warn, repr=False)
+    max_concurrency: int = Field(default=MAX_CONCURRENCY, ge=1)
+    on_error: Callable[[ExtractError], object] = Field(default=warn_unread, repr=False)
 
     def lazy_load(self) -> Iterator[Document]:
-        """Read the pages, in their order, as they are asked for.
+        """Read the pages, in their order; at most `max_concurrency` calls go ahead.
 
         Yields:
             One document per page (or excerpt).
         """
-        client = self.connection()
-        requests = self._requests()
-        if self.max_concurrency == 1 or len(requests) == 1:
-            for request in requests:
-                yield from self._documents(client.run(extract(request)))
-            return
-        with ThreadPoolExecutor(self.max_concurrency) as pool:
-            waiting: list[Future[ExtractResponse]] = []
-            for request in requests:
-                try:
-                    waiting.append(pool.submit(client.run, extract(request)))
-                except RuntimeError as error:
-                    pool.shutdown(cancel_futures=True)
-                    raise ParallelError(
-                        f"No thread can be started for reading pages ({error}): raise the "
-                        "process's limit, or set max_concurrency=1, which needs none."
-                    ) from error
-                if len(waiting) >= self.max_concurrency:
-                    yield from self._documents(waiting.pop(0).result())
-            for one in waiting:
-                yield from self._documents(one.result())
+        reading = PageReading(self.split, self.on_error)
+        for response in read_pages(self.resolved_client(), self._requests(), self.max_concurrency):
+            yield from map(as_document, reading.documents(response))
+        reading.finish()
 
     async def alazy_load(self) -> AsyncIterator[Document]:
-        """Read the pages, awaiting.
+        """Read the pages, awaiting; everything else as in `lazy_load`.
 
         Yields:
             One document per page (or excerpt).
         """
-        client = self.connection()
-        waiting: list[asyncio.Task[ExtractResponse]] = []
-        try:
-            for request in self._requests():
-                waiting.append(asyncio.create_task(client.arun(extract(request))))
-                if len(waiting) >= self.max_concurrency:
-                    for document in self._documents(await waiting.pop(0)):
-                        yield document
-            while waiting:
-                for document in self._documents(await waiting.pop(0)):
-                    yield document
-        finally:
-            for one in waiting:
-                one.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+        reading = PageReading(self.split, self.on_error)
+        responses = aread_pages(self.resolved_client(), self._requests(), self.max_concurrency)
+        async with aclosing(responses):
+            async for response in responses:
+                for document in reading.documents(response):
+                    yield as_document(document)
+        reading.finish()
 
     def _requests(self) -> list[ExtractRequest]:
-        # An address that differs in its fragment alone is the same page, and has the same id.
-        first: dict[str, str] = {}
-        for url in self.urls:
-            first.setdefault(normalized_url(url.strip()), url)
-        distinct = list(first.values())
-        return [
-            ExtractRequest.from_settings(self, urls=distinct[start : start + MAX_URLS])
-            for start in range(0, len(distinct), MAX_URLS)
-        ]
-
-    def _documents(self, response: ExtractResponse) -> Iterable[Document]:
-        for error in response.errors:
-            self.on_error(error)
-        return [
-            Document(id=item.id, page_content=item.text, metadata=item.metadata)
-            for item in page_documents(response.results, self.split)
-        ]
+        return extract_requests(self, self.urls) if self.urls else []

@@ -1,8 +1,5 @@
 """Search as a LangChain retriever."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 from langchain_core.callbacks import (
@@ -18,9 +15,9 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import AliasChoices, Field, model_validator
 
 from parallel_integrations._documents.adapter import Adapter
-from parallel_integrations._documents.evidence import Split, page_documents
+from parallel_integrations._documents.evidence import PageDocument, Split, page_documents
 from parallel_integrations._documents.queries import derive_queries
-from parallel_integrations._documents.query_writer import PROMPT, read_written
+from parallel_integrations._documents.query_writer import PROMPT, falling_back, read_written
 from parallel_integrations.api import search
 from parallel_integrations.models.pages import Objective
 from parallel_integrations.models.search import (
@@ -32,8 +29,6 @@ from parallel_integrations.models.search import (
 )
 
 SEARCH_EVENT: Final = "parallel_search"
-
-log = logging.getLogger("parallel_integrations")
 
 
 class ParallelSearchRetriever(Adapter, SearchSettings, BaseRetriever):
@@ -50,15 +45,16 @@ class ParallelSearchRetriever(Adapter, SearchSettings, BaseRetriever):
     Attributes:
         k: Number of results, 1 to 40; 10 by default, which a search's price includes. Also
             accepted as `max_results`; both can be given per call too.
-        objective: What all searches are for; the question then decides the keyword queries alone.
+        objective: The objective of all searches; the question then decides the keyword queries
+            alone.
         split: `"page"` for one document per page, `"excerpt"` for one per excerpt, with
             `start_char` and `end_char` in its metadata where the wire gives them.
         query_writer: A chat model, or any runnable that takes the question and gives `objective`
-            and `search_queries` (object, dict or JSON text). Whatever it does wrong, the built-in
-            derivation takes its place.
+            and `search_queries` (object, dict or JSON text). If it fails in any way, queries are
+            derived from the question, with a warning in the log.
 
     What changes from call to call (`search_id`, `session_id`, `warnings`, `usage`) is no metadata:
-    callbacks get it as the custom event `parallel_search`.
+    callbacks receive it as the custom event `parallel_search`.
 
     Raises:
         ParallelError: From `invoke` and its twins; never an empty list in place of an error.
@@ -100,17 +96,15 @@ class ParallelSearchRetriever(Adapter, SearchSettings, BaseRetriever):
         max_results: int | None = None,
     ) -> list[Document]:
         k = _agreed(k, max_results)
-        request = self._request(query, k)
+        config: RunnableConfig = {"callbacks": run_manager.get_child()}
+        request = self._request(query, k)  # first, so that a bad question costs no model call
         if self.query_writer is not None:
-            config: RunnableConfig = {"callbacks": run_manager.get_child()}
-            with _falling_back():
+            with falling_back():
                 written = self.query_writer.invoke(self._prompt(query), config)
                 request = self._request(query, k, read_written(written))
-        response = self.connection().run(search(request))
+        response = self.resolved_client().run(search(request))
         if run_manager.handlers:
-            dispatch_custom_event(
-                SEARCH_EVENT, _facts(response), config={"callbacks": run_manager.get_child()}
-            )
+            dispatch_custom_event(SEARCH_EVENT, _volatile(response), config=config)
         return self._documents(response)
 
     async def _aget_relevant_documents(
@@ -122,17 +116,15 @@ class ParallelSearchRetriever(Adapter, SearchSettings, BaseRetriever):
         max_results: int | None = None,
     ) -> list[Document]:
         k = _agreed(k, max_results)
-        request = self._request(query, k)
+        config: RunnableConfig = {"callbacks": run_manager.get_child()}
+        request = self._request(query, k)  # first, so that a bad question costs no model call
         if self.query_writer is not None:
-            config: RunnableConfig = {"callbacks": run_manager.get_child()}
-            with _falling_back():
+            with falling_back():
                 written = await self.query_writer.ainvoke(self._prompt(query), config)
                 request = self._request(query, k, read_written(written))
-        response = await self.connection().arun(search(request))
+        response = await self.resolved_client().arun(search(request))
         if run_manager.handlers:
-            await adispatch_custom_event(
-                SEARCH_EVENT, _facts(response), config={"callbacks": run_manager.get_child()}
-            )
+            await adispatch_custom_event(SEARCH_EVENT, _volatile(response), config=config)
         return self._documents(response)
 
     def _request(
@@ -149,10 +141,12 @@ class ParallelSearchRetriever(Adapter, SearchSettings, BaseRetriever):
         return PROMPT.format(question=query) if wants_prompt else query
 
     def _documents(self, response: SearchResponse) -> list[Document]:
-        return [
-            Document(id=item.id, page_content=item.text, metadata=item.metadata)
-            for item in page_documents(response.results, self.split)
-        ]
+        return [as_document(each) for each in page_documents(response.results, self.split)]
+
+
+def as_document(page: PageDocument) -> Document:
+    """A page as LangChain's document."""
+    return Document(id=page.id, page_content=page.text, metadata=page.metadata)
 
 
 def _agreed(k: int | None, max_results: int | None) -> int | None:
@@ -163,13 +157,5 @@ def _agreed(k: int | None, max_results: int | None) -> int | None:
     return max_results if k is None else k
 
 
-def _facts(response: SearchResponse) -> dict[str, Any]:
+def _volatile(response: SearchResponse) -> dict[str, Any]:
     return response.model_dump(mode="json", exclude={"results"})
-
-
-@contextmanager
-def _falling_back() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - a search is worth more than its better wording
-        log.info("query_writer failed (%s); queries are derived", type(error).__name__)

@@ -147,14 +147,14 @@ class ParallelDeepResearch(
 
     def _steps(self, given: Iterator[ResearchInput], **settings: Any) -> Iterator[dict[str, Any]]:
         for one in given:
-            for event in self.connection().stream(self._operation(one, settings)):
+            for event in self.resolved_client().stream(self._operation(one, settings)):
                 yield _step(event)
 
     async def _asteps(
         self, given: AsyncIterator[ResearchInput], **settings: Any
     ) -> AsyncIterator[dict[str, Any]]:
         async for one in given:
-            async for event in self.connection().astream(self._operation(one, settings)):
+            async for event in self.resolved_client().astream(self._operation(one, settings)):
                 yield _step(event)
 
     def _operation(self, given: ResearchInput, settings: dict[str, Any]) -> Any:
@@ -339,7 +339,7 @@ class ParallelEnrichment(
 
     def _each(self, given: Iterator[Any], **settings: Any) -> Iterator[list[dict[str, Any]]]:
         operation = self._operation(_whole(list(given)), settings)
-        with closing(self.connection().stream(operation)) as events:
+        with closing(self.resolved_client().stream(operation)) as events:
             for event in events:
                 if isinstance(event, EnrichedRow):
                     yield [_row(event)]
@@ -350,7 +350,7 @@ class ParallelEnrichment(
         self, given: AsyncIterator[Any], **settings: Any
     ) -> AsyncIterator[list[dict[str, Any]]]:
         operation = self._operation(_whole([rows async for rows in given]), settings)
-        async with aclosing(self.connection().astream(operation)) as events:
+        async with aclosing(self.resolved_client().astream(operation)) as events:
             async for event in events:
                 if isinstance(event, EnrichedRow):
                     yield [_row(event)]
@@ -364,7 +364,7 @@ class ParallelEnrichment(
         return enrich(
             rows,
             self.task_settings(called),
-            server=self.connection().settings.base_url,
+            server=self.resolved_client().settings.base_url,
             **options,
         )
 

@@ -43,7 +43,7 @@ class ParallelToolkit(Adapter, BaseToolkit):
 
     def get_tools(self) -> list[BaseTool]:
         """The tools, in the order search, extract, task, find_all."""
-        client = self.connection()
+        client = self.resolved_client()
         session = {"session_id": f"toolkit-{uuid4()}", "session_per_thread": True}
         tools: list[BaseTool] = []
         if self.search is not None:

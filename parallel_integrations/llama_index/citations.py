@@ -1,4 +1,4 @@
-"""What an answer rests on, as LlamaIndex's nodes and blocks, from whatever carries it."""
+"""Citations of a response, as LlamaIndex's nodes and blocks, from every object that holds them."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
@@ -16,11 +16,10 @@ from llama_index.core.base.response.schema import (
     Response,
     StreamingResponse,
 )
-from llama_index.core.schema import NodeWithScore, TextNode
 from pydantic import BaseModel
 
 from parallel_integrations._documents.evidence import cited, normalized_url, stable_id
-from parallel_integrations.llama_index.base import HIDDEN_FROM_EMBEDDING, HIDDEN_FROM_LLM
+from parallel_integrations.llama_index.base import HIDDEN_FROM_EMBEDDING, HIDDEN_FROM_LLM, Node
 from parallel_integrations.models.basis import Citation, FieldBasis
 from parallel_integrations.models.page_facts import page_title
 from parallel_integrations.models.shared import Excerpt
@@ -36,13 +35,11 @@ CITED_FROM_EMBEDDING: Final = (*HIDDEN_FROM_EMBEDDING, "field", "confidence", "r
 
 
 class Passage(NamedTuple):
-    """One cited excerpt, with what it stands for.
+    """One cited excerpt, with the field that it supports.
 
     Attributes:
         id: Stable: the same page, field and number give the same id.
-        field: What it bears out.
-        citation: Its page.
-        excerpt: Its text; empty where the page is cited as a whole.
+        excerpt: Empty where the page is cited as a whole.
     """
 
     id: str
@@ -67,7 +64,7 @@ class Passage(NamedTuple):
 
 
 def passages(basis: Iterable[FieldBasis]) -> Iterator[Passage]:
-    """Every cited excerpt of every field; a page cited without any gives one empty excerpt."""
+    """Every cited excerpt of every field; a page cited as a whole gives one empty excerpt."""
     for field, citation in cited(basis):
         url = normalized_url(citation.url)
         for number, excerpt in enumerate(citation.excerpts or [Excerpt()]):
@@ -75,33 +72,31 @@ def passages(basis: Iterable[FieldBasis]) -> Iterator[Passage]:
             yield Passage(name, field, citation, excerpt)
 
 
-def cited_nodes(basis: Iterable[FieldBasis]) -> list[NodeWithScore]:
-    """The cited excerpts as source nodes; without a score, because the API ranks none."""
+def cited_nodes(kind: type[Node], basis: Iterable[FieldBasis]) -> list[Node]:
+    """The cited excerpts as documents or nodes."""
     return [
-        NodeWithScore(
-            node=TextNode(
-                id_=passage.id,
-                text=str(passage.excerpt),
-                metadata=passage.metadata,
-                excluded_embed_metadata_keys=list(CITED_FROM_EMBEDDING),
-                excluded_llm_metadata_keys=list(CITED_FROM_LLM),
-            )
+        kind(
+            id_=passage.id,
+            text=str(passage.excerpt),
+            metadata=passage.metadata,
+            excluded_embed_metadata_keys=list(CITED_FROM_EMBEDDING),
+            excluded_llm_metadata_keys=list(CITED_FROM_LLM),
         )
         for passage in passages(basis)
     ]
 
 
 def citation_blocks(response: Any) -> list[CitationBlock]:
-    """What an answer of Parallel cites, as LlamaIndex's own blocks.
+    """The citations of a response as LlamaIndex's own blocks.
 
     They are not part of the message's blocks, because other LLMs refuse a history that holds any.
 
     Args:
-        response: What `evidence_of` takes.
+        response: Any object that `evidence_of` takes.
 
     Returns:
         One block for each excerpt of each cited page, whose `source` is the url; its text is empty
-        where a page is cited as a whole. None where the answer cites nothing, as `speed` does.
+        where a page is cited as a whole. Empty without citations, as always with `speed`.
 
     Example:
         ```python
@@ -121,18 +116,18 @@ def citation_blocks(response: Any) -> list[CitationBlock]:
                 name: value for name, value in passage.metadata.items() if name.endswith("_char")
             },
         )
-        for passage in passages(basis_of(response))
+        for passage in passages(read_basis(evidence_of(response)))
     ]
 
 
 def evidence_of(response: Any) -> dict[str, Any]:
-    """What an answer of Parallel rests on and how to continue it, whichever form it came in.
+    """The basis and the interaction id of a response, in every form that responses have.
 
     Args:
-        response: What a `ParallelLLM` gave (a chat or completion response, a message, the object
-            of a structured call, the output of an agent that it drives) or a
-            `ParallelQueryEngine`. Other engines with an output class make a new object, which
-            carries nothing; their source nodes are what their retriever found.
+        response: Of a `ParallelLLM` a chat or completion response, a message, the object of a
+            structured call, or the output of an agent that it drives; of a `ParallelQueryEngine`
+            its response. Other engines with an output class make a new object, which holds
+            neither; their source nodes are the ones that their retriever found.
 
     Returns:
         `basis` (a list of fields with reasoning, citations and confidence, as plain JSON) and
@@ -140,16 +135,10 @@ def evidence_of(response: Any) -> dict[str, Any]:
 
     Example:
         ```python
-        from llama_index.core.prompts import PromptTemplate
-        from pydantic import BaseModel
         from parallel_integrations.llama_index import ParallelLLM, evidence_of
 
-        class Statement(BaseModel):
-            purpose: str
-
-        prompt = PromptTemplate("What is the purpose of the {name} statement?")
-        statement = ParallelLLM(model="lite").structured_predict(Statement, prompt, name="with")
-        print(statement.purpose, evidence_of(statement)["interaction_id"])
+        response = ParallelLLM(model="lite").complete("How does the with statement work?")
+        print(evidence_of(response)["interaction_id"])
         ```
     """
     own: dict[str, Any] = {}
@@ -162,19 +151,19 @@ def evidence_of(response: Any) -> dict[str, Any]:
         case Response() | PydanticResponse() | StreamingResponse() | AsyncStreamingResponse():
             own = response.metadata or {}
         case BaseModel():
-            # An agent makes its message anew, of the text alone, but keeps the LLM's `raw`.
+            # An agent makes a new message of the text alone, but keeps the LLM's `raw`.
             raw = getattr(response, "raw", None)
             own = vars(response).get(ATTACHED) or (raw if isinstance(raw, dict) else {})
     found = {name: own[name] for name in EVIDENCE_KEYS if own.get(name)}
-    # Of what the LLM gave, `as_structured_llm` passes on the object alone.
+    # `as_structured_llm` keeps nothing of the LLM's response but the object.
     return evidence_of(inner) if not found and isinstance(inner, BaseModel) else found
 
 
-def basis_of(response: Any) -> list[FieldBasis]:
-    """The basis of anything that `evidence_of` takes, read back."""
-    return [FieldBasis.model_validate(field) for field in evidence_of(response).get("basis", ())]
+def read_basis(evidence: dict[str, Any]) -> list[FieldBasis]:
+    """The basis in `evidence_of` a response, or in its metadata."""
+    return [FieldBasis.model_validate(field) for field in evidence.get("basis", ())]
 
 
 def attach_evidence(value: BaseModel, evidence: dict[str, Any]) -> None:
-    """Let a structured answer carry what `evidence_of` gives."""
+    """Store evidence on the object of a structured call, for `evidence_of` to find."""
     value.__dict__[ATTACHED] = evidence

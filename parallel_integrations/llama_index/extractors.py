@@ -115,7 +115,7 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
         inputs = self._inputs(nodes)
         rows: list[EnrichedRow] = []
         try:
-            with closing(self.connection().stream(self._run(inputs))) as events:
+            with closing(self.resolved_client().stream(self._run(inputs))) as events:
                 for event in events:
                     if isinstance(event, EnrichedRow):
                         rows.append(event)  # noqa: PERF401 - kept should an error follow
@@ -128,7 +128,7 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
         inputs = self._inputs(nodes)
         rows: list[EnrichedRow] = []
         try:
-            async with aclosing(self.connection().astream(self._run(inputs))) as events:
+            async with aclosing(self.resolved_client().astream(self._run(inputs))) as events:
                 async for event in events:
                     if isinstance(event, EnrichedRow):
                         rows.append(event)  # noqa: PERF401 - kept should an error follow
@@ -179,7 +179,7 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
             deadline_seconds=self.deadline_seconds,
             # What this run began and lost the answer to is left to the caller; a journal knows.
             settle_seconds=SETTLE_SECONDS if self.journal else inf,
-            server=self.connection().settings.base_url,
+            server=self.resolved_client().settings.base_url,
         )
 
     def _inputs(self, nodes: Sequence[BaseNode]) -> list[Any]:

@@ -191,11 +191,11 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
 
     def _chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         request = self.request(to_wire(messages), kwargs)
-        return to_response(self.connection().run(api.chat(request)))
+        return to_response(self.resolved_client().run(api.chat(request)))
 
     async def _achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         request = self.request(to_wire(messages), kwargs)
-        return to_response(await self.connection().arun(api.chat(request)))
+        return to_response(await self.resolved_client().arun(api.chat(request)))
 
     def _stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         # Out here, so that a fault of the caller's shows at the call.
@@ -203,7 +203,7 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
 
         def responses() -> ChatResponseGen:
             streamed = StreamedResponse()
-            with closing(self.connection().stream(stream_chunks(request))) as chunks:
+            with closing(self.resolved_client().stream(stream_chunks(request))) as chunks:
                 for chunk in chunks:
                     if response := streamed.add(chunk):
                         yield response
@@ -218,7 +218,7 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
 
         async def responses() -> ChatResponseAsyncGen:
             streamed = StreamedResponse()
-            async with aclosing(self.connection().astream(stream_chunks(request))) as chunks:
+            async with aclosing(self.resolved_client().astream(stream_chunks(request))) as chunks:
                 async for chunk in chunks:
                     if response := streamed.add(chunk):
                         yield response

@@ -22,59 +22,39 @@ from llama_index.core.base.response.schema import (
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.prompts.mixin import PromptMixinType
-from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from pydantic import BaseModel, Field
 
-from parallel_integrations._documents.adapter import Adapter, refuse_unknown
+from parallel_integrations._documents.adapter import Adapter, ConnectionOptions, refuse_unknown
 from parallel_integrations._documents.evidence import report_as_text
 from parallel_integrations._protocol.flow import Flow
-from parallel_integrations._protocol.polling import (
-    DEADLINE_SECONDS,
-    DeadlineSeconds,
-)
+from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
 from parallel_integrations.api import run_task
 from parallel_integrations.errors import UnexpectedAnswerError
-from parallel_integrations.llama_index.base import ConnectionOptions
-from parallel_integrations.llama_index.citations import (
-    cited_nodes,
-    evidence_of,
-)
+from parallel_integrations.llama_index.citations import cited_nodes, evidence_of, read_basis
 from parallel_integrations.llama_index.llms import ParallelLLM
 from parallel_integrations.models.basis import FieldBasis
-from parallel_integrations.models.task import (
-    CreateTaskRunRequest,
-    TaskRunResult,
-    TaskSettings,
-)
+from parallel_integrations.models.task import CreateTaskRunRequest, TaskRunResult, TaskSettings
 
 QUESTION: Final = PromptTemplate("{question}")
-# Left to itself a task answers with a JSON of its own design.
+# Without a schema, a task's output is a JSON object of the processor's own design.
 TEXT: Final = {"type": "text"}
 
 
 class EngineAnswer(NamedTuple):
-    """An answer and what it rests on.
-
-    Attributes:
-        content: Text, a JSON value, or the object asked for.
-        metadata: `basis` and ids, as plain JSON.
-    """
+    """The content of an answer (text, a JSON value or an object), and its basis and ids."""
 
     content: Any
     metadata: dict[str, Any]
 
     def nodes(self) -> list[NodeWithScore]:
-        """The cited excerpts."""
-        return cited_nodes(read_basis(self.metadata))
-
-
-def read_basis(metadata: dict[str, Any]) -> list[FieldBasis]:
-    """The basis in a response's metadata."""
-    return [FieldBasis.model_validate(field) for field in metadata.get("basis", ())]
+        """The cited excerpts as source nodes; without a score, because the API ranks none."""
+        nodes = cited_nodes(TextNode, read_basis(self.metadata))
+        return [NodeWithScore(node=node) for node in nodes]
 
 
 class ChatResponder:
-    """Asks a chat model, through the room's own LLM and so with its events."""
+    """Answers with a chat model, through `ParallelLLM` and so with its events."""
 
     def __init__(
         self,
@@ -87,14 +67,14 @@ class ChatResponder:
         self._output_cls = output_cls
 
     def respond(self, question: str) -> EngineAnswer:
-        """The answer."""
+        """Answer a question."""
         if self._output_cls is not None:
             value = self._llm.structured_predict(self._output_cls, QUESTION, question=question)
             return EngineAnswer(value, evidence_of(value))
         return _engine_answer(self._llm.chat(self._messages(question)))
 
     async def arespond(self, question: str) -> EngineAnswer:
-        """The answer, awaiting."""
+        """Answer a question, awaiting."""
         if self._output_cls is not None:
             value = await self._llm.astructured_predict(
                 self._output_cls, QUESTION, question=question
@@ -103,12 +83,12 @@ class ChatResponder:
         return _engine_answer(await self._llm.achat(self._messages(question)))
 
     def stream(self, question: str) -> ChatResponseGen:
-        """The answer piece by piece."""
+        """Stream the answer to a question."""
         stream: ChatResponseGen = self._llm.stream_chat(self._messages(question))
         return stream
 
     async def astream(self, question: str) -> ChatResponseAsyncGen:
-        """The answer piece by piece, awaiting."""
+        """Stream the answer to a question, awaiting."""
         stream: ChatResponseAsyncGen = await self._llm.astream_chat(self._messages(question))
         return stream
 
@@ -126,33 +106,35 @@ def _engine_answer(response: ChatResponse) -> EngineAnswer:
 
 
 class TaskResponderSettings(Adapter, TaskSettings):
-    """What a developer fixes about the tasks of a query engine."""
+    """The validated arguments of a query engine that answers with tasks."""
 
     previous_interaction_id: str | None = Field(default=None, min_length=1)
     deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
 
 
 class TaskResponder:
-    """Runs a task for every question."""
+    """Answers with a task."""
 
     def __init__(
         self, processor: str, output_cls: type[BaseModel] | None, settings: dict[str, Any]
     ) -> None:
         if output_cls is not None and settings.get("output_schema") is not None:
-            raise ValueError("output_cls= and output_schema= exclude each other: both say the form")
-        form = output_cls or settings.get("output_schema") or TEXT
+            raise ValueError(
+                "output_cls= and output_schema= exclude each other: both set the schema"
+            )
+        schema = output_cls or settings.get("output_schema") or TEXT
         self._settings = TaskResponderSettings.model_validate(
-            {**settings, "processor": processor, "output_schema": form}
+            {**settings, "processor": processor, "output_schema": schema}
         )
         self._output_cls = output_cls
 
     def respond(self, question: str) -> EngineAnswer:
-        """The answer."""
-        return self._read(self._settings.connection().run(self._flow(question)))
+        """Answer a question."""
+        return self._read(self._settings.resolved_client().run(self._flow(question)))
 
     async def arespond(self, question: str) -> EngineAnswer:
-        """The answer, awaiting."""
-        return self._read(await self._settings.connection().arun(self._flow(question)))
+        """Answer a question, awaiting."""
+        return self._read(await self._settings.resolved_client().arun(self._flow(question)))
 
     def _flow(self, question: str) -> Flow[TaskRunResult]:
         request = CreateTaskRunRequest.from_settings(self._settings, input=question)
@@ -212,7 +194,7 @@ class QueryEngineOptions(ConnectionOptions, ChatEngineOptions, TaskEngineOptions
 
 
 class ParallelQueryEngine(BaseQueryEngine):
-    """Answers questions from the web; its source nodes are the excerpts that the answer cites.
+    """Answers questions from the web; its source nodes are the excerpts that an answer cites.
 
     A chat model answers (`model`), or a Task (`processor`), which costs the same and more, takes
     longer, and goes deeper. No index, no embeddings and no other LLM are involved.
@@ -228,7 +210,7 @@ class ParallelQueryEngine(BaseQueryEngine):
         processor: A Task's processor instead: `"lite"` (0.005 USD), `"base"`, `"core"`, `"pro"`
             (0.10), `"ultra"` …, each also with `-fast`.
         output_cls: A pydantic class to answer with; the response is a `PydanticResponse`.
-        streaming: Whether the answer comes piece by piece; chat models only, text only.
+        streaming: Whether the answer is streamed; chat models only, text only.
         sources_footer: Whether the answer's text ends with its numbered sources. A
             `QueryEngineTool` passes nothing but the text on to an agent.
         callback_manager: LlamaIndex's, for its events.
@@ -242,7 +224,7 @@ class ParallelQueryEngine(BaseQueryEngine):
         ParallelError: From `query` and `aquery`; `UnexpectedAnswerError` where the answer does not
             fit `output_cls`. After a Task was created, `run_id` on it.
         ValueError: Arguments that exclude each other; a blank question, before anything is sent.
-        TypeError: An argument that is unknown, or not one of the chosen road.
+        TypeError: An unknown argument, or one of a Task with a chat model, or the reverse.
 
     Example:
         ```python
@@ -267,16 +249,16 @@ class ParallelQueryEngine(BaseQueryEngine):
         **settings: Unpack[QueryEngineOptions],
     ) -> None:
         super().__init__(callback_manager)
-        _refuse("model", model, "processor", processor, "one of them answers")
-        _refuse("streaming", streaming, "processor", processor, "a Task's answer comes whole")
-        _refuse("streaming", streaming, "output_cls", output_cls, "an object comes whole")
+        _refuse("model", model, "processor", processor, "one of them gives the answer")
+        _refuse("streaming", streaming, "processor", processor, "a Task does not stream its answer")
+        _refuse("streaming", streaming, "output_cls", output_cls, "an object is not streamed")
         _refuse("sources_footer", sources_footer, "output_cls", output_cls, "an object has no end")
         refuse_unknown(type(self), settings, QueryEngineOptions.__annotations__)
         other, option = (
             (TaskEngineOptions, "processor") if processor is None else (ChatEngineOptions, "model")
         )
         for name in settings.keys() & other.__annotations__:
-            raise TypeError(f"{name}= goes with {option}=, and not with what answers here")
+            raise TypeError(f"{name}= goes with {option}= only")
         self._streaming = streaming
         self._sources_footer = sources_footer
         self._responder: ChatResponder | TaskResponder
@@ -358,7 +340,7 @@ class ParallelQueryEngine(BaseQueryEngine):
 def _question(query_bundle: QueryBundle) -> str:
     question = query_bundle.query_str.strip()
     if not question:
-        raise ValueError("the query is blank: nothing is asked")
+        raise ValueError("the query is blank; give a question")
     return question
 
 

@@ -1,7 +1,6 @@
 """Search and extract as LlamaIndex readers."""
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Unpack
 
 from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
@@ -9,27 +8,30 @@ from llama_index.core.readers.base import BasePydanticReader
 from llama_index.core.schema import Document
 from pydantic import Field
 
-from parallel_integrations._documents.evidence import Split, one_line
-from parallel_integrations._protocol.flow import Flow
-from parallel_integrations.api import extract, search
-from parallel_integrations.errors import ParallelError
+from parallel_integrations._documents.evidence import Split
+from parallel_integrations._documents.reading import (
+    MAX_CONCURRENCY,
+    PageReading,
+    aread_pages,
+    extract_requests,
+    read_pages,
+    warn_unread,
+)
+from parallel_integrations.api import search
 from parallel_integrations.llama_index.base import (
     Component,
     PageOptions,
     PageSearch,
     SearchOptions,
+    as_node,
     as_nodes,
 )
 from parallel_integrations.models.extract import (
-    MAX_URLS,
     ExtractError,
-    ExtractRequest,
-    ExtractResponse,
-    ExtractResult,
     ExtractSettings,
     FullContentSettings,
 )
-from parallel_integrations.models.search import SearchRequest
+from parallel_integrations.models.search import SearchRequest, SearchResponse
 
 dispatcher = get_dispatcher(__name__)
 
@@ -85,8 +87,8 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
         """Search once and load what was found.
 
         Args:
-            query: What is wanted, in natural language; at most 5000 characters. Keyword queries
-                are derived from it, without a model, where there are none.
+            query: The objective in natural language; at most 5000 characters. Without
+                `search_queries`, keyword queries are derived from it, without a model.
             search_queries: 1 to 5 keyword queries, at most 200 characters each; they may also
                 stand alone.
             **settings: `max_results` and the other settings of a search, for this call only.
@@ -97,25 +99,12 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
 
         Raises:
             ParallelError: The search failed.
-            pydantic.ValidationError: Nothing was asked, a value is past its limit, or a setting
-                is unknown.
-
-        Example:
-            ```python
-            from parallel_integrations.llama_index import ParallelReader
-
-            documents = ParallelReader().load_data(
-                query="What may a class define to be a context manager?",
-                search_queries=["context manager protocol", "__enter__ __exit__ methods"],
-                max_results=5,
-            )
-            ```
+            pydantic.ValidationError: Neither query nor search_queries, a value past its limit, or
+                an unknown setting.
         """
-        request = SearchRequest.from_settings(
-            self, objective=query, search_queries=search_queries, **settings
-        )
-        response = self.connection().run(search(request))
-        return list(as_nodes(Document, response.results, self.split))
+        fields = {"objective": query, "search_queries": search_queries, **settings}
+        request = SearchRequest.from_settings(self, **fields)
+        return self._documents(self.resolved_client().run(search(request)))
 
     @dispatcher.span
     async def aload_data(
@@ -125,11 +114,9 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
         **settings: Unpack[SearchOptions],
     ) -> list[Document]:
         """Search once and load what was found, awaiting; everything else as in `load_data`."""
-        request = SearchRequest.from_settings(
-            self, objective=query, search_queries=search_queries, **settings
-        )
-        response = await self.connection().arun(search(request))
-        return list(as_nodes(Document, response.results, self.split))
+        fields = {"objective": query, "search_queries": search_queries, **settings}
+        request = SearchRequest.from_settings(self, **fields)
+        return self._documents(await self.resolved_client().arun(search(request)))
 
     def lazy_load_data(
         self,
@@ -146,18 +133,17 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
         search_queries: Sequence[str] | None = None,
         **settings: Unpack[SearchOptions],
     ) -> Iterable[Document]:
-        """As `aload_data`: the API sends all results in one answer, so none come early."""
+        """As `aload_data`: the API sends all results in one response, so none come early."""
         return await self.aload_data(query, search_queries, **settings)
+
+    def _documents(self, response: SearchResponse) -> list[Document]:
+        return list(as_nodes(Document, response.results, self.split))
 
 
 class ExtractOptions(PageOptions, total=False):
-    """Keyword arguments that shape one extract; `ExtractRequest` checks them."""
+    """Keyword arguments of `ExtractSettings`."""
 
     full_content: bool | FullContentSettings
-
-
-def _warn(error: ExtractError) -> None:
-    warnings.warn(f"A page could not be read: {error}", stacklevel=2)
 
 
 class ParallelExtractReader(Component, ExtractSettings, BasePydanticReader):
@@ -165,8 +151,8 @@ class ParallelExtractReader(Component, ExtractSettings, BasePydanticReader):
 
     Metadata and ids are those of `ParallelReader`: they depend on the page alone, so that an
     `IngestionPipeline` with a docstore skips what has not changed. A page that cannot be read is
-    told to `on_error` and costs none of the others; when none of them can be read, that is an
-    error. An address that comes twice is read once.
+    reported to `on_error` and costs none of the others; when none of them can be read, that is
+    an error. URLs of the same page (`…#a`, `…#b`) are read and billed once.
 
     Besides the connection (`api_key`, `base_url`, `timeout` in seconds, 120 by default,
     `max_retries`, 2 by default, `client`) and the settings of an extract (`fetch_policy`,
@@ -176,6 +162,7 @@ class ParallelExtractReader(Component, ExtractSettings, BasePydanticReader):
         full_content: True (the default here) for whole pages as markdown, False for excerpts, or
             `FullContentSettings` for how much of a page.
         split: `"page"` (default) for one document per page, `"excerpt"` for one per excerpt.
+        max_concurrency: How many calls at once, 4 by default; 1 needs no threads.
         on_error: Called with the `ExtractError` of each page that cannot be read; a warning by
             default. Not part of serialization.
 
@@ -198,7 +185,10 @@ class ParallelExtractReader(Component, ExtractSettings, BasePydanticReader):
     is_remote: bool = True
     full_content: bool | FullContentSettings = True
     split: Split = "page"
-    on_error: Callable[[ExtractError], object] = Field(default=_warn, exclude=True, repr=False)
+    max_concurrency: int = Field(default=MAX_CONCURRENCY, ge=1)
+    on_error: Callable[[ExtractError], object] = Field(
+        default=warn_unread, exclude=True, repr=False
+    )
 
     @classmethod
     def class_name(cls) -> str:
@@ -217,7 +207,7 @@ class ParallelExtractReader(Component, ExtractSettings, BasePydanticReader):
 
         Args:
             urls: Web addresses, any number.
-            objective: What is wanted from the pages; excerpts are chosen by it.
+            objective: What you want to know from the pages; excerpts are chosen by it.
             search_queries: Keywords to choose excerpts by.
             **settings: `full_content` and the other settings of an extract, for this call only.
 
@@ -229,8 +219,7 @@ class ParallelExtractReader(Component, ExtractSettings, BasePydanticReader):
             ParallelError: A call failed, or no page could be read.
             pydantic.ValidationError: No URL, something that is none, or a value past its limit.
         """
-        requests = self._requests(urls, objective, search_queries, settings)
-        return list(self._documents(self.connection().run(_extract_all(requests))))
+        return list(self.lazy_load_data(urls, objective, search_queries, **settings))
 
     @dispatcher.span
     async def aload_data(
@@ -241,8 +230,14 @@ class ParallelExtractReader(Component, ExtractSettings, BasePydanticReader):
         **settings: Unpack[ExtractOptions],
     ) -> list[Document]:
         """Read pages, awaiting; everything else as in `load_data`."""
-        requests = self._requests(urls, objective, search_queries, settings)
-        return list(self._documents(await self.connection().arun(_extract_all(requests))))
+        fields = {"objective": objective, "search_queries": search_queries, **settings}
+        requests = extract_requests(self, urls, **fields)
+        reading = PageReading(self.split, self.on_error)
+        documents: list[Document] = []
+        async for response in aread_pages(self.resolved_client(), requests, self.max_concurrency):
+            documents += (as_node(Document, page) for page in reading.documents(response))
+        reading.finish()
+        return documents
 
     def lazy_load_data(
         self,
@@ -251,9 +246,14 @@ class ParallelExtractReader(Component, ExtractSettings, BasePydanticReader):
         search_queries: Sequence[str] | None = None,
         **settings: Unpack[ExtractOptions],
     ) -> Iterable[Document]:
-        """As `load_data`, but the next 20 pages are asked for when the ones before are taken."""
-        requests = self._requests(urls, objective, search_queries, settings)
-        yield from self._documents(self.connection().run(extract(each)) for each in requests)
+        """As `load_data`, a document at a time; at most `max_concurrency` calls go ahead."""
+        fields = {"objective": objective, "search_queries": search_queries, **settings}
+        requests = extract_requests(self, urls, **fields)
+        reading = PageReading(self.split, self.on_error)
+        for response in read_pages(self.resolved_client(), requests, self.max_concurrency):
+            for page in reading.documents(response):
+                yield as_node(Document, page)
+        reading.finish()
 
     async def alazy_load_data(
         self,
@@ -264,54 +264,3 @@ class ParallelExtractReader(Component, ExtractSettings, BasePydanticReader):
     ) -> Iterable[Document]:
         """As `aload_data`: LlamaIndex expects an iterable here, which cannot wait."""
         return await self.aload_data(urls, objective, search_queries, **settings)
-
-    def _requests(
-        self,
-        urls: Sequence[str] | str,
-        objective: str | None,
-        search_queries: Sequence[str] | None,
-        settings: ExtractOptions,
-    ) -> list[ExtractRequest]:
-        distinct = list(dict.fromkeys([urls] if isinstance(urls, str) else urls))
-        return [
-            ExtractRequest.from_settings(
-                self,
-                urls=distinct[start : start + MAX_URLS],
-                objective=objective,
-                search_queries=search_queries,
-                **settings,
-            )
-            for start in range(0, max(1, len(distinct)), MAX_URLS)  # no URL at all is refused
-        ]
-
-    def _documents(self, responses: Iterable[ExtractResponse]) -> Iterator[Document]:
-        failed: list[ExtractError] = []
-        read = 0
-
-        def pages() -> Iterator[ExtractResult]:
-            nonlocal read
-            for response in responses:
-                read += len(response.results)
-                failed.extend(response.errors)
-                yield from response.results
-                for error in response.errors:
-                    self.on_error(error)
-
-        yield from as_nodes(Document, pages(), self.split)
-        if failed and not read:
-            raise unreadable(failed)
-
-
-def unreadable(failed: Sequence[ExtractError]) -> ParallelError:
-    """The error for pages none of which could be read."""
-    return ParallelError(
-        f"No page could be read. {'; '.join(one_line(str(each)) for each in failed)}"
-    )
-
-
-def _extract_all(requests: Sequence[ExtractRequest]) -> Flow[list[ExtractResponse]]:
-    responses = []
-    for request in requests:
-        response = yield from extract(request)
-        responses.append(response)
-    return responses

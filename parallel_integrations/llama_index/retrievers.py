@@ -1,6 +1,5 @@
 """Search as a LlamaIndex retriever."""
 
-import logging
 from typing import Any, Unpack
 
 from llama_index.core.base.base_retriever import BaseRetriever
@@ -8,16 +7,10 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms.llm import LLM
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
-from parallel_integrations._documents.query_writer import PROMPT, read_written
+from parallel_integrations._documents.query_writer import PROMPT, falling_back, read_written
 from parallel_integrations.api import search
 from parallel_integrations.llama_index.base import PageSearch, PageSearchOptions, as_nodes
 from parallel_integrations.models.search import SearchRequest, SearchResponse
-
-log = logging.getLogger("parallel_integrations")
-
-
-class ParallelRetrieverSettings(PageSearch):
-    """The arguments of a `ParallelRetriever`, checked; each is an attribute of the same name."""
 
 
 class ParallelRetriever(BaseRetriever):
@@ -36,8 +29,8 @@ class ParallelRetriever(BaseRetriever):
 
     Args:
         query_writer: An LLM that turns each question into an objective and 2 to 4 keyword queries,
-            at the price of one call to it. Whatever goes wrong there, the search goes on with what
-            is derived from the question itself.
+            at the price of one call to it. If it fails in any way, queries are derived from the
+            question, with a warning in the log.
         callback_manager: LlamaIndex's, for its events.
         verbose: Whether LlamaIndex prints what it does.
         **settings: The connection: `api_key`, `base_url`, `timeout` in seconds (90), `max_retries`
@@ -48,8 +41,7 @@ class ParallelRetriever(BaseRetriever):
             what is left out.
 
     Attributes:
-        settings: All of `**settings`, checked.
-        query_writer: As given.
+        settings: All of `**settings`, validated.
 
     Raises:
         ParallelError: From `retrieve` and `aretrieve`; never an empty list in place of an error.
@@ -74,29 +66,25 @@ class ParallelRetriever(BaseRetriever):
         verbose: bool = False,
         **settings: Unpack[PageSearchOptions],
     ) -> None:
-        self.settings = ParallelRetrieverSettings.model_validate(settings)
+        self.settings = PageSearch.model_validate(settings)
         self.query_writer = query_writer
         super().__init__(callback_manager=callback_manager, verbose=verbose)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         request = self._request(query_bundle)
         if self.query_writer is not None:
-            try:
+            with falling_back():
                 text = self.query_writer.complete(_prompt(request)).text
                 request = self._rewritten(request, text)
-            except Exception as error:  # noqa: BLE001 - any LLM may be given, and may fail in any way
-                _fall_back(error)
-        return self._ranked(self.settings.connection().run(search(request)))
+        return self._ranked(self.settings.resolved_client().run(search(request)))
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         request = self._request(query_bundle)
         if self.query_writer is not None:
-            try:
+            with falling_back():
                 text = (await self.query_writer.acomplete(_prompt(request))).text
                 request = self._rewritten(request, text)
-            except Exception as error:  # noqa: BLE001 - any LLM may be given, and may fail in any way
-                _fall_back(error)
-        return self._ranked(await self.settings.connection().arun(search(request)))
+        return self._ranked(await self.settings.resolved_client().arun(search(request)))
 
     def _request(self, query_bundle: QueryBundle, **written: Any) -> SearchRequest:
         return SearchRequest.from_settings(
@@ -113,8 +101,3 @@ class ParallelRetriever(BaseRetriever):
 
 def _prompt(request: SearchRequest) -> str:
     return PROMPT.format(question=request.objective)
-
-
-def _fall_back(error: Exception) -> None:
-    # The kind alone: the message may hold the question, or whatever the model said.
-    log.warning("the query writer failed (%s); queries are derived instead", type(error).__name__)

@@ -9,65 +9,36 @@ from llama_index.core.schema import Document
 from llama_index.core.tools import FunctionTool, ToolMetadata
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
 from llama_index.core.workflow import Context, Event
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    create_model,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from parallel_integrations._documents.adapter import Adapter
-from parallel_integrations._documents.evidence import (
-    as_text,
-    match_pages,
-    notes_of,
-    one_line,
-    report_as_text,
-)
+from parallel_integrations._documents.adapter import Adapter, ConnectionOptions
+from parallel_integrations._documents.evidence import match_pages, report_as_text
+from parallel_integrations._documents.find_all import FindAllRequest, FindAllSettings, find_all
+from parallel_integrations._documents.reading import extract_request
 from parallel_integrations._documents.tool_texts import (
     EXTRACT,
     FIND_ALL,
+    MAX_OUTPUT_CHARS,
+    MIN_OUTPUT_CHARS,
     SEARCH,
     TASK,
     explain_arguments,
+    extract_text,
+    matches_text,
+    search_text,
+    task_text,
+    visible_fields,
 )
 from parallel_integrations._protocol.flow import Flow
-from parallel_integrations._protocol.polling import (
-    DEADLINE_SECONDS,
-    DeadlineSeconds,
-    within,
-)
+from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
 from parallel_integrations.api import extract, run_task, search
-from parallel_integrations.api.findall import await_findall, start_findall
 from parallel_integrations.api.tasks import stream_task
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.errors import UnexpectedAnswerError
-from parallel_integrations.llama_index.base import (
-    ConnectionOptions,
-    SearchOptions,
-    as_nodes,
-)
-from parallel_integrations.llama_index.citations import (
-    CITED_FROM_EMBEDDING,
-    CITED_FROM_LLM,
-    passages,
-)
-from parallel_integrations.llama_index.readers import unreadable
-from parallel_integrations.models.extract import (
-    ExtractRequest,
-    ExtractResponse,
-    ExtractSettings,
-)
-from parallel_integrations.models.findall import (
-    MAX_MATCHES,
-    MAX_PREVIEW_MATCHES,
-    MIN_MATCHES,
-    FindallResult,
-    IngestFindallRequest,
-)
+from parallel_integrations.llama_index.base import SearchOptions, as_nodes
+from parallel_integrations.llama_index.citations import cited_nodes
+from parallel_integrations.models.extract import ExtractRequest, ExtractResponse, ExtractSettings
+from parallel_integrations.models.findall import FindallResult
 from parallel_integrations.models.search import (
     DEFAULT_RESULTS,
     MAX_RESULTS,
@@ -75,7 +46,7 @@ from parallel_integrations.models.search import (
     SearchResponse,
     SearchSettings,
 )
-from parallel_integrations.models.shared import RequestModel, StreamEvent
+from parallel_integrations.models.shared import StreamEvent
 from parallel_integrations.models.task import (
     CreateTaskRunRequest,
     TaskRunProgressMessageEvent,
@@ -85,26 +56,13 @@ from parallel_integrations.models.task import (
     TaskSettings,
 )
 
-MAX_OUTPUT_CHARS: Final = 40_000
-MIN_OUTPUT_CHARS: Final = 500
 
-
-class ParallelToolSettings(Adapter, SearchSettings, ExtractSettings, TaskSettings):
-    """The arguments of a `ParallelToolSpec`, checked; each is an attribute of the same name."""
+class ParallelToolSettings(Adapter, SearchSettings, ExtractSettings, TaskSettings, FindAllSettings):
+    """The validated arguments of a `ParallelToolSpec`."""
 
     max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS)
-    generator: str = Field(default="preview", min_length=1)
-    match_limit: int = Field(default=10, ge=MIN_MATCHES, le=MAX_MATCHES)
     deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
     max_output_chars: int = Field(default=MAX_OUTPUT_CHARS, ge=MIN_OUTPUT_CHARS)
-
-    @field_validator("match_limit")
-    @classmethod
-    def _preview_is_small(cls, value: int, info: ValidationInfo) -> int:
-        # The API's own refusal would come only after the agent has asked.
-        if info.data.get("generator") == "preview" and value > MAX_PREVIEW_MATCHES:
-            raise ValueError(f"generator='preview' finds at most {MAX_PREVIEW_MATCHES}")
-        return value
 
 
 class ToolOptions(SearchOptions, ConnectionOptions, total=False):
@@ -125,14 +83,9 @@ class ToolOptions(SearchOptions, ConnectionOptions, total=False):
     max_output_chars: int
 
 
-def _visible(name: str, request: type[RequestModel], *fields: str) -> type[BaseModel]:
-    """A schema of some of a request's fields, described where the request describes them."""
-    chosen: dict[str, Any] = {
-        field: (request.model_fields[field].annotation, request.model_fields[field])
-        for field in fields
-    }
+def _arguments(name: str, fields: dict[str, Any]) -> type[BaseModel]:
     schema: type[BaseModel] = create_model(
-        name, __config__=ConfigDict(extra="forbid"), __module__=__name__, **chosen
+        name, __config__=ConfigDict(extra="forbid"), __module__=__name__, **fields
     )
     return schema
 
@@ -142,51 +95,39 @@ class TaskQuestion(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    # Of a request's text or object, the text alone: some LLMs refuse schemas with alternatives.
     input: str = Field(
         min_length=1,
         description="What is to be found out, in natural language, with all context it needs.",
     )
 
 
-class FindAllArguments(BaseModel):
-    """Arguments of `parallel_find_all`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    objective: str = Field(
-        min_length=1,
-        description="Which entities to find and what each must fulfil, in natural language.",
-    )
-
-
-METADATA: Final = {
-    each.get_name(): each
-    for each in (
-        ToolMetadata(
-            SEARCH,
-            "parallel_search",
-            _visible("ParallelSearchInput", SearchRequest, "objective", "search_queries"),
+_SCHEMAS: Final[dict[str, tuple[str, type[BaseModel]]]] = {
+    "parallel_search": (
+        SEARCH,
+        _arguments(
+            "ParallelSearchInput", visible_fields(SearchRequest, "objective", "search_queries")
         ),
-        ToolMetadata(
-            EXTRACT,
-            "parallel_extract",
-            _visible("ParallelExtractInput", ExtractRequest, "urls", "objective"),
-        ),
-        ToolMetadata(TASK, "parallel_task", TaskQuestion),
-        ToolMetadata(FIND_ALL, "parallel_find_all", FindAllArguments),
-        ToolMetadata(TASK, "parallel_deep_research", TaskQuestion),
-    )
+    ),
+    "parallel_extract": (
+        EXTRACT,
+        _arguments("ParallelExtractInput", visible_fields(ExtractRequest, "urls", "objective")),
+    ),
+    "parallel_task": (TASK, TaskQuestion),
+    "parallel_find_all": (
+        FIND_ALL,
+        _arguments("FindAllArguments", visible_fields(FindAllRequest, "objective")),
+    ),
+    "parallel_deep_research": (TASK, TaskQuestion),
 }
-
-PARAGRAPH = "\n\n"
+METADATA: Final = {
+    name: ToolMetadata(description, name, schema)
+    for name, (description, schema) in _SCHEMAS.items()
+}
 
 
 class Found(list[Document]):
-    """Documents that know how a model reads them; LlamaIndex's tools pass on a list only.
-
-    Attributes:
-        text: What the model reads.
-    """
+    """Documents with the text that a model reads; LlamaIndex's tools pass on a list only."""
 
     def __init__(self, documents: Iterable[Document], text: str) -> None:
         super().__init__(documents)
@@ -194,7 +135,7 @@ class Found(list[Document]):
 
 
 class ParallelProgressEvent(Event):
-    """What a task is doing, as `parallel_deep_research` streams it.
+    """One step of a task, as `parallel_deep_research` streams it.
 
     Attributes:
         run_id: The task run.
@@ -203,14 +144,6 @@ class ParallelProgressEvent(Event):
         message: In words; the run's status for `task_run.state`, empty for numbers alone.
         percent: How far it has come, 0 to 100, where known.
         sources_read: How many sources it has read, where known.
-
-    Example:
-        ```python
-        from parallel_integrations.llama_index import ParallelProgressEvent
-
-        event = ParallelProgressEvent(run_id="r", type="task_run.state", message="running")
-        print(event.message)
-        ```
     """
 
     run_id: str
@@ -221,7 +154,7 @@ class ParallelProgressEvent(Event):
 
     @classmethod
     def of(cls, event: StreamEvent, run_id: str) -> "ParallelProgressEvent":
-        """The progress that an event of the wire tells."""
+        """The progress in an event of the API."""
         match event:
             case TaskRunStateEvent():
                 return cls(run_id=event.run.run_id, type=event.type, message=event.run.status)
@@ -239,11 +172,8 @@ class ParallelProgressEvent(Event):
 
 def from_search(response: SearchResponse, max_chars: int) -> Found:
     """The pages that a search found."""
-    text = as_text(response.results, max_chars) or (
-        "No pages were found. Try other keywords or a broader objective."
-    )
     documents = as_nodes(Document, response.results, "page")
-    return Found(documents, PARAGRAPH.join([text, *notes_of(response)]))
+    return Found(documents, search_text(response, max_chars))
 
 
 def from_extract(response: ExtractResponse, max_chars: int) -> Found:
@@ -252,16 +182,12 @@ def from_extract(response: ExtractResponse, max_chars: int) -> Found:
     Raises:
         ParallelError: None could.
     """
-    if response.errors and not response.results:
-        raise unreadable(response.errors)
-    text = as_text(response.results, max_chars) or "The pages hold no text."
-    failed = [one_line(f"Could not be read: {error}") for error in response.errors]
     documents = as_nodes(Document, response.results, "page")
-    return Found(documents, PARAGRAPH.join([text, *failed, *notes_of(response)]))
+    return Found(documents, extract_text(response, max_chars))
 
 
 def from_task(result: TaskRunResult, max_chars: int) -> Found:
-    """The answer, then what it cites."""
+    """The answer, then the excerpts that it cites."""
     output, run = result.output, result.run
     ids = {"run_id": run.run_id, "interaction_id": run.interaction_id}
     answer = Document(
@@ -271,46 +197,18 @@ def from_task(result: TaskRunResult, max_chars: int) -> Found:
         excluded_embed_metadata_keys=list(ids),
         excluded_llm_metadata_keys=list(ids),
     )
-    cited = [
-        Document(
-            id_=passage.id,
-            text=str(passage.excerpt),
-            metadata=passage.metadata,
-            excluded_embed_metadata_keys=list(CITED_FROM_EMBEDDING),
-            excluded_llm_metadata_keys=list(CITED_FROM_LLM),
-        )
-        for passage in passages(output.basis)
-    ]
-    text = report_as_text(output.content, output.basis, max_chars, says_none=True)
-    return Found([answer, *cited], text)
-
-
-def find_all(
-    objective: str, *, generator: str, match_limit: int, deadline_seconds: float
-) -> Flow[FindallResult]:
-    """From a wish in words to its matches."""
-    ingest = IngestFindallRequest(
-        objective=objective
-    )  # out here, so that a fault shows at the call
-
-    def flow() -> Flow[FindallResult]:
-        starting = start_findall(ingest, generator=generator, match_limit=match_limit)
-        run = yield from within(starting, deadline_seconds)
-        return (yield from await_findall(run.findall_id, deadline_seconds, reached=True))
-
-    return flow()
+    return Found([answer, *cited_nodes(Document, output.basis)], task_text(result, max_chars))
 
 
 def from_matches(result: FindallResult, max_chars: int) -> Found:
-    """The entities that matched, each with why."""
-    pages = match_pages(result.matches)
-    text = as_text(pages, max_chars) or "Nothing matches. Loosen the conditions."
-    return Found(as_nodes(Document, pages, "page"), text)
+    """The entities that matched, each with the reasons."""
+    documents = as_nodes(Document, match_pages(result.matches), "page")
+    return Found(documents, matches_text(result, max_chars))
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Say what is wrong with a tool's arguments in words that a model can act on."""
+    """Turn a `ValidationError` into a `ValueError` in words that a model can act on."""
     try:
         yield
     except ValidationError as error:
@@ -322,8 +220,8 @@ class ParallelToolSpec(BaseToolSpec):
 
     `to_tool_list()` gives `parallel_search`, `parallel_extract`, `parallel_task` and
     `parallel_find_all`, each blocking and awaiting; `to_tool_list(["parallel_search"])` gives what
-    is named. A model sees what it asks (`objective`, `search_queries`, `urls`, `input`); all else
-    is fixed here, and no model can change it. It reads numbered text with title, URL, date and
+    is named. A model sees `objective`, `search_queries`, `urls` and `input`; everything else is
+    fixed here, and no model can change it. It reads numbered text with title, URL, date and
     excerpts; `raw_output` is a list of Documents. An error is raised with a message that says what
     to do, which agents hand to the model as a tool error.
 
@@ -340,10 +238,10 @@ class ParallelToolSpec(BaseToolSpec):
             `mcp_servers` and the other fields of `TaskSettings`. FindAll: `generator`
             (`"preview"`, 0.10 USD a run; `"base"`, `"core"` and `"pro"` cost more, and more per
             match), `match_limit` (10). `deadline_seconds` (3600) for tasks and FindAll.
-            `max_output_chars` (40,000) for the text that the model reads; what is cut is said.
+            `max_output_chars` (40,000) for the text that the model reads; a truncated text says so.
 
     Attributes:
-        settings: All of `**settings`, checked.
+        settings: All of `**settings`, validated.
 
     Raises:
         pydantic.ValidationError: A setting past its limit.
@@ -376,15 +274,15 @@ class ParallelToolSpec(BaseToolSpec):
         """Search the web.
 
         Args:
-            objective: What is wanted, in natural language.
-            search_queries: Keyword queries; derived from the objective where there are none.
+            objective: What you want to know, in natural language.
+            search_queries: Keyword queries; derived from the objective if left out.
 
         Returns:
             One document per page, best first.
 
         Raises:
             ParallelError: The search failed.
-            ValueError: Nothing was asked, or a value is past its limit; nothing was sent.
+            ValueError: No objective and no query, or a value past its limit; nothing was sent.
         """
         request = self._search(objective, search_queries)
         return from_search(self._client.run(search(request)), self._max_chars)
@@ -401,7 +299,7 @@ class ParallelToolSpec(BaseToolSpec):
 
         Args:
             urls: 1 to 20 web addresses.
-            objective: What is wanted from them.
+            objective: What you want to know from them.
 
         Returns:
             One document per page that could be read.
@@ -489,7 +387,7 @@ class ParallelToolSpec(BaseToolSpec):
     def get_metadata_from_fn_name(
         self, fn_name: str, spec_functions: list[str | tuple[str, str]] | None = None
     ) -> ToolMetadata | None:
-        """What a model is told of a tool; None for functions that a subclass adds."""
+        """Name, description and argument schema of a tool; None for functions of a subclass."""
         return METADATA.get(fn_name)
 
     def to_tool_list(
@@ -500,8 +398,8 @@ class ParallelToolSpec(BaseToolSpec):
         """The tools.
 
         Args:
-            spec_functions: Names of the tools wanted, or pairs of a function and its awaiting
-                twin; all four by default.
+            spec_functions: Names of tools, or pairs of a blocking and an awaiting function; all
+                four by default.
             func_to_metadata_mapping: Name, description and schema to use instead, by function.
 
         Returns:
@@ -526,7 +424,7 @@ class ParallelToolSpec(BaseToolSpec):
 
     @property
     def _client(self) -> ParallelClient:
-        return self.settings.connection()
+        return self.settings.resolved_client()
 
     @property
     def _max_chars(self) -> int:
@@ -540,24 +438,20 @@ class ParallelToolSpec(BaseToolSpec):
 
     def _extract(self, urls: list[str], objective: str | None) -> ExtractRequest:
         with explained():
-            return ExtractRequest.from_settings(self.settings, urls=urls, objective=objective)
+            return extract_request(self.settings, urls=urls, objective=objective)
 
-    def _task(self, asked: str) -> CreateTaskRunRequest:
+    def _task(self, question: str) -> CreateTaskRunRequest:
         with explained():
-            # Left to itself a task answers with a JSON of its own design.
-            form = self.settings.output_schema or {"type": "text"}
+            # Without a schema, a task's output is a JSON object of the processor's own design.
+            schema = self.settings.output_schema or {"type": "text"}
             return CreateTaskRunRequest.from_settings(
-                self.settings, input=asked, output_schema=form
+                self.settings, input=question, output_schema=schema
             )
 
     def _find_all(self, objective: str) -> Flow[FindallResult]:
         with explained():
-            return find_all(
-                objective,
-                generator=self.settings.generator,
-                match_limit=self.settings.match_limit,
-                deadline_seconds=self.settings.deadline_seconds,
-            )
+            request = FindAllRequest.from_settings(self.settings, objective=objective)
+        return find_all(request, self.settings.deadline_seconds)
 
 
 def _first(functions: list[Callable[..., Any]], *, awaits: bool) -> Callable[..., Any] | None:

@@ -24,8 +24,8 @@ class Finder(Adapter):
 
 def test_an_adapter_connects(sandbox: Sandbox) -> None:
     finder = Finder(api_key=sandbox.api_key, base_url=f"{sandbox.url}/", timeout=7, max_retries=0)
-    assert finder.connection().run(search(SEARCH)).results
-    settings = finder.connection().settings
+    assert finder.resolved_client().run(search(SEARCH)).results
+    settings = finder.resolved_client().settings
     assert (settings.base_url, settings.timeout, settings.max_retries) == (sandbox.url, 7, 0)
 
 
@@ -33,22 +33,22 @@ def test_adapters_with_equal_settings_share_a_client(sandbox: Sandbox) -> None:
     before = sandbox.connections
     finders = [Finder(api_key=sandbox.api_key, base_url=sandbox.url, k=k) for k in (1, 2, 3)]
     for finder in finders:
-        finder.connection().run(search(SEARCH))
-    assert len({id(finder.connection()) for finder in finders}) == 1
+        finder.resolved_client().run(search(SEARCH))
+    assert len({id(finder.resolved_client()) for finder in finders}) == 1
     assert sandbox.connections - before == 1
     other = Finder(api_key=sandbox.api_key, base_url=sandbox.url, timeout=3)
-    assert other.connection() is not finders[0].connection()
+    assert other.resolved_client() is not finders[0].resolved_client()
 
 
 def test_a_given_client_is_used(client: ParallelClient) -> None:
-    assert Finder(client=client).connection() is client
+    assert Finder(client=client).resolved_client() is client
 
 
 def test_a_changed_setting_changes_the_connection(sandbox: Sandbox) -> None:
     finder = Finder(api_key="wrong", base_url=sandbox.url)
-    finder.connection()
+    finder.resolved_client()
     finder.api_key = SecretStr(sandbox.api_key)
-    assert finder.connection().run(search(SEARCH)).results
+    assert finder.resolved_client().run(search(SEARCH)).results
 
 
 def test_the_environment_is_read_when_the_adapter_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,13 +57,13 @@ def test_the_environment_is_read_when_the_adapter_is_made(monkeypatch: pytest.Mo
     finder = Finder()
     assert finder.api_key is not None
     assert finder.api_key.get_secret_value() == "one-key"
-    assert finder.connection().settings.base_url == "https://a.example"
+    assert finder.resolved_client().settings.base_url == "https://a.example"
 
 
 def test_a_missing_key_is_an_error_at_the_first_call_only(sandbox: Sandbox) -> None:
     finder = Finder(base_url=sandbox.url)
     with pytest.raises(MissingKeyError, match="PARALLEL_API_KEY"):
-        finder.connection().run(search(SEARCH))
+        finder.resolved_client().run(search(SEARCH))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_password_in_the_url_is_not_shown() -> None:
 
 def test_a_key_is_in_nothing_an_adapter_shows_or_stores() -> None:
     finder = Finder(api_key=SECRET)
-    finder.connection()
+    finder.resolved_client()
     shown = [repr(finder), str(finder), str(finder.model_dump()), finder.model_dump_json()]
     assert not [text for text in shown if SECRET in text]
     assert SECRET.encode() not in pickle.dumps(finder)
@@ -129,13 +129,13 @@ def test_a_pickled_adapter_reads_the_key_again(
     monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
     loaded = pickle.loads(data)
     assert loaded.k == 3
-    assert loaded.connection().run(search(SEARCH)).results
+    assert loaded.resolved_client().run(search(SEARCH)).results
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, copy.copy, Finder.model_copy])
 def test_a_copied_adapter_keeps_its_key(sandbox: Sandbox, duplicate: Any) -> None:
     finder = Finder(api_key=sandbox.api_key, base_url=sandbox.url)
-    finder.connection().run(search(SEARCH))
+    finder.resolved_client().run(search(SEARCH))
     other = duplicate(finder)
-    assert other.connection().run(search(SEARCH)).results
+    assert other.resolved_client().run(search(SEARCH)).results
     assert other == finder

@@ -94,13 +94,19 @@ def _fail(_: Any) -> Any:
     ],
     ids=["raises", "chats", "nonsense", "broken", "None", "too long", "past a limit", "no network"],
 )
-async def test_every_failure_falls_back(sandbox: Sandbox, make_writer: Any) -> None:
+async def test_every_failure_falls_back_with_a_warning(
+    sandbox: Sandbox, make_writer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING", "parallel_integrations")
     expected = make(sandbox).invoke(QUESTION)
     retriever = make(sandbox, query_writer=make_writer())
     assert await asyncio.to_thread(retriever.invoke, QUESTION) == expected
     assert await retriever.ainvoke(QUESTION) == expected
     bodies = [request.body for request in sandbox.requests]
     assert bodies[0] == bodies[1] == bodies[2]
+    logged = [record.getMessage() for record in caplog.records]
+    assert [text.startswith("the query writer failed (") for text in logged] == [True] * 2
+    assert not any(QUESTION in text for text in logged)
 
 
 def test_half_a_wording_is_completed(sandbox: Sandbox) -> None:

@@ -52,11 +52,11 @@ ADAPTERS: list[Callable[..., Any]] = [
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_no_key_in_anything_written(adapter: Callable[..., Any]) -> None:
     made = adapter(api_key=SECRET)
-    made.connection()
+    made.resolved_client()
     for text in (repr(made), str(made), dumps(made), str(made.model_dump())):
         assert SECRET not in text
     assert SECRET.encode() not in pickle.dumps(made)
-    assert made.connection() is adapter(api_key=SECRET).connection()
+    assert made.resolved_client() is adapter(api_key=SECRET).resolved_client()
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
@@ -101,7 +101,7 @@ def test_a_pickle_takes_its_key_from_the_environment(
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_a_deepcopy_keeps_its_key(adapter: Callable[..., Any]) -> None:
     made = adapter(api_key=SECRET)
-    made.connection()
+    made.resolved_client()
     assert copy.deepcopy(made).api_key.get_secret_value() == SECRET
 
 

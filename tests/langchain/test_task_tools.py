@@ -9,9 +9,10 @@ from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.checkpoint.memory import InMemorySaver
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from parallel_integrations import SourcePolicy
+from parallel_integrations._documents.adapter import Adapter
 from parallel_integrations.langchain import (
     ParallelExtractTool,
     ParallelFindAllTool,
@@ -300,10 +301,14 @@ def test_bad_arguments_are_not_sent(
 
 
 def test_too_many_matches_for_a_preview_cost_nothing(sandbox: Sandbox) -> None:
-    message = called(find_tool(sandbox, match_limit=50), OBJECTIVE)
+    with pytest.raises(ValidationError, match="match_limit=50") as caught:
+        find_tool(sandbox, match_limit=50)
+    assert sandbox.api_key not in str(caught.value)
+    message = called(find_tool(sandbox), {**OBJECTIVE, "match_limit": 50})
     assert message.status == "error"
     assert "match_limit=50" in message.content
-    assert sandbox.ledger.count("create_findall_run") == 0
+    assert "Nothing was sent" in message.content
+    assert not sandbox.requests
 
 
 @pytest.mark.parametrize("budget", [500, 1500, 40_000])
@@ -387,7 +392,7 @@ def test_the_toolkit(sandbox: Sandbox) -> None:
     toolkit = ParallelToolkit(**connection(sandbox), search={"max_results": 2})
     tools = {tool.name: tool for tool in toolkit.get_tools()}
     assert list(tools) == ["parallel_search", "parallel_extract", "parallel_task"]
-    clients = {id(tool.connection()) for tool in tools.values() if hasattr(tool, "connection")}
+    clients = {id(tool.resolved_client()) for tool in tools.values() if isinstance(tool, Adapter)}
     assert len(clients) == 1
     tools["parallel_search"].invoke({"objective": "decorators"})
     tools["parallel_extract"].invoke({"urls": ["https://docs.python.org/3/reference/"]})

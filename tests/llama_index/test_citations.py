@@ -2,6 +2,7 @@
 
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CitationBlock
+from llama_index.core.schema import TextNode
 
 from parallel_integrations.llama_index import ParallelLLM, citation_blocks, evidence_of
 from parallel_integrations.llama_index.citations import cited_nodes
@@ -44,9 +45,8 @@ def test_what_a_block_holds() -> None:
 
 
 def test_what_a_source_node_holds() -> None:
-    nodes = cited_nodes([FieldBasis.model_validate(field) for field in BASIS])
+    nodes = cited_nodes(TextNode, [FieldBasis.model_validate(field) for field in BASIS])
     assert len({node.node_id for node in nodes}) == len(nodes) == 4
-    assert [node.score for node in nodes] == [None] * 4
     assert nodes[0].metadata == {
         "url": "https://example.com/a",
         "title": "A",
@@ -58,7 +58,7 @@ def test_what_a_source_node_holds() -> None:
         "end_char": 7,
     }
     assert "confidence" not in nodes[3].metadata
-    assert "It says so." not in nodes[0].node.get_metadata_str(mode="llm")  # type: ignore[arg-type]
+    assert "It says so." not in nodes[0].get_metadata_str(mode="llm")  # type: ignore[arg-type]
 
 
 async def test_every_kind_of_response(sandbox: Sandbox) -> None:

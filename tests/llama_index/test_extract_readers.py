@@ -84,7 +84,7 @@ async def test_any_number_of_pages_twenty_a_call_each_once(sandbox: Sandbox) -> 
     documents = await reader.aload_data([*urls, *urls[:3]])
     assert [each.metadata["url"] for each in documents] == urls
     assert [len(request.body["urls"]) for request in sandbox.requests] == [20, 20, 5]
-    taken = iter(reader.lazy_load_data(urls))
+    taken = iter(make(sandbox, max_concurrency=1).lazy_load_data(urls))
     next(taken)
     assert len(sandbox.requests) == 4  # the next twenty wait until they are wanted
     assert len(list(taken)) == 44

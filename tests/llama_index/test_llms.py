@@ -384,7 +384,7 @@ async def test_leaving_an_awaited_stream_closes_the_connection(method: str, how:
                 await pieces.aclose()
             del pieces
         assert await asyncio.to_thread(endless.noticed)
-        await llm.connection().aclose()
+        await llm.resolved_client().aclose()
 
 
 def test_two_event_loops_one_after_the_other(sandbox: Sandbox) -> None:

@@ -56,11 +56,13 @@ def settings_of(made: Any) -> Adapter:
 @pytest.mark.parametrize("make", CLASSES)
 def test_no_key_in_anything_shown_or_pickled(make: Callable[..., Any]) -> None:
     made = make(api_key=SECRET)
-    settings_of(made).connection()
+    settings_of(made).resolved_client()
     for text in (repr(made), str(made), repr(settings_of(made)), repr(vars(made))):
         assert SECRET not in text.replace("SecretStr('**********')", "")
     assert SECRET.encode() not in pickle.dumps(made)
-    assert settings_of(made).connection() is settings_of(make(api_key=SECRET)).connection()
+    assert (
+        settings_of(made).resolved_client() is settings_of(make(api_key=SECRET)).resolved_client()
+    )
 
 
 @pytest.mark.parametrize("make", CLASSES)
@@ -85,7 +87,7 @@ def test_a_pickle_takes_its_key_from_the_environment(
     make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = make(api_key=SECRET, timeout=7)
-    settings_of(made).connection()
+    settings_of(made).resolved_client()
     keyless = pickle.loads(pickle.dumps(made))
     assert settings_of(keyless).api_key is None
     monkeypatch.setenv("PARALLEL_API_KEY", "another-key")
@@ -99,7 +101,7 @@ def test_a_pickle_takes_its_key_from_the_environment(
 @pytest.mark.parametrize("make", CLASSES)
 def test_a_deepcopy_keeps_its_key(make: Callable[..., Any]) -> None:
     made = make(api_key=SECRET)
-    settings_of(made).connection()
+    settings_of(made).resolved_client()
     key = settings_of(copy.deepcopy(made)).api_key
     assert isinstance(key, SecretStr)
     assert key.get_secret_value() == SECRET

@@ -20,6 +20,7 @@ from parallel_integrations import (
     SearchRequest,
     TaskFailedError,
 )
+from parallel_integrations._documents.reading import unreadable
 from parallel_integrations.api import (
     chat,
     create_task_run,
@@ -29,7 +30,6 @@ from parallel_integrations.api import (
     stream_chat,
     task_run_events,
 )
-from parallel_integrations.llama_index.readers import unreadable
 from tests.support.raw_server import RawServer, Talk
 
 KEY: Final = "9f3Kq-Zt0_aB7xLw2vR8mNc5yHd1sJg6uEp4oTiQbXz"
@@ -279,7 +279,7 @@ def test_an_response_that_repeats_the_key_does_not_bring_it_into_later_errors(
     server.made = (200, "application/json", json.dumps(body).encode())
     with ParallelClient(api_key=KEY, base_url=url) as client:
         response = client.run(extract(ExtractRequest(urls=["https://a.example"])))
-    assert str(unreadable(response.errors)).endswith("fetch_error: 401 [hidden]")
+    assert "fetch_error: 401 [hidden]. Try" in str(unreadable(response.errors))
 
 
 def test_a_failed_run_that_repeats_the_key_does_not_show_it() -> None:

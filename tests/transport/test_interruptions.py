@@ -271,5 +271,5 @@ def test_a_signal_handler_calls_while_a_call_is_under_way() -> None:
 
 def test_children_forked_while_threads_make_adapters() -> None:
     with RawServer(answer) as server:
-        script = FORKED.replace("._client", ".connection()")
+        script = FORKED.replace("._client", ".resolved_client()")
         assert in_a_process(script, server.url) == "0 failed"

@@ -246,8 +246,8 @@ def test_adapters_count_on_the_client_they_share(sandbox: Sandbox) -> None:
     model = ChatParallel(**connection)
     retriever.invoke("with")
     model.invoke("with")
-    assert retriever.connection().usage is model.connection().usage
-    assert model.connection().usage.counts == {"search": 1, "chat_speed": 1}
+    assert retriever.resolved_client().usage is model.resolved_client().usage
+    assert model.resolved_client().usage.counts == {"search": 1, "chat_speed": 1}
 
 
 def test_threads_lose_no_count(sandbox: Sandbox, client: ParallelClient) -> None:

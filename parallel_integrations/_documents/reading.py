@@ -1,0 +1,141 @@
+"""Reading many pages: each page once, 20 to a call, several calls at once."""
+
+import asyncio
+import warnings
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from parallel_integrations._documents.evidence import (
+    PageDocument,
+    Split,
+    normalized_url,
+    one_line,
+    page_documents,
+    truncated,
+)
+from parallel_integrations.api import extract
+from parallel_integrations.client import ParallelClient
+from parallel_integrations.errors import ParallelError
+from parallel_integrations.models.extract import (
+    MAX_URLS,
+    ExtractError,
+    ExtractRequest,
+    ExtractResponse,
+)
+
+MAX_CONCURRENCY: Final = 4
+
+
+def distinct_urls(urls: Iterable[str]) -> list[str]:
+    """The first URL of each page; URLs that `normalized_url` makes equal are one page."""
+    first: dict[str, str] = {}
+    for url in urls:
+        # What is no string is kept, so that the request refuses it by name.
+        first.setdefault(normalized_url(str(url).strip()), url)
+    return list(first.values())
+
+
+def extract_request(settings: BaseModel, **fields: Any) -> ExtractRequest:
+    """The request of one call, each page once."""
+    request = ExtractRequest.from_settings(settings, **fields)
+    return request.model_copy(update={"urls": distinct_urls(request.urls)})
+
+
+def extract_requests(settings: BaseModel, urls: Any, **fields: Any) -> list[ExtractRequest]:
+    """Requests for any number of URLs; all are valid before the first is sent."""
+    given = urls if isinstance(urls, Iterable) and not isinstance(urls, str) else [urls]
+    distinct = distinct_urls(given)
+    return [
+        ExtractRequest.from_settings(settings, urls=distinct[start : start + MAX_URLS], **fields)
+        for start in range(0, max(1, len(distinct)), MAX_URLS)  # without any URL: refused
+    ]
+
+
+def read_pages(
+    client: ParallelClient, requests: Sequence[ExtractRequest], max_concurrency: int
+) -> Iterator[ExtractResponse]:
+    """Send extracts in threads, at most `max_concurrency` ahead; give the responses in order.
+
+    Raises:
+        ParallelError: A call failed, or no thread can be started.
+    """
+    if max_concurrency == 1 or len(requests) == 1:
+        for request in requests:
+            yield client.run(extract(request))
+        return
+    with ThreadPoolExecutor(max_concurrency) as pool:
+        waiting: list[Future[ExtractResponse]] = []
+        for request in requests:
+            try:
+                waiting.append(pool.submit(client.run, extract(request)))
+            except RuntimeError as error:
+                pool.shutdown(cancel_futures=True)
+                raise ParallelError(
+                    f"No thread can be started for reading pages ({error}): raise the "
+                    "process's limit, or set max_concurrency=1, which needs none."
+                ) from error
+            if len(waiting) >= max_concurrency:
+                yield waiting.pop(0).result()
+        for one in waiting:
+            yield one.result()
+
+
+async def aread_pages(
+    client: ParallelClient, requests: Sequence[ExtractRequest], max_concurrency: int
+) -> AsyncGenerator[ExtractResponse, None]:
+    """Send extracts as tasks, at most `max_concurrency` ahead; give the responses in order."""
+    waiting: list[asyncio.Task[ExtractResponse]] = []
+    try:
+        for request in requests:
+            waiting.append(asyncio.create_task(client.arun(extract(request))))
+            if len(waiting) >= max_concurrency:
+                yield await waiting.pop(0)
+        while waiting:
+            yield await waiting.pop(0)
+    finally:
+        # A task that nobody awaits would go on, be billed, and log its error at exit.
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def warn_unread(error: ExtractError) -> None:
+    """Issue a warning for a page that could not be read: the default of `on_error`."""
+    warnings.warn(f"A page could not be read: {error}", stacklevel=2)
+
+
+class PageReading:
+    """Turns the responses of one reading into documents, and counts what could not be read."""
+
+    def __init__(self, split: Split, on_error: Callable[[ExtractError], object]) -> None:
+        self._split: Split = split
+        self._on_error = on_error
+        self._names: set[str] = set()
+        self._failed: list[ExtractError] = []
+
+    def documents(self, response: ExtractResponse) -> Iterator[PageDocument]:
+        """Report the response's failures to `on_error`, then give its documents."""
+        for error in response.errors:
+            self._failed.append(error)
+            self._on_error(error)
+        for document in page_documents(response.results, self._split):
+            if document.name not in self._names:
+                self._names.add(document.name)
+                yield document
+
+    def finish(self) -> None:
+        """Raise a `ParallelError` if pages failed and no other gave a document."""
+        if self._failed and not self._names:
+            raise unreadable(self._failed)
+
+
+def unreadable(failed: Sequence[ExtractError], max_chars: int | None = None) -> ParallelError:
+    """The error for pages none of which could be read."""
+    reasons = "; ".join(one_line(str(each)) for each in failed)
+    reasons = reasons if max_chars is None else truncated(reasons, max_chars)
+    return ParallelError(
+        f"No page could be read: {reasons}. Try other URLs, or search for the content."
+    )

@@ -1,4 +1,4 @@
-"""What every class of both framework rooms has: a connection, and no unknown arguments."""
+"""Adapter: client settings, and no unknown arguments."""
 
 import copy
 import pickle
@@ -17,7 +17,7 @@ SEARCH = SearchRequest(search_queries=["with statement exceptions"])
 
 
 class Finder(Adapter):
-    """An adapter as the rooms have them."""
+    """An adapter as both frameworks have them."""
 
     k: int = Field(default=10, ge=1, validation_alias=AliasChoices("k", "max_results"))
 

@@ -96,13 +96,13 @@ def test_a_page_that_comes_twice_is_given_once(split: str) -> None:
         ("", ""),
     ],
 )
-def test_a_url_is_normalized_and_no_more(url: str, normalized: str) -> None:
+def test_a_url_is_normalized(url: str, normalized: str) -> None:
     assert normalized_url(url) == normalized
     assert normalized_url(normalized) == normalized
 
 
 @given(st.text() | st.from_regex(r"[a-zA-Z]{1,6}://[^/]{0,20}(/.{0,20})?", fullmatch=True))
-def test_no_url_is_an_error(url: str) -> None:
+def test_every_text_can_be_normalized_as_a_url(url: str) -> None:
     once = normalized_url(url)
     assert normalized_url(once) == once
     assert isinstance(page_title(PageResult(url=url)), str)
@@ -151,7 +151,7 @@ def test_a_date_is_iso_or_unknown(wire: str | None, iso: str | None) -> None:
 
 
 def test_the_same_search_gives_the_same_documents(client: ParallelClient) -> None:
-    """What has not changed is not indexed again, whatever the search's own id."""
+    """Unchanged pages are not indexed again, although each search has its own id."""
     request = SearchRequest(objective="How does the with statement handle exceptions?")
     one, other = client.run(search(request)), client.run(search(request))
     assert one.search_id != other.search_id

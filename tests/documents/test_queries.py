@@ -71,7 +71,7 @@ def test_a_question_with_enough_words_gives_several_queries_of_the_advised_lengt
     assert all(3 <= len(query.split()) <= 6 for query in queries)
 
 
-def test_asking_words_are_no_keywords() -> None:
+def test_question_words_are_no_keywords() -> None:
     words = {
         word.lower()
         for query in derive_queries("What is the capital of Peru?")
@@ -80,12 +80,12 @@ def test_asking_words_are_no_keywords() -> None:
     assert not words & {"what", "is", "the"}
 
 
-def test_one_endless_word_is_cut() -> None:
+def test_a_very_long_word_is_truncated_in_a_query() -> None:
     assert derive_queries("x" * 900) == ["x" * 200]
 
 
 @given(st.text(min_size=1).filter(str.strip))
-def test_any_text_gives_valid_queries(question: str) -> None:
+def test_every_text_gives_valid_queries(question: str) -> None:
     queries = derive_queries(question)
     assert 1 <= len(queries) <= 3
     assert all(0 < len(query.strip()) <= 200 for query in queries)

@@ -191,7 +191,7 @@ async def test_several_calls_go_at_once(load: Load, settings: dict[str, int], si
 
 
 @ALL_LOADS
-async def test_one_at_a_time(load: Load) -> None:
+async def test_max_concurrency_1_sends_one_call_at_a_time(load: Load) -> None:
     urls = [f"https://example.com/{number}" for number in range(60)]
     server = MeetingServer(1)
     with RawServer(server) as raw:

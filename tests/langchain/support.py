@@ -1,4 +1,4 @@
-"""What several tests of the room use: a scripted agent, answers to order, callbacks that listen."""
+"""Helpers of the LangChain tests: a scripted agent, scripted responses, recording callbacks."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -25,12 +25,12 @@ def answer(
     each: dict[str, Any] | None = None,
     last: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A chat answer for `sandbox.faults.add`: whole, or one chunk for each of several pieces.
+    """A chat response for `sandbox.faults.add`: whole, or one chunk for each of several pieces.
 
     Args:
         text: What the model says.
         streamed: Whether it is an event stream.
-        each: Further fields of every chunk, or of the whole answer.
+        each: Further fields of every chunk, or of the whole response.
         last: A further chunk after the text, which carries these fields and no choice.
     """
     pieces = [text] if isinstance(text, str) else list(text)
@@ -57,7 +57,7 @@ def called(tool: BaseTool, args: dict[str, Any], **config: Any) -> ToolMessage:
 
 
 class Scripted(GenericFakeChatModel):
-    """Says what it is told, whatever it is asked."""
+    """Returns its scripted messages, whatever the input."""
 
     def bind_tools(self, tools: Any, **kwargs: Any) -> "Scripted":
         return self

@@ -71,8 +71,8 @@ async def test_the_agent_goes_on_after_a_failure(
         Scripted(messages=script(*calls)),
         tools=[ParallelSearchTool(**connection), ParallelExtractTool(**connection)],
     )
-    asked: Any = {"messages": [("human", "go")]}
-    state = await agent.ainvoke(asked) if code_path == "ainvoke" else agent.invoke(asked)
+    tool_input: Any = {"messages": [("human", "go")]}
+    state = await agent.ainvoke(tool_input) if code_path == "ainvoke" else agent.invoke(tool_input)
     messages = [one for one in state["messages"] if isinstance(one, ToolMessage)]
     assert [message.status for message in messages] == ["error", "success"] * 2
     for failed in messages[::2]:

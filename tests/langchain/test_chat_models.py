@@ -62,14 +62,14 @@ async def test_four_code_paths_to_one_response(sandbox: Sandbox) -> None:
         assert message.usage_metadata is None
 
 
-def test_it_really_streams(sandbox: Sandbox) -> None:
+def test_a_chat_model_streams_pieces(sandbox: Sandbox) -> None:
     chunks = list(make(sandbox).stream(QUESTION))
     assert len([chunk for chunk in chunks if chunk.text]) > 3
     assert chunks[-1].chunk_position == "last"
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_research_models_say_what_they_rest_on(sandbox: Sandbox, stream: bool) -> None:
+def test_research_models_return_a_basis(sandbox: Sandbox, stream: bool) -> None:
     model = make(sandbox, model="lite")
     message: AIMessage = (
         collected(list(model.stream(QUESTION))) if stream else model.invoke(QUESTION)
@@ -110,7 +110,7 @@ def test_a_conversation_continues(sandbox: Sandbox) -> None:
     assert sandbox.requests[-1].body["previous_interaction_id"] == interaction
 
 
-def test_what_is_sent(sandbox: Sandbox) -> None:
+def test_messages_as_they_are_sent_to_chat(sandbox: Sandbox) -> None:
     messages: list[BaseMessage] = [
         SystemMessage("Be short."),
         HumanMessage([{"type": "text", "text": "What is "}, "a closure?"], name="pat"),
@@ -160,7 +160,7 @@ def test_extra_body_and_model_per_call(sandbox: Sandbox) -> None:
         ([ChatMessage(role="wizard", content="x")], "wizard"),
     ],
 )
-def test_what_cannot_be_sent_is_refused(
+def test_messages_that_chat_cannot_take_are_refused(
     sandbox: Sandbox, messages: list[BaseMessage], named: str
 ) -> None:
     with pytest.raises(ValueError, match=named):
@@ -244,7 +244,7 @@ def test_two_event_loops_in_a_row(sandbox: Sandbox) -> None:
     assert len(sandbox.requests) == 2
 
 
-def test_in_a_chain(sandbox: Sandbox) -> None:
+def test_a_chat_model_in_a_chain(sandbox: Sandbox) -> None:
     prompt = ChatPromptTemplate.from_messages([("system", "Be short."), ("human", "{question}")])
     chain = prompt | make(sandbox) | StrOutputParser()
     assert "".join(chain.stream({"question": QUESTION})) == chain.invoke({"question": QUESTION})

@@ -1,4 +1,4 @@
-"""What LangChain asks of a chat model besides answers: profile, tracing, cache, limits, headers."""
+"""Chat model beside its answers: profile, tracing, cache, limits, headers."""
 
 import asyncio
 import pickle
@@ -43,7 +43,7 @@ def collected(chunks: list[AIMessageChunk]) -> AIMessageChunk:
     return whole
 
 
-def test_profile() -> None:
+def test_the_profile_of_a_chat_model() -> None:
     profile = ChatParallel().profile
     assert profile is not None
     assert profile["structured_output"] is True
@@ -52,24 +52,24 @@ def test_profile() -> None:
     assert ChatParallel(profile={"max_input_tokens": 5}).profile == {"max_input_tokens": 5}
 
 
-def test_what_a_trace_is_reported(sandbox: Sandbox) -> None:
+def test_the_trace_of_a_chat_model(sandbox: Sandbox) -> None:
     listener = Listener()
     model = make(sandbox, temperature=0.3, max_tokens=7, stop=["x"])
     model.invoke(QUESTION, {"callbacks": [listener]}, model="lite")
     [started] = listener.started
-    told = started["metadata"]
-    assert told["ls_provider"] == "parallel"
-    assert told["ls_model_name"] == "lite"
-    assert told["ls_model_type"] == "chat"
-    assert told["ls_temperature"] == 0.3
-    assert told["ls_max_tokens"] == 7
+    reported = started["metadata"]
+    assert reported["ls_provider"] == "parallel"
+    assert reported["ls_model_name"] == "lite"
+    assert reported["ls_model_type"] == "chat"
+    assert reported["ls_temperature"] == 0.3
+    assert reported["ls_max_tokens"] == 7
     assert started["invocation_params"]["model"] == "lite"
     assert model.metadata is not None
     assert "parallel-integrations" in str(model.metadata)
 
 
 @pytest.mark.parametrize("model", ["speed", "lite", "core"])
-async def test_timeout_depends_on_the_model(sandbox: Sandbox, model: str) -> None:
+async def test_the_timeout_of_a_chat_depends_on_the_model(sandbox: Sandbox, model: str) -> None:
     seen: list[float] = []
     noting = {"request": [lambda request: seen.append(request.extensions["timeout"]["read"])]}
     with httpx.Client(event_hooks=noting, trust_env=False) as http_client:
@@ -79,16 +79,16 @@ async def test_timeout_depends_on_the_model(sandbox: Sandbox, model: str) -> Non
     assert seen == [60.0 if model == "speed" else 600.0] * 2
 
 
-async def test_rate_limiter(sandbox: Sandbox) -> None:
-    asked: list[bool] = []
+async def test_a_rate_limiter_limits_a_chat_model(sandbox: Sandbox) -> None:
+    tool_input: list[bool] = []
 
     class Limiter(InMemoryRateLimiter):
         def acquire(self, *, blocking: bool = True) -> bool:
-            asked.append(blocking)
+            tool_input.append(blocking)
             return True
 
         async def aacquire(self, *, blocking: bool = True) -> bool:
-            asked.append(blocking)
+            tool_input.append(blocking)
             return True
 
     model = make(sandbox, rate_limiter=Limiter())
@@ -96,17 +96,17 @@ async def test_rate_limiter(sandbox: Sandbox) -> None:
     await asyncio.to_thread(lambda: list(model.stream(QUESTION)))
     await model.ainvoke(QUESTION)
     assert [chunk async for chunk in model.astream(QUESTION)]
-    assert len(asked) == 4
+    assert len(tool_input) == 4
 
 
-def test_the_cache_responses_the_same_question_once(sandbox: Sandbox) -> None:
+def test_langchains_cache_sends_the_same_question_once(sandbox: Sandbox) -> None:
     cache = InMemoryCache()
     first = make(sandbox, cache=cache).invoke(QUESTION)
     assert make(sandbox, cache=cache).invoke(QUESTION).text == first.text
     assert len(sandbox.requests) == 1
 
 
-def test_what_responses_differently_never_shares_the_cache(sandbox: Sandbox) -> None:
+def test_models_with_other_settings_never_share_the_cache(sandbox: Sandbox) -> None:
     cache = InMemoryCache()
     elsewhere = ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url + "/")
     with Sandbox() as other:
@@ -153,7 +153,7 @@ def test_two_interactions_never_share_the_cache(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("model", ["speed", "lite"])
-async def test_output_version(sandbox: Sandbox, model: str) -> None:
+async def test_output_version_v1_of_a_chat_model(sandbox: Sandbox, model: str) -> None:
     blocks = make(sandbox, model=model, output_version="v1")
     plain = make(sandbox, model=model)
     whole = blocks.invoke(QUESTION)
@@ -220,7 +220,9 @@ def test_usage_where_the_server_sends_it(
     assert message.usage_metadata == expected
 
 
-async def test_said_once_however_often_the_server_repeats_it(sandbox: Sandbox) -> None:
+async def test_metadata_is_in_one_chunk_however_often_the_server_repeats_it(
+    sandbox: Sandbox,
+) -> None:
     repeated = {"interaction_id": "trun_1", "model": "lite-2026", "id": "chat_1", "basis": BASIS}
     sandbox.faults.add(times=3, **answer("A long enough answer.", streamed=True, each=repeated))
     model = make(sandbox, model="lite")
@@ -279,12 +281,12 @@ def test_the_retry_middleware_repeats_the_right_ones(
         make(sandbox, max_retries=0),
         middleware=[ModelRetryMiddleware(max_retries=2, initial_delay=0.01, on_failure="error")],
     )
-    asked = {"messages": [("human", QUESTION)]}
+    tool_input = {"messages": [("human", QUESTION)]}
     if repeated:
-        assert agent.invoke(asked)["messages"][-1].text
+        assert agent.invoke(tool_input)["messages"][-1].text
     else:
         with pytest.raises(Exception, match=str(fault["status"])):
-            agent.invoke(asked)
+            agent.invoke(tool_input)
     assert len(sandbox.requests) == (2 if repeated else 1)
 
 

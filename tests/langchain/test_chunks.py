@@ -73,5 +73,5 @@ def test_what_a_chunk_holds_besides_text_is_read_wherever_it_comes(place: int) -
         {"choices": [{"message": {"content": ""}}]},
     ],
 )
-def test_an_unusual_chunk_without_text_is_no_fault(odd: dict[str, Any]) -> None:
+def test_an_unusual_chunk_without_text_is_accepted(odd: dict[str, Any]) -> None:
     assert "".join(each.text for each in streamed(chunk("a"), odd, chunk("b"))) == "ab"

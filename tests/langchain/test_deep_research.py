@@ -1,4 +1,4 @@
-"""Deep research as a runnable: the four roads, resuming, parsing, errors that carry the run."""
+"""Deep research as a runnable: four code paths, resuming, parsing, errors that carry the run."""
 
 import asyncio
 import json
@@ -60,11 +60,11 @@ async def test_four_code_paths_to_one_report(sandbox: Sandbox) -> None:
     assert citation["title"]
     assert citation["excerpts"]
     assert json.loads(json.dumps(report)) == report
-    for told in (steps, asteps):
-        assert told[0]["type"] == "task_run.state"
-        assert told[0]["run"]["run_id"] == told[-1]["run_id"]
-        assert len(told) > 3
-        assert [step["type"] for step in told].count("report") == 1
+    for reported in (steps, asteps):
+        assert reported[0]["type"] == "task_run.state"
+        assert reported[0]["run"]["run_id"] == reported[-1]["run_id"]
+        assert len(reported) > 3
+        assert [step["type"] for step in reported].count("report") == 1
 
 
 def test_the_default_processor_does_deep_research(sandbox: Sandbox) -> None:
@@ -108,7 +108,7 @@ def test_a_passed_deadline_is_resumed() -> None:
         assert sandbox.ledger.count("task_run") == 1
 
 
-def test_a_class_is_filled(sandbox: Sandbox) -> None:
+def test_a_report_fills_a_pydantic_class(sandbox: Sandbox) -> None:
     report = make(sandbox, output_schema=Purpose).invoke(QUESTION)
     assert isinstance(report["parsed"], Purpose)
     assert report["parsed"].model_dump() == report["content"]
@@ -181,7 +181,7 @@ async def test_progress_of_invoke_is_reported_as_custom_events(sandbox: Sandbox)
         assert any("progress" in data["type"] for _, data in events)
 
 
-async def test_events_of_a_chain(sandbox: Sandbox) -> None:
+async def test_deep_research_events_of_a_chain(sandbox: Sandbox) -> None:
     chain = make(sandbox) | RunnableLambda(lambda report: report["content"])
     events = [event async for event in chain.astream_events(QUESTION, version="v2")]
     streamed = [
@@ -194,7 +194,7 @@ async def test_events_of_a_chain(sandbox: Sandbox) -> None:
     assert events[-1]["data"]["output"] == streamed[-1]["content"]
 
 
-def test_in_a_chain_with_a_chat_model(sandbox: Sandbox) -> None:
+def test_deep_research_in_a_chain_with_a_chat_model(sandbox: Sandbox) -> None:
     chain = (
         make(sandbox)
         | RunnableLambda(lambda report: {"report": str(report["content"])})

@@ -53,7 +53,7 @@ def test_an_address_that_comes_twice_is_read_once(sandbox: Sandbox) -> None:
     assert sandbox.ledger.usd == 0.021
 
 
-def test_excerpts_by_objective(sandbox: Sandbox) -> None:
+def test_a_loader_reads_excerpts_by_objective(sandbox: Sandbox) -> None:
     [url] = urls_of(sandbox, 1)
     [whole] = make(sandbox, [url]).load()
     [some] = make(
@@ -77,7 +77,7 @@ async def test_pages_that_fail_are_reported_and_end_nothing(sandbox: Sandbox) ->
     assert failed[0].error_type == "fetch_error"
 
 
-async def test_the_default_is_a_warning(sandbox: Sandbox) -> None:
+async def test_an_unreadable_page_is_a_warning_by_default(sandbox: Sandbox) -> None:
     loader = make(sandbox, [MISSING, *urls_of(sandbox, 1)])
     with pytest.warns(UserWarning, match=f"could not be read: {MISSING}"):
         assert len(await asyncio.to_thread(loader.load)) == 1
@@ -115,7 +115,7 @@ def test_what_is_no_url_is_refused_before_anything_is_sent(sandbox: Sandbox) -> 
 
 
 @pytest.mark.parametrize("most", [1, 2])
-async def test_concurrency_is_bounded(
+async def test_a_loader_bounds_its_concurrency(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     loader = make(sandbox, urls_of(sandbox, 75), max_concurrency=most)
@@ -151,7 +151,7 @@ async def test_concurrency_is_bounded(
     assert peak == most
 
 
-async def test_pages_come_as_they_are_requested_for(sandbox: Sandbox) -> None:
+async def test_lazy_load_sends_calls_as_pages_are_taken(sandbox: Sandbox) -> None:
     loader = make(sandbox, urls_of(sandbox, 75), max_concurrency=1)
     pages = loader.lazy_load()
     await asyncio.to_thread(next, pages)
@@ -163,7 +163,7 @@ async def test_pages_come_as_they_are_requested_for(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("how", ["closed", "cancelled"])
-async def test_leaving_early_leaves_nothing_running(
+async def test_closing_a_lazy_load_leaves_no_task_running(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     loader = make(sandbox, urls_of(sandbox, 75), max_concurrency=3)
@@ -195,7 +195,7 @@ async def _all(pages: AsyncIterator[Document]) -> list[Document]:
     return [page async for page in pages]
 
 
-async def test_indexing_twice_adds_nothing(sandbox: Sandbox) -> None:
+async def test_indexing_a_loader_twice_adds_nothing(sandbox: Sandbox) -> None:
     loader = make(sandbox, urls_of(sandbox, 25))
     manager = InMemoryRecordManager("pages")
     manager.create_schema()

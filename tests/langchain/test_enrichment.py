@@ -1,4 +1,4 @@
-"""Enrichment as a runnable: the roads, chains, progress, the journal, pickles."""
+"""Enrichment as a runnable: code paths, chains, progress, the journal, pickles."""
 
 import asyncio
 import json
@@ -58,7 +58,7 @@ async def test_four_code_paths_to_the_same_rows(sandbox: Sandbox) -> None:
     assert json.loads(json.dumps(rows)) == rows
 
 
-def test_a_class_is_filled(sandbox: Sandbox) -> None:
+def test_a_row_fills_a_pydantic_class(sandbox: Sandbox) -> None:
     (row,) = make(sandbox, output_schema=Purpose).invoke(ROWS[:1])
     assert isinstance(row["parsed"], Purpose)
     assert row["validation_error"] is None
@@ -74,7 +74,7 @@ def test_a_failed_row_says_why(sandbox: Sandbox) -> None:
     assert two["run_id"]
 
 
-def test_in_a_chain_all_rows_arrive(sandbox: Sandbox) -> None:
+def test_enrichment_in_a_chain_gives_all_rows(sandbox: Sandbox) -> None:
     """A step behind it is given what `invoke` gives, streamed or not."""
     count = RunnableLambda(lambda rows: [row["number"] for row in rows])
 
@@ -88,13 +88,13 @@ def test_in_a_chain_all_rows_arrive(sandbox: Sandbox) -> None:
     assert list(chain.stream(ROWS)) == [[0, 1, 2]]
 
 
-async def test_in_a_chain_awaiting(sandbox: Sandbox) -> None:
+async def test_enrichment_in_an_awaited_chain(sandbox: Sandbox) -> None:
     chain = make(sandbox) | RunnableLambda(lambda rows: [row["number"] for row in rows])
     assert await chain.ainvoke(ROWS) == [0, 1, 2]
     assert [each async for each in chain.astream(ROWS)] == [[0, 1, 2]]
 
 
-async def test_progress_is_reported(sandbox: Sandbox) -> None:
+async def test_enrichment_progress_is_a_custom_event(sandbox: Sandbox) -> None:
     enrichment = make(sandbox)
     listener, awaiting = Listener(), AsyncListener()
     await asyncio.to_thread(enrichment.invoke, ROWS, {"callbacks": [listener]})
@@ -107,7 +107,7 @@ async def test_progress_is_reported(sandbox: Sandbox) -> None:
         assert (last["finished"], last["cost_usd"]) == (3, 0.015)
 
 
-def test_the_journal_goes_on(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_an_enrichment_resumes_from_its_journal(sandbox: Sandbox, tmp_path: Path) -> None:
     enrichment = make(sandbox, journal=str(tmp_path / "run.db"), max_cost_usd=0.01)
     assert [row["submitted"] for row in enrichment.invoke(ROWS)] == [True, True, False]
     assert [row["submitted"] for row in enrichment.invoke(ROWS, max_cost_usd=1)] == [True] * 3
@@ -126,7 +126,7 @@ def test_failed_rows_are_retried(sandbox: Sandbox, tmp_path: Path) -> None:
     assert enrichment.invoke([FAILING], retry_failed=True)[0]["run_id"] != first[0]["run_id"]
 
 
-def test_each_of_a_batch_is_a_run_of_its_own(sandbox: Sandbox) -> None:
+def test_each_input_of_a_batch_is_an_enrichment_of_its_own(sandbox: Sandbox) -> None:
     one, two = make(sandbox).batch([ROWS[:2], ROWS[2:]])
     assert [row["number"] for row in [*one, *two]] == [0, 1, 0]
 
@@ -146,7 +146,9 @@ def test_a_pickle_holds_no_key_and_works(
     ("call", "named"),
     [({"processr": "base"}, "processr"), ({"metadata": {"a": "b"}}, "metadata")],
 )
-def test_unknown_settings_are_refused(sandbox: Sandbox, call: dict[str, Any], named: str) -> None:
+def test_unknown_enrichment_settings_are_refused(
+    sandbox: Sandbox, call: dict[str, Any], named: str
+) -> None:
     with pytest.raises(TypeError, match=named):
         make(sandbox).invoke(ROWS, **call)
     with pytest.raises(TypeError, match=named):
@@ -154,7 +156,7 @@ def test_unknown_settings_are_refused(sandbox: Sandbox, call: dict[str, Any], na
     assert not sandbox.requests
 
 
-def test_wrong_values_are_refused(sandbox: Sandbox) -> None:
+def test_wrong_enrichment_settings_are_refused(sandbox: Sandbox) -> None:
     with pytest.raises(ValidationError, match="deadline_seconds"):
         make(sandbox, deadline_seconds=0)
     with pytest.raises(ValueError, match="rows is a single str"):
@@ -166,7 +168,7 @@ def test_wrong_values_are_refused(sandbox: Sandbox) -> None:
     assert not sandbox.requests
 
 
-async def test_errors_are_ours(sandbox: Sandbox) -> None:
+async def test_enrichment_errors_are_parallel_errors(sandbox: Sandbox) -> None:
     wrong = make(sandbox, api_key="wrong-key-0000")
     for call in (asyncio.to_thread(wrong.invoke, ROWS), wrong.ainvoke(ROWS)):
         with pytest.raises(AuthenticationError) as caught:

@@ -1,4 +1,4 @@
-"""Searches worded by a model, what callbacks are told of a search, and offsets of excerpts."""
+"""Queries written by a model, volatile facts in callbacks, and offsets of excerpts."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ def giving(value: Any) -> Runnable[Any, Any]:
     ],
     ids=["chat model", "chatty chat model", "dict", "object", "text", "message"],
 )
-async def test_what_a_writer_may_give(sandbox: Sandbox, make_writer: Any) -> None:
+async def test_the_outputs_that_a_query_writer_may_give(sandbox: Sandbox, make_writer: Any) -> None:
     retriever = make(sandbox, query_writer=make_writer())
     assert await asyncio.to_thread(retriever.invoke, QUESTION)
     assert await retriever.ainvoke(QUESTION)
@@ -59,15 +59,15 @@ async def test_what_a_writer_may_give(sandbox: Sandbox, make_writer: Any) -> Non
         assert request.body["search_queries"] == QUERIES
 
 
-def test_a_model_is_reported_what_to_do_other_runnables_get_the_question(sandbox: Sandbox) -> None:
-    asked: list[Any] = []
+def test_a_model_gets_the_prompt_and_other_runnables_the_question(sandbox: Sandbox) -> None:
+    tool_input: list[Any] = []
 
     def noting(value: Any) -> Any:
-        asked.append(value)
+        tool_input.append(value)
         return WRITTEN
 
     make(sandbox, query_writer=RunnableLambda(noting)).invoke(QUESTION)
-    assert asked == [QUESTION]
+    assert tool_input == [QUESTION]
     sandbox.faults.add("/chat/completions", **answer(json.dumps(WRITTEN)))
     make(sandbox, query_writer=ChatParallel(**connection(sandbox))).invoke(QUESTION)
     prompt = sandbox.requests[-2].body["messages"][0]["content"]
@@ -94,7 +94,7 @@ def _fail(_: Any) -> Any:
     ],
     ids=["raises", "chats", "nonsense", "broken", "None", "too long", "past a limit", "no network"],
 )
-async def test_every_failure_falls_back_with_a_warning(
+async def test_a_failed_query_writer_is_a_warning_and_queries_are_derived(
     sandbox: Sandbox, make_writer: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("WARNING", "parallel_integrations")
@@ -109,7 +109,7 @@ async def test_every_failure_falls_back_with_a_warning(
     assert not any(QUESTION in text for text in logged)
 
 
-def test_half_a_wording_is_completed(sandbox: Sandbox) -> None:
+def test_queries_without_an_objective_are_completed(sandbox: Sandbox) -> None:
     make(sandbox, query_writer=giving({"search_queries": QUERIES})).invoke(QUESTION)
     assert sandbox.requests[0].body["objective"] == QUESTION
     assert sandbox.requests[0].body["search_queries"] == QUERIES
@@ -123,7 +123,7 @@ def test_an_objective_for_all_questions(sandbox: Sandbox) -> None:
     assert first["search_queries"] == second["search_queries"]
 
 
-async def test_what_is_volatile_reaches_callbacks(sandbox: Sandbox) -> None:
+async def test_volatile_facts_of_a_search_reach_callbacks(sandbox: Sandbox) -> None:
     listener, alistener = Listener(), AsyncListener()
     retriever = make(sandbox, location="zz")
     retriever.invoke(QUESTION, {"callbacks": [listener]})
@@ -148,7 +148,7 @@ def older(sandbox: Sandbox) -> ParallelClient:
     return ParallelClient(**connection(sandbox), api_version="v1beta")
 
 
-def test_offsets_where_the_wire_gives_them(sandbox: Sandbox) -> None:
+def test_excerpt_offsets_become_metadata(sandbox: Sandbox) -> None:
     found = {
         "results": [
             {

@@ -27,7 +27,7 @@ def joined(documents: list[Document]) -> str:
 
 
 @pytest.mark.parametrize("split", ["page", "excerpt"])
-async def test_search_store_retrieve_response(sandbox: Sandbox, split: Any) -> None:
+async def test_search_store_retrieve_answer(sandbox: Sandbox, split: Any) -> None:
     found = ParallelSearchRetriever(**connection(sandbox), k=5, split=split).invoke(QUESTION)
     store = InMemoryVectorStore.from_documents(found, DeterministicFakeEmbedding(size=64))
     chain = (

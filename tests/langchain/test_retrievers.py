@@ -45,7 +45,7 @@ def test_a_question_becomes_documents_with_sources(sandbox: Sandbox) -> None:
     ]
 
 
-async def test_both_worlds_give_the_same_documents(sandbox: Sandbox) -> None:
+async def test_blocking_and_awaiting_retrieval_give_the_same_documents(sandbox: Sandbox) -> None:
     retriever = make(sandbox)
     awaited = await retriever.ainvoke(QUESTION)
     blocking = await asyncio.to_thread(retriever.invoke, QUESTION)
@@ -63,7 +63,7 @@ async def test_both_worlds_give_the_same_documents(sandbox: Sandbox) -> None:
         ({"k": 3, "max_results": 3}, {"k": 1, "max_results": 1}, 1),
     ],
 )
-def test_number_of_results(
+def test_the_number_of_results_by_both_names(
     sandbox: Sandbox, fixed: dict[str, int], called: dict[str, int], sent: int | None
 ) -> None:
     make(sandbox, **fixed).invoke(QUESTION, **called)
@@ -146,7 +146,7 @@ def test_unknown_arguments_are_refused_with_a_hint() -> None:
         ParallelSearchRetriever(api_key="test").invoke(QUESTION, mx_results=3)
 
 
-def test_indexing_twice_adds_nothing(sandbox: Sandbox) -> None:
+def test_indexing_a_retriever_twice_adds_nothing(sandbox: Sandbox) -> None:
     retriever = make(sandbox, k=5)
     manager = InMemoryRecordManager("pages")
     manager.create_schema()
@@ -167,7 +167,7 @@ def test_indexing_twice_adds_nothing(sandbox: Sandbox) -> None:
     assert (again["num_added"], again["num_updated"], again["num_skipped"]) == (0, 0, 5)
 
 
-def test_batch_keeps_order(sandbox: Sandbox) -> None:
+def test_a_batch_of_retrievals_keeps_its_order(sandbox: Sandbox) -> None:
     retriever = make(sandbox, k=1)
     questions = ["What is a decorator?", QUESTION, "What is a lambda expression?"]
     batched = retriever.batch(questions, config={"max_concurrency": 2})

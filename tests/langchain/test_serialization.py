@@ -50,7 +50,7 @@ ADAPTERS: list[Callable[..., Any]] = [
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
-def test_no_key_in_anything_written(adapter: Callable[..., Any]) -> None:
+def test_no_key_in_anything_serialized(adapter: Callable[..., Any]) -> None:
     made = adapter(api_key=SECRET)
     made.resolved_client()
     for text in (repr(made), str(made), dumps(made), str(made.model_dump())):
@@ -71,7 +71,7 @@ def test_no_key_in_anything_written(adapter: Callable[..., Any]) -> None:
         {"nonsense": 1},
     ],
 )
-def test_no_key_in_a_refusal(adapter: Callable[..., Any], wrong: dict[str, Any]) -> None:
+def test_no_key_in_a_validation_error(adapter: Callable[..., Any], wrong: dict[str, Any]) -> None:
     with pytest.raises((ValueError, TypeError)) as caught:
         adapter(**{"api_key": SECRET, **wrong})
     assert SECRET not in str(caught.value)
@@ -142,12 +142,12 @@ def test_every_adapter_works_in_a_process_pool(
     monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
     made = [adapter(api_key=sandbox.api_key, base_url=sandbox.url) for adapter in ADAPTERS]
     made[0].invoke("decorators")  # its connections stay here
-    # Started anew, not forked: nothing is there but what the pickle holds.
+    # A new process, not a fork: nothing is there but what the pickle holds.
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         assert all(pool.map(_answered, made))
 
 
-def test_load_what_dumpd_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_restores_what_dumpd_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
     model = ChatParallel(api_key=SECRET, model="lite", base_url="https://example.com/api")
     written = dumpd(model)
     assert written["kwargs"]["api_key"] == {"lc": 1, "type": "secret", "id": ["PARALLEL_API_KEY"]}

@@ -36,7 +36,7 @@ JOKE = json.dumps({"setup": "Why do cats sit on keyboards?", "punchline": "For t
 
 
 class _ChatModel:
-    """What both chat suites are told about the model."""
+    """Properties of the model for both chat suites."""
 
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
@@ -90,7 +90,7 @@ class TestChatIntegration(_ChatModel, ChatModelIntegrationTests):
         self.sandbox = sandbox
         if request.node.name == "test_json_mode":
             # JSON mode names its fields in the prompt alone, and the sandbox, which quotes and
-            # does not read prompts, is told what to say: whole, then streamed, and both again.
+            # does not read prompts, has scripted responses: whole, then streamed, and both again.
             for streamed in (False, True, False, True):
                 sandbox.faults.add("/chat/completions", **answer(JOKE, streamed=streamed))
 

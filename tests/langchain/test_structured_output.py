@@ -1,4 +1,4 @@
-"""Answers in a schema's form: every kind of schema, every model, and JSON as models write it."""
+"""Structured output: every kind of schema, every model, and JSON as models write it."""
 
 import json
 import sys
@@ -46,19 +46,19 @@ JSON_SCHEMA: dict[str, Any] = {
 FITTING = {"name": "with", "purpose": "Calls __enter__ and __exit__."}
 
 
-def asking(sandbox: Sandbox, schema: Any = Statement, **how: Any) -> Runnable[Any, Any]:
+def structured_chain(sandbox: Sandbox, schema: Any = Statement, **how: Any) -> Runnable[Any, Any]:
     return ChatParallel(**connection(sandbox)).with_structured_output(schema, **how)
 
 
 @pytest.mark.parametrize("model", MODELS)
 async def test_every_model_fills_a_class(sandbox: Sandbox, model: str) -> None:
-    ask = ChatParallel(**connection(sandbox), model=model).with_structured_output(Statement)
-    found = ask.invoke(QUESTION)
+    chain = ChatParallel(**connection(sandbox), model=model).with_structured_output(Statement)
+    found = chain.invoke(QUESTION)
     assert isinstance(found, Statement)
     assert found.purpose
-    assert await ask.ainvoke(QUESTION) == found
-    assert list(ask.stream(QUESTION))[-1] == found
-    assert [part async for part in ask.astream(QUESTION)][-1] == found
+    assert await chain.ainvoke(QUESTION) == found
+    assert list(chain.stream(QUESTION))[-1] == found
+    assert [part async for part in chain.astream(QUESTION)][-1] == found
     sent = sandbox.requests[0].body
     assert sent["model"] == model
     assert sent["response_format"]["type"] == "json_schema"
@@ -68,10 +68,10 @@ async def test_every_model_fills_a_class(sandbox: Sandbox, model: str) -> None:
 
 @pytest.mark.parametrize("schema", [StatementDict, JSON_SCHEMA], ids=["TypedDict", "JSON schema"])
 def test_dicts_for_dict_schemas(sandbox: Sandbox, schema: Any) -> None:
-    ask = asking(sandbox, schema)
-    found = ask.invoke(QUESTION)
+    chain = structured_chain(sandbox, schema)
+    found = chain.invoke(QUESTION)
     assert found.keys() == {"name", "purpose"}
-    assert list(ask.stream(QUESTION))[-1] == found
+    assert list(chain.stream(QUESTION))[-1] == found
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="pydantic 1 classes end with Python 3.13")
@@ -82,11 +82,11 @@ def test_classes_of_pydantic_1(sandbox: Sandbox) -> None:
         name: str
         purpose: str
 
-    found = asking(sandbox, OldStatement).invoke(QUESTION)
+    found = structured_chain(sandbox, OldStatement).invoke(QUESTION)
     assert isinstance(found, OldStatement)
     sandbox.faults.add(**answer('{"name": "with"}'))
     with pytest.raises(OutputParserException, match="purpose"):
-        asking(sandbox, OldStatement).invoke(QUESTION)
+        structured_chain(sandbox, OldStatement).invoke(QUESTION)
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
@@ -102,11 +102,13 @@ def test_classes_of_pydantic_1(sandbox: Sandbox) -> None:
     ],
     ids=["bare", "fenced", "fenced and chatty", "chatty", "second object", "line break in it"],
 )
-def test_json_as_models_write_it(sandbox: Sandbox, text: str, streamed: bool) -> None:
+def test_json_is_found_in_fences_and_among_words(
+    sandbox: Sandbox, text: str, streamed: bool
+) -> None:
     for schema in (Statement, StatementDict, JSON_SCHEMA):
         sandbox.faults.add(**answer(text, streamed=streamed))
-        ask = asking(sandbox, schema)
-        found = list(ask.stream(QUESTION))[-1] if streamed else ask.invoke(QUESTION)
+        chain = structured_chain(sandbox, schema)
+        found = list(chain.stream(QUESTION))[-1] if streamed else chain.invoke(QUESTION)
         found = found.model_dump() if isinstance(found, Statement) else found
         assert found["name"] == "with"
         assert found["purpose"].startswith("Calls")
@@ -131,44 +133,44 @@ async def test_a_validation_error_is_a_parsing_error(
 ) -> None:
     sandbox.faults.add(times=2, **answer(text))
     sandbox.faults.add(times=2, **answer(text or " ", streamed=True))
-    ask = asking(sandbox, schema)
+    chain = structured_chain(sandbox, schema)
     with pytest.raises(OutputParserException, match=named) as caught:
-        ask.invoke(QUESTION)
+        chain.invoke(QUESTION)
     assert caught.value.llm_output == text
     assert "Statement" in str(caught.value)
     with pytest.raises(OutputParserException, match=named):
-        await ask.ainvoke(QUESTION)
+        await chain.ainvoke(QUESTION)
     with pytest.raises(OutputParserException, match=named):
-        list(ask.stream(QUESTION))
+        list(chain.stream(QUESTION))
     with pytest.raises(OutputParserException, match=named):
-        [part async for part in ask.astream(QUESTION)]
+        [part async for part in chain.astream(QUESTION)]
 
 
 async def test_include_raw_raises_nothing(sandbox: Sandbox) -> None:
-    ask = asking(sandbox, include_raw=True)
-    found = ask.invoke(QUESTION)
+    chain = structured_chain(sandbox, include_raw=True)
+    found = chain.invoke(QUESTION)
     assert found.keys() == {"raw", "parsed", "parsing_error"}
     assert isinstance(found["raw"], AIMessage)
     assert isinstance(found["parsed"], Statement)
     assert found["parsing_error"] is None
     sandbox.faults.add(times=2, **answer("I cannot say."))
-    for failed in (ask.invoke(QUESTION), await ask.ainvoke(QUESTION)):
+    for failed in (chain.invoke(QUESTION), await chain.ainvoke(QUESTION)):
         assert failed["raw"].text == "I cannot say."
         assert failed["parsed"] is None
         assert isinstance(failed["parsing_error"], OutputParserException)
     sandbox.faults.add(**answer("I cannot say.", streamed=True))
-    [streamed] = ask.stream(QUESTION)
+    [streamed] = chain.stream(QUESTION)
     assert isinstance(streamed["parsing_error"], OutputParserException)
 
 
 def test_streaming_gives_growing_objects(sandbox: Sandbox) -> None:
     sandbox.faults.add(times=2, **answer(json.dumps(FITTING), streamed=True))
-    dicts = list(asking(sandbox, JSON_SCHEMA).stream(QUESTION))
+    dicts = list(structured_chain(sandbox, JSON_SCHEMA).stream(QUESTION))
     assert len(dicts) > 3
     assert dicts[0] != dicts[-1] == FITTING
     lengths = [len(str(one)) for one in dicts]
     assert lengths == sorted(lengths)
-    objects = list(asking(sandbox).stream(QUESTION))
+    objects = list(structured_chain(sandbox).stream(QUESTION))
     assert len(objects) > 1
     assert all(isinstance(one, Statement) for one in objects)
     assert objects[-1] == Statement(**FITTING)
@@ -182,26 +184,26 @@ def test_an_array_at_the_root(sandbox: Sandbox) -> None:
         "items": {"type": "string"},
     }
     sandbox.faults.add(**answer('The names: ["with", "for"].'))
-    assert asking(sandbox, schema).invoke(QUESTION) == ["with", "for"]
+    assert structured_chain(sandbox, schema).invoke(QUESTION) == ["with", "for"]
     sandbox.faults.add(**answer("[1]"))
     with pytest.raises(OutputParserException, match=r"\[0\] is int, not string"):
-        asking(sandbox, schema).invoke(QUESTION)
+        structured_chain(sandbox, schema).invoke(QUESTION)
 
 
-def test_methods_and_strictness_reach_the_wire(sandbox: Sandbox) -> None:
+def test_methods_and_strictness_are_sent(sandbox: Sandbox) -> None:
     sandbox.faults.add(**answer(json.dumps(FITTING)))
-    asking(sandbox, method="json_mode").invoke(QUESTION)
-    asking(sandbox, method="function_calling", strict=True).invoke(QUESTION)
+    structured_chain(sandbox, method="json_mode").invoke(QUESTION)
+    structured_chain(sandbox, method="function_calling", strict=True).invoke(QUESTION)
     first, second = (request.body["response_format"] for request in sandbox.requests)
     assert first == {"type": "json_object"}
     assert second["json_schema"]["strict"] is True
     with pytest.raises(ValueError, match="'by_magic' must be one of json_schema"):
-        asking(sandbox, method="by_magic")
+        structured_chain(sandbox, method="by_magic")
     with pytest.raises(ValueError, match="does not know tools"):
-        asking(sandbox, tools=[])
+        structured_chain(sandbox, tools=[])
 
 
-def test_an_agent_responses_in_a_schemas_form(sandbox: Sandbox) -> None:
+def test_an_agent_answers_with_a_schema(sandbox: Sandbox) -> None:
     agent = create_agent(ChatParallel(**connection(sandbox)), response_format=Statement)
     state = agent.invoke({"messages": [("human", QUESTION)]})
     assert isinstance(state["structured_response"], Statement)
@@ -213,7 +215,7 @@ def test_an_agent_responses_in_a_schemas_form(sandbox: Sandbox) -> None:
 def test_binding_tools_is_refused_plainly(sandbox: Sandbox) -> None:
     @tool
     def weather(place: str) -> str:
-        """Tell the weather."""
+        """Give the weather."""
         return place
 
     model = ChatParallel(**connection(sandbox))
@@ -260,5 +262,5 @@ NESTED: dict[str, Any] = {
         ([], "it is list, not object"),
     ],
 )
-def test_what_fits_a_json_schema(value: Any, fault: str | None) -> None:
+def test_values_that_fit_a_json_schema(value: Any, fault: str | None) -> None:
     assert schema_violation(value, NESTED) == fault

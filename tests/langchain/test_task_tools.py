@@ -48,7 +48,7 @@ def find_tool(sandbox: Sandbox, **settings: Any) -> ParallelFindAllTool:
 
 
 def either(sandbox: Sandbox, tool: type[BaseTool], **settings: Any) -> tuple[BaseTool, Any, str]:
-    """A tool, what it is asked, and what its runs' ids are called."""
+    """A tool, its input, and the prefix of its runs' ids."""
     made = tool(**connection(sandbox), **settings)
     if tool is ParallelTaskRunTool:
         return made, QUESTION, "trun_"
@@ -67,14 +67,16 @@ BOTH = pytest.mark.parametrize("tool", [ParallelTaskRunTool, ParallelFindAllTool
         (ParallelFindAllTool, "parallel_find_all", {"objective"}),
     ],
 )
-def test_what_the_model_sees(tool: type[BaseTool], name: str, properties: set[str]) -> None:
+def test_the_schema_of_a_tool_that_a_model_sees(
+    tool: type[BaseTool], name: str, properties: set[str]
+) -> None:
     shown = convert_to_openai_tool(tool())
     assert shown["function"]["name"] == name
     assert set(shown["function"]["parameters"]["properties"]) == properties
     assert len(json.dumps(shown)) < 1200
 
 
-async def test_a_report_with_its_sources(sandbox: Sandbox) -> None:
+async def test_a_task_tool_gives_a_report_with_its_sources(sandbox: Sandbox) -> None:
     tool = task_tool(sandbox, processor="lite", output_schema="One paragraph.")
     message = called(tool, QUESTION)
     assert message.status == "success"
@@ -118,7 +120,7 @@ def test_an_object_of_fields_is_taken_too(sandbox: Sandbox) -> None:
     assert sandbox.requests[0].body["input"] == {"statement": "with"}
 
 
-def test_found_entities_with_reasons(sandbox: Sandbox) -> None:
+def test_a_find_all_tool_gives_entities_with_reasons(sandbox: Sandbox) -> None:
     tool = find_tool(sandbox, match_limit=5)
     message = called(tool, OBJECTIVE)
     assert message.status == "success"
@@ -133,7 +135,7 @@ def test_found_entities_with_reasons(sandbox: Sandbox) -> None:
     assert (created[1]["generator"], created[1]["match_limit"]) == ("base", 7)
 
 
-def test_finding_nothing_is_said(sandbox: Sandbox) -> None:
+def test_a_find_all_without_matches_says_so(sandbox: Sandbox) -> None:
     assert find_tool(sandbox).invoke({"objective": "zzzqqq that xyzzy plugh"}) == (
         "Nothing matches. Loosen the conditions."
     )
@@ -143,18 +145,18 @@ def test_finding_nothing_is_said(sandbox: Sandbox) -> None:
 async def test_progress_reaches_callbacks_and_event_streams(
     sandbox: Sandbox, tool: type[BaseTool]
 ) -> None:
-    made, asked, prefix = either(sandbox, tool)
+    made, tool_input, prefix = either(sandbox, tool)
     listener, alistener = Listener(), AsyncListener()
-    made.invoke(asked, {"callbacks": [listener]})
-    await made.ainvoke(asked, {"callbacks": [alistener]})
+    made.invoke(tool_input, {"callbacks": [listener]})
+    await made.ainvoke(tool_input, {"callbacks": [alistener]})
     streamed = [
         event["data"]
-        async for event in made.astream_events(asked, version="v2")
+        async for event in made.astream_events(tool_input, version="v2")
         if event["event"] == "on_custom_event" and event["name"] == "parallel_progress"
     ]
-    told = [data for name, data in listener.events if name == "parallel_progress"]
-    atold = [data for name, data in alistener.events if name == "parallel_progress"]
-    for progress in (told, atold, streamed):
+    reported = [data for name, data in listener.events if name == "parallel_progress"]
+    areported = [data for name, data in alistener.events if name == "parallel_progress"]
+    for progress in (reported, areported, streamed):
         assert len(progress) > 2
         first = progress[0].get("run") or progress[0]["data"]
         assert str(first.get("run_id") or first.get("findall_id")).startswith(prefix)
@@ -167,23 +169,23 @@ async def test_progress_reaches_callbacks_and_event_streams(
 async def test_progress_reaches_langgraphs_stream_writer(
     sandbox: Sandbox, tool: type[BaseTool], awaiting: bool
 ) -> None:
-    made, asked, _ = either(sandbox, tool)
-    agent = create_agent(Scripted(messages=script((made.name, asked))), tools=[made])
+    made, tool_input, _ = either(sandbox, tool)
+    agent = create_agent(Scripted(messages=script((made.name, tool_input))), tools=[made])
     state: Any = {"messages": [("human", "go")]}
     if awaiting:
-        told = [data async for data in agent.astream(state, stream_mode="custom")]
+        reported = [data async for data in agent.astream(state, stream_mode="custom")]
     else:
-        told = list(agent.stream(state, stream_mode="custom"))
-    kinds = {data["type"] for data in told}
-    assert len(told) > 2
+        reported = list(agent.stream(state, stream_mode="custom"))
+    kinds = {data["type"] for data in reported}
+    assert len(reported) > 2
     assert kinds & {"task_run.state", "findall.status"}
     assert any(".progress" in kind or ".candidate." in kind for kind in kinds)
 
 
 @BOTH
-def test_direct_calls_outside_of_any_run(sandbox: Sandbox, tool: type[BaseTool]) -> None:
-    made, asked, _ = either(sandbox, tool)
-    content, artifact = made._run(**asked)
+def test_a_tool_can_be_called_outside_of_any_run(sandbox: Sandbox, tool: type[BaseTool]) -> None:
+    made, tool_input, _ = either(sandbox, tool)
+    content, artifact = made._run(**tool_input)
     assert content
     assert artifact
 
@@ -213,21 +215,21 @@ def test_artifacts_survive_a_checkpoint(sandbox: Sandbox) -> None:
 
 async def test_a_failed_run_is_reported_with_its_id(sandbox: Sandbox) -> None:
     tool = task_tool(sandbox)
-    asked = {**QUESTION, "metadata": {"sandbox": "fail"}}
-    message = called(tool, asked)
+    tool_input = {**QUESTION, "metadata": {"sandbox": "fail"}}
+    message = called(tool, tool_input)
     assert message.status == "error"
     assert message.content.startswith("TaskFailedError: Task run trun_")
     assert message.content.endswith("Ask for it in other words, or for less at once.")
     assert message.artifact is None
-    assert "TaskFailedError" in await tool.ainvoke(asked)
+    assert "TaskFailedError" in await tool.ainvoke(tool_input)
     assert sandbox.ledger.count("task_run") == 0
 
 
 @pytest.mark.parametrize("tool", [ParallelTaskRunTool, ParallelFindAllTool])
 def test_a_passed_deadline_names_the_run(tool: type[BaseTool]) -> None:
     with Sandbox(task_seconds=30, findall_seconds=30) as slow:
-        made, asked, prefix = either(slow, tool, deadline_seconds=0.3)
-        message = called(made, asked)
+        made, tool_input, prefix = either(slow, tool, deadline_seconds=0.3)
+        message = called(made, tool_input)
     assert message.status == "error"
     assert message.content.startswith("TaskTimeoutError: ")
     assert prefix in message.content
@@ -249,12 +251,12 @@ def test_a_passed_deadline_names_the_run(tool: type[BaseTool]) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_errors_become_messages(
+def test_task_errors_become_tool_messages(
     sandbox: Sandbox, tool: type[BaseTool], fault: dict[str, Any], named: str
 ) -> None:
     sandbox.faults.add(times=None, **fault)
-    made, asked, _ = either(sandbox, tool, max_retries=0)
-    message = called(made, asked)
+    made, tool_input, _ = either(sandbox, tool, max_retries=0)
+    message = called(made, tool_input)
     assert message.status == "error"
     assert message.content.startswith(f"{named}: ")
     assert sandbox.api_key not in message.content
@@ -266,8 +268,8 @@ def test_errors_after_the_creation_name_the_run(
     sandbox: Sandbox, tool: type[BaseTool], status: int
 ) -> None:
     sandbox.faults.add(method="GET", times=None, status=status)
-    made, asked, prefix = either(sandbox, tool, max_retries=0)
-    message = called(made, asked)
+    made, tool_input, prefix = either(sandbox, tool, max_retries=0)
+    message = called(made, tool_input)
     assert message.status == "error"
     assert f": {prefix}" in message.content
 
@@ -275,8 +277,8 @@ def test_errors_after_the_creation_name_the_run(
 @BOTH
 def test_broken_progress_costs_no_result(sandbox: Sandbox, tool: type[BaseTool]) -> None:
     sandbox.faults.add(path="*/events", times=None, status=404)
-    made, asked, _ = either(sandbox, tool)
-    assert called(made, asked).status == "success"
+    made, tool_input, _ = either(sandbox, tool)
+    assert called(made, tool_input).status == "success"
 
 
 @pytest.mark.parametrize(
@@ -312,7 +314,7 @@ def test_too_many_matches_for_a_preview_cost_nothing(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("budget", [500, 1500, 40_000])
-def test_the_budget_is_kept_and_what_is_cut_is_said(sandbox: Sandbox, budget: int) -> None:
+def test_tool_outputs_keep_their_budget_and_name_truncations(sandbox: Sandbox, budget: int) -> None:
     settings: dict[str, Any] = {**connection(sandbox), "max_output_chars": budget}
     pages = [f"https://docs.python.org/3/reference/none-{n}.html" for n in range(15)]
     pages.append("https://docs.python.org/3/reference/compound_stmts.html")
@@ -388,7 +390,7 @@ async def test_one_session_for_search_and_extract_of_a_thread(
         assert {first, second, third, fourth} == {None}
 
 
-def test_the_toolkit(sandbox: Sandbox) -> None:
+def test_a_toolkit_shares_client_and_session(sandbox: Sandbox) -> None:
     toolkit = ParallelToolkit(**connection(sandbox), search={"max_results": 2})
     tools = {tool.name: tool for tool in toolkit.get_tools()}
     assert list(tools) == ["parallel_search", "parallel_extract", "parallel_task"]

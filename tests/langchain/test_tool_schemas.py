@@ -11,7 +11,7 @@ from parallel_integrations.sandbox import Sandbox
 
 
 class Inputs(BaseCallbackHandler):
-    """Keeps what tools are told to be called with."""
+    """Records the inputs of tools."""
 
     def __init__(self) -> None:
         self.seen: list[Any] = []
@@ -25,8 +25,8 @@ def test_what_models_do_not_see_is_not_traced(sandbox: Sandbox) -> None:
     tool = ParallelSearchTool(
         api_key=sandbox.api_key, base_url=sandbox.url, callbacks=[inputs], max_results=1
     )
-    asked = {"objective": "What is a closure?", "session_id": "secret-session"}
-    tool.invoke(asked)
+    tool_input = {"objective": "What is a closure?", "session_id": "secret-session"}
+    tool.invoke(tool_input)
     assert inputs.seen == [{"objective": "What is a closure?"}]
     assert sandbox.requests[-1].body["session_id"] == "secret-session"
 
@@ -49,7 +49,7 @@ class OtherTool(ParallelSearchTool):
         return f"{call} {hidden} {content}", artifact
 
 
-def test_a_schema_of_the_user_s_works_as_anywhere(sandbox: Sandbox) -> None:
+def test_a_tool_takes_an_argument_schema_of_the_user(sandbox: Sandbox) -> None:
     inputs = Inputs()
     tool = OtherTool(
         api_key=sandbox.api_key, base_url=sandbox.url, callbacks=[inputs], max_results=1

@@ -30,7 +30,7 @@ def called(tool: BaseTool, args: dict[str, Any]) -> ToolMessage:
     return message
 
 
-def test_what_the_model_sees_is_small() -> None:
+def test_tool_schemas_are_small() -> None:
     shown = convert_to_openai_tool(ParallelSearchTool())["function"]
     assert shown["name"] == "parallel_search"
     assert set(shown["parameters"]["properties"]) == {"objective", "search_queries"}
@@ -55,7 +55,7 @@ def test_content_for_the_model_artifact_for_code(sandbox: Sandbox) -> None:
     assert message.artifact["search_id"]
 
 
-async def test_the_awaited_call_gives_the_same(sandbox: Sandbox) -> None:
+async def test_an_awaited_tool_call_gives_the_same(sandbox: Sandbox) -> None:
     tool = search_tool(sandbox, max_results=2)
     assert await tool.ainvoke(SEARCH) == tool.invoke(SEARCH)
 
@@ -115,7 +115,7 @@ def test_bad_arguments_are_reported_to_the_model_and_not_sent(
         ({"reset": "body"}, "ConnectionFailedError"),
     ],
 )
-async def test_failures_become_error_messages(
+async def test_failures_become_error_tool_messages(
     sandbox: Sandbox, fault: dict[str, Any], named: str
 ) -> None:
     sandbox.faults.add(times=None, **fault)
@@ -130,13 +130,13 @@ async def test_failures_become_error_messages(
     assert awaited.status == "error"
 
 
-def test_errors_are_raised_when_requested_for(sandbox: Sandbox) -> None:
+def test_errors_are_raised_without_handle_tool_error(sandbox: Sandbox) -> None:
     sandbox.faults.add(status=401)
     with pytest.raises(ToolException, match="AuthenticationError"):
         search_tool(sandbox, handle_tool_error=False).invoke(SEARCH)
 
 
-def test_nothing_found_is_said(sandbox: Sandbox) -> None:
+def test_a_search_without_results_says_so(sandbox: Sandbox) -> None:
     answer = search_tool(sandbox).invoke({"search_queries": ["zzzqqq xyzzy plugh"]})
     assert "No pages were found" in answer
 

@@ -1,1 +1,1 @@
-"""Tests of the LlamaIndex room."""
+"""Tests of the LlamaIndex subpackage."""

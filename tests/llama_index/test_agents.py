@@ -86,9 +86,9 @@ KINDS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "told"), KINDS)
+@pytest.mark.parametrize(("fault", "reported"), KINDS)
 async def test_every_failure_is_a_tool_error_and_the_run_goes_on(
-    sandbox: Sandbox, fault: dict[str, Any], told: str
+    sandbox: Sandbox, fault: dict[str, Any], reported: str
 ) -> None:
     sandbox.faults.add(path="/v1/search", **fault)
     spec = make(sandbox, timeout=0.1 if "delay" in fault else None)
@@ -96,14 +96,14 @@ async def test_every_failure_is_a_tool_error_and_the_run_goes_on(
     output, events = await run(FunctionAgent(tools=spec.to_tool_list(), llm=llm))
     (result,) = results(events)
     assert result.tool_output.is_error
-    assert told in result.tool_output.content
+    assert reported in result.tool_output.content
     assert len(result.tool_output.content) > 20
     assert sandbox.api_key not in result.tool_output.content
     assert str(output) == result.tool_output.content
 
 
 @pytest.mark.parametrize(
-    ("name", "asked", "told"),
+    ("name", "tool_input", "reported"),
     [
         ("parallel_search", {}, "nothing to search for"),
         ("parallel_search", {"objective": QUESTION, "max_results": 40}, "max_results"),
@@ -112,13 +112,13 @@ async def test_every_failure_is_a_tool_error_and_the_run_goes_on(
     ],
 )
 async def test_what_a_model_gets_wrong_is_explained_to_it(
-    sandbox: Sandbox, name: str, asked: dict[str, Any], told: str
+    sandbox: Sandbox, name: str, tool_input: dict[str, Any], reported: str
 ) -> None:
     tools = make(sandbox).to_tool_list()
-    _, events = await run(FunctionAgent(tools=tools, llm=calling(name, **asked)))
+    _, events = await run(FunctionAgent(tools=tools, llm=calling(name, **tool_input)))
     (result,) = results(events)
     assert result.tool_output.is_error
-    assert told in result.tool_output.content
+    assert reported in result.tool_output.content
 
 
 async def test_deep_research_reports_its_progress(sandbox: Sandbox) -> None:

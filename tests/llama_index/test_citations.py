@@ -1,4 +1,4 @@
-"""Citation blocks and grounds, whatever form an answer comes in."""
+"""Citation blocks and evidence of every kind of response."""
 
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CitationBlock
@@ -29,7 +29,7 @@ BASIS = [
 ]
 
 
-def test_what_a_block_holds() -> None:
+def test_the_fields_of_a_citation_block() -> None:
     blocks = citation_blocks(ChatMessage(additional_kwargs={"basis": BASIS}))
     assert all(isinstance(block, CitationBlock) for block in blocks)
     seen = [
@@ -44,7 +44,7 @@ def test_what_a_block_holds() -> None:
     ]
 
 
-def test_what_a_source_node_holds() -> None:
+def test_the_fields_of_a_cited_node() -> None:
     nodes = cited_nodes(TextNode, [FieldBasis.model_validate(field) for field in BASIS])
     assert len({node.node_id for node in nodes}) == len(nodes) == 4
     assert nodes[0].metadata == {
@@ -61,17 +61,17 @@ def test_what_a_source_node_holds() -> None:
     assert "It says so." not in nodes[0].get_metadata_str(mode="llm")  # type: ignore[arg-type]
 
 
-async def test_every_kind_of_response(sandbox: Sandbox) -> None:
+async def test_citations_of_every_kind_of_response(sandbox: Sandbox) -> None:
     llm = ParallelLLM(model="lite", api_key=sandbox.api_key, base_url=sandbox.url)
-    asked = [ChatMessage(content=QUESTION)]
-    chat = llm.chat(asked)
+    tool_input = [ChatMessage(content=QUESTION)]
+    chat = llm.chat(tool_input)
     expected = [block.model_dump() for block in citation_blocks(chat)]
     assert expected
     answers = (
         chat.message,
-        await llm.achat(asked),
+        await llm.achat(tool_input),
         llm.complete(QUESTION),
-        list(llm.stream_chat(asked))[-1],
+        list(llm.stream_chat(tool_input))[-1],
         list(llm.stream_complete(QUESTION))[-1],
         ChatResponse.model_validate_json(chat.model_dump_json()),
     )
@@ -81,11 +81,11 @@ async def test_every_kind_of_response(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("answer", [ChatMessage(content="x"), None, "text", {}, 3])
-def test_nothing_where_nothing_is_cited(answer: object) -> None:
+def test_no_blocks_without_citations(answer: object) -> None:
     assert citation_blocks(answer) == []
     assert evidence_of(answer) == {}
 
 
-def test_speed_cites_nothing(sandbox: Sandbox) -> None:
+def test_the_speed_model_cites_nothing(sandbox: Sandbox) -> None:
     llm = ParallelLLM(api_key=sandbox.api_key, base_url=sandbox.url)
     assert citation_blocks(llm.complete(QUESTION)) == []

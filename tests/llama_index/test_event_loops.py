@@ -1,4 +1,4 @@
-"""One request for one question, whichever loop asks: two in a row, a running one, Jupyter's."""
+"""One request for one question in every event loop: two in a row, a running one, Jupyter's."""
 
 import asyncio
 import gc
@@ -28,7 +28,7 @@ from parallel_integrations.sandbox import Sandbox
 QUESTION = "How does the with statement handle exceptions?"
 PAGE = "https://docs.python.org/3/reference/compound_stmts.html"
 
-Asking: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]
+Question: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +40,8 @@ def searching(**settings: Any) -> FunctionTool:
     return ParallelToolSpec(**settings).to_tool_list()[0]
 
 
-# What is asked, by class, and how many POSTs that takes.
-ASKED: dict[str, tuple[Callable[..., Any], int]] = {
+# The question, by class, and how many POSTs it takes.
+INPUTS: dict[str, tuple[Callable[..., Any], int]] = {
     "reader": (lambda **s: ParallelReader(**s), 1),
     "extract_reader": (lambda **s: ParallelExtractReader(**s), 1),
     "retriever": (lambda **s: ParallelRetriever(**s), 1),
@@ -53,8 +53,8 @@ ASKED: dict[str, tuple[Callable[..., Any], int]] = {
 }
 
 
-def asking(made: Any) -> Asking:
-    """The one question that an object is asked, awaiting."""
+def question_of(made: Any) -> Question:
+    """The one awaited question of an object."""
     match made:
         case ParallelExtractReader():
             return lambda: made.aload_data([PAGE])
@@ -71,18 +71,18 @@ def asking(made: Any) -> Asking:
     return lambda: made.acall([TextNode(text=QUESTION)])
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", INPUTS)
 def test_two_loops_one_after_the_other(sandbox: Sandbox, name: str) -> None:
-    make, posts = ASKED[name]
-    ask = asking(make(api_key=sandbox.api_key, base_url=sandbox.url))
-    assert asyncio.run(ask())
-    assert asyncio.run(ask())
+    make, posts = INPUTS[name]
+    question = question_of(make(api_key=sandbox.api_key, base_url=sandbox.url))
+    assert asyncio.run(question())
+    assert asyncio.run(question())
     assert [each.method for each in sandbox.requests].count("POST") == 2 * posts
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", INPUTS)
 async def test_blocking_and_awaiting_inside_a_running_loop(sandbox: Sandbox, name: str) -> None:
-    make, posts = ASKED[name]
+    make, posts = INPUTS[name]
     made = make(api_key=sandbox.api_key, base_url=sandbox.url)
     match made:
         case ParallelExtractReader():
@@ -100,7 +100,7 @@ async def test_blocking_and_awaiting_inside_a_running_loop(sandbox: Sandbox, nam
         case ParallelExtractor():
             made([TextNode(text=QUESTION)])
     assert [each.method for each in sandbox.requests].count("POST") == posts
-    await asking(made)()
+    await question_of(made)()
     assert [each.method for each in sandbox.requests].count("POST") == 2 * posts
 
 
@@ -125,25 +125,25 @@ async def test_a_fusion_retriever_in_a_running_loop(sandbox: Sandbox) -> None:
 JUPYTER = """
 import asyncio, sys
 import nest_asyncio
-from tests.llama_index.test_event_loops import ASKED, asking, polling
+from tests.llama_index.test_event_loops import INPUTS, question_of, polling
 
 polling.FIRST_POLL_SECONDS = 0.02
 
 
 async def cell() -> None:
     nest_asyncio.apply()  # it changes asyncio for good: hence a process of its own
-    for name, (make, _) in ASKED.items():
-        ask = asking(make(api_key=sys.argv[1], base_url=sys.argv[2]))
-        assert await ask(), name
-        assert asyncio.get_event_loop().run_until_complete(ask()), name
-        assert asyncio.run(ask()), name
+    for name, (make, _) in INPUTS.items():
+        question = question_of(make(api_key=sys.argv[1], base_url=sys.argv[2]))
+        assert await question(), name
+        assert asyncio.get_event_loop().run_until_complete(question()), name
+        assert asyncio.run(question()), name
 
 
 asyncio.run(cell())
 """
 
 
-def test_as_in_jupyter(sandbox: Sandbox) -> None:
+def test_blocking_calls_inside_a_jupyter_loop(sandbox: Sandbox) -> None:
     done = subprocess.run(
         [sys.executable, "-c", JUPYTER, sandbox.api_key, sandbox.url],
         capture_output=True,
@@ -154,4 +154,4 @@ def test_as_in_jupyter(sandbox: Sandbox) -> None:
     )
     assert done.returncode == 0, done.stderr
     posts = [each.method for each in sandbox.requests].count("POST")
-    assert posts == 3 * sum(posts for _, posts in ASKED.values())
+    assert posts == 3 * sum(posts for _, posts in INPUTS.values())

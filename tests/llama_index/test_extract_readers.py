@@ -35,7 +35,7 @@ def page(number: int) -> dict[str, Any]:
     return {"url": f"https://example.com/{number}", "title": "T", "excerpts": [f"Text {number}."]}
 
 
-async def test_four_code_paths_to_the_same_documents(sandbox: Sandbox) -> None:
+async def test_four_code_paths_to_the_same_documents_of_an_extract_reader(sandbox: Sandbox) -> None:
     reader = make(sandbox)
     loaded = await asyncio.to_thread(reader.load_data, PAGES)
     assert [each.metadata["url"] for each in loaded] == PAGES
@@ -49,7 +49,7 @@ async def test_four_code_paths_to_the_same_documents(sandbox: Sandbox) -> None:
     assert sandbox.ledger.count("extract") == 4
 
 
-def test_what_a_document_is(sandbox: Sandbox) -> None:
+def test_the_fields_of_a_document_of_an_extract_reader(sandbox: Sandbox) -> None:
     (document,) = make(sandbox).load_data(PAGES[0])
     assert list(document.metadata) == ["url", "title", "published_at", "source"]
     assert len(document.text) > 10_000  # the whole page
@@ -58,14 +58,14 @@ def test_what_a_document_is(sandbox: Sandbox) -> None:
     assert len(excerpts[0].text) < len(document.text)
 
 
-def test_per_excerpt(sandbox: Sandbox) -> None:
+def test_a_reader_gives_one_document_per_excerpt(sandbox: Sandbox) -> None:
     reader = make(sandbox, full_content=False, split="excerpt")
     documents = reader.load_data(PAGES, objective="How does the with statement work?")
     assert len(documents) > 2
     assert len({each.id_ for each in documents}) == len(documents)
 
 
-def test_settings_of_the_instance_and_of_the_call(sandbox: Sandbox) -> None:
+def test_settings_of_the_instance_and_of_the_call_of_an_extract_reader(sandbox: Sandbox) -> None:
     reader = make(sandbox, max_chars_per_result=2000, session_id="s")
     reader.load_data(PAGES, "A", ["b"], full_content=False)
     body = sandbox.requests[0].body
@@ -80,11 +80,11 @@ async def test_any_number_of_pages_twenty_a_call_each_once(sandbox: Sandbox) -> 
     for start in (0, 20, 40) * 2:
         results = [page(number) for number in range(start, min(start + 20, 45))]
         sandbox.faults.add(path=EXTRACT, body={"extract_id": "e", "results": results})
-    reader = make(sandbox)
+    reader = make(sandbox, max_concurrency=1)  # the scripted responses have an order
     documents = await reader.aload_data([*urls, *urls[:3]])
     assert [each.metadata["url"] for each in documents] == urls
     assert [len(request.body["urls"]) for request in sandbox.requests] == [20, 20, 5]
-    taken = iter(make(sandbox, max_concurrency=1).lazy_load_data(urls))
+    taken = iter(reader.lazy_load_data(urls))
     next(taken)
     assert len(sandbox.requests) == 4  # the next twenty wait until they are wanted
     assert len(list(taken)) == 44
@@ -113,7 +113,7 @@ async def test_no_page_at_all_is_an_error(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("urls", [[], [""], ["python.org"], ["ftp://example.com"]])
-async def test_what_is_no_address_is_not_sent(sandbox: Sandbox, urls: list[str]) -> None:
+async def test_invalid_urls_are_not_sent(sandbox: Sandbox, urls: list[str]) -> None:
     reader = make(sandbox)
     with pytest.raises(ValidationError, match="urls"):
         reader.load_data(urls)
@@ -122,7 +122,7 @@ async def test_what_is_no_address_is_not_sent(sandbox: Sandbox, urls: list[str])
     assert not sandbox.requests
 
 
-def test_it_is_a_reader(sandbox: Sandbox) -> None:
+def test_an_extract_reader_is_a_llama_index_reader(sandbox: Sandbox) -> None:
     reader = make(sandbox)
     assert BasePydanticReader in ParallelExtractReader.__mro__
     assert reader.is_remote
@@ -139,7 +139,7 @@ def test_ids_are_those_of_a_search(sandbox: Sandbox) -> None:
     assert [each.id_ for each in read] == [each.id_ for each in found]
 
 
-async def test_a_second_read_indexes_nothing_again(sandbox: Sandbox) -> None:
+async def test_a_second_read_by_an_extract_reader_indexes_nothing(sandbox: Sandbox) -> None:
     counted = Counted()
     pipeline = IngestionPipeline(
         readers=[ReaderConfig(reader=make(sandbox), reader_kwargs={"urls": PAGES})],

@@ -70,7 +70,7 @@ async def test_two_code_paths_to_the_same_metadata(sandbox: Sandbox) -> None:
     assert len(creates) == 8  # a group and its runs, whatever their number
 
 
-def test_what_a_node_gains(sandbox: Sandbox) -> None:
+def test_the_metadata_that_an_extractor_adds(sandbox: Sandbox) -> None:
     node = make(sandbox)(nodes())[0]
     assert list(node.metadata) == [
         field + end
@@ -91,14 +91,14 @@ def test_what_a_node_gains(sandbox: Sandbox) -> None:
         assert hidden not in embedded + read
 
 
-def test_a_text_goes_under_the_responses_key(sandbox: Sandbox) -> None:
+def test_a_text_output_goes_under_the_answer_key(sandbox: Sandbox) -> None:
     settings: dict[str, Any] = {"output_schema": "What it does.", "answer_key": "purpose"}
     node = make(sandbox, **settings)(nodes())[0]
     assert node.metadata["purpose"]
     assert node.metadata["purpose_sources"]
 
 
-def test_requested_by_metadata_and_only_once(sandbox: Sandbox) -> None:
+def test_an_extractor_sends_equal_metadata_once(sandbox: Sandbox) -> None:
     extractor = make(sandbox, output_schema=PURPOSE, input_keys=["name", "kind"])
     chunks: list[BaseNode] = [
         TextNode(text=f"Chunk {number}", metadata={"name": name, "page": number})
@@ -117,20 +117,20 @@ def test_requested_by_metadata_and_only_once(sandbox: Sandbox) -> None:
     assert sandbox.ledger.count("task_run") == 2
 
 
-def test_nothing_to_ask_costs_nothing(sandbox: Sandbox) -> None:
+def test_nodes_without_input_cost_nothing(sandbox: Sandbox) -> None:
     blank: list[BaseNode] = [TextNode(text=" "), ImageNode(image_url="https://example.com/a.png")]
     assert make(sandbox)(blank)[0].metadata == {}
     assert make(sandbox)([]) == []
     assert not sandbox.requests
 
 
-def test_long_text_is_cut(sandbox: Sandbox) -> None:
+def test_an_extractor_truncates_long_text(sandbox: Sandbox) -> None:
     make(sandbox, max_input_chars=20)([TextNode(text="statement " * 9000)])
     (added,) = (each for each in sandbox.requests if each.path.endswith("/runs") and each.body)
     assert added.body["inputs"][0]["input"] == "statement statement "
 
 
-def test_in_place_or_not(sandbox: Sandbox) -> None:
+def test_an_extractor_changes_nodes_in_place_or_copies(sandbox: Sandbox) -> None:
     given = nodes()
     assert make(sandbox)(given)[0] is given[0]
     given = nodes()
@@ -159,7 +159,7 @@ async def test_a_failed_task_costs_no_other_node(
     assert "trun_" in caplog.text
 
 
-async def test_all_failed_is_an_error(sandbox: Sandbox) -> None:
+async def test_an_extractor_whose_tasks_all_fail_is_an_error(sandbox: Sandbox) -> None:
     given = [TextNode(text="b", metadata={"name": "nonlocal", **FAILING})]
     extractor = make(sandbox, input_keys=["name", "sandbox"])
     with pytest.raises(TaskFailedError, match="None of the 1 tasks"):
@@ -170,7 +170,9 @@ async def test_all_failed_is_an_error(sandbox: Sandbox) -> None:
     assert forgiving.extract(given) == [{}]
 
 
-async def test_errors(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+async def test_extractor_errors_pass_unchanged(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
     sandbox.faults.add(path="/v1/tasks/groups", times=3, status=401)
     extractor = make(sandbox)
     with pytest.raises(AuthenticationError):
@@ -182,7 +184,7 @@ async def test_errors(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> Non
     assert "401" in caplog.text
 
 
-def test_what_was_begun_is_not_begun_again(sandbox: Sandbox) -> None:
+def test_an_extractor_does_not_start_a_run_twice(sandbox: Sandbox) -> None:
     sandbox.faults.add(path="*/runs", method="POST", times=None, status=500)
     with pytest.raises(ServerError) as caught:
         make(sandbox, max_retries=1)(nodes())
@@ -203,12 +205,12 @@ def test_what_was_begun_is_not_begun_again(sandbox: Sandbox) -> None:
         ({"processr": "lite"}, "processor"),
     ],
 )
-def test_wrong_settings_are_refused_at_once(wrong: dict[str, Any], named: str) -> None:
+def test_wrong_settings_of_an_extractor_are_refused(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises((ValidationError, TypeError), match=named):
         ParallelExtractor(**{"output_schema": "x", **wrong})
 
 
-def test_written_down_and_read_back() -> None:
+def test_an_extractor_is_serialized_and_loaded() -> None:
     server = McpServer(name="docs", url="https://example.com/mcp", headers={"a": "secret-token"})
     extractor = ParallelExtractor(output_schema=Statement, mcp_servers=[server])
     assert BaseExtractor in ParallelExtractor.__mro__
@@ -220,7 +222,7 @@ def test_written_down_and_read_back() -> None:
     assert ParallelExtractor.from_dict(dict(written)).to_dict() == written
 
 
-async def test_in_a_pipeline_each_page_once(sandbox: Sandbox) -> None:
+async def test_an_extractor_in_a_pipeline_sends_each_page_once(sandbox: Sandbox) -> None:
     settings: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
     documents: list[Document] = ParallelReader(**settings, max_results=2).load_data("with")
     pipeline = IngestionPipeline(
@@ -259,7 +261,7 @@ def test_with_a_journal_nothing_is_paid_twice(sandbox: Sandbox, tmp_path: Path) 
     assert ParallelExtractor.from_dict(extractor.to_dict()).journal == tmp_path / "run.db"
 
 
-async def test_what_was_answered_before_an_error_is_kept(
+async def test_results_before_an_error_are_kept(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     given = [TextNode(text=f"Statement {number}") for number in range(201)]

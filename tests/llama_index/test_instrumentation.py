@@ -1,4 +1,4 @@
-"""What OpenInference's instrumentor sees of the room, and that it knows every event."""
+"""What OpenInference's instrumentor sees of the subpackage, and that it knows every event."""
 
 import json
 import logging
@@ -64,7 +64,7 @@ def of_kind(spans: InMemorySpanExporter, kind: str) -> list[tuple[str, dict[str,
     return [each for each in found if each[1].get("openinference.span.kind") == kind]
 
 
-async def test_a_query_engine(sandbox: Sandbox, spans: InMemorySpanExporter) -> None:
+async def test_events_of_a_query_engine(sandbox: Sandbox, spans: InMemorySpanExporter) -> None:
     settings: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
     retriever = ParallelRetriever(max_results=2, **settings)
     engine = RetrieverQueryEngine.from_args(retriever, llm=ParallelLLM(model="lite", **settings))
@@ -82,16 +82,16 @@ async def test_a_query_engine(sandbox: Sandbox, spans: InMemorySpanExporter) -> 
         assert attributes[document + "score"] == 1
         assert json.loads(attributes[document + "metadata"])["url"].startswith("https://docs.")
         assert attributes["input.value"] == QUESTION
-    asked = [attributes for name, attributes in of_kind(spans, "LLM") if name in CHATS]
-    assert len(asked) == 2  # one call, one span
-    assert all(each["llm.model_name"] == "lite" for each in asked)
-    assert all(each["llm.output_messages.0.message.content"] for each in asked)
+    tool_input = [attributes for name, attributes in of_kind(spans, "LLM") if name in CHATS]
+    assert len(tool_input) == 2  # one call, one span
+    assert all(each["llm.model_name"] == "lite" for each in tool_input)
+    assert all(each["llm.output_messages.0.message.content"] for each in tool_input)
     chains = [name for name, _ in of_kind(spans, "CHAIN")]
     assert "RetrieverQueryEngine.query" in chains
 
 
 @pytest.mark.parametrize("code_path", [{}, {"processor": "lite"}, {"streaming": True}])
-async def test_parallels_own_query_engine(
+async def test_events_of_parallels_query_engine(
     sandbox: Sandbox, spans: InMemorySpanExporter, code_path: dict[str, Any]
 ) -> None:
     engine = ParallelQueryEngine(api_key=sandbox.api_key, base_url=sandbox.url, **code_path)
@@ -108,7 +108,9 @@ async def test_parallels_own_query_engine(
         assert [name for name, _ in of_kind(spans, "LLM")] == list(CHATS)
 
 
-async def test_structured_responses(sandbox: Sandbox, spans: InMemorySpanExporter) -> None:
+async def test_events_of_structured_prediction(
+    sandbox: Sandbox, spans: InMemorySpanExporter
+) -> None:
     llm = ParallelLLM(model="lite", api_key=sandbox.api_key, base_url=sandbox.url)
     prompt = PromptTemplate("What is {name}?")
     llm.structured_predict(Statement, prompt, name="with")
@@ -119,7 +121,7 @@ async def test_structured_responses(sandbox: Sandbox, spans: InMemorySpanExporte
     assert names.count("ParallelLLM.achat") == 1
 
 
-async def test_tools_of_an_agent(sandbox: Sandbox, spans: InMemorySpanExporter) -> None:
+async def test_events_of_an_agents_tools(sandbox: Sandbox, spans: InMemorySpanExporter) -> None:
     spec = ParallelToolSpec(max_results=2, api_key=sandbox.api_key, base_url=sandbox.url)
     llm = calling("parallel_search", objective=QUESTION)
     agent = FunctionAgent(tools=spec.to_tool_list(), llm=llm)

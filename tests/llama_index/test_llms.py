@@ -46,7 +46,7 @@ from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
 
 QUESTION = "How does the with statement handle exceptions?"
-ASKED = [ChatMessage(role="user", content=QUESTION)]
+INPUTS = [ChatMessage(role="user", content=QUESTION)]
 CHAT = "/chat/completions"
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -56,12 +56,12 @@ def make(sandbox: Sandbox, **settings: Any) -> ParallelLLM:
 
 
 async def eight(llm: ParallelLLM, **kwargs: Any) -> dict[str, list[Any]]:
-    """What each of the eight methods answers, piece by piece."""
+    """The pieces that each of the eight methods gives."""
     return {
-        "chat": [llm.chat(ASKED, **kwargs)],
-        "achat": [await llm.achat(ASKED, **kwargs)],
-        "stream_chat": list(llm.stream_chat(ASKED, **kwargs)),
-        "astream_chat": [each async for each in await llm.astream_chat(ASKED, **kwargs)],
+        "chat": [llm.chat(INPUTS, **kwargs)],
+        "achat": [await llm.achat(INPUTS, **kwargs)],
+        "stream_chat": list(llm.stream_chat(INPUTS, **kwargs)),
+        "astream_chat": [each async for each in await llm.astream_chat(INPUTS, **kwargs)],
         "complete": [llm.complete(QUESTION, **kwargs)],
         "acomplete": [await llm.acomplete(QUESTION, **kwargs)],
         "stream_complete": list(llm.stream_complete(QUESTION, **kwargs)),
@@ -107,7 +107,7 @@ async def test_citations_come_once_and_last(sandbox: Sandbox, model: str) -> Non
         assert type(last).model_validate_json(last.model_dump_json()) == last
 
 
-async def test_speed_says_nothing_of_its_basis(sandbox: Sandbox) -> None:
+async def test_the_speed_model_returns_no_basis(sandbox: Sandbox) -> None:
     for pieces in (await eight(make(sandbox))).values():
         assert not any(piece.additional_kwargs for piece in pieces)
         assert all(isinstance(piece.raw, dict) for piece in pieces)
@@ -125,8 +125,8 @@ async def test_citations_wherever_the_stream_has_them(sandbox: Sandbox) -> None:
     sandbox.faults.add(path=CHAT, times=None, content_type="text/event-stream", body=body)
     llm = make(sandbox)
     for pieces in (
-        list(llm.stream_chat(ASKED)),
-        [each async for each in await llm.astream_chat(ASKED)],
+        list(llm.stream_chat(INPUTS)),
+        [each async for each in await llm.astream_chat(INPUTS)],
     ):
         assert [piece.delta for piece in pieces] == ["A", "B", ""]
         assert [set(piece.additional_kwargs) for piece in pieces] == [
@@ -137,30 +137,30 @@ async def test_citations_wherever_the_stream_has_them(sandbox: Sandbox) -> None:
         assert pieces[-1].message.content == "AB"
 
 
-async def test_what_is_set_and_what_is_requested_for_one_call(sandbox: Sandbox) -> None:
-    first = make(sandbox, model="lite").chat(ASKED).additional_kwargs["interaction_id"]
-    second = make(sandbox, model="lite").chat(ASKED).additional_kwargs["interaction_id"]
+async def test_settings_of_an_llm_and_of_one_call(sandbox: Sandbox) -> None:
+    first = make(sandbox, model="lite").chat(INPUTS).additional_kwargs["interaction_id"]
+    second = make(sandbox, model="lite").chat(INPUTS).additional_kwargs["interaction_id"]
     llm = make(sandbox, model="lite", previous_interaction_id=first, extra_body={"a": 1, "b": 1})
-    llm.chat(ASKED)
+    llm.chat(INPUTS)
     await llm.achat(
-        ASKED,
+        INPUTS,
         model="base",
         previous_interaction_id=second,
         extra_body={"b": 2},
         response_format={"type": "text"},
     )
     one, two = (request.body for request in sandbox.requests[2:])
-    asked = [{"role": "user", "content": QUESTION}]
+    messages = [{"role": "user", "content": QUESTION}]
     assert one == {
         "model": "lite",
-        "messages": asked,
+        "messages": messages,
         "previous_interaction_id": first,
         "a": 1,
         "b": 1,
     }
     assert two == {
         "model": "base",
-        "messages": asked,
+        "messages": messages,
         "previous_interaction_id": second,
         "response_format": {"type": "text"},
         "a": 1,
@@ -168,9 +168,9 @@ async def test_what_is_set_and_what_is_requested_for_one_call(sandbox: Sandbox) 
     }
 
 
-async def test_further_headers(sandbox: Sandbox) -> None:
+async def test_extra_headers_of_an_llm(sandbox: Sandbox) -> None:
     llm = make(sandbox, extra_headers={"x-team": "docs", "x-trace": "1"})
-    llm.chat(ASKED)
+    llm.chat(INPUTS)
     await llm.acomplete(QUESTION, extra_headers={"x-trace": "2"})
     sent = [(each.headers["x-team"], each.headers["x-trace"]) for each in sandbox.requests]
     assert sent == [("docs", "1"), ("docs", "2")]
@@ -179,13 +179,13 @@ async def test_further_headers(sandbox: Sandbox) -> None:
 
 async def test_sampling_parameters_are_known_and_not_sent(sandbox: Sandbox) -> None:
     llm = make(sandbox, temperature=0.1, max_tokens=5)
-    llm.chat(ASKED, temperature=0, max_tokens=7, stop=["x"], top_p=0.5, seed=1)
+    llm.chat(INPUTS, temperature=0, max_tokens=7, stop=["x"], top_p=0.5, seed=1)
     await llm.acomplete(QUESTION, formatted=True, temperature=0)
     for request in sandbox.requests:
         assert set(request.body) == {"model", "messages"}
 
 
-def test_roles(sandbox: Sandbox) -> None:
+def test_the_roles_that_chat_takes(sandbox: Sandbox) -> None:
     make(sandbox).chat(
         [
             ChatMessage(role=MessageRole.SYSTEM, content="a"),
@@ -235,19 +235,19 @@ UNSENDABLE = [
 
 
 @pytest.mark.parametrize(("message", "named"), UNSENDABLE)
-async def test_what_chat_cannot_take_is_not_sent(
+async def test_messages_that_chat_cannot_take_are_not_sent(
     sandbox: Sandbox, message: ChatMessage, named: str
 ) -> None:
     llm = make(sandbox)
     pattern = rf"messages\[1\].*{named}.*Leave the message out"
     with pytest.raises(ValueError, match=pattern):
-        llm.chat([*ASKED, message])
+        llm.chat([*INPUTS, message])
     with pytest.raises(ValueError, match=pattern):
-        await llm.achat([*ASKED, message])
+        await llm.achat([*INPUTS, message])
     with pytest.raises(ValueError, match=pattern):
-        llm.stream_chat([*ASKED, message])
+        llm.stream_chat([*INPUTS, message])
     with pytest.raises(ValueError, match=pattern):
-        await llm.astream_chat([*ASKED, message])
+        await llm.astream_chat([*INPUTS, message])
     assert not sandbox.requests
 
 
@@ -259,11 +259,11 @@ async def test_what_chat_cannot_take_is_not_sent(
         ({"previous_interaction_id": ""}, "previous_interaction_id"),
     ],
 )
-def test_what_a_call_does_not_know_is_refused(
+def test_unknown_arguments_of_a_call_are_refused(
     sandbox: Sandbox, kwargs: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(ValueError, match=named):
-        make(sandbox).chat(ASKED, **kwargs)
+        make(sandbox).chat(INPUTS, **kwargs)
     with pytest.raises(ValueError, match="messages"):
         make(sandbox).chat([])
     assert not sandbox.requests
@@ -273,19 +273,19 @@ ERRORS = [(401, AuthenticationError), (429, RateLimitError), (500, ServerError)]
 
 
 @pytest.mark.parametrize(("status", "error"), ERRORS)
-async def test_errors_pass_unchanged(
+async def test_errors_of_an_llm_pass_unchanged(
     sandbox: Sandbox, status: int, error: type[ParallelError]
 ) -> None:
     sandbox.faults.add(path=CHAT, times=None, status=status)
     llm = make(sandbox, max_retries=0)
     with pytest.raises(error, match=str(status)):
-        llm.chat(ASKED)
+        llm.chat(INPUTS)
     with pytest.raises(error, match=str(status)):
         await llm.acomplete(QUESTION)
     with pytest.raises(error, match=str(status)):
         list(llm.stream_complete(QUESTION))
     with pytest.raises(error, match=str(status)):
-        _ = [each async for each in await llm.astream_chat(ASKED)]
+        _ = [each async for each in await llm.astream_chat(INPUTS)]
 
 
 @pytest.mark.parametrize("cut", ["fin", "reset"])
@@ -295,7 +295,7 @@ async def test_a_cut_stream_is_an_error_with_what_had_come(sandbox: Sandbox, cut
     arrived: list[str | None] = []
 
     def read() -> None:
-        arrived.extend(piece.delta for piece in llm.stream_chat(ASKED))
+        arrived.extend(piece.delta for piece in llm.stream_chat(INPUTS))
 
     async def aread() -> None:
         async for piece in await llm.astream_complete(QUESTION):
@@ -310,19 +310,19 @@ async def test_a_cut_stream_is_an_error_with_what_had_come(sandbox: Sandbox, cut
         await aread()
     assert len(arrived) == 3
     assert caught.value.partial == "".join(piece or "" for piece in arrived)
-    assert len(sandbox.requests) == 2  # what has begun is not asked again
+    assert len(sandbox.requests) == 2  # a response that has begun is not repeated
 
 
-def test_an_response_that_is_no_response(sandbox: Sandbox) -> None:
+def test_an_unreadable_chat_response_is_an_error(sandbox: Sandbox) -> None:
     sandbox.faults.add(path=CHAT, times=None, body="<html>", content_type="text/html")
     with pytest.raises(UnexpectedAnswerError):
-        make(sandbox).chat(ASKED)
+        make(sandbox).chat(INPUTS)
     with pytest.raises(UnexpectedAnswerError):
-        list(make(sandbox).stream_chat(ASKED))
+        list(make(sandbox).stream_chat(INPUTS))
 
 
 class Endless:
-    """Streams words until the client leaves."""
+    """Streams words until the client disconnects."""
 
     def __init__(self) -> None:
         self.left = False
@@ -351,7 +351,7 @@ def test_leaving_a_stream_closes_the_connection(method: str, how: str) -> None:
     endless = Endless()
     with RawServer(endless) as server:
         llm = ParallelLLM(api_key="any", base_url=server.url)
-        pieces = getattr(llm, method)(ASKED if method == "stream_chat" else QUESTION)
+        pieces = getattr(llm, method)(INPUTS if method == "stream_chat" else QUESTION)
         next(pieces)
         if how == "closed":
             pieces.close()
@@ -365,10 +365,10 @@ async def test_leaving_an_awaited_stream_closes_the_connection(method: str, how:
     endless = Endless()
     with RawServer(endless) as server:
         llm = ParallelLLM(api_key="any", base_url=server.url)
-        asked = ASKED if method == "astream_chat" else QUESTION
+        messages = INPUTS if method == "astream_chat" else QUESTION
 
         async def consume() -> None:
-            async for _ in await getattr(llm, method)(asked):
+            async for _ in await getattr(llm, method)(messages):
                 await asyncio.sleep(0)
 
         if how == "cancelled":
@@ -378,7 +378,7 @@ async def test_leaving_an_awaited_stream_closes_the_connection(method: str, how:
             with pytest.raises(asyncio.CancelledError):
                 await task
         else:
-            pieces = await getattr(llm, method)(asked)
+            pieces = await getattr(llm, method)(messages)
             await anext(pieces)
             if how == "closed":
                 await pieces.aclose()
@@ -387,18 +387,18 @@ async def test_leaving_an_awaited_stream_closes_the_connection(method: str, how:
         await llm.resolved_client().aclose()
 
 
-def test_two_event_loops_one_after_the_other(sandbox: Sandbox) -> None:
+def test_two_event_loops_one_after_the_other_of_an_llm(sandbox: Sandbox) -> None:
     llm = make(sandbox)
 
     async def streamed() -> str:
-        return "".join([each.delta or "" async for each in await llm.astream_chat(ASKED)])
+        return "".join([each.delta or "" async for each in await llm.astream_chat(INPUTS)])
 
     first = asyncio.run(streamed())
     assert first == asyncio.run(streamed()) == asyncio.run(llm.acomplete(QUESTION)).text
     assert len(sandbox.requests) == 3
 
 
-async def test_asking_does_not_block_the_loop(sandbox: Sandbox) -> None:
+async def test_an_awaited_chat_does_not_block_the_loop(sandbox: Sandbox) -> None:
     sandbox.faults.add(path=CHAT, times=None, delay=0.3)
     llm = make(sandbox)
     start = asyncio.get_running_loop().time()
@@ -436,7 +436,7 @@ async def test_each_call_is_counted_once(sandbox: Sandbox, events: Counter[str])
     assert events["ExceptionEvent"] == 0
 
 
-def test_what_it_says_of_itself() -> None:
+def test_name_and_metadata_of_an_llm() -> None:
     llm = ParallelLLM(model="base")
     assert LLM in ParallelLLM.__mro__
     assert llm.class_name() == "ParallelLLM"
@@ -459,7 +459,7 @@ def test_a_system_prompt_is_part_of_a_prediction(sandbox: Sandbox) -> None:
     ]
 
 
-async def test_many_pages_are_one_call(sandbox: Sandbox) -> None:
+async def test_a_long_prompt_is_one_call(sandbox: Sandbox) -> None:
     llm = make(sandbox)
     retriever = ParallelRetriever(api_key=sandbox.api_key, base_url=sandbox.url)
     engine = RetrieverQueryEngine.from_args(retriever, llm=llm)
@@ -485,7 +485,7 @@ async def test_a_conversation_keeps_its_citations_and_sends_none(sandbox: Sandbo
     assert said[3].additional_kwargs["interaction_id"]
 
 
-async def test_in_a_context_chat_engine(sandbox: Sandbox) -> None:
+async def test_an_llm_in_a_context_chat_engine(sandbox: Sandbox) -> None:
     retriever = ParallelRetriever(api_key=sandbox.api_key, base_url=sandbox.url, max_results=2)
     engine = ContextChatEngine.from_defaults(
         retriever, llm=make(sandbox), memory=ChatMemoryBuffer.from_defaults()
@@ -498,7 +498,7 @@ async def test_in_a_context_chat_engine(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # LlamaIndex's agents have their own
-async def test_in_an_agent_that_needs_no_function_calls(sandbox: Sandbox) -> None:
+async def test_an_llm_in_a_react_agent(sandbox: Sandbox) -> None:
     agent = ReActAgent(llm=make(sandbox), tools=[])
     memory = ChatMemoryBuffer.from_defaults()  # the default one leaves a database open
     result = await agent.run(user_msg=QUESTION, memory=memory)  # type: ignore[deprecated]

@@ -1,4 +1,4 @@
-"""The room's door: what it names, and what happens without LlamaIndex."""
+"""Names of the subpackage, and the error without LlamaIndex."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The query engine: both roads, every kind of response, its sources and its refusals."""
+"""The query engine: both code paths, every kind of response, its sources and its refusals."""
 
 import asyncio
 import gc
@@ -50,7 +50,7 @@ async def both(engine: ParallelQueryEngine) -> list[Any]:
 
 
 @pytest.mark.parametrize("code_path", ROADS)
-async def test_an_response_with_its_sources(sandbox: Sandbox, code_path: dict[str, Any]) -> None:
+async def test_an_answer_with_its_sources(sandbox: Sandbox, code_path: dict[str, Any]) -> None:
     one, two = await both(make(sandbox, **code_path))
     for response in (one, two):
         assert isinstance(response, Response)
@@ -71,7 +71,7 @@ async def test_an_response_with_its_sources(sandbox: Sandbox, code_path: dict[st
     ]
 
 
-def test_the_model_and_what_it_is_reported(sandbox: Sandbox) -> None:
+def test_the_request_of_a_chat_model(sandbox: Sandbox) -> None:
     make(sandbox).query(f" {QUESTION}\n")
     make(sandbox, model="speed", system_prompt="Be brief.").query(QueryBundle(QUESTION))
     one, two = (request.body for request in sandbox.requests)
@@ -80,7 +80,7 @@ def test_the_model_and_what_it_is_reported(sandbox: Sandbox) -> None:
     assert two["messages"][0] == {"role": "system", "content": "Be brief."}
 
 
-def test_what_a_task_is_reported(sandbox: Sandbox) -> None:
+def test_the_request_of_a_task(sandbox: Sandbox) -> None:
     policy = SourcePolicy(include_domains=["docs.python.org"])
     response = make(sandbox, processor="lite", source_policy=policy).query(QUESTION)
     body = sandbox.requests[0].body
@@ -97,7 +97,9 @@ def test_what_a_task_is_reported(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("code_path", [{}, {"processor": "lite"}])
-async def test_an_object_with_its_sources(sandbox: Sandbox, code_path: dict[str, Any]) -> None:
+async def test_a_query_engine_answers_with_an_object_and_its_sources(
+    sandbox: Sandbox, code_path: dict[str, Any]
+) -> None:
     for response in await both(make(sandbox, output_cls=Statement, **code_path)):
         assert isinstance(response, PydanticResponse)
         assert isinstance(response.response, Statement)
@@ -107,7 +109,7 @@ async def test_an_object_with_its_sources(sandbox: Sandbox, code_path: dict[str,
         assert evidence_of(response)["interaction_id"]
 
 
-async def test_an_object_that_does_not_fit(sandbox: Sandbox) -> None:
+async def test_an_answer_that_does_not_fit_the_class_is_an_error(sandbox: Sandbox) -> None:
     class Impossible(BaseModel):
         number: int
 
@@ -137,8 +139,8 @@ async def test_streams_fill_their_sources_with_the_last_piece(sandbox: Sandbox) 
     assert citation_blocks(response)
     awaited = await engine.aquery(QUESTION)
     assert isinstance(awaited, AsyncStreamingResponse)
-    told = [piece async for piece in awaited.async_response_gen()]
-    assert told == pieces
+    reported = [piece async for piece in awaited.async_response_gen()]
+    assert reported == pieces
     assert len(awaited.source_nodes) == len(whole.source_nodes)
     assert {node.score for node in whole.source_nodes} == {None}
     assert evidence_of(awaited)["interaction_id"]
@@ -179,7 +181,7 @@ def test_speed_has_no_sources_and_no_footer(sandbox: Sandbox) -> None:
         ({"processor": "lite", "deadline_seconds": 0}, "deadline_seconds"),
     ],
 )
-def test_wrong_settings_are_refused_at_once(wrong: dict[str, Any], named: str) -> None:
+def test_wrong_settings_of_a_query_engine_are_refused(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises((ValueError, TypeError), match=named):
         ParallelQueryEngine(**wrong)
 
@@ -195,7 +197,9 @@ async def test_a_blank_question_is_not_sent(sandbox: Sandbox, code_path: dict[st
 
 
 @pytest.mark.parametrize("code_path", [{}, {"processor": "lite"}])
-async def test_errors_pass_unchanged(sandbox: Sandbox, code_path: dict[str, Any]) -> None:
+async def test_errors_of_a_query_engine_pass_unchanged(
+    sandbox: Sandbox, code_path: dict[str, Any]
+) -> None:
     sandbox.faults.add(times=None, status=401)
     engine = make(sandbox, **code_path)
     with pytest.raises(AuthenticationError):
@@ -247,7 +251,7 @@ async def test_each_question_is_one_call_of_the_llm(sandbox: Sandbox) -> None:
     assert sandbox.ledger.count("chat") == 2
 
 
-def test_what_it_says_of_itself(sandbox: Sandbox) -> None:
+def test_name_and_metadata_of_a_query_engine(sandbox: Sandbox) -> None:
     engine = make(sandbox)
     assert isinstance(engine, BaseQueryEngine)
     assert engine.get_prompts() == {}

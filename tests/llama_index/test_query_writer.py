@@ -24,10 +24,10 @@ WRITTEN = {
 
 
 class Writer(CustomLLM):
-    """Says what it is told to say, or fails."""
+    """Returns a scripted text, or fails."""
 
     says: str = ""
-    asked: list[str] = []
+    tool_input: list[str] = []
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -35,7 +35,7 @@ class Writer(CustomLLM):
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        self.asked.append(prompt)
+        self.tool_input.append(prompt)
         if not self.says:
             raise RuntimeError(f"no answer to {QUESTION}")
         return CompletionResponse(text=self.says)
@@ -57,20 +57,20 @@ def make(sandbox: Sandbox, writer: Writer) -> ParallelRetriever:
     "says",
     [json.dumps(WRITTEN), f"Here you are:\n```json\n{json.dumps(WRITTEN, indent=1)}\n```"],
 )
-async def test_what_it_writes_is_what_is_searched_for(sandbox: Sandbox, says: str) -> None:
+async def test_queries_of_a_query_writer_are_sent(sandbox: Sandbox, says: str) -> None:
     writer = Writer(says=says)
     retriever = make(sandbox, writer)
     assert retriever.retrieve(f" {QUESTION} ")
     assert await retriever.aretrieve(QUESTION)
-    assert len(writer.asked) == 2
-    assert all(prompt.endswith(QUESTION) for prompt in writer.asked)
+    assert len(writer.tool_input) == 2
+    assert all(prompt.endswith(QUESTION) for prompt in writer.tool_input)
     for request in sandbox.requests:
         assert request.body["objective"] == WRITTEN["objective"]
         assert request.body["search_queries"] == WRITTEN["search_queries"]
         assert request.body["advanced_settings"] == {"max_results": 2}
 
 
-def test_half_of_it_is_taken(sandbox: Sandbox) -> None:
+def test_queries_without_an_objective_are_completed(sandbox: Sandbox) -> None:
     make(sandbox, Writer(says='{"search_queries": ["with statement exit"]}')).retrieve(QUESTION)
     body = sandbox.requests[0].body
     assert body["objective"] == QUESTION
@@ -81,7 +81,7 @@ def test_half_of_it_is_taken(sandbox: Sandbox) -> None:
     "says",
     ["", "I cannot.", "{}", "[1]", '{"objective": 1}', '{"objective": "' + "x" * 5001 + '"}'],
 )
-async def test_any_failure_falls_back(
+async def test_a_failed_query_writer_is_a_warning_and_queries_are_derived(
     sandbox: Sandbox, says: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "parallel_integrations")
@@ -91,13 +91,13 @@ async def test_any_failure_falls_back(
     assert [node.node_id for node in retriever.retrieve(QUESTION)] == expected
     assert [node.node_id for node in await retriever.aretrieve(QUESTION)] == expected
     assert len({request.content for request in sandbox.requests}) == 1
-    told = [record.getMessage() for record in caplog.records]
-    assert len(told) == 2
-    assert not any(QUESTION in each for each in told)
+    reported = [record.getMessage() for record in caplog.records]
+    assert len(reported) == 2
+    assert not any(QUESTION in each for each in reported)
 
 
 def test_a_blank_question_costs_no_call(sandbox: Sandbox) -> None:
     writer = Writer(says=json.dumps(WRITTEN))
     with pytest.raises(ValueError, match="objective"):
         make(sandbox, writer).retrieve(" ")
-    assert not writer.asked
+    assert not writer.tool_input

@@ -39,7 +39,7 @@ def seen(documents: Sequence[Document]) -> list[Any]:
     return [(each.id_, each.text, each.metadata, each.hash) for each in documents]
 
 
-async def test_four_code_paths_to_the_same_documents(sandbox: Sandbox) -> None:
+async def test_four_code_paths_to_the_same_documents_of_a_search_reader(sandbox: Sandbox) -> None:
     reader = make(sandbox)
     loaded = await asyncio.to_thread(reader.load_data, QUESTION)
     assert loaded
@@ -53,7 +53,7 @@ async def test_four_code_paths_to_the_same_documents(sandbox: Sandbox) -> None:
     assert len({request.content for request in sandbox.requests}) == 1
 
 
-def test_what_a_document_is(sandbox: Sandbox) -> None:
+def test_the_fields_of_a_document_of_a_search_reader(sandbox: Sandbox) -> None:
     document = make(sandbox).load_data(query=QUESTION)[0]
     url = document.metadata["url"]
     assert list(document.metadata) == ["url", "title", "published_at", "source"]
@@ -65,7 +65,7 @@ def test_what_a_document_is(sandbox: Sandbox) -> None:
     assert document.metadata["title"] in document.get_content(MetadataMode.EMBED)
 
 
-def test_nothing_is_rendered_as_none(sandbox: Sandbox) -> None:
+def test_unknown_metadata_is_not_rendered_as_none(sandbox: Sandbox) -> None:
     body = {
         "search_id": "s",
         "results": [
@@ -96,7 +96,7 @@ def test_one_document_per_excerpt(sandbox: Sandbox) -> None:
     assert "start_char" not in one.get_content(MetadataMode.EMBED)
 
 
-def test_settings_of_the_instance_and_of_the_call(sandbox: Sandbox) -> None:
+def test_settings_of_the_instance_and_of_the_call_of_a_search_reader(sandbox: Sandbox) -> None:
     reader = make(
         sandbox,
         mode="basic",
@@ -125,7 +125,7 @@ def test_settings_of_the_instance_and_of_the_call(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "named"),
+    ("tool_input", "named"),
     [
         ({}, "objective"),
         ({"query": ""}, "objective"),
@@ -135,18 +135,18 @@ def test_settings_of_the_instance_and_of_the_call(sandbox: Sandbox) -> None:
         ({"query": "x", "modus": "basic"}, "modus"),
     ],
 )
-async def test_what_cannot_be_requested_is_not_sent(
-    sandbox: Sandbox, asked: dict[str, Any], named: str
+async def test_invalid_searches_of_a_search_reader_are_not_sent(
+    sandbox: Sandbox, tool_input: dict[str, Any], named: str
 ) -> None:
     reader = make(sandbox)
     with pytest.raises(ValidationError, match=named):
-        reader.load_data(**asked)
+        reader.load_data(**tool_input)
     with pytest.raises(ValidationError, match=named):
-        await reader.aload_data(**asked)
+        await reader.aload_data(**tool_input)
     assert not sandbox.requests
 
 
-def test_lazy_sends_nothing_before_it_is_read(sandbox: Sandbox) -> None:
+def test_lazy_load_data_sends_nothing_before_it_is_read(sandbox: Sandbox) -> None:
     documents = iter(make(sandbox).lazy_load_data(QUESTION))
     assert not sandbox.requests
     next(documents)
@@ -168,7 +168,7 @@ async def test_a_failed_search_is_an_error(
         await reader.aload_data(QUESTION)
 
 
-def test_two_event_loops_one_after_the_other(sandbox: Sandbox) -> None:
+def test_two_event_loops_one_after_the_other_of_a_search_reader(sandbox: Sandbox) -> None:
     reader = make(sandbox)
     assert asyncio.run(reader.aload_data(QUESTION))
     assert asyncio.run(reader.aload_data(QUESTION))
@@ -183,7 +183,7 @@ async def test_reading_does_not_block_the_loop(sandbox: Sandbox) -> None:
     assert asyncio.get_running_loop().time() - start < 1
 
 
-def test_it_is_a_reader(sandbox: Sandbox) -> None:
+def test_a_search_reader_is_a_llama_index_reader(sandbox: Sandbox) -> None:
     names = [base.__name__ for base in ParallelReader.__mro__]
     assert BasePydanticReader.__name__ in names
     assert BaseReader.__name__ in names
@@ -226,7 +226,7 @@ class Counted(TransformComponent):
 
 
 @pytest.mark.parametrize("split", ["page", "excerpt"])
-def test_a_second_read_indexes_nothing_again(sandbox: Sandbox, split: Any) -> None:
+def test_a_second_read_by_a_search_reader_indexes_nothing(sandbox: Sandbox, split: Any) -> None:
     counted = Counted()
     reader = ReaderConfig(
         reader=make(sandbox, split=split), reader_kwargs={"query": QUESTION, "max_results": 3}

@@ -50,7 +50,7 @@ async def test_two_code_paths_to_the_same_nodes(sandbox: Sandbox) -> None:
     assert one.content == two.content
 
 
-def test_what_a_node_is(sandbox: Sandbox) -> None:
+def test_the_fields_of_a_node(sandbox: Sandbox) -> None:
     nodes = make(sandbox).retrieve(QUESTION)
     assert all(type(each.node) is TextNode for each in nodes)
     assert [each.score for each in nodes] == [1 / (1 + rank) for rank in range(len(nodes))]
@@ -86,7 +86,7 @@ def test_settings_and_question_as_sent(sandbox: Sandbox) -> None:
     assert retriever.settings.max_results == 2
 
 
-def test_ten_results_unless_said_otherwise(sandbox: Sandbox) -> None:
+def test_ten_results_by_default(sandbox: Sandbox) -> None:
     retriever = make(sandbox)
     retriever.retrieve(QUESTION)
     assert retriever.settings.max_results == 10
@@ -94,7 +94,9 @@ def test_ten_results_unless_said_otherwise(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("question", ["", "  \n", "x" * 5001])
-async def test_what_cannot_be_requested_is_not_sent(sandbox: Sandbox, question: str) -> None:
+async def test_invalid_searches_of_a_retriever_are_not_sent(
+    sandbox: Sandbox, question: str
+) -> None:
     retriever = make(sandbox)
     with pytest.raises(ValidationError, match="objective"):
         retriever.retrieve(question)
@@ -112,7 +114,7 @@ async def test_what_cannot_be_requested_is_not_sent(sandbox: Sandbox, question: 
         ({"location": "USA"}, "location"),
     ],
 )
-def test_wrong_settings_are_refused_at_once(wrong: dict[str, Any], named: str) -> None:
+def test_wrong_settings_of_a_retriever_are_refused(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises((ValidationError, TypeError), match=named):
         ParallelRetriever(**wrong)
 
@@ -146,13 +148,13 @@ def test_nothing_found_is_no_error(sandbox: Sandbox) -> None:
     assert make(sandbox).retrieve(QUESTION) == []
 
 
-def test_retries_what_costs_nothing_twice(sandbox: Sandbox) -> None:
+def test_a_search_is_repeated_after_a_failure_that_was_not_billed(sandbox: Sandbox) -> None:
     sandbox.faults.add(path="/v1/search", status=429, retry_after=0)
     assert make(sandbox).retrieve(QUESTION)
     assert len(sandbox.requests) == 2
 
 
-def test_two_event_loops_one_after_the_other(sandbox: Sandbox) -> None:
+def test_two_event_loops_one_after_the_other_of_a_retriever(sandbox: Sandbox) -> None:
     retriever = make(sandbox)
     assert asyncio.run(retriever.aretrieve(QUESTION))
     assert asyncio.run(retriever.aretrieve(QUESTION))
@@ -175,14 +177,14 @@ async def test_one_callback_event_each(sandbox: Sandbox) -> None:
     assert len(handler.get_event_pairs(CBEventType.RETRIEVE)) == 2
 
 
-async def test_in_a_query_engine(sandbox: Sandbox) -> None:
+async def test_a_retriever_in_a_query_engine(sandbox: Sandbox) -> None:
     engine = RetrieverQueryEngine.from_args(make(sandbox, max_results=3), llm=MockLLM())
     for response in (engine.query(QUESTION), await engine.aquery(QUESTION)):
         assert [node.score for node in response.source_nodes] == [1, 1 / 2, 1 / 3]
         assert response.source_nodes[0].metadata["url"] in str(response)  # MockLLM echoes
 
 
-async def test_in_a_citation_query_engine(sandbox: Sandbox) -> None:
+async def test_a_retriever_in_a_citation_query_engine(sandbox: Sandbox) -> None:
     engine = CitationQueryEngine(make(sandbox, max_results=3), llm=MockLLM())
     for response in (engine.query(QUESTION), await engine.aquery(QUESTION)):
         assert response.source_nodes[0].node.get_content().startswith("Source 1:")
@@ -201,7 +203,7 @@ def abandoned_loops() -> Iterator[None]:
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.usefixtures("abandoned_loops")
 @pytest.mark.parametrize("mode", list(FUSION_MODES))
-async def test_in_a_fusion_retriever(sandbox: Sandbox, mode: FUSION_MODES) -> None:
+async def test_a_retriever_in_a_fusion_retriever(sandbox: Sandbox, mode: FUSION_MODES) -> None:
     children: list[BaseRetriever] = [
         make(sandbox, max_results=3),
         make(sandbox, max_results=2),
@@ -256,7 +258,7 @@ class First(BaseSelector):
         return self._select(choices, query)
 
 
-async def test_in_a_router_retriever(sandbox: Sandbox) -> None:
+async def test_a_retriever_in_a_router_retriever(sandbox: Sandbox) -> None:
     tool = RetrieverTool.from_defaults(make(sandbox), name="web", description="The web.")
     router = RouterRetriever(First(), [tool], llm=MockLLM())
     found = router.retrieve(QUESTION)
@@ -264,14 +266,14 @@ async def test_in_a_router_retriever(sandbox: Sandbox) -> None:
     assert seen(await router.aretrieve(QUESTION)) == seen(found)
 
 
-async def test_as_a_tool(sandbox: Sandbox) -> None:
+async def test_a_retriever_as_a_tool(sandbox: Sandbox) -> None:
     tool = RetrieverTool.from_defaults(make(sandbox, max_results=2), description="The web.")
     output = await tool.acall(input=QUESTION)
     assert sandbox.requests[0].body["objective"].endswith(QUESTION)
     assert "docs.python.org" in output.content
 
 
-def test_with_a_similarity_postprocessor(sandbox: Sandbox) -> None:
+def test_a_retriever_with_a_similarity_postprocessor(sandbox: Sandbox) -> None:
     nodes = make(sandbox, max_results=5).retrieve(QUESTION)
     kept = SimilarityPostprocessor(similarity_cutoff=0.3).postprocess_nodes(nodes)
     assert [node.score for node in kept] == [1, 1 / 2, 1 / 3]

@@ -76,7 +76,7 @@ def test_no_key_in_anything_shown_or_pickled(make: Callable[..., Any]) -> None:
         {"nonsense": 1},
     ],
 )
-def test_no_key_in_a_refusal(make: Callable[..., Any], wrong: dict[str, Any]) -> None:
+def test_no_key_in_a_validation_error(make: Callable[..., Any], wrong: dict[str, Any]) -> None:
     with pytest.raises((ValueError, TypeError), match=next(iter(wrong))) as caught:
         make(**{"api_key": SECRET, **wrong})
     assert SECRET not in str(caught.value)
@@ -146,7 +146,7 @@ def test_pickles_work_in_another_process(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("make", COMPONENTS)
-def test_written_down_and_read_back(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_class_is_serialized_and_loaded(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     made = make(api_key=SECRET, base_url="https://example.com/api", timeout=5)
     for text in (made.to_json(), str(made.to_dict()), made.model_dump_json()):
         assert SECRET not in text
@@ -178,16 +178,16 @@ def test_a_reader_config_is_written_as_json() -> None:
 @pytest.mark.parametrize("make", CLASSES)
 def test_without_a_key_the_first_call_says_so(make: Callable[..., Any]) -> None:
     made = make()
-    asked: dict[str, Any] = {
+    tool_input: dict[str, Any] = {
         "complete": "decorators",
         "load_data": "https://example.com/decorators",
         "retrieve": "decorators",
         "parallel_search": "decorators",
         "extract": [TextNode(text="decorators")],
     }
-    name = next(name for name in asked if hasattr(made, name))
+    name = next(name for name in tool_input if hasattr(made, name))
     with pytest.raises(MissingKeyError, match="PARALLEL_API_KEY"):
-        getattr(made, name)(asked[name])
+        getattr(made, name)(tool_input[name])
 
 
 @pytest.mark.parametrize("code_path", [{"model": "lite"}, {"processor": "lite"}])

@@ -1,4 +1,4 @@
-"""Structured answers: four calls, one object, and what it rests on."""
+"""Structured answers: four calls, one object, and its evidence."""
 
 import copy
 import json
@@ -23,7 +23,7 @@ from parallel_integrations.llama_index import (
 from parallel_integrations.sandbox import Sandbox
 
 PROMPT = PromptTemplate("What is the purpose of the {name} statement?")
-ASKED = "What is the purpose of the with statement?"
+INPUTS = "What is the purpose of the with statement?"
 CHAT = "/chat/completions"
 
 
@@ -61,7 +61,7 @@ async def test_four_code_paths_to_one_object(sandbox: Sandbox) -> None:
     for request in sandbox.requests:
         assert request.body["messages"] == [
             {"role": "system", "content": "Be brief."},
-            {"role": "user", "content": ASKED},
+            {"role": "user", "content": INPUTS},
         ]
         form = request.body["response_format"]
         assert form["type"] == "json_schema"
@@ -70,7 +70,7 @@ async def test_four_code_paths_to_one_object(sandbox: Sandbox) -> None:
     assert len(sandbox.requests) == 4
 
 
-async def test_partial_objects_grow(sandbox: Sandbox) -> None:
+async def test_a_stream_gives_growing_objects(sandbox: Sandbox) -> None:
     for pieces in (await four(make(sandbox)))[2:]:
         *partial, whole = pieces
         assert len(partial) > 2
@@ -81,7 +81,7 @@ async def test_partial_objects_grow(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("model", ["lite", "base", "core"])
-async def test_an_object_carries_what_it_rests_on(sandbox: Sandbox, model: str) -> None:
+async def test_an_object_carries_its_evidence(sandbox: Sandbox, model: str) -> None:
     for pieces in await four(make(sandbox, model)):
         value = pieces[-1]
         grounds = evidence_of(value)
@@ -106,7 +106,7 @@ async def test_an_object_carries_what_it_rests_on(sandbox: Sandbox, model: str) 
 @pytest.mark.filterwarnings("ignore:The `json` method is deprecated")
 async def test_as_a_structured_llm(sandbox: Sandbox) -> None:
     llm = make(sandbox).as_structured_llm(Statement)
-    for response in (llm.complete(ASKED), await llm.acomplete(ASKED)):
+    for response in (llm.complete(INPUTS), await llm.acomplete(INPUTS)):
         assert isinstance(response.raw, Statement)
         assert citation_blocks(response)
         assert evidence_of(response)["interaction_id"]
@@ -122,17 +122,17 @@ def _messages() -> list[Any]:
     return PROMPT.format_messages(name="with")
 
 
-async def test_in_a_query_engine_with_an_output_class(sandbox: Sandbox) -> None:
+async def test_a_structured_llm_in_a_query_engine(sandbox: Sandbox) -> None:
     retriever = ParallelRetriever(api_key=sandbox.api_key, base_url=sandbox.url, max_results=2)
     engine = RetrieverQueryEngine.from_args(retriever, llm=make(sandbox), output_cls=Statement)
-    for response in (engine.query(ASKED), await engine.aquery(ASKED)):
+    for response in (engine.query(INPUTS), await engine.aquery(INPUTS)):
         assert isinstance(response, PydanticResponse)
         assert isinstance(response.response, Statement)
         assert len(response.source_nodes) == 2
     assert sandbox.ledger.count("chat") == 2
 
 
-async def test_per_call_settings(sandbox: Sandbox) -> None:
+async def test_structured_prediction_takes_settings_per_call(sandbox: Sandbox) -> None:
     llm = make(sandbox)
     llm.structured_predict(Statement, PROMPT, {"model": "core", "temperature": 0}, name="with")
     body = sandbox.requests[0].body
@@ -141,7 +141,9 @@ async def test_per_call_settings(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("text", ["No JSON.", '{"purpose": 1, "examples": []}', ""])
-async def test_an_response_that_does_not_fit(sandbox: Sandbox, text: str) -> None:
+async def test_an_answer_that_does_not_fit_the_class_is_refused(
+    sandbox: Sandbox, text: str
+) -> None:
     body = {"choices": [{"index": 0, "message": {"role": "assistant", "content": text}}]}
     sandbox.faults.add(path=CHAT, times=2, body=body)
     llm = make(sandbox)
@@ -168,7 +170,7 @@ async def test_a_cut_stream_is_no_object(sandbox: Sandbox) -> None:
         await listed(await llm.astream_structured_predict(Statement, PROMPT, name="with"))
 
 
-async def test_other_program_modes_are_the_frameworks(sandbox: Sandbox) -> None:
+async def test_other_program_modes_use_llama_indexs_programs(sandbox: Sandbox) -> None:
     llm = make(sandbox, pydantic_program_mode=PydanticProgramMode.LLM)
     text = json.dumps({"purpose": "p", "examples": []})
     body = {"choices": [{"index": 0, "message": {"role": "assistant", "content": text}}]}

@@ -19,7 +19,7 @@ QUESTION = "How does the with statement handle exceptions?"
 PAGE = "https://docs.python.org/3/reference/compound_stmts.html"
 MISSING = "https://docs.python.org/3/reference/no_such_page.html"
 NAMES = ["parallel_search", "parallel_extract", "parallel_task", "parallel_find_all"]
-ASKED: dict[str, dict[str, Any]] = {
+INPUTS: dict[str, dict[str, Any]] = {
     "parallel_search": {"objective": QUESTION, "search_queries": ["with statement"]},
     "parallel_extract": {"urls": [PAGE], "objective": QUESTION},
     "parallel_task": {"input": QUESTION},
@@ -44,7 +44,7 @@ def tool(sandbox: Sandbox, name: str, **settings: Any) -> FunctionTool:
     return only
 
 
-def test_what_a_model_is_reported() -> None:
+def test_the_schemas_that_a_model_sees() -> None:
     assert BaseToolSpec in ParallelToolSpec.__mro__
     spec = ParallelToolSpec()
     tools = [*spec.to_tool_list(), *spec.to_tool_list(["parallel_deep_research"])]
@@ -67,9 +67,9 @@ def test_what_a_model_is_reported() -> None:
 @pytest.mark.parametrize("name", NAMES)
 async def test_two_code_paths_to_one_output(sandbox: Sandbox, name: str) -> None:
     one = tool(sandbox, name)
-    called = await asyncio.to_thread(one.call, **ASKED[name])
+    called = await asyncio.to_thread(one.call, **INPUTS[name])
     half = len(sandbox.requests)
-    awaited = await one.acall(**ASKED[name])
+    awaited = await one.acall(**INPUTS[name])
     documents = called.raw_output
     assert isinstance(documents, list)
     assert documents
@@ -87,26 +87,26 @@ async def test_two_code_paths_to_one_output(sandbox: Sandbox, name: str) -> None
     assert half < len(sandbox.requests)
 
 
-def test_what_is_fixed_is_sent_and_no_model_changes_it(sandbox: Sandbox) -> None:
+def test_fixed_settings_are_sent_and_no_model_changes_them(sandbox: Sandbox) -> None:
     policy = SourcePolicy(include_domains=["docs.python.org"])
     spec = make(sandbox, mode="turbo", session_id="s", source_policy=policy, full_content=True)
     search, extract, task, _ = spec.to_tool_list()
-    search(**ASKED["parallel_search"])
-    extract(**ASKED["parallel_extract"])
-    task(**ASKED["parallel_task"])
-    found, read, asked, *_ = (request.body for request in sandbox.requests)
+    search(**INPUTS["parallel_search"])
+    extract(**INPUTS["parallel_extract"])
+    task(**INPUTS["parallel_task"])
+    found, read, tool_input, *_ = (request.body for request in sandbox.requests)
     assert found["mode"] == "turbo"
     assert found["advanced_settings"]["max_results"] == 3
     assert found["session_id"] == read["session_id"] == "s"
     assert read["advanced_settings"] == {"full_content": True}
-    assert asked["processor"] == "lite"
-    assert asked["source_policy"] == {"include_domains": ["docs.python.org"]}
-    assert asked["task_spec"] == {"output_schema": {"type": "text"}}
+    assert tool_input["processor"] == "lite"
+    assert tool_input["source_policy"] == {"include_domains": ["docs.python.org"]}
+    assert tool_input["task_spec"] == {"output_schema": {"type": "text"}}
     with pytest.raises(TypeError, match="max_results"):
         search(objective=QUESTION, max_results=40)
 
 
-def test_what_a_model_reads_of_a_search(sandbox: Sandbox) -> None:
+def test_the_text_of_a_search_that_a_model_reads(sandbox: Sandbox) -> None:
     output = tool(sandbox, "parallel_search")(objective=QUESTION)
     for number, document in enumerate(output.raw_output, 1):
         head = f"[{number}] {document.metadata['title']}\nURL: {document.metadata['url']}\n"
@@ -133,7 +133,7 @@ async def test_pages_that_cannot_be_read_are_named(sandbox: Sandbox) -> None:
         await extract.acall(urls=[MISSING])
 
 
-def test_what_a_task_gives(sandbox: Sandbox) -> None:
+def test_the_documents_of_a_task(sandbox: Sandbox) -> None:
     answer, *cited = tool(sandbox, "parallel_task")(input=QUESTION).raw_output
     assert answer.id_ == answer.metadata["run_id"]
     assert set(answer.metadata) == {"run_id", "interaction_id"}
@@ -147,8 +147,8 @@ def test_what_a_task_gives(sandbox: Sandbox) -> None:
     assert output.raw_output[1].metadata["field"] == "purpose"
 
 
-def test_what_find_all_gives(sandbox: Sandbox) -> None:
-    output = tool(sandbox, "parallel_find_all")(**ASKED["parallel_find_all"])
+def test_the_documents_of_a_find_all(sandbox: Sandbox) -> None:
+    output = tool(sandbox, "parallel_find_all")(**INPUTS["parallel_find_all"])
     assert all(each.metadata["url"] for each in output.raw_output)
     assert sandbox.ledger.usd == pytest.approx(0.10)
     create = next(each for each in sandbox.requests if each.path.endswith("/findall/runs"))
@@ -166,13 +166,13 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "asked", "told"), WRONG)
+@pytest.mark.parametrize(("name", "tool_input", "reported"), WRONG)
 async def test_wrong_arguments_are_explained_and_not_sent(
-    sandbox: Sandbox, name: str, asked: dict[str, Any], told: str
+    sandbox: Sandbox, name: str, tool_input: dict[str, Any], reported: str
 ) -> None:
     one = tool(sandbox, name)
-    for code_path in (asyncio.to_thread(one.call, **asked), one.acall(**asked)):
-        with pytest.raises(ValueError, match=told) as caught:
+    for code_path in (asyncio.to_thread(one.call, **tool_input), one.acall(**tool_input)):
+        with pytest.raises(ValueError, match=reported) as caught:
             await code_path
         assert str(caught.value).startswith("Nothing was sent. Correct the arguments: ")
         assert "https://errors.pydantic.dev" not in str(caught.value)
@@ -195,24 +195,24 @@ def test_a_failed_task_says_why(sandbox: Sandbox) -> None:
         ({"deadline_seconds": 0}, "deadline_seconds"),
     ],
 )
-def test_wrong_settings_are_refused_at_once(wrong: dict[str, Any], named: str) -> None:
+def test_wrong_settings_of_a_tool_spec_are_refused(wrong: dict[str, Any], named: str) -> None:
     secret = "not-a-real-key-0123456789"
     with pytest.raises((ValidationError, TypeError), match=named) as caught:
         ParallelToolSpec(**{"api_key": secret, **wrong})
     assert secret not in str(caught.value)
 
 
-def test_own_names_and_own_functions() -> None:
+def test_subclasses_add_functions_and_rename_tools() -> None:
     class Own(ParallelToolSpec):
         spec_functions = [*ParallelToolSpec.spec_functions, "today"]
 
         def today(self, zone: str = "UTC") -> str:
-            """Tell the date."""
+            """Give the date."""
             return f"2026-05-02 {zone}"
 
     *_, today = Own().to_tool_list()
     assert str(today()) == "2026-05-02 UTC"
-    assert "Tell the date." in today.metadata.description
+    assert "Give the date." in today.metadata.description
     about = ToolMetadata("Look it up.", "look_up")
     (renamed,) = ParallelToolSpec().to_tool_list(
         [("parallel_search", "aparallel_search")], {"parallel_search": about}

@@ -91,6 +91,7 @@ class Adapter(BaseModel):
         """The client that sends the requests: the given one, or one shared by equal settings."""
         if self.client is not None:
             return self.client
+        # Settings may be assigned after the first call; the client is looked up again then only.
         key = (self.api_key, self.base_url, self.timeout, self.max_retries)
         shared = self._shared  # pydantic takes a while to find it
         if shared is None or shared[0] != key:
@@ -102,6 +103,8 @@ class Adapter(BaseModel):
             )
             shared = self._shared = (key, ParallelClient.shared(settings))
         return shared[1]
+
+    # A pickle holds no key: the loaded object reads the environment of its process.
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()

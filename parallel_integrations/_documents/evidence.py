@@ -100,7 +100,7 @@ def normalized_url(url: str) -> str:
 
 def stable_id(name: str) -> str:
     """`uuid5` of a name such as a normalized url."""
-    # uuid5's own digits, without its object: ids are made for every page of every search.
+    # uuid5's digits without its object: an id is made for each page of each search.
     text = sha1(_NAMESPACE + name.encode(), usedforsecurity=False).hexdigest()
     variant = "89ab"[int(text[16], 16) & 3]
     return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
@@ -111,6 +111,16 @@ def cited(basis: Iterable[FieldBasis]) -> Iterator[tuple[FieldBasis, Citation]]:
     for field in basis:
         for citation in field.citations:
             yield field, citation
+
+
+def dump_basis(basis: Iterable[FieldBasis]) -> list[dict[str, Any]]:
+    """A basis as plain JSON, for the metadata of messages and responses."""
+    return [field.model_dump(mode="json") for field in basis]
+
+
+def read_basis(metadata: dict[str, Any]) -> list[FieldBasis]:
+    """The basis that `dump_basis` put into metadata under `basis`; empty without one."""
+    return [FieldBasis.model_validate(field) for field in metadata.get("basis", ())]
 
 
 def as_text(pages: Iterable[PageResult], max_chars: int | None = None) -> str:
@@ -129,7 +139,7 @@ def one_line(text: str) -> str:
 
 
 def web_address(url: str) -> str:
-    """An `http` or `https` address on one line; empty for whatever else calls itself a URL."""
+    """An `http` or `https` address on one line; empty for any other text."""
     parts = url_parts(url.strip())
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         return ""
@@ -148,6 +158,7 @@ def notes_of(response: PagesResponse) -> list[str]:
 
 def numbered(found: Sequence[PageDocument], max_chars: int | None = None) -> str:
     """Documents as `as_text` shows pages."""
+    # A page that needs less than its share leaves the rest to those after it.
     left = max_chars
     blocks = []
     for number, item in enumerate(found, 1):

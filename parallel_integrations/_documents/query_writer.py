@@ -32,7 +32,7 @@ def falling_back() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - any model may be given, and may fail in any way
-        # The kind alone: the message may hold the question, or whatever the model wrote.
+        # The kind alone: the message may hold the question, or anything that the model wrote.
         log.warning(
             "the query writer failed (%s); queries are derived instead", type(error).__name__
         )

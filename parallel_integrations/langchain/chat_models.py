@@ -28,7 +28,7 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
     """Web-grounded answers from Parallel's Chat.
 
     `speed` answers in seconds; the research models `lite`, `base` and `core` take longer (10 s to
-    5 min) and say what their answer rests on: `message.additional_kwargs["basis"]` holds it as the
+    5 min) and give the basis of their answer: `message.additional_kwargs["basis"]` holds it as the
     API sent it, `message.content_blocks` as standard citations.
 
     Besides the connection (`api_key`, `base_url`, `timeout` in seconds, by default 60 for `speed`
@@ -39,15 +39,16 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         previous_interaction_id: Continues an earlier answer (`interaction_id` in its
             `response_metadata`), also per call.
         extra_body: Further fields of the request's body, also per call.
-        streaming: True makes `invoke` stream under the hood; False keeps `stream` from streaming.
+        streaming: True makes `invoke` use a stream; False keeps `stream` from streaming.
         extra_headers: Sent besides the client's own, also per call; never part of repr, traces or
             pickles.
         temperature: Known, ignored by the API and not sent; so are `top_p`, `max_tokens`, `stop`,
             `seed` and `n`.
 
     Raises:
-        ParallelError: From `invoke` and its twins, at the same time one of langchain_core's
-            `Model…Error` classes, so that its retry middleware repeats the right ones.
+        ParallelError: From `invoke`, `stream` and their awaiting forms, at the same time one of
+            langchain_core's `Model…Error` classes, so that its retry middleware repeats the right
+            ones.
         ValueError: A message that Chat cannot take (images, tool calls), or an unknown argument.
 
     Example:
@@ -72,12 +73,12 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """Whether LangChain may write it down; it may, the key left out."""
+        """Whether LangChain may serialize it; it may, without the key."""
         return True
 
     @property
     def lc_secrets(self) -> dict[str, str]:
-        """Fields written as placeholders, and where their values come from."""
+        """Fields serialized as placeholders, and the variables that their values come from."""
         return {"api_key": KEY_VARIABLE}
 
     @property
@@ -96,13 +97,13 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
     def _get_invocation_params(
         self, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        # They are traced, and headers hold secrets.
+        # These are traced, and headers may hold secrets.
         return super()._get_invocation_params(stop=stop, **_without_headers(kwargs))
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         key = super()._get_llm_string(stop=stop, **_without_headers(kwargs))
-        # Two models answer differently behind other addresses or with other headers, which what
-        # is written down of them does not show.
+        # LangChain's cache must not mix models with different URLs or headers; the serialized form,
+        # of which its key is made, holds neither.
         headers = {**(self.extra_headers or {}), **(kwargs.get("extra_headers") or {})}
         hidden = repr((self.resolved_client().settings.base_url, sorted(headers.items())))
         return f"{key}---{sha256(hidden.encode()).hexdigest()}"
@@ -132,7 +133,7 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Bind arguments such as `response_format`; tools themselves are refused.
 
-        Agents whose answer has a schema call this without tools, so it exists.
+        It exists because agents with a response schema call it without tools.
 
         Raises:
             ValueError: Tools were given: these models call none.
@@ -153,10 +154,10 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
-        """Answer in a schema's form, on every model.
+        """Answer with an object that fits a schema, with every model.
 
-        The schema is sent as `response_format`, and the answer is parsed and checked here: JSON in
-        a fence or among words is found, a misfit is an `OutputParserException`.
+        The schema is sent as `response_format`; the answer is parsed and validated here. JSON in a
+        fence or among words is found; an answer that does not fit is an `OutputParserException`.
 
         Args:
             schema: A pydantic class, a TypedDict or a JSON schema; the first gives instances, the
@@ -165,7 +166,7 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
             method: `"json_mode"` asks for any JSON object; the other two are one: these models
                 call no functions.
             strict: Passed on to the API.
-            **kwargs: None is known.
+            **kwargs: None is accepted.
 
         Raises:
             ValueError: An unknown argument or method.

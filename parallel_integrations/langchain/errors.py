@@ -15,105 +15,76 @@ from langchain_core.exceptions import (
     ModelTimeoutError,
 )
 
-from parallel_integrations.errors import (
-    AuthenticationError,
-    ConflictError,
-    ConnectionFailedError,
-    InvalidRequestError,
-    MissingKeyError,
-    NotFoundError,
-    ParallelError,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    RateLimitError,
-    RequestTimeoutError,
-    ServerError,
-    StatusError,
-    StreamInterruptedError,
-    UnexpectedAnswerError,
-)
+from parallel_integrations import errors
+from parallel_integrations.errors import ParallelError
 
 
-class ChatMissingKeyError(MissingKeyError, ModelAuthenticationError):
+class ChatMissingKeyError(errors.MissingKeyError, ModelAuthenticationError):
     """No API key when the model was called."""
 
 
-class ChatAuthenticationError(AuthenticationError, ModelAuthenticationError):
+class ChatAuthenticationError(errors.AuthenticationError, ModelAuthenticationError):
     """401."""
 
 
-class ChatPaymentRequiredError(PaymentRequiredError, ModelPermissionDeniedError):
-    """402: langchain_core has no word for credit; asking again is as hopeless as at 403."""
+class ChatPaymentRequiredError(errors.PaymentRequiredError, ModelPermissionDeniedError):
+    """402: langchain_core has no class for it; repeating the call is as useless as at 403."""
 
 
-class ChatPermissionDeniedError(PermissionDeniedError, ModelPermissionDeniedError):
+class ChatPermissionDeniedError(errors.PermissionDeniedError, ModelPermissionDeniedError):
     """403."""
 
 
-class ChatNotFoundError(NotFoundError, ModelNotFoundError):
+class ChatNotFoundError(errors.NotFoundError, ModelNotFoundError):
     """404."""
 
 
-class ChatInvalidRequestError(InvalidRequestError, ModelInvalidRequestError):
+class ChatInvalidRequestError(errors.InvalidRequestError, ModelInvalidRequestError):
     """400 or 422."""
 
 
-class ChatRateLimitError(RateLimitError, ModelRateLimitError):
+class ChatRateLimitError(errors.RateLimitError, ModelRateLimitError):
     """429."""
 
 
-class ChatServerError(ServerError, ModelAPIError):
+class ChatServerError(errors.ServerError, ModelAPIError):
     """5xx."""
 
 
-class ChatConflictError(ConflictError, ModelError):
-    """409: langchain_core has no word for it."""
+class ChatConflictError(errors.ConflictError, ModelError):
+    """409: langchain_core has no class for it."""
 
 
-class ChatStatusError(StatusError, ModelError):
-    """Any other status, such as a redirect; langchain_core has no word for it."""
+class ChatStatusError(errors.StatusError, ModelError):
+    """Any other status, such as a redirect; langchain_core has no class for it."""
 
 
-class ChatTimeoutError(RequestTimeoutError, ModelTimeoutError):
-    """No answer in time."""
+class ChatTimeoutError(errors.RequestTimeoutError, ModelTimeoutError):
+    """No response in time."""
 
 
-class ChatConnectionFailedError(ConnectionFailedError, ModelConnectionError):
+class ChatConnectionFailedError(errors.ConnectionFailedError, ModelConnectionError):
     """No connection, or it broke."""
 
 
-class ChatStreamInterruptedError(StreamInterruptedError, ModelConnectionError):
+class ChatStreamInterruptedError(errors.StreamInterruptedError, ModelConnectionError):
     """The stream was cut short; `partial` holds what had arrived."""
 
 
-class ChatUnexpectedAnswerError(UnexpectedAnswerError, ModelAPIError):
-    """An answer that cannot be read."""
+class ChatUnexpectedAnswerError(errors.UnexpectedAnswerError, ModelAPIError):
+    """A response that cannot be read."""
 
 
 _JOINED: dict[type[ParallelError], type[ParallelError]] = {
     joined.__bases__[0]: joined
-    for joined in (
-        ChatMissingKeyError,
-        ChatAuthenticationError,
-        ChatPaymentRequiredError,
-        ChatPermissionDeniedError,
-        ChatNotFoundError,
-        ChatInvalidRequestError,
-        ChatRateLimitError,
-        ChatServerError,
-        ChatConflictError,
-        ChatStatusError,
-        ChatTimeoutError,
-        ChatConnectionFailedError,
-        ChatStreamInterruptedError,
-        ChatUnexpectedAnswerError,
-    )
+    for name, joined in list(globals().items())
+    if name.startswith("Chat")
 }
 
 
 @contextmanager
 def model_errors() -> Iterator[None]:
-    """Raise our errors as their joined subclasses; the rest passes."""
+    """Raise our errors as the subclass that is also langchain_core's; others pass unchanged."""
     try:
         yield
     except ModelError:
@@ -122,6 +93,6 @@ def model_errors() -> Iterator[None]:
         joined = _JOINED.get(type(error))
         if joined is None:
             raise
-        twin = joined(*error.args)
-        twin.__dict__.update(error.__dict__)
-        raise twin.with_traceback(error.__traceback__) from error.__cause__
+        raised = joined(*error.args)
+        raised.__dict__.update(error.__dict__)
+        raise raised.with_traceback(error.__traceback__) from error.__cause__

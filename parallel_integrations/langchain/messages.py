@@ -1,4 +1,4 @@
-"""Between LangChain's messages and Chat's: what is sent, what comes back, and its citations."""
+"""Conversion of LangChain's messages to Chat's and back, with citations."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -16,7 +16,8 @@ from langchain_core.messages import content as blocks
 from langchain_core.messages.block_translators import register_translator
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from parallel_integrations._documents.evidence import cited
+from parallel_integrations._documents.chat_messages import unsendable
+from parallel_integrations._documents.evidence import cited, dump_basis, read_basis
 from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.chat import ChatChunk, ChatResponse
 from parallel_integrations.models.page_facts import page_title
@@ -30,15 +31,15 @@ SENDABLE_ROLES: Final = {
     "assistant": "assistant",
     "ai": "assistant",
 }
-# An answer's thoughts and annotations are not part of what was said.
-UNSAID_BLOCKS: Final = frozenset({"reasoning", "thinking", "redacted_thinking", "citation"})
+# An answer's thoughts and annotations are not sent back as part of its text.
+UNSENT_BLOCKS: Final = frozenset({"reasoning", "thinking", "redacted_thinking", "citation"})
 
 
 def to_wire(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
-    """Messages as Chat takes them: a role and text.
+    """Messages as Chat accepts them: role and text.
 
     Raises:
-        ValueError: A message that Chat has no form for; says which and what to do.
+        ValueError: A message that Chat does not accept.
     """
     return [_wire_message(place, message) for place, message in enumerate(messages)]
 
@@ -57,11 +58,11 @@ def _role(place: int, message: BaseMessage) -> str:
         return "user"
     if isinstance(message, AIMessage):
         if message.tool_calls:
-            raise _unsendable(place, "it calls tools")
+            raise unsendable(place, "it calls tools")
         return "assistant"
     role = message.role if isinstance(message, ChatMessage) else message.type
     if role not in SENDABLE_ROLES:
-        raise _unsendable(place, f"its role is {role!r}")
+        raise unsendable(place, f"its role is {role!r}")
     return SENDABLE_ROLES[role]
 
 
@@ -74,20 +75,13 @@ def _text(place: int, message: BaseMessage) -> str:
             parts.append(block)
         elif block.get("type") in ("text", "text-plain") and isinstance(block.get("text"), str):
             parts.append(block["text"])
-        elif not (isinstance(message, AIMessage) and block.get("type") in UNSAID_BLOCKS):
-            raise _unsendable(place, f"it holds a {block.get('type')!r} block")
+        elif not (isinstance(message, AIMessage) and block.get("type") in UNSENT_BLOCKS):
+            raise unsendable(place, f"it holds a {block.get('type')!r} block")
     return "".join(parts)
 
 
-def _unsendable(place: int, why: str) -> ValueError:
-    return ValueError(
-        f"messages[{place}] cannot be sent to Parallel: {why}, and its Chat takes system, user and "
-        "assistant turns of text only. Leave the message out or turn it into text."
-    )
-
-
 def to_result(response: ChatResponse, model: str) -> ChatResult:
-    """A whole answer as LangChain's result."""
+    """A response as LangChain's result."""
     message = AIMessage(
         content=response.text,
         id=response.id or None,
@@ -106,10 +100,10 @@ _GENERATION: Final = ChatGenerationChunk(message=_MESSAGE)
 
 
 class ChunkBuilder:
-    """Turns streamed chunks into LangChain's, saying everything that must be said once just once.
+    """Turns streamed chunks into LangChain's.
 
-    Merging adds strings up, so the model's name goes into the first chunk; citations, the
-    interaction id, usage and the finish reason are held back for the last.
+    Merging chunks concatenates their strings, so each must be in one chunk only: the model's name
+    in the first; citations, interaction id, usage and finish reason in the last.
     """
 
     def __init__(self, model: str) -> None:
@@ -163,8 +157,7 @@ class ChunkBuilder:
 def citations(message: AIMessage) -> list[blocks.Annotation]:
     """The message's basis as standard citations, one for each excerpt of each cited page."""
     annotations: list[blocks.Annotation] = []
-    fields = [FieldBasis.model_validate(item) for item in message.additional_kwargs["basis"]]
-    for field, citation in cited(fields):
+    for field, citation in cited(read_basis(message.additional_kwargs)):
         extras = {
             name: value
             for name, value in (
@@ -187,7 +180,7 @@ def citations(message: AIMessage) -> list[blocks.Annotation]:
 
 def _content_blocks(message: AIMessage) -> list[blocks.ContentBlock]:
     if not isinstance(message.content, str):
-        # langchain_core's own word for "not mine, read it generically".
+        # langchain_core then reads the content generically.
         raise NotImplementedError
     annotations = citations(message) if message.additional_kwargs.get("basis") else []
     if not message.content and not annotations:
@@ -202,7 +195,7 @@ register_translator(PROVIDER, _content_blocks, _content_blocks)
 
 
 def _basis_kwargs(basis: list[FieldBasis]) -> dict[str, Any]:
-    return {"basis": [field.model_dump(mode="json") for field in basis]} if basis else {}
+    return {"basis": dump_basis(basis)} if basis else {}
 
 
 def _model_metadata(response: ChatResponse, model: str) -> dict[str, Any]:
@@ -210,7 +203,7 @@ def _model_metadata(response: ChatResponse, model: str) -> dict[str, Any]:
 
 
 def _closing_metadata(interaction_id: str | None, finish_reason: str | None) -> dict[str, Any]:
-    # The API leaves finish_reason empty; an answer that ended properly stopped by itself.
+    # The API sends none; a response that ended properly has stopped by itself.
     metadata = {"finish_reason": finish_reason or "stop"}
     if interaction_id:
         metadata["interaction_id"] = interaction_id

@@ -57,7 +57,7 @@ class ParallelSearchRetriever(Adapter, SearchSettings, BaseRetriever):
     callbacks receive it as the custom event `parallel_search`.
 
     Raises:
-        ParallelError: From `invoke` and its twins; never an empty list in place of an error.
+        ParallelError: From `invoke` and `ainvoke`; never an empty list in place of an error.
         pydantic.ValidationError: A setting or a question past its limit, before anything is sent.
 
     Example:
@@ -103,7 +103,7 @@ class ParallelSearchRetriever(Adapter, SearchSettings, BaseRetriever):
                 written = self.query_writer.invoke(self._prompt(query), config)
                 request = self._request(query, k, read_written(written))
         response = self.resolved_client().run(search(request))
-        if run_manager.handlers:
+        if run_manager.handlers:  # without any, dumping the response would be wasted
             dispatch_custom_event(SEARCH_EVENT, _volatile(response), config=config)
         return self._documents(response)
 

@@ -9,21 +9,12 @@ from langchain_core.runnables import RunnableConfig, RunnableSerializable
 from pydantic import BaseModel, Field
 
 from parallel_integrations._documents.adapter import Adapter
-from parallel_integrations._documents.evidence import cited
+from parallel_integrations._documents.evidence import cited, dump_basis
 from parallel_integrations._protocol.flow import Stream
-from parallel_integrations._protocol.polling import (
-    DEADLINE_SECONDS,
-    DeadlineSeconds,
-)
+from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
 from parallel_integrations.api.tasks import resume_task, stream_task
-from parallel_integrations.enrichment import (
-    EnrichedRow,
-    EnrichmentProgress,
-    enrich,
-)
-from parallel_integrations.enrichment.runner import (
-    ENRICHMENT_DEADLINE_SECONDS,
-)
+from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, enrich
+from parallel_integrations.enrichment.runner import ENRICHMENT_DEADLINE_SECONDS
 from parallel_integrations.langchain.tools import (
     ResearchSettings,
     areport_progress,
@@ -48,7 +39,7 @@ class ParallelDeepResearch(
     not fit.
 
     `stream` gives the run's events as dicts with `type` (the first, `task_run.state`, has the run's
-    id in `run`), and the report, of type `report`, last; `invoke` tells the same events as custom
+    id in `run`), and the report, of type `report`, last; `invoke` sends the same events as custom
     events named `parallel_progress`.
 
     Attributes:
@@ -119,12 +110,8 @@ class ParallelDeepResearch(
         **kwargs: Any,
     ) -> AsyncIterator[dict[str, Any]]:
         """Give the run's events as they come, the report last, awaiting."""
-
-        async def once() -> AsyncIterator[ResearchInput]:
-            yield input
-
         async for step in self._atransform_stream_with_config(
-            once(), self._asteps, config, run_type="chain", **kwargs
+            _aiter([input]), self._asteps, config, run_type="chain", **kwargs
         ):
             yield step
 
@@ -136,11 +123,8 @@ class ParallelDeepResearch(
         return step
 
     async def _areport(self, given: ResearchInput, **settings: Any) -> dict[str, Any]:
-        async def once() -> AsyncIterator[ResearchInput]:
-            yield given
-
         step: dict[str, Any] = {}
-        async for step in self._asteps(once(), **settings):
+        async for step in self._asteps(_aiter([given]), **settings):
             if step["type"] != "report":
                 await areport_progress(step)
         return step
@@ -168,8 +152,13 @@ class ParallelDeepResearch(
         return stream_task(request, deadline_seconds=self.deadline_seconds)
 
 
+async def _aiter(items: list[Any]) -> AsyncIterator[Any]:
+    for item in items:
+        yield item
+
+
 def cited_output(output: TaskOutput) -> dict[str, Any]:
-    """What was found and what it rests on, as plain JSON."""
+    """Content, citations and basis of an output, as plain JSON."""
     return {
         "content": output.content,
         "citations": [
@@ -181,7 +170,7 @@ def cited_output(output: TaskOutput) -> dict[str, Any]:
             }
             for field, citation in cited(output.basis)
         ],
-        "basis": [field.model_dump(mode="json") for field in output.basis],
+        "basis": dump_basis(output.basis),
     }
 
 
@@ -210,7 +199,7 @@ RUN_OPTIONS: Final = (
 class ParallelEnrichment(
     Adapter, ResearchSettings, RunnableSerializable[Any, list[dict[str, Any]]]
 ):
-    """Researches something about every row and answers in the order of the rows.
+    """Researches something about every row; the results keep the order of the rows.
 
     The input is a list (or any iterable) of texts, objects or pydantic instances, a DataFrame, or
     a `Path` to a CSV or JSONL file. `invoke` gives a dict for each row, `stream` gives each as soon
@@ -220,22 +209,22 @@ class ParallelEnrichment(
     not fit, and `error`, why there is no content, with `submitted` False where `max_cost_usd` kept
     the row from being sent.
 
-    What is asked alike is asked and paid once; failed rows are not billed. Progress is told as
+    Equal rows are sent and paid once; failed rows are not billed. Progress is sent as
     custom events named `parallel_progress`, of type `enrichment.progress`. Every setting can be
     given for one call: `invoke(rows, journal="run.db")`.
 
     Attributes:
         processor: Decides price and depth; `lite` (0.005 USD a row) by default.
-        journal: A file that notes what is paid for, so that the same call goes on after the
+        journal: A file that records what is paid for, so that the same call resumes after the
             process ended at any moment. One run at a time; give each its own.
-        max_cost_usd: Rows are no longer asked where one more could pass this.
+        max_cost_usd: No row is sent that could raise the cost above this.
         price_per_row_usd: What a row costs, for processors whose price is not known here.
-        retry_failed: Whether rows that failed before, by the journal, are asked again. Where an
-            answer could not be read, and still cannot, what may be paid for is paid again.
+        retry_failed: Whether rows that failed before, by the journal, are sent again. A row whose
+            output could not be read may be paid twice.
         deadline_seconds: How long to wait in all; a day.
 
     Raises:
-        ValueError: A row that cannot be asked, by its number; a setting that cannot be right.
+        ValueError: A row that cannot be sent, by its number; an invalid setting.
         JournalError: The journal is in use, damaged, of other work, or cannot be written.
         TaskTimeoutError: The deadline passed; with a journal, the same call goes on.
 
@@ -297,11 +286,7 @@ class ParallelEnrichment(
         **kwargs: Any,
     ) -> AsyncIterator[dict[str, Any]]:
         """Give each row once it and all before it are finished, awaiting."""
-
-        async def once() -> AsyncIterator[Any]:
-            yield input
-
-        async for rows in self.atransform(once(), config, **kwargs):
+        async for rows in self.atransform(_aiter([input]), config, **kwargs):
             for row in rows:
                 yield row
 
@@ -332,10 +317,7 @@ class ParallelEnrichment(
         return [row for rows in self._each(iter([given]), **settings) for row in rows]
 
     async def _aall(self, given: Any, **settings: Any) -> list[dict[str, Any]]:
-        async def once() -> AsyncIterator[Any]:
-            yield given
-
-        return [row async for rows in self._aeach(once(), **settings) for row in rows]
+        return [row async for rows in self._aeach(_aiter([given]), **settings) for row in rows]
 
     def _each(self, given: Iterator[Any], **settings: Any) -> Iterator[list[dict[str, Any]]]:
         operation = self._operation(_whole(list(given)), settings)
@@ -370,7 +352,7 @@ class ParallelEnrichment(
 
 
 def _whole(pieces: list[Any]) -> Any:
-    """The rows that a step before gave piece by piece."""
+    """The rows of a preceding step that streams them."""
     return pieces[0] if len(pieces) == 1 else [row for piece in pieces for row in piece]
 
 

@@ -1,4 +1,4 @@
-"""Structured output: the schema that is asked for, and reading what comes."""
+"""Structured output: the schema in the request, and the parser of the answer."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -70,7 +70,7 @@ class _Parser(BaseCumulativeTransformOutputParser[Any]):
     schema_class: Any = None
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
-        """Parse what an answer holds of JSON; a partial answer that does not fit yet is None."""
+        """Parse the JSON in an answer; a partial answer that does not fit yet is None."""
         text = result[0].text
         if partial:
             return self._begun(text)
@@ -91,14 +91,14 @@ class _Parser(BaseCumulativeTransformOutputParser[Any]):
         return self.parse_result([Generation(text=text)])
 
     def beside(self, found: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        """What `include_raw` gives: the message, and what could be read or what was wrong."""
+        """The output of `include_raw`: the message, and the parsed value or the parsing error."""
         try:
             return {**found, "parsed": self.invoke(found["raw"], config), "parsing_error": None}
         except OutputParserException as error:
             return {**found, "parsed": None, "parsing_error": error}
 
     async def abeside(self, found: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        """The same, awaiting."""
+        """As `beside`, awaiting."""
         return self.beside(found, config)
 
     def _transform(
@@ -107,9 +107,9 @@ class _Parser(BaseCumulativeTransformOutputParser[Any]):
     ) -> Iterator[Any]:
         text: list[str] = []
         last: Any = None
-        for last in super()._transform(_noted(piece, text) for piece in input):
+        for last in super()._transform(_collected(piece, text) for piece in input):
             yield last
-        # Partial answers are read with patience; the whole one must fit.
+        # A partial value may lack fields; the whole one must fit.
         whole = self.parse("".join(text))
         if whole != last:
             yield whole
@@ -120,7 +120,7 @@ class _Parser(BaseCumulativeTransformOutputParser[Any]):
     ) -> AsyncIterator[Any]:
         text: list[str] = []
         last: Any = None
-        async for last in super()._atransform(_noted(piece, text) async for piece in input):
+        async for last in super()._atransform(_collected(piece, text) async for piece in input):
             yield last
         whole = self.parse("".join(text))
         if whole != last:
@@ -158,13 +158,13 @@ class _Parser(BaseCumulativeTransformOutputParser[Any]):
         return read(value)
 
 
-def _noted(piece: str | BaseMessage, text: list[str]) -> str | BaseMessage:
+def _collected(piece: str | BaseMessage, text: list[str]) -> str | BaseMessage:
     text.append(piece if isinstance(piece, str) else piece.text)
     return piece
 
 
 def _objects(text: str, opening: str) -> Iterator[Any]:
-    """Every JSON object (or array) that stands whole in a text, those inside another left out."""
+    """Every complete JSON object (or array) in a text, without those inside another."""
     place = text.find(opening)
     while place >= 0:
         try:
@@ -188,17 +188,14 @@ _TYPES: Final[dict[str, type | tuple[type, ...]]] = {
 
 
 def schema_violation(value: Any, schema: dict[str, Any]) -> str | None:
-    """What of a value does not fit a schema; None where all does.
+    """The first way in which a value does not fit a schema; None if it fits.
 
     Types, required and unknown fields, alternatives and fixed values are checked, also in what is
     nested; the bounds of numbers and lengths are not.
 
     Args:
-        value: What `json.loads` gives.
+        value: As `json.loads` returns it.
         schema: A JSON schema; its references point into itself.
-
-    Returns:
-        The first fault, with the place it is at.
     """
     return _fault(value, schema, schema, "")
 

@@ -1,4 +1,4 @@
-"""All tools at once, sharing one client and one session."""
+"""All tools for one agent, with one client and one session."""
 
 from typing import Any
 from uuid import uuid4
@@ -21,11 +21,11 @@ class ParallelToolkit(Adapter, BaseToolkit):
     per `get_tools` call.
 
     Attributes:
-        search: Arguments of `ParallelSearchTool`; None leaves the tool out.
-        extract: Arguments of `ParallelExtractTool`; None leaves it out.
-        task: Arguments of `ParallelTaskRunTool`; None leaves it out.
-        find_all: Arguments of `ParallelFindAllTool`; None, the default, leaves it out: it is the
-            one tool with which an agent can spend dollars in one call.
+        search: Arguments of `ParallelSearchTool`; without the tool if None.
+        extract: Arguments of `ParallelExtractTool`; without it if None.
+        task: Arguments of `ParallelTaskRunTool`; without it if None.
+        find_all: Arguments of `ParallelFindAllTool`; without it if None, the default: it is
+            the one tool with which an agent can spend dollars in one call.
 
     Example:
         ```python

@@ -151,8 +151,7 @@ class ParallelTool(Adapter, BaseTool):
         **settings: Any,
     ) -> ContentAndArtifact:
         with tool_errors():
-            operation = self._operation(*arguments, **settings)
-            return self._content_and_artifact(self.resolved_client().run(operation))
+            return self._content_and_artifact(self._result(self._operation(*arguments, **settings)))
 
     @inspected
     async def _arun(
@@ -162,8 +161,15 @@ class ParallelTool(Adapter, BaseTool):
         **settings: Any,
     ) -> ContentAndArtifact:
         with tool_errors():
-            operation = self._operation(*arguments, **settings)
-            return self._content_and_artifact(await self.resolved_client().arun(operation))
+            return self._content_and_artifact(
+                await self._aresult(self._operation(*arguments, **settings))
+            )
+
+    def _result(self, operation: Any) -> Any:
+        return self.resolved_client().run(operation)
+
+    async def _aresult(self, operation: Any) -> Any:
+        return await self.resolved_client().arun(operation)
 
     # langchain_core inspects all fields' annotations twice a call. Of our own schemas it is known
     # which are hidden from models, and that none is filled from the call's id.
@@ -188,37 +194,21 @@ class StreamingTool(ParallelTool):
 
     deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
 
-    @inspected
-    def _run(
-        self,
-        *arguments: Any,
-        run_manager: CallbackManagerForToolRun | None = None,
-        **settings: Any,
-    ) -> ContentAndArtifact:
-        with tool_errors():
-            operation = self._operation(*arguments, **settings)
-            with closing(self.resolved_client().stream(operation)) as events:
-                for event in events:
-                    if isinstance(event, TaskRunResult | FindallResult):
-                        return self._content_and_artifact(event)
-                    report_progress(progress(event))
-            raise UnexpectedAnswerError("The run ended without a result.")
+    def _result(self, operation: Any) -> Any:
+        with closing(self.resolved_client().stream(operation)) as events:
+            for event in events:
+                if isinstance(event, TaskRunResult | FindallResult):
+                    return event
+                report_progress(progress(event))
+        raise UnexpectedAnswerError("The run ended without a result.")
 
-    @inspected
-    async def _arun(
-        self,
-        *arguments: Any,
-        run_manager: AsyncCallbackManagerForToolRun | None = None,
-        **settings: Any,
-    ) -> ContentAndArtifact:
-        with tool_errors():
-            operation = self._operation(*arguments, **settings)
-            async with aclosing(self.resolved_client().astream(operation)) as events:
-                async for event in events:
-                    if isinstance(event, TaskRunResult | FindallResult):
-                        return self._content_and_artifact(event)
-                    await areport_progress(progress(event))
-            raise UnexpectedAnswerError("The run ended without a result.")
+    async def _aresult(self, operation: Any) -> Any:
+        async with aclosing(self.resolved_client().astream(operation)) as events:
+            async for event in events:
+                if isinstance(event, TaskRunResult | FindallResult):
+                    return event
+                await areport_progress(progress(event))
+        raise UnexpectedAnswerError("The run ended without a result.")
 
 
 class SessionTool(ParallelTool):

@@ -18,7 +18,7 @@ from llama_index.core.base.response.schema import (
 )
 from pydantic import BaseModel
 
-from parallel_integrations._documents.evidence import cited, normalized_url, stable_id
+from parallel_integrations._documents.evidence import cited, normalized_url, read_basis, stable_id
 from parallel_integrations.llama_index.base import HIDDEN_FROM_EMBEDDING, HIDDEN_FROM_LLM, Node
 from parallel_integrations.models.basis import Citation, FieldBasis
 from parallel_integrations.models.page_facts import page_title
@@ -157,11 +157,6 @@ def evidence_of(response: Any) -> dict[str, Any]:
     found = {name: own[name] for name in EVIDENCE_KEYS if own.get(name)}
     # `as_structured_llm` keeps nothing of the LLM's response but the object.
     return evidence_of(inner) if not found and isinstance(inner, BaseModel) else found
-
-
-def read_basis(evidence: dict[str, Any]) -> list[FieldBasis]:
-    """The basis in `evidence_of` a response, or in its metadata."""
-    return [FieldBasis.model_validate(field) for field in evidence.get("basis", ())]
 
 
 def attach_evidence(value: BaseModel, evidence: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ log = logging.getLogger("parallel_integrations")
 class ParallelExtractor(Component, TaskSettings, BaseExtractor):
     """Researches something about every node on the web and adds it to the node's metadata.
 
-    The nodes of one call go out in task groups of 200; what is asked alike is asked once. For each
+    The nodes of one call are sent in task groups of 200; equal inputs are sent once. For each
     field of the output schema a node's metadata gains the value under the field's name (lists and
     objects as JSON text), and under that name with `_sources` the urls cited for it, one a line,
     with `_confidence` and with `_reasoning`, where there are any. The three are hidden from
@@ -49,15 +49,15 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
     (`metadata_mode`, `in_place`, `disable_template_rewrite`, `raise_on_error` …) it takes:
 
     Attributes:
-        output_schema: What to find out: a pydantic class, a JSON schema, or a description of a
-            text, which goes under `answer_key`.
-        input_keys: Metadata to ask about, as an object; by default the node's text is sent. Nodes
-            that have none of these keys are left alone.
+        output_schema: The fields to research: a pydantic class, a JSON schema, or a description of
+            a text, which goes under `answer_key`.
+        input_keys: Metadata to send, as an object; by default the node's text is sent. Nodes that
+            have none of these keys are skipped.
         answer_key: Name of the metadata where the output is one text; `"answer"`.
         max_input_chars: Most characters of a node's text to send; 15,000.
         deadline_seconds: How long to wait in all; 3600.
-        journal: A file that notes what is paid for: after the process ended at any moment, the
-            same nodes go on where they were. One run at a time; other nodes need another file.
+        journal: A file that records what is paid for: after the process ended at any moment, the
+            same call resumes. One run at a time; other nodes need another file.
 
     Raises:
         ParallelError: From a run of the pipeline, with `taskgroup_id` once the group was created.
@@ -88,12 +88,12 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name under which LlamaIndex writes this class down."""
+        """The name under which LlamaIndex serializes this class."""
         return "ParallelExtractor"
 
     @field_serializer("output_schema", "input_schema")
     def _write_schema(self, schema: OutputSchema | None) -> Any:
-        """A class as the schema that is sent for it; the pipeline's cache goes by this."""
+        """A class as the schema that is sent for it; the pipeline's cache key contains it."""
         return wire_schema(schema) if isinstance(schema, type) else schema
 
     @field_serializer("mcp_servers")
@@ -120,7 +120,7 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
                     if isinstance(event, EnrichedRow):
                         rows.append(event)  # noqa: PERF401 - kept should an error follow
         except ParallelError as error:
-            self._forgive(error, rows)
+            self._log_or_raise(error, rows)
         return self._found(inputs, rows)
 
     async def aextract(self, nodes: Sequence[BaseNode]) -> list[dict[str, Any]]:
@@ -133,11 +133,11 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
                     if isinstance(event, EnrichedRow):
                         rows.append(event)  # noqa: PERF401 - kept should an error follow
         except ParallelError as error:
-            self._forgive(error, rows)
+            self._log_or_raise(error, rows)
         return self._found(inputs, rows)
 
-    # LlamaIndex's own twins run the awaiting one in a loop of their own, and repeat what has been
-    # billed already where `max_retries` is set.
+    # LlamaIndex's own `process_nodes` runs the awaiting form in a new event loop, and repeats
+    # billed tasks where `max_retries` is set.
 
     def process_nodes(
         self,
@@ -177,13 +177,13 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
             self,
             journal=self.journal,
             deadline_seconds=self.deadline_seconds,
-            # What this run began and lost the answer to is left to the caller; a journal knows.
+            # Without a journal, nobody could fetch a result that arrives after this run.
             settle_seconds=SETTLE_SECONDS if self.journal else inf,
             server=self.resolved_client().settings.base_url,
         )
 
     def _inputs(self, nodes: Sequence[BaseNode]) -> list[Any]:
-        """What is asked for each node; None where there is nothing to ask."""
+        """The input of each node; None where it has none."""
         return [self._input(node) for node in nodes]
 
     def _input(self, node: BaseNode) -> Any:
@@ -195,17 +195,17 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
             return None
         return node.get_content(metadata_mode=self.metadata_mode)[: self.max_input_chars]
 
-    def _forgive(self, error: ParallelError, rows: Sequence[EnrichedRow]) -> None:
+    def _log_or_raise(self, error: ParallelError, rows: Sequence[EnrichedRow]) -> None:
         if self.raise_on_error:
             raise error
-        log.warning("research stopped (%s); only %d inputs were answered", error, len(rows))
+        log.warning("research stopped (%s); only %d inputs have a result", error, len(rows))
 
     def _found(self, inputs: Sequence[Any], rows: Sequence[EnrichedRow]) -> list[dict[str, Any]]:
-        # Fewer rows than inputs where it stopped and that was forgiven.
+        # Fewer rows than inputs where an error ended the run and `raise_on_error` is False.
         by_input = dict(zip(_distinct(inputs), rows, strict=False))
         failed = [row for row in rows if row.error]
         for row in failed:
-            log.warning("task run %s gave nothing: %s", row.run_id, row.error)
+            log.warning("task run %s has no result: %s", row.run_id, row.error)
         if failed and len(failed) == len(rows) and self.raise_on_error:
             error = TaskFailedError(f"None of the {len(rows)} tasks succeeded: {failed[0].error}")
             error.run_id, error.taskgroup_id = failed[0].run_id, failed[0].taskgroup_id

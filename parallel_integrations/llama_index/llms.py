@@ -30,9 +30,9 @@ from parallel_integrations.llama_index.messages import StreamedResponse, to_resp
 from parallel_integrations.llama_index.structured_output import StructuredChat
 from parallel_integrations.models.chat import ChatSettings
 
-# The API states no limit. LlamaIndex spreads what exceeds this number over several calls, each of
-# them searched for and billed anew, and its own default (3900) is less than a few pages: what is
-# set here is far more than one search returns. Who meets a limit of the API lowers it.
+# The API states no limit. LlamaIndex splits a longer prompt into several calls, each with a search
+# and a bill of its own, and its default (3900) is less than a few pages; this is far more than one
+# search returns.
 CONTEXT_WINDOW_TOKENS: Final = 128_000
 UNSET: Final = -1
 
@@ -41,14 +41,14 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
     """Web-grounded answers from Parallel's Chat.
 
     `speed` answers in seconds; the research models `lite`, `base` and `core` take longer (10 s to
-    5 min) and say what their answer rests on. An answer's `additional_kwargs`, and its message's,
+    5 min) and give the basis of their answer. A response's `additional_kwargs`, and its message's,
     hold `basis` (a list of fields with reasoning, citations and confidence, as plain JSON) and
     `interaction_id` where the API sent them; in a stream the last response has them. `raw` is the
-    API's answer as a dict. `citation_blocks(response)` gives the citations as LlamaIndex's blocks,
-    `evidence_of(response)` basis and interaction id, both of structured answers too.
+    API's response as a dict. `citation_blocks(response)` gives the citations as LlamaIndex's
+    blocks, `evidence_of(response)` basis and interaction id, both of structured answers too.
 
-    `structured_predict` and its twins, `as_structured_llm` and engines with an output class send
-    the class's JSON schema along (`response_format`); while streaming, partial objects come first.
+    `structured_predict` and its other forms, `as_structured_llm` and engines with an output class
+    send the class's JSON schema (`response_format`); while streaming, partial objects come first.
 
     Chat takes text: text blocks are joined, `developer` turns count as `system`, `chatbot` and
     `model` as `assistant`. It calls no tools: in agents use `ReActAgent`, or let a function-calling
@@ -92,12 +92,12 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name under which LlamaIndex writes this class down."""
+        """The name under which LlamaIndex serializes this class."""
         return "ParallelLLM"
 
     @property
     def metadata(self) -> LLMMetadata:
-        """What LlamaIndex needs to know of the model to choose and fill its prompts."""
+        """Properties of the model by which LlamaIndex chooses and fills its prompts."""
         return LLMMetadata(
             context_window=self.context_window,
             num_output=UNSET,
@@ -116,11 +116,11 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
                 `response_format` (as on the wire) for this call; sampling parameters are ignored.
 
         Returns:
-            The answer; see the class for what its `additional_kwargs` hold.
+            The response; the class describes its `additional_kwargs`.
 
         Raises:
             ParallelError: The call failed.
-            ValueError: Something that Chat cannot take, or an unknown argument.
+            ValueError: A message that Chat cannot take, or an unknown argument.
         """
         return self._chat(messages, **kwargs)
 
@@ -131,10 +131,10 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
 
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        """Answer a conversation piece by piece; arguments as in `chat`.
+        """Stream the answer to a conversation; arguments as in `chat`.
 
         Returns:
-            Responses with the text so far (`message`) and what is new (`delta`). The last one adds
+            Responses with the text so far (`message`) and the new piece (`delta`). The last adds
             no text and holds `basis` and `interaction_id` where the API sent them. Closing or
             dropping the generator closes the connection.
         """
@@ -144,7 +144,7 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
     async def astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
-        """Answer a conversation piece by piece, awaiting; the rest as in `stream_chat`."""
+        """Stream the answer to a conversation, awaiting; the rest as in `stream_chat`."""
         return await self._astream_chat(messages, **kwargs)
 
     @llm_completion_callback()
@@ -174,7 +174,7 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
         formatted: bool = False,  # noqa: FBT001, FBT002 - LlamaIndex's signature
         **kwargs: Any,
     ) -> CompletionResponseGen:
-        """Answer a prompt piece by piece; the rest as in `complete` and `stream_chat`."""
+        """Stream the answer to a prompt; the rest as in `complete` and `stream_chat`."""
         return stream_chat_to_completion_decorator(self._stream_chat)(prompt, **kwargs)
 
     @llm_completion_callback()
@@ -184,10 +184,10 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
         formatted: bool = False,  # noqa: FBT001, FBT002 - LlamaIndex's signature
         **kwargs: Any,
     ) -> CompletionResponseAsyncGen:
-        """Answer a prompt piece by piece, awaiting; the rest as in `stream_complete`."""
+        """Stream the answer to a prompt, awaiting; the rest as in `stream_complete`."""
         return await astream_chat_to_completion_decorator(self._astream_chat)(prompt, **kwargs)
 
-    # The bodies carry no callbacks: completions run on them, and would be counted twice.
+    # Without callback decorators: completions call these too, and would be counted twice.
 
     def _chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         request = self.request(to_wire(messages), kwargs)
@@ -198,7 +198,7 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
         return to_response(await self.resolved_client().arun(api.chat(request)))
 
     def _stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        # Out here, so that a fault of the caller's shows at the call.
+        # Outside of the generator, so that a bad message is an error at the call.
         request = self.request(to_wire(messages), kwargs)
 
         def responses() -> ChatResponseGen:

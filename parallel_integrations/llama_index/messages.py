@@ -1,10 +1,12 @@
-"""Between LlamaIndex's messages and Chat's: what is sent and what comes back."""
+"""Conversion of LlamaIndex's messages to Chat's and back."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, TextBlock
 
+from parallel_integrations._documents.chat_messages import unsendable
+from parallel_integrations._documents.evidence import dump_basis
 from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.chat import ChatChunk
 from parallel_integrations.models.chat import ChatResponse as WireResponse
@@ -17,15 +19,15 @@ SENDABLE_ROLES: Final = {
     MessageRole.CHATBOT: "assistant",
     MessageRole.MODEL: "assistant",
 }
-# Thoughts are not part of what was said, and a cache point is a hint for other providers.
-UNSAID_BLOCKS: Final = frozenset({"thinking", "cache"})
+# Thoughts are not sent back as part of the text; a cache point is a hint for other providers.
+UNSENT_BLOCKS: Final = frozenset({"thinking", "cache"})
 
 
 def to_wire(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
-    """Messages as Chat takes them: a role and text.
+    """Messages as Chat accepts them: role and text.
 
     Raises:
-        ValueError: A message that Chat has no form for; says which and what to do.
+        ValueError: A message that Chat does not accept.
     """
     return [
         {"role": _role(place, message), "content": _text(place, message)}
@@ -35,9 +37,9 @@ def to_wire(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
 
 def _role(place: int, message: ChatMessage) -> str:
     if message.additional_kwargs.get("tool_calls"):
-        raise _unsendable(place, "it calls tools")
+        raise unsendable(place, "it calls tools")
     if message.role not in SENDABLE_ROLES:
-        raise _unsendable(place, f"its role is {message.role.value!r}")
+        raise unsendable(place, f"its role is {message.role.value!r}")
     return SENDABLE_ROLES[message.role]
 
 
@@ -46,20 +48,13 @@ def _text(place: int, message: ChatMessage) -> str:
     for block in message.blocks:
         if isinstance(block, TextBlock):
             parts.append(block.text)
-        elif block.block_type not in UNSAID_BLOCKS:
-            raise _unsendable(place, f"it holds a {type(block).__name__}")
+        elif block.block_type not in UNSENT_BLOCKS:
+            raise unsendable(place, f"it holds a {type(block).__name__}")
     return "\n".join(parts)  # as `ChatMessage.content` joins them
 
 
-def _unsendable(place: int, why: str) -> ValueError:
-    return ValueError(
-        f"messages[{place}] cannot be sent to Parallel: {why}, and its Chat takes system, user and "
-        "assistant turns of text only. Leave the message out or turn it into text."
-    )
-
-
 def to_response(response: WireResponse) -> ChatResponse:
-    """A whole answer as LlamaIndex's."""
+    """A response as LlamaIndex's."""
     return _response(
         response.text,
         raw=_raw(response),
@@ -71,10 +66,9 @@ _MESSAGE: Final = ChatMessage(role=MessageRole.ASSISTANT)
 
 
 class StreamedResponse:
-    """Turns streamed chunks into LlamaIndex's, which hold the text so far and what is new.
+    """Turns streamed chunks into LlamaIndex's, which hold the text so far and the new piece.
 
-    The API may send citations and the interaction id with any chunk; they are held back for the
-    closing one, so that a consumer finds them once, and on the last response.
+    The API may send citations and the interaction id with any chunk; the last response has them.
     """
 
     def __init__(self) -> None:
@@ -119,7 +113,7 @@ def _response(
 def _evidence(basis: list[FieldBasis], interaction_id: str | None) -> dict[str, Any]:
     evidence: dict[str, Any] = {}
     if basis:
-        evidence["basis"] = [field.model_dump(mode="json") for field in basis]
+        evidence["basis"] = dump_basis(basis)
     if interaction_id:
         evidence["interaction_id"] = interaction_id
     return evidence

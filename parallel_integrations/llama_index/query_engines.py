@@ -26,12 +26,12 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from pydantic import BaseModel, Field
 
 from parallel_integrations._documents.adapter import Adapter, ConnectionOptions, refuse_unknown
-from parallel_integrations._documents.evidence import report_as_text
+from parallel_integrations._documents.evidence import dump_basis, read_basis, report_as_text
 from parallel_integrations._protocol.flow import Flow
 from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
 from parallel_integrations.api import run_task
 from parallel_integrations.errors import UnexpectedAnswerError
-from parallel_integrations.llama_index.citations import cited_nodes, evidence_of, read_basis
+from parallel_integrations.llama_index.citations import cited_nodes, evidence_of
 from parallel_integrations.llama_index.llms import ParallelLLM
 from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.task import CreateTaskRunRequest, TaskRunResult, TaskSettings
@@ -148,9 +148,8 @@ class TaskResponder:
                 raise _validation_failure(self._output_cls, result)
             content = result.parsed
         ids = {"interaction_id": run.interaction_id, "run_id": run.run_id}
-        basis = [field.model_dump(mode="json") for field in output.basis]
         known = {name: value for name, value in ids.items() if value}
-        return EngineAnswer(content, {"basis": basis, **known})
+        return EngineAnswer(content, {"basis": dump_basis(output.basis), **known})
 
 
 def _validation_failure(

@@ -42,7 +42,7 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
     A document's metadata is `url`, `title`, `published_at` (ISO 8601, left out where unknown) and
     `source` (= url); its id depends on the url alone, so that an `IngestionPipeline` with a
     docstore skips pages that have not changed. With `DocstoreStrategy.UPSERTS_AND_DELETE` a later
-    search deletes whatever it does not find again; `UPSERTS` is the strategy for search results.
+    search deletes what it does not find again; `UPSERTS` is the strategy for search results.
     Pages without text give no document.
 
     Besides the connection (`api_key`, `base_url`, `timeout` in seconds, 90 by default,
@@ -56,7 +56,7 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
             `start_char` and `end_char` in its metadata where the API gives them.
 
     Raises:
-        ParallelError: From `load_data` and its twins; never an empty list in place of an error.
+        ParallelError: From every load method; never an empty list in place of an error.
         pydantic.ValidationError: A setting or query past its limit, before anything is sent.
         TypeError: An unknown argument.
 
@@ -74,7 +74,7 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name under which LlamaIndex writes this class down."""
+        """The name under which LlamaIndex serializes this class."""
         return "ParallelReader"
 
     @dispatcher.span
@@ -167,7 +167,7 @@ class ParallelExtractReader(Component, ExtractSettings, BasePydanticReader):
             default. Not part of serialization.
 
     Raises:
-        ParallelError: From `load_data` and its twins, when a call fails or no page can be read.
+        ParallelError: From every load method, when a call fails or no page can be read.
         pydantic.ValidationError: Something that is no URL, before anything is sent.
         TypeError: An unknown argument.
 
@@ -192,7 +192,7 @@ class ParallelExtractReader(Component, ExtractSettings, BasePydanticReader):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name under which LlamaIndex writes this class down."""
+        """The name under which LlamaIndex serializes this class."""
         return "ParallelExtractReader"
 
     @dispatcher.span

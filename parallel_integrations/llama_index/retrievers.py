@@ -25,7 +25,7 @@ class ParallelRetriever(BaseRetriever):
 
     A node's `score` is `1 / (1 + rank)`: 1.0, 0.5, 0.33 … It says which result came first and not
     how similar it is to the question (the API gives no similarity), so that a postprocessor with
-    a cutoff of 0.3 keeps the best three, whatever they are.
+    a cutoff of 0.3 always keeps the best three.
 
     Args:
         query_writer: An LLM that turns each question into an objective and 2 to 4 keyword queries,

@@ -1,4 +1,4 @@
-"""Structured answers: a pydantic class as the answer's JSON schema, its objects as answers."""
+"""Structured output: a pydantic class as the answer's JSON schema, and its objects."""
 
 import re
 from collections.abc import AsyncGenerator, Generator
@@ -30,7 +30,7 @@ dispatcher = get_dispatcher(__name__)
 
 
 def response_format(output_cls: type[BaseModel]) -> dict[str, Any]:
-    """What asks Chat for JSON that fits a class."""
+    """The `response_format` of a request for JSON that fits a class."""
     name = _UNNAMEABLE.sub("_", output_cls.__name__)  # a generic class has brackets in its name
     return {
         "type": "json_schema",
@@ -39,7 +39,7 @@ def response_format(output_cls: type[BaseModel]) -> dict[str, Any]:
 
 
 def read_object(output_cls: type[Model], response: ChatResponse) -> Model:
-    """A whole answer as an object that carries what the answer rests on.
+    """An answer as an object, with its evidence for `evidence_of`.
 
     Raises:
         UnexpectedAnswerError: The answer's text does not fit the class.
@@ -52,7 +52,7 @@ def read_object(output_cls: type[Model], response: ChatResponse) -> Model:
     else:
         attach_evidence(value, evidence_of(response))
         return value
-    # Raised out here, the error does not drag pydantic's along, which shows the whole answer.
+    # Raised outside of the handler: pydantic's error, as context, would show the whole answer.
     shown = text[:SHOWN_CHARACTERS]
     raise UnexpectedAnswerError(
         f"The answer does not fit {output_cls.__name__}: {fault}. It begins: {shown!r}", body=shown
@@ -79,7 +79,7 @@ class StructuredChat(LLM):
             output_cls: The class to fill; its JSON schema goes with the request.
             prompt: The prompt.
             llm_kwargs: For the call, as in `chat`.
-            **prompt_args: What the prompt's variables stand for.
+            **prompt_args: The values of the prompt's variables.
 
         Returns:
             An instance of the class; `evidence_of` and `citation_blocks` take it.
@@ -92,9 +92,9 @@ class StructuredChat(LLM):
                 output_cls, prompt, llm_kwargs, **prompt_args
             )
             return predicted
-        self._announce(output_cls, prompt, prompt_args)
+        self._report_start(output_cls, prompt, prompt_args)
         messages = self._prompted(prompt, prompt_args)
-        response = self.chat(messages, **self._asking(output_cls, llm_kwargs))
+        response = self.chat(messages, **self._with_format(output_cls, llm_kwargs))
         value = read_object(output_cls, response)
         dispatcher.event(LLMStructuredPredictEndEvent(output=value))
         return value
@@ -112,14 +112,14 @@ class StructuredChat(LLM):
                 output_cls, prompt, llm_kwargs, **prompt_args
             )
             return predicted
-        self._announce(output_cls, prompt, prompt_args)
+        self._report_start(output_cls, prompt, prompt_args)
         messages = self._prompted(prompt, prompt_args)
-        response = await self.achat(messages, **self._asking(output_cls, llm_kwargs))
+        response = await self.achat(messages, **self._with_format(output_cls, llm_kwargs))
         value = read_object(output_cls, response)
         dispatcher.event(LLMStructuredPredictEndEvent(output=value))
         return value
 
-    # What `stream_structured_predict` and its twin iterate, between their events.
+    # `stream_structured_predict` and `astream_structured_predict` iterate these between events.
 
     def _structured_stream_call(
         self,
@@ -134,12 +134,13 @@ class StructuredChat(LLM):
             )
             return
         messages = self._prompted(prompt, prompt_args)
-        growing = Growing(output_cls)
-        with closing(self.stream_chat(messages, **self._asking(output_cls, llm_kwargs))) as stream:
+        partial_object = PartialObject(output_cls)
+        stream = self.stream_chat(messages, **self._with_format(output_cls, llm_kwargs))
+        with closing(stream):
             for response in stream:
-                if (partial := growing.add(response)) is not None:
+                if (partial := partial_object.add(response)) is not None:
                     yield partial
-        yield growing.whole()
+        yield partial_object.whole()
 
     async def _structured_astream_call(
         self,
@@ -153,15 +154,15 @@ class StructuredChat(LLM):
                 output_cls, prompt, llm_kwargs, **prompt_args
             )
         messages = self._prompted(prompt, prompt_args)
-        stream = await self.astream_chat(messages, **self._asking(output_cls, llm_kwargs))
+        stream = await self.astream_chat(messages, **self._with_format(output_cls, llm_kwargs))
 
         async def objects() -> AsyncGenerator[Model | FlexibleModel, None]:
-            growing = Growing(output_cls)
+            partial_object = PartialObject(output_cls)
             async with aclosing(stream):
                 async for response in stream:
-                    if (partial := growing.add(response)) is not None:
+                    if (partial := partial_object.add(response)) is not None:
                         yield partial
-            yield growing.whole()
+            yield partial_object.whole()
 
         return objects()
 
@@ -172,12 +173,12 @@ class StructuredChat(LLM):
     def _prompted(self, prompt: PromptTemplate, prompt_args: dict[str, Any]) -> list[ChatMessage]:
         return self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
 
-    def _asking(
+    def _with_format(
         self, output_cls: type[BaseModel], llm_kwargs: dict[str, Any] | None
     ) -> dict[str, Any]:
         return {**(llm_kwargs or {}), "response_format": response_format(output_cls)}
 
-    def _announce(
+    def _report_start(
         self, output_cls: type[BaseModel], prompt: PromptTemplate, prompt_args: dict[str, Any]
     ) -> None:
         dispatcher.event(
@@ -187,7 +188,7 @@ class StructuredChat(LLM):
         )
 
 
-class Growing:
+class PartialObject:
     """An object whose JSON is still arriving."""
 
     def __init__(self, output_cls: type[Model]) -> None:
@@ -196,10 +197,7 @@ class Growing:
         self._last = ChatResponse(message=ChatMessage())
 
     def add(self, response: ChatResponse) -> Any:
-        """What of the object is there, in a class that lets fields be missing until it fits.
-
-        None where the response, like the closing one, adds nothing.
-        """
+        """The object so far, in a class whose fields may be missing; None without new text."""
         self._last = response
         if not response.delta:
             return None

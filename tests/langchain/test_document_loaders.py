@@ -44,15 +44,6 @@ async def test_45_pages_are_3_calls_and_stay_in_order(sandbox: Sandbox) -> None:
     assert sandbox.requests[0].body["advanced_settings"] == {"full_content": True}
 
 
-def test_an_address_that_comes_twice_is_read_once(sandbox: Sandbox) -> None:
-    first, *others = urls_of(sandbox, 21)
-    urls = [first, *others, first, f"{first}#section", f" {first} "]
-    documents = make(sandbox, urls).load()
-    assert [document.metadata["url"] for document in documents] == [first, *others]
-    assert sum(len(each.body["urls"]) for each in sandbox.requests) == 21
-    assert sandbox.ledger.usd == 0.021
-
-
 def test_a_loader_reads_excerpts_by_objective(sandbox: Sandbox) -> None:
     [url] = urls_of(sandbox, 1)
     [whole] = make(sandbox, [url]).load()
@@ -112,43 +103,6 @@ def test_what_is_no_url_is_refused_before_anything_is_sent(sandbox: Sandbox) -> 
         make(sandbox, [*urls_of(sandbox, 30), "nonsense"]).load()
     assert make(sandbox, []).load() == []
     assert sandbox.requests == []
-
-
-@pytest.mark.parametrize("most", [1, 2])
-async def test_a_loader_bounds_its_concurrency(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, most: int
-) -> None:
-    loader = make(sandbox, urls_of(sandbox, 75), max_concurrency=most)
-    client = loader.resolved_client()
-    now = peak = 0
-    run, arun = client.run, client.arun
-
-    def counted(flow: Any) -> Any:
-        nonlocal now, peak
-        now += 1
-        peak = max(peak, now)
-        try:
-            return run(flow)
-        finally:
-            now -= 1
-
-    async def acounted(flow: Any) -> Any:
-        nonlocal now, peak
-        now += 1
-        peak = max(peak, now)
-        try:
-            return await arun(flow)
-        finally:
-            now -= 1
-
-    monkeypatch.setattr(client, "run", counted)
-    monkeypatch.setattr(client, "arun", acounted)
-    sandbox.faults.add(times=None, delay=0.05)
-    assert len(await asyncio.to_thread(loader.load)) == 75
-    assert peak == most
-    peak = 0
-    assert len(await loader.aload()) == 75
-    assert peak == most
 
 
 async def test_lazy_load_sends_calls_as_pages_are_taken(sandbox: Sandbox) -> None:

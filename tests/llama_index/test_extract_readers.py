@@ -13,7 +13,7 @@ from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores import SimpleVectorStore
 from pydantic import ValidationError
 
-from parallel_integrations import ParallelError, ServerError
+from parallel_integrations import ServerError
 from parallel_integrations.llama_index import ParallelExtractReader, ParallelReader
 from parallel_integrations.models import ExtractError
 from parallel_integrations.sandbox import Sandbox
@@ -101,12 +101,7 @@ async def test_a_page_that_cannot_be_read_costs_no_other(sandbox: Sandbox) -> No
         make(sandbox).load_data([PAGES[0], MISSING])
 
 
-async def test_no_page_at_all_is_an_error(sandbox: Sandbox) -> None:
-    reader = make(sandbox, on_error=lambda error: None)
-    with pytest.raises(ParallelError, match="no_such_page"):
-        reader.load_data(MISSING)
-    with pytest.raises(ParallelError, match="no_such_page"):
-        await reader.aload_data([MISSING])
+def test_a_failed_call_of_an_extract_reader_is_an_error(sandbox: Sandbox) -> None:
     sandbox.faults.add(path=EXTRACT, times=None, status=500)
     with pytest.raises(ServerError):
         make(sandbox, max_retries=0).load_data(PAGES)

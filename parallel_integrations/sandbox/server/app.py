@@ -3,7 +3,7 @@
 import json
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +72,13 @@ def _same(given: str, wanted: str) -> bool:
     return secrets.compare_digest(given.encode(), wanted.encode())
 
 
-def build(state: State, faults: Faults, recorder: Recorder, key_check: KeyCheck) -> ASGIApp:
+def build(
+    state: State,
+    faults: Faults,
+    recorder: Recorder,
+    key_check: KeyCheck,
+    middleware: Sequence[Callable[[ASGIApp], ASGIApp]] = (),
+) -> ASGIApp:
     """Return the application that serves `state`."""
     routes = [
         Route(each.path, _endpoint(each, state, key_check), methods=[each.method])
@@ -93,7 +99,10 @@ def build(state: State, faults: Faults, recorder: Recorder, key_check: KeyCheck)
     )
     # A redirect from a path with a slash too many would lose the body of a POST.
     inner.router.redirect_slashes = False
-    return _Frontend(inner, state, faults, recorder)
+    app: ASGIApp = inner
+    for wrap in middleware:
+        app = wrap(app)
+    return _Frontend(app, state, faults, recorder)
 
 
 def _endpoint(

@@ -1,11 +1,13 @@
 """`Sandbox`: a server that runs the API offline in a thread of its own."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
+
+from starlette.types import ASGIApp
 
 from parallel_integrations.sandbox.operations.monitors import publish, with_page
 from parallel_integrations.sandbox.server.app import KeyCheck, build
@@ -48,6 +50,8 @@ class Sandbox:
         webhook_secret: Signs webhooks: ``whsec_`` and base64. The default is public on purpose.
 
     Attributes:
+        middleware: ASGI middleware of every sandbox made from then on, between its faults and its
+            operations: for tools that watch what the sandbox itself responds.
         faults: The injected faults.
         requests: What came in, as `RecordedRequest`, oldest first.
         api_key: The key it accepts.
@@ -62,6 +66,8 @@ class Sandbox:
         ...     sandbox.url.startswith("http://127.0.0.1:")
         True
     """
+
+    middleware: ClassVar[list[Callable[[ASGIApp], ASGIApp]]] = []
 
     def __init__(
         self,
@@ -97,7 +103,11 @@ class Sandbox:
         )
         self._recorder = Recorder()
         self._app = build(
-            self._state, self.faults, self._recorder, KeyCheck(api_key, gateway_token)
+            self._state,
+            self.faults,
+            self._recorder,
+            KeyCheck(api_key, gateway_token),
+            self.middleware,
         )
         self._host = host
         self._port = port

@@ -47,13 +47,13 @@ oldest = $(shell sed -n 's/.*"$(1)>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 check-versions: ## run each framework's tests on the oldest and the newest release admitted
 	@for core in "langchain-core==$(call oldest,langchain-core)" langchain-core \
 		"llama-index-core==$(call oldest,llama-index-core)" llama-index-core; do \
-		room=$$(case $$core in langchain*) echo langchain;; *) echo llama_index;; esac) && \
+		package=$$(case $$core in langchain*) echo langchain;; *) echo llama_index;; esac) && \
 		venv=$$(mktemp -d) && echo "== $$core" && \
 		$(PYTHON) -m venv $$venv && \
 		$$venv/bin/python -m pip install --quiet --upgrade 'pip>=25.1' && \
 		$$venv/bin/python -m pip install --quiet --editable '.[all]' --group dev "$$core" && \
 		$$venv/bin/python -m pip list | grep -E '^(langchain|llama-index-core)' && \
-		$$venv/bin/python -m pytest tests/$$room -q -p no:cacheprovider \
+		$$venv/bin/python -m pytest tests/$$package -q -p no:cacheprovider \
 			--numprocesses=auto --dist=loadgroup --benchmark-disable; \
 		status=$$?; rm -rf "$$venv"; test $$status -eq 0 || exit $$status; \
 	done
@@ -62,7 +62,7 @@ format: $(VENV)/.tools ## put the code into shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-record: $(VENV)/.tools ## record the cassettes anew from the sandbox (LIVE=1: from the live API)
+record: $(VENV)/.tools ## record the cassettes from the sandbox (LIVE=1: from the live API)
 	@LIVE=$(LIVE) FULL=$(FULL) YES=$(YES) $(BIN)/python -m tests.support.record
 
 live-check: $(VENV)/.tools ## try each operation once on the live API (FULL=1: FindAll and monitors too)
@@ -83,7 +83,7 @@ bench: $(VENV)/.tools ## what calls cost, as ratios to plain httpx (PEERS=1: bes
 	@test -z "$(PEERS)" || $(BIN)/python -m pip install --quiet --group bench
 	@$(BIN)/python -m benchmarks $(ROWS)
 
-fuzz: $(VENV)/.tools ## 10,000 mutated answers for each operation, stream and adapter (CASES=…)
+fuzz: $(VENV)/.tools ## 10,000 mutated responses for each operation, stream and adapter (CASES=…)
 	@$(BIN)/python -W ignore -m tests.fuzz --cases $(or $(CASES),10000)
 
 docs: $(VENV)/.tools ## build the documentation into site/, no network
@@ -92,7 +92,7 @@ docs: $(VENV)/.tools ## build the documentation into site/, no network
 docs-serve: $(VENV)/.tools ## show the documentation on http://localhost:8000 while you write it
 	@$(BIN)/zensical serve
 
-picture: $(VENV)/.tools ## draw the demo's picture in docs/images anew
+picture: $(VENV)/.tools ## draw the demo's picture in docs/images
 	@$(BIN)/python -m tests.support.picture
 
 dist: $(VENV)/.tools ## build wheel and source distribution into dist/

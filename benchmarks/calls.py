@@ -1,4 +1,4 @@
-"""Rows about single calls: search to documents, the search tool, a short chat answer."""
+"""Rows about single calls: search to documents, the search tool, a short chat response."""
 
 import json
 from functools import partial
@@ -96,7 +96,7 @@ def tool(url: str) -> Row:
 
 
 def chats(url: str) -> list[Row]:
-    """A short answer in one piece."""
+    """A short response in one piece."""
     base = "httpx + json"
     langchain = ChatParallel(api_key=KEY, base_url=url)
     llama_index = ParallelLLM(api_key=KEY, base_url=url)
@@ -108,6 +108,6 @@ def chats(url: str) -> list[Row]:
     for framework, call in ours.items():
         fetch = plain(f"{url}/chat/completions", CHAT, json.loads)
         others = peers.chats(url)[framework]
-        what = f"chat, short answer, {framework}"
+        what = f"chat, short response, {framework}"
         found.append(row(what, 1.4, (base, fetch), call, others, calls=20))
     return found

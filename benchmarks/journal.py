@@ -36,7 +36,7 @@ def rows(_: str) -> list[Row]:
             lines.writerow(["statement", "number"])
             lines.writerows((NAMES[n % len(NAMES)], n) for n in range(ROWS))
         connected = {"PARALLEL_API_KEY": sandbox.api_key, "PARALLEL_BASE_URL": sandbox.url}
-        told = subprocess.run(
+        output = subprocess.run(
             [*command, folder],
             env={**os.environ, **connected},
             stdout=subprocess.PIPE,
@@ -44,7 +44,7 @@ def rows(_: str) -> list[Row]:
             check=True,
             text=True,
         ).stdout
-    journal, whole = map(float, told.split())
+    journal, whole = map(float, output.split())
     return [
         Row(
             f"enrichment journal, {ROWS:,} rows, of the command's CPU",

@@ -1,7 +1,7 @@
 """Rows about many calls at once: what each costs, and the first burst of a new client.
 
-A contender has a process of its own, and nobody else's imports in it: with a thousand calls in
-flight, Python's garbage collector goes through all that a process holds.
+A contender has a process of its own, without the others' imports: with a thousand calls in flight,
+Python's garbage collector goes through all that a process holds.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ Ask: TypeAlias = Callable[[], Awaitable[Any]]
 class Spent(NamedTuple):
     """What many calls took, per call, in seconds."""
 
-    wall: float
+    elapsed: float
     cpu: float
 
 
@@ -75,7 +75,7 @@ async def at_once(ask: Ask, calls: int) -> Spent:
     """All at once on open connections; the best of some, since others can only make it longer."""
     await _burst(ask, calls)
     spent = [await _burst(ask, calls) for _ in range(3 if calls > 10 else 20)]
-    return Spent(min(one.wall for one in spent), min(one.cpu for one in spent))
+    return Spent(min(one.elapsed for one in spent), min(one.cpu for one in spent))
 
 
 async def kept_up(ask: Ask, calls: int) -> Spent:
@@ -95,9 +95,9 @@ async def _burst(ask: Ask, calls: int) -> Spent:
 
 
 async def _timed(work: Awaitable[object], calls: int) -> Spent:
-    wall, cpu = time.perf_counter(), time.process_time()
+    elapsed, cpu = time.perf_counter(), time.process_time()
     await work
-    return Spent((time.perf_counter() - wall) / calls, (time.process_time() - cpu) / calls)
+    return Spent((time.perf_counter() - elapsed) / calls, (time.process_time() - cpu) / calls)
 
 
 CONTENDERS = {
@@ -107,7 +107,7 @@ CONTENDERS = {
     LANGCHAIN_PARALLEL: langchain_parallel,
 }
 FIRST_USE = "as the first use"
-WAYS = {"at once": at_once, "in flight all along": kept_up, FIRST_USE: first_use}
+PATTERNS = {"at once": at_once, "in flight all along": kept_up, FIRST_USE: first_use}
 
 
 def rows(url: str) -> list[Row]:
@@ -117,19 +117,19 @@ def rows(url: str) -> list[Row]:
     spend = partial(_spent, f"{url}/slow")
     other = LANGCHAIN_PARALLEL if peers.LANGCHAIN_PARALLEL else HTTPX
     found = []
-    for way in WAYS:
+    for pattern in PATTERNS:
         # The first use of 100 is, for the greater part, what a framework loads at its first call.
-        for calls in (1000,) if way == FIRST_USE else (100, 1000):
-            fast, slow = spend(OURS, way, calls), spend(other, way, calls)
+        for calls in (1000,) if pattern == FIRST_USE else (100, 1000):
+            fast, slow = spend(OURS, pattern, calls), spend(other, pattern, calls)
             row = Row(
-                f"{calls:,} async searches {way}, throughput of {other}",
+                f"{calls:,} async searches {pattern}, throughput of {other}",
                 4,
-                slow.wall / fast.wall,
-                base=f"{other}, {slow.wall * 1e3:.2f} ms a call",
+                slow.elapsed / fast.elapsed,
+                base=f"{other}, {slow.elapsed * 1e3:.2f} ms a call",
                 at_least=True,
             )
             if peers.AIOHTTP:
-                row.peers[AIOHTTP] = slow.wall / spend(AIOHTTP, way, calls).wall
+                row.peers[AIOHTTP] = slow.elapsed / spend(AIOHTTP, pattern, calls).elapsed
             found.append(row)
     few, many = (spend(OURS, "at once", calls) for calls in (10, 1000))
     base = f"10 at once, {few.cpu * 1e3:.2f} ms CPU a call"
@@ -140,26 +140,26 @@ def rows(url: str) -> list[Row]:
 
 
 def _first_burst(spend: Callable[[str, str, int], Spent], *, has_aiohttp: bool) -> Row:
-    what = "1,000 at once as the first use, time until all are answered"
-    took, pool = (spend(name, FIRST_USE, 1000).wall for name in (OURS, HTTPX))
+    what = "1,000 at once as the first use, time until all have responses"
+    took, pool = (spend(name, FIRST_USE, 1000).elapsed for name in (OURS, HTTPX))
     if not has_aiohttp:
         return Row(what, None, took * 1e3, "s", peers={HTTPX: pool * 1e3})
-    base = spend(AIOHTTP, FIRST_USE, 1000).wall
+    base = spend(AIOHTTP, FIRST_USE, 1000).elapsed
     shown = f"{AIOHTTP}, {base * 1e3:.2f} s for all"
     return Row(what, 3, took / base, base=shown, peers={HTTPX: pool / base})
 
 
 @cache
-def _spent(url: str, name: str, way: str, calls: int) -> Spent:
-    command = [sys.executable, "-m", "benchmarks.many", url, name, way, str(calls)]
-    told = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    if told.returncode:  # calls that ran out of their time
+def _spent(url: str, name: str, pattern: str, calls: int) -> Spent:
+    command = [sys.executable, "-m", "benchmarks.many", url, name, pattern, str(calls)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    if done.returncode:  # calls that ran out of their time
         return Spent(float("inf"), float("inf"))
-    return Spent(*map(float, told.stdout.split()))
+    return Spent(*map(float, done.stdout.split()))
 
 
-async def _main(url: str, name: str, way: str, calls: str) -> Spent:
-    return await WAYS[way](CONTENDERS[name](url), int(calls))
+async def _main(url: str, name: str, pattern: str, calls: str) -> Spent:
+    return await PATTERNS[pattern](CONTENDERS[name](url), int(calls))
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def row(
     """CPU as a ratio to `base`.
 
     Each peer is measured in a run of its own: one that takes forty times as long would leave the
-    processor's caches cold for whoever comes after it.
+    processor's caches cold for what comes after it.
 
     Args:
         what: The row's name.

@@ -1,4 +1,4 @@
-"""Memory: how far a process grows while it goes through many large answers."""
+"""Memory: how far a process grows while it goes through many large responses."""
 
 import json
 import resource
@@ -11,7 +11,7 @@ import httpx
 
 from benchmarks.measure import KEY, QUESTION, SEARCH, Row
 
-ANSWERS = 1000
+RESPONSES = 1000
 
 
 def rows(url: str) -> list[Row]:
@@ -20,7 +20,7 @@ def rows(url: str) -> list[Row]:
     base = grown.pop("httpx + json")
     return [
         Row(
-            f"memory, {ANSWERS:,} answers of 1 MB iterated, growth, {name}",
+            f"memory, {RESPONSES:,} responses of 1 MB iterated, growth, {name}",
             1.0,
             each / base,
             base=f"httpx + json, {base / 1e3:.0f} MB",
@@ -30,7 +30,7 @@ def rows(url: str) -> list[Row]:
 
 
 def plain(url: str) -> Callable[[], Iterable[object]]:
-    """Parsed answers."""
+    """Parsed responses."""
     client = httpx.Client(timeout=60)
     path, headers = f"{url}/v1/search", {"x-api-key": KEY}
     return lambda: json.loads(client.post(path, json=SEARCH, headers=headers).content)["results"]
@@ -61,18 +61,18 @@ def _measured(name: str, url: str) -> float:
 
 
 def _grown(name: str, url: str) -> int:
-    """Kilobytes from after a small answer to the most that is held at a time."""
+    """Kilobytes from after a small response to the most that is held at a time."""
     CONTENDERS[name](f"{url}/60")()  # what is loaded at first use
     before = most = _resident()
     ask = CONTENDERS[name](f"{url}/1000")
-    for _ in range(ANSWERS):
+    for _ in range(RESPONSES):
         for _ in ask():
             most = max(most, _resident())
     return most - before
 
 
 def _resident() -> int:
-    """Kilobytes of memory in use; where the system does not tell, the most there ever were."""
+    """Kilobytes of memory in use; where the system does not say, the most there ever were."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:

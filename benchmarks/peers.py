@@ -9,7 +9,7 @@ from llama_index.core.base.llms.types import ChatMessage
 
 from benchmarks.measure import KEY, QUESTION, Call
 
-ASKED = [ChatMessage(content=QUESTION)]
+MESSAGES = [ChatMessage(content=QUESTION)]
 OFFICIAL_TOOL = "official LlamaIndex tool"
 
 
@@ -82,7 +82,7 @@ def tools(url: str) -> dict[str, Call]:
 
 
 def chats(url: str) -> dict[str, dict[str, Call]]:
-    """A short answer, by framework."""
+    """A short response, by framework."""
     found: dict[str, dict[str, Call]] = {"LangChain": {}, "LlamaIndex": {}}
     for framework, models in _models(url).items():
         for name, model in models.items():
@@ -94,14 +94,14 @@ def chats(url: str) -> dict[str, dict[str, Call]]:
 
 
 def streams(url: str) -> dict[str, dict[str, Callable[[], Iterator[Any]]]]:
-    """A streamed answer, by framework."""
+    """A streamed response, by framework."""
     found: dict[str, dict[str, Callable[[], Iterator[Any]]]] = {"LangChain": {}, "LlamaIndex": {}}
     for framework, models in _models(url).items():
         for name, model in models.items():
             if framework == "LangChain":
                 found[framework][name] = lambda model=model: model.stream(QUESTION)
             else:
-                found[framework][name] = lambda model=model: iter(model.stream_chat(ASKED))
+                found[framework][name] = lambda model=model: iter(model.stream_chat(MESSAGES))
     return found
 
 

@@ -1,4 +1,4 @@
-"""A loopback server in its own process with canned answers: only the client is measured."""
+"""A loopback server in its own process with canned responses: only the client is measured."""
 
 import asyncio
 import gc
@@ -16,7 +16,7 @@ SLOW_SECONDS = 0.05
 
 
 def search_response(kilobytes: int) -> bytes:
-    """A search answer of ten pages and about this size."""
+    """A search response of ten pages and about this size."""
     per_page = kilobytes * 1000 // PAGES
     page = (WORDS * (per_page // len(WORDS) + 1))[:per_page]
     third = len(page) // 3
@@ -29,18 +29,18 @@ def search_response(kilobytes: int) -> bytes:
         }
         for number in range(PAGES)
     ]
-    answer = {
+    response = {
         "search_id": "search_1",
         "session_id": "session_1",
         "results": results,
         "warnings": None,
         "usage": [{"name": "sku_search", "count": 1}],
     }
-    return json.dumps(answer).encode()
+    return json.dumps(response).encode()
 
 
 def _chat_body(choice: dict[str, Any], kind: str) -> dict[str, Any]:
-    """What Chat answers, with the empty fields that it sends along."""
+    """What Chat responds, with the empty fields that it sends along."""
     return {
         "id": "",
         "object": kind,
@@ -56,13 +56,13 @@ def _chat_body(choice: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def chat_response() -> bytes:
-    """A short answer in one piece."""
+    """A short response in one piece."""
     message = {"role": "assistant", "content": WORDS.strip()}
     return json.dumps(_chat_body({"message": message}, "chat.completion")).encode()
 
 
 def chat_events() -> list[bytes]:
-    """A streamed answer of `CHUNKS` chunks, an HTTP chunk each, and the end of the body."""
+    """A streamed response of `CHUNKS` chunks, an HTTP chunk each, and the end of the body."""
     kind = "chat.completion.chunk"
     events = []
     for number in range(CHUNKS):
@@ -75,24 +75,24 @@ def chat_events() -> list[bytes]:
     return framed
 
 
-def _head(kind: str, framing: str) -> bytes:
+def _headers(kind: str, framing: str) -> bytes:
     lines = ["HTTP/1.1 200 OK", "date: Sat, 31 Jan 2026 10:00:00 GMT", "server: bench"]
     lines += [f"content-type: {kind}", "cache-control: no-cache", framing, "", ""]
     return "\r\n".join(lines).encode()
 
 
 def _whole(body: bytes) -> bytes:
-    return _head("application/json", f"content-length: {len(body)}") + body
+    return _headers("application/json", f"content-length: {len(body)}") + body
 
 
 SEARCHES = {f"/{size}/".encode(): _whole(search_response(size)) for size in SIZES_KB}
 CHAT = _whole(chat_response())
-STREAM_HEAD = _head("text/event-stream; charset=utf-8", "transfer-encoding: chunked")
+STREAM_HEADERS = _headers("text/event-stream; charset=utf-8", "transfer-encoding: chunked")
 EVENTS = chat_events()
 
 
 class Talk(asyncio.Protocol):
-    """One connection: answers what the path asks for.
+    """One connection: sends what the path names.
 
     `/60/…` and `/1000/…` search; `/slow/…` searches (60 kB) after `SLOW_SECONDS`; `…completions`
     chats, streaming one event per write and `PACE_SECONDS` (under `/burst/`, all at once).
@@ -106,21 +106,21 @@ class Talk(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        head, blank, body = self._received.partition(b"\r\n\r\n")
+        headers, blank, body = self._received.partition(b"\r\n\r\n")
         if not blank:
             return
-        for line in head.lower().split(b"\r\n"):
+        for line in headers.lower().split(b"\r\n"):
             if line.startswith(b"content-length:") and len(body) < int(line[15:]):
                 return
         self._received = b""
-        path = head.split(b" ", 2)[1]
+        path = headers.split(b" ", 2)[1]
         if path.endswith(b"/completions"):
             if b'"stream":true' not in body.replace(b" ", b""):
                 self._out.write(CHAT)
             elif path.startswith(b"/burst/"):
-                self._out.write(STREAM_HEAD + b"".join(EVENTS))
+                self._out.write(STREAM_HEADERS + b"".join(EVENTS))
             else:
-                self._out.write(STREAM_HEAD)
+                self._out.write(STREAM_HEADERS)
                 self._send_event(0)
         elif path.startswith(b"/slow/"):
             self._loop.call_later(SLOW_SECONDS, self._out.write, SEARCHES[b"/60/"])

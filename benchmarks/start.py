@@ -1,4 +1,4 @@
-"""Rows about beginning: importing a room, constructing an adapter."""
+"""Rows about beginning: importing a subpackage, constructing an adapter."""
 
 import statistics
 import subprocess
@@ -43,13 +43,13 @@ def rows() -> list[Row]:
 
 
 def imports(rounds: int = 9) -> list[Row]:
-    """CPU seconds of importing framework and room, in a new process each time."""
+    """CPU seconds of importing framework and subpackage, in a new process each time."""
     found = []
-    for framework, (own, room) in FRAMEWORKS.items():
+    for framework, (own, package) in FRAMEWORKS.items():
         contenders = {
             "own": own,
-            "room": f"{own}; import {room}",
-            "names": f"{own}; from {room} import *",
+            "package": f"{own}; import {package}",
+            "names": f"{own}; from {package} import *",
             **peers.IMPORTS.get(framework, {}),
         }
         turns: dict[str, list[float]] = {name: [] for name in contenders}
@@ -58,9 +58,9 @@ def imports(rounds: int = 9) -> list[Row]:
                 turns[name].append(_import_seconds(statement))
         cost = {name: statistics.median(each) for name, each in turns.items()}
         base = f"the framework's own import, {cost['own'] * 1e3:.0f} ms"
-        others = {n: cost[n] / cost["own"] for n in cost if n not in ("own", "room", "names")}
-        what = f"import of the {framework} room"
-        found.append(Row(what, 1.05, cost["room"] / cost["own"], base=base))
+        others = {n: cost[n] / cost["own"] for n in cost if n not in ("own", "package", "names")}
+        what = f"import of the {framework} subpackage"
+        found.append(Row(what, 1.05, cost["package"] / cost["own"], base=base))
         every = cost["names"] / cost["own"]
         found.append(Row(f"{what}, every class loaded", None, every, base=base, peers=others))
     return found

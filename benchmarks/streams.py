@@ -1,4 +1,4 @@
-"""Rows about streamed answers: CPU per chunk, and when the first one is there."""
+"""Rows about streamed responses: CPU per chunk, and when the first one is there."""
 
 import json
 import statistics

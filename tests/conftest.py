@@ -1,4 +1,4 @@
-"""What every test stands on: the wall, a clean environment, the sandbox, cassettes."""
+"""What every test builds on: the network guard, a clean environment, the sandbox, cassettes."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # What is started in the background may ignore interrupts, and hands that on to its children.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    _network_guard.__enter__()  # before anything is collected: imports are walled in, too
+    _network_guard.__enter__()  # before anything is collected: imports are guarded, too
     _wire_recorder.__enter__()
 
 
@@ -71,7 +71,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def network_guard() -> Iterator[NetworkGuard]:
-    """The wall; what ran into it during the test fails the test unless `attempts` is emptied."""
+    """Fails the test for what the guard refused during it, unless `attempts` is emptied."""
     with (
         NetworkGuard() as network_guard
     ):  # once more: pytest-socket takes patches off after each test
@@ -89,11 +89,10 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def contract_kept() -> Iterator[None]:
-    """What is sent during a test, and what sandboxes answer, keeps the contract."""
+    """What is sent during a test, and what sandboxes respond, keeps the contract."""
     yield
-    seen = _wire_recorder.take()
-    broken = [fault for each in seen for fault in _contract.check(each)]
-    for each in _wire_recorder.take_requests(besides=seen):
+    broken = [fault for each in _wire_recorder.take() for fault in _contract.check(each)]
+    for each in _wire_recorder.take_requests():
         broken += _contract.check_request(each)
     assert not broken, "the contract is broken:\n" + "\n".join(map(str, dict.fromkeys(broken)))
 
@@ -106,7 +105,7 @@ def contract() -> Contract:
 
 @pytest.fixture(scope="session")
 def wire_recorder() -> WireRecorder:
-    """Sees what is said to the sandboxes."""
+    """Keeps what is sent to sandboxes and scripted servers."""
     return _wire_recorder
 
 
@@ -133,5 +132,5 @@ def client(sandbox: Sandbox) -> Iterator[ParallelClient]:
 
 @pytest.fixture
 def cassette() -> Callable[..., AbstractContextManager[Any]]:
-    """`with cassette("search/by_objective"): …` answers from that file and from nowhere else."""
+    """`with cassette("search/by_objective"): …` responds from that file and from nowhere else."""
     return replaying

@@ -62,7 +62,7 @@ def test_the_public_address_is_known_in_any_case(url: str) -> None:
 
 
 def test_the_path_keeps_its_case() -> None:
-    with RawServer(lambda talk, _: talk.answer(b'{"results": []}')) as server:
+    with RawServer(lambda talk, _: talk.respond(b'{"results": []}')) as server:
         url = server.url.replace("http", "HTTP") + "/A/b%2F"
         with ParallelClient(api_key="some-key", base_url=url) as client:
             client.run(search(SEARCH))
@@ -282,10 +282,12 @@ def test_a_loader_says_what_to_do_where_no_thread_starts(
         raise RuntimeError("can't start new thread")
 
     settings: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
-    told: list[Any] = []
+    reported: list[Any] = []
     monkeypatch.setattr(threading.Thread, "start", start)
     with pytest.raises(ParallelError, match="max_concurrency=1"):
-        ParallelExtractLoader(urls=PAGES, on_error=told.append, **settings).load()
-    assert not told
-    loader = ParallelExtractLoader(urls=PAGES, max_concurrency=1, on_error=told.append, **settings)
-    assert len(loader.load()) + len(told) == len(PAGES)
+        ParallelExtractLoader(urls=PAGES, on_error=reported.append, **settings).load()
+    assert not reported
+    loader = ParallelExtractLoader(
+        urls=PAGES, max_concurrency=1, on_error=reported.append, **settings
+    )
+    assert len(loader.load()) + len(reported) == len(PAGES)

@@ -1,6 +1,6 @@
-"""One cassette proves every road: the bare client, LangChain and LlamaIndex send the same bytes.
+"""One cassette proves every code path: bare client, LangChain and LlamaIndex send the same bytes.
 
-Every road plays the same file, blocking and awaiting, and comes to the same pages or words.
+Every code path replays the same file, blocking and awaiting, and comes to the same pages or words.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -56,22 +56,22 @@ STREAMS = ("chat/streamed_answer", "chat/streamed_research")
 
 
 def connected(name: str, **settings: Any) -> ParallelClient:
-    """A client for this cassette at the public address; only the cassette can answer it."""
+    """A client for this cassette at the public address; only the cassette can respond."""
     return BY_NAME[name].set_up(api_key=REPLAY_KEY, **settings)
 
 
-def fixed(question: Question, *asked: str) -> dict[str, Any]:
-    """What of a request is fixed on an adapter, as opposed to `asked` per call."""
+def fixed(question: Question, *given: str) -> dict[str, Any]:
+    """What of a request is fixed on an adapter, as opposed to `given` per call."""
     return {
         name: getattr(question, name)
         for name in question.model_fields_set
-        if name not in asked and name != "search_queries"
+        if name not in given and name != "search_queries"
     }
 
 
 @dataclass(frozen=True)
 class CodePath:
-    """One way to ask, blocking and awaiting."""
+    """One code path, blocking and awaiting."""
 
     blocking: Callable[[Any, ParallelClient], Any]
     awaiting: Callable[[Any, ParallelClient], Awaitable[Any]]
@@ -165,7 +165,7 @@ SEARCH_CODE_PATHS = {
 
 @pytest.mark.parametrize("name", SEARCHES)
 @pytest.mark.parametrize("code_path", SEARCH_CODE_PATHS.values(), ids=SEARCH_CODE_PATHS)
-async def test_every_code_path_of_search_plays_the_same_cassette(
+async def test_every_code_path_of_search_replays_the_same_cassette(
     code_path: CodePath, name: str
 ) -> None:
     (question,) = BY_NAME[name].talk()
@@ -203,7 +203,7 @@ async def test_every_code_path_of_search_reports_the_same_error(
 
 
 @pytest.mark.parametrize("name", EXTRACTS)
-async def test_every_code_path_of_extract_plays_the_same_cassette(name: str) -> None:
+async def test_every_code_path_of_extract_replays_the_same_cassette(name: str) -> None:
     (question,) = BY_NAME[name].talk()
     assert isinstance(question, ExtractRequest)
     call = _tool_call(urls=question.urls, objective=question.objective)
@@ -238,18 +238,18 @@ def _per_call(question: ChatRequest) -> dict[str, Any]:
 
 
 def _conversation(name: str, client: ParallelClient) -> tuple[list[ChatRequest], list[Any]]:
-    """The requests of a conversation, with what the recorded answers put into them."""
+    """The requests of a conversation, with what the recorded responses put into them."""
     talk = BY_NAME[name].talk()
     questions: list[Any] = []
     with replaying(name):
-        answers = run(BY_NAME[name], client)
+        results = run(BY_NAME[name], client)
     questions.append(next(talk))
-    questions.extend(talk.send(answer) for answer in answers[:-1])
-    return questions, [answer[0] for answer in answers]
+    questions.extend(talk.send(result) for result in results[:-1])
+    return questions, [result[0] for result in results]
 
 
 @pytest.mark.parametrize("name", CHATS)
-async def test_every_code_path_of_chat_plays_the_same_cassette(name: str) -> None:
+async def test_every_code_path_of_chat_replays_the_same_cassette(name: str) -> None:
     async with connected(name) as client:
         questions, bare = _conversation(name, client)
         model = ChatParallel(client=client, model=questions[0].model)
@@ -264,21 +264,21 @@ async def test_every_code_path_of_chat_plays_the_same_cassette(name: str) -> Non
             indexed = [llm.chat(_llama_messages(q), **_per_call(q)) for q in questions]
         with replaying(name):
             also = [await llm.achat(_llama_messages(q), **_per_call(q)) for q in questions]
-    texts = [answer.text for answer in bare]
+    texts = [result.text for result in bare]
     assert all(texts)
     assert [str(message.text) for message in chained] == texts
     assert [str(message.text) for message in awaited] == texts
-    assert [answer.message.content for answer in indexed] == texts
-    assert [answer.message.content for answer in also] == texts
-    for answer, message, response in zip(bare, chained, indexed, strict=True):
-        if answer.basis:
-            fields = [each.field for each in answer.basis]
-            for grounds in (message.additional_kwargs, response.additional_kwargs):
-                assert [each["field"] for each in grounds["basis"]] == fields
+    assert [result.message.content for result in indexed] == texts
+    assert [result.message.content for result in also] == texts
+    for result, message, response in zip(bare, chained, indexed, strict=True):
+        if result.basis:
+            fields = [each.field for each in result.basis]
+            for evidence in (message.additional_kwargs, response.additional_kwargs):
+                assert [each["field"] for each in evidence["basis"]] == fields
 
 
 @pytest.mark.parametrize("name", STREAMS)
-async def test_every_code_path_of_streamed_chat_plays_the_same_cassette(name: str) -> None:
+async def test_every_code_path_of_streamed_chat_replays_the_same_cassette(name: str) -> None:
     (question,) = BY_NAME[name].talk()
     async with connected(name) as client:
         model = ChatParallel(client=client, model=question.model)

@@ -1,4 +1,4 @@
-"""The published contract: what is sent and what is answered keeps it, in this whole test run.
+"""The published contract: what is sent and what comes back keeps it, in this whole test run.
 
 Everything that any test says to a sandbox is checked when that test ends (`contract_kept` in
 `tests/conftest.py`); here every operation is called at least once, the cassettes and the documented
@@ -14,20 +14,7 @@ from typing import Any, TypeAlias
 import httpx
 import pytest
 
-from parallel_integrations import (
-    ChatRequest,
-    CreateFindallRunRequest,
-    CreateMonitorRequest,
-    CreateTaskRunRequest,
-    EntitySearchRequest,
-    EventStreamSettings,
-    ExtractRequest,
-    ParallelClient,
-    SearchRequest,
-    UpdateMonitorRequest,
-    Webhook,
-    api,
-)
+from parallel_integrations import ParallelClient, api, models
 from parallel_integrations.sandbox import Sandbox
 from tests.support.cassettes import CASSETTES, CassetteFormat
 from tests.support.contract import (
@@ -44,6 +31,7 @@ from tests.support.contract import (
 )
 from tests.support.live_check import Tape, check
 from tests.support.operations import EXCUSES, OPERATIONS, Excuse, Operation
+from tests.support.raw_server import RawServer
 from tests.support.report import lines
 from tests.support.scenarios import ANSWER_SCHEMA
 from tests.support.wire_recorder import WireRecorder
@@ -67,7 +55,7 @@ def called(contract: Contract, wire_recorder: WireRecorder) -> Called:
     with Sandbox(findall_seconds=0.5) as sandbox:  # at work still when it is cancelled
         connected: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
         tape = Tape()
-        with httpx.Client(event_hooks={"response": [tape.notice]}, trust_env=False) as http:
+        with httpx.Client(event_hooks={"response": [tape.record]}, trust_env=False) as http:
             client = ParallelClient(http_client=http, **connected)
             rows = check(client, tape, Contract(), full=True)
         assert not [fault for row in rows for fault in row.faults]
@@ -85,20 +73,24 @@ def called(contract: Contract, wire_recorder: WireRecorder) -> Called:
 def _call_older_paths(sandbox: Sandbox, connected: dict[str, Any]) -> None:
     objective = "the with statement"
     with ParallelClient(api_version="v1beta", **connected) as client:
-        client.run(api.search(SearchRequest(objective=objective)))
-        client.run(api.extract(ExtractRequest(urls=[sandbox.corpus.pages[0].url])))
+        client.run(api.search(models.SearchRequest(objective=objective)))
+        client.run(api.extract(models.ExtractRequest(urls=[sandbox.corpus.pages[0].url])))
     with ParallelClient(chat_path="/v1beta/chat/completions", **connected) as client:
-        request = ChatRequest(messages=[{"role": "user", "content": objective}])
+        request = models.ChatRequest(messages=[{"role": "user", "content": objective}])
         client.run(api.chat(request))
         list(client.stream(api.stream_chat(request)))
-        run = client.run(api.create_task_run(CreateTaskRunRequest(input=objective)))
+        run = client.run(api.create_task_run(models.CreateTaskRunRequest(input=objective)))
         sandbox.faults.add(path="/v1beta/findall/entity-search", status=404)
-        wish = EntitySearchRequest(entity_type="people", objective=objective, match_limit=5)
-        client.run(api.entity_search(wish))
+        people = models.EntitySearchRequest(
+            entity_type="people", objective=objective, match_limit=5
+        )
+        client.run(api.entity_search(people))
     # The twin of an operation; the client has no use for it.
     path = f"/v1beta/tasks/runs/{run.run_id}/events"
-    answer = httpx.get(sandbox.url + path, headers={"x-api-key": sandbox.api_key}, trust_env=False)
-    assert answer.is_success
+    response = httpx.get(
+        sandbox.url + path, headers={"x-api-key": sandbox.api_key}, trust_env=False
+    )
+    assert response.is_success
 
 
 def _send_what_is_excused(sandbox: Sandbox, connected: dict[str, Any]) -> None:
@@ -107,7 +99,7 @@ def _send_what_is_excused(sandbox: Sandbox, connected: dict[str, Any]) -> None:
     with ParallelClient(**connected) as client:
         client.run(
             api.chat(
-                ChatRequest(
+                models.ChatRequest(
                     messages=[turn],
                     response_format={"type": "json_schema", "json_schema": schema},
                     extra_body={"user": "any", "a": 1},
@@ -115,29 +107,29 @@ def _send_what_is_excused(sandbox: Sandbox, connected: dict[str, Any]) -> None:
             )
         )
         for mode in ("turbo", "fast"):
-            client.run(api.search(SearchRequest(objective="with", mode=mode)))
-        asked = CreateTaskRunRequest(
+            client.run(api.search(models.SearchRequest(objective="with", mode=mode)))
+        request = models.CreateTaskRunRequest(
             input="nonlocal",
             memory_scope_key="contract",
             data_sources={"free": ["any"]},
         )
-        run = client.run(api.create_task_run(asked))
+        run = client.run(api.create_task_run(request))
         client.run(api.retrieve_task_run_input(run.run_id))
-        hook = Webhook(url="https://example.com/hook", event_types=["findall.run.completed"])
-        wish = CreateFindallRunRequest(
+        hook = models.Webhook(url="https://example.com/hook", event_types=["findall.run.completed"])
+        found = models.CreateFindallRunRequest(
             objective="statements",
             entity_type="statements",
             match_conditions=[{"name": "any", "description": "It is a statement."}],
             match_limit=5,
             webhook=hook,
         )
-        client.run(api.create_findall_run(wish))
-        watched = CreateMonitorRequest(
-            type="event_stream", frequency="1h", settings=EventStreamSettings(query="with")
+        client.run(api.create_findall_run(found))
+        watched = models.CreateMonitorRequest(
+            type="event_stream", frequency="1h", settings=models.EventStreamSettings(query="with")
         )
         monitor = client.run(api.create_monitor(watched))
-        change = UpdateMonitorRequest(
-            processor="base", settings=EventStreamSettings(query="nonlocal")
+        change = models.UpdateMonitorRequest(
+            processor="base", settings=models.EventStreamSettings(query="nonlocal")
         )
         client.run(api.update_monitor(monitor.monitor_id, change))
     headers = {"x-api-key": sandbox.api_key}
@@ -157,7 +149,7 @@ def test_every_operation_is_called_and_keeps_the_contract(
     assert operation.name in called, "no test calls it: add it to the live check"
     assert not called[operation.name], "\n".join(map(str, called[operation.name]))
     assert contract.requests[operation.name] > 0
-    assert contract.answers[operation.name] > 0
+    assert contract.responses[operation.name] > 0
 
 
 def test_every_operation_of_the_document_is_in_the_table(contract: Contract) -> None:
@@ -181,11 +173,11 @@ def test_every_excuse_has_a_reason_and_is_still_needed(
     "path", sorted(CASSETTES.glob("**/*.yaml")), ids=lambda path: f"{path.parent.name}-{path.stem}"
 )
 def test_every_cassette_keeps_the_contract(path: Path, contract: Contract) -> None:
-    for exchange in _played(path):
+    for exchange in _exchanges(path):
         assert not contract.check(exchange)
 
 
-def _played(path: Path) -> list[Exchange]:
+def _exchanges(path: Path) -> list[Exchange]:
     data = CassetteFormat().deserialize(path.read_text("utf-8"))
     exchanges = []
     for each in data["interactions"]:
@@ -200,7 +192,7 @@ def _played(path: Path) -> list[Exchange]:
                 body=each["request"]["body"].encode(),
                 status=response["status"]["code"],
                 content_type=kind,
-                answer=response["body"]["string"].encode(),
+                response=response["body"]["string"].encode(),
             )
         )
     return exchanges
@@ -216,16 +208,16 @@ def test_every_documented_response_is_read_to_its_last_field(contract: Contract)
                 examples.append((places[place], status, kind, value))
     if not contract.documents:
         for path in CASSETTES.glob("**/*.yaml"):
-            for each in _played(path):
+            for each in _exchanges(path):
                 operation = operation_of(each.method, each.path)
                 assert operation is not None
                 if each.content_type.startswith("application/json"):
-                    value = json.loads(each.answer)
+                    value = json.loads(each.response)
                     examples.append((operation, each.status, "application/json", value))
     assert len(examples) > 50
     for operation, status, kind, value in examples:
         assert misread(operation, status, kind, value) is None, (operation.place, status)
-        if contract.documents and status < 300 and (operation.answer or kind == EVENT_STREAM):
+        if contract.documents and status < 300 and (operation.response or kind == EVENT_STREAM):
             assert not unknown_fields(read(operation, kind, value)), operation.place
 
 
@@ -256,9 +248,9 @@ DOCUMENT: dict[str, Any] = {
                 "required": ["search_queries"],
             },
             "Settings": {"type": "object", "properties": {"limit": {"type": "integer"}}},
-            "Answer": {
+            "Found": {
                 "type": "object",
-                "properties": {"results": {"type": "array"}, "kind": {"const": "answer"}},
+                "properties": {"results": {"type": "array"}, "kind": {"const": "response"}},
                 "required": ["results"],
             },
             "Event": {
@@ -290,7 +282,7 @@ DOCUMENT: dict[str, Any] = {
                 "responses": {
                     "200": {
                         "content": {
-                            "application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}
+                            "application/json": {"schema": {"$ref": "#/components/schemas/Found"}}
                         }
                     }
                 },
@@ -320,7 +312,7 @@ DOCUMENT: dict[str, Any] = {
 """A document of our own making, to see the check fail."""
 
 
-def _said(body: Any = None, answer: Any = None, **other: Any) -> Exchange:
+def _exchange(body: Any = None, response: Any = None, **other: Any) -> Exchange:
     said: dict[str, Any] = {
         "method": "POST",
         "path": "/v1/search",
@@ -328,7 +320,7 @@ def _said(body: Any = None, answer: Any = None, **other: Any) -> Exchange:
         "body": json.dumps({"search_queries": ["x"]} if body is None else body).encode(),
         "status": 200,
         "content_type": "application/json",
-        "answer": json.dumps({"results": []} if answer is None else answer).encode(),
+        "response": json.dumps({"results": []} if response is None else response).encode(),
     }
     return Exchange(**{**said, **other})
 
@@ -344,37 +336,40 @@ STATE = b'event: task_run.state\ndata: {"type":"task_run.state","run":{"run_id":
 @pytest.mark.parametrize(
     ("exchange", "faults"),
     [
-        (_said(), []),
-        (_said(query=(("fast", "true"), ("limit", "9"), ("kind", "x"), ("kind", "y"))), []),
-        (_said({"search_queries": ["x"], "labels": {"any": "name"}}), []),
-        (_said({"search_queries": ["x"], "settings": None}), []),
-        (_said({"search_queries": [1]}), ["request search_queries.* type"]),
-        (_said({}), ["request search_queries required"]),
-        (_said({"search_queries": [], "extra": 1}), ["request extra unknown"]),
+        (_exchange(), []),
+        (_exchange(query=(("fast", "true"), ("limit", "9"), ("kind", "x"), ("kind", "y"))), []),
+        (_exchange({"search_queries": ["x"], "labels": {"any": "name"}}), []),
+        (_exchange({"search_queries": ["x"], "settings": None}), []),
+        (_exchange({"search_queries": [1]}), ["request search_queries.* type"]),
+        (_exchange({}), ["request search_queries required"]),
+        (_exchange({"search_queries": [], "extra": 1}), ["request extra unknown"]),
         (
-            _said({"search_queries": [], "settings": {"limit": "1", "more": 1}}),
+            _exchange({"search_queries": [], "settings": {"limit": "1", "more": 1}}),
             ["request settings.limit type", "request settings.more unknown"],
         ),
-        (_said(body=None, method="POST", query=(("fast", "1"),)), ["request ?fast type"]),
-        (_said(query=(("limit", "10"),)), ["request ?limit maximum"]),
-        (_said(query=(("kind", "z"),)), ["request ?kind enum"]),
-        (_said(query=(("quick", "true"),)), ["request ?quick unknown"]),
-        (_said({}, {"results": []}, status=422), ["answer  model", "answer error required"]),
-        (_said({}, {"error": {"message": "no"}}, status=422), []),
-        (_said(answer={"results": [], "kind": "other"}), ["answer kind const"]),
-        (_said(answer={"results": [], "new": 1}), ["answer new unknown"]),
-        (_said(answer={"results": 1}), ["answer  model", "answer results type"]),
-        (_said(status=201), ["answer  status", "answer error required"]),
-        (_said(content_type="text/plain"), ["answer  type"]),
-        (_said(answer={}, content_type="application/json", whole=False), []),
-        (_said(path="/v1/nowhere"), ["request  unknown"]),
+        (_exchange(body=None, method="POST", query=(("fast", "1"),)), ["request ?fast type"]),
+        (_exchange(query=(("limit", "10"),)), ["request ?limit maximum"]),
+        (_exchange(query=(("kind", "z"),)), ["request ?kind enum"]),
+        (_exchange(query=(("quick", "true"),)), ["request ?quick unknown"]),
+        (
+            _exchange({}, {"results": []}, status=422),
+            ["response  model", "response error required"],
+        ),
+        (_exchange({}, {"error": {"message": "no"}}, status=422), []),
+        (_exchange(response={"results": [], "kind": "other"}), ["response kind const"]),
+        (_exchange(response={"results": [], "new": 1}), ["response new unknown"]),
+        (_exchange(response={"results": 1}), ["response  model", "response results type"]),
+        (_exchange(status=201), ["response  status", "response error required"]),
+        (_exchange(content_type="text/plain"), ["response  type"]),
+        (_exchange(response={}, content_type="application/json", whole=False), []),
+        (_exchange(path="/v1/nowhere"), ["request  unknown"]),
         (_streamed(STATE), []),
         (_streamed(STATE + STATE[:30], whole=False), []),
         (
             _streamed(b'data: {"type":"task_run.state"}\n\n'),
-            ["answer  model", "answer run required"],
+            ["response  model", "response run required"],
         ),
-        (_streamed(b'data: {"type":"other"}\n\n'), ["answer  model", "answer type enum"]),
+        (_streamed(b'data: {"type":"other"}\n\n'), ["response  model", "response type enum"]),
     ],
 )
 def test_what_breaks_the_contract_is_found(
@@ -386,7 +381,7 @@ def test_what_breaks_the_contract_is_found(
     for _ in range(2):  # the second time from memory
         assert [f"{each.side} {each.where} {each.rule}" for each in mine.check(exchange)] == faults
     if exchange.path != "/v1/nowhere":
-        assert sum(mine.answers.values()) == 2
+        assert sum(mine.responses.values()) == 2
 
 
 def test_of_a_long_stream_both_ends_are_checked() -> None:
@@ -400,10 +395,10 @@ def test_of_a_long_stream_both_ends_are_checked() -> None:
 
 def test_without_a_document_the_models_are_what_responses_are_held_against() -> None:
     mine = Contract()
-    assert not mine.check(_said({"nonsense": 1}))
-    [fault] = mine.check(_said(answer={"results": "none"}))
+    assert not mine.check(_exchange({"nonsense": 1}))
+    [fault] = mine.check(_exchange(response={"results": "none"}))
     assert fault.rule == "model"
-    [fault] = mine.check(_said(answer={"what": "?"}, status=500))
+    [fault] = mine.check(_exchange(response={"what": "?"}, status=500))
     assert fault.rule == "model"
 
 
@@ -411,14 +406,12 @@ def test_without_a_document_the_models_are_what_responses_are_held_against() -> 
 def test_what_is_sent_to_others_than_sandboxes_is_seen(
     wire_recorder: WireRecorder, prefix: str
 ) -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, json={"results": []})
-
-    with httpx.Client(transport=httpx.MockTransport(answer)) as http:
-        base = f"https://api.example{prefix}"
-        client = ParallelClient(api_key="any", base_url=base, http_client=http)
-        client.run(api.search(SearchRequest(objective="with")))
-    [sent] = wire_recorder.take_requests(besides=())
+    with (
+        RawServer(lambda talk, _: talk.respond(b'{"results": []}')) as server,
+        ParallelClient(api_key="any", base_url=f"{server.url}{prefix}") as client,
+    ):
+        client.run(api.search(models.SearchRequest(objective="with")))
+    [sent] = wire_recorder.take_requests()
     assert sent.path == "/v1/search"
     assert Contract().check_request(sent) == []
 
@@ -430,7 +423,7 @@ def test_fields_that_models_do_not_name_and_that_responses_do_not_have_are_repor
         "results": [{"url": "https://a.example", "x": 1}, {"url": "https://b.example"}],
         "y": 2,
     }
-    answer = read(operation, "application/json", value)
-    assert unknown_fields(answer) == {"results.*.x", "y"}
-    assert {"search_id", "results.*.title"} <= absent_fields(answer)
-    assert "results.*.url" not in absent_fields(answer)
+    response = read(operation, "application/json", value)
+    assert unknown_fields(response) == {"results.*.x", "y"}
+    assert {"search_id", "results.*.title"} <= absent_fields(response)
+    assert "results.*.url" not in absent_fields(response)

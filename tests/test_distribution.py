@@ -22,16 +22,16 @@ NAME = f"parallel_integrations-{__version__}"
 pytestmark = pytest.mark.xdist_group("distribution")
 
 
-def hatch(folder: Path, *args: str) -> None:
+def run_python(folder: Path, *args: str, executable: str | Path = sys.executable) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", *args],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=50,
+        [executable, *args], cwd=folder, capture_output=True, text=True, check=False, timeout=50
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def hatch(folder: Path, *args: str) -> None:
+    run_python(folder, "-m", "hatchling", "build", *args)
 
 
 @pytest.fixture(scope="module")
@@ -124,12 +124,8 @@ def test_the_wheel_installs_into_an_empty_environment_and_works(
     home = tmp_path / "empty"
     venv.create(home, symlinks=True)
     python = home / ("Scripts" if os.name == "nt" else "bin") / "python"
-    site = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = run_python(tmp_path, "-c", where, executable=python).strip()
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
     offline = ["--no-deps", "--no-index", "--disable-pip-version-check", str(wheel)]
     subprocess.run([*pip, *offline], check=True, timeout=50, capture_output=True)
@@ -142,16 +138,9 @@ def test_the_wheel_installs_into_an_empty_environment_and_works(
     # What the wheel depends on comes from here: an index is not at hand. The package does not, and
     # the environment's own site-packages come first.
     libraries = sysconfig.get_path("purelib")
-    done = subprocess.run(
-        [python, "-c", f"import sys; sys.path.append({libraries!r}); {script}"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=50,
-    )
-    assert done.returncode == 0, done.stderr
-    version, _, path = done.stdout.strip().partition(" ")
+    script = f"import sys; sys.path.append({libraries!r}); {script}"
+    output = run_python(tmp_path, "-c", script, executable=python)
+    version, _, path = output.strip().partition(" ")
     assert version == __version__
     assert path.startswith(site)
     command = home / python.parent.name / "parallel-integrations"

@@ -66,9 +66,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Links]:
         timeout=55,
         env={"PATH": os.environ["PATH"], "NO_COLOR": "1"},
     )
-    told = done.stdout + done.stderr
-    assert done.returncode == 0, told
-    assert "warning" not in told.lower(), told
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    assert "warning" not in output.lower(), output
     out = folder / "site"
     return {
         posixpath.join(str(path.parent.relative_to(out)), "").removeprefix("./"): Links(

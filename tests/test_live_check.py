@@ -51,16 +51,10 @@ RunCheck = Callable[..., Checked]
 
 
 @pytest.fixture(scope="module")
-def unhurried() -> Iterator[Sandbox]:
+def session_sandbox() -> Iterator[Sandbox]:
     """A sandbox whose FindAll runs are still at work when they are cancelled."""
     with Sandbox(findall_seconds=0.5) as running:
         yield running
-
-
-@pytest.fixture
-def sandbox(unhurried: Sandbox) -> Sandbox:
-    unhurried.reset()
-    return unhurried
 
 
 @pytest.fixture
@@ -141,7 +135,7 @@ def test_it_needs_a_key(run_check: RunCheck, monkeypatch: pytest.MonkeyPatch) ->
     assert "PARALLEL_API_KEY" in checked.err
 
 
-def test_one_failure_costs_only_what_rests_on_it(run_check: RunCheck, sandbox: Sandbox) -> None:
+def test_one_failure_costs_only_what_depends_on_it(run_check: RunCheck, sandbox: Sandbox) -> None:
     sandbox.faults.add(path="/v1/tasks/runs", status=402)
     checked = run_check()
     assert checked.status == 1
@@ -152,7 +146,7 @@ def test_one_failure_costs_only_what_rests_on_it(run_check: RunCheck, sandbox: S
 
 
 @pytest.mark.parametrize("path", ["/v1/monitors/*/events", "/v1beta/findall/runs/*/extend"])
-def test_a_failure_in_the_middle_leaves_nothing_behind(
+def test_a_failure_in_the_middle_keeps_nothing_running(
     run_check: RunCheck, sandbox: Sandbox, path: str
 ) -> None:
     sandbox.faults.add(path=path, status=422)
@@ -163,7 +157,7 @@ def test_a_failure_in_the_middle_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
-def test_an_end_in_the_middle_leaves_nothing_behind(
+def test_an_end_in_the_middle_keeps_nothing_running(
     run_check: RunCheck,
     sandbox: Sandbox,
     monkeypatch: pytest.MonkeyPatch,
@@ -217,9 +211,9 @@ def test_what_breaks_the_document_is_reported(
     body = {"results": [], "session_id": "s", "search_id": 1, "warnings": None}
     sandbox.faults.add(path="/v1/search", body=body, status=201)
     checked = run_check()
-    told = checked.row("search")
+    row = checked.row("search")
     assert checked.status == 1
-    assert ("201 is not declared" in told) == bool(contract.documents)
+    assert ("201 is not declared" in row) == bool(contract.documents)
 
 
 def test_the_key_is_not_printed_even_where_the_server_echoes_it(
@@ -244,24 +238,24 @@ def test_what_was_made_is_cancelled_even_where_the_response_cannot_be_read(
 
 
 def test_the_address_may_have_a_path(run_check: RunCheck, sandbox: Sandbox) -> None:
-    # Below this path the sandbox plays a gateway.
+    # Below this path the sandbox acts as a gateway.
     checked = run_check(PARALLEL_BASE_URL=f"{sandbox.url}/v1/account/gateway/parallel")
     assert checked.status == 0, checked.out
 
 
 def test_the_tape_holds_what_was_said_uncompressed() -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
+    def response(request: httpx.Request) -> httpx.Response:
         packed = gzip.compress(b'{"results": []}')
         headers = {"content-encoding": "gzip", "content-type": "application/json"}
         return httpx.Response(200, headers=headers, content=iter([packed[:9], packed[9:]]))
 
     tape = Tape()
-    transport = httpx.MockTransport(answer)
-    with httpx.Client(transport=transport, event_hooks={"response": [tape.notice]}) as http:
+    transport = httpx.MockTransport(response)
+    with httpx.Client(transport=transport, event_hooks={"response": [tape.record]}) as http:
         http.post("https://api.example/base/v1/search?a=1", content=b"{}")
     [exchange] = tape.take("/base")
     assert (exchange.path, exchange.query, exchange.body) == ("/v1/search", (("a", "1"),), b"{}")
-    assert exchange.answer == b'{"results": []}'
+    assert exchange.response == b'{"results": []}'
     assert exchange.whole
 
 

@@ -109,7 +109,7 @@ def test_a_pair_of_unix_sockets_is_inside() -> None:
         assert right.recv(1) == b"x"
 
 
-def test_the_network_guard_leaves_everything_as_it_was(network_guard: NetworkGuard) -> None:
+def test_the_network_guard_restores_everything(network_guard: NetworkGuard) -> None:
     before = socket.getaddrinfo, socket.socket.connect
     with NetworkGuard() as second:
         with pytest.raises(NetworkBlockedError):

@@ -40,8 +40,8 @@ PAGES = {
     "warnings": None,
     "usage": [{"name": "sku_search", "count": 1}],
 }
-SEARCH_ANSWER = json.dumps({"search_id": "s", "session_id": "t", **PAGES}).encode()
-CHAT_ANSWER = json.dumps({"choices": [{"message": {"content": "A word."}}], "basis": []}).encode()
+SEARCH_RESPONSE = json.dumps({"search_id": "s", "session_id": "t", **PAGES}).encode()
+CHAT_RESPONSE = json.dumps({"choices": [{"message": {"content": "A word."}}], "basis": []}).encode()
 LARGE = "The quick brown fox jumps over the lazy dog. " * 2200
 STREAM = b"".join(
     b"%x\r\n%s\r\n" % (len(event), event)
@@ -49,31 +49,31 @@ STREAM = b"".join(
     * CHUNKS
     + [b"data: [DONE]\n\n"]
 )
-STREAM_HEAD = (
+STREAM_HEADERS = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 )
 
 Run = Callable[[], object]
 
 
-def play(talk: Talk, request: bytes) -> None:
+def respond(talk: Talk, request: bytes) -> None:
     if b"/v1/search" in request.partition(b"\r\n")[0]:
-        talk.answer(SEARCH_ANSWER)
+        talk.respond(SEARCH_RESPONSE)
     elif b'"stream":true' in request:
-        talk.send(STREAM_HEAD + STREAM + b"0\r\n\r\n")
+        talk.send(STREAM_HEADERS + STREAM + b"0\r\n\r\n")
     else:
-        talk.answer(CHAT_ANSWER)
+        talk.respond(CHAT_RESPONSE)
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """A server that answers at once and always the same."""
-    with RawServer(play) as server:
+    """A server that responds at once and always the same."""
+    with RawServer(respond) as server:
         yield server.url
 
 
 def counted(run: Run) -> int:
-    """Function calls, of Python and of C, in this thread; the fewest of a few times."""
+    """Function calls, of Python and of C, in this thread; the minimum of a few times."""
     counts = []
     for _ in range(5):
         count = 0
@@ -151,8 +151,8 @@ def test_llama_index_s_retriever_and_reader(url: str, plain_search: Run) -> None
 
 def test_langchain_s_search_tool(url: str, plain_search: Run) -> None:
     tool = ParallelSearchTool(**connection(url))
-    asked = {"objective": QUESTION, "search_queries": QUERIES}
-    assert within(1.15, ratio(partial(tool.invoke, asked), plain_search))
+    inputs = {"objective": QUESTION, "search_queries": QUERIES}
+    assert within(1.15, ratio(partial(tool.invoke, inputs), plain_search))
 
 
 def test_a_short_response(url: str, plain_search: Run) -> None:
@@ -164,11 +164,11 @@ def test_a_short_response(url: str, plain_search: Run) -> None:
 def test_a_streamed_response(url: str, plain_stream: Run) -> None:
     request = ChatRequest(messages=[{"role": "user", "content": QUESTION}])
     langchain, llama_index = ChatParallel(**connection(url)), ParallelLLM(**connection(url))
-    asked = [ChatMessage(content=QUESTION)]
+    inputs = [ChatMessage(content=QUESTION)]
     with ParallelClient(**connection(url)) as client:
         assert within(0.99, ratio(lambda: list(client.stream(stream_chat(request))), plain_stream))
     assert within(1.63, ratio(lambda: list(langchain.stream(QUESTION)), plain_stream))
-    assert within(1.52, ratio(lambda: list(llama_index.stream_chat(asked)), plain_stream))
+    assert within(1.52, ratio(lambda: list(llama_index.stream_chat(inputs)), plain_stream))
 
 
 def test_constructing_an_adapter(url: str, plain_search: Run) -> None:
@@ -179,11 +179,11 @@ def test_constructing_an_adapter(url: str, plain_search: Run) -> None:
 
 
 def test_a_large_response_takes_no_more_memory_than_httpx_and_json() -> None:
-    """Calls do not tell what happens in C: a copy of the whole answer would show here."""
+    """Calls do not show what happens in C: a copy of the whole response would show here."""
     pages = [{"url": f"https://example.com/{n}", **PAGE, "excerpts": [LARGE]} for n in range(10)]
-    answer = json.dumps({"search_id": "s", "results": pages}).encode()
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-    whole = head % len(answer) + answer  # once: the server's memory is counted, too
+    respond = json.dumps({"search_id": "s", "results": pages}).encode()
+    headers = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    whole = headers % len(respond) + respond  # once: the server's memory is counted, too
     with RawServer(lambda talk, request: talk.send(whole)) as server, httpx.Client() as client:
         path = f"{server.url}/v1/search"
         plain = peak_bytes(lambda: json.loads(client.post(path, json={}).content))

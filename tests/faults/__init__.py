@@ -1,1 +1,1 @@
-"""What the package makes of every way in which a network, a proxy or the API can fail."""
+"""What the package makes of every failure of a network, a proxy or the API."""

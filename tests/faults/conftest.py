@@ -1,4 +1,4 @@
-"""Prints the table of the faults after a run that played all of them."""
+"""Prints the table of the faults after a run of all of them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The faults themselves, byte by byte."""
+"""Fault payloads: the bad responses themselves, byte by byte."""
 
 import json
 import threading
@@ -8,13 +8,7 @@ from email.utils import format_datetime
 from functools import cache
 from typing import Any, Final
 
-from tests.faults.scripted_server import (
-    Payload,
-    Scene,
-    begin_stream,
-    end_stream,
-    send_chunk,
-)
+from tests.faults.faulty_api import FaultyRequest, Payload
 
 WORDS: Final = "the server's own words"
 HUGE: Final = 50_000_000
@@ -29,69 +23,73 @@ def wait(seconds: float) -> None:
     threading.Event().wait(seconds)  # `time.sleep` is the tests' own, and fast
 
 
-def reset(scene: Scene) -> None:
+def reset(request: FaultyRequest) -> None:
     """Break the connection off before any byte."""
-    scene.talk.reset()
+    request.talk.reset()
 
 
-def end(scene: Scene) -> None:
+def end(request: FaultyRequest) -> None:
     """End the connection in order before any byte."""
-    scene.talk.finish()
+    request.talk.finish()
 
 
-def reset_in_head(scene: Scene) -> None:
-    """Break off within the head."""
-    scene.talk.send(b"HTTP/1.1 200 OK\r\ncontent-")
+def reset_in_headers(request: FaultyRequest) -> None:
+    """Break off within the headers."""
+    request.talk.send(b"HTTP/1.1 200 OK\r\ncontent-")
     wait(SETTLE_SECONDS)
-    scene.talk.reset()
+    request.talk.reset()
 
 
-def end_in_head(scene: Scene) -> None:
-    """End within the head."""
-    scene.talk.send(b"HTTP/1.1 200 OK\r\ncontent-")
-    scene.talk.finish()
+def end_in_headers(request: FaultyRequest) -> None:
+    """End within the headers."""
+    request.talk.send(b"HTTP/1.1 200 OK\r\ncontent-")
+    request.talk.finish()
 
 
-def _begun(scene: Scene) -> None:
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: {scene.content_type}\r\ncontent-length: 1000\r\n\r\n"
-    scene.talk.send(head.encode() + b'data: {"message": "')
+def _begun(request: FaultyRequest) -> None:
+    headers = (
+        f"HTTP/1.1 200 OK\r\ncontent-type: {request.content_type}\r\ncontent-length: 1000\r\n\r\n"
+    )
+    request.talk.send(headers.encode() + b'data: {"message": "')
 
 
-def reset_in_body(scene: Scene) -> None:
+def reset_in_body(request: FaultyRequest) -> None:
     """Break off within the body."""
-    _begun(scene)
+    _begun(request)
     wait(SETTLE_SECONDS)
-    scene.talk.reset()
+    request.talk.reset()
 
 
-def end_in_body(scene: Scene) -> None:
+def end_in_body(request: FaultyRequest) -> None:
     """End within the body."""
-    _begun(scene)
-    scene.talk.finish()
+    _begun(request)
+    request.talk.finish()
 
 
-def no_http(scene: Scene) -> None:
-    """Answer in another protocol, and repeat what was said."""
-    scene.talk.send(f"220 mail.example ESMTP, you said {scene.key}\r\n\r\n".encode())
-    scene.talk.finish()
+def no_http(request: FaultyRequest) -> None:
+    """Respond in another protocol, and repeat the key."""
+    request.talk.send(f"220 mail.example ESMTP, you said {request.key}\r\n\r\n".encode())
+    request.talk.finish()
 
 
-def say_nothing(scene: Scene) -> None:
-    """Say nothing."""
-    scene.wait_until_gone()
+def send_nothing(request: FaultyRequest) -> None:
+    """Send nothing until the client gives up."""
+    request.talk.wait_until_closed()
 
 
 def slow_body(status: str, content_type: str) -> Payload:
     """Send the body byte by byte, for ever."""
 
-    def play(scene: Scene) -> None:
-        head = f"HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: 9999\r\n\r\n"
-        scene.talk.send(head.encode())
+    def payload(request: FaultyRequest) -> None:
+        headers = (
+            f"HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: 9999\r\n\r\n"
+        )
+        request.talk.send(headers.encode())
         for _ in range(1000):
-            scene.talk.send(b" ")
+            request.talk.send(b" ")
             wait(DRIP_SECONDS)
 
-    return play
+    return payload
 
 
 def _native(key: str) -> Any:
@@ -111,22 +109,22 @@ def in_half_a_minute() -> str:
 
 
 def status(code: int, *, retry_after: str | Callable[[], str] = "") -> Payload:
-    """Answer an error status with the API's own error body."""
+    """Respond with an error status and the API's own error body."""
 
-    def play(scene: Scene) -> None:
+    def payload(request: FaultyRequest) -> None:
         after = retry_after if isinstance(retry_after, str) else retry_after()
         headers = (f"retry-after: {after}",) if after else ()
-        body = json.dumps(_native(scene.key)).encode()
-        scene.talk.answer(body, status=f"{code} Status", headers=headers)
+        body = json.dumps(_native(request.key)).encode()
+        request.talk.respond(body, status=f"{code} Status", headers=headers)
 
-    return play
+    return payload
 
 
 def _bad(body: Callable[[str], bytes], content_type: str = "application/json") -> Payload:
-    def play(scene: Scene) -> None:
-        scene.talk.answer(body(scene.key), status="422 No", content_type=content_type)
+    def payload(request: FaultyRequest) -> None:
+        request.talk.respond(body(request.key), status="422 No", content_type=content_type)
 
-    return play
+    return payload
 
 
 ERROR_BODIES: Final[dict[str, Payload]] = {
@@ -149,35 +147,35 @@ ERROR_BODIES: Final[dict[str, Payload]] = {
 
 
 def html(code: int) -> Payload:
-    """Answer with a page, as proxies and captive portals do."""
+    """Respond with a page, as proxies and captive portals do."""
 
-    def play(scene: Scene) -> None:
-        page = f"<html><h1>{WORDS}</h1>{scene.key}<p>{'filler ' * 500}</html>"
-        scene.talk.answer(page.encode(), status=f"{code} Page", content_type="text/html")
+    def payload(request: FaultyRequest) -> None:
+        page = f"<html><h1>{WORDS}</h1>{request.key}<p>{'filler ' * 500}</html>"
+        request.talk.respond(page.encode(), status=f"{code} Page", content_type="text/html")
 
-    return play
-
-
-def empty(scene: Scene) -> None:
-    """Answer with nothing."""
-    scene.talk.answer(b"")
+    return payload
 
 
-def truncated_json(scene: Scene) -> None:
-    """Answer with the beginning of an answer, as if it were all."""
-    body = scene.answer.body or b'{"ok": true}'
-    scene.talk.answer(body[: len(body) // 2])
+def empty(request: FaultyRequest) -> None:
+    """Respond with an empty body."""
+    request.talk.respond(b"")
 
 
-def wrong_types(scene: Scene) -> None:
-    """Answer with a list where an object belongs."""
-    scene.talk.answer(json.dumps([1, scene.key]).encode())
+def truncated_json(request: FaultyRequest) -> None:
+    """Respond with the beginning of a body, as if it were all."""
+    body = request.response.body or b'{"ok": true}'
+    request.talk.respond(body[: len(body) // 2])
 
 
-def wrong_fields(scene: Scene) -> None:
-    """Answer with an object whose fields hold what they never hold."""
-    fields = json.loads(scene.answer.body or b'{"ok": true}')
-    scene.talk.answer(json.dumps({name: {"not": ["this"]} for name in fields}).encode())
+def wrong_types(request: FaultyRequest) -> None:
+    """Respond with a list where an object belongs."""
+    request.talk.respond(json.dumps([1, request.key]).encode())
+
+
+def wrong_fields(request: FaultyRequest) -> None:
+    """Respond with an object whose fields hold what they never hold."""
+    fields = json.loads(request.response.body or b'{"ok": true}')
+    request.talk.respond(json.dumps({name: {"not": ["this"]} for name in fields}).encode())
 
 
 @cache
@@ -185,45 +183,45 @@ def _filler() -> bytes:
     return b"x" * HUGE
 
 
-def huge_page(scene: Scene) -> None:
-    """Answer an error with a page of 50 MB."""
-    body = f"<html>{scene.key} ".encode() + _filler()
-    scene.talk.answer(body, status="500 Page", content_type="text/html")
+def huge_page(request: FaultyRequest) -> None:
+    """Respond with an error and a page of 50 MB."""
+    body = f"<html>{request.key} ".encode() + _filler()
+    request.talk.respond(body, status="500 Page", content_type="text/html")
 
 
-def huge_message(scene: Scene) -> None:
-    """Answer an error whose message has 50 MB."""
-    body = b'{"error": {"message": "%b %b"}}' % (scene.key.encode(), _filler())
-    scene.talk.answer(body, status="500 Message")
+def huge_message(request: FaultyRequest) -> None:
+    """Respond with an error whose message has 50 MB."""
+    body = b'{"error": {"message": "%b %b"}}' % (request.key.encode(), _filler())
+    request.talk.respond(body, status="500 Message")
 
 
-def huge_answer(scene: Scene) -> None:
-    """Answer rightly, with 50 MB of blanks (or comments) before it."""
-    if scene.answer.events is None:
-        body = scene.answer.body or b"null"
-        scene.talk.answer(b" " * HUGE + body)
+def huge_response(request: FaultyRequest) -> None:
+    """Respond rightly, with 50 MB of blanks (or comments) before it."""
+    if request.response.events is None:
+        body = request.response.body or b"null"
+        request.talk.respond(b" " * HUGE + body)
         return
-    begin_stream(scene.talk)
+    request.talk.begin_stream()
     for _ in range(HUGE // 1_000_000):
-        send_chunk(scene.talk, (b": " + b"x" * 9_997 + b"\n") * 100)
-    for event in scene.answer.events:
-        send_chunk(scene.talk, event)
-    end_stream(scene.talk)
+        request.talk.send_chunk((b": " + b"x" * 9_997 + b"\n") * 100)
+    for event in request.response.events:
+        request.talk.send_chunk(event)
+    request.talk.end_stream()
 
 
-def gzip_garbage(scene: Scene) -> None:
-    """Answer with bytes that are not compressed as announced."""
+def gzip_garbage(request: FaultyRequest) -> None:
+    """Respond with bytes that are not compressed as announced."""
     headers = ("content-encoding: gzip",)
-    body = b"\x1f\x8b\x08\x00garbage" + scene.key.encode() * 3
-    scene.talk.answer(body, content_type=scene.content_type, headers=headers)
+    body = b"\x1f\x8b\x08\x00garbage" + request.key.encode() * 3
+    request.talk.respond(body, content_type=request.content_type, headers=headers)
 
 
 def redirect(code: int) -> Payload:
-    """Lead to another host."""
+    """Redirect to another host."""
 
-    def play(scene: Scene) -> None:
-        path = scene.place.partition(" ")[2]
-        headers = (f"location: {scene.elsewhere}{path}?key={scene.key}",)
-        scene.talk.answer(b"", status=f"{code} Elsewhere", headers=headers)
+    def payload(request: FaultyRequest) -> None:
+        path = request.place.partition(" ")[2]
+        headers = (f"location: {request.elsewhere}{path}?key={request.key}",)
+        request.talk.respond(b"", status=f"{code} Elsewhere", headers=headers)
 
-    return play
+    return payload

@@ -1,4 +1,4 @@
-"""Every class of the LangChain room that calls the API, by every method that does."""
+"""Every class of the LangChain subpackage that calls the API, by every method that does."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -6,37 +6,11 @@ from typing import Any, Final
 from langchain_core.exceptions import ModelError
 from langchain_core.tools import ToolException
 
-from parallel_integrations.langchain import (
-    ChatParallel,
-    ParallelDeepResearch,
-    ParallelExtractLoader,
-    ParallelExtractTool,
-    ParallelFindAllTool,
-    ParallelSearchRetriever,
-    ParallelSearchTool,
-    ParallelTaskRunTool,
-)
-from tests.faults.calls import (
-    CHAT,
-    CHAT_STREAM,
-    CREATE_RUN,
-    EXTRACT,
-    FOUND,
-    FOUND_RESULT,
-    FOUND_STATUS,
-    INGEST,
-    LATER_FINDALL,
-    PROGRESS,
-    RESULT,
-    SEARCH,
-    Call,
-    Connection,
-    Step,
-    Title,
-    plain,
-)
-from tests.faults.responses import PAGE_URL, RUN_ID
+from parallel_integrations import langchain
+from tests.faults import calls
+from tests.faults.calls import Call, Connection, Step, Title, plain
 from tests.faults.table import Kind, Sort
+from tests.support.operations import PAGE_URL, RUN_ID
 
 QUESTION: Final = "What is a slot?"
 FOUND_EVENTS: Final = Step(
@@ -44,36 +18,36 @@ FOUND_EVENTS: Final = Step(
     "GET /v1beta/findall/runs/[^/]+/events",
     Kind.COURTESY,
     Sort.EVENTS,
-    FOUND,
+    calls.FOUND,
     first=False,
 )
 
 
-def _tool(name: str, make: Callable[[Connection], Any], asked: Any, *steps: Step) -> Call:
+def _tool(name: str, make: Callable[[Connection], Any], inputs: Any, *steps: Step) -> Call:
     async def arun(at: Connection) -> Any:
-        return await make(at).ainvoke(asked)
+        return await make(at).ainvoke(inputs)
 
-    return Call(name, lambda at: make(at).invoke(asked), arun, steps, wrapped=ToolException)
+    return Call(name, lambda at: make(at).invoke(inputs), arun, steps, wrapped=ToolException)
 
 
 def _raising(tool: Any, at: Connection, **more: Any) -> Any:
     return tool(**at.settings, handle_tool_error=False, **more)
 
 
-def _chat(at: Connection) -> ChatParallel:
-    return ChatParallel(**at.settings)
+def _chat(at: Connection) -> langchain.ChatParallel:
+    return langchain.ChatParallel(**at.settings)
 
 
-def _retriever(at: Connection) -> ParallelSearchRetriever:
-    return ParallelSearchRetriever(**at.settings)
+def _retriever(at: Connection) -> langchain.ParallelSearchRetriever:
+    return langchain.ParallelSearchRetriever(**at.settings)
 
 
-def _loader(at: Connection) -> ParallelExtractLoader:
-    return ParallelExtractLoader(urls=[PAGE_URL], **at.settings)
+def _loader(at: Connection) -> langchain.ParallelExtractLoader:
+    return langchain.ParallelExtractLoader(urls=[PAGE_URL], **at.settings)
 
 
-def _research(at: Connection) -> ParallelDeepResearch:
-    return ParallelDeepResearch(
+def _research(at: Connection) -> langchain.ParallelDeepResearch:
+    return langchain.ParallelDeepResearch(
         processor="lite", deadline_seconds=at.deadline_seconds, **at.settings
     )
 
@@ -115,83 +89,88 @@ LANGCHAIN: Final[tuple[Call, ...]] = (
         "ParallelSearchRetriever.invoke",
         lambda at: plain(_retriever(at).invoke(QUESTION)),
         _aretrieve,
-        (SEARCH,),
+        (calls.SEARCH,),
     ),
     Call(
         "ParallelExtractLoader.lazy_load",
         lambda at: plain(list(_loader(at).lazy_load())),
         _aload,
-        (EXTRACT,),
+        (calls.EXTRACT,),
     ),
     _tool(
         "ParallelSearchTool",
-        lambda at: _raising(ParallelSearchTool, at),
+        lambda at: _raising(langchain.ParallelSearchTool, at),
         {"objective": QUESTION},
-        SEARCH,
+        calls.SEARCH,
     ),
     _tool(
         "ParallelExtractTool",
-        lambda at: _raising(ParallelExtractTool, at),
+        lambda at: _raising(langchain.ParallelExtractTool, at),
         {"urls": [PAGE_URL]},
-        EXTRACT,
+        calls.EXTRACT,
     ),
     _tool(
         "ParallelTaskRunTool",
         lambda at: _raising(
-            ParallelTaskRunTool, at, processor="lite", deadline_seconds=at.deadline_seconds
+            langchain.ParallelTaskRunTool,
+            at,
+            processor="lite",
+            deadline_seconds=at.deadline_seconds,
         ),
         {"input": QUESTION},
-        CREATE_RUN,
-        PROGRESS,
-        RESULT,
+        calls.CREATE_RUN,
+        calls.PROGRESS,
+        calls.RESULT,
     ),
     _tool(
         "ParallelFindAllTool",
-        lambda at: _raising(ParallelFindAllTool, at, deadline_seconds=at.deadline_seconds),
+        lambda at: _raising(
+            langchain.ParallelFindAllTool, at, deadline_seconds=at.deadline_seconds
+        ),
         {"objective": "Python statements that bind names"},
-        INGEST,
-        LATER_FINDALL,
+        calls.INGEST,
+        calls.LATER_FINDALL,
         FOUND_EVENTS,
-        FOUND_STATUS,
-        FOUND_RESULT,
+        calls.FOUND_STATUS,
+        calls.FOUND_RESULT,
     ),
     Call(
         "ChatParallel.invoke",
         lambda at: _chat(at).invoke(QUESTION).text,
         _achat,
-        (CHAT,),
+        (calls.CHAT,),
         also=ModelError,
     ),
     Call(
         "ChatParallel.stream",
         lambda at: [each.text for each in _chat(at).stream(QUESTION)],
         _astream,
-        (CHAT_STREAM,),
+        (calls.CHAT_STREAM,),
         also=ModelError,
     ),
     Call(
         "ChatParallel.with_structured_output",
         lambda at: plain(_chat(at).with_structured_output(Title).invoke(QUESTION)),
         _astructured,
-        (CHAT,),
+        (calls.CHAT,),
         also=ModelError,
     ),
     Call(
         "ParallelDeepResearch.invoke",
         lambda at: _research(at).invoke(QUESTION),
         _aresearch,
-        (CREATE_RUN, PROGRESS, RESULT),
+        (calls.CREATE_RUN, calls.PROGRESS, calls.RESULT),
     ),
     Call(
         "ParallelDeepResearch.invoke run_id",
         lambda at: _research(at).invoke({"run_id": RUN_ID}),
         _aresume,
-        (PROGRESS, RESULT),
+        (calls.PROGRESS, calls.RESULT),
     ),
     Call(
         "ParallelDeepResearch.stream",
         lambda at: list(_research(at).stream(QUESTION))[-1],
         _astream_research,
-        (CREATE_RUN, PROGRESS, RESULT),
+        (calls.CREATE_RUN, calls.PROGRESS, calls.RESULT),
     ),
 )

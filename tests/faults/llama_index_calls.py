@@ -1,4 +1,4 @@
-"""Every class of the LlamaIndex room that calls the API, by every method that does."""
+"""Every class of the LlamaIndex subpackage that calls the API, by every method that does."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -10,39 +10,11 @@ from llama_index.core.prompts import PromptTemplate
 from llama_index.core.schema import TextNode
 from llama_index.core.workflow import Context
 
-from parallel_integrations.llama_index import (
-    ParallelExtractor,
-    ParallelExtractReader,
-    ParallelLLM,
-    ParallelQueryEngine,
-    ParallelReader,
-    ParallelRetriever,
-    ParallelToolSpec,
-)
-from tests.faults.calls import (
-    ADD,
-    CHAT,
-    CHAT_STREAM,
-    CREATE_GROUP,
-    CREATE_RUN,
-    EXTRACT,
-    FOUND_RESULT,
-    FOUND_STATUS,
-    GROUP_STATUS,
-    INGEST,
-    LATER_FINDALL,
-    LISTING,
-    PROGRESS,
-    RESULT,
-    SEARCH,
-    Call,
-    Connection,
-    Step,
-    Title,
-    plain,
-)
-from tests.faults.responses import PAGE_URL
+from parallel_integrations import llama_index
+from tests.faults import calls
+from tests.faults.calls import Call, Connection, Step, Title, plain
 from tests.faults.table import Kind
+from tests.support.operations import PAGE_URL
 
 QUESTION: Final = "What is a slot?"
 _PROMPT: Final = PromptTemplate("{question}")
@@ -56,20 +28,22 @@ class Listening:
         """Take an event."""
 
 
-def _llm(at: Connection) -> ParallelLLM:
-    return ParallelLLM(**at.settings)
+def _llm(at: Connection) -> llama_index.ParallelLLM:
+    return llama_index.ParallelLLM(**at.settings)
 
 
-def _spec(at: Connection) -> ParallelToolSpec:
-    return ParallelToolSpec(processor="lite", deadline_seconds=at.deadline_seconds, **at.settings)
+def _spec(at: Connection) -> llama_index.ParallelToolSpec:
+    return llama_index.ParallelToolSpec(
+        processor="lite", deadline_seconds=at.deadline_seconds, **at.settings
+    )
 
 
-def _engine(at: Connection, **more: Any) -> ParallelQueryEngine:
-    return ParallelQueryEngine(**more, **at.settings)
+def _engine(at: Connection, **more: Any) -> llama_index.ParallelQueryEngine:
+    return llama_index.ParallelQueryEngine(**more, **at.settings)
 
 
-def _extractor(at: Connection) -> ParallelExtractor:
-    return ParallelExtractor(
+def _extractor(at: Connection) -> llama_index.ParallelExtractor:
+    return llama_index.ParallelExtractor(
         output_schema="What it is about.",
         processor="lite",
         deadline_seconds=at.deadline_seconds,
@@ -135,98 +109,104 @@ async def _aask_streaming(at: Connection) -> list[str]:
     return [each async for each in response.async_response_gen()]
 
 
-_DEEP: Final = (CREATE_RUN, PROGRESS, RESULT)
+_DEEP: Final = (calls.CREATE_RUN, calls.PROGRESS, calls.RESULT)
 _ENRICHMENT: Final = (
-    replace(CREATE_GROUP, kind=Kind.GROUP),
-    replace(ADD, kind=Kind.ROWS),
-    replace(GROUP_STATUS, kind=Kind.LOOK, polled=True),
-    replace(LISTING, kind=Kind.LOOK, polled=True),
+    replace(calls.CREATE_GROUP, kind=Kind.GROUP),
+    replace(calls.ADD, kind=Kind.ROWS),
+    replace(calls.GROUP_STATUS, kind=Kind.LOOK, polled=True),
+    replace(calls.LISTING, kind=Kind.LOOK, polled=True),
 )
 
 LLAMA_INDEX: Final[tuple[Call, ...]] = (
     _call(
         "ParallelReader.load_data",
-        lambda at: ParallelReader(**at.settings).load_data(QUESTION),
-        lambda at: ParallelReader(**at.settings).aload_data(QUESTION),
-        SEARCH,
+        lambda at: llama_index.ParallelReader(**at.settings).load_data(QUESTION),
+        lambda at: llama_index.ParallelReader(**at.settings).aload_data(QUESTION),
+        calls.SEARCH,
     ),
     _call(
         "ParallelReader.lazy_load_data",
-        lambda at: list(ParallelReader(**at.settings).lazy_load_data(QUESTION)),
-        lambda at: ParallelReader(**at.settings).alazy_load_data(QUESTION),
-        SEARCH,
+        lambda at: list(llama_index.ParallelReader(**at.settings).lazy_load_data(QUESTION)),
+        lambda at: llama_index.ParallelReader(**at.settings).alazy_load_data(QUESTION),
+        calls.SEARCH,
     ),
     _call(
         "ParallelExtractReader.load_data",
-        lambda at: ParallelExtractReader(**at.settings).load_data([PAGE_URL]),
-        lambda at: ParallelExtractReader(**at.settings).aload_data([PAGE_URL]),
-        EXTRACT,
+        lambda at: llama_index.ParallelExtractReader(**at.settings).load_data([PAGE_URL]),
+        lambda at: llama_index.ParallelExtractReader(**at.settings).aload_data([PAGE_URL]),
+        calls.EXTRACT,
     ),
     _call(
         "ParallelExtractReader.lazy_load_data",
-        lambda at: list(ParallelExtractReader(**at.settings).lazy_load_data([PAGE_URL])),
-        lambda at: ParallelExtractReader(**at.settings).alazy_load_data([PAGE_URL]),
-        EXTRACT,
+        lambda at: list(
+            llama_index.ParallelExtractReader(**at.settings).lazy_load_data([PAGE_URL])
+        ),
+        lambda at: llama_index.ParallelExtractReader(**at.settings).alazy_load_data([PAGE_URL]),
+        calls.EXTRACT,
     ),
     _call(
         "ParallelRetriever.retrieve",
-        lambda at: ParallelRetriever(**at.settings).retrieve(QUESTION),
-        lambda at: ParallelRetriever(**at.settings).aretrieve(QUESTION),
-        SEARCH,
+        lambda at: llama_index.ParallelRetriever(**at.settings).retrieve(QUESTION),
+        lambda at: llama_index.ParallelRetriever(**at.settings).aretrieve(QUESTION),
+        calls.SEARCH,
     ),
-    _call("ParallelLLM.chat", lambda at: _llm(at).chat(_MESSAGES).message.content, _chat, CHAT),
-    _call("ParallelLLM.complete", lambda at: _llm(at).complete(QUESTION).text, _complete, CHAT),
+    _call(
+        "ParallelLLM.chat", lambda at: _llm(at).chat(_MESSAGES).message.content, _chat, calls.CHAT
+    ),
+    _call(
+        "ParallelLLM.complete", lambda at: _llm(at).complete(QUESTION).text, _complete, calls.CHAT
+    ),
     _call(
         "ParallelLLM.stream_chat",
         lambda at: [each.delta for each in _llm(at).stream_chat(_MESSAGES)],
         _stream_chat,
-        CHAT_STREAM,
+        calls.CHAT_STREAM,
     ),
     _call(
         "ParallelLLM.stream_complete",
         lambda at: [each.delta for each in _llm(at).stream_complete(QUESTION)],
         _stream_complete,
-        CHAT_STREAM,
+        calls.CHAT_STREAM,
     ),
     _call(
         "ParallelLLM.structured_predict",
         lambda at: _llm(at).structured_predict(Title, _PROMPT, question=QUESTION),
         lambda at: _llm(at).astructured_predict(Title, _PROMPT, question=QUESTION),
-        CHAT,
+        calls.CHAT,
     ),
     _call(
         "ParallelLLM.stream_structured_predict",
         lambda at: list(_llm(at).stream_structured_predict(Title, _PROMPT, question=QUESTION))[-1],
         _stream_structured,
-        CHAT_STREAM,
+        calls.CHAT_STREAM,
     ),
     _call(
         "ParallelToolSpec.parallel_search",
         lambda at: _spec(at).parallel_search(QUESTION),
         lambda at: _spec(at).aparallel_search(QUESTION),
-        SEARCH,
+        calls.SEARCH,
     ),
     _call(
         "ParallelToolSpec.parallel_extract",
         lambda at: _spec(at).parallel_extract([PAGE_URL]),
         lambda at: _spec(at).aparallel_extract([PAGE_URL]),
-        EXTRACT,
+        calls.EXTRACT,
     ),
     _call(
         "ParallelToolSpec.parallel_task",
         lambda at: _spec(at).parallel_task(QUESTION),
         lambda at: _spec(at).aparallel_task(QUESTION),
-        CREATE_RUN,
-        RESULT,
+        calls.CREATE_RUN,
+        calls.RESULT,
     ),
     _call(
         "ParallelToolSpec.parallel_find_all",
         lambda at: _spec(at).parallel_find_all("Python statements that bind names"),
         lambda at: _spec(at).aparallel_find_all("Python statements that bind names"),
-        INGEST,
-        LATER_FINDALL,
-        FOUND_STATUS,
-        FOUND_RESULT,
+        calls.INGEST,
+        calls.LATER_FINDALL,
+        calls.FOUND_STATUS,
+        calls.FOUND_RESULT,
     ),
     _call(
         "ParallelToolSpec.parallel_deep_research",
@@ -234,20 +214,20 @@ LLAMA_INDEX: Final[tuple[Call, ...]] = (
         lambda at: _spec(at).parallel_deep_research(cast(Context, Listening()), QUESTION),
         *_DEEP,
     ),
-    _call("ParallelQueryEngine model", _ask, _aask, CHAT),
-    _call("ParallelQueryEngine streaming", _ask_streaming, _aask_streaming, CHAT_STREAM),
+    _call("ParallelQueryEngine model", _ask, _aask, calls.CHAT),
+    _call("ParallelQueryEngine streaming", _ask_streaming, _aask_streaming, calls.CHAT_STREAM),
     _call(
         "ParallelQueryEngine processor",
         lambda at: _ask(at, processor="lite", deadline_seconds=at.deadline_seconds),
         lambda at: _aask(at, processor="lite", deadline_seconds=at.deadline_seconds),
-        CREATE_RUN,
-        RESULT,
+        calls.CREATE_RUN,
+        calls.RESULT,
     ),
     _call(
         "ParallelQueryEngine output_cls",
         lambda at: str(_engine(at, output_cls=Title).query(QUESTION)),
         lambda at: _aask(at, output_cls=Title),
-        CHAT,
+        calls.CHAT,
     ),
     _call(
         "ParallelExtractor.extract",

@@ -26,7 +26,7 @@ SHORT: Final = {
     "UnexpectedAnswerError": "Unexpected",
 }
 COLUMNS: Final = tuple(
-    "read, ask, create, add, free group, rows, wait, courtesy, chat stream, event stream".split(
+    "read, query, create, add, free group, rows, wait, courtesy, chat stream, event stream".split(
         ", "
     )
 )
@@ -45,12 +45,12 @@ class Report:
         self.cells += 1
         self.failed += failed
         row = self._came.setdefault(fault.name, {})
-        row.setdefault(_column(step), Counter())[_told(came, sent, step)] += 1
+        row.setdefault(_column(step), Counter())[_outcome(came, sent, step)] += 1
 
     def counted(self) -> dict[str, Any]:
         """What was counted, as plain data, for `add_counted` in another process."""
         came = {
-            fault: {column: dict(told) for column, told in row.items()}
+            fault: {column: dict(outcomes) for column, outcomes in row.items()}
             for fault, row in self._came.items()
         }
         return {"came": came, "cells": self.cells, "failed": self.failed}
@@ -60,8 +60,8 @@ class Report:
         self.cells += counted["cells"]
         self.failed += counted["failed"]
         for fault, row in counted["came"].items():
-            for column, told in row.items():
-                self._came.setdefault(fault, {}).setdefault(column, Counter()).update(told)
+            for column, outcomes in row.items():
+                self._came.setdefault(fault, {}).setdefault(column, Counter()).update(outcomes)
 
     def lines(self) -> Iterator[str]:
         """The table."""
@@ -90,13 +90,13 @@ def _column(step: Step) -> str:
     return str(step.kind.value)
 
 
-def _told(came: Came, sent: int, step: Step) -> str:
+def _outcome(came: Came, sent: int, step: Step) -> str:
     error = came.error
     if error is not None and type(error).__name__ == "ToolException":
         error = error.__cause__
     times = str(sent) if step.kind not in (Kind.WAIT, Kind.POLL, Kind.COURTESY) or sent < 3 else ""
     if error is None:
-        return f"answer x{times}"
+        return f"result x{times}"
     name: str = type(error).__name__
     plain = name.removeprefix("Chat")
     return f"{SHORT.get(plain, SHORT.get(name, name))} x{times}"

@@ -1,24 +1,21 @@
-"""A healthy API, canned: one answer for every operation, always the same."""
+"""A healthy API, canned: one response for every operation, always the same."""
 
 import json
 import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-RUN_ID: Final = "trun_1"
-GROUP_ID: Final = "tgrp_1"
-FINDALL_ID: Final = "findall_1"
-MONITOR_ID: Final = "monitor_1"
-PAGE_URL: Final = "https://docs.python.org/3/reference/compound_stmts.html"
+from tests.support.operations import FINDALL_ID, GROUP_ID, MONITOR_ID, PAGE_URL, RUN_ID
+
 OBJECT: Final = {"title": "The with statement"}
-"""What structured answers hold; the class they are read into is `calls.Title`."""
+"""What structured output holds; the class they are read into is `calls.Title`."""
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class CannedResponse:
-    """A healthy answer.
+    """A healthy response.
 
     Attributes:
         body: The JSON body; empty where the API sends none.
@@ -155,7 +152,7 @@ _GROUP_RUNS: Final = _frames(
                 metadata={"parallel_index": number},
             ),
             "input": None,
-            "output": {**_OUTPUT, "content": f"Answer {number}."},
+            "output": {**_OUTPUT, "content": f"Output {number}."},
         }
         for number in range(2)
     )
@@ -274,19 +271,19 @@ _NOTHING: Final = (
     "POST /v1beta/memory/(clear|evict)",
 )
 
-_ANSWERS: Final[tuple[tuple[re.Pattern[str], CannedResponse], ...]] = tuple(
-    (re.compile(place), answer)
-    for answers in (
+_RESPONSES: Final[tuple[tuple[re.Pattern[str], CannedResponse], ...]] = tuple(
+    (re.compile(place), response)
+    for responses in (
         {place: CannedResponse(json.dumps(body).encode()) for place, body in _JSON.items()},
         {place: CannedResponse(events=events) for place, events in _EVENTS.items()},
         {place: CannedResponse() for place in _NOTHING},
     )
-    for place, answer in answers.items()
+    for place, response in responses.items()
 )
 
 
 def healthy(place: str, body: bytes, last_event_id: str = "") -> CannedResponse:
-    """What the API answers to a request.
+    """The healthy response to a request.
 
     Args:
         place: Method and path.
@@ -294,13 +291,13 @@ def healthy(place: str, body: bytes, last_event_id: str = "") -> CannedResponse:
         last_event_id: The event after which a stream is to be resumed.
     """
     if place == "POST /chat/completions":
-        asked = json.loads(body)
-        structured = asked.get("response_format") is not None
+        request = json.loads(body)
+        structured = request.get("response_format") is not None
         texts = OBJECT_TEXT if structured else CHAT_TEXT
-        if asked.get("stream"):
+        if request.get("stream"):
             return CannedResponse(events=_chunks(*texts))
         return CannedResponse(json.dumps(_chat("".join(texts))).encode())
-    for pattern, answer in _ANSWERS:
+    for pattern, response in _RESPONSES:
         if pattern.fullmatch(place):
-            return answer.after(last_event_id)
-    raise LookupError(f"no answer is canned for {place}")
+            return response.after(last_event_id)
+    raise LookupError(f"no response is canned for {place}")

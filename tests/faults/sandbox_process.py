@@ -1,6 +1,6 @@
-"""A sandbox in a process of its own, which fails at random; says its URL, then answers questions.
+"""A sandbox in a process of its own, which fails at random; prints its URL.
 
-Each line that it reads is answered by the number of its open connections and of requests so far.
+For each line that it reads it prints the number of its open connections and of requests so far.
 """
 
 import sys

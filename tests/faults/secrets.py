@@ -11,7 +11,7 @@ from pydantic import BaseModel, SecretStr
 
 from parallel_integrations.client import ParallelClient
 
-DEEPEST: Final = 8
+MAX_DEPTH: Final = 8
 
 
 def leaks(value: Any, key: str) -> list[str]:
@@ -24,7 +24,7 @@ def leaks(value: Any, key: str) -> list[str]:
     found += [where for where, text in _held(value, type(value).__name__, set()) if key in text]
     try:
         pickled = pickle.dumps(value)
-    except Exception as error:  # noqa: BLE001 - what cannot be pickled cannot leak that way
+    except Exception as error:  # noqa: BLE001 - what cannot be pickled cannot leak there
         if isinstance(value, BaseException):
             found.append(f"it cannot be pickled: {error!r}")
     else:
@@ -45,7 +45,7 @@ def _held(value: Any, where: str, seen: set[int], depth: int = 0) -> Iterator[tu
         yield where, value
     elif isinstance(value, bytes | bytearray):
         yield where, bytes(value).decode("latin-1")
-    elif id(value) not in seen and depth < DEEPEST:
+    elif id(value) not in seen and depth < MAX_DEPTH:
         seen.add(id(value))
         for name, inner in _parts(value):
             yield from _held(inner, f"{where}{name}", seen, depth + 1)

@@ -4,7 +4,7 @@ Nothing here is computed by the code under test. `sent` counts the requests wher
 allowed (`max_retries=1`), by what a repetition would cost:
 
 * READ, which changes nothing;
-* ASK, which costs a request;
+* QUERY, which costs a request;
 * CREATE, which would be a second run, group or monitor on the bill.
 """
 
@@ -12,36 +12,19 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from parallel_integrations import (
-    AuthenticationError,
-    ConflictError,
-    ConnectionFailedError,
-    InvalidRequestError,
-    NotFoundError,
-    ParallelError,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    RateLimitError,
-    RequestTimeoutError,
-    ServerError,
-    StatusError,
-    StreamInterruptedError,
-    TaskFailedError,
-    TaskTimeoutError,
-    UnexpectedAnswerError,
-)
+from parallel_integrations import errors
 from tests.faults import fault_payloads
-from tests.faults.scripted_server import Payload
+from tests.faults.faulty_api import Payload
 
 
 class Kind(Enum):
     """What a request is, and so what may become of it when it fails."""
 
     READ = "read"
-    QUERY = "ask"
+    QUERY = "query"
     CREATE = "create"
     ADD = "add"
-    """A CREATE whose lost answer is looked for: the group tells whether the runs arrived."""
+    """A CREATE whose lost response is looked for: the group shows whether the runs arrived."""
     GROUP = "free group"
     """A group that an enrichment makes: empty, it costs nothing, so it is made again."""
     ROWS = "rows"
@@ -49,15 +32,15 @@ class Kind(Enum):
     LOOK = "look"
     """A READ of an enrichment: waited for until the deadline, and a group given up alone."""
     WAIT = "wait"
-    """The blocking result of a task: slow answers mean "not yet"."""
+    """The blocking result of a task: slow responses mean "not yet"."""
     POLL = "poll"
-    """The status of a group or a FindAll run, which is asked for until the deadline."""
+    """The status of a group or a FindAll run, which is polled until the deadline."""
     COURTESY = "courtesy"
     """Progress that is nice to have: the result does not depend on it."""
 
 
 class Sort(Enum):
-    """What a healthy answer is."""
+    """What a healthy response is."""
 
     JSON = "json"
     NOTHING = "nothing"
@@ -70,11 +53,11 @@ class Outcome:
     """What must come of a fault.
 
     Attributes:
-        error: The error, exactly this class; None where the answer must be right.
-        sent: How many requests, for READ, ASK and CREATE.
+        error: The error, exactly this class; None where the result must be right.
+        sent: How many requests, for READ, QUERY and CREATE.
     """
 
-    error: type[ParallelError] | None
+    error: type[errors.ParallelError] | None
     sent: tuple[int, int, int] = (1, 1, 1)
 
 
@@ -84,60 +67,60 @@ class Fault:
 
     Attributes:
         name: What happens.
-        play: Makes it happen.
+        payload: Makes it happen.
         outcome: What must come of it.
-        otherwise: What must come of it where the healthy answer is of another sort.
+        otherwise: What must come of it where the healthy response is of another sort.
         pause: Seconds between which the pause before a repetition must lie.
-        retry_after: What the error says the server asked for, within a second; None if nothing.
-        tells: Whether the error's message holds the server's own words.
+        retry_after: What the error says the server requested, within a second; None if nothing.
+        shows_message: Whether the error's message holds the server's own words.
         huge: Whether 50 MB are sent.
         times_out: Whether a timeout must end it.
-        in_head: Whether the server repeats the key in the head of its answer, which HTTP libraries
+        in_headers: Whether the server repeats the key in its headers, which HTTP libraries
             write into their own logs.
     """
 
     name: str
-    play: Payload
+    payload: Payload
     outcome: Outcome
     otherwise: dict[Sort, Outcome] = field(default_factory=dict)
     pause: tuple[float, float] = (0.375, 0.5)
     retry_after: float | None = None
-    tells: bool = False
+    shows_message: bool = False
     huge: bool = False
     times_out: bool = False
-    in_head: bool = False
+    in_headers: bool = False
 
     def outcome_for(self, sort: Sort) -> Outcome:
-        """What must come of it for a sort of answer."""
+        """What must come of it for a sort of response."""
         return self.otherwise.get(sort, self.outcome)
 
 
-ANSWERED: Final = Outcome(None)
-LOST: Final = Outcome(ConnectionFailedError, (2, 2, 1))
-LOST_MIDWAY: Final = Outcome(ConnectionFailedError, (2, 1, 1))
-LATE: Final = Outcome(RequestTimeoutError, (2, 1, 1))
-UNREADABLE: Final = Outcome(UnexpectedAnswerError)
-TOO_MANY: Final = Outcome(RateLimitError, (2, 2, 2))
-BROKEN: Final = Outcome(ServerError, (2, 2, 1))
-BUSY: Final = Outcome(ServerError, (2, 2, 2))
+SUCCESS: Final = Outcome(None)
+LOST: Final = Outcome(errors.ConnectionFailedError, (2, 2, 1))
+LOST_MIDWAY: Final = Outcome(errors.ConnectionFailedError, (2, 1, 1))
+LATE: Final = Outcome(errors.RequestTimeoutError, (2, 1, 1))
+UNREADABLE: Final = Outcome(errors.UnexpectedAnswerError)
+TOO_MANY: Final = Outcome(errors.RateLimitError, (2, 2, 2))
+BROKEN: Final = Outcome(errors.ServerError, (2, 2, 1))
+BUSY: Final = Outcome(errors.ServerError, (2, 2, 2))
 
 CUT: Final = {
-    Sort.CHAT: Outcome(StreamInterruptedError),
-    Sort.EVENTS: Outcome(StreamInterruptedError, (2, 0, 0)),
+    Sort.CHAT: Outcome(errors.StreamInterruptedError),
+    Sort.EVENTS: Outcome(errors.StreamInterruptedError, (2, 0, 0)),
 }
 REOPENED: Final = (1.0, 1.0)
 SLOW_PAGE: Final = {Sort.CHAT: UNREADABLE, Sort.EVENTS: UNREADABLE}
-NO_MATTER: Final = {Sort.NOTHING: ANSWERED}
+NO_MATTER: Final = {Sort.NOTHING: SUCCESS}
 
 FAULTS: Final[tuple[Fault, ...]] = (
-    Fault("reset before the head", fault_payloads.reset, LOST),
-    Fault("end before the head", fault_payloads.end, LOST),
-    Fault("reset within the head", fault_payloads.reset_in_head, LOST),
-    Fault("end within the head", fault_payloads.end_in_head, LOST),
+    Fault("reset before the headers", fault_payloads.reset, LOST),
+    Fault("end before the headers", fault_payloads.end, LOST),
+    Fault("reset within the headers", fault_payloads.reset_in_headers, LOST),
+    Fault("end within the headers", fault_payloads.end_in_headers, LOST),
     Fault("reset within the body", fault_payloads.reset_in_body, LOST_MIDWAY, CUT),
     Fault("end within the body", fault_payloads.end_in_body, LOST_MIDWAY, CUT),
-    Fault("no HTTP at all", fault_payloads.no_http, LOST, in_head=True),
-    Fault("silence", fault_payloads.say_nothing, LATE, times_out=True),
+    Fault("no HTTP at all", fault_payloads.no_http, LOST, in_headers=True),
+    Fault("no bytes", fault_payloads.send_nothing, LATE, times_out=True),
     Fault(
         "200, slow body",
         fault_payloads.slow_body("200 OK", "application/json"),
@@ -148,25 +131,38 @@ FAULTS: Final[tuple[Fault, ...]] = (
     Fault(
         "500, slow body", fault_payloads.slow_body("500 Page", "text/html"), LATE, times_out=True
     ),
-    Fault("400", fault_payloads.status(400), Outcome(InvalidRequestError), tells=True),
-    Fault("401", fault_payloads.status(401), Outcome(AuthenticationError), tells=True),
-    Fault("402", fault_payloads.status(402), Outcome(PaymentRequiredError), tells=True),
-    Fault("403", fault_payloads.status(403), Outcome(PermissionDeniedError), tells=True),
-    Fault("404", fault_payloads.status(404), Outcome(NotFoundError), tells=True),
-    Fault("408", fault_payloads.status(408), Outcome(StatusError, (2, 1, 1)), tells=True),
-    Fault("409", fault_payloads.status(409), Outcome(ConflictError), tells=True),
-    *(
-        Fault(f"422, {name} body", play, Outcome(InvalidRequestError), tells=True)
-        for name, play in fault_payloads.ERROR_BODIES.items()
+    Fault(
+        "400", fault_payloads.status(400), Outcome(errors.InvalidRequestError), shows_message=True
     ),
-    Fault("429", fault_payloads.status(429), TOO_MANY, tells=True),
+    Fault(
+        "401", fault_payloads.status(401), Outcome(errors.AuthenticationError), shows_message=True
+    ),
+    Fault(
+        "402", fault_payloads.status(402), Outcome(errors.PaymentRequiredError), shows_message=True
+    ),
+    Fault(
+        "403", fault_payloads.status(403), Outcome(errors.PermissionDeniedError), shows_message=True
+    ),
+    Fault("404", fault_payloads.status(404), Outcome(errors.NotFoundError), shows_message=True),
+    Fault(
+        "408",
+        fault_payloads.status(408),
+        Outcome(errors.StatusError, (2, 1, 1)),
+        shows_message=True,
+    ),
+    Fault("409", fault_payloads.status(409), Outcome(errors.ConflictError), shows_message=True),
+    *(
+        Fault(f"422, {name} body", payload, Outcome(errors.InvalidRequestError), shows_message=True)
+        for name, payload in fault_payloads.ERROR_BODIES.items()
+    ),
+    Fault("429", fault_payloads.status(429), TOO_MANY, shows_message=True),
     Fault(
         "429, Retry-After: 2",
         fault_payloads.status(429, retry_after="2"),
         TOO_MANY,
         pause=(2.0, 2.0),
         retry_after=2,
-        tells=True,
+        shows_message=True,
     ),
     Fault(
         "429, Retry-After: a date",
@@ -174,54 +170,56 @@ FAULTS: Final[tuple[Fault, ...]] = (
         TOO_MANY,
         pause=(28.0, 30.0),
         retry_after=29.5,
-        tells=True,
+        shows_message=True,
     ),
     Fault(
         "429, Retry-After: 120",
         fault_payloads.status(429, retry_after="120"),
-        Outcome(RateLimitError),
+        Outcome(errors.RateLimitError),
         retry_after=120,
-        tells=True,
+        shows_message=True,
     ),
     Fault("429, Retry-After: nonsense", fault_payloads.status(429, retry_after="soon"), TOO_MANY),
-    Fault("500", fault_payloads.status(500), BROKEN, tells=True),
+    Fault("500", fault_payloads.status(500), BROKEN, shows_message=True),
     Fault("500, 50 MB of HTML", fault_payloads.huge_page, BROKEN, huge=True),
     Fault("500, 50 MB of message", fault_payloads.huge_message, BROKEN, huge=True),
-    Fault("502, HTML", fault_payloads.html(502), BROKEN, tells=True),
-    Fault("503", fault_payloads.status(503), BUSY, tells=True),
+    Fault("502, HTML", fault_payloads.html(502), BROKEN, shows_message=True),
+    Fault("503", fault_payloads.status(503), BUSY, shows_message=True),
     Fault(
         "503, Retry-After: 1",
         fault_payloads.status(503, retry_after="1"),
         BUSY,
         pause=(1.0, 1.0),
         retry_after=1,
-        tells=True,
+        shows_message=True,
     ),
-    Fault("504", fault_payloads.status(504), BROKEN, tells=True),
+    Fault("504", fault_payloads.status(504), BROKEN, shows_message=True),
     Fault("200, HTML", fault_payloads.html(200), UNREADABLE),
     Fault("200, nothing", fault_payloads.empty, UNREADABLE, NO_MATTER),
     Fault("200, truncated JSON", fault_payloads.truncated_json, UNREADABLE),
     Fault("200, wrong types", fault_payloads.wrong_types, UNREADABLE, NO_MATTER),
     Fault("200, wrong fields", fault_payloads.wrong_fields, UNREADABLE, NO_MATTER),
-    Fault("200, 50 MB", fault_payloads.huge_answer, ANSWERED, huge=True),
+    Fault("200, 50 MB", fault_payloads.huge_response, SUCCESS, huge=True),
     Fault("200, gzip garbage", fault_payloads.gzip_garbage, UNREADABLE, CUT),
     *(
         Fault(
             f"{code} to another host",
             fault_payloads.redirect(code),
-            Outcome(StatusError),
-            in_head=True,
+            Outcome(errors.StatusError),
+            in_headers=True,
         )
         for code in (302, 307)
     ),
 )
 
-REFUSED: Final = Fault("refused connection", fault_payloads.reset, Outcome(ConnectionFailedError))
+REFUSED: Final = Fault(
+    "refused connection", fault_payloads.reset, Outcome(errors.ConnectionFailedError)
+)
 """Nothing listens; whatever the kind, it is tried once more."""
 
 NOT_YET: Final = frozenset(
     {
-        "silence",
+        "no bytes",
         "200, slow body",
         "500, slow body",
         "408",
@@ -242,10 +240,10 @@ COUNTED: Final = LOST, BROKEN
 
 
 UNCERTAIN: Final = (
-    ConnectionFailedError,
-    RequestTimeoutError,
-    ServerError,
-    UnexpectedAnswerError,
+    errors.ConnectionFailedError,
+    errors.RequestTimeoutError,
+    errors.ServerError,
+    errors.UnexpectedAnswerError,
 )
 """After these a create may have been executed."""
 
@@ -255,12 +253,12 @@ class Expected:
     """What must come of a cell.
 
     Attributes:
-        error: The error, or None for the right answer.
+        error: The error, or None for the right result.
         sent: How many requests; None where that is a matter of time.
         pause: Seconds between which the one pause must lie; None where there may be others.
     """
 
-    error: type[ParallelError] | None
+    error: type[errors.ParallelError] | None
     sent: int | None
     pause: tuple[float, float] | None = None
 
@@ -271,7 +269,7 @@ def expected(fault: Fault, kind: Kind, sort: Sort, *, once: bool, first: bool) -
     Args:
         fault: The fault.
         kind: What the request is.
-        sort: What its healthy answer is.
+        sort: What its healthy response is.
         once: Whether only the first request is struck.
         first: Whether nothing comes before it.
     """
@@ -296,9 +294,9 @@ def expected(fault: Fault, kind: Kind, sort: Sort, *, once: bool, first: bool) -
 def _of_wait(fault: Fault, outcome: Outcome, kind: Kind, *, once: bool, first: bool) -> Expected:
     broken = outcome is LOST_MIDWAY or (outcome is LOST and not first)
     if fault.name in NOT_YET or broken:
-        # For a result, the server is given whole seconds: one silence outlasts the deadline.
+        # For a result, the server is given whole seconds: one of them outlasts the deadline.
         late = not once or (fault.times_out and kind is Kind.WAIT)
-        return Expected(TaskTimeoutError, None) if late else Expected(None, 2)
+        return Expected(errors.TaskTimeoutError, None) if late else Expected(None, 2)
     if outcome in COUNTED:
         return Expected(None if once else outcome.error, 2)
     return Expected(outcome.error, 1)
@@ -313,10 +311,15 @@ def _of_enrichment(fault: Fault, outcome: Outcome, kind: Kind, *, once: bool) ->
 
 
 def _of_look(fault: Fault, outcome: Outcome, *, once: bool) -> Expected:
-    if outcome.error in (None, AuthenticationError, PaymentRequiredError):
+    if outcome.error in (None, errors.AuthenticationError, errors.PaymentRequiredError):
         return Expected(outcome.error, 1)
     if once:
         return Expected(None, None)
-    passing = (ConnectionFailedError, RateLimitError, RequestTimeoutError, ServerError)
+    passing = (
+        errors.ConnectionFailedError,
+        errors.RateLimitError,
+        errors.RequestTimeoutError,
+        errors.ServerError,
+    )
     late = outcome.error in passing or fault.times_out or fault.name == "408"
-    return Expected(TaskTimeoutError if late else TaskFailedError, None)
+    return Expected(errors.TaskTimeoutError if late else errors.TaskFailedError, None)

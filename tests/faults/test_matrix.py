@@ -1,11 +1,11 @@
 """Every fault in every operation, blocking and awaiting, bare, of LangChain, of LlamaIndex.
 
-A cell passes where the right error or the right answer comes, in time, after as many requests and
+A cell passes where the right error or the right result comes, in time, after as many requests and
 such pauses as the retry table allows, with the ids of what was paid for, no key in anything, and
-the connections back in the pool. Each test plays many cells; its failure names those that failed.
+the connections back in the pool. Each test runs many cells; its failure names those that failed.
 
-Most runs play a part of them: every fault on the bare client in every kind of request, blocking and
-awaiting, and on the adapters in one of the two. `make faults` plays all.
+Most runs take a part of them: every fault on the bare client in every kind of request, blocking and
+awaiting, and on the adapters in one of the two. `make faults` runs all.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from tests.faults.llama_index_calls import LLAMA_INDEX
 from tests.faults.report import REPORT
 from tests.faults.selection import ALL
 from tests.faults.table import FAULTS, NOT_YET, Expected, Fault, Kind, Sort, expected
-from tests.faults.trial import MAX_SHOWN, SHORT_TIMEOUT_SECONDS, Trial, trial
+from tests.faults.trial import MAX_SHOWN, SHORT_TIMEOUT_SECONDS, Attempt, Trial, trial
 
-WORLDS: Final = {"bare": BARE, "langchain": LANGCHAIN, "llama_index": LLAMA_INDEX}
+LIBRARIES: Final = {"bare": BARE, "langchain": LANGCHAIN, "llama_index": LLAMA_INDEX}
 SHARE: Final = 20
-"""One cell in so many is played where not all are."""
+"""One cell in so many is run where not all are."""
 _DEAR: Final = (Kind.READ, Kind.QUERY, Kind.CREATE)
 
 
@@ -46,47 +46,45 @@ class Cell:
     once: bool
     expected: Expected
 
-    def name(self, *, awaiting: bool) -> str:
-        """What a failure is called by."""
-        words = (self.call.name, self.step.name, "awaited" if awaiting else "", self._times)
-        return " ".join(filter(None, words))
-
-    @property
-    def _times(self) -> str:
-        return "once" if self.once else ""
+    def attempt(self, fault: Fault, *, awaiting: bool) -> Attempt:
+        """The call, with the fault."""
+        times = "once" if self.once else ""
+        words = (self.call.name, self.step.name, "awaited" if awaiting else "", times)
+        name = " ".join(filter(None, words))
+        return Attempt(name, self.call, self.step, fault, self.expected, 1 if self.once else None)
 
 
-def cells(fault: Fault, world: str) -> list[Cell]:
+def cells(fault: Fault, library: str) -> list[Cell]:
     """The cells of a fault: all, or some of each kind, others for each fault."""
     kinds: dict[tuple[Kind, Sort], list[tuple[Call, Step]]] = {}
-    for call in WORLDS[world]:
+    for call in LIBRARIES[library]:
         for step in call.steps:
             kinds.setdefault((step.kind, step.sort), []).append((call, step))
     return [
         Cell(call, step, once, _expected(fault, call, step, once=once))
         for once in (False, True)
         for (kind, _), places in kinds.items()
-        for call, step in _some(places, fault, kind, world, once=once)
+        for call, step in _some(places, fault, kind, library, once=once)
     ]
 
 
-def _plays(fault: Fault, world: str, *, awaiting: bool) -> bool:
-    # What carries operations out is shared: one way for this fault, the other for the next.
-    return ALL or world == "bare" or FAULTS.index(fault) % 2 == awaiting
+def _runs(fault: Fault, library: str, *, awaiting: bool) -> bool:
+    # What carries operations out is shared: blocking for this fault, awaiting for the next.
+    return ALL or library == "bare" or FAULTS.index(fault) % 2 == awaiting
 
 
 def _some(
-    places: list[tuple[Call, Step]], fault: Fault, kind: Kind, world: str, *, once: bool
+    places: list[tuple[Call, Step]], fault: Fault, kind: Kind, library: str, *, once: bool
 ) -> list[tuple[Call, Step]]:
     if ALL:
         return [] if fault.huge and once else places
     number = FAULTS.index(fault) + once
-    takes_time = fault.huge or (fault.times_out and fault.name != "silence")
+    takes_time = fault.huge or (fault.times_out and fault.name != "no bytes")
     takes_time = takes_time or (kind in (Kind.WAIT, Kind.POLL) and fault.name in NOT_YET)
-    if world != "bare" and (once or takes_time):
+    if library != "bare" and (once or takes_time):
         return []
     if fault.huge or fault.times_out:  # they take their time
-        kinds = _DEAR if fault.name == "silence" and world == "bare" else (Kind.QUERY,)
+        kinds = _DEAR if fault.name == "no bytes" and library == "bare" else (Kind.QUERY,)
         return [] if once or kind not in kinds else [places[number % len(places)]]
     return places[number % min(SHARE, len(places)) :: SHARE]
 
@@ -98,10 +96,10 @@ def _expected(fault: Fault, call: Call, step: Step, *, once: bool) -> Expected:
     return expected(fault, step.kind, step.sort, once=once, first=step.first)
 
 
-def groups(fault: Fault, world: str) -> Iterator[tuple[float, list[Cell]]]:
+def groups(fault: Fault, library: str) -> Iterator[tuple[float, list[Cell]]]:
     """The cells by the deadline they need: short where only a deadline ends them."""
     by_deadline: dict[float, list[Cell]] = {}
-    for cell in cells(fault, world):
+    for cell in cells(fault, library):
         by_deadline.setdefault(_deadline(fault, cell), []).append(cell)
     yield from by_deadline.items()
 
@@ -112,21 +110,21 @@ def _deadline(fault: Fault, cell: Cell) -> float:
     if cell.step.kind is Kind.LOOK:
         return 1.0 if cell.expected.error is TaskTimeoutError else 5.0
     # An enrichment waits for as long as it may.
-    patient = cell.step.kind in (Kind.GROUP, Kind.ROWS) and not cell.once
-    return 1.0 if fault.times_out or patient else max(5.0, 2 * fault.pause[1])
+    waits_long = cell.step.kind in (Kind.GROUP, Kind.ROWS) and not cell.once
+    return 1.0 if fault.times_out or waits_long else max(5.0, 2 * fault.pause[1])
 
 
 @pytest.mark.timeout(900 if ALL else 60)
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_what_comes_of_a_fault(fault: Fault, world: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_comes_of_a_fault(fault: Fault, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong: list[str] = []
     timeout = {"timeout": SHORT_TIMEOUT_SECONDS} if fault.times_out else {}
-    for deadline, some in groups(fault, world):
+    for deadline, some in groups(fault, library):
         with trial(monkeypatch, deadline=deadline, **timeout) as one:
-            if _plays(fault, world, awaiting=False):
+            if _runs(fault, library, awaiting=False):
                 _blocking(one, fault, some)
-            if _plays(fault, world, awaiting=True):
+            if _runs(fault, library, awaiting=True):
                 asyncio.run(_awaiting(one, fault, some))
             wrong += one.wrong
     assert not wrong, f"{len(wrong)} wrong:\n" + "\n".join(wrong[:MAX_SHOWN])
@@ -141,11 +139,8 @@ def test_the_matrix_knows_every_operation() -> None:
 def _blocking(one: Trial, fault: Fault, some: list[Cell]) -> None:
     for cell in some:
         if cell.call.run is not None:
-            name = cell.name(awaiting=False)
             before = len(one.wrong)
-            came = one.try_out(
-                name, cell.call, cell.step, fault, cell.expected, times=1 if cell.once else None
-            )
+            came = one.try_out(cell.attempt(fault, awaiting=False))
             REPORT.add(fault, cell.step, came, one.sent, failed=len(one.wrong) > before)
     one.close()
 
@@ -153,10 +148,7 @@ def _blocking(one: Trial, fault: Fault, some: list[Cell]) -> None:
 async def _awaiting(one: Trial, fault: Fault, some: list[Cell]) -> None:
     for cell in some:
         if cell.call.arun is not None:
-            name = cell.name(awaiting=True)
             before = len(one.wrong)
-            came = await one.atry_out(
-                name, cell.call, cell.step, fault, cell.expected, times=1 if cell.once else None
-            )
+            came = await one.atry_out(cell.attempt(fault, awaiting=True))
             REPORT.add(fault, cell.step, came, one.sent, failed=len(one.wrong) > before)
     await one.aclose()

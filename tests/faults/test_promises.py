@@ -26,18 +26,19 @@ from parallel_integrations import (
 from parallel_integrations.sandbox import Sandbox
 from tests.faults import fault_payloads
 from tests.faults.calls import BARE, CREATE_RUN, FOUND_STATUS, RESULT, SEARCH, Step
-from tests.faults.responses import CHAT_TEXT, FINDALL_ID, RUN_ID, healthy
-from tests.faults.scripted_server import (
+from tests.faults.faulty_api import (
     KEY,
     Clock,
+    FaultyApi,
+    FaultyRequest,
+    Injection,
     Payload,
-    Scene,
-    ScriptedServer,
-    Spoiled,
     fast_clock,
-    say,
+    send,
 )
+from tests.faults.responses import CHAT_TEXT, healthy
 from tests.faults.truncations import ENDINGS, cut
+from tests.support.operations import FINDALL_ID, RUN_ID
 from tests.support.raw_server import RawServer, Talk
 
 TASK: Final = CreateTaskRunRequest(input="What is a slot?", processor="lite")
@@ -49,15 +50,15 @@ PIECES: Final = 50
 def caught(
     operation: Callable[[], Any],
     step: Step,
-    play: Payload,
+    payload: Payload,
     *,
     times: int | None = None,
-    server: ScriptedServer,
+    server: FaultyApi,
     awaiting: bool = False,
     timeout: float = 10,
 ) -> Any:
     """What comes of an operation on a client as users have it, with two repetitions."""
-    server.begin(Spoiled(step.matches, play, times))
+    server.begin(Injection(step.matches, payload, times))
     client = ParallelClient(api_key=KEY, base_url=server.url, timeout=timeout)
 
     async def awaited() -> Any:
@@ -83,7 +84,7 @@ BOTH = pytest.mark.parametrize("awaiting", [False, True], ids=["blocking", "awai
 @pytest.fixture
 def server() -> Any:
     """A healthy API."""
-    with ScriptedServer() as server:
+    with FaultyApi() as server:
         yield server
 
 
@@ -96,13 +97,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @BOTH
 def test_a_create_that_timed_out_is_sent_once(
-    server: ScriptedServer, clock: Clock, awaiting: bool
+    server: FaultyApi, clock: Clock, awaiting: bool
 ) -> None:
     """Not three times: there is no idempotency key, so each would be a bill."""
     error = caught(
         lambda: api.run_task(TASK),
         CREATE_RUN,
-        fault_payloads.say_nothing,
+        fault_payloads.send_nothing,
         server=server,
         awaiting=awaiting,
         timeout=0.1,
@@ -114,8 +115,8 @@ def test_a_create_that_timed_out_is_sent_once(
 
 
 @BOTH
-def test_slow_polls_lose_no_paid_task(server: ScriptedServer, clock: Clock, awaiting: bool) -> None:
-    """Three answers that say "not yet" are three answers, and the fourth is the result."""
+def test_slow_polls_lose_no_paid_task(server: FaultyApi, clock: Clock, awaiting: bool) -> None:
+    """Three responses that say "not yet" are no failures, and the fourth is the result."""
     result = caught(
         lambda: api.run_task(TASK),
         RESULT,
@@ -129,11 +130,11 @@ def test_slow_polls_lose_no_paid_task(server: ScriptedServer, clock: Clock, awai
 
 
 @BOTH
-def test_a_deadline_leaves_the_id_of_the_paid_task(server: ScriptedServer, awaiting: bool) -> None:
+def test_a_deadline_keeps_the_id_of_the_paid_task(server: FaultyApi, awaiting: bool) -> None:
     error = caught(
         lambda: api.run_task(TASK, deadline_seconds=0.2),
         RESULT,
-        fault_payloads.say_nothing,
+        fault_payloads.send_nothing,
         server=server,
         awaiting=awaiting,
         timeout=0.1,
@@ -145,13 +146,13 @@ def test_a_deadline_leaves_the_id_of_the_paid_task(server: ScriptedServer, await
 
 
 @BOTH
-def test_silent_polls_leave_the_id_of_the_paid_run(
-    server: ScriptedServer, clock: Clock, awaiting: bool
+def test_polls_without_a_response_leave_the_id_of_the_paid_run(
+    server: FaultyApi, clock: Clock, awaiting: bool
 ) -> None:
     error = caught(
         lambda: api.wait_findall_run(FINDALL_ID, deadline_seconds=0.5),
         FOUND_STATUS,
-        fault_payloads.say_nothing,
+        fault_payloads.send_nothing,
         server=server,
         awaiting=awaiting,
         timeout=0.1,
@@ -165,8 +166,8 @@ def test_a_failed_run_costs_none_of_the_others(
     client: ParallelClient, sandbox: Sandbox, clock: Clock
 ) -> None:
     settings = TaskSettings(processor="lite", output_schema="What it does.")
-    asked: list[Any] = ["with", "nonlocal", {"statement": "global", "sandbox": "fail"}]
-    one, other, failed = client.run(api.run_task_group(asked, settings))
+    inputs: list[Any] = ["with", "nonlocal", {"statement": "global", "sandbox": "fail"}]
+    one, other, failed = client.run(api.run_task_group(inputs, settings))
     assert one.output is not None
     assert other.output is not None
     assert (one.error, other.error) == (None, None)
@@ -178,13 +179,15 @@ def test_a_failed_run_costs_none_of_the_others(
 @BOTH
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 def test_neither_key_nor_body_go_where_a_redirect_leads(
-    server: ScriptedServer, clock: Clock, awaiting: bool, code: int
+    server: FaultyApi, clock: Clock, awaiting: bool, code: int
 ) -> None:
-    with ScriptedServer() as elsewhere:
+    with FaultyApi() as elsewhere:
 
-        def lead(scene: Scene) -> None:
+        def lead(request: FaultyRequest) -> None:
             fault_payloads.redirect(code)(
-                Scene(scene.talk, scene.answer, scene.whole, KEY, elsewhere.url, scene.place)
+                FaultyRequest(
+                    request.talk, request.response, request.whole, KEY, elsewhere.url, request.place
+                )
             )
 
         error = caught(
@@ -199,28 +202,28 @@ def test_neither_key_nor_body_go_where_a_redirect_leads(
 
 @BOTH
 @pytest.mark.parametrize(
-    ("asked", "pauses", "sent"), [("2", [2.0, 2.0], 3), ("60", [60.0, 60.0], 3), ("120", [], 1)]
+    ("requested", "pauses", "sent"), [("2", [2.0, 2.0], 3), ("60", [60.0, 60.0], 3), ("120", [], 1)]
 )
 def test_the_server_says_how_long_to_wait(
-    server: ScriptedServer, clock: Clock, awaiting: bool, asked: str, pauses: list[float], sent: int
+    server: FaultyApi, clock: Clock, awaiting: bool, requested: str, pauses: list[float], sent: int
 ) -> None:
     """Where that is longer than a minute, it is the caller's to decide."""
     error = caught(
         lambda: api.search(SearchRequest(objective="What is a slot?")),
         SEARCH,
-        fault_payloads.status(429, retry_after=asked),
+        fault_payloads.status(429, retry_after=requested),
         server=server,
         awaiting=awaiting,
     )
     assert isinstance(error, RateLimitError)
-    assert error.retry_after == float(asked)
+    assert error.retry_after == float(requested)
     assert clock.pauses == pauses
     assert len(server.received) == sent
 
 
 @BOTH
 @pytest.mark.parametrize("ending", ["end", "reset", "half an event"])
-def test_a_cut_stream_is_no_response(server: ScriptedServer, awaiting: bool, ending: str) -> None:
+def test_a_cut_stream_is_no_response(server: FaultyApi, awaiting: bool, ending: str) -> None:
     (call,) = (call for call in BARE if call.name == "stream_chat")
     error = caught(
         lambda: api.stream_chat(ChatRequest(messages=QUESTION)),
@@ -236,9 +239,9 @@ def test_a_cut_stream_is_no_response(server: ScriptedServer, awaiting: bool, end
 
 @BOTH
 def test_a_result_is_fetched_although_its_progress_cannot_be_followed(
-    server: ScriptedServer, clock: Clock, awaiting: bool
+    server: FaultyApi, clock: Clock, awaiting: bool
 ) -> None:
-    """And not before the server wants to be asked again, though a minute later at most."""
+    """And not before the server allows another request, though a minute later at most."""
     (call,) = (call for call in BARE if call.name == "stream_task")
     *_, result = caught(
         lambda: api.stream_task(TASK, deadline_seconds=3600),
@@ -252,15 +255,15 @@ def test_a_result_is_fetched_although_its_progress_cannot_be_followed(
 
 
 def _huge(status: str, begin: bytes, end: bytes) -> Callable[[Talk, bytes], None]:
-    def play(talk: Talk, _: bytes) -> None:
+    def payload(talk: Talk, _: bytes) -> None:
         length = len(begin) + PIECES * len(PIECE) + len(end)
-        head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n"
-        talk.send(f"{head}content-length: {length}\r\n\r\n".encode() + begin)
+        headers = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n"
+        talk.send(f"{headers}content-length: {length}\r\n\r\n".encode() + begin)
         for _number in range(PIECES):
             talk.send(PIECE)
         talk.send(end)
 
-    return play
+    return payload
 
 
 @BOTH
@@ -305,14 +308,17 @@ def _came(client: ParallelClient, request: SearchRequest, *, awaiting: bool) -> 
         return error
 
 
-def test_the_scripted_server_is_healthy(server: ScriptedServer, clock: Clock) -> None:
-    """What the other tests call right answers are answers."""
+def test_the_scripted_server_is_healthy(server: FaultyApi, clock: Clock) -> None:
+    """What the other tests call right results are results."""
 
-    def play(scene: Scene) -> None:
-        say(scene.talk, scene.answer)
+    def payload(request: FaultyRequest) -> None:
+        send(request.talk, request.response)
 
     found = caught(
-        lambda: api.search(SearchRequest(objective="What is a slot?")), SEARCH, play, server=server
+        lambda: api.search(SearchRequest(objective="What is a slot?")),
+        SEARCH,
+        payload,
+        server=server,
     )
     assert found.results
     assert healthy("GET /v1/monitors", b"").body

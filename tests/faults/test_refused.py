@@ -10,10 +10,10 @@ from pydantic import SecretStr
 from parallel_integrations import ConnectionFailedError, ParallelClient
 from parallel_integrations._protocol.settings import Settings
 from tests.faults.calls import BARE, Call, Connection, Step
+from tests.faults.faulty_api import KEY, Clock, fast_clock
 from tests.faults.langchain_calls import LANGCHAIN
 from tests.faults.llama_index_calls import LLAMA_INDEX
 from tests.faults.report import REPORT
-from tests.faults.scripted_server import KEY, Clock, fast_clock
 from tests.faults.secrets import leaks
 from tests.faults.table import REFUSED, Kind
 from tests.faults.trial import Came, ain_time, in_time

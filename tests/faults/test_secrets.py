@@ -20,84 +20,87 @@ from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.schema import BaseComponent
 
-from parallel_integrations import ParallelClient, ParallelError, SearchRequest, TaskSettings, api
+from parallel_integrations import (
+    ParallelClient,
+    ParallelError,
+    SearchRequest,
+    TaskSettings,
+    api,
+    langchain,
+    llama_index,
+)
 from parallel_integrations._protocol.error_mapping import status_error
 from parallel_integrations._protocol.redaction import scrub_failure
 from parallel_integrations.enrichment import enrich
-from parallel_integrations.langchain import (
-    ChatParallel,
-    ParallelDeepResearch,
-    ParallelExtractLoader,
-    ParallelExtractTool,
-    ParallelFindAllTool,
-    ParallelSearchRetriever,
-    ParallelSearchTool,
-    ParallelTaskRunTool,
-    ParallelToolkit,
-)
-from parallel_integrations.llama_index import (
-    ParallelExtractor,
-    ParallelExtractReader,
-    ParallelLLM,
-    ParallelQueryEngine,
-    ParallelReader,
-    ParallelRetriever,
-    ParallelToolSpec,
-)
 from parallel_integrations.sandbox import Sandbox
 from tests.faults import fault_payloads
 from tests.faults.calls import Connection
+from tests.faults.faulty_api import KEY, FaultyApi, FaultyRequest, Injection, Payload, fast_clock
 from tests.faults.langchain_calls import LANGCHAIN
 from tests.faults.llama_index_calls import LLAMA_INDEX
-from tests.faults.responses import PAGE_URL
-from tests.faults.scripted_server import KEY, Payload, Scene, ScriptedServer, Spoiled, fast_clock
 from tests.faults.secrets import Listener, leaks
-from tests.faults.test_matrix import WORLDS
+from tests.faults.test_matrix import LIBRARIES
+from tests.support.operations import PAGE_URL
 
 CASSETTES: Final = Path(__file__).parents[2] / "cassettes"
 SEARCH: Final = SearchRequest(search_queries=["with statement exceptions"], max_results=3)
 QUESTION: Final = "What is a slot?"
 
 ADAPTERS: Final[dict[str, tuple[Callable[..., Any], Callable[[Any], Any]]]] = {
-    "ChatParallel": (ChatParallel, lambda it: it.invoke(QUESTION)),
-    "ParallelSearchRetriever": (ParallelSearchRetriever, lambda it: it.invoke(QUESTION)),
+    "ChatParallel": (langchain.ChatParallel, lambda it: it.invoke(QUESTION)),
+    "ParallelSearchRetriever": (langchain.ParallelSearchRetriever, lambda it: it.invoke(QUESTION)),
     "ParallelExtractLoader": (
-        lambda **settings: ParallelExtractLoader(urls=[PAGE_URL], **settings),
+        lambda **settings: langchain.ParallelExtractLoader(urls=[PAGE_URL], **settings),
         lambda it: it.load(),
     ),
-    "ParallelSearchTool": (ParallelSearchTool, lambda it: it.invoke({"objective": QUESTION})),
-    "ParallelExtractTool": (ParallelExtractTool, lambda it: it.invoke({"urls": [PAGE_URL]})),
-    "ParallelTaskRunTool": (ParallelTaskRunTool, lambda it: it.invoke({"input": QUESTION})),
-    "ParallelFindAllTool": (ParallelFindAllTool, lambda it: it.invoke({"objective": QUESTION})),
-    "ParallelDeepResearch": (ParallelDeepResearch, lambda it: it.invoke(QUESTION)),
-    "ParallelToolkit": (ParallelToolkit, lambda it: it.get_tools()),
-    "ParallelReader": (ParallelReader, lambda it: it.load_data(QUESTION)),
-    "ParallelExtractReader": (ParallelExtractReader, lambda it: it.load_data([PAGE_URL])),
-    "ParallelRetriever": (ParallelRetriever, lambda it: it.retrieve(QUESTION)),
-    "ParallelLLM": (ParallelLLM, lambda it: it.complete(QUESTION)),
-    "ParallelToolSpec": (ParallelToolSpec, lambda it: it.parallel_search(QUESTION)),
-    "ParallelQueryEngine": (ParallelQueryEngine, lambda it: it.query(QUESTION)),
+    "ParallelSearchTool": (
+        langchain.ParallelSearchTool,
+        lambda it: it.invoke({"objective": QUESTION}),
+    ),
+    "ParallelExtractTool": (
+        langchain.ParallelExtractTool,
+        lambda it: it.invoke({"urls": [PAGE_URL]}),
+    ),
+    "ParallelTaskRunTool": (
+        langchain.ParallelTaskRunTool,
+        lambda it: it.invoke({"input": QUESTION}),
+    ),
+    "ParallelFindAllTool": (
+        langchain.ParallelFindAllTool,
+        lambda it: it.invoke({"objective": QUESTION}),
+    ),
+    "ParallelDeepResearch": (langchain.ParallelDeepResearch, lambda it: it.invoke(QUESTION)),
+    "ParallelToolkit": (langchain.ParallelToolkit, lambda it: it.get_tools()),
+    "ParallelReader": (llama_index.ParallelReader, lambda it: it.load_data(QUESTION)),
+    "ParallelExtractReader": (
+        llama_index.ParallelExtractReader,
+        lambda it: it.load_data([PAGE_URL]),
+    ),
+    "ParallelRetriever": (llama_index.ParallelRetriever, lambda it: it.retrieve(QUESTION)),
+    "ParallelLLM": (llama_index.ParallelLLM, lambda it: it.complete(QUESTION)),
+    "ParallelToolSpec": (llama_index.ParallelToolSpec, lambda it: it.parallel_search(QUESTION)),
+    "ParallelQueryEngine": (llama_index.ParallelQueryEngine, lambda it: it.query(QUESTION)),
     "ParallelExtractor": (
-        lambda **settings: ParallelExtractor(output_schema="What it is.", **settings),
+        lambda **settings: llama_index.ParallelExtractor(output_schema="What it is.", **settings),
         lambda it: it.extract([]),
     ),
 }
 
 
 @pytest.fixture
-def server() -> Iterator[ScriptedServer]:
+def server() -> Iterator[FaultyApi]:
     """A healthy API."""
-    with ScriptedServer() as server:
+    with FaultyApi() as server:
         yield server
 
 
-def _echo(scene: Scene) -> None:
-    """Answer rightly, but repeat the key in it."""
-    body = {**json.loads(scene.answer.body or b"{}"), "you_said": f"x-api-key: {scene.key}"}
-    scene.talk.answer(json.dumps(body).encode())
+def _echo(request: FaultyRequest) -> None:
+    """Respond rightly, but repeat the key in it."""
+    body = {**json.loads(request.response.body or b"{}"), "you_said": f"x-api-key: {request.key}"}
+    request.talk.respond(json.dumps(body).encode())
 
 
-PLAYS: Final[dict[str, Payload]] = {
+PAYLOADS: Final[dict[str, Payload]] = {
     "nothing": _echo,
     "an error": fault_payloads.status(403),
     "a page": fault_payloads.html(200),
@@ -105,14 +108,14 @@ PLAYS: Final[dict[str, Payload]] = {
 }
 
 
-@pytest.mark.parametrize("what", PLAYS)
+@pytest.mark.parametrize("what", PAYLOADS)
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_an_adapter_shows_no_key_whatever_happened_to_it(
-    name: str, what: str, server: ScriptedServer, caplog: pytest.LogCaptureFixture
+    name: str, what: str, server: FaultyApi, caplog: pytest.LogCaptureFixture
 ) -> None:
     make, call = ADAPTERS[name]
     adapter = make(api_key=KEY, base_url=server.url, max_retries=0)
-    server.begin(Spoiled(lambda _: True, PLAYS[what]))
+    server.begin(Injection(lambda _: True, PAYLOADS[what]))
     came: Any = None
     with caplog.at_level(logging.DEBUG):
         try:
@@ -120,8 +123,8 @@ def test_an_adapter_shows_no_key_whatever_happened_to_it(
         except Exception as error:  # noqa: BLE001 - the matrix says which it must be
             came = error
     ours = [line for line in caplog.records if not line.name.startswith("httpcore")]
-    told = [repr(vars(line)) for line in ours] if what == "no HTTP" else caplog.text
-    assert KEY not in "".join(told)
+    events = [repr(vars(line)) for line in ours] if what == "no HTTP" else caplog.text
+    assert KEY not in "".join(events)
     shown = {
         "str": str(adapter),
         "repr": repr(adapter),
@@ -148,81 +151,79 @@ def _pickled(adapter: Any) -> str:
 
 
 class _Tracer(BaseCallbackHandler):
-    """Keeps all that LangChain tells its tracers."""
+    """Keeps all that LangChain reports to its tracers."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.events: list[str] = []
 
     def __getattribute__(self, name: str) -> Any:
         if not name.startswith("on_"):
             return super().__getattribute__(name)
 
         def keep(*args: Any, **kwargs: Any) -> None:
-            self.told.append(repr((name, args, kwargs)))
+            self.events.append(repr((name, args, kwargs)))
             for value in (*args, *kwargs.values()):
                 if isinstance(value, BaseException):
-                    self.told.extend(leaks(value, KEY) and [KEY])
+                    self.events.extend(leaks(value, KEY) and [KEY])
 
         return keep
 
 
 @pytest.mark.parametrize("what", ["nothing", "an error"])
-def test_tracers_of_langchain_are_reported_no_key(server: ScriptedServer, what: str) -> None:
+def test_tracers_of_langchain_are_reported_no_key(server: FaultyApi, what: str) -> None:
     tracer = _Tracer()
     config: Any = {"callbacks": [tracer]}
     settings: dict[str, Any] = {"api_key": KEY, "base_url": server.url, "max_retries": 0}
     error = fault_payloads.status(403)
-    server.begin(Spoiled(lambda _: True, error) if what == "an error" else None)
-    for runnable, asked in (
-        (ChatParallel(**settings, extra_headers={"x-mine": KEY}), QUESTION),
-        (ParallelSearchRetriever(**settings), QUESTION),
-        (ParallelSearchTool(**settings), {"objective": QUESTION}),
-        (ParallelTaskRunTool(**settings), {"input": QUESTION}),
-        (ParallelDeepResearch(**settings), QUESTION),
+    server.begin(Injection(lambda _: True, error) if what == "an error" else None)
+    for runnable, inputs in (
+        (langchain.ChatParallel(**settings, extra_headers={"x-mine": KEY}), QUESTION),
+        (langchain.ParallelSearchRetriever(**settings), QUESTION),
+        (langchain.ParallelSearchTool(**settings), {"objective": QUESTION}),
+        (langchain.ParallelTaskRunTool(**settings), {"input": QUESTION}),
+        (langchain.ParallelDeepResearch(**settings), QUESTION),
     ):
         with suppress(ParallelError):
-            runnable.invoke(asked, config)  # type: ignore[arg-type]
-    assert tracer.told
-    assert KEY not in "".join(tracer.told)
+            runnable.invoke(inputs, config)  # type: ignore[arg-type]
+    assert tracer.events
+    assert KEY not in "".join(tracer.events)
 
 
 class _Events(BaseEventHandler):
-    """Keeps all that LlamaIndex tells its instrumentation."""
+    """Keeps all that LlamaIndex reports to its instrumentation."""
 
-    told: list[str] = []
+    events: list[str] = []
 
     def handle(self, event: Any, **kwargs: Any) -> None:
-        self.told.append(repr(event) + event.model_dump_json(fallback=repr))
+        self.events.append(repr(event) + event.model_dump_json(fallback=repr))
 
 
 @pytest.mark.parametrize("what", ["nothing", "an error"])
-def test_instrumentation_of_llama_index_is_reported_no_key(
-    server: ScriptedServer, what: str
-) -> None:
+def test_instrumentation_of_llama_index_is_reported_no_key(server: FaultyApi, what: str) -> None:
     dispatcher: Any = get_dispatcher()
     events = _Events()
     dispatcher.add_event_handler(events)
     settings: dict[str, Any] = {"api_key": KEY, "base_url": server.url, "max_retries": 0}
     server.begin(
-        Spoiled(lambda _: True, fault_payloads.status(403)) if what == "an error" else None
+        Injection(lambda _: True, fault_payloads.status(403)) if what == "an error" else None
     )
     try:
         for call in (
-            lambda: ParallelLLM(**settings).complete(QUESTION),
-            lambda: list(ParallelLLM(**settings).stream_complete(QUESTION)),
-            lambda: ParallelRetriever(**settings).retrieve(QUESTION),
-            lambda: ParallelReader(**settings).load_data(QUESTION),
-            lambda: ParallelQueryEngine(**settings).query(QUESTION),
+            lambda: llama_index.ParallelLLM(**settings).complete(QUESTION),
+            lambda: list(llama_index.ParallelLLM(**settings).stream_complete(QUESTION)),
+            lambda: llama_index.ParallelRetriever(**settings).retrieve(QUESTION),
+            lambda: llama_index.ParallelReader(**settings).load_data(QUESTION),
+            lambda: llama_index.ParallelQueryEngine(**settings).query(QUESTION),
         ):
             with suppress(ParallelError):
                 call()
     finally:
         dispatcher.event_handlers.remove(events)
-    assert events.told
-    assert KEY not in "".join(events.told)
+    assert events.events
+    assert KEY not in "".join(events.events)
 
 
-async def test_every_call_in_good_health_logs_no_key(server: ScriptedServer) -> None:
+async def test_every_call_in_good_health_logs_no_key(server: FaultyApi) -> None:
     """At DEBUG, of all loggers, the HTTP libraries' included."""
     listener, root = Listener(), logging.getLogger()
     level = root.level
@@ -232,15 +233,15 @@ async def test_every_call_in_good_health_logs_no_key(server: ScriptedServer) -> 
         async with ParallelClient(api_key=KEY, base_url=server.url) as client:
             settings = {"api_key": KEY, "base_url": server.url}
             connection = Connection(client, settings, deadline_seconds=5)
-            for call in (call for calls in WORLDS.values() for call in calls):
+            for call in (call for calls in LIBRARIES.values() for call in calls):
                 if call.arun is not None:
                     await call.arun(connection)
     finally:
         root.removeHandler(listener)
         root.setLevel(level)
-    said = listener.take()
-    assert {name.partition(".")[0] for name, _ in said} >= {"httpcore", "parallel_integrations"}
-    assert not [line for _, line in said if KEY in line]
+    logged = listener.take()
+    assert {name.partition(".")[0] for name, _ in logged} >= {"httpcore", "parallel_integrations"}
+    assert not [line for _, line in logged if KEY in line]
 
 
 def test_no_cassette_holds_a_key() -> None:
@@ -253,13 +254,13 @@ def test_no_cassette_holds_a_key() -> None:
 
 
 @pytest.mark.parametrize(
-    "play", [None, _echo, fault_payloads.status(403)], ids=["answer", "echo", "error"]
+    "payload", [None, _echo, fault_payloads.status(403)], ids=["response", "echo", "error"]
 )
 async def test_no_cache_holds_a_key(
-    server: ScriptedServer, tmp_path: Path, play: Payload | None
+    server: FaultyApi, tmp_path: Path, payload: Payload | None
 ) -> None:
     pytest.importorskip("parallel_integrations._transport.cache")
-    server.begin(Spoiled(lambda _: True, play) if play else None)
+    server.begin(Injection(lambda _: True, payload) if payload else None)
     async with ParallelClient(
         api_key=KEY, base_url=server.url, max_retries=0, cache=str(tmp_path)
     ) as client:
@@ -268,7 +269,7 @@ async def test_no_cache_holds_a_key(
                 client.run(api.search(SEARCH))
             with suppress(ParallelError):
                 await client.arun(api.search(SEARCH))
-    if play is None:
+    if payload is None:
         assert len(server.received) == 1, "nothing was kept"
     assert not _files_with(KEY, tmp_path)
 
@@ -281,7 +282,7 @@ async def test_no_cache_holds_a_key(
         {"path": "/v1/tasks/groups/*", "method": "GET", "status": 500, "echo_key": True},
         {"path": "/v1/tasks/groups/*", "cut_after_events": 1, "error_event": True},
     ],
-    ids=["answer", "refused", "broken", "cut"],
+    ids=["result", "refused", "broken", "cut"],
 )
 def test_no_journal_holds_a_key(
     tmp_path: Path, fault: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -324,8 +325,8 @@ def test_a_failure_of_the_transport_keeps_the_address_and_nothing_else() -> None
 @pytest.mark.parametrize("key", ['a"quoted\\key/0123', "a-plain-key", KEY])
 @pytest.mark.parametrize("escape", ["", "/", "k"])
 def test_a_key_is_found_however_json_writes_it(key: str, escape: str) -> None:
-    said = {"error": {"message": f"wrong key {key}", "detail": {key: [key, {"deep": key}]}}}
-    text = json.dumps(said)
+    logged = {"error": {"message": f"wrong key {key}", "detail": {key: [key, {"deep": key}]}}}
+    text = json.dumps(logged)
     if escape == "/":
         text = text.replace("/", "\\/")
     elif escape:

@@ -54,6 +54,15 @@ class Flaky:
         connections, requests = self.process.stdout.readline().split()
         return int(connections), int(requests)
 
+    def settle(self) -> tuple[int, int]:
+        """The same, once no connection is open or none more closes."""
+        for _ in range(200):
+            connections, requests = self.ask()
+            if connections == 0:
+                break
+            time.sleep(0.01)
+        return connections, requests
+
 
 @pytest.fixture
 def flaky() -> Iterator[Flaky]:
@@ -90,12 +99,12 @@ class Tally:
     def __init__(self, key: str) -> None:
         self._key = key
         self.came: Counter[str] = Counter()
-        self.longest = 0.0
+        self.max_seconds = 0.0
 
-    def answer(self, found: int, start: float) -> None:
-        """Count an answer."""
+    def response(self, found: int, start: float) -> None:
+        """Count a response."""
         self._took(start)
-        self.came["answer" if found else "empty answer"] += 1
+        self.came["response" if found else "empty response"] += 1
 
     def error(self, error: BaseException, start: float) -> None:
         """Count an error."""
@@ -104,7 +113,7 @@ class Tally:
         self.came[f"{'' if ours else 'not ours: '}{type(error).__name__}"] += 1
 
     def _took(self, start: float) -> None:
-        self.longest = max(self.longest, time.monotonic() - start)
+        self.max_seconds = max(self.max_seconds, time.monotonic() - start)
 
 
 def _blocking(client: ParallelClient, count: int, tally: Tally) -> None:
@@ -120,7 +129,7 @@ def _blocking(client: ParallelClient, count: int, tally: Tally) -> None:
                 return
             start = time.monotonic()
             try:
-                tally.answer(len(client.run(api.search(REQUEST)).results), start)
+                tally.response(len(client.run(api.search(REQUEST)).results), start)
             except BaseException as error:  # noqa: BLE001 - whatever comes is counted
                 tally.error(error, start)
 
@@ -138,7 +147,7 @@ async def _awaiting(client: ParallelClient, count: int, tally: Tally) -> None:
         for _ in left:
             start = time.monotonic()
             try:
-                tally.answer(len((await client.arun(api.search(REQUEST))).results), start)
+                tally.response(len((await client.arun(api.search(REQUEST))).results), start)
             except BaseException as error:  # noqa: BLE001 - whatever comes is counted
                 tally.error(error, start)
 
@@ -163,32 +172,28 @@ def test_every_call_ends_and_nothing_is_left_over(flaky: Flaky) -> None:
     go(SEARCHES - WARM_UP)
     grown = _resident_bytes() - before
     client.close()
-    for _ in range(200):
-        connections, requests = flaky.ask()
-        if connections == 0:
-            break
-        time.sleep(0.01)
-    told = (
+    connections, requests = flaky.settle()
+    summary = (
         f"{SEARCHES} searches, {AT_ONCE} at a time, {requests} requests in "
-        f"{time.monotonic() - start:.0f} s; the longest call {tally.longest:.1f} s; "
+        f"{time.monotonic() - start:.0f} s; the longest call {tally.max_seconds:.1f} s; "
         f"{grown / 1e6:+.1f} MB; {connections} connections open at the end\n"
         + "\n".join(f"{count:6} {name}" for name, count in tally.came.most_common())
     )
-    print(f"\n{told}")
+    print(f"\n{summary}")
     assert tally.came.total() == SEARCHES
-    assert tally.came["empty answer"] == 0, told
-    assert not [name for name in tally.came if name.startswith("not ours")], told
-    assert tally.came["answer"] > SEARCHES * 0.9, told
-    assert len(tally.came) > (9 if SOAK else 3), told
+    assert tally.came["empty response"] == 0, summary
+    assert not [name for name in tally.came if name.startswith("not ours")], summary
+    assert tally.came["response"] > SEARCHES * 0.9, summary
+    assert len(tally.came) > (9 if SOAK else 3), summary
     if SOAK:
-        assert tally.longest < MAX_TTL_SECONDS, told
-    assert connections == 0, told
-    assert grown < MAX_GROWTH_BYTES, told
+        assert tally.max_seconds < MAX_TTL_SECONDS, summary
+    assert connections == 0, summary
+    assert grown < MAX_GROWTH_BYTES, summary
 
 
 CANCELLED: Final = 0.2
 CALLS: Final = 50_000 if SOAK else 1_200
-PATIENT_SECONDS: Final = 60.0
+MAX_SECONDS: Final = 60.0
 """Long enough for a busy machine; a call that waits for what another left behind takes it all."""
 
 
@@ -220,7 +225,7 @@ async def _cancelling_tasks(client: ParallelClient, count: int, came: Counter[st
             if chance.random() < CANCELLED:
                 asyncio.get_running_loop().call_later(chance.random() * 0.05, call.cancel)
             try:
-                came["answer" if (await call).results else "empty answer"] += 1
+                came["response" if (await call).results else "empty response"] += 1
             except asyncio.CancelledError:
                 came["cancelled"] += 1
             except Exception as error:  # noqa: BLE001 - whatever comes is counted
@@ -244,7 +249,7 @@ def _interrupting_threads(client: ParallelClient, count: int, came: Counter[str]
                 calling[me] = True
                 found = client.run(api.search(_question(number))).results
                 calling.pop(me, None)
-                came["answer" if found else "empty answer"] += 1
+                came["response" if found else "empty response"] += 1
             except Interrupted:
                 came["cancelled"] += 1
             except Exception as error:  # noqa: BLE001 - whatever comes is counted
@@ -263,9 +268,9 @@ def _interrupting_threads(client: ParallelClient, count: int, came: Counter[str]
         thread.start()
     while any(thread.is_alive() for thread in threads):
         time.sleep(0.001)
-        under_way = list(calling)
+        running = list(calling)
         lacking = round(CANCELLED * (sum(came.values()) + 10)) - came["cancelled"]
-        for thread_id in chance.sample(under_way, max(0, min(lacking, len(under_way)))):
+        for thread_id in chance.sample(running, max(0, min(lacking, len(running)))):
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
                 ctypes.c_ulong(thread_id), ctypes.py_object(Interrupted)
             )
@@ -286,7 +291,7 @@ def test_calls_that_are_cancelled_cost_no_other_call_anything(
     client = ParallelClient(
         api_key=steady.api_key,
         base_url=steady.url,
-        timeout=PATIENT_SECONDS,
+        timeout=MAX_SECONDS,
         max_retries=0,
         cache=ForgetfulCache() if cached else None,
     )
@@ -297,16 +302,12 @@ def test_calls_that_are_cancelled_cost_no_other_call_anything(
         _interrupting_threads(client, CALLS // 4, came)
     client.run(api.search(_question(0)))
     client.close()
-    for _ in range(200):
-        connections, _ = steady.ask()
-        if connections == 0:
-            break
-        time.sleep(0.01)
+    connections, _ = steady.settle()
     print(
         f"\n{kind}, {'cache' if cached else 'no cache'}: {sum(came.values())} calls, {AT_ONCE} at "
         f"a time, in {time.monotonic() - start:.0f} s: {dict(came)}"
     )
-    assert came.keys() <= {"answer", "cancelled"}, came
+    assert came.keys() <= {"response", "cancelled"}, came
     assert came["cancelled"] > CALLS // 4 * CANCELLED / 4, "too few for the test to mean anything"
-    assert time.monotonic() - start < PATIENT_SECONDS or SOAK
+    assert time.monotonic() - start < MAX_SECONDS or SOAK
     assert connections == 0

@@ -1,12 +1,13 @@
-"""Streams cut at every event, in every way; reported errors; garbage; silence; slowness.
+"""Streams cut at every event, in every way; reported errors; garbage; no bytes; slowness.
 
-A streamed chat answer is paid for and cannot be resumed: what is cut is an error that holds what
-came. A stream of events is opened again where it broke, tells nothing twice, and what it reports as
-an error or cannot be read ends it at once.
+A streamed chat response is paid for and cannot be resumed: what is cut is an error that holds what
+came. A stream of events is opened again where it broke, reports nothing twice, and an error that
+it reports, or what cannot be read, ends it at once.
 """
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -19,7 +20,7 @@ from tests.faults.report import REPORT
 from tests.faults.responses import CHAT_TEXT, OBJECT_TEXT, healthy
 from tests.faults.selection import ALL
 from tests.faults.table import Expected, Fault, Kind, Outcome, Sort
-from tests.faults.trial import MAX_SHOWN, SHORT_TIMEOUT_SECONDS, Came, Trial, trial
+from tests.faults.trial import MAX_SHOWN, SHORT_TIMEOUT_SECONDS, Attempt, Came, Trial, trial
 from tests.faults.truncations import END_IN_ORDER, ENDINGS, RESUMED, cut, events_of, slowly
 
 CUT: Final = Outcome(StreamInterruptedError)
@@ -27,7 +28,7 @@ CALLS: Final = (*BARE, *LANGCHAIN, *LLAMA_INDEX)
 REPLAYED: Final = ("task_run_events",)
 """Streams that start over when they are opened again."""
 UNKNOWING: Final = ("task_group_runs",)
-"""Streams whose end cannot be told from their being ended in order midway."""
+"""Streams whose end cannot be distinguished from their being ended in order midway."""
 
 
 def streams(*sorts: Sort) -> list[tuple[Call, Step]]:
@@ -67,7 +68,7 @@ def _places(ending: str) -> list[tuple[Call, Step]]:
     places = streams(Sort.CHAT, Sort.EVENTS)
     if ALL:
         return places
-    if ending == "silence":  # it takes its time
+    if ending == "no bytes":  # it takes its time
         named = ("stream_chat", "findall_events")
         return [(call, step) for call, step in places if call.name in named]
     # The adapters read streams as the bare client does: a few of them, others for each ending.
@@ -76,9 +77,9 @@ def _places(ending: str) -> list[tuple[Call, Step]]:
     return [*(each for each in places if each[0] in BARE), *adapters[number % 6 :: 6]]
 
 
-def _cells(ending: str) -> Iterator[tuple[str, Call, Step, Fault, Expected, int | None]]:
+def _cells(ending: str) -> Iterator[Attempt]:
     for call, step in _places(ending):
-        places = range(_length(call, step))[:: 3 if ending == "silence" and not ALL else 1]
+        places = range(_length(call, step))[:: 3 if ending == "no bytes" and not ALL else 1]
         for after in places:
             for times in (None, 1):
                 if times is None and step.kind is Kind.COURTESY and not ALL:
@@ -87,56 +88,57 @@ def _cells(ending: str) -> Iterator[tuple[str, Call, Step, Fault, Expected, int 
                     f"stream: {ending}",
                     cut(after, ENDINGS[ending]),
                     CUT,
-                    tells=ending == "error event",
-                    times_out=ending == "silence",
+                    shows_message=ending == "error event",
+                    times_out=ending == "no bytes",
                 )
                 once = times is not None
                 expected = _expected(call, step, ending, once=once, after=after)
                 name = f"{call.name} after {after}{' once' if once else ''}"
-                yield name, call, step, fault, expected, times
+                yield Attempt(name, call, step, fault, expected, times)
 
 
 @pytest.mark.timeout(900 if ALL else 60)
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_stream_cut_at_every_event(ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    timeout = {"timeout": SHORT_TIMEOUT_SECONDS} if ending == "silence" else {}
+    timeout = {"timeout": SHORT_TIMEOUT_SECONDS} if ending == "no bytes" else {}
     with trial(monkeypatch, **timeout) as one:
-        _play(one, list(_cells(ending)))
+        _run_cells(one, list(_cells(ending)))
         wrong = one.wrong
     assert not wrong, f"{len(wrong)} wrong:\n" + "\n".join(wrong[:MAX_SHOWN])
 
 
-def _play(one: Trial, cells: list[tuple[str, Call, Step, Fault, Expected, int | None]]) -> None:
-    for name, call, step, fault, expected, times in cells:
-        if call.run is not None:
+def _run_cells(one: Trial, attempts: list[Attempt]) -> None:
+    for attempt in attempts:
+        if attempt.call.run is not None:
             before = len(one.wrong)
-            came = one.try_out(name, call, step, fault, expected, times=times)
-            one.wrong += _wrong_partial(name, call, step, came)
-            REPORT.add(fault, step, came, one.sent, failed=len(one.wrong) > before)
+            came = one.try_out(attempt)
+            one.wrong += _wrong_partial(attempt, came)
+            REPORT.add(attempt.fault, attempt.step, came, one.sent, failed=len(one.wrong) > before)
     one.close()
 
     async def awaiting() -> None:
-        for name, call, step, fault, expected, times in cells:
-            if call.arun is not None:
+        for each in attempts:
+            if each.call.arun is not None:
                 before = len(one.wrong)
-                named = f"{name} awaited"
-                came = await one.atry_out(named, call, step, fault, expected, times=times)
-                one.wrong += _wrong_partial(named, call, step, came)
-                REPORT.add(fault, step, came, one.sent, failed=len(one.wrong) > before)
+                attempt = replace(each, name=f"{each.name} awaited")
+                came = await one.atry_out(attempt)
+                one.wrong += _wrong_partial(attempt, came)
+                failed = len(one.wrong) > before
+                REPORT.add(attempt.fault, attempt.step, came, one.sent, failed=failed)
         await one.aclose()
 
     asyncio.run(awaiting())
 
 
-def _wrong_partial(name: str, call: Call, step: Step, came: Came) -> list[str]:
-    """What is wrong with the text that the error of a cut chat answer holds."""
-    if step.sort is not Sort.CHAT or not isinstance(came.error, StreamInterruptedError):
+def _wrong_partial(attempt: Attempt, came: Came) -> list[str]:
+    """What is wrong with the text that the error of a cut chat response holds."""
+    if attempt.step.sort is not Sort.CHAT or not isinstance(came.error, StreamInterruptedError):
         return []
-    after = int(name.partition(" after ")[2].split()[0])
-    texts = OBJECT_TEXT if "structured" in call.name else CHAT_TEXT
+    after = int(attempt.name.partition(" after ")[2].split()[0])
+    texts = OBJECT_TEXT if "structured" in attempt.call.name else CHAT_TEXT
     if came.error.partial == "".join(texts[:after]):
         return []
-    return [f"{name}: the error holds {came.error.partial!r}"]
+    return [f"{attempt.name}: the error holds {came.error.partial!r}"]
 
 
 @pytest.mark.parametrize("replays", [False, True], ids=["resumed", "replayed"])
@@ -151,7 +153,7 @@ def test_a_stream_ended_in_order_midway_is_opened_again(
             for after in range(1, _length(call, step)):
                 fault = Fault("end in order", cut(after, END_IN_ORDER, replays=replays), CUT)
                 name = f"{call.name} after {after}"
-                one.try_out(f"{name} once", call, step, fault, Expected(None, 2), times=1)
+                one.try_out(Attempt(f"{name} once", call, step, fault, Expected(None, 2), 1))
         one.close()
         assert not one.wrong, "\n".join(one.wrong)
 
@@ -166,7 +168,7 @@ def test_a_server_that_always_starts_over_is_reported_nothing_twice_and_given_up
             for after in range(1, _length(call, step)):
                 fault = Fault("cut", cut(after, ENDINGS["end"], replays=True), CUT)
                 expected = Expected(StreamInterruptedError, None)
-                one.try_out(f"{call.name} after {after}", call, step, fault, expected, times=None)
+                one.try_out(Attempt(f"{call.name} after {after}", call, step, fault, expected))
                 if one.sent > 4:
                     one.wrong.append(f"{call.name} was opened {one.sent} times")
         one.close()
@@ -174,14 +176,14 @@ def test_a_server_that_always_starts_over_is_reported_nothing_twice_and_given_up
 
 
 def test_a_slow_stream_is_no_broken_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A timeout bounds the silences of a stream, not its length."""
+    """A timeout bounds the pauses of a stream, not its length."""
     slow = Fault("stream: slow", slowly, Outcome(None), times_out=True)
     with trial(monkeypatch, timeout=SHORT_TIMEOUT_SECONDS) as one:
         places = streams(Sort.CHAT, Sort.EVENTS)
-        _play(
+        _run_cells(
             one,
             [
-                (f"{call.name} after 0", call, step, slow, Expected(None, 1), None)
+                Attempt(f"{call.name} after 0", call, step, slow, Expected(None, 1))
                 for call, step in (places if ALL else places[::6])
             ],
         )
@@ -198,7 +200,7 @@ def test_errors_after_an_interruption_say_how_long_it_took(
         for ending in ("error event", "garbage", "end"):
             fault = Fault(ending, cut(1, ENDINGS[ending]), CUT)
             expected = Expected(StreamInterruptedError, None)
-            came: Any = one.try_out(ending, call, step, fault, expected, times=None)
+            came: Any = one.try_out(Attempt(ending, call, step, fault, expected))
             assert isinstance(came.error, ParallelError)
             assert 0 < came.error.elapsed_seconds <= came.seconds
         assert not one.wrong, "\n".join(one.wrong)

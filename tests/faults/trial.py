@@ -22,7 +22,7 @@ from parallel_integrations import (
 from parallel_integrations._protocol.settings import Settings
 from tests.faults.calls import Call, Connection, Step
 from tests.faults.fault_payloads import WORDS
-from tests.faults.scripted_server import KEY, Clock, ScriptedServer, Spoiled, fast_clock
+from tests.faults.faulty_api import KEY, Clock, FaultyApi, Injection, fast_clock
 from tests.faults.secrets import Listener, leaks
 from tests.faults.selection import ALL
 from tests.faults.table import Expected, Fault
@@ -45,18 +45,39 @@ class Came:
     """What came of a call.
 
     Attributes:
-        answer: Its answer.
+        result: Its result.
         error: Its error.
         seconds: How long it took.
     """
 
-    answer: Any
+    result: Any
     error: BaseException | None
     seconds: float
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """A call that is made while one of its requests gets bad responses.
+
+    Attributes:
+        name: What a failure is called by.
+        call: The call.
+        step: Which of its requests the fault strikes.
+        fault: The fault.
+        expected: What must come of it.
+        times: How many of those requests it strikes; None means all.
+    """
+
+    name: str
+    call: Call
+    step: Step
+    fault: Fault
+    expected: Expected
+    times: int | None = None
+
+
 class Trial:
-    """A stage, a client with one repetition, and what was found wrong so far.
+    """A scripted server, a client with one repetition, and what was found wrong so far.
 
     Args:
         clock: Writes pauses down.
@@ -66,8 +87,8 @@ class Trial:
 
     def __init__(self, clock: Clock, *, timeout: float, deadline: float) -> None:
         self._clock = clock
-        self._elsewhere = ScriptedServer()
-        self.server = ScriptedServer(self._elsewhere.url)
+        self._elsewhere = FaultyApi()
+        self.server = FaultyApi(self._elsewhere.url)
         settings: dict[str, Any] = {
             "timeout": timeout,
             "max_retries": 1,
@@ -99,53 +120,36 @@ class Trial:
         self.server.__exit__()
         self._elsewhere.__exit__()
 
-    def try_out(
-        self,
-        name: str,
-        call: Call,
-        step: Step,
-        fault: Fault,
-        expected: Expected,
-        *,
-        times: int | None,
-    ) -> Came:
-        """Make a call, blocking, while one of its steps is spoiled."""
-        assert call.run is not None
-        run = call.run
-        if (call.name, False) not in self._right:
+    def try_out(self, attempt: Attempt) -> Came:
+        """Make a call, blocking."""
+        run = attempt.call.run
+        assert run is not None
+        if (attempt.call.name, False) not in self._right:
             self.server.begin(None)
-            self._right[call.name, False] = run(self.connection)
-        self._begin(step, fault, times)
+            self._right[attempt.call.name, False] = run(self.connection)
+        self._begin(attempt)
         came = in_time(lambda: run(self.connection))
-        self._judge(name, call, step, fault, expected, came)
+        self._judge(attempt, came)
         health = in_time(lambda: self._client.run(api.list_monitors()))
         if self._was_stalled(health):
             health = in_time(lambda: self._client.run(api.list_monitors()))
-        self._check_health(name, health)
+        self._check_health(attempt.name, health)
         return came
 
-    async def atry_out(
-        self,
-        name: str,
-        call: Call,
-        step: Step,
-        fault: Fault,
-        expected: Expected,
-        *,
-        times: int | None,
-    ) -> Came:
-        """Make a call, awaiting, while one of its steps is spoiled."""
-        assert call.arun is not None
-        if (call.name, True) not in self._right:
+    async def atry_out(self, attempt: Attempt) -> Came:
+        """Make a call, awaiting."""
+        arun = attempt.call.arun
+        assert arun is not None
+        if (attempt.call.name, True) not in self._right:
             self.server.begin(None)
-            self._right[call.name, True] = await call.arun(self.connection)
-        self._begin(step, fault, times)
-        came = await ain_time(call.arun(self.connection))
-        self._judge(name, call, step, fault, expected, came, awaited=True)
+            self._right[attempt.call.name, True] = await arun(self.connection)
+        self._begin(attempt)
+        came = await ain_time(arun(self.connection))
+        self._judge(attempt, came, awaited=True)
         health = await ain_time(self._client.arun(api.list_monitors()))
         if self._was_stalled(health):
             health = await ain_time(self._client.arun(api.list_monitors()))
-        await asyncio.to_thread(self._check_health, name, health)
+        await asyncio.to_thread(self._check_health, attempt.name, health)
         return came
 
     def close(self) -> None:
@@ -158,10 +162,11 @@ class Trial:
         await self._client.aclose()
         await asyncio.to_thread(self._check_closed)
 
-    def _begin(self, step: Step, fault: Fault, times: int | None) -> None:
+    def _begin(self, attempt: Attempt) -> None:
         self._log.take()
         self._clock.pauses.clear()
-        self.server.begin(Spoiled(step.matches, fault.play, times))
+        injection = Injection(attempt.step.matches, attempt.fault.payload, attempt.times)
+        self.server.begin(injection)
 
     def _was_stalled(self, health: Came) -> bool:
         """Whether a busy machine, and not the fault, may have let a short timeout pass."""
@@ -181,23 +186,15 @@ class Trial:
             self.wrong.append(f"{name}: another host was called")
             self._elsewhere.connections = 0
 
-    def _judge(
-        self,
-        name: str,
-        call: Call,
-        step: Step,
-        fault: Fault,
-        expected: Expected,
-        came: Came,
-        *,
-        awaited: bool = False,
-    ) -> None:
-        pauses, asked = list(self._clock.pauses), list(self.server.received)
-        self.sent = sum(map(step.matches, asked))
+    def _judge(self, attempt: Attempt, came: Came, *, awaited: bool = False) -> None:
+        call, step, fault = attempt.call, attempt.step, attempt.fault
+        expected = attempt.expected
+        pauses, received = list(self._clock.pauses), list(self.server.received)
+        self.sent = sum(map(step.matches, received))
         self.server.begin(None)
         faults = [
             *_wrong_outcome(call, step, fault, expected, came, self._right[call.name, awaited]),
-            *_wrong_requests(call, step, fault, expected, asked, pauses),
+            *_wrong_requests(call, step, fault, expected, received, pauses),
         ]
         timeout = self._client.settings.timeout or 0
         waited = self.connection.deadline_seconds + 1  # a blocking result is held for whole seconds
@@ -207,11 +204,11 @@ class Trial:
         if came.error is not None:
             faults += [f"{where} shows the key" for where in leaks(came.error, KEY)]
         faults += [f"the log shows the key: {line[:200]}" for line in self._leaked(fault)]
-        self.wrong += [f"{name}: {each}" for each in faults]
+        self.wrong += [f"{attempt.name}: {each}" for each in faults]
 
     def _leaked(self, fault: Fault) -> Iterator[str]:
         for name, line in self._log.take():
-            if KEY in line and not (fault.in_head and name.startswith(HTTP_LOGGERS)):
+            if KEY in line and not (fault.in_headers and name.startswith(HTTP_LOGGERS)):
                 yield f"{name}: {line}"
 
 
@@ -223,12 +220,12 @@ def _wrong_outcome(
         return
     if expected.error is None:
         if came.error is not None:
-            yield f"the answer was expected, not {came.error!r}"
-        elif came.answer != right:
-            yield f"the answer is wrong: {str(came.answer)[:300]}"
+            yield f"the result was expected, not {came.error!r}"
+        elif came.result != right:
+            yield f"the result is wrong: {str(came.result)[:300]}"
         return
     if came.error is None:
-        yield f"{expected.error.__name__} was expected, not {str(came.answer)[:300]}"
+        yield f"{expected.error.__name__} was expected, not {str(came.result)[:300]}"
         return
     error: BaseException | None = came.error
     if call.wrapped is not None:
@@ -246,7 +243,7 @@ def _wrong_outcome(
     for attribute, value in step.ids.items():
         if getattr(error, attribute) != value:
             yield f"the error has lost {attribute}"
-    if fault.tells and expected.error is fault.outcome.error and WORDS not in str(error):
+    if fault.shows_message and expected.error is fault.outcome.error and WORDS not in str(error):
         yield f"the error has lost the server's words: {error}"
     if len(str(came.error)) > MAX_CHARACTERS:
         yield f"the error has {len(str(came.error))} characters"
@@ -261,14 +258,14 @@ def _wrong_requests(
     step: Step,
     fault: Fault,
     expected: Expected,
-    asked: list[str],
+    received: list[str],
     pauses: list[float],
 ) -> Iterator[str]:
-    sent = sum(map(step.matches, asked))
+    sent = sum(map(step.matches, received))
     if expected.sent is not None and sent != expected.sent:
         yield f"{sent} requests were sent, not {expected.sent}"
     for other in call.steps:
-        posts = sum(map(other.matches, asked))
+        posts = sum(map(other.matches, received))
         if other is not step and other.place.startswith("POST") and posts > 1:
             yield f"{posts} requests were sent to {other.place}, which was in good health"
     if expected.pause is not None and not step.polled:
@@ -283,12 +280,12 @@ def in_time(run: Callable[[], Any]) -> Came:
 
     def work() -> None:
         start = time.monotonic()
-        answer, error = None, None
+        result, error = None, None
         try:
-            answer = run()
+            result = run()
         except BaseException as failure:  # noqa: BLE001 - whatever is raised is what came
             error = failure
-        came.append(Came(answer, error, time.monotonic() - start))
+        came.append(Came(result, error, time.monotonic() - start))
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
@@ -298,16 +295,16 @@ def in_time(run: Callable[[], Any]) -> Came:
 
 async def ain_time(awaitable: Any) -> Came:
     start = time.monotonic()
-    answer: Any = None
+    result: Any = None
     error: BaseException | None = None
     try:
         async with asyncio.timeout(HANGS_SECONDS) as limit:
-            answer = await awaitable
+            result = await awaitable
     except TimeoutError as failure:
         error = HungError() if limit.expired() else failure
     except Exception as failure:  # noqa: BLE001 - whatever is raised is what came
         error = failure
-    return Came(answer, error, time.monotonic() - start)
+    return Came(result, error, time.monotonic() - start)
 
 
 @contextmanager

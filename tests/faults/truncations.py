@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Final
 
 from tests.faults.fault_payloads import DRIP_SECONDS, SETTLE_SECONDS, WORDS, wait
+from tests.faults.faulty_api import FaultyRequest, Payload
 from tests.faults.responses import CannedResponse
-from tests.faults.scripted_server import Payload, Scene, begin_stream, end_stream, send_chunk
 
 
 def cut(after: int, ending: "Ending", *, replays: bool = False) -> Payload:
@@ -18,67 +18,67 @@ def cut(after: int, ending: "Ending", *, replays: bool = False) -> Payload:
         replays: Whether a stream that is to be resumed starts over instead.
     """
 
-    def play(scene: Scene) -> None:
-        events = (scene.whole if replays else scene.answer).events or ()
-        begin_stream(scene.talk)
+    def payload(request: FaultyRequest) -> None:
+        events = (request.whole if replays else request.response).events or ()
+        request.talk.begin_stream()
         for event in events[:after]:
-            send_chunk(scene.talk, event)
+            request.talk.send_chunk(event)
         rest = events[after:]
         if not rest:
-            end_stream(scene.talk)
+            request.talk.end_stream()
         else:
-            ending(scene, rest[0])
+            ending(request, rest[0])
 
-    return play
-
-
-Ending = Callable[[Scene, bytes], None]
+    return payload
 
 
-def _end(scene: Scene, _: bytes) -> None:
-    scene.talk.finish()
+Ending = Callable[[FaultyRequest, bytes], None]
 
 
-def _reset(scene: Scene, _: bytes) -> None:
+def _end(request: FaultyRequest, _: bytes) -> None:
+    request.talk.finish()
+
+
+def _reset(request: FaultyRequest, _: bytes) -> None:
     wait(SETTLE_SECONDS)
-    scene.talk.reset()
+    request.talk.reset()
 
 
-def _halve(scene: Scene, event: bytes) -> None:
-    send_chunk(scene.talk, event[: len(event) // 2])
-    scene.talk.finish()
+def _halve(request: FaultyRequest, event: bytes) -> None:
+    request.talk.send_chunk(event[: len(event) // 2])
+    request.talk.finish()
 
 
-def _halve_in_order(scene: Scene, event: bytes) -> None:
-    send_chunk(scene.talk, event[: len(event) // 2])
-    end_stream(scene.talk)
+def _halve_in_order(request: FaultyRequest, event: bytes) -> None:
+    request.talk.send_chunk(event[: len(event) // 2])
+    request.talk.end_stream()
 
 
-def _end_in_order(scene: Scene, _: bytes) -> None:
-    end_stream(scene.talk)
+def _end_in_order(request: FaultyRequest, _: bytes) -> None:
+    request.talk.end_stream()
 
 
-def _silence(scene: Scene, _: bytes) -> None:
-    scene.wait_until_gone()
+def _no_bytes(request: FaultyRequest, _: bytes) -> None:
+    request.talk.wait_until_closed()
 
 
-def _report_error(scene: Scene, _: bytes) -> None:
-    error = {"ref_id": "ref_1", "message": f"{WORDS}, and your key is {scene.key}"}
+def _report_error(request: FaultyRequest, _: bytes) -> None:
+    error = {"ref_id": "ref_1", "message": f"{WORDS}, and your key is {request.key}"}
     event = json.dumps({"type": "error", "error": error}).replace("/", "\\/")
-    send_chunk(scene.talk, f"event: error\ndata: {event}\n\n".encode())
-    end_stream(scene.talk)
+    request.talk.send_chunk(f"event: error\ndata: {event}\n\n".encode())
+    request.talk.end_stream()
 
 
-def _garbage(scene: Scene, event: bytes) -> None:
-    send_chunk(scene.talk, f"data: {{garbage \udcff {scene.key}\n\n".encode("utf-8", "replace"))
-    send_chunk(scene.talk, event)
-    end_stream(scene.talk)
+def _garbage(request: FaultyRequest, event: bytes) -> None:
+    request.talk.send_chunk(f"data: {{garbage \udcff {request.key}\n\n".encode("utf-8", "replace"))
+    request.talk.send_chunk(event)
+    request.talk.end_stream()
 
 
-def _wrong_types(scene: Scene, event: bytes) -> None:
-    send_chunk(scene.talk, f"data: [1, {json.dumps(scene.key)}]\n\n".encode())
-    send_chunk(scene.talk, event)
-    end_stream(scene.talk)
+def _wrong_types(request: FaultyRequest, event: bytes) -> None:
+    request.talk.send_chunk(f"data: [1, {json.dumps(request.key)}]\n\n".encode())
+    request.talk.send_chunk(event)
+    request.talk.end_stream()
 
 
 ENDINGS: Final[dict[str, Ending]] = {
@@ -86,27 +86,27 @@ ENDINGS: Final[dict[str, Ending]] = {
     "reset": _reset,
     "half an event": _halve,
     "half an event, in order": _halve_in_order,
-    "silence": _silence,
+    "no bytes": _no_bytes,
     "error event": _report_error,
     "garbage": _garbage,
     "wrong types": _wrong_types,
 }
-RESUMED: Final = frozenset({"end", "reset", "half an event", "half an event, in order", "silence"})
+RESUMED: Final = frozenset({"end", "reset", "half an event", "half an event, in order", "no bytes"})
 """After these a stream of events is opened again; after the others it is not to be trusted."""
 
 END_IN_ORDER: Final[Ending] = _end_in_order
 
 
-def slowly(scene: Scene) -> None:
+def slowly(request: FaultyRequest) -> None:
     """Send a whole stream, each event in two pieces, with pauses shorter than the timeout."""
-    begin_stream(scene.talk)
-    for event in scene.answer.events or ():
+    request.talk.begin_stream()
+    for event in request.response.events or ():
         for piece in (event[:5], event[5:]):
-            send_chunk(scene.talk, piece)
+            request.talk.send_chunk(piece)
             wait(DRIP_SECONDS)
-    end_stream(scene.talk)
+    request.talk.end_stream()
 
 
-def events_of(answer: CannedResponse) -> int:
+def events_of(response: CannedResponse) -> int:
     """How many events a healthy stream has."""
-    return len(answer.events or ())
+    return len(response.events or ())

@@ -1,1 +1,1 @@
-"""Answers that no server should give, and what the package makes of them."""
+"""Responses that no server should give, and what the package makes of them."""

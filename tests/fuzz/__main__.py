@@ -1,4 +1,4 @@
-"""`make fuzz`: thousands of mutated answers for every response model and stream, and a table."""
+"""`make fuzz`: thousands of mutated responses for every response model and stream, and a table."""
 
 import argparse
 import sys
@@ -20,25 +20,27 @@ def _go(name: str, cases: int, first: int) -> Report:
 
 
 def _nothing(client: object) -> None:
-    """Stands where a road's way was."""
+    """Stands in for what a code path does."""
 
 
 def main() -> int:
-    """Fuzz what is asked for; 1 where anything was found."""
+    """Fuzz what was requested; 1 where anything was found."""
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
-    parser.add_argument("roads", nargs="*", help="names of roads; all of them if none is given")
-    parser.add_argument("--cases", type=int, default=10_000, help="answers for each road")
+    parser.add_argument(
+        "code_paths", nargs="*", help="names of code paths; all of them if none is given"
+    )
+    parser.add_argument("--cases", type=int, default=10_000, help="responses for each code path")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
-    asked = parser.parse_args()
-    names = asked.code_paths or list(CODE_PATHS)
+    arguments = parser.parse_args()
+    names = arguments.code_paths or list(CODE_PATHS)
     if unknown := set(names) - CODE_PATHS.keys():
-        parser.error(f"no such road: {', '.join(sorted(unknown))}")
+        parser.error(f"no such code path: {', '.join(sorted(unknown))}")
     with ProcessPoolExecutor() as processes:
-        going = [processes.submit(_go, name, asked.cases, asked.first) for name in names]
+        going = [processes.submit(_go, name, arguments.cases, arguments.first) for name in names]
         reports = [each.result() for each in going]
     print(table(reports))
     found = sum(len(report.findings) for report in reports)
-    print(f"\n{sum(report.cases for report in reports)} answers, {found} findings")
+    print(f"\n{sum(report.cases for report in reports)} responses, {found} findings")
     return int(found > 0)
 
 

@@ -1,4 +1,4 @@
-"""What a fuzzed call sends and is told is nobody's contract."""
+"""What a fuzzed call sends and receives is nobody's contract."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tests.support.wire_recorder import WireRecorder
 
 @pytest.fixture(autouse=True)
 def contract_kept(wire_recorder: WireRecorder) -> Iterator[None]:
-    """Forget what was said: made-up answers make operations ask for made-up things."""
+    """Forget what was said: made-up responses make operations request made-up things."""
     yield
     wire_recorder.take()
-    wire_recorder.take_requests(besides=())
+    wire_recorder.take_requests()

@@ -1,4 +1,4 @@
-"""Plays mutated answers to a road of the package and notes what it should not have done."""
+"""Sends mutated responses down a code path and notes what that should not have done."""
 
 import logging
 import random
@@ -25,25 +25,25 @@ SHOWN_BYTES: Final = 300
 WEBHOOK_PATH: Final = "/webhook"
 """Where what the API delivers by itself can be fetched, for want of a server."""
 
-Play = Callable[[ParallelClient], object]
+Run = Callable[[ParallelClient], object]
 
 
 class Enough(BaseException):
-    """A case that would go on for ever, as polling does while it is told to."""
+    """A case that would go on for ever, as polling does until a run is over."""
 
 
 @dataclass(frozen=True)
 class CodePath:
-    """A way through the package.
+    """A code path through the package.
 
     Attributes:
         name: What the table calls it.
-        play: Goes the way; whatever it returns is looked at.
-        operation: The operation whose answers are mutated; empty where all are.
+        run: Follows it; whatever it returns is looked at.
+        operation: The operation whose responses are mutated; empty where all are.
     """
 
     name: str
-    play: Play
+    run: Run
     operation: str = ""
 
 
@@ -54,16 +54,16 @@ class Finding:
     code_path: str
     case: int
     what: str
-    answers: list[bytes]
+    responses: list[bytes]
 
     def __str__(self) -> str:
-        shown = "\n".join(f"  {answer[:SHOWN_BYTES]!r}" for answer in self.answers)
+        shown = "\n".join(f"  {response[:SHOWN_BYTES]!r}" for response in self.responses)
         return f"{self.code_path}, case {self.case}: {self.what}\n{shown}"
 
 
 @dataclass
 class Report:
-    """What came of one road."""
+    """What came of one code path."""
 
     code_path: CodePath
     cases: int = 0
@@ -77,19 +77,19 @@ class Report:
     def row(self) -> str:
         """A line of the table."""
         return (
-            f"{self.code_path.name:<34}{self.cases:>8}{self.read:>8}{self.refused:>9}{self.stopped:>9}"
+            f"{self.code_path.name:<34}{self.cases:>10}{self.read:>8}{self.refused:>9}{self.stopped:>9}"
             f"{self.slowest:>9.3f}{len(self.findings):>10}"
         )
 
 
-HEAD: Final = (
-    f"{'road':<34}{'answers':>8}{'read':>8}{'refused':>9}"
+HEADERS: Final = (
+    f"{'code path':<34}{'responses':>10}{'read':>8}{'refused':>9}"
     f"{'endless':>9}{'slowest':>9}{'findings':>10}"
 )
 
 
 class Wire(httpx.BaseTransport):
-    """Answers each request with a mutated answer to it, cut into pieces."""
+    """Sends a mutated response to each request, cut into pieces."""
 
     def __init__(self, code_path: CodePath) -> None:
         self._code_path = code_path
@@ -107,7 +107,7 @@ class Wire(httpx.BaseTransport):
         if len(self.sent) >= MAX_REQUESTS:
             raise Enough
         dice = self._dice
-        name = _asked(request)
+        name = _operation_name(request)
         stream = b"event-stream" in request.headers.get("accept", "").encode()
         seed = dice.choice(_of(name, stream=stream))
         content, status = seed.content, seed.status
@@ -131,7 +131,7 @@ class Wire(httpx.BaseTransport):
         )
 
 
-def _asked(request: httpx.Request) -> str:
+def _operation_name(request: httpx.Request) -> str:
     if request.url.path == WEBHOOK_PATH:
         return WEBHOOK
     operation = operation_of(request.method, request.url.raw_path.partition(b"?")[0].decode())
@@ -164,11 +164,11 @@ class _Pieces(httpx.SyncByteStream):
 def fuzz(
     code_path: CodePath, cases: int, *, first: int = 0, slowest_seconds: float = inf
 ) -> Report:
-    """Go a road so many times, each time with other answers.
+    """Follow a code path so many times, each time with other responses.
 
     Args:
-        road: Which road.
-        cases: How many answers.
+        code_path: Which one.
+        cases: How many responses.
         first: Number of the first one.
         slowest_seconds: What takes longer is a finding; the test suite leaves time alone.
     """
@@ -180,12 +180,12 @@ def fuzz(
         )
         wire.begin(None)
         with suppress(ParallelError, Enough):  # builds what is built once
-            code_path.play(client)
+            code_path.run(client)
         for case in range(first, first + cases):
             wire.begin(case)
             start = time.perf_counter()
             try:
-                what = _play(code_path, client, report)
+                what = _run(code_path, client, report)
             except Exception as error:  # noqa: BLE001 - that is what is looked for
                 frames = traceback.extract_tb(error.__traceback__)[-3:]
                 where = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))
@@ -200,9 +200,9 @@ def fuzz(
     return report
 
 
-def _play(code_path: CodePath, client: ParallelClient, report: Report) -> str:
+def _run(code_path: CodePath, client: ParallelClient, report: Report) -> str:
     try:
-        outcome = code_path.play(client)
+        outcome = code_path.run(client)
     except ParallelError as error:
         report.refused += 1
         return _faults_of(error)
@@ -215,7 +215,7 @@ def _play(code_path: CodePath, client: ParallelClient, report: Report) -> str:
 
 
 def _faults_of(error: ParallelError) -> str:
-    """An error is told, logged, and sometimes written down as JSON."""
+    """What is wrong with an error, which is shown, logged, and sometimes written down as JSON."""
     text = str(error)
     text.encode()
     repr(error)
@@ -238,8 +238,8 @@ def _quiet() -> Iterator[None]:
 
 
 def table(reports: list[Report]) -> str:
-    """What was done and found, a line for each road, the findings by what they are."""
-    lines = [HEAD, *(report.row for report in reports)]
+    """What was done and found, a line for each code path, the findings by what they are."""
+    lines = [HEADERS, *(report.row for report in reports)]
     findings = [finding for report in reports for finding in report.findings]
     kinds = Counter(
         (finding.code_path, finding.what.partition(" in ")[0][:100]) for finding in findings

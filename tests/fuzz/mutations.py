@@ -1,4 +1,4 @@
-"""Changes to an answer: to its bytes, to the JSON they mean, to its frames, to its headers."""
+"""Changes to a response: to its bytes, to the JSON they mean, to its frames, to its headers."""
 
 import gzip
 import json
@@ -125,7 +125,7 @@ def repeat(dice: Dice, content: bytes, others: Sequence[bytes]) -> bytes:
 
 
 def splice(dice: Dice, content: bytes, others: Sequence[bytes]) -> bytes:
-    """Its beginning and another answer's end."""
+    """Its beginning and another response's end."""
     other = dice.choice(others)
     return content[: _place(dice, content)] + other[_place(dice, other) :]
 
@@ -137,7 +137,7 @@ def insert(dice: Dice, content: bytes, others: Sequence[bytes]) -> bytes:
 
 
 def noise(dice: Dice, content: bytes, others: Sequence[bytes]) -> bytes:
-    """Something that never was an answer."""
+    """Something that never was a response."""
     return dice.randbytes(dice.choice((0, 1, 3, 100, 5000)))
 
 
@@ -297,7 +297,7 @@ STREAM_CHANGES: Final = ((reframe, 20), *CHANGES[1:])
 
 
 def mutated(dice: Dice, content: bytes, others: Sequence[bytes], *, stream: bool) -> bytes:
-    """A changed answer."""
+    """A changed response."""
     changes = STREAM_CHANGES if stream else CHANGES
     names, weights = zip(*changes, strict=True)
     for change in dice.choices(names, weights, k=dice.choice((1, 1, 1, 2))):

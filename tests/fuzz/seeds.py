@@ -1,4 +1,4 @@
-"""What is mutated: every answer and stream of the cassettes, and a whole one of each model."""
+"""What is mutated: every response and stream of the cassettes, and a whole one of each model."""
 
 import json
 from collections import defaultdict
@@ -29,7 +29,7 @@ TWINS = {
 
 @dataclass(frozen=True)
 class Seed:
-    """One answer as it should be."""
+    """One response as it should be."""
 
     status: int
     content_type: str
@@ -43,7 +43,7 @@ class Seed:
 
 @cache
 def seeds() -> Mapping[str, tuple[Seed, ...]]:
-    """Answers by the name of their operation, twins with the one they are read as."""
+    """Responses by the name of their operation, twins with the one they are read as."""
     found: dict[str, dict[Seed, None]] = defaultdict(dict)
     for path in sorted(CASSETTES.glob("**/*.yaml")):
         for each in CassetteFormat().deserialize(path.read_text("utf-8"))["interactions"]:
@@ -54,8 +54,8 @@ def seeds() -> Mapping[str, tuple[Seed, ...]]:
             seed = Seed(response["status"]["code"], kind, response["body"]["string"].encode())
             found[TWINS.get(operation.name, operation.name)][seed] = None
     for operation in OPERATIONS:
-        if operation.answer is not None:
-            whole = json.dumps(RESPONSES[operation.answer], separators=(",", ":")).encode()
+        if operation.response is not None:
+            whole = json.dumps(RESPONSES[operation.response], separators=(",", ":")).encode()
             name = TWINS.get(operation.name, operation.name)
             found[name][Seed(200, JSON, whole)] = None
     delivery = json.dumps(RESPONSES[WebhookPayload]).encode()

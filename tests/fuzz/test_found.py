@@ -1,4 +1,4 @@
-"""What mutated answers have brought to light, each in its smallest form."""
+"""What mutated responses have brought to light, each in its smallest form."""
 
 import json
 from typing import Any
@@ -123,12 +123,12 @@ def test_something_was_created_without_an_id(
 def test_a_objective_is_understood_as_nothing(
     change: dict[str, Any], sandbox: Sandbox, client: ParallelClient
 ) -> None:
-    """Of what the API made up, no mistake of the caller can be told."""
+    """What the API made up is no mistake of the caller."""
     condition = {"name": "n", "description": "d"}
-    wish = {"objective": "o", "entity_type": "e", "match_conditions": [condition]}
-    sandbox.faults.add(path="/v1beta/findall/ingest", body={**wish, **change})
-    asked = IngestFindallRequest(objective="with")
-    flow = start_findall(asked, generator="preview", match_limit=5)
+    schema = {"objective": "o", "entity_type": "e", "match_conditions": [condition]}
+    sandbox.faults.add(path="/v1beta/findall/ingest", body={**schema, **change})
+    request = IngestFindallRequest(objective="with")
+    flow = start_findall(request, generator="preview", match_limit=5)
     assert isinstance(error := refused(client, flow), UnexpectedAnswerError)
     assert next(iter(change)) in str(error)
     assert len(sandbox.requests) == 1

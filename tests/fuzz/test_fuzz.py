@@ -1,7 +1,7 @@
-"""No answer, however broken, comes out as anything but this package's own error, or takes long.
+"""No response, however broken, comes out as anything but this package's own error, or takes long.
 
-A few seconds of what `make fuzz` does for minutes. Each finding says its road and case; again:
-`python -m tests.fuzz <road> --first <case> --cases 1`.
+A few seconds of what `make fuzz` does for minutes. Each finding says its code path and case; again:
+`python -m tests.fuzz <name> --first <case> --cases 1`.
 """
 
 import random
@@ -44,7 +44,7 @@ def test_what_would_do_harm_is_found() -> None:
     def foreign(client: ParallelClient) -> object:
         return client.run(search(SearchRequest(objective="with"))).results[99]
 
-    def told(client: ParallelClient) -> object:
+    def shown(client: ParallelClient) -> object:
         raise ParallelError("the key is fuzz-key")
 
     def slow(client: ParallelClient) -> None:
@@ -52,7 +52,7 @@ def test_what_would_do_harm_is_found() -> None:
 
     for play, cases, what in (
         (foreign, 60, "IndexError"),
-        (told, 1, "the key is in the message"),
+        (shown, 1, "the key is in the message"),
         (slow, 1, "took "),
     ):
         report = fuzz(CodePath("search", play, "search"), cases, slowest_seconds=0.01)

@@ -1,1 +1,1 @@
-"""What tests lean on: the wall, cassettes and their scenarios, a server that can misbehave."""
+"""What tests build on: network guard, cassettes and their scenarios, scripted server."""

@@ -1,7 +1,7 @@
 """Cassettes: recorded exchanges with the API as YAML that a person can read and review.
 
-Bodies are kept parsed, headers are cut to what the package's behaviour rests on, the key and every
-host are gone. A request is found by method, path, query and JSON body.
+Bodies are kept parsed, headers are cut to what the package's behaviour depends on, the key and
+every host are gone. A request is found by method, path, query and JSON body.
 """
 
 import asyncio
@@ -220,12 +220,12 @@ def recording(
 
 @contextmanager
 def replaying(name: str, *, folder: Path = CASSETTES) -> Iterator[Cassette]:
-    """Answer from `<folder>/<name>.yaml`, once each, and from nowhere else.
+    """Respond from `<folder>/<name>.yaml`, once each, and from nowhere else.
 
     No time passes: what was waited for between two requests is over.
 
     Raises:
-        AssertionError: There is no such cassette, or not everything in it was asked for.
+        AssertionError: There is no such cassette, or not everything in it was requested.
     """
     path = folder / f"{name}.yaml"
     assert path.is_file(), f"no cassette {path}: add a scenario and run `make record`"
@@ -237,7 +237,7 @@ def replaying(name: str, *, folder: Path = CASSETTES) -> Iterator[Cassette]:
             for number, request in enumerate(cassette.requests)
             if not cassette.play_counts[number]
         ]
-        assert not left, f"{name} was not played to its end; never asked: {', '.join(left)}"
+        assert not left, f"{name} was not replayed to its end; never requested: {', '.join(left)}"
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""Whether what is sent and what is answered keeps the published contract.
+"""Whether what is sent and what comes back keeps the published contract.
 
 `PARALLEL_OPENAPI` names the vendor's OpenAPI document, or several joined by the system's path
-separator, the current one first. Without it, answers are still read with our models. The document
+separator, the current one first. Without it, responses are still read with our models. The document
 is not part of this repository.
 """
 
@@ -38,16 +38,16 @@ _BLANK_LINE: Final = re.compile(rb"\r?\n\r?\n")
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request and its answer.
+    """A request and its response.
 
     Attributes:
         method: HTTP method.
         path: Path without gateway prefix and query.
         query: Query parameters in order.
         body: The request's body.
-        status: HTTP status of the answer.
+        status: HTTP status of the response.
         content_type: Its content type.
-        answer: Its body, as far as it was sent.
+        response: Its body, as far as it was sent.
         whole: Whether that is all of it.
     """
 
@@ -57,7 +57,7 @@ class Exchange:
     body: bytes
     status: int
     content_type: str
-    answer: bytes
+    response: bytes
     whole: bool = True
 
     @property
@@ -72,7 +72,7 @@ class Violation:
 
     Attributes:
         place: Method and path of the operation.
-        side: Whether the request or the answer breaks it.
+        side: Whether the request or the response breaks it.
         where: Where in the body; list indexes are `*`.
         rule: Which rule: a keyword of JSON schema, `unknown`, `model`, `status`,
             `error status`, `type`.
@@ -114,10 +114,10 @@ class Document:
             rooted = json.loads(key.replace('"#/', '"urn:document#/'))
             self._validators[key] = Draft202012Validator(rooted, registry=self._registry)
         for error in self._validators[key].iter_errors(value):
-            yield from _leaves(error)
+            yield from _innermost(error)
 
     def examples(self) -> Iterator[tuple[str, int, str, Any]]:
-        """The documented answers: place, status, content type, body or event."""
+        """The documented responses: place, status, content type, body or event."""
         for path, item in self.content["paths"].items():
             for method in filter(item.__contains__, _METHODS):
                 for status, response in item[method]["responses"].items():
@@ -135,7 +135,7 @@ class Contract:
 
     Attributes:
         requests: How many requests were checked, by operation.
-        answers: How many answers were checked, by operation.
+        responses: How many responses were checked, by operation.
         excused: How often each excuse was made use of.
         complete: Whether every operation was called, which is the contract test's doing.
     """
@@ -143,7 +143,7 @@ class Contract:
     def __init__(self, paths: Iterable[Path] = ()) -> None:
         self.documents = [Document(path) for path in paths]
         self.requests: Counter[str] = Counter()
-        self.answers: Counter[str] = Counter()
+        self.responses: Counter[str] = Counter()
         self.excused: Counter[Excuse] = Counter()
         self.complete = False
         self._verdicts: dict[Any, list[Violation]] = {}
@@ -157,7 +157,7 @@ class Contract:
         """What was checked, as plain data, for `add` in another process."""
         return {
             "requests": dict(self.requests),
-            "answers": dict(self.answers),
+            "responses": dict(self.responses),
             "excused": [self.excused[excuse] for excuse in EXCUSES],
             "complete": self.complete,
         }
@@ -165,7 +165,7 @@ class Contract:
     def add(self, counted: Mapping[str, Any]) -> None:
         """Add what another process checked."""
         self.requests.update(counted["requests"])
-        self.answers.update(counted["answers"])
+        self.responses.update(counted["responses"])
         self.excused.update(dict(zip(EXCUSES, counted["excused"], strict=True)))
         self.complete = self.complete or counted["complete"]
 
@@ -179,12 +179,12 @@ class Contract:
             what = f"{exchange.method} {exchange.path}"
             return [Violation(what, "request", "", UNKNOWN, "this operation is in no table")]
         found = self.check_request(exchange)
-        self.answers[operation.name] += 1
-        answered = self._once("answer", operation, exchange)
-        return [*found, *(each for each in answered if not self._excuse(each))]
+        self.responses[operation.name] += 1
+        received = self._once("response", operation, exchange)
+        return [*found, *(each for each in received if not self._excuse(each))]
 
     def check_request(self, exchange: Exchange) -> list[Violation]:
-        """What in an accepted request breaks the contract, whoever played the API.
+        """What in an accepted request breaks the contract, whatever server it was sent to.
 
         A request to no operation at all is none of the contract's business.
         """
@@ -200,11 +200,11 @@ class Contract:
         if side == "request":
             said: tuple[object, bytes] = (exchange.query, exchange.body)
         else:
-            head = (exchange.status, exchange.content_type, exchange.whole)
-            said = (head, exchange.answer)
+            status = (exchange.status, exchange.content_type, exchange.whole)
+            said = (status, exchange.response)
         key = (side, operation.name, said[0], sha256(said[1]).digest())
         if key not in self._verdicts:
-            look = self._request if side == "request" else self._answer
+            look = self._request if side == "request" else self._response
             self._verdicts[key] = list(dict.fromkeys(look(operation, exchange)))
         return self._verdicts[key]
 
@@ -254,23 +254,23 @@ class Contract:
         schema = body["content"]["application/json"]["schema"]
         yield from _faults(document, schema, json.loads(exchange.body), operation, "request")
 
-    def _answer(self, operation: Operation, exchange: Exchange) -> Iterator[Violation]:
+    def _response(self, operation: Operation, exchange: Exchange) -> Iterator[Violation]:
         kind = exchange.content_type.partition(";")[0]
         if kind == EVENT_STREAM:
-            values = _ends(list(events(exchange.answer)))
+            values = _ends(list(events(exchange.response)))
         elif not exchange.whole:
             return
-        elif not exchange.answer:
+        elif not exchange.response:
             values = []
         else:
             try:
-                values = [json.loads(exchange.answer)]
+                values = [json.loads(exchange.response)]
             except ValueError:
-                yield _violation(operation, "answer", "", "type", "it is no JSON")
+                yield _violation(operation, "response", "", "type", "it is no JSON")
                 return
         for value in values:
             if fault := misread(operation, exchange.status, kind, value):
-                yield _violation(operation, "answer", "", "model", fault)
+                yield _violation(operation, "response", "", "model", fault)
         if described := self._described(operation):
             yield from self._documented(*described, operation, exchange, kind, values)
 
@@ -287,7 +287,7 @@ class Contract:
         if (response := responses.get(str(exchange.status))) is None:
             message = f"{exchange.status} is not declared"
             rule = "status" if exchange.accepted else ERROR_STATUS
-            yield _violation(operation, "answer", "", rule, message)
+            yield _violation(operation, "response", "", rule, message)
             # What an undeclared error looks like is the same everywhere.
             native = {"$ref": "#/components/schemas/ErrorResponse"}
             response = {"content": {"application/json": {"schema": native}}}
@@ -296,7 +296,7 @@ class Contract:
             return
         if kind not in content:
             message = f"{kind or 'nothing'} instead of {', '.join(content) or 'nothing'}"
-            yield _violation(operation, "answer", "", "type", message)
+            yield _violation(operation, "response", "", "type", message)
             return
         schema = content[kind].get("schema", {})
         for value in values:
@@ -305,10 +305,12 @@ class Contract:
                 # Straight to the event's own schema: its faults can be named then.
                 event = value.get("type") if isinstance(value, dict) else None
                 if event not in mapping:
-                    yield _violation(operation, "answer", "type", "enum", f"{event!r} is no event")
+                    yield _violation(
+                        operation, "response", "type", "enum", f"{event!r} is no event"
+                    )
                     continue
                 one = {"$ref": mapping[event]}
-            yield from _faults(document, one, value, operation, "answer")
+            yield from _faults(document, one, value, operation, "response")
 
 
 def operation_of(method: str, path: str) -> Operation | None:
@@ -344,10 +346,10 @@ def _ends(values: list[Any]) -> list[Any]:
 
 
 def misread(operation: Operation, status: int, kind: str, value: Any) -> str | None:
-    """Why our models cannot read an answer (or one event of it); None if they can."""
+    """Why our models cannot read a response (or one event of it); None if they can."""
     if not 200 <= status < 300:
         return None if error_body(value)[0] else f"no message is found in {value}"
-    if kind != EVENT_STREAM and operation.answer is None:
+    if kind != EVENT_STREAM and operation.response is None:
         return None
     try:
         read(operation, kind, value)
@@ -359,13 +361,13 @@ def misread(operation: Operation, status: int, kind: str, value: Any) -> str | N
 
 
 def read(operation: Operation, kind: str, value: Any) -> ResponseModel:
-    """An answer, or one event of it, as our model.
+    """A response, or one event of it, as our model.
 
     Raises:
         LookupError: No model is for it.
         ValidationError: It does not fit the model.
     """
-    model = operation.answer
+    model = operation.response
     if kind == EVENT_STREAM:
         name = str(value.get("type"))
         model = operation.events.get(name) or operation.events.get(name.rpartition(".")[0] + ".")
@@ -375,7 +377,7 @@ def read(operation: Operation, kind: str, value: Any) -> ResponseModel:
 
 
 def unknown_fields(value: Any, where: str = "") -> set[str]:
-    """Fields of an answer that our models do not name; list indexes are `*`."""
+    """Fields of a response that our models do not name; list indexes are `*`."""
     found: set[str] = set()
     if isinstance(value, ResponseModel):
         found |= {f"{where}{name}" for name in value.model_extra or {}}
@@ -385,7 +387,7 @@ def unknown_fields(value: Any, where: str = "") -> set[str]:
 
 
 def absent_fields(value: Any) -> set[str]:
-    """Fields that our models name and that are nowhere in an answer."""
+    """Fields that our models name and that are nowhere in a response."""
     seen: dict[str, list[set[str]]] = {}
     _note_absent(value, "", seen)
     return {name for absent in seen.values() for name in set.intersection(*absent)}
@@ -429,7 +431,7 @@ def _faults(
         yield _violation(operation, side, ".".join(path), error.validator, error.message[:300])
 
 
-def _leaves(error: SchemaError) -> Iterator[SchemaError]:
+def _innermost(error: SchemaError) -> Iterator[SchemaError]:
     """The faults behind a fault: of the alternatives, those of the one that was meant."""
     if not error.context:
         yield error
@@ -438,7 +440,7 @@ def _leaves(error: SchemaError) -> Iterator[SchemaError]:
     for inner in error.context:
         branches.setdefault(inner.schema_path[0], []).append(inner)
     for inner in min(branches.values(), key=_distance):
-        yield from _leaves(inner)
+        yield from _innermost(inner)
 
 
 def _distance(errors: Sequence[SchemaError]) -> tuple[int, int]:

@@ -1,9 +1,10 @@
 """Runs each operation once on the live API: `python -m tests.support.live_check`.
 
-Needs PARALLEL_API_KEY. Says first what it will cost and asks (YES=1 answers the question). FindAll
-and monitors, the dearer part, are run with FULL=1 only. Every answer is read with our models and,
-where PARALLEL_OPENAPI names the vendor's document, held against that. Whatever was started is
-cancelled, however the check ends. The exit status is 0 where everything keeps the contract.
+Needs PARALLEL_API_KEY. Says first what it will cost and asks whether to go on (YES=1 says yes).
+FindAll and monitors, the dearer part, are run with FULL=1 only. Every response is read with our
+models and, where PARALLEL_OPENAPI names the vendor's document, held against that. Whatever was
+started is cancelled, however the check ends. The exit status is 0 where everything keeps the
+contract.
 """
 
 import json
@@ -19,30 +20,14 @@ from uuid import uuid4
 import httpx
 
 from parallel_integrations import (
-    AddTaskGroupRunsRequest,
-    ChatRequest,
-    ClearMemoryRequest,
     ConflictError,
-    CreateFindallRunRequest,
-    CreateMonitorRequest,
-    CreateTaskGroupRequest,
-    CreateTaskRunRequest,
-    EnrichFindallRequest,
-    EntitySearchRequest,
-    EventStreamSettings,
-    EvictMemoryRequest,
-    ExtendFindallRequest,
-    ExtractRequest,
-    IngestFindallRequest,
     NotFoundError,
     ParallelClient,
     ParallelError,
     PermissionDeniedError,
-    RetrieveMemoryRequest,
-    SearchRequest,
     StatusError,
-    UpdateMonitorRequest,
     api,
+    models,
 )
 from tests.support.contract import (
     ERROR_STATUS,
@@ -53,12 +38,10 @@ from tests.support.contract import (
     absent_fields,
     unknown_fields,
 )
+from tests.support.operations import STREAMS
 
 KEY_VARIABLE: Final = "PARALLEL_API_KEY"
 DEADLINE_SECONDS: Final = 900.0
-STREAMS: Final = frozenset(
-    {"stream_chat", "task_run_events", "task_group_events", "task_group_runs", "findall_events"}
-)
 MATCHES: Final = 5
 SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
@@ -70,13 +53,13 @@ OBJECTIVE: Final = "Companies that publish a Python distribution"
 
 
 class Tape:
-    """Keeps what is said, byte for byte. Give `notice` to an `httpx.Client` as a response hook."""
+    """Keeps what is said, byte for byte. Give `record` to an `httpx.Client` as a response hook."""
 
     def __init__(self) -> None:
         self._said: list[tuple[httpx.Response, _Taped]] = []
 
-    def notice(self, response: httpx.Response) -> None:
-        """Listen in on an answer whose head has arrived."""
+    def record(self, response: httpx.Response) -> None:
+        """Listen in on a response whose headers have arrived."""
         response.stream = taped = _Taped(response.stream)
         self._said.append((response, taped))
 
@@ -106,9 +89,9 @@ def _exchange(response: httpx.Response, taped: _Taped, prefix: str) -> Exchange:
     request = response.request
     try:
         # Once more, because the bytes on the wire may be compressed.
-        answer = httpx.Response(200, headers=response.headers, content=bytes(taped.data)).content
+        content = httpx.Response(200, headers=response.headers, content=bytes(taped.data)).content
     except httpx.DecodingError:  # it was cut
-        answer = b""
+        content = b""
     return Exchange(
         method=request.method,
         path=request.url.path.removeprefix(prefix),
@@ -116,7 +99,7 @@ def _exchange(response: httpx.Response, taped: _Taped, prefix: str) -> Exchange:
         body=request.content,
         status=response.status_code,
         content_type=response.headers.get("content-type", ""),
-        answer=answer,
+        response=content,
         whole=taped.whole,
     )
 
@@ -128,7 +111,7 @@ class Row:
     Attributes:
         name: The operation, with what is special about the call.
         seconds: How long it took.
-        status: HTTP status of the last answer, or why there is none.
+        status: HTTP status of the last response, or why there is none.
         faults: What breaks the contract; any makes the check fail.
         notes: What differs without breaking it.
     """
@@ -161,7 +144,7 @@ class Asker:
         may_be_over: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Run the operation `name` of the API once; its answer, or None where it failed.
+        """Run the operation `name` of the API once; its result, or None where it failed.
 
         Args:
             name: The operation in `parallel_integrations.api`.
@@ -176,16 +159,16 @@ class Asker:
         self.rows.append(row)
         if any(each is None for each in args):
             row.status = "not tried"
-            row.faults.append("an operation that it rests on failed")
+            row.faults.append("an operation that it depends on failed")
             return None
         began = time.monotonic()
-        answer: Any = None
+        response: Any = None
         try:
             operation = getattr(api, name)(*args, **kwargs)
-            if name in STREAMS:
-                answer = list(self._client.stream(operation))
+            if name in STREAMS or name == "stream_chat":
+                response = list(self._client.stream(operation))
             else:
-                answer = self._client.run(operation)
+                response = self._client.run(operation)
         except ParallelError as error:
             if optional and isinstance(error, NotFoundError | PermissionDeniedError):
                 row.notes.append("this account does not have it")
@@ -193,21 +176,21 @@ class Asker:
                 row.notes.append("it had ended already")
             else:
                 row.faults.append(f"{type(error).__name__}: {error}")
-            row.status = str(error.status) if isinstance(error, StatusError) else "no answer"
+            row.status = str(error.status) if isinstance(error, StatusError) else "no response"
         row.seconds = time.monotonic() - began
-        self._look(row, answer)
-        return answer
+        self._look(row, response)
+        return response
 
     def id_of(self, name: str) -> str | None:
-        """The id that the last answer gave, also where our models could not read that answer."""
+        """The id in the last response, also where our models could not read that."""
         try:
-            body = json.loads(self._last.answer) if self._last else None
+            body = json.loads(self._last.response) if self._last else None
         except ValueError:
             return None
         found = body.get(name) if isinstance(body, dict) else None
         return found if isinstance(found, str) else None
 
-    def _look(self, row: Row, answer: Any) -> None:
+    def _look(self, row: Row, response: Any) -> None:
         self._last = None
         for exchange in self._tape.take(self._prefix):
             self._last = exchange
@@ -215,15 +198,15 @@ class Asker:
             for fault in self._contract.check(exchange):
                 kind = row.notes if fault.rule in (UNKNOWN, ERROR_STATUS) else row.faults
                 kind.append(f"{fault.side} {fault.where or 'body'}: {fault.message}")
-        if unknown := unknown_fields(answer):
+        if unknown := unknown_fields(response):
             row.notes.append(f"unknown to our models: {', '.join(sorted(unknown))}")
-        if absent := absent_fields(answer):
+        if absent := absent_fields(response):
             row.notes.append(f"absent: {', '.join(sorted(absent))}")
         row.faults = list(dict.fromkeys(row.faults))
         row.notes = list(dict.fromkeys(row.notes))
 
 
-class Purse:
+class PriceCounter:
     """Stands in for the `Asker` to find out what the same calls will cost."""
 
     def __init__(self) -> None:
@@ -237,24 +220,24 @@ class Purse:
         return None
 
 
-Ask: TypeAlias = Asker | Purse
+Ask: TypeAlias = Asker | PriceCounter
 Part: TypeAlias = Callable[[Ask, str, ExitStack], None]
 
 
-def said(**settings: Any) -> ChatRequest:
+def said(**settings: Any) -> models.ChatRequest:
     """A question to Chat."""
     turn = {"role": "user", "content": "In which year was Python 1.0 released?"}
-    return ChatRequest(messages=[turn], **settings)
+    return models.ChatRequest(messages=[turn], **settings)
 
 
 def web(ask: Ask, scope: str, undo: ExitStack) -> None:
     """Search, Extract and Chat."""
     question = "When was Python 1.0 released?"
-    ask("search", SearchRequest(objective=question), usd=0.005)
-    fast = SearchRequest(objective=question, mode="fast", max_results=5)
+    ask("search", models.SearchRequest(objective=question), usd=0.005)
+    fast = models.SearchRequest(objective=question, mode="fast", max_results=5)
     ask("search", fast, usd=0.001, variant="(fast)")
     pages = ["https://www.python.org/about/", "https://www.python.org/no-such-page"]
-    ask("extract", ExtractRequest(urls=pages, objective=question), usd=0.002)
+    ask("extract", models.ExtractRequest(urls=pages, objective=question), usd=0.002)
     ask("chat", said(), usd=0.005)
     ask("stream_chat", said(), usd=0.005)
     ask("stream_chat", said(model="lite"), usd=0.005, variant="(lite, with basis)")
@@ -262,7 +245,7 @@ def web(ask: Ask, scope: str, undo: ExitStack) -> None:
 
 def tasks(ask: Ask, scope: str, undo: ExitStack) -> None:
     """Task runs, task groups and the memory of them."""
-    request = CreateTaskRunRequest(
+    request = models.CreateTaskRunRequest(
         input="In which year was Python 1.0 released?",
         processor="lite",
         output_schema=SCHEMA,
@@ -277,13 +260,13 @@ def tasks(ask: Ask, scope: str, undo: ExitStack) -> None:
     ask("task_run_events", run_id)
     ask("wait_task_run", run_id, deadline_seconds=DEADLINE_SECONDS)
 
-    ask("create_task_group", CreateTaskGroupRequest(metadata={"purpose": "live check"}))
+    ask("create_task_group", models.CreateTaskGroupRequest(metadata={"purpose": "live check"}))
     group_id = ask.id_of("taskgroup_id")
     inputs = [
-        CreateTaskRunRequest(input=f"When was Python {one} released?", processor="lite")
+        models.CreateTaskRunRequest(input=f"When was Python {one} released?", processor="lite")
         for one in ("2.0", "3.0")
     ]
-    runs = AddTaskGroupRunsRequest(inputs=inputs, output_schema="The year.")
+    runs = models.AddTaskGroupRunsRequest(inputs=inputs, output_schema="The year.")
     added = ask("add_task_group_runs", group_id, runs, usd=0.010)
     ask("task_group_events", group_id)
     ask("task_group_runs", group_id, include_input=True, include_output=True)
@@ -292,20 +275,26 @@ def tasks(ask: Ask, scope: str, undo: ExitStack) -> None:
 
     # Memory is being rolled out, so an account may be without it. The scope is the check's own:
     # nobody's memories are touched.
-    asked = RetrieveMemoryRequest(query="Python", limit=5, memory_scope_key=scope)
-    ask("retrieve_memory", asked, optional=True)
-    gone = EvictMemoryRequest(kind="task", id=run_id, memory_scope_key=scope) if run_id else None
+    query = models.RetrieveMemoryRequest(query="Python", limit=5, memory_scope_key=scope)
+    ask("retrieve_memory", query, optional=True)
+    gone = (
+        models.EvictMemoryRequest(kind="task", id=run_id, memory_scope_key=scope)
+        if run_id
+        else None
+    )
     ask("evict_memory", gone, optional=True)
-    ask("clear_memory", ClearMemoryRequest(memory_scope_key=scope), optional=True)
+    ask("clear_memory", models.ClearMemoryRequest(memory_scope_key=scope), optional=True)
 
-    wish = EntitySearchRequest(entity_type="companies", objective=OBJECTIVE, match_limit=MATCHES)
-    ask("entity_search", wish, usd=0.005)
+    entities = models.EntitySearchRequest(
+        entity_type="companies", objective=OBJECTIVE, match_limit=MATCHES
+    )
+    ask("entity_search", entities, usd=0.005)
 
 
 def findall(ask: Ask, scope: str, undo: ExitStack) -> None:
     """FindAll, on the cheapest generator that can be enriched, extended and cancelled."""
-    ask("ingest_findall", IngestFindallRequest(objective=OBJECTIVE))
-    request = CreateFindallRunRequest(
+    ask("ingest_findall", models.IngestFindallRequest(objective=OBJECTIVE))
+    request = models.CreateFindallRunRequest(
         objective=OBJECTIVE,
         entity_type="companies",
         match_conditions=[
@@ -323,18 +312,23 @@ def findall(ask: Ask, scope: str, undo: ExitStack) -> None:
     ask("retrieve_findall_run", findall_id)
     ask("findall_events", findall_id, timeout=DEADLINE_SECONDS)
     ask("findall_result", findall_id)
-    enrichment = EnrichFindallRequest(output_schema=SCHEMA, processor="lite")
+    enrichment = models.EnrichFindallRequest(output_schema=SCHEMA, processor="lite")
     ask("enrich_findall", findall_id, enrichment, usd=(MATCHES + 1) * 0.005)
-    ask("extend_findall", findall_id, ExtendFindallRequest(additional_match_limit=1), usd=0.03)
+    ask(
+        "extend_findall",
+        findall_id,
+        models.ExtendFindallRequest(additional_match_limit=1),
+        usd=0.03,
+    )
     ask("findall_schema", findall_id)
 
 
 def monitors(ask: Ask, scope: str, undo: ExitStack) -> None:
     """A monitor; each execution is billed."""
-    request = CreateMonitorRequest(
+    request = models.CreateMonitorRequest(
         type="event_stream",
         frequency="30d",
-        settings=EventStreamSettings(query="New releases of Python", include_backfill=True),
+        settings=models.EventStreamSettings(query="New releases of Python", include_backfill=True),
         processor="lite",
         metadata={"purpose": "live check"},
         memory_scope_key=scope,
@@ -345,7 +339,7 @@ def monitors(ask: Ask, scope: str, undo: ExitStack) -> None:
         undo.callback(ask, "cancel_monitor", monitor_id)
     ask("retrieve_monitor", monitor_id)
     ask("list_monitors", limit=1)
-    ask("update_monitor", monitor_id, UpdateMonitorRequest(frequency="4w"))
+    ask("update_monitor", monitor_id, models.UpdateMonitorRequest(frequency="4w"))
     ask("trigger_monitor", monitor_id, usd=0.003)
     ask("monitor_events", monitor_id, include_completions=True)
 
@@ -359,10 +353,10 @@ DEAR: Final[dict[str, Part]] = {"FindAll": findall, "a monitor": monitors}
 
 def price_usd(part: Part) -> float:
     """What one part costs, by the published prices."""
-    purse = Purse()
+    counter = PriceCounter()
     with ExitStack() as undo:
-        part(purse, "price", undo)
-    return purse.usd
+        part(counter, "price", undo)
+    return counter.usd
 
 
 def check(client: ParallelClient, tape: Tape, contract: Contract, *, full: bool) -> list[Row]:
@@ -403,7 +397,7 @@ def main() -> int:
         print(f"The live check needs {KEY_VARIABLE}.", file=sys.stderr)
         return 1
     tape = Tape()
-    with httpx.Client(event_hooks={"response": [tape.notice]}) as http:
+    with httpx.Client(event_hooks={"response": [tape.record]}) as http:
         client = ParallelClient(http_client=http)
         contract = Contract.from_environment()
         print(f"Each operation once at {client.settings.base_url}:")

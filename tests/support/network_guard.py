@@ -1,7 +1,7 @@
-"""A wall around the machine: what tests connect to or look up is loopback, or an error.
+"""Network guard: what tests connect to or look up is loopback, or an error.
 
 The error is no `OSError`, so that no HTTP library takes it for a network failure and tries again.
-What runs into the wall is kept in `attempts`: a test fails for it even where the code under test
+What was refused is kept in `attempts`: a test fails for it even where the code under test
 swallowed the error.
 """
 

@@ -1,38 +1,24 @@
-"""Every operation of the API with what answers it, and where the published document is not obeyed.
+"""Every operation of the API, and where the published document is not obeyed.
 
-`python -m pytest` prints the table of these operations at its end: see `tests/support/contract.py`.
+One row and one example for each operation. The contract test, the fault matrix, the fuzzer and the
+live check read them here; `python -m pytest` prints the table at its end.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
-from parallel_integrations.models import (
-    AddedTaskGroupRuns,
-    ChatResponse,
-    EntitySearchResponse,
-    ExtractResponse,
-    FindallResult,
-    FindallRun,
-    FindallSchema,
-    Monitor,
-    MonitorEventPage,
-    MonitorPage,
-    ResponseModel,
-    RetrieveMemoryResponse,
-    SearchResponse,
-    TaskGroup,
-    TaskRun,
-    TaskRunInput,
-    TaskRunResult,
-)
+from parallel_integrations import api, models
 from parallel_integrations.models.findall import EVENTS
 from parallel_integrations.models.task import TASK_EVENTS
 from parallel_integrations.models.task_group import GROUP_EVENTS
 
-Side: TypeAlias = Literal["request", "answer"]
+Side: TypeAlias = Literal["request", "response"]
+Repeat: TypeAlias = Literal["read", "query", "create"]
 
-CHUNKS: Final[Mapping[str, type[ResponseModel]]] = {"chat.completion.chunk": ChatResponse}
+CHUNKS: Final[Mapping[str, type[models.ResponseModel]]] = {
+    "chat.completion.chunk": models.ChatResponse
+}
 SHOWN_CHARACTERS: Final = 50
 NEWER: Final = "newer than the document"
 OLDER: Final = "of the older document"
@@ -46,7 +32,8 @@ class Operation:
         method: HTTP method.
         path: Path with its `{parameters}`.
         name: What it is called in `parallel_integrations.api`; twins have a suffix.
-        answer: Reads the body of its answer; None where there is nothing to read.
+        response: Reads the body of its response; None where there is nothing to read.
+        repeat: What a repetition costs: nothing, a request, or a second run, group or monitor.
         events: Reads its events by their type, or by the beginning of one ending in a dot.
         documented_as: The path it has in the document, where that differs.
         note: Why the current document does not have it.
@@ -55,8 +42,9 @@ class Operation:
     method: str
     path: str
     name: str
-    answer: type[ResponseModel] | None = None
-    events: Mapping[str, type[ResponseModel]] = field(default_factory=dict)
+    response: type[models.ResponseModel] | None = None
+    repeat: Repeat = "read"
+    events: Mapping[str, type[models.ResponseModel]] = field(default_factory=dict)
     documented_as: str = ""
     note: str = ""
 
@@ -78,14 +66,22 @@ _MEMORY: Final = "/v1beta/memory"
 _CHAT: Final = "/v1beta/chat/completions"
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
-    Operation("POST", "/v1/search", "search", SearchResponse),
-    Operation("POST", "/v1/extract", "extract", ExtractResponse),
-    Operation("POST", "/chat/completions", "chat", ChatResponse, CHUNKS, documented_as=_CHAT),
-    Operation("POST", _CHAT, "chat_older_path", ChatResponse, CHUNKS),
-    Operation("POST", _TASKS, "create_task_run", TaskRun),
-    Operation("GET", _RUN, "retrieve_task_run", TaskRun),
-    Operation("GET", f"{_RUN}/input", "retrieve_task_run_input", TaskRunInput),
-    Operation("GET", f"{_RUN}/result", "wait_task_run", TaskRunResult),
+    Operation("POST", "/v1/search", "search", models.SearchResponse, "query"),
+    Operation("POST", "/v1/extract", "extract", models.ExtractResponse, "query"),
+    Operation(
+        "POST",
+        "/chat/completions",
+        "chat",
+        models.ChatResponse,
+        "query",
+        CHUNKS,
+        documented_as=_CHAT,
+    ),
+    Operation("POST", _CHAT, "chat_older_path", models.ChatResponse, "query", CHUNKS),
+    Operation("POST", _TASKS, "create_task_run", models.TaskRun, "create"),
+    Operation("GET", _RUN, "retrieve_task_run", models.TaskRun),
+    Operation("GET", f"{_RUN}/input", "retrieve_task_run_input", models.TaskRunInput),
+    Operation("GET", f"{_RUN}/result", "wait_task_run", models.TaskRunResult),
     Operation("GET", f"{_RUN}/events", "task_run_events", events=TASK_EVENTS),
     Operation(
         "GET",
@@ -93,44 +89,147 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "task_run_events_older_path",
         events=TASK_EVENTS,
     ),
-    Operation("POST", _GROUPS, "create_task_group", TaskGroup),
-    Operation("GET", _GROUP, "retrieve_task_group", TaskGroup),
-    Operation("POST", f"{_GROUP}/runs", "add_task_group_runs", AddedTaskGroupRuns),
+    Operation("POST", _GROUPS, "create_task_group", models.TaskGroup, "create"),
+    Operation("GET", _GROUP, "retrieve_task_group", models.TaskGroup),
+    Operation("POST", f"{_GROUP}/runs", "add_task_group_runs", models.AddedTaskGroupRuns, "create"),
     Operation("GET", f"{_GROUP}/runs", "task_group_runs", events=GROUP_EVENTS),
-    Operation("GET", f"{_GROUP}/runs/{{run_id}}", "retrieve_task_group_run", TaskRun),
+    Operation("GET", f"{_GROUP}/runs/{{run_id}}", "retrieve_task_group_run", models.TaskRun),
     Operation("GET", f"{_GROUP}/events", "task_group_events", events=GROUP_EVENTS),
-    Operation("POST", "/v1beta/findall/ingest", "ingest_findall", FindallSchema),
-    Operation("POST", _FINDALL, "create_findall_run", FindallRun),
-    Operation("GET", _FOUND, "retrieve_findall_run", FindallRun),
-    Operation("GET", f"{_FOUND}/result", "findall_result", FindallResult),
-    Operation("GET", f"{_FOUND}/schema", "findall_schema", FindallSchema),
+    Operation("POST", "/v1beta/findall/ingest", "ingest_findall", models.FindallSchema, "query"),
+    Operation("POST", _FINDALL, "create_findall_run", models.FindallRun, "create"),
+    Operation("GET", _FOUND, "retrieve_findall_run", models.FindallRun),
+    Operation("GET", f"{_FOUND}/result", "findall_result", models.FindallResult),
+    Operation("GET", f"{_FOUND}/schema", "findall_schema", models.FindallSchema),
     Operation("GET", f"{_FOUND}/events", "findall_events", events=EVENTS),
-    Operation("POST", f"{_FOUND}/enrich", "enrich_findall", FindallSchema),
-    Operation("POST", f"{_FOUND}/extend", "extend_findall", FindallSchema),
+    Operation("POST", f"{_FOUND}/enrich", "enrich_findall", models.FindallSchema, "create"),
+    Operation("POST", f"{_FOUND}/extend", "extend_findall", models.FindallSchema, "create"),
     Operation("POST", f"{_FOUND}/cancel", "cancel_findall"),
     Operation(
-        "POST", "/v1beta/findall/candidates", "entity_search_older_path", EntitySearchResponse
+        "POST",
+        "/v1beta/findall/candidates",
+        "entity_search_older_path",
+        models.EntitySearchResponse,
+        "query",
     ),
-    Operation("POST", _MONITORS, "create_monitor", Monitor),
-    Operation("GET", _MONITORS, "list_monitors", MonitorPage),
-    Operation("GET", _MONITOR, "retrieve_monitor", Monitor),
-    Operation("GET", f"{_MONITOR}/events", "monitor_events", MonitorEventPage),
-    Operation("POST", f"{_MONITOR}/update", "update_monitor", Monitor),
-    Operation("POST", f"{_MONITOR}/cancel", "cancel_monitor", Monitor),
-    Operation("POST", f"{_MONITOR}/trigger", "trigger_monitor"),
+    Operation("POST", _MONITORS, "create_monitor", models.Monitor, "create"),
+    Operation("GET", _MONITORS, "list_monitors", models.MonitorPage),
+    Operation("GET", _MONITOR, "retrieve_monitor", models.Monitor),
+    Operation("GET", f"{_MONITOR}/events", "monitor_events", models.MonitorEventPage),
+    Operation("POST", f"{_MONITOR}/update", "update_monitor", models.Monitor),
+    Operation("POST", f"{_MONITOR}/cancel", "cancel_monitor", models.Monitor),
+    Operation("POST", f"{_MONITOR}/trigger", "trigger_monitor", repeat="create"),
     Operation(
         "POST",
         "/v1beta/findall/entity-search",
         "entity_search",
-        EntitySearchResponse,
+        models.EntitySearchResponse,
+        "query",
         note=NEWER,
     ),
-    Operation("POST", f"{_MEMORY}/retrieve", "retrieve_memory", RetrieveMemoryResponse, note=NEWER),
+    Operation(
+        "POST", f"{_MEMORY}/retrieve", "retrieve_memory", models.RetrieveMemoryResponse, note=NEWER
+    ),
     Operation("POST", f"{_MEMORY}/clear", "clear_memory", note=NEWER),
     Operation("POST", f"{_MEMORY}/evict", "evict_memory", note=NEWER),
-    Operation("POST", "/v1beta/search", "search_older_generation", SearchResponse, note=OLDER),
-    Operation("POST", "/v1beta/extract", "extract_older_generation", ExtractResponse, note=OLDER),
+    Operation(
+        "POST",
+        "/v1beta/search",
+        "search_older_generation",
+        models.SearchResponse,
+        "query",
+        note=OLDER,
+    ),
+    Operation(
+        "POST",
+        "/v1beta/extract",
+        "extract_older_generation",
+        models.ExtractResponse,
+        "query",
+        note=OLDER,
+    ),
 )
+
+
+BY_NAME: Final = {each.name: each for each in OPERATIONS}
+IDS: Final[Mapping[str, str]] = {
+    "run_id": "trun_1",
+    "taskgroup_id": "tgrp_1",
+    "findall_id": "findall_1",
+    "monitor_id": "monitor_1",
+}
+RUN_ID, GROUP_ID, FINDALL_ID, MONITOR_ID = IDS.values()
+PAGE_URL: Final = "https://docs.python.org/3/reference/compound_stmts.html"
+SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {"title": {"type": "string"}},
+    "required": ["title"],
+    "additionalProperties": False,
+}
+QUESTION: Final = models.ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
+TASK: Final = models.CreateTaskRunRequest(input="What is a slot?", processor="lite")
+OBJECTIVE: Final = models.IngestFindallRequest(objective="Python statements that bind names")
+FINDALL: Final = models.CreateFindallRunRequest(
+    objective="Python statements that bind names",
+    entity_type="statements",
+    match_conditions=[{"name": "binds", "description": "It binds a name."}],
+    generator="preview",
+    match_limit=5,
+)
+ENRICHMENT: Final = models.EnrichFindallRequest(output_schema=SCHEMA)
+ENTITIES: Final = models.EntitySearchRequest(
+    entity_type="companies", objective="Makers of compilers"
+)
+MONITOR: Final = models.CreateMonitorRequest(
+    type="event_stream", frequency="1d", settings=models.EventStreamSettings(query="new syntax")
+)
+
+EXAMPLES: Final[Mapping[str, Callable[[], Any]]] = {
+    "search": lambda: api.search(models.SearchRequest(objective="What is a slot?")),
+    "extract": lambda: api.extract(models.ExtractRequest(urls=[PAGE_URL])),
+    "chat": lambda: api.chat(QUESTION),
+    "create_task_run": lambda: api.create_task_run(TASK),
+    "retrieve_task_run": lambda: api.retrieve_task_run(RUN_ID),
+    "retrieve_task_run_input": lambda: api.retrieve_task_run_input(RUN_ID),
+    "wait_task_run": lambda: api.wait_task_run(RUN_ID, output_schema=SCHEMA),
+    "task_run_events": lambda: api.task_run_events(RUN_ID, deadline_seconds=30),
+    "create_task_group": lambda: api.create_task_group(),
+    "retrieve_task_group": lambda: api.retrieve_task_group(GROUP_ID),
+    "add_task_group_runs": lambda: api.add_task_group_runs(
+        GROUP_ID, models.AddTaskGroupRunsRequest(inputs=[TASK])
+    ),
+    "retrieve_task_group_run": lambda: api.retrieve_task_group_run(GROUP_ID, RUN_ID),
+    "task_group_runs": lambda: api.task_group_runs(GROUP_ID, include_output=True),
+    "task_group_events": lambda: api.task_group_events(GROUP_ID),
+    "ingest_findall": lambda: api.ingest_findall(OBJECTIVE),
+    "create_findall_run": lambda: api.create_findall_run(FINDALL),
+    "retrieve_findall_run": lambda: api.retrieve_findall_run(FINDALL_ID),
+    "findall_result": lambda: api.findall_result(FINDALL_ID),
+    "findall_schema": lambda: api.findall_schema(FINDALL_ID),
+    "findall_events": lambda: api.findall_events(FINDALL_ID),
+    "enrich_findall": lambda: api.enrich_findall(FINDALL_ID, ENRICHMENT),
+    "extend_findall": lambda: api.extend_findall(
+        FINDALL_ID, models.ExtendFindallRequest(additional_match_limit=1)
+    ),
+    "cancel_findall": lambda: api.cancel_findall(FINDALL_ID),
+    "entity_search": lambda: api.entity_search(ENTITIES),
+    "create_monitor": lambda: api.create_monitor(MONITOR),
+    "list_monitors": lambda: api.list_monitors(),
+    "retrieve_monitor": lambda: api.retrieve_monitor(MONITOR_ID),
+    "update_monitor": lambda: api.update_monitor(
+        MONITOR_ID, models.UpdateMonitorRequest(frequency="2d")
+    ),
+    "cancel_monitor": lambda: api.cancel_monitor(MONITOR_ID),
+    "trigger_monitor": lambda: api.trigger_monitor(MONITOR_ID),
+    "monitor_events": lambda: api.monitor_events(MONITOR_ID),
+    "retrieve_memory": lambda: api.retrieve_memory(),
+    "clear_memory": lambda: api.clear_memory(),
+    "evict_memory": lambda: api.evict_memory(models.EvictMemoryRequest(kind="task", id=RUN_ID)),
+}
+"""Each operation of the client, carried out once."""
+STREAMS: Final = tuple(
+    name for name in EXAMPLES if BY_NAME[name].events and BY_NAME[name].response is None
+)
+"""Those of them that are event streams."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +238,7 @@ class Excuse:
 
     Attributes:
         places: Operations it is about, as `fnmatch` patterns for method and path.
-        side: Whether it is about what we send or what the API answers.
+        side: Whether it is about what we send or what the API responds.
         where: Regular expression for the place in the body (list indexes are `*`), or `?name` for
             a query parameter.
         rule: Regular expression for what is broken there: see `Violation`.
@@ -167,14 +266,14 @@ _OPENAI_ONLY: Final = """
 EXCUSES: Final[tuple[Excuse, ...]] = (
     Excuse(
         _CHATS,
-        "answer",
+        "response",
         r"choices\.\*\.delta",
         "required",
-        "a whole answer is documented with the stream's choice; on the wire it has a message",
+        "a whole response is documented with the stream's choice; on the wire it has a message",
     ),
     Excuse(
         _CHATS,
-        "answer",
+        "response",
         "object",
         "const",
         "documented in prose as always empty, though the schema demands a constant",
@@ -223,7 +322,7 @@ EXCUSES: Final[tuple[Excuse, ...]] = (
     ),
     Excuse(
         ("GET /v1/tasks/*",),
-        "answer",
+        "response",
         r"(input\.)?memory_scope_key",
         "unknown",
         "memory is newer than the document; a run's request is shown as it was sent",
@@ -237,7 +336,7 @@ EXCUSES: Final[tuple[Excuse, ...]] = (
     ),
     Excuse(
         ("GET /v1/tasks/*",),
-        "answer",
+        "response",
         r"(input\.)?advanced_settings\.data_sources",
         "unknown",
         "data sources are newer than the document; a run's request is shown as it was sent",
@@ -266,24 +365,24 @@ EXCUSES: Final[tuple[Excuse, ...]] = (
     ),
     Excuse(
         ("GET /v1/monitors/{monitor_id}/events",),
-        "answer",
+        "response",
         r"events\.\*\.monitor_group_id",
         "required",
         "a slip of the document: the wire has event_group_id, as later documents say",
     ),
     Excuse(
         ("GET /v1/monitors/{monitor_id}/events",),
-        "answer",
+        "response",
         r"events\.\*\.event_group_id",
         "unknown",
         "a slip of the document, which has monitor_group_id",
     ),
     Excuse(
         ("POST /v1beta/search",),
-        "answer",
+        "response",
         r"search_id|objective|search_queries|results\.\*\.(rank|metadata|published_at|excerpts\.\*)",
         "required|type|unknown",
-        "the sandbox plays the oldest generation as its quickstart shows it, which no document has",
+        "the oldest generation is as its quickstart shows it, which no document has",
     ),
     Excuse(
         ("POST /v1beta/search", "POST /v1beta/extract"),
@@ -294,7 +393,7 @@ EXCUSES: Final[tuple[Excuse, ...]] = (
     ),
     Excuse(
         ("*",),
-        "answer",
+        "response",
         "",
         "error status",
         "errors of key, credit, rate and path can occur everywhere, declared or not; their body "

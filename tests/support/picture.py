@@ -29,7 +29,7 @@ def draw() -> str:
     recorded = Console(record=True, file=io.StringIO(), width=COLUMNS, highlight=False)
     with demo._opened_client(recorded) as client:
         demo._langchain(recorded, client, QUESTION)
-    # Text that the demo leaves to the terminal to wrap is wrapped here.
+    # Text that the demo does not wrap itself is wrapped here.
     drawing = Console(record=True, file=io.StringIO(), width=COLUMNS, highlight=False)
     drawing.print(Text("$ make demo", style="bold green"))
     drawing.print(Text.from_ansi(recorded.export_text(styles=True).rstrip()), end="\n\n")

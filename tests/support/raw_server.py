@@ -1,10 +1,12 @@
-"""A server that can misbehave in ways that no HTTP library lets a server do."""
+"""Scripted server: a loopback server that can misbehave in ways that no HTTP library allows."""
 
 import socket
 import struct
 import threading
 from collections.abc import Callable
-from typing import Self
+from typing import ClassVar, Self
+
+Observer = Callable[[bytes, bytes], None]
 
 
 class Talk:
@@ -13,15 +15,16 @@ class Talk:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._received = b""
+        self._pending = b""
 
     def request(self) -> bytes:
-        """The next request, head and body; empty where the client has gone."""
+        """The next request, headers and body; empty where the client has gone."""
         while b"\r\n\r\n" not in self._received:
             if not self._receive():
                 return b""
-        head, _, rest = self._received.partition(b"\r\n\r\n")
+        headers, _, rest = self._received.partition(b"\r\n\r\n")
         length = 0
-        for line in head.lower().split(b"\r\n"):
+        for line in headers.lower().split(b"\r\n"):
             if line.startswith(b"content-length:"):
                 length = int(line.partition(b":")[2])
         while len(rest) < length:
@@ -29,13 +32,19 @@ class Talk:
                 return b""
             rest = self._received.partition(b"\r\n\r\n")[2]
         self._received = rest[length:]
-        return head + b"\r\n\r\n" + rest[:length]
+        self._pending = headers + b"\r\n\r\n" + rest[:length]
+        return self._pending
 
     def send(self, data: bytes) -> None:
         """Send bytes as they are."""
+        if self._pending:
+            # Before they are sent: once the client has them, its test may be over.
+            for observe in RawServer.observers:
+                observe(self._pending, data)
+            self._pending = b""
         self._connection.sendall(data)
 
-    def answer(
+    def respond(
         self,
         body: bytes = b"",
         *,
@@ -43,11 +52,36 @@ class Talk:
         content_type: str | None = "application/json",
         headers: tuple[str, ...] = (),
     ) -> None:
-        """Send a whole, well-formed answer."""
+        """Send a whole, well-formed response."""
         lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", *headers]
         if content_type is not None:
             lines.append(f"content-type: {content_type}")
         self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+
+    def begin_stream(self) -> None:
+        """Send the headers of an event stream."""
+        self.send(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+            b"transfer-encoding: chunked\r\n\r\n"
+        )
+
+    def send_chunk(self, data: bytes) -> None:
+        """Send a chunk of a stream; an empty one would end it and is left out."""
+        if data:
+            self.send(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def end_stream(self) -> None:
+        """End a stream in order; the connection stays open."""
+        self.send(b"0\r\n\r\n")
+
+    def wait_until_closed(self, seconds: float = 10.0) -> None:
+        """Send nothing until the client closes the connection; what it still sends is lost."""
+        self._connection.settimeout(seconds)
+        try:
+            while self._connection.recv(65536):
+                pass
+        except OSError:
+            pass
 
     def finish(self) -> None:
         """End the connection in order (FIN)."""
@@ -65,14 +99,22 @@ class Talk:
 
 
 class RawServer:
-    """Gives every request on every connection to `play`, in a thread per connection.
+    """Gives every request on every connection to `respond`, in a thread per connection.
 
     Args:
-        play: Called with the connection and the request's bytes; answers, or does not.
+        respond: Called with the connection and the request's bytes; sends a response, or does not.
+
+    Attributes:
+        observers: Called with each request and the first bytes that are sent for it, of all
+            servers.
+        requests: The requests so far.
+        connections: How many connections were made.
     """
 
-    def __init__(self, play: Callable[[Talk, bytes], None]) -> None:
-        self._play = play
+    observers: ClassVar[list[Observer]] = []
+
+    def __init__(self, respond: Callable[[Talk, bytes], None]) -> None:
+        self._respond = respond
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         self.requests: list[bytes] = []
@@ -87,6 +129,14 @@ class RawServer:
     def open_connections(self) -> int:
         """Connections that neither side has ended yet."""
         return sum(connection.fileno() >= 0 for connection in self._open)
+
+    def settle(self, num_open: int) -> int:
+        """How many connections are open, once no more than `num_open` are or none more closes."""
+        for _ in range(2000):
+            if self.open_connections <= num_open:
+                break
+            threading.Event().wait(0.001)  # not `time.sleep`, which tests speed up
+        return self.open_connections
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -114,7 +164,7 @@ class RawServer:
         try:
             while request := talk.request():
                 self.requests.append(request)
-                self._play(talk, request)
+                self._respond(talk, request)
         except OSError:  # the client went away, or the test is over
             pass
         finally:

@@ -1,7 +1,7 @@
 """Records every cassette: `python -m tests.support.record [name …]`.
 
 Against the sandbox, unless LIVE=1 is set: then against the live API with PARALLEL_API_KEY, after
-saying what that will cost and asking (YES=1 answers the question). FindAll, which costs
+saying what that will cost and asking whether to go on (YES=1 goes on). FindAll, which costs
 more than cents, and monitors, which go on by themselves, are recorded live with FULL=1 only.
 """
 

@@ -12,15 +12,15 @@ def lines(contract: Contract) -> Iterator[str]:
         for document in contract.documents:
             yield f"document: {document.path.name}, {len(document.operations)} operations"
     else:
-        yield f"no document was given ({VARIABLE}): answers were read with our models only"
+        yield f"no document was given ({VARIABLE}): responses were read with our models only"
     width = max(len(f"{each.method} {each.path}") for each in OPERATIONS)
     for note in dict.fromkeys(each.note for each in OPERATIONS):
         yield ""
-        yield f"{note or 'operations of the document':{width}}  requests  answers"
+        yield f"{note or 'operations of the document':{width}}  requests  responses"
         for each in OPERATIONS:
             if each.note == note:
-                sent, answered = contract.requests[each.name], contract.answers[each.name]
-                yield f"{f'{each.method} {each.path}':{width}}  {sent:8}  {answered:7}"
+                sent, received = contract.requests[each.name], contract.responses[each.name]
+                yield f"{f'{each.method} {each.path}':{width}}  {sent:8}  {received:9}"
     if contract.documents:
         yield ""
         yield "where the document is not obeyed, how often, and why"

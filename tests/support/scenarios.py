@@ -1,53 +1,33 @@
 """What the cassettes show. One list drives recording, replaying and the price of recording live.
 
-A scenario is a generator: it yields requests, is given what came back, and so runs the same way on
-a blocking and on an awaiting client.
+A scenario is a generator: it yields requests, is given what came back, and so runs alike on a
+blocking and on an awaiting client.
 """
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from parallel_integrations import (
-    AddTaskGroupRunsRequest,
     AuthenticationError,
-    ChatRequest,
-    ChatResponse,
-    ClearMemoryRequest,
-    CreateFindallRunRequest,
-    CreateMonitorRequest,
-    CreateTaskGroupRequest,
-    CreateTaskRunRequest,
-    EnrichFindallRequest,
-    EntitySearchRequest,
-    EventStreamSettings,
-    EvictMemoryRequest,
-    ExtendFindallRequest,
-    ExtractRequest,
-    IngestFindallRequest,
     InvalidRequestError,
     ParallelClient,
     ParallelError,
-    RetrieveMemoryRequest,
-    SearchRequest,
-    SnapshotSettings,
-    SourcePolicy,
     TaskFailedError,
-    UpdateMonitorRequest,
     api,
+    models,
 )
-from parallel_integrations._protocol.flow import Flow
 from parallel_integrations.api import chat, extract, search, stream_chat
 
 
 @dataclass(frozen=True)
 class Step:
-    """An operation on something that an earlier answer named.
+    """An operation on something that an earlier response named.
 
     Attributes:
-        make: Makes the operation; called once the earlier answers are there.
+        make: Makes the operation; called once the earlier responses are there.
         usd: What the live API bills for it.
-        stream: Whether it is a stream, whose events are the answer.
+        stream: Whether it is a stream, whose events are the response.
     """
 
     make: Callable[[], Any]
@@ -55,11 +35,11 @@ class Step:
     stream: bool = False
 
 
-Question: TypeAlias = SearchRequest | ExtractRequest | ChatRequest
-Answer: TypeAlias = Any
-"""What came back: an answer, a list of events or `ChatResponse`, or the expected error."""
+Question: TypeAlias = models.SearchRequest | models.ExtractRequest | models.ChatRequest
+Result: TypeAlias = Any
+"""What came back: a result, a list of events or `ChatResponse`, or the expected error."""
 Talk: TypeAlias = Generator[Any, Any, None]
-"""Yields questions and steps, is sent answers."""
+"""Yields questions and steps, is sent what came back."""
 
 OBJECTIVE: Final = "How does the with statement handle exceptions?"
 READABLE_PAGE: Final = "https://docs.python.org/3/reference/compound_stmts.html"
@@ -101,7 +81,7 @@ class Scenario:
         wrong_key: Whether a key is used that the API does not know.
         error: What the client raises, where that is what is shown.
         sandbox: What the sandbox that it is recorded from is set up with.
-        faults: What it is told to fail at.
+        faults: The faults that are injected.
         sandbox_only: Why it cannot be recorded live; empty where it can.
         full: Whether it is recorded live with FULL=1 only, because it is dear or goes on by itself.
     """
@@ -127,39 +107,39 @@ class Scenario:
 
 
 def ask(*questions: Question) -> Callable[[], Talk]:
-    """Questions that do not depend on the answers."""
+    """Questions that do not depend on what came back."""
 
     def talk() -> Talk:
         for question in questions:
-            _ = yield question  # `yield from` would hand the answers to the tuple
+            _ = yield question  # `yield from` would hand them to the tuple
 
     return talk
 
 
-def said(question: str, **settings: Any) -> ChatRequest:
+def said(question: str, **settings: Any) -> models.ChatRequest:
     """One user's turn."""
-    return ChatRequest(messages=[{"role": "user", "content": question}], **settings)
+    return models.ChatRequest(messages=[{"role": "user", "content": question}], **settings)
 
 
 def _conversation() -> Talk:
-    answers: list[ChatResponse] = yield said(QUESTION)
-    yield ChatRequest(
+    results: list[models.ChatResponse] = yield said(QUESTION)
+    yield models.ChatRequest(
         messages=[
             {"role": "system", "content": "Answer in one sentence."},
             {"role": "user", "content": QUESTION},
-            {"role": "assistant", "content": answers[0].text},
+            {"role": "assistant", "content": results[0].text},
             {"role": "user", "content": FOLLOW_UP},
         ]
     )
 
 
 def _continued_research() -> Talk:
-    answers: list[ChatResponse] = yield said(QUESTION, model="lite")
-    yield said(FOLLOW_UP, model="lite", previous_interaction_id=answers[0].interaction_id)
+    results: list[models.ChatResponse] = yield said(QUESTION, model="lite")
+    yield said(FOLLOW_UP, model="lite", previous_interaction_id=results[0].interaction_id)
 
 
-def _task(**settings: Any) -> CreateTaskRunRequest:
-    return CreateTaskRunRequest(input=TASK_INPUT, processor="lite", **settings)
+def _task(**settings: Any) -> models.CreateTaskRunRequest:
+    return models.CreateTaskRunRequest(input=TASK_INPUT, processor="lite", **settings)
 
 
 def _run_task(**settings: Any) -> Callable[[], Talk]:
@@ -178,13 +158,15 @@ def _followed_task() -> Talk:
 
 
 def _group() -> Talk:
-    request = CreateTaskGroupRequest(metadata={"purpose": "cassette"})
+    request = models.CreateTaskGroupRequest(metadata={"purpose": "cassette"})
     group = yield Step(lambda: api.create_task_group(request))
     inputs = [
-        CreateTaskRunRequest(input=one, processor="lite", metadata={"number": number})
+        models.CreateTaskRunRequest(input=one, processor="lite", metadata={"number": number})
         for number, one in enumerate(("the with statement", "the nonlocal statement"))
     ]
-    runs = AddTaskGroupRunsRequest(inputs=inputs, output_schema="What it does, in one sentence.")
+    runs = models.AddTaskGroupRunsRequest(
+        inputs=inputs, output_schema="What it does, in one sentence."
+    )
     added = yield Step(
         lambda: api.add_task_group_runs(group.taskgroup_id, runs), len(inputs) * _LITE_USD
     )
@@ -197,8 +179,8 @@ def _group() -> Talk:
     yield Step(lambda: api.retrieve_task_group_run(group.taskgroup_id, added.run_ids[0]))
 
 
-def _findall(**changes: Any) -> CreateFindallRunRequest:
-    return CreateFindallRunRequest(
+def _findall(**changes: Any) -> models.CreateFindallRunRequest:
+    return models.CreateFindallRunRequest(
         objective=FINDALL_OBJECTIVE,
         entity_type="statements",
         match_conditions=[{"name": "binds_names", "description": "The statement binds a name."}],
@@ -209,11 +191,13 @@ def _findall(**changes: Any) -> CreateFindallRunRequest:
 
 def _ingested() -> Talk:
     schema = yield Step(
-        lambda: api.ingest_findall(IngestFindallRequest(objective=FINDALL_OBJECTIVE))
+        lambda: api.ingest_findall(models.IngestFindallRequest(objective=FINDALL_OBJECTIVE))
     )
     run = yield Step(
         lambda: api.create_findall_run(
-            CreateFindallRunRequest.from_schema(schema, generator="base", match_limit=_MATCHES)
+            models.CreateFindallRunRequest.from_schema(
+                schema, generator="base", match_limit=_MATCHES
+            )
         ),
         _FINDALL_USD + _MATCHES * _MATCH_USD,
     )
@@ -229,7 +213,7 @@ def _enriched() -> Talk:
     )
     yield Step(lambda: api.findall_events(run.findall_id), stream=True)
     known = yield Step(lambda: api.findall_result(run.findall_id))
-    enrichment = EnrichFindallRequest(output_schema=ANSWER_SCHEMA, processor="lite")
+    enrichment = models.EnrichFindallRequest(output_schema=ANSWER_SCHEMA, processor="lite")
     yield Step(lambda: api.enrich_findall(run.findall_id, enrichment), _MATCHES * _LITE_USD)
     yield Step(
         lambda: api.findall_events(run.findall_id, last_event_id=known.last_event_id), stream=True
@@ -243,30 +227,32 @@ def _extended_and_cancelled() -> Talk:
         _FINDALL_USD + _MATCHES * _MATCH_USD,
     )
     yield Step(lambda: api.findall_events(run.findall_id), stream=True)
-    more = ExtendFindallRequest(additional_match_limit=_MATCHES)
+    more = models.ExtendFindallRequest(additional_match_limit=_MATCHES)
     yield Step(lambda: api.extend_findall(run.findall_id, more), _MATCHES * _MATCH_USD)
     yield Step(lambda: api.cancel_findall(run.findall_id))
     yield Step(lambda: api.retrieve_findall_run(run.findall_id))
 
 
 def _entities() -> Talk:
-    request = EntitySearchRequest(
+    request = models.EntitySearchRequest(
         entity_type="companies", objective=FINDALL_OBJECTIVE, match_limit=_MATCHES
     )
     yield Step(lambda: api.entity_search(request), _ENTITIES_USD)
 
 
 def _monitored() -> Talk:
-    request = CreateMonitorRequest(
+    request = models.CreateMonitorRequest(
         type="event_stream",
         frequency="1d",
-        settings=EventStreamSettings(query="Changes of the with statement", include_backfill=True),
+        settings=models.EventStreamSettings(
+            query="Changes of the with statement", include_backfill=True
+        ),
         metadata={"purpose": "cassette"},
     )
     monitor = yield Step(lambda: api.create_monitor(request), _MONITOR_USD)
-    # One only: whoever records live has monitors of their own, which are nobody's business.
+    # One only: who records live has monitors of their own, which are nobody's business.
     yield Step(lambda: api.list_monitors(limit=1))
-    change = UpdateMonitorRequest(frequency="1w", metadata=None)
+    change = models.UpdateMonitorRequest(frequency="1w", metadata=None)
     yield Step(lambda: api.update_monitor(monitor.monitor_id, change))
     yield Step(lambda: api.trigger_monitor(monitor.monitor_id), _MONITOR_USD)
     yield Step(lambda: api.monitor_events(monitor.monitor_id, include_completions=True))
@@ -278,10 +264,10 @@ def _snapshot() -> Talk:
     result = yield Step(lambda: api.run_task(_task(output_schema=ANSWER_SCHEMA)), _LITE_USD)
     monitor = yield Step(
         lambda: api.create_monitor(
-            CreateMonitorRequest(
+            models.CreateMonitorRequest(
                 type="snapshot",
                 frequency="1w",
-                settings=SnapshotSettings(task_run_id=result.run.run_id),
+                settings=models.SnapshotSettings(task_run_id=result.run.run_id),
             )
         ),
         _MONITOR_USD,
@@ -293,31 +279,31 @@ def _snapshot() -> Talk:
 def _remembered() -> Talk:
     request = _task(output_schema="What it does.", memory_scope_key=SCOPE)
     result = yield Step(lambda: api.run_task(request), _LITE_USD)
-    asked = RetrieveMemoryRequest(query="nonlocal", kind="task", memory_scope_key=SCOPE)
-    yield Step(lambda: api.retrieve_memory(asked))
+    query = models.RetrieveMemoryRequest(query="nonlocal", kind="task", memory_scope_key=SCOPE)
+    yield Step(lambda: api.retrieve_memory(query))
     yield Step(
         lambda: api.evict_memory(
-            EvictMemoryRequest(kind="task", id=result.run.run_id, memory_scope_key=SCOPE)
+            models.EvictMemoryRequest(kind="task", id=result.run.run_id, memory_scope_key=SCOPE)
         )
     )
-    yield Step(lambda: api.clear_memory(ClearMemoryRequest(memory_scope_key=SCOPE)))
-    yield Step(lambda: api.retrieve_memory(RetrieveMemoryRequest(memory_scope_key=SCOPE)))
+    yield Step(lambda: api.clear_memory(models.ClearMemoryRequest(memory_scope_key=SCOPE)))
+    yield Step(lambda: api.retrieve_memory(models.RetrieveMemoryRequest(memory_scope_key=SCOPE)))
 
 
 _STILL_RUNNING: Final = {"path": "/v1/tasks/runs/*/result", "status": 408}
 
 SCENARIOS: Final = (
-    Scenario("search/by_objective", ask(SearchRequest(objective=OBJECTIVE))),
+    Scenario("search/by_objective", ask(models.SearchRequest(objective=OBJECTIVE))),
     Scenario(
         "search/by_queries",
-        ask(SearchRequest(search_queries=["import system finders loaders"], mode="basic")),
+        ask(models.SearchRequest(search_queries=["import system finders loaders"], mode="basic")),
     ),
     Scenario(
         "search/with_source_policy",
         ask(
-            SearchRequest(
+            models.SearchRequest(
                 objective=OBJECTIVE,
-                source_policy=SourcePolicy(
+                source_policy=models.SourcePolicy(
                     include_domains=["docs.python.org"], after_date="2020-01-01"
                 ),
             )
@@ -326,43 +312,43 @@ SCENARIOS: Final = (
     Scenario(
         "search/excerpt_limits",
         ask(
-            SearchRequest(
+            models.SearchRequest(
                 objective=OBJECTIVE, max_results=3, max_chars_per_result=1000, max_chars_total=2000
             )
         ),
     ),
     Scenario(
         "search/older_generation",
-        ask(SearchRequest(objective=OBJECTIVE, max_results=3)),
+        ask(models.SearchRequest(objective=OBJECTIVE, max_results=3)),
         client=(("api_version", "v1beta"),),
     ),
     Scenario(
         "search/oldest_generation",
-        ask(SearchRequest(objective=OBJECTIVE, max_results=3, max_chars_per_result=1500)),
+        ask(models.SearchRequest(objective=OBJECTIVE, max_results=3, max_chars_per_result=1500)),
         client=(("api_version", "v1beta-processor"),),
     ),
     Scenario(
         "search/invalid_request",
-        ask(SearchRequest(objective=OBJECTIVE, mode="clairvoyant")),
+        ask(models.SearchRequest(objective=OBJECTIVE, mode="clairvoyant")),
         error=InvalidRequestError,
     ),
     Scenario(
         "search/wrong_key",
-        ask(SearchRequest(objective=OBJECTIVE)),
+        ask(models.SearchRequest(objective=OBJECTIVE)),
         wrong_key=True,
         error=AuthenticationError,
     ),
     Scenario(
         "extract/two_pages_one_missing",
-        ask(ExtractRequest(urls=[READABLE_PAGE, MISSING_PAGE], objective=OBJECTIVE)),
+        ask(models.ExtractRequest(urls=[READABLE_PAGE, MISSING_PAGE], objective=OBJECTIVE)),
     ),
     Scenario(
         "extract/full_content",
-        ask(ExtractRequest(urls=[FULL_PAGE], full_content={"max_chars_per_result": 4000})),
+        ask(models.ExtractRequest(urls=[FULL_PAGE], full_content={"max_chars_per_result": 4000})),
     ),
     Scenario(
         "extract/older_generation",
-        ask(ExtractRequest(urls=[READABLE_PAGE], objective=OBJECTIVE)),
+        ask(models.ExtractRequest(urls=[READABLE_PAGE], objective=OBJECTIVE)),
         client=(("api_version", "v1beta"),),
     ),
     Scenario("chat/plain_answer", ask(said(QUESTION))),
@@ -401,7 +387,7 @@ SCENARIOS: Final = (
         "tasks/failed_run",
         _run_task(metadata={"sandbox": "fail"}),
         error=TaskFailedError,
-        sandbox_only="the live API cannot be told to fail",
+        sandbox_only="the live API cannot be made to fail",
     ),
     # Slow enough to be followed from its queue on.
     Scenario("tasks/events", _followed_task, sandbox=(("task_seconds", 1.0),)),
@@ -422,63 +408,79 @@ SCENARIOS: Final = (
 BY_NAME: Final = {scenario.name: scenario for scenario in SCENARIOS}
 
 
-def run(scenario: Scenario, client: ParallelClient) -> list[Answer]:
-    """Every answer of a scenario, blocking; the expected error is one, too."""
-    answers: list[Answer] = []
-    talk = scenario.talk()
+def run(scenario: Scenario, client: ParallelClient) -> list[Result]:
+    """Every result of a scenario, blocking; the expected error is one, too."""
+    steps = _steps(scenario)
     try:
-        question = next(talk)
+        step = next(steps)
         while True:
             try:
-                if isinstance(question, Step) and question.stream:
-                    answer: Any = list(client.stream(question.make()))
-                elif isinstance(question, Step):
-                    answer = client.run(question.make())
-                elif isinstance(question, ChatRequest) and question.stream:
-                    answer = list(client.stream(stream_chat(question)))
-                elif isinstance(question, ChatRequest):
-                    answer = [client.run(chat(question))]
-                else:
-                    answer = client.run(_flow(question))
-            except scenario.expected as error:
-                answer = error
-            answers.append(answer)
-            question = talk.send(answer)
-    except StopIteration:
-        return answers
+                result = (
+                    list(client.stream(step.make())) if step.stream else client.run(step.make())
+                )
+            except ParallelError as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(result)
+    except StopIteration as end:
+        return cast(list[Result], end.value)
 
 
-async def arun(scenario: Scenario, client: ParallelClient) -> list[Answer]:
-    """Every answer of a scenario, awaiting."""
-    answers: list[Answer] = []
-    talk = scenario.talk()
+async def arun(scenario: Scenario, client: ParallelClient) -> list[Result]:
+    """Every result of a scenario, awaiting."""
+    steps = _steps(scenario)
     try:
-        question = next(talk)
+        step = next(steps)
         while True:
             try:
-                if isinstance(question, Step) and question.stream:
-                    answer: Any = [event async for event in client.astream(question.make())]
-                elif isinstance(question, Step):
-                    answer = await client.arun(question.make())
-                elif isinstance(question, ChatRequest) and question.stream:
-                    answer = [chunk async for chunk in client.astream(stream_chat(question))]
-                elif isinstance(question, ChatRequest):
-                    answer = [await client.arun(chat(question))]
+                if step.stream:
+                    result: Any = [event async for event in client.astream(step.make())]
                 else:
-                    answer = await client.arun(_flow(question))
-            except scenario.expected as error:
-                answer = error
-            answers.append(answer)
-            question = talk.send(answer)
-    except StopIteration:
-        return answers
+                    result = await client.arun(step.make())
+            except ParallelError as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(result)
+    except StopIteration as end:
+        return cast(list[Result], end.value)
+
+
+def _steps(scenario: Scenario) -> Generator[Step, Any, list[Result]]:
+    """The operations of a scenario; is sent their results, or thrown their errors."""
+    results: list[Result] = []
+    talk = scenario.talk()
+    question = next(talk)
+    while True:
+        try:
+            result = yield _step(question)
+        except scenario.expected as error:
+            result = error
+        else:
+            if isinstance(question, models.ChatRequest) and not question.stream:
+                result = [result]  # as a stream's
+        results.append(result)
+        try:
+            question = talk.send(result)
+        except StopIteration:
+            return results
+
+
+def _step(question: Question | Step) -> Step:
+    if isinstance(question, models.SearchRequest):
+        return Step(lambda: search(question))
+    if isinstance(question, models.ExtractRequest):
+        return Step(lambda: extract(question))
+    if isinstance(question, models.ChatRequest):
+        make = stream_chat if question.stream else chat
+        return Step(lambda: make(question), stream=question.stream)
+    return question
 
 
 def price_usd(scenario: Scenario) -> float:
     """What the live API bills for recording this scenario, by its published prices."""
     if scenario.error is not None:
         return 0.0
-    blank = [ChatResponse.model_validate({"interaction_id": "unknown"})]
+    blank = [models.ChatResponse.model_validate({"interaction_id": "unknown"})]
     talk = scenario.talk()
     usd = 0.0
     try:
@@ -493,12 +495,8 @@ def price_usd(scenario: Scenario) -> float:
 def _price_usd(question: Question | Step) -> float:
     if isinstance(question, Step):
         return question.usd
-    if isinstance(question, ChatRequest):
+    if isinstance(question, models.ChatRequest):
         return _CHAT_USD[question.model]
-    if isinstance(question, ExtractRequest):
+    if isinstance(question, models.ExtractRequest):
         return 0.001 * len(question.urls)
     return 0.005 + 0.001 * max(0, question.max_results - 10)
-
-
-def _flow(question: SearchRequest | ExtractRequest) -> Flow[Any]:
-    return search(question) if isinstance(question, SearchRequest) else extract(question)

@@ -1,4 +1,4 @@
-"""Operations on a stage: played without network and time, or on a client in both ways."""
+"""Operations run by a script without network and time, or by a client, blocking and awaiting."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -28,26 +28,26 @@ async def listen(client: ParallelClient, stream: Any, *, awaiting: bool) -> list
 
 @dataclass
 class After:
-    """An answer that takes its time.
+    """A response that takes its time.
 
     Attributes:
         seconds: How long.
-        answer: What comes then.
+        response: What comes then.
     """
 
     seconds: float
-    answer: Any
+    response: Any
 
 
 @dataclass
 class ScriptPlayer:
-    """Plays an operation with answers from a script and a clock of its own.
+    """Runs an operation with responses from a script and a clock of its own.
 
-    An answer is an `httpx.Response`, an `httpx.HTTPError`, a JSON value (200), or a list of chunks
-    of an event stream, in which an `httpx.HTTPError` breaks it. `After` delays answer and chunk.
+    A response is an `httpx.Response`, an `httpx.HTTPError`, a JSON value (200), or a list of chunks
+    of an event stream, in which an `httpx.HTTPError` breaks it. `After` delays response and chunk.
 
     Attributes:
-        script: The answers in order, the last one forever; or a function that gives them.
+        script: The responses in order, the last one forever; or a function that gives them.
         max_retries: What the client would be set to.
         sends: What was sent.
         events: What was emitted.
@@ -63,10 +63,10 @@ class ScriptPlayer:
     def __post_init__(self) -> None:
         self._conditions = Conditions(max_retries=self.max_retries)
         if not callable(self.script):
-            answers = list(self.script)
-            self._answer = lambda _: answers.pop(0) if len(answers) > 1 else answers[0]
+            responses = list(self.script)
+            self._next_response = lambda _: responses.pop(0) if len(responses) > 1 else responses[0]
         else:
-            self._answer = self.script
+            self._next_response = self.script
 
     @property
     def calls(self) -> list[str]:
@@ -88,7 +88,7 @@ class ScriptPlayer:
                     outcome = next(chunks, b"")
                     if isinstance(outcome, After):
                         self.clock += outcome.seconds
-                        outcome = outcome.answer
+                        outcome = outcome.response
                 else:
                     request = httpx.Request(
                         step.method,
@@ -98,7 +98,7 @@ class ScriptPlayer:
                     self.sends.append(step)
                     assert len(self.sends) < 500, "it does not end"
                     self.clock += step.delay_seconds
-                    outcome, chunks = self._received(self._answer(step), request, step)
+                    outcome, chunks = self._received(self._next_response(step), request, step)
                 self._conditions.elapsed_seconds = self.clock
                 if isinstance(outcome, httpx.HTTPError):
                     outcome.request = request
@@ -112,12 +112,12 @@ class ScriptPlayer:
         if isinstance(given, After):
             left = max(0.0, step.deadline_seconds - self.clock) + LAST_RESPONSE_SECONDS
             self.clock += min(given.seconds, left)
-            given = given.answer if given.seconds <= left else httpx.ReadTimeout("given up")
+            given = given.response if given.seconds <= left else httpx.ReadTimeout("given up")
         if isinstance(given, httpx.HTTPError):
             return given, iter(())
         if isinstance(given, list):
-            head = {"content-type": "text/event-stream"}
-            return httpx.Response(200, headers=head, request=request), iter(given)
+            headers = {"content-type": "text/event-stream"}
+            return httpx.Response(200, headers=headers, request=request), iter(given)
         if not isinstance(given, httpx.Response):
             given = httpx.Response(200, json=given)
         given.request = request

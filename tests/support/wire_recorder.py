@@ -1,114 +1,124 @@
-"""Sees what is said to the API in this process, whoever plays it.
+"""Wire recorder: keeps what is sent to the sandboxes and scripted servers of this process.
 
-With a sandbox it stands between the operations and the faults that spoil their answers, so what it
-sees is what the client sent and what the sandbox itself had to say. Of a client that talks to
-something else (a mock, a cassette, a raw server), it sees the requests.
+It uses their own hooks. In a sandbox it is ASGI middleware between the faults and the operations:
+it sees what the client sent and what the sandbox itself responded, before a fault spoiled that. Of
+a scripted server it sees the requests.
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Final, Self, cast
+from typing import Final, Self
+from urllib.parse import parse_qsl
 
-import httpx
-from starlette.requests import Request
-from starlette.types import Message, Receive, Scope, Send
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from parallel_integrations._transport.call_state import CallState
-from parallel_integrations.sandbox.server import app
-from tests.support.contract import Exchange
+from parallel_integrations.sandbox import Sandbox
+from tests.support.contract import Exchange, operation_of
+from tests.support.raw_server import RawServer
 
 _GATEWAY: Final = re.compile(r"^/v1/[^/]+/[^/]+/(?:parallel|compat)(?=/)")
+_STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
 
 class WireRecorder:
-    """Keeps what was said until it is taken. The sandboxes' threads share it."""
+    """Keeps exchanges until they are taken. The servers' threads share it."""
 
     def __init__(self) -> None:
         self._seen: list[_Watched] = []
         self._sent: list[Exchange] = []
-        self._endpoint: Any = None
-        self._arrived: Any = None
 
     def __enter__(self) -> Self:
-        self._endpoint = app._endpoint
-        app._endpoint = self._watching  # type: ignore[assignment]
-        arrived: Any = CallState.arrived
-        self._arrived = arrived
-
-        def noting(call: CallState, response: httpx.Response) -> httpx.Response:
-            self._sent.append(_sent(response.request, response.status_code))
-            return cast(httpx.Response, arrived(call, response))
-
-        CallState.arrived = noting  # type: ignore[method-assign, assignment]
+        Sandbox.middleware.append(self._watching)
+        RawServer.observers.append(self._observe)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        app._endpoint = self._endpoint
-        CallState.arrived = self._arrived  # type: ignore[method-assign]
+        Sandbox.middleware.remove(self._watching)
+        RawServer.observers.remove(self._observe)
 
     def take(self) -> list[Exchange]:
-        """What was said to sandboxes since the last time."""
+        """What went to sandboxes since the last time."""
         seen, self._seen = self._seen, []
-        return [each.exchange() for each in seen]
+        exchanges = [each.exchange() for each in seen if each.status]
+        return [each for each in exchanges if not _is_no_operation(each)]
 
-    def take_requests(self, besides: Iterable[Exchange]) -> list[Exchange]:
-        """What clients sent since the last time, besides what is known from the sandboxes."""
+    def take_requests(self) -> list[Exchange]:
+        """What went to scripted servers since the last time."""
         sent, self._sent = self._sent, []
-        known = {_request_of(each) for each in besides}
-        return [each for each in sent if _request_of(each) not in known]
+        return sent
 
-    def _watching(self, *args: Any) -> Any:
-        endpoint = self._endpoint(*args)
-
-        async def watched(request: Request) -> "_Watched":
-            exchange = _Watched(request, await request.body(), await endpoint(request))
+    def _watching(self, app: ASGIApp) -> ASGIApp:
+        async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+            exchange = _Watched(scope)
             self._seen.append(exchange)
-            return exchange
+            await exchange.run(app, receive, send)
 
         return watched
 
+    def _observe(self, request: bytes, response: bytes) -> None:
+        head, _, body = request.partition(b"\r\n\r\n")
+        method, target, _ = head.partition(b"\r\n")[0].decode("latin-1").split(" ")
+        path, _, query = target.partition("?")
+        status = _STATUS.match(response)
+        self._sent.append(
+            Exchange(
+                method=method,
+                path=_GATEWAY.sub("", path),
+                query=tuple(parse_qsl(query, keep_blank_values=True)),
+                body=body,
+                status=int(status[1]) if status else 0,
+                content_type="",
+                response=b"",
+            )
+        )
 
-def _request_of(exchange: Exchange) -> tuple[object, ...]:
-    return exchange.method, exchange.path, exchange.query, exchange.body
+
+def _is_no_operation(exchange: Exchange) -> bool:
+    """Whether the sandbox said that it has no such operation; ours may lack none that it has."""
+    unknown = operation_of(exchange.method, exchange.path) is None
+    return unknown and exchange.status in (404, 405)
 
 
-def _sent(request: httpx.Request, status: int) -> Exchange:
-    path = _GATEWAY.sub("", request.url.path)
-    query = tuple(request.url.params.multi_items())
-    return Exchange(request.method, path, query, request.content, status, "", b"")
-
-
-@dataclass(eq=False)
 class _Watched:
-    """An answer on its way out; notes what it is made of."""
+    """One exchange with a sandbox, as far as it has come."""
 
-    request: Request
-    content: bytes
-    response: Any
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._body = bytearray()
+        self._response = bytearray()
+        self._content_type = ""
+        self._is_whole = False
+        self.status = 0
 
-    def __post_init__(self) -> None:
-        self.sent = bytearray()
-        self.whole = False
+    async def run(self, app: ASGIApp, receive: Receive, send: Send) -> None:
+        """Let the application respond, and keep both sides."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def noting(message: Message) -> None:
-            if message["type"] == "http.response.body":
-                self.sent += message.get("body", b"")
-                self.whole = not message.get("more_body", False)
+        async def receiving() -> Message:
+            message = await receive()
+            self._body += message.get("body", b"")
+            return message
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.status = message["status"]
+                self._content_type = Headers(raw=message["headers"]).get("content-type", "")
+            elif message["type"] == "http.response.body":
+                self._response += message.get("body", b"")
+                self._is_whole = not message.get("more_body", False)
             await send(message)
 
-        await self.response(scope, receive, noting)
+        await app(self._scope, receiving, sending)
 
     def exchange(self) -> Exchange:
-        """What was said so far."""
+        """The exchange so far."""
+        query = self._scope["query_string"].decode("latin-1")
         return Exchange(
-            method=self.request.method,
-            path=self.request.scope["path"],
-            query=tuple(self.request.query_params.multi_items()),
-            body=self.content,
-            status=self.response.status_code,
-            content_type=self.response.headers.get("content-type", ""),
-            answer=bytes(self.sent),
-            whole=self.whole,
+            method=self._scope["method"],
+            path=self._scope["path"],
+            query=tuple(parse_qsl(query, keep_blank_values=True)),
+            body=bytes(self._body),
+            status=self.status,
+            content_type=self._content_type,
+            response=bytes(self._response),
+            whole=self._is_whole,
         )

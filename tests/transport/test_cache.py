@@ -1,4 +1,4 @@
-"""`ParallelClient(cache=…)`: an answer that has been paid for is not paid for again."""
+"""`ParallelClient(cache=…)`: a response that has been paid for is not paid for again."""
 
 import asyncio
 import concurrent.futures
@@ -112,10 +112,10 @@ def _stores() -> list[Any]:
 
 
 @pytest.mark.parametrize("make", _stores())
-async def test_an_equal_request_is_answered_without_another(
+async def test_an_equal_request_gets_a_response_without_another(
     make: Callable[[Path], Any], tmp_path: Path, sandbox: Sandbox, open_client: Opening
 ) -> None:
-    store = make(tmp_path / "answers")
+    store = make(tmp_path / "responses")
     with open_client(store) as client:
         first = client.run(search(SEARCH))
         assert client.run(search(SEARCH)) == first
@@ -166,7 +166,7 @@ def test_every_adapter_that_is_given_the_client_uses_its_cache(
         ),
     ],
 )
-def test_another_request_is_not_answered_by_it(
+def test_another_request_does_not_get_that_response(
     other: SearchRequest, tmp_path: Path, sandbox: Sandbox, open_client: Opening
 ) -> None:
     with open_client(tmp_path) as client:
@@ -193,14 +193,14 @@ def test_another_code_path_is_another_request(
     assert len(sandbox.requests) == 2
 
 
-def _answer_by_key(talk: Talk, request: bytes) -> None:
+def _respond_by_key(talk: Talk, request: bytes) -> None:
     lines = [line.strip().lower() for line in request.split(b"\r\n")]
     secrets = [line for line in lines if line.startswith((b"x-api-key", b"cf-aig"))]
-    talk.answer(b'{"results": [], "search_id": "%s"}' % b",".join(secrets)[-4:])
+    talk.respond(b'{"results": [], "search_id": "%s"}' % b",".join(secrets)[-4:])
 
 
 def test_nobody_is_given_what_another_key_has_paid_for(tmp_path: Path) -> None:
-    with RawServer(_answer_by_key) as server:
+    with RawServer(_respond_by_key) as server:
 
         def ask(**settings: Any) -> str | None:
             with ParallelClient(cache=tmp_path, **settings) as client:
@@ -222,7 +222,7 @@ def test_nobody_is_given_what_another_key_has_paid_for(tmp_path: Path) -> None:
 
 def _echo_key(talk: Talk, request: bytes) -> None:
     [key] = [line for line in request.split(b"\r\n") if line.lower().startswith(b"x-api-key")]
-    talk.answer(b'{"results": [], "session_id": "%s"}' % key)
+    talk.respond(b'{"results": [], "session_id": "%s"}' % key)
 
 
 def test_no_key_is_in_the_directory(tmp_path: Path, sandbox: Sandbox, open_client: Opening) -> None:
@@ -235,7 +235,7 @@ def test_no_key_is_in_the_directory(tmp_path: Path, sandbox: Sandbox, open_clien
         ) as echoing:
             for _ in range(2):
                 echoing.run(search(SEARCH))
-        assert len(server.requests) == 2, "an answer that holds the key must not be kept"
+        assert len(server.requests) == 2, "a response that holds the key must not be kept"
     files = list(tmp_path.rglob("*"))
     assert len(files) == 2
     for file in files:
@@ -255,12 +255,12 @@ def test_who_wants_it_fresher_than_it_was_kept_asks_again(
     sandbox: Sandbox, open_client: Opening
 ) -> None:
     store = Memory()
-    with open_client(store) as patient, open_client(store, cache_ttl_seconds=0.1) as impatient:
-        patient.run(search(SEARCH))
+    with open_client(store) as long, open_client(store, cache_ttl_seconds=0.1) as short:
+        long.run(search(SEARCH))
         time.sleep(0.15)
-        impatient.run(search(SEARCH))
+        short.run(search(SEARCH))
         assert len(sandbox.requests) == 2
-        patient.run(search(SEARCH))
+        long.run(search(SEARCH))
     assert len(sandbox.requests) == 2
 
 
@@ -290,7 +290,7 @@ def test_a_session_is_no_other_question(
 def test_toolkits_find_what_another_has_requested(
     tmp_path: Path, sandbox: Sandbox, open_client: Opening
 ) -> None:
-    asked = {"objective": "with", "search_queries": ["with"]}
+    before = {"objective": "with", "search_queries": ["with"]}
     with open_client(tmp_path) as client:
         for _ in range(2):
             [tool] = [
@@ -298,7 +298,7 @@ def test_toolkits_find_what_another_has_requested(
                 for each in ParallelToolkit(client=client).get_tools()
                 if each.name == "parallel_search"
             ]
-            tool.invoke(asked)
+            tool.invoke(before)
     assert len(sandbox.requests) == 1
 
 
@@ -410,7 +410,7 @@ def test_every_damage_to_a_file_is_found(
 def test_a_directory_that_cannot_be_used_costs_no_response(
     tmp_path: Path, sandbox: Sandbox, open_client: Opening, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = tmp_path / "answers"
+    path = tmp_path / "responses"
     with open_client(path) as client:
         path.write_text("somebody was faster")
         for _ in range(2):
@@ -420,19 +420,19 @@ def test_a_directory_that_cannot_be_used_costs_no_response(
 
 
 async def test_a_slow_cache_does_not_hold_the_event_loop_up(open_client: Opening) -> None:
-    asked, gone_on = threading.Event(), threading.Event()
+    before, gone_on = threading.Event(), threading.Event()
     waited = []
 
     class Slow(Memory):
         def get(self, key: str) -> Any:
-            asked.set()
+            before.set()
             waited.append(gone_on.wait(20))
             return super().get(key)
 
     with open_client(Slow()) as client:
         task = asyncio.create_task(client.arun(search(SEARCH)))
-        assert await asyncio.to_thread(asked.wait, 20)
-        gone_on.set()  # by the loop, while the cache is being asked
+        assert await asyncio.to_thread(before.wait, 20)
+        gone_on.set()  # by the loop, while the cache is being read
         assert (await task).results
         await client.aclose()
     assert waited == [True]
@@ -441,11 +441,11 @@ async def test_a_slow_cache_does_not_hold_the_event_loop_up(open_client: Opening
 def test_nobody_else_can_read_the_files(tmp_path: Path, open_client: Opening) -> None:
     before = os.umask(0)
     try:
-        with open_client(tmp_path / "a" / "b" / "answers") as client:
+        with open_client(tmp_path / "a" / "b" / "responses") as client:
             client.run(search(SEARCH))
     finally:
         os.umask(before)
-    [file] = (tmp_path / "a" / "b" / "answers").iterdir()
+    [file] = (tmp_path / "a" / "b" / "responses").iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     made = [file.parent, file.parent.parent, file.parent.parent.parent]
     assert [stat.S_IMODE(directory.stat().st_mode) for directory in made] == [0o700] * 3
@@ -469,7 +469,7 @@ def _socket(path: Path) -> None:
 
 
 def _link(path: Path) -> None:
-    """To an answer that would be right."""
+    """To a response that would be right."""
     kept = path.with_name("elsewhere")
     kept.write_bytes(path.read_bytes())
     os.utime(kept, (time.time(), time.time() + 60))
@@ -560,7 +560,7 @@ def test_a_directory_that_others_may_write_to_is_not_used(
     open_client: Opening,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    path = tmp_path / "answers"
+    path = tmp_path / "responses"
     with open_client(path) as client:
         client.run(search(SEARCH))
         change(path)
@@ -578,7 +578,7 @@ def test_a_directory_that_others_may_write_to_is_not_used(
 def test_an_response_of_another_question_is_none(
     tmp_path: Path, sandbox: Sandbox, open_client: Opening
 ) -> None:
-    """Each entry is sealed for its own request: whoever may write cannot exchange them."""
+    """Each entry is sealed for its own request: who may write cannot exchange them."""
     other = SearchRequest(search_queries=["nonlocal"], max_results=3)
     with open_client(tmp_path) as client:
         right = client.run(search(SEARCH)).results
@@ -592,7 +592,7 @@ def test_an_response_of_another_question_is_none(
 
 
 DEEP = b"[" * 200_000
-HEADS: list[Any] = [
+HEADERS: list[Any] = [
     {"at": time.time(), "status": 200, "type": "application/json"},
     {"at": float("nan"), "status": 200, "type": None},
     {"at": 10**400, "status": 200, "type": None},
@@ -604,9 +604,11 @@ HEADS: list[Any] = [
 ]
 
 
-def _forged(head: Any, body: bytes, digest: str) -> bytes:
+def _forged(headers: Any, body: bytes, digest: str) -> bytes:
     """An entry as somebody would write it who knows the code and not the key."""
-    record = (json.dumps(head) if not isinstance(head, bytes) else head.decode()).encode() + b"\n"
+    record = (
+        json.dumps(headers) if not isinstance(headers, bytes) else headers.decode()
+    ).encode() + b"\n"
     record += body
     if digest == "crc":
         return b"%08x" % zlib.crc32(record) + record
@@ -633,7 +635,7 @@ DAMAGE = st.tuples(
 )
 FORGED = st.builds(
     _forged,
-    st.sampled_from([*HEADS, DEEP]),
+    st.sampled_from([*HEADERS, DEEP]),
     st.sampled_from([b"", b"{}", DEEP, b'{"results": [], "search_id": "forged"}', b"\xff"]),
     st.sampled_from(["crc", "none", "zeros"]),
 )
@@ -659,9 +661,9 @@ def test_whatever_bytes_stand_there_the_api_is_requested(
             stands = _damaged(whole, *stands)
         assert stands != whole
         store.kept[key] = stands, until
-        asked = len(sandbox.requests)
+        before = len(sandbox.requests)
         found = client.run(search(SEARCH))
-        assert len(sandbox.requests) == asked + 1
+        assert len(sandbox.requests) == before + 1
         assert found.results == right.results
         assert found.search_id != right.search_id
 
@@ -740,7 +742,7 @@ def test_the_log_says_which_directory_was_created(
 
 
 def test_a_directory_grows_no_larger_than_it_may(tmp_path: Path) -> None:
-    other = tmp_path / "notes.answer"
+    other = tmp_path / "notes.response"
     other.write_text("a user's own file")
     cache = DirectoryCache(tmp_path, max_bytes=100_000)
     for number in range(100):
@@ -772,21 +774,21 @@ def test_threads_and_processes_share_a_directory(tmp_path: Path) -> None:
         for number in range(300):
             key = f"{number % 20:064x}"
             value = cache.get(key)
-            assert value is None or len(set(value)) == 1 and len(value) == 5000, "torn"
+            assert value is None or len(set(value)) == 1 and len(value) == 5000, "truncated"
             cache.set(key, bytes([number % 256]) * 5000, expire=60)
     """
     command = [sys.executable, "-c", script, str(tmp_path)]
     others = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(2)]
     cache = DirectoryCache(tmp_path, max_bytes=200_000)
 
-    def play(number: int) -> None:
+    def respond(number: int) -> None:
         key = f"{number % 20:064x}"
         value = cache.get(key)
         assert value is None or (len(set(value)) == 1 and len(value) == 5000)
         cache.set(key, bytes([number % 256]) * 5000, expire=60)
 
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(play, range(400)))
+        list(threads.map(respond, range(400)))
     for other in others:
         _, said = other.communicate(timeout=30)
         assert (other.returncode, said) == (0, b"")
@@ -800,7 +802,7 @@ def test_threads_and_processes_share_a_directory(tmp_path: Path) -> None:
         (7, "int has no get"),
         ({}, "dict has no set"),
         (True, "bool has no get"),
-        ("~no-such-user-here/answers", "cannot be a directory"),
+        ("~no-such-user-here/responses", "cannot be a directory"),
         ("a\0b", "cannot be a directory"),
         ("x" * 5000, "cannot be a directory"),
         (__file__, "is a file; name a directory"),

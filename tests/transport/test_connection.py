@@ -30,7 +30,7 @@ SEARCH = SearchRequest(search_queries=["with statement"])
 CREATE = CreateTaskRunRequest(input="What is a closure?", processor="lite")
 CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
 RUN = b'{"run_id": "trun_1", "status": "queued", "is_active": true}'
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+HEADERS = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 Handle: TypeAlias = Callable[[Any, httpx.Request], Any]
 TIMEOUT_SECONDS = 0.5
 SLACK_SECONDS = 0.4
@@ -44,27 +44,27 @@ def client_of(server: RawServer, **settings: object) -> ParallelClient:
 def dripping(*beginning: bytes, drop: bytes = b"x") -> Callable[[Talk, bytes], None]:
     """Sends a beginning, and then a little again and again, each time just before the timeout."""
 
-    def play(talk: Talk, request: bytes) -> None:
+    def respond(talk: Talk, request: bytes) -> None:
         for part in beginning:
             talk.send(part)
         for _ in range(10):
             time.sleep(TIMEOUT_SECONDS * 0.8)
             talk.send(drop)
 
-    return play
+    return respond
 
 
-def one_byte_and_silence(talk: Talk, request: bytes) -> None:
-    talk.send(HEAD + b"content-length: 100\r\n\r\n")
+def one_byte_and_nothing_more(talk: Talk, request: bytes) -> None:
+    talk.send(HEADERS + b"content-length: 100\r\n\r\n")
     time.sleep(TIMEOUT_SECONDS * 0.8)
     talk.send(b"{")
     time.sleep(TIMEOUT_SECONDS * 4)
 
 
 DRIPS = {
-    "a body": dripping(HEAD + b"content-length: 100000\r\n\r\n"),
-    "one byte, then silence": one_byte_and_silence,
-    "headers": dripping(HEAD, drop=b"x-more: 1\r\n"),
+    "a body": dripping(HEADERS + b"content-length: 100000\r\n\r\n"),
+    "one byte, then nothing": one_byte_and_nothing_more,
+    "headers": dripping(HEADERS, drop=b"x-more: 1\r\n"),
     "informational responses": dripping(drop=b"HTTP/1.1 103 Early Hints\r\n\r\n"),
     "an error's body": dripping(b"HTTP/1.1 500 No\r\ncontent-length: 100000\r\n\r\n"),
 }
@@ -85,8 +85,10 @@ async def test_a_call_ends_within_its_timeout_however_the_server_drips(
 
 @BOTH
 async def test_a_stream_begins_within_its_timeout_however_its_headers_drip(awaiting: bool) -> None:
-    play = dripping(HEAD.replace(b"application/json", b"text/event-stream"), drop=b"x-more: 1\r\n")
-    with RawServer(play) as server, client_of(server, timeout=TIMEOUT_SECONDS) as client:
+    respond = dripping(
+        HEADERS.replace(b"application/json", b"text/event-stream"), drop=b"x-more: 1\r\n"
+    )
+    with RawServer(respond) as server, client_of(server, timeout=TIMEOUT_SECONDS) as client:
         start = time.monotonic()
         with pytest.raises(RequestTimeoutError):
             await listen(client, stream_chat(CHAT), awaiting=awaiting)
@@ -98,7 +100,7 @@ async def test_a_stream_begins_within_its_timeout_however_its_headers_drip(await
 async def test_a_stream_may_last_longer_than_the_timeout(awaiting: bool) -> None:
     event = b'data: {"choices": [{"index": 0, "delta": {"content": "word"}}]}\n\n'
 
-    def play(talk: Talk, request: bytes) -> None:
+    def respond(talk: Talk, request: bytes) -> None:
         talk.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
         for _ in range(4):
             time.sleep(0.15)
@@ -106,13 +108,13 @@ async def test_a_stream_may_last_longer_than_the_timeout(awaiting: bool) -> None
         talk.send(b"data: [DONE]\n\n")
         talk.finish()
 
-    with RawServer(play) as server, client_of(server, timeout=0.4) as client:
+    with RawServer(respond) as server, client_of(server, timeout=0.4) as client:
         assert len(await listen(client, stream_chat(CHAT), awaiting=awaiting)) == 4
         await client.aclose()
 
 
 class ClosesIdleConnections:
-    """A server that closes a connection which was used once, as soon as it is told to."""
+    """A server that closes a connection which was used once, as soon as `close` is set."""
 
     def __init__(self) -> None:
         self.close = threading.Event()
@@ -121,7 +123,7 @@ class ClosesIdleConnections:
 
     def __call__(self, talk: Talk, request: bytes) -> None:
         self.created += 1
-        talk.answer(RUN)
+        talk.respond(RUN)
         self.close.wait(5)
         talk.finish()
         self.closed.set()
@@ -132,27 +134,27 @@ async def test_a_create_goes_over_a_new_connection_where_the_server_closed_the_o
     awaiting: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server closes at the last moment: after httpcore has looked, before anything is sent."""
-    play = ClosesIdleConnections()
-    with RawServer(play) as server, client_of(server) as client:
+    respond = ClosesIdleConnections()
+    with RawServer(respond) as server, client_of(server) as client:
         await run(client, create_task_run(CREATE), awaiting=awaiting)
 
         for kind in (httpx.HTTPTransport, httpx.AsyncHTTPTransport):
             name = "handle_request" if kind is httpx.HTTPTransport else "handle_async_request"
-            monkeypatch.setattr(kind, name, closing_before(getattr(kind, name), play))
+            monkeypatch.setattr(kind, name, closing_before(getattr(kind, name), respond))
         found = await run(client, create_task_run(CREATE), awaiting=awaiting)
         assert found.run_id == "trun_1"
-        assert (play.created, server.connections) == (2, 2)
+        assert (respond.created, server.connections) == (2, 2)
         await client.aclose()
 
 
-def closing_before(handle: Handle, play: ClosesIdleConnections) -> Handle:
+def closing_before(handle: Handle, respond: ClosesIdleConnections) -> Handle:
     """`handle`, during whose request the server closes the connection that is taken for it."""
 
     def send(transport: Any, request: httpx.Request) -> Any:
         def trace(event: str, info: object) -> None:
-            if event.endswith("send_request_headers.started") and not play.closed.is_set():
-                play.close.set()
-                play.closed.wait(5)
+            if event.endswith("send_request_headers.started") and not respond.closed.is_set():
+                respond.close.set()
+                respond.closed.wait(5)
                 time.sleep(0.02)  # until the end of the connection has come over loopback
 
         async def atrace(event: str, info: object) -> None:
@@ -170,10 +172,10 @@ def closing_before(handle: Handle, play: ClosesIdleConnections) -> Handle:
 async def test_loopback_is_never_reached_through_a_proxy(
     awaiting: bool, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def play(talk: Talk, request: bytes) -> None:
-        talk.answer(b'{"results": []}')
+    def respond(talk: Talk, request: bytes) -> None:
+        talk.respond(b'{"results": []}')
 
-    with RawServer(play) as proxy, RawServer(play) as server:
+    with RawServer(respond) as proxy, RawServer(respond) as server:
         monkeypatch.setenv(variable, proxy.url)
         for url in (server.url, server.url.replace("127.0.0.1", "localhost")):
             with client_of(server, base_url=url) as client:
@@ -186,10 +188,10 @@ async def test_loopback_is_never_reached_through_a_proxy(
 async def test_other_hosts_are_reached_through_the_proxy_that_the_environment_names(
     awaiting: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def play(talk: Talk, request: bytes) -> None:
-        talk.answer(status="503 Busy")
+    def respond(talk: Talk, request: bytes) -> None:
+        talk.respond(status="503 Busy")
 
-    with RawServer(play) as proxy:
+    with RawServer(respond) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url.removeprefix("http://"))
         client = ParallelClient(api_key="some-key", base_url="https://api.example", max_retries=0)
         with pytest.raises(ConnectionFailedError):
@@ -203,7 +205,7 @@ async def test_other_hosts_are_reached_through_the_proxy_that_the_environment_na
 async def test_hosts_that_no_proxy_names_are_reached_without_one(
     awaiting: bool, excepted: str, monkeypatch: pytest.MonkeyPatch, network_guard: NetworkGuard
 ) -> None:
-    with RawServer(lambda talk, request: talk.answer(status="503 Busy")) as proxy:
+    with RawServer(lambda talk, request: talk.respond(status="503 Busy")) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         monkeypatch.setenv("NO_PROXY", excepted)
         client = ParallelClient(api_key="some-key", base_url="https://api.example", max_retries=0)
@@ -228,10 +230,10 @@ BOMB = bomb(1)
 
 
 def sending(status: str, coding: str, body: bytes) -> Callable[[Talk, bytes], None]:
-    def play(talk: Talk, request: bytes) -> None:
-        talk.answer(body, status=status, headers=(f"content-encoding: {coding}",))
+    def respond(talk: Talk, request: bytes) -> None:
+        talk.respond(body, status=status, headers=(f"content-encoding: {coding}",))
 
-    return play
+    return respond
 
 
 @BOTH
@@ -278,10 +280,10 @@ async def test_a_response_of_more_bytes_than_admitted_is_an_error_that_says_so(
     awaiting: bool, compressed: bool
 ) -> None:
     pages = b'{"results": [], "warnings": null, "x": "%s"}' % (b"a" * 5000)
-    play = sending(
+    respond = sending(
         "200 OK", *(("gzip", gzip.compress(pages)) if compressed else ("identity", pages))
     )
-    with RawServer(play) as server:
+    with RawServer(respond) as server:
         with client_of(server, max_response_bytes=6000) as client:
             await run(client, search(SEARCH), awaiting=awaiting)
             await client.aclose()
@@ -293,7 +295,7 @@ async def test_a_response_of_more_bytes_than_admitted_is_an_error_that_says_so(
 
 @BOTH
 async def test_an_event_of_more_bytes_than_admitted_breaks_the_stream_off(awaiting: bool) -> None:
-    def play(talk: Talk, request: bytes) -> None:
+    def respond(talk: Talk, request: bytes) -> None:
         talk.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
         for _ in range(3):
             talk.send(b'data: {"choices": [{"index": 0, "delta": {"content": "word"}}]}\n\n')
@@ -301,7 +303,7 @@ async def test_an_event_of_more_bytes_than_admitted_breaks_the_stream_off(awaiti
             time.sleep(0.01)
             talk.send(b"data: " + b"x" * 300 + b"\n")
 
-    with RawServer(play) as server, client_of(server, max_response_bytes=2000) as client:
+    with RawServer(respond) as server, client_of(server, max_response_bytes=2000) as client:
         with pytest.raises(StreamInterruptedError, match="max_response_bytes=") as caught:
             await listen(client, stream_chat(CHAT), awaiting=awaiting)
         assert caught.value.partial == "wordwordword"

@@ -36,7 +36,9 @@ from tests.support.raw_server import RawServer, Talk
 SEARCH = SearchRequest(search_queries=["with statement"], max_results=1)
 CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
 NO_PAGES = b'{"results": []}'
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+HEADERS = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+)
 EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "word"}}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 
@@ -45,8 +47,8 @@ def framed(*parts: bytes) -> bytes:
     return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts)
 
 
-def answering(talk: Talk, request: bytes) -> None:
-    talk.answer(NO_PAGES)
+def responding(talk: Talk, request: bytes) -> None:
+    talk.respond(NO_PAGES)
 
 
 async def open_within(server: RawServer, most: int) -> bool:
@@ -64,18 +66,18 @@ async def test_a_thousand_searches_at_once_as_the_first_use() -> None:
             self.transport = transport
 
         def data_received(self, data: bytes) -> None:
-            head = (
+            headers = (
                 b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 15\r\n\r\n"
             )
-            self.transport.write(head + NO_PAGES)
+            self.transport.write(headers + NO_PAGES)
 
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Server, "127.0.0.1", 0, backlog=1024)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with ParallelClient(api_key="some-key", base_url=url, max_retries=0) as client:
-        answers = await asyncio.gather(*(client.arun(search(SEARCH)) for _ in range(1000)))
+        responses = await asyncio.gather(*(client.arun(search(SEARCH)) for _ in range(1000)))
     server.close()
-    assert len(answers) == 1000
+    assert len(responses) == 1000
 
 
 SCRIPT = """
@@ -94,7 +96,7 @@ asyncio.run(main("URL"))
 
 
 def test_more_calls_than_the_process_may_open_files_wait_for_each_other() -> None:
-    with RawServer(answering) as server:
+    with RawServer(responding) as server:
         done = subprocess.run(
             [sys.executable, "-c", SCRIPT.replace("URL", server.url)],
             capture_output=True,
@@ -107,7 +109,7 @@ def test_more_calls_than_the_process_may_open_files_wait_for_each_other() -> Non
 
 
 async def test_who_waits_takes_the_first_connection_that_is_free() -> None:
-    with RawServer(answering) as server:
+    with RawServer(responding) as server:
         pool = awaiting_pool(max_connections=2)
         await asyncio.gather(*(read(pool, server.url) for _ in range(20)))
         await pool.aclose()
@@ -129,7 +131,7 @@ async def test_waiting_for_a_connection_ends_with_the_pool_timeout() -> None:
 
 
 async def test_who_gives_up_waiting_takes_no_connection_along() -> None:
-    with RawServer(answering) as server:
+    with RawServer(responding) as server:
         pool = awaiting_pool(max_connections=1)
         tasks = [asyncio.create_task(read(pool, server.url)) for _ in range(10)]
         await asyncio.sleep(0)
@@ -143,7 +145,7 @@ async def test_who_gives_up_waiting_takes_no_connection_along() -> None:
 
 
 async def test_a_turn_given_to_who_is_cancelled_at_that_moment_is_given_back() -> None:
-    with RawServer(answering) as server:
+    with RawServer(responding) as server:
         pool = awaiting_pool(max_connections=1)
         response = await pool.open(request(server.url))
         await response.aread()
@@ -172,7 +174,7 @@ async def test_only_so_many_connect_at_the_same_time(monkeypatch: pytest.MonkeyP
         return await connect(*args, **kwargs)
 
     monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", slowly)
-    with RawServer(answering) as server:
+    with RawServer(responding) as server:
         pool = awaiting_pool()
         await asyncio.gather(*(read(pool, server.url) for _ in range(20)))
         assert most == 5
@@ -191,7 +193,7 @@ async def test_a_failure_to_connect_lets_the_next_one_try() -> None:
 
 async def test_connections_that_rest_too_long_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "KEEP_ALIVE_SECONDS", 0.1)
-    with RawServer(answering) as server:
+    with RawServer(responding) as server:
         url = server.url
         pool = awaiting_pool()
         await asyncio.gather(*(read(pool, url) for _ in range(10)))
@@ -208,7 +210,7 @@ def test_blocking_connections_that_rest_too_long_are_closed_by_the_next_call(
     def at_once(talk: Talk, request: bytes) -> None:
         with suppress(threading.BrokenBarrierError):
             together.wait(5)
-        talk.answer(NO_PAGES)
+        talk.respond(NO_PAGES)
 
     monkeypatch.setattr(pool_module, "KEEP_ALIVE_SECONDS", 0.1)
     with RawServer(at_once) as server:
@@ -230,7 +232,7 @@ def test_blocking_connections_that_rest_too_long_are_closed_by_the_next_call(
 
 
 async def test_a_connection_in_use_at_closing_is_closed_afterwards() -> None:
-    with RawServer(answering) as server:
+    with RawServer(responding) as server:
         pool = awaiting_pool()
         response = await pool.open(request(server.url))
         await pool.aclose()
@@ -265,12 +267,12 @@ async def test_a_server_that_goes_on_after_the_last_event_is_left(awaiting: bool
     """The connection would be free at the end of the body; nobody waits long for that."""
     over = threading.Event()
 
-    def play(talk: Talk, request: bytes) -> None:
-        talk.send(HEAD + framed(EVENT, DONE))
+    def respond(talk: Talk, request: bytes) -> None:
+        talk.send(HEADERS + framed(EVENT, DONE))
         over.wait(50)
 
     with (
-        RawServer(play) as server,
+        RawServer(respond) as server,
         ParallelClient(api_key="some-key", base_url=server.url, max_retries=0) as client,
     ):
         assert await consume(client, awaiting=awaiting) == "word"
@@ -283,12 +285,12 @@ async def test_a_server_that_goes_on_after_the_last_event_is_left(awaiting: bool
 async def test_a_stream_whose_connection_breaks_after_the_last_event_is_whole(
     awaiting: bool,
 ) -> None:
-    def play(talk: Talk, request: bytes) -> None:
-        talk.send(HEAD + framed(EVENT, DONE))
+    def respond(talk: Talk, request: bytes) -> None:
+        talk.send(HEADERS + framed(EVENT, DONE))
         talk.reset()
 
     with (
-        RawServer(play) as server,
+        RawServer(respond) as server,
         ParallelClient(api_key="some-key", base_url=server.url, max_retries=0) as client,
     ):
         for _ in range(2):
@@ -298,11 +300,11 @@ async def test_a_stream_whose_connection_breaks_after_the_last_event_is_whole(
 
 @pytest.mark.parametrize("awaiting", [False, True], ids=["blocking", "awaiting"])
 async def test_what_breaks_below_http_has_httpx_names_and_becomes_ours(awaiting: bool) -> None:
-    def play(talk: Talk, request: bytes) -> None:
+    def respond(talk: Talk, request: bytes) -> None:
         talk.send(b"this is no HTTP\r\n\r\n")
 
     with (
-        RawServer(play) as server,
+        RawServer(respond) as server,
         ParallelClient(api_key="some-key", base_url=server.url, max_retries=0) as client,
     ):
         ask = client.arun if awaiting else partial(asyncio.to_thread, client.run)
@@ -347,7 +349,9 @@ def awaiting_pool(max_connections: float = inf) -> AwaitingConnectionPool:
 
 def request(url: str, wait: float = 5.0) -> httpx.Request:
     seconds = {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": wait}
-    return httpx.Request("POST", f"{url}/v1/search", json={}, extensions={"timeout": seconds})
+    body = {"search_queries": ["with"]}
+    extensions = {"timeout": seconds}
+    return httpx.Request("POST", f"{url}/v1/search", json=body, extensions=extensions)
 
 
 async def read(pool: AwaitingConnectionPool, url: str, wait: float = 5.0) -> bytes:

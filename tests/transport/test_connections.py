@@ -21,24 +21,19 @@ from parallel_integrations import (
 from parallel_integrations._protocol.settings import Settings
 from parallel_integrations.api import chat, search, stream_chat
 from parallel_integrations.sandbox import Sandbox
+from tests.support.scripted_operation import BOTH, run
 
 SEARCH = SearchRequest(search_queries=["with statement"], max_results=1)
 CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
 
 
-def test_calls_in_a_row_share_a_connection(sandbox: Sandbox, client: ParallelClient) -> None:
-    before = sandbox.connections
-    for _ in range(20):
-        client.run(search(SEARCH))
-    assert sandbox.connections - before == 1
-
-
-async def test_awaited_calls_in_a_row_share_a_connection(
-    sandbox: Sandbox, client: ParallelClient
+@BOTH
+async def test_calls_in_a_row_share_a_connection(
+    sandbox: Sandbox, client: ParallelClient, awaiting: bool
 ) -> None:
     before = sandbox.connections
     for _ in range(20):
-        await client.arun(search(SEARCH))
+        await run(client, search(SEARCH), awaiting=awaiting)
     assert sandbox.connections - before == 1
 
 
@@ -57,16 +52,16 @@ async def test_an_error_does_not_cost_the_connection(
 def test_threads_share_a_client(sandbox: Sandbox, client: ParallelClient) -> None:
     before = sandbox.connections
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda _: client.run(search(SEARCH)), range(400)))
-    assert len(answers) == 400
-    assert all(answer.results for answer in answers)
-    assert len({answer.search_id for answer in answers}) == 400, "answers were mixed up"
+        responses = list(threads.map(lambda _: client.run(search(SEARCH)), range(400)))
+    assert len(responses) == 400
+    assert all(response.results for response in responses)
+    assert len({response.search_id for response in responses}) == 400, "responses were mixed up"
     assert sandbox.connections - before <= 8
 
 
 async def test_tasks_share_a_client(sandbox: Sandbox, client: ParallelClient) -> None:
-    answers = await asyncio.gather(*(client.arun(search(SEARCH)) for _ in range(100)))
-    assert len({answer.search_id for answer in answers}) == 100
+    responses = await asyncio.gather(*(client.arun(search(SEARCH)) for _ in range(100)))
+    assert len({response.search_id for response in responses}) == 100
 
 
 def test_one_event_loop_after_the_other(sandbox: Sandbox, client: ParallelClient) -> None:
@@ -82,8 +77,8 @@ def test_one_event_loop_after_the_other(sandbox: Sandbox, client: ParallelClient
 
 def test_event_loops_at_the_same_time(sandbox: Sandbox, client: ParallelClient) -> None:
     async def ask() -> int:
-        answers = await asyncio.gather(*(client.arun(search(SEARCH)) for _ in range(10)))
-        return len(answers)
+        responses = await asyncio.gather(*(client.arun(search(SEARCH)) for _ in range(10)))
+        return len(responses)
 
     with ThreadPoolExecutor(4) as threads:
         counts = list(threads.map(lambda _: asyncio.run(ask()), range(8)))
@@ -100,14 +95,14 @@ def _settled(sandbox: Sandbox) -> int:
     return sandbox.open_connections
 
 
-def test_an_event_loop_that_ends_leaves_no_connection(
+def test_an_event_loop_that_ends_keeps_no_connection(
     sandbox: Sandbox, client: ParallelClient
 ) -> None:
     asyncio.run(client.arun(search(SEARCH)))
     assert _settled(sandbox) == 0
 
 
-def test_a_closed_client_leaves_no_connection_and_can_go_on(sandbox: Sandbox) -> None:
+def test_a_closed_client_keeps_no_connection_and_can_go_on(sandbox: Sandbox) -> None:
     client = ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url)
     client.run(search(SEARCH))
     client.close()
@@ -117,7 +112,7 @@ def test_a_closed_client_leaves_no_connection_and_can_go_on(sandbox: Sandbox) ->
     client.close()
 
 
-async def test_a_client_closed_from_a_loop_leaves_no_connection(sandbox: Sandbox) -> None:
+async def test_a_client_closed_from_a_loop_keeps_no_connection(sandbox: Sandbox) -> None:
     async with ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url) as client:
         client.run(search(SEARCH))
         await client.arun(search(SEARCH))
@@ -128,7 +123,7 @@ async def test_a_client_closed_from_a_loop_leaves_no_connection(sandbox: Sandbox
     await client.aclose()
 
 
-def test_a_forgotten_client_leaves_no_connection(sandbox: Sandbox) -> None:
+def test_a_forgotten_client_keeps_no_connection(sandbox: Sandbox) -> None:
     client = ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url)
     client.run(search(SEARCH))
     del client

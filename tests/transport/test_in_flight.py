@@ -1,4 +1,4 @@
-"""Equal requests at the same time are one request, whoever sends it and whatever becomes of it."""
+"""Equal requests at the same time are one request, whatever sends it and becomes of it."""
 
 import asyncio
 import signal
@@ -41,7 +41,7 @@ def client(sandbox: Sandbox, tmp_path: Path) -> Iterator[ParallelClient]:
 
 
 def in_threads(client: ParallelClient, count: int = MANY) -> list[Any]:
-    """What came of so many equal searches at the same time: answers and errors."""
+    """What came of so many equal searches at the same time: responses and errors."""
     ready = threading.Barrier(count)
 
     def ask(_: int) -> Any:
@@ -61,9 +61,9 @@ async def in_tasks(client: ParallelClient, count: int = MANY) -> list[Any]:
     return await asyncio.gather(*calls, return_exceptions=True)
 
 
-def asked(client: ParallelClient, way: str, count: int = MANY) -> list[Any]:
+def run_equal(client: ParallelClient, runner: str, count: int = MANY) -> list[Any]:
     """What came of so many equal searches at the same time, blocking or awaiting."""
-    if way == "threads":
+    if runner == "threads":
         return in_threads(client, count)
     return asyncio.run(in_tasks(client, count))
 
@@ -77,41 +77,41 @@ async def sent(sandbox: Sandbox) -> None:
     assert sandbox.requests
 
 
-BOTH = pytest.mark.parametrize("way", ["threads", "tasks"])
+BOTH = pytest.mark.parametrize("runner", ["threads", "tasks"])
 
 
 @BOTH
 def test_a_hundred_equal_searches_are_one_request(
-    way: str, sandbox: Sandbox, client: ParallelClient
+    runner: str, sandbox: Sandbox, client: ParallelClient
 ) -> None:
     sandbox.faults.add(delay=0.2)
-    answers = asked(client, way)
+    responses = run_equal(client, runner)
     assert len(sandbox.requests) == sandbox.ledger.count("search") == 1
-    assert len(answers) == MANY
-    assert all(answer == answers[0] for answer in answers)
-    assert answers[0].results
+    assert len(responses) == MANY
+    assert all(response == responses[0] for response in responses)
+    assert responses[0].results
     assert client.usage.counts == {"search": 1}
     assert client.usage.saved == {"search": MANY - 1}
 
 
 @BOTH
 def test_extracts_too_even_where_a_page_is_missing(
-    way: str, sandbox: Sandbox, client: ParallelClient
+    runner: str, sandbox: Sandbox, client: ParallelClient
 ) -> None:
-    """What is not worth keeping is worth sharing: nobody of them could have got another answer."""
+    """What is not worth keeping is worth sharing: none of them could have got another response."""
     sandbox.faults.add(delay=0.2)
     request = ExtractRequest(urls=[PAGE, "https://docs.python.org/3/no-such-page.html"])
 
     async def ask() -> list[Any]:
         return await asyncio.gather(*(client.arun(extract(request)) for _ in range(10)))
 
-    if way == "tasks":
-        answers = asyncio.run(ask())
+    if runner == "tasks":
+        responses = asyncio.run(ask())
     else:
         with ThreadPoolExecutor(10) as threads:
-            answers = list(threads.map(lambda _: client.run(extract(request)), range(10)))
+            responses = list(threads.map(lambda _: client.run(extract(request)), range(10)))
     assert len(sandbox.requests) == 1
-    assert all(len(answer.errors) == 1 for answer in answers)
+    assert all(len(response.errors) == 1 for response in responses)
 
 
 def test_threads_and_event_loops_share_one_request(
@@ -123,20 +123,20 @@ def test_threads_and_event_loops_share_one_request(
         return in_threads(client, 5) if number % 2 else asyncio.run(in_tasks(client, 5))
 
     with ThreadPoolExecutor(6) as threads:
-        answers = [answer for part in threads.map(ask, range(6)) for answer in part]
+        responses = [response for part in threads.map(ask, range(6)) for response in part]
     assert len(sandbox.requests) == 1
-    assert len({answer.search_id for answer in answers}) == 1
+    assert len({response.search_id for response in responses}) == 1
 
 
 def test_other_searches_do_not_wait(tmp_path: Path) -> None:
     over = threading.Event()
 
-    def play(talk: Talk, request: bytes) -> None:
+    def respond(talk: Talk, request: bytes) -> None:
         assert b"another" in request or over.wait(20)
-        talk.answer(b'{"results": [], "search_id": "s"}')
+        talk.respond(b'{"results": [], "search_id": "s"}')
 
     with (
-        RawServer(play) as server,
+        RawServer(respond) as server,
         ParallelClient(api_key="some-key", base_url=server.url, cache=tmp_path) as client,
         ThreadPoolExecutor(1) as threads,
     ):
@@ -151,21 +151,21 @@ def test_other_searches_do_not_wait(tmp_path: Path) -> None:
 
 @BOTH
 def test_who_fails_together_repeats_together(
-    way: str, sandbox: Sandbox, client: ParallelClient
+    runner: str, sandbox: Sandbox, client: ParallelClient
 ) -> None:
     """Each comes back at a moment of its own, yet there is one second request."""
     sandbox.faults.add(status=503, delay=0.2)
-    answers = asked(client, way)
-    assert all(answer.results for answer in answers)
+    responses = run_equal(client, runner)
+    assert all(response.results for response in responses)
     assert len(sandbox.requests) == 2
 
 
 @BOTH
 def test_what_fails_for_good_fails_for_all_without_a_storm(
-    way: str, sandbox: Sandbox, client: ParallelClient
+    runner: str, sandbox: Sandbox, client: ParallelClient
 ) -> None:
     sandbox.faults.add(status=503, delay=0.1, retry_after=0.1, times=None)
-    errors = asked(client, way)
+    errors = run_equal(client, runner)
     assert all(isinstance(error, ServerError) for error in errors)
     assert len(sandbox.requests) == 3, "as many as one call alone makes"
     assert len({id(error) for error in errors}) == MANY, "everybody has an error of its own"
@@ -179,7 +179,7 @@ def test_an_outage_is_no_storm_though_everybody_repeats_at_a_moment_of_its_own(
 ) -> None:
     sandbox.faults.add(status=503, delay=0.2)
     sandbox.faults.add(status=503, times=None)
-    errors = asked(client, "tasks")
+    errors = run_equal(client, "tasks")
     assert all(isinstance(error, ServerError) for error in errors)
     assert len(sandbox.requests) == 3
 
@@ -203,17 +203,19 @@ def test_what_must_not_be_repeated_is_not(sandbox: Sandbox, client: ParallelClie
 
 def test_a_broken_connection_is_everybodys(sandbox: Sandbox, client: ParallelClient) -> None:
     sandbox.faults.add(delay=0.2, reset="before")
-    answers = in_threads(client, 20)
-    assert all(answer.results for answer in answers)
+    responses = in_threads(client, 20)
+    assert all(response.results for response in responses)
     assert len(sandbox.requests) == 2
 
 
 @BOTH
-def test_nobody_waits_longer_than_the_timeout(way: str, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_nobody_waits_longer_than_the_timeout(
+    runner: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
     sandbox.faults.add(delay=3, times=None)
     settings: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
     with ParallelClient(**settings, cache=tmp_path, timeout=0.4) as client:
-        errors = asked(client, way, 20)
+        errors = run_equal(client, runner, 20)
     assert all(isinstance(error, RequestTimeoutError) for error in errors)
     assert len(sandbox.requests) == 1
 
@@ -223,9 +225,9 @@ async def test_a_cancelled_leader_hands_over(sandbox: Sandbox, client: ParallelC
     tasks = [asyncio.create_task(client.arun(search(SEARCH))) for _ in range(10)]
     await sent(sandbox)
     tasks[0].cancel()
-    answers = await asyncio.gather(*tasks, return_exceptions=True)
-    assert isinstance(answers[0], asyncio.CancelledError)
-    assert len({answer.search_id for answer in answers[1:]}) == 1  # type: ignore[union-attr]
+    responses = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(responses[0], asyncio.CancelledError)
+    assert len({response.search_id for response in responses[1:]}) == 1  # type: ignore[union-attr]
     assert len(sandbox.requests) == 2
 
 
@@ -237,8 +239,8 @@ async def test_a_cancelled_waiter_takes_nobody_along(
     await sent(sandbox)
     for task in tasks[3:8]:
         task.cancel()
-    answers = await asyncio.gather(*tasks, return_exceptions=True)
-    assert sum(isinstance(answer, asyncio.CancelledError) for answer in answers) == 5
+    responses = await asyncio.gather(*tasks, return_exceptions=True)
+    assert sum(isinstance(response, asyncio.CancelledError) for response in responses) == 5
     assert len(sandbox.requests) == 1
 
 
@@ -325,7 +327,7 @@ async def test_a_blocking_call_inside_the_loop_does_not_wait_for_that_loop(
 async def test_blocking_calls_in_all_of_a_loops_threads_do_not_lock_it(
     sandbox: Sandbox, client: ParallelClient
 ) -> None:
-    """Were the cache asked in those threads, it would queue behind those who wait for it."""
+    """Were the cache read in those threads, it would queue behind those who wait for it."""
     sandbox.faults.add(delay=0.2)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
     busy = [asyncio.create_task(asyncio.to_thread(time.sleep, 0.1)) for _ in range(2)]
@@ -334,22 +336,22 @@ async def test_blocking_calls_in_all_of_a_loops_threads_do_not_lock_it(
     ]
     await asyncio.sleep(0)
     call = client.arun(search(SEARCH))
-    answer, *others = await asyncio.wait_for(asyncio.gather(call, *blocking), 30)
-    assert {other.search_id for other in others} == {answer.search_id}
+    response, *others = await asyncio.wait_for(asyncio.gather(call, *blocking), 30)
+    assert {other.search_id for other in others} == {response.search_id}
     assert len(sandbox.requests) == 1
     await asyncio.gather(*busy)
 
 
 async def test_who_takes_over_has_no_more_time_than_it_had(tmp_path: Path) -> None:
     given: list[float] = []
-    asked = asyncio.Event()
+    requested = asyncio.Event()
 
     class Silent(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             given.append(request.extensions["timeout"]["read"])
-            asked.set()
+            requested.set()
             await asyncio.sleep(given[-1])
-            raise httpx.ReadTimeout("silence")
+            raise httpx.ReadTimeout("no response")
 
     async with (
         httpx.AsyncClient(transport=Silent()) as http,
@@ -358,14 +360,14 @@ async def test_who_takes_over_has_no_more_time_than_it_had(tmp_path: Path) -> No
         ) as client,
     ):
         leader = asyncio.create_task(client.arun(search(SEARCH)))
-        await asked.wait()
-        asked.clear()
+        await requested.wait()
+        requested.clear()
         waiter = asyncio.create_task(client.arun(search(SEARCH)))
         await asyncio.sleep(0.5)
         leader.cancel()
         with pytest.raises(asyncio.CancelledError):
             await leader
-        await asked.wait()
+        await requested.wait()
         waiter.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiter
@@ -373,12 +375,12 @@ async def test_who_takes_over_has_no_more_time_than_it_had(tmp_path: Path) -> No
     assert (first, second <= 9.6) == (10, True)
 
 
-def test_two_clients_share_what_is_kept_not_what_is_on_its_way(tmp_path: Path) -> None:
-    def play(talk: Talk, request: bytes) -> None:
+def test_two_clients_share_what_is_kept_not_what_is_in_flight(tmp_path: Path) -> None:
+    def respond(talk: Talk, request: bytes) -> None:
         time.sleep(0.2)
-        talk.answer(b'{"results": []}')
+        talk.respond(b'{"results": []}')
 
-    with RawServer(play) as server, ThreadPoolExecutor(2) as threads:
+    with RawServer(respond) as server, ThreadPoolExecutor(2) as threads:
         clients = [
             ParallelClient(api_key="any-key", base_url=server.url, cache=tmp_path) for _ in range(2)
         ]

@@ -19,7 +19,7 @@ from tests.support.raw_server import RawServer, Talk
 SEARCH = SearchRequest(search_queries=["with statement"], max_results=1)
 CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
 PAGES = b'{"results": [{"url": "https://example.com/", "excerpts": ["text"]}]}'
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ntransfer-encoding: chunked\r\n\r\n"
+HEADERS = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ntransfer-encoding: chunked\r\n\r\n"
 EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "word"}}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 TURNS = 60
@@ -49,8 +49,8 @@ def chunk(data: bytes) -> bytes:
 def parts(request: bytes) -> list[bytes]:
     """A response to a request, as it is sent piece by piece."""
     if b"/chat/" in request.partition(b"\r\n")[0]:
-        return [HEAD % b"text/event-stream", chunk(EVENT), chunk(EVENT), chunk(DONE), chunk(b"")]
-    return [HEAD % b"application/json", chunk(PAGES[:20]), chunk(PAGES[20:]), chunk(b"")]
+        return [HEADERS % b"text/event-stream", chunk(EVENT), chunk(EVENT), chunk(DONE), chunk(b"")]
+    return [HEADERS % b"application/json", chunk(PAGES[:20]), chunk(PAGES[20:]), chunk(b"")]
 
 
 class LoopServer(asyncio.Protocol):
@@ -126,7 +126,7 @@ async def test_many_tasks_of_which_some_are_cancelled(cached: bool) -> None:
     assert not others
 
 
-def answer(talk: Talk, request: bytes) -> None:
+def respond(talk: Talk, request: bytes) -> None:
     for piece in parts(request):
         talk.send(piece)
 
@@ -171,7 +171,7 @@ def test_a_blocking_call_interrupted_at_any_line(
     # In a thread of its own: one that was interrupted while it handled an error may keep it as the
     # context of later ones.
     with (
-        RawServer(answer) as server,
+        RawServer(respond) as server,
         make_client(server.url, cached=cached) as client,
         ThreadPoolExecutor(1) as thread,
     ):
@@ -264,12 +264,12 @@ def in_a_process(script: str, url: str) -> str:
     return done.stdout.strip() + done.stderr[-2000:]
 
 
-def test_a_signal_handler_calls_while_a_call_is_under_way() -> None:
-    with RawServer(answer) as server:
+def test_a_signal_handler_calls_while_a_call_is_running() -> None:
+    with RawServer(respond) as server:
         assert in_a_process(SIGNALLED, server.url) == "calls in the handler"
 
 
 def test_children_forked_while_threads_make_adapters() -> None:
-    with RawServer(answer) as server:
+    with RawServer(respond) as server:
         script = FORKED.replace("._client", ".resolved_client()")
         assert in_a_process(script, server.url) == "0 failed"

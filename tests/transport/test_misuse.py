@@ -1,4 +1,4 @@
-"""What is handed to a client by mistake is refused with the remedy, never answered with nothing."""
+"""What is handed to a client by mistake is refused with the remedy, never ignored."""
 
 from functools import partial
 from typing import Any

@@ -1,4 +1,4 @@
-"""Event loops run in unusual ways."""
+"""Event loops run as few programs run them."""
 
 import os
 import subprocess

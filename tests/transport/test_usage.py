@@ -90,8 +90,8 @@ def test_a_model_in_the_extra_body_is_what_is_paid_for(
 def test_runs_cost_what_the_ledger_says_once_they_are_done(quick: Sandbox) -> None:
     with opened(quick) as client:
         for processor in ("lite", "base-fast", "ultra2x"):
-            asked = CreateTaskRunRequest(input="with", processor=processor)
-            client.run(api.run_task(asked))
+            request = CreateTaskRunRequest(input="with", processor=processor)
+            client.run(api.run_task(request))
         settings = TaskSettings(processor="lite-fast")
         client.run(api.run_task_group(["with", "nonlocal", "global"], settings))
         assert client.usage.counts == {"task_lite": 4, "task_base": 1, "task_ultra2x": 1}
@@ -102,9 +102,9 @@ def test_runs_cost_what_the_ledger_says_once_they_are_done(quick: Sandbox) -> No
 def test_a_failed_run_is_counted_though_not_billed(quick: Sandbox) -> None:
     """The client may never hear of its end: as documented, the estimate errs on the high side."""
     with opened(quick) as client:
-        asked = CreateTaskRunRequest(input="with", processor="lite", metadata={"sandbox": "fail"})
+        request = CreateTaskRunRequest(input="with", processor="lite", metadata={"sandbox": "fail"})
         with pytest.raises(ParallelError):
-            client.run(api.run_task(asked))
+            client.run(api.run_task(request))
     assert client.usage.counts == {"task_lite": 1}
     assert quick.ledger.usd == 0
 
@@ -116,14 +116,14 @@ def test_findall_and_entities_cost_what_the_ledger_says_besides_matches() -> Non
                 EntitySearchRequest(entity_type="people", objective="with", match_limit=5)
             )
         )
-        wish = CreateFindallRunRequest(
+        request = CreateFindallRunRequest(
             objective="Python statements that bind names",
             entity_type="statements",
             match_conditions=[{"name": "binds", "description": "The statement binds a name."}],
             generator="base",
             match_limit=5,
         )
-        found = client.run(api.run_findall(wish))
+        found = client.run(api.run_findall(request))
         assert client.usage.counts == {"entity_search": 1, "findall_base": 1}
         matches = sum(one.match_status == "matched" for one in found.candidates)
         assert matches == sandbox.ledger.count("findall_match") > 0
@@ -173,7 +173,7 @@ def test_what_failed_is_not_counted_and_a_repeat_once(
 def test_an_response_that_began_is_paid_for(
     fault: dict[str, Any], sandbox: Sandbox, client: ParallelClient
 ) -> None:
-    """The work was done, whatever became of its answer on the way."""
+    """The work was done, whatever became of its response."""
     sandbox.faults.add(**fault)
     with pytest.raises(ParallelError):
         client.run(api.search(SEARCH))

@@ -1,4 +1,4 @@
-"""How a user writes against the LangChain room; never run, only read by type checkers."""
+"""How a user writes against the LangChain subpackage; never run, only read by type checkers."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -46,7 +46,7 @@ policy = SourcePolicy(include_domains=["docs.python.org"])
 
 
 def models() -> list[BaseChatModel]:
-    """Every way to make a model."""
+    """Every constructor of a model."""
     return [
         ChatParallel(),
         ChatParallel(model="lite", api_key="key", base_url="https://example.com"),
@@ -65,8 +65,8 @@ def models() -> list[BaseChatModel]:
     ]
 
 
-def answers(model: ChatParallel) -> str:
-    """What comes back, and what it rests on."""
+def reply(model: ChatParallel) -> str:
+    """What comes back, and its evidence."""
     message: AIMessage = model.invoke("What is a closure?", previous_interaction_id="trun_1")
     for block in message.content_blocks:
         if block["type"] == "text":
@@ -85,7 +85,7 @@ async def awaited(model: ChatParallel) -> AsyncIterator[str]:
 
 
 def structured(model: ChatParallel) -> Statement:
-    """An answer as an object."""
+    """A response as an object."""
     found = model.with_structured_output(Statement, include_raw=False).invoke("with")
     assert isinstance(found, Statement)
     return found
@@ -98,7 +98,7 @@ def chain(model: ChatParallel) -> Runnable[dict[str, Any], str]:
 
 
 def retrievers(writer: BaseChatModel) -> list[BaseRetriever]:
-    """Every way to make a retriever."""
+    """Every constructor of a retriever."""
     return [
         ParallelSearchRetriever(),
         ParallelSearchRetriever(k=3, split="excerpt", query_writer=writer),

@@ -1,0 +1,191 @@
+"""Plain words: names, comments, messages and documentation use the terms of the field.
+
+`REPLACED` holds words that this code base once used for things that have a name. They are
+looked for as whole words, whatever their case; identifiers count as the words they are made of.
+"""
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parent.parent
+FILES: Final = ("*.py", "*.md", "*.yml", "*.toml", "Makefile")
+LEFT_OUT: Final = (
+    "CHANGELOG.md",  # it names what earlier versions had
+    "cassettes/*",  # recorded from the API
+    "tests/test_words.py",
+)
+# Not yet in plain words; empty once they are.
+PENDING: Final = (
+    "parallel_integrations/*",
+    "tests/api/*",
+    "tests/cli/*",
+    "tests/documents/*",
+    "tests/enrichment/*",
+    "tests/langchain/*",
+    "tests/llama_index/*",
+    "tests/models/*",
+    "tests/protocol/*",
+    "tests/sandbox/*",
+    "tests/test_package.py",
+    "tests/test_docstrings.py",
+    "docs/enrichment.md",
+    "docs/scaling.md",
+    "docs/reference/enrichment.md",
+    "docs/reference/cli.md",
+)
+_STANDARD: Final = {
+    "subpackage, package": "room rooms house houses",
+    "entry point": "door doors",
+    "code path, route": "road roads lane lanes",
+    "scripted server": "stage stages",
+    "call": "trip trips",
+    "in-flight request, submitted batch": "flight flights",
+    "shared result": "landing",
+    "unconfirmed": "doubt doubts",
+    "unmatched runs": "stranger strangers",
+    "row queue": "intake",
+    "sentences": "quoting",
+    "schema filler": "filling",
+    "input, request": "asked",
+    "reported, report": "told tell tells telling",
+    "read timeout": "patience",
+    "idle timeout": "silence silences",
+    "response": "answer answers answered answering",
+    "headers": "head heads",
+    "query, objective": "wish wishes",
+    "basis, evidence": "grounds",
+    "validation error": "misfit misfits",
+    "truncated": "torn",
+    "without progress": "fruitless",
+    "failures": "mishap mishaps",
+    "new, again": "anew",
+    "callers": "whoever",
+    "fault payloads, replays": "plays",
+    "network guard": "wall walls",
+    "wire recorder": "witness witnesses",
+}
+REPLACED: Final = {word: term for term, words in _STANDARD.items() for word in words.split()}
+# In prose these are everyday English; as a part of a name they stood for something else.
+NAMES_ONLY: Final = {
+    "way": "code path, mode",
+    "ways": "code paths, modes",
+    "leaves": "schema values",
+    "world": "state",
+    "worlds": "states",
+    "board": "join or lead",
+    "cuts": "truncations",
+}
+PREFIXES: Final = re.compile(r"\b_?(MOST|LONGEST|FEWEST|LARGEST|SHORTEST|DEEPEST|LEAST)_[A-Z]")
+
+# (files, word, what the line must match, reason): where the word means what everybody means by it.
+_MODEL: Final = "what a model or a task says to a question is its answer"
+ALLOWED: Final[tuple[tuple[str, str, str, str], ...]] = (
+    ("*", "answer", r"\bUnexpectedAnswerError\b", "a public name"),
+    ("*", "flight", r"(?i)in[-_ ]?flight", "in-flight request: the term itself"),
+    ("*", "head", r"method, target|partition\(b|head = |head\.|head \+", "the bytes before a body"),
+    ("cassettes/*", "answer", "", "a cassette's name"),
+    ("docs/langchain/*", "answer", "", _MODEL),
+    ("docs/llama_index/*", "answer", "", _MODEL),
+    ("docs/moving/*", "answer", "include_answer", "a parameter of another package"),
+    (
+        "docs/*",
+        "answer",
+        r"(?i)model|question|research|task|chat|basis|sources|`speed`|answering/",
+        _MODEL,
+    ),
+    ("docs/index.md", "answer", "", _MODEL),
+    ("docs/guides/testing.md", "answer", "(?i)how good", _MODEL),
+    ("docs/guides/notebooks.md", "answer", "", _MODEL),
+    ("docs/concepts/evidence.md", "answer", "", _MODEL),
+    ("docs/start/*", "answer", "", _MODEL),
+    ("docs/speed.md", "answer", r"chat", _MODEL),
+    ("README.md", "answer", "", _MODEL),
+    ("mkdocs.yml", "answer", "Structured answers", _MODEL),
+    ("Makefile", "answer", "answer a question", _MODEL),
+    ("Makefile", "asked", "", _MODEL),
+    ("tests/*", "answer", r"plain_answer|streamed_answer|ANSWER_SCHEMA|Answer in one", _MODEL),
+    ("parallel_integrations/langchain/*", "answer", "", _MODEL),
+    ("parallel_integrations/llama_index/*", "answer", "", _MODEL),
+    ("parallel_integrations/*chat*", "answer", "", _MODEL),
+    ("parallel_integrations/_cli/demo.py", "answer", "", _MODEL),
+    ("parallel_integrations/sandbox/*", "answer", r"answering", "how the sandbox finds an answer"),
+    ("parallel_integrations/sandbox/answering/*", "answer", "", _MODEL),
+    ("tests/langchain/*", "answer", "", _MODEL),
+    ("tests/llama_index/*", "answer", "", _MODEL),
+    ("tests/sandbox/*", "answer", "answering", "the folder of that name"),
+)
+
+
+def words_of(line: str) -> list[str]:
+    """The words of a line in lower case; `MAX_TTL`, `maxTtl` and `MaxTTL` are two each."""
+    line = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", line)
+    line = re.sub(r"([A-Z])([A-Z][a-z])", r"\1 \2", line)
+    return [word.lower() for word in re.findall(r"[A-Za-z]+", line)]
+
+
+def names_of(line: str) -> str:
+    """The identifiers of a line that are made of several words."""
+    return " ".join(re.findall(r"\w*[a-z]_[a-z]\w*|\w*[a-z][A-Z]\w*|[A-Z]\w*_\w+", line))
+
+
+def found_in(path: str, line: str) -> Iterator[str]:
+    """What is on a line of a file (or in its path) and must not be."""
+    names = set(words_of(names_of(line)))
+    for word in dict.fromkeys(words_of(line)):
+        term = REPLACED.get(word) or (NAMES_ONLY.get(word) if word in names else None)
+        if term is not None and not _is_allowed(path, word, line):
+            yield f"{word}: say {term}"
+    if prefix := PREFIXES.search(line):
+        yield f"{prefix[1]}_: say MAX_ or MIN_"
+
+
+def _is_allowed(path: str, word: str, line: str) -> bool:
+    return any(
+        fnmatchcase(path, files) and word.startswith(stem) and re.search(pattern, line)
+        for files, stem, pattern, _ in ALLOWED
+    )
+
+
+def files() -> Iterator[Path]:
+    """Every file that the rule is for."""
+    tops = (ROOT / name for name in ("parallel_integrations", "tests", "docs", "benchmarks"))
+    for path in (*ROOT.iterdir(), *(path for top in tops for path in top.rglob("*"))):
+        name = str(path.relative_to(ROOT))
+        is_ours = path.is_file() and any(fnmatchcase(path.name, each) for each in FILES)
+        if is_ours and not any(fnmatchcase(name, each) for each in (*LEFT_OUT, *PENDING)):
+            yield path
+
+
+def test_no_word_that_a_term_has_replaced_is_used() -> None:
+    wrong = []
+    for path in sorted(files()):
+        name = str(path.relative_to(ROOT))
+        lines = ["", *path.read_text("utf-8").splitlines()]
+        lines[0] = name  # the file's own name counts, too
+        for number, line in enumerate(lines):
+            wrong += [f"{name}:{number}: {each}: {line.strip()}" for each in found_in(name, line)]
+    assert not wrong, f"{len(wrong)} words:\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("# Whoever asks waits.", "whoever"),
+        ("def take_lane(self) -> None:", "lane"),
+        ("class HTTPLanes:", "lanes"),
+        ("MOST_SECONDS: Final = 3", "MOST_"),
+        ("code_way = 1", "way"),
+        ('"""The answer of the server."""', "answer"),
+        ("in the same way, at least most of it", ""),
+        ("in-flight requests, `in_flight`, InFlightRequest, UnexpectedAnswerError", ""),
+    ],
+)
+def test_a_word_is_found_wherever_it_is_part_of_a_name(line: str, word: str) -> None:
+    assert [each.partition(":")[0] for each in found_in("tests/test_any.py", line)] == [
+        each for each in [word] if each
+    ]

@@ -451,7 +451,7 @@ async def test_the_timeout_covers_the_wait_that_was_requested_for() -> None:
 
     def play(talk: Talk, request: bytes) -> None:
         time.sleep(0.5)
-        talk.answer(json.dumps(done()).encode())
+        talk.respond(json.dumps(done()).encode())
 
     with RawServer(play) as server:
         async with ParallelClient(
@@ -705,7 +705,7 @@ def test_an_id_stays_one_segment(run_id: str, path: str) -> None:
 
 def test_an_id_arrives_as_it_was_quoted() -> None:
     def play(talk: Talk, _: bytes) -> None:
-        talk.answer(json.dumps(wire_run()).encode())
+        talk.respond(json.dumps(wire_run()).encode())
 
     with (
         RawServer(play) as server,

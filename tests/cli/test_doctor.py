@@ -168,7 +168,7 @@ def test_doctor_checks_the_certificates(tmp_path: Path, monkeypatch: pytest.Monk
 def server_clock(off: timedelta, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def serve(talk: Talk, request: bytes) -> None:
         date = format_datetime(datetime.now(UTC) + off, usegmt=True)
-        talk.answer(b"{}", headers=(f"date: {date}",))
+        talk.respond(b"{}", headers=(f"date: {date}",))
 
     with RawServer(serve) as server:
         monkeypatch.setenv("PARALLEL_BASE_URL", server.url)

@@ -152,22 +152,22 @@ class Group:
         line = request.split(b"\r\n", 1)[0].decode()
         status = {"num_task_runs": 4, "task_run_status_counts": {"completed": 4}}
         if line.startswith("POST /v1/tasks/groups "):
-            talk.answer(b'{"taskgroup_id": "tgrp_1"}')
+            talk.respond(b'{"taskgroup_id": "tgrp_1"}')
         elif line.startswith("POST"):
             self.paid += 1
-            talk.answer(b'{"run_ids": ["a", "b", "c", "d"]}')
+            talk.respond(b'{"run_ids": ["a", "b", "c", "d"]}')
         elif "/result" in line:
             number = int(line.split("trun_")[1][0])
             code, body = self.results.get(number, ("404 Not Found", b"{}"))
-            talk.answer(body, status=code)
+            talk.respond(body, status=code)
         elif "/runs" in line:
             with_output = "include_output" in line
             frames = b""
             for number, output in enumerate(self.outputs):
                 frames += b"data: " + (output if with_output else run(number)) + b"\n\n"
-            talk.answer(frames, content_type="text/event-stream")
+            talk.respond(frames, content_type="text/event-stream")
         else:
-            talk.answer(json.dumps({"taskgroup_id": "tgrp_1", "status": status}).encode())
+            talk.respond(json.dumps({"taskgroup_id": "tgrp_1", "status": status}).encode())
 
 
 def at(server: RawServer) -> ParallelClient:

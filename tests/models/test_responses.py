@@ -296,7 +296,7 @@ async def test_an_unreadable_response_is_the_same_error_awaiting(
 
 async def test_garbage_that_calls_itself_gzip_is_unexpected(client: ParallelClient) -> None:
     def play(talk: Talk, _: bytes) -> None:
-        talk.answer(b"this is not gzip", headers=("content-encoding: gzip",))
+        talk.respond(b"this is not gzip", headers=("content-encoding: gzip",))
 
     with RawServer(play) as server, ParallelClient(api_key="k-e-y", base_url=server.url) as own:
         for call in (own.run, own.arun):
@@ -324,7 +324,9 @@ def test_bytes_that_are_no_http_are_a_failed_connection() -> None:
 def test_a_compressed_response_is_read(client: ParallelClient) -> None:
     body = gzip.compress(b'{"results": [{"url": "https://a.example"}]}')
     with (
-        RawServer(lambda talk, _: talk.answer(body, headers=("content-encoding: gzip",))) as server,
+        RawServer(
+            lambda talk, _: talk.respond(body, headers=("content-encoding: gzip",))
+        ) as server,
         ParallelClient(api_key="k-e-y", base_url=server.url) as own,
     ):
         assert own.run(search(SEARCH)).results[0].url == "https://a.example"

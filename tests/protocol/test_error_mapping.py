@@ -144,11 +144,11 @@ def test_an_error_names_its_remedy(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("status", ["301", "302", "303", "307", "308"])
 async def test_a_redirect_is_refused_and_nothing_follows_it(status: str) -> None:
     """The key and the question would travel along."""
-    with RawServer(lambda talk, _: talk.answer(b"{}")) as trap:
+    with RawServer(lambda talk, _: talk.respond(b"{}")) as trap:
         location = f"location: {trap.url}/v1/search"
         with (
             RawServer(
-                lambda talk, _: talk.answer(status=f"{status} Elsewhere", headers=(location,))
+                lambda talk, _: talk.respond(status=f"{status} Elsewhere", headers=(location,))
             ) as server,
             ParallelClient(api_key=KEY, base_url=server.url) as client,
         ):
@@ -188,40 +188,40 @@ def shown(error: BaseException) -> str:
 
 
 def _error_body(talk: Talk, key: str) -> None:
-    talk.answer(json.dumps({"error": {"message": f"bad key {key}"}}).encode(), status="403 No")
+    talk.respond(json.dumps({"error": {"message": f"bad key {key}"}}).encode(), status="403 No")
 
 
 def _detail(talk: Talk, key: str) -> None:
     body = {"detail": [{"loc": [key], "msg": key, "input": {key: key}}]}
-    talk.answer(json.dumps(body).encode(), status="422 No")
+    talk.respond(json.dumps(body).encode(), status="422 No")
 
 
 def _text(talk: Talk, key: str) -> None:
-    talk.answer(f"{'x' * 190} {key} denied".encode(), status="500 No", content_type="text/plain")
+    talk.respond(f"{'x' * 190} {key} denied".encode(), status="500 No", content_type="text/plain")
 
 
 def _reason(talk: Talk, key: str) -> None:
-    talk.answer(status=f"403 Key {key} refused")
+    talk.respond(status=f"403 Key {key} refused")
 
 
 def _location(talk: Talk, key: str) -> None:
-    talk.answer(status="307 Go", headers=(f"location: https://a.example/?key={key}",))
+    talk.respond(status="307 Go", headers=(f"location: https://a.example/?key={key}",))
 
 
 def _content_type(talk: Talk, key: str) -> None:
-    talk.answer(b"<html>", content_type=f"text/html; key={key}")
+    talk.respond(b"<html>", content_type=f"text/html; key={key}")
 
 
 def _unreadable(talk: Talk, key: str) -> None:
-    talk.answer(f"<html>{'x' * 180}{key}".encode(), content_type="text/html")
+    talk.respond(f"<html>{'x' * 180}{key}".encode(), content_type="text/html")
 
 
 def _field(talk: Talk, key: str) -> None:
-    talk.answer(json.dumps({"results": [], "usage": {key: "many"}}).encode())
+    talk.respond(json.dumps({"results": [], "usage": {key: "many"}}).encode())
 
 
 def _ref_id(talk: Talk, key: str) -> None:
-    talk.answer(json.dumps({"error": {"ref_id": key, "message": "m"}}).encode(), status="409 No")
+    talk.respond(json.dumps({"error": {"ref_id": key, "message": "m"}}).encode(), status="409 No")
 
 
 def _status_line(talk: Talk, key: str) -> None:
@@ -240,7 +240,7 @@ def _chunk_size(talk: Talk, key: str) -> None:
 
 
 def _retry_after(talk: Talk, key: str) -> None:
-    talk.answer(status="429 Slow", headers=(f"retry-after: {key}",))
+    talk.respond(status="429 Slow", headers=(f"retry-after: {key}",))
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ class Server:
 
     def play(self, talk: Talk, _: bytes) -> None:
         status, kind, body = self.made
-        talk.answer(body, status=f"{status} Status", content_type=kind)
+        talk.respond(body, status=f"{status} Status", content_type=kind)
 
 
 @pytest.fixture(scope="module")
@@ -292,9 +292,9 @@ def test_a_failed_run_that_repeats_the_key_does_not_show_it() -> None:
 
     def play(talk: Talk, request: bytes) -> None:
         if b"/result" in request.split(b" ")[1]:
-            talk.answer(b"{}", status="404 Not Found")
+            talk.respond(b"{}", status="404 Not Found")
         else:
-            talk.answer(json.dumps(run).encode())
+            talk.respond(json.dumps(run).encode())
 
     with (
         RawServer(play) as server,

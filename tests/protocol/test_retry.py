@@ -78,7 +78,7 @@ def attempts(play: Callable[[Talk, bytes], None], retry: RetryPolicy, **settings
 
 
 def _status(status: int) -> Callable[[Talk, bytes], None]:
-    return lambda talk, _: talk.answer(b"{}", status=f"{status} No")
+    return lambda talk, _: talk.respond(b"{}", status=f"{status} No")
 
 
 def _drop(talk: Talk, _: bytes) -> None:

@@ -177,7 +177,7 @@ def test_the_public_api_is_the_default() -> None:
 
 async def test_the_path_of_the_base_url_is_kept() -> None:
     answer = b'{"results": [], "choices": []}'
-    with RawServer(lambda talk, _: talk.answer(answer)) as server:
+    with RawServer(lambda talk, _: talk.respond(answer)) as server:
         for base in ("/a/b", "/a/b/"):
             async with ParallelClient(api_key="some-key", base_url=server.url + base) as client:
                 client.run(search(SEARCH))

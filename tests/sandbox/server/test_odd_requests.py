@@ -161,7 +161,7 @@ def contract_kept(wire_recorder: WireRecorder, contract: Contract) -> Iterator[N
     """Requests break the contract here on purpose; the responses must keep it all the same."""
     yield
     seen = wire_recorder.take()
-    wire_recorder.take_requests(besides=seen)
+    wire_recorder.take_requests()
     found = [each for one in seen for each in contract.check(one) if each.side != "request"]
     # A run's input is shown as it was sent, and more event types are taken than the schema names.
     broken = [each for each in found if not each.place.endswith("/input")]

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import ClassVar, Self
 
-Observer = Callable[[bytes, bytes], None]
+Observer = Callable[[bytes, int], None]
 
 
 class Talk:
@@ -15,7 +15,7 @@ class Talk:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._received = b""
-        self._pending = b""
+        self._request = b""
 
     def request(self) -> bytes:
         """The next request, headers and body; empty where the client has gone."""
@@ -32,16 +32,11 @@ class Talk:
                 return b""
             rest = self._received.partition(b"\r\n\r\n")[2]
         self._received = rest[length:]
-        self._pending = headers + b"\r\n\r\n" + rest[:length]
-        return self._pending
+        self._request = headers + b"\r\n\r\n" + rest[:length]
+        return self._request
 
     def send(self, data: bytes) -> None:
         """Send bytes as they are."""
-        if self._pending:
-            # Before they are sent: once the client has them, its test may be over.
-            for observe in RawServer.observers:
-                observe(self._pending, data)
-            self._pending = b""
         self._connection.sendall(data)
 
     def respond(
@@ -53,6 +48,7 @@ class Talk:
         headers: tuple[str, ...] = (),
     ) -> None:
         """Send a whole, well-formed response."""
+        self._report(int(status[:3]))
         lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", *headers]
         if content_type is not None:
             lines.append(f"content-type: {content_type}")
@@ -60,6 +56,7 @@ class Talk:
 
     def begin_stream(self) -> None:
         """Send the headers of an event stream."""
+        self._report(200)
         self.send(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
             b"transfer-encoding: chunked\r\n\r\n"
@@ -92,6 +89,11 @@ class Talk:
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._connection.close()
 
+    def _report(self, status: int) -> None:
+        # Before the response is sent: once the client has it, its test may be over.
+        for observe in RawServer.observers:
+            observe(self._request, status)
+
     def _receive(self) -> bool:
         data = self._connection.recv(65536)
         self._received += data
@@ -105,7 +107,7 @@ class RawServer:
         respond: Called with the connection and the request's bytes; sends a response, or does not.
 
     Attributes:
-        observers: Called with each request and the first bytes that are sent for it, of all
+        observers: Called with each request that gets a well-formed response, and its status; of all
             servers.
         requests: The requests so far.
         connections: How many connections were made.

@@ -177,7 +177,7 @@ class MeetingServer:
             self.now -= 1
         urls = json.loads(request.partition(b"\r\n\r\n")[2])["urls"]
         results = [{"url": url, "excerpts": ["text"]} for url in urls]
-        talk.answer(json.dumps({"extract_id": "e", "results": results, "errors": []}).encode())
+        talk.respond(json.dumps({"extract_id": "e", "results": results, "errors": []}).encode())
 
 
 @ALL_LOADS

@@ -31,6 +31,11 @@ UNKNOWING: Final = ("task_group_runs",)
 """Streams whose end cannot be distinguished from their being ended in order midway."""
 
 
+UNREADABLE: Final = frozenset({"garbage", "wrong types"})
+LISTINGS: Final = frozenset({"run_task_group", "wait_task_group"})
+"""Calls that list what was paid for: one entry that cannot be read does not cost the others."""
+
+
 def streams(*sorts: Sort) -> list[tuple[Call, Step]]:
     """The calls that read a stream, and the step that does.
 
@@ -55,6 +60,8 @@ def _length(call: Call, step: Step) -> int:
 def _expected(call: Call, step: Step, ending: str, *, once: bool, after: int) -> Expected:
     if step.kind is Kind.COURTESY:
         return Expected(None, None)
+    if call.name in LISTINGS and ending in UNREADABLE:
+        return Expected(None, None)
     if step.sort is Sort.CHAT or ending not in RESUMED:
         return Expected(StreamInterruptedError, 1)
     if once:
@@ -66,6 +73,8 @@ def _expected(call: Call, step: Step, ending: str, *, once: bool, after: int) ->
 
 def _places(ending: str) -> list[tuple[Call, Step]]:
     places = streams(Sort.CHAT, Sort.EVENTS)
+    if ending in UNREADABLE:  # it emits them as such: `tests/protocol/test_events.py`
+        places = [(call, step) for call, step in places if call.name != "task_group_runs"]
     if ALL:
         return places
     if ending == "no bytes":  # it takes its time

@@ -13,8 +13,8 @@ Example:
     ...         data=json.dumps({"search_queries": ["context manager protocol"]}).encode(),
     ...         headers={"x-api-key": sandbox.api_key},
     ...     )
-    ...     answer = json.load(urllib.request.urlopen(request))
-    >>> answer["search_id"]
+    ...     response = json.load(urllib.request.urlopen(request))
+    >>> response["search_id"]
     'search_sandbox_000001'
     >>> sandbox.ledger.count("search"), sandbox.ledger.usd
     (1, 0.005)

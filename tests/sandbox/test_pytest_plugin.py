@@ -14,8 +14,8 @@ def ask(sandbox):
     body = json.dumps({"search_queries": ["with"]}).encode()
     headers = {"x-api-key": os.environ["PARALLEL_API_KEY"]}
     request = urllib.request.Request(sandbox.url + "/v1/search", body, headers)
-    with urllib.request.urlopen(request) as answer:
-        return json.load(answer)["search_id"]
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)["search_id"]
 
 seen = []
 

@@ -17,7 +17,7 @@ from parallel_integrations.sandbox.web.passages import Span, passages
 from parallel_integrations.sandbox.web.words import stem, stems, terms
 
 ENOUGH = 0.5
-"""Share of the telling words a page must hold to be about something."""
+"""Share of the distinctive words a page must hold to be about something."""
 SURE = 0.8
 """From this share of held words on a yes is certain; below its rest a no is."""
 
@@ -70,7 +70,7 @@ def judge(description: str, page: Page, besides: str = "") -> Verdict:
     Args:
         description: What it should be about.
         page: The page.
-        besides: Words of the description that tell nothing about a single page, such as the kind
+        besides: Words of the description that say nothing about a single page, such as the kind
             of thing that is looked for.
 
     Example:
@@ -83,10 +83,10 @@ def judge(description: str, page: Page, besides: str = "") -> Verdict:
     wanted = terms([description])
     common = _REQUEST_WORDS | stems(besides)
     # A description of common words only is still judged by them.
-    telling = [word for word in wanted if stem(word) not in common] or wanted
+    distinctive = [word for word in wanted if stem(word) not in common] or wanted
     there = _stems_of(page)
-    held = tuple(word for word in telling if stem(word) in there)
-    return Verdict(held, tuple(word for word in telling if word not in held))
+    held = tuple(word for word in distinctive if stem(word) in there)
+    return Verdict(held, tuple(word for word in distinctive if word not in held))
 
 
 @lru_cache(maxsize=2048)

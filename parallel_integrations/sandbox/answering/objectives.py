@@ -37,13 +37,13 @@ def ingested(objective: str) -> dict[str, Any]:
     """
     # "Find all" would otherwise become part of the entity type.
     text = _OPENING.sub("", " ".join(objective.split()), count=1).rstrip(".!? ")
-    head, *clauses = _CLAUSE.split(text) or [text]
-    kind, *relations = _RELATION.split(head, maxsplit=1)
-    entity_type = (words(kind) or words(head) or ["pages"])[-1]
+    subject, *clauses = _CLAUSE.split(text) or [text]
+    kind, *relations = _RELATION.split(subject, maxsplit=1)
+    entity_type = (words(kind) or words(subject) or ["pages"])[-1]
     parts = relations + [part for clause in clauses for part in _AND.split(clause)]
     # What says no more than the kind itself is a condition only where nothing else was said.
     if set(terms([kind])) - {entity_type} or not parts:
-        parts.insert(0, kind or head)
+        parts.insert(0, kind or subject)
     conditions: dict[str, str] = {}
     for part in filter(None, parts):
         conditions.setdefault(_name(part), f"The {entity_type} must fit: {part.strip()}.")
@@ -61,5 +61,5 @@ def ingested(objective: str) -> dict[str, Any]:
 
 
 def _name(part: str) -> str:
-    telling = terms([part])[:NAME_WORDS] or ["stated"]
-    return "_".join(word.replace(" ", "") for word in telling) + "_check"
+    distinctive = terms([part])[:NAME_WORDS] or ["stated"]
+    return "_".join(word.replace(" ", "") for word in distinctive) + "_check"

@@ -315,7 +315,7 @@ class Filler:
     def _number(self, schema: dict[str, Any], hint: str, evidence: Evidence) -> Any:
         wanted = stems(" ".join(terms([hint])))
         for quote in evidence.ranked(hint):
-            # A number counts only where the text speaks of what is asked for.
+            # A number counts only where the text speaks of what is looked for.
             if not wanted & quote.stems:
                 continue
             for number in numbers_in(quote.text, whole=_type_of(schema) == "integer"):

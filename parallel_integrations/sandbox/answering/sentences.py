@@ -19,7 +19,7 @@ SENTENCE_CHARS = range(20, 500)
 NEARLY_AS_GOOD = 0.4
 """A page that scores less than this share of the best one is not quoted."""
 MIN_TERMS = 3
-"""With fewer telling words than this a question is read together with what came before it."""
+"""With fewer distinctive words than this a question is read together with what came before it."""
 
 # Headings, grammar rules, console sessions, tables and "as follows:" are no prose to quote.
 _NO_PROSE = re.compile(

@@ -97,9 +97,9 @@ async def extract(call: Call) -> Result:
         excerpts=True,
         full_content=settings.full_content,
     )
-    answer = _answer(call.state, given)
-    answer["session_id"] = body.session_id or call.state.ids.next("session")
-    return Result(answer, bill=_bill(given))
+    extracted = _extracted(call.state, given)
+    extracted["session_id"] = body.session_id or call.state.ids.next("session")
+    return Result(extracted, bill=_bill(given))
 
 
 async def older_extract(call: Call) -> Result:
@@ -114,10 +114,10 @@ async def older_extract(call: Call) -> Result:
         excerpts=body.excerpts is not False,
         full_content=body.full_content,
     )
-    return Result(_answer(call.state, given), bill=_bill(given))
+    return Result(_extracted(call.state, given), bill=_bill(given))
 
 
-def _answer(state: State, given: ExtractInput) -> dict[str, Any]:
+def _extracted(state: State, given: ExtractInput) -> dict[str, Any]:
     pages: list[tuple[str, Page]] = []
     errors = []
     for url in given.urls:
@@ -157,7 +157,7 @@ def _ranked(state: State, given: ExtractInput, page: Page) -> Sequence[Span]:
     whole = ((0, len(page.text)),)
     if not given.focused:
         return whole
-    # A page that says nothing about the objective is still what was asked for.
+    # A page that says nothing about the objective is still the page that was requested.
     return state.index.passages(given.texts, page) or whole
 
 

@@ -161,7 +161,7 @@ def demand_beta(call: Call) -> None:
     named = call.request.headers.get("parallel-beta", "").split(",")
     if BETA not in (beta.strip() for beta in named):
         message = (
-            f"Send the header parallel-beta: {BETA}. Without it the service answers in its "
+            f"Send the header parallel-beta: {BETA}. Without it the service responds in its "
             "incompatible FindAll V0, which the sandbox does not serve."
         )
         raise invalid_parameter("header", "parallel-beta", message)
@@ -365,7 +365,7 @@ async def extend(call: Call) -> Result:
     run = find(call)
     body = call.parse(ExtendBody)
     _demand_changeable(run, "extended")
-    # The limit grows by what is asked for, as documented; it is not replaced.
+    # The limit grows by what is requested, as documented; it is not replaced.
     limit = run.schema["match_limit"] + body.additional_match_limit
     return _change(call, run, {**run.schema, "match_limit": limit})
 

@@ -3,7 +3,7 @@
 Each execution is billed as ``monitor_execution``. Time does not pass in the sandbox: a monitor runs
 when it is created, when it is triggered and when a page that concerns it is published
 (`Sandbox.publish`), not by its frequency. Its first execution takes stock and finds nothing, unless
-it is asked for a backfill. One whose metadata hold ``{"sandbox": "fail"}`` fails, unbilled.
+a backfill is requested. One whose metadata hold ``{"sandbox": "fail"}`` fails, unbilled.
 
 Where the documentation says nothing or contradicts itself, the sandbox does this: events name their
 execution ``event_group_id``; triggering a cancelled monitor is a 422; of an event stream's settings
@@ -98,7 +98,7 @@ class SnapshotSettings(Loose):
 
 
 class Typed(Loose):
-    """What tells the two kinds of new monitors apart."""
+    """The field by which the two kinds of new monitors differ."""
 
     type: MonitorType
 
@@ -192,7 +192,7 @@ def choices(call: Call, name: str, allowed: tuple[str, ...]) -> set[str]:
     return given
 
 
-FAILURE = "The sandbox was asked to fail"
+FAILURE = "The sandbox was instructed to fail"
 
 
 def execute(state: State, monitor: Monitor) -> None:

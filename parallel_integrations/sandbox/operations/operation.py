@@ -41,7 +41,7 @@ class Result:
 
     Attributes:
         body: Sent as JSON; None together with 204 sends nothing.
-        bill: What the call costs; entered in the ledger before the answer is sent.
+        bill: What the call costs; entered in the ledger before the response is sent.
         events: Server-sent events, each a whole frame with its blank line, sent instead of `body`.
             The generator is closed when the client leaves.
     """
@@ -64,7 +64,7 @@ class Operation:
         name: Its name, as in the ledger.
         path: Path with ``{parameters}``, without gateway prefix.
         ref_kind: Kind of the support reference of its errors.
-        framework_errors: Whether it answers validation errors with ``{"detail": […]}``.
+        framework_errors: Whether its responses to validation errors are ``{"detail": […]}``.
         bearer: Whether it takes the key as ``Authorization: Bearer`` besides ``x-api-key``.
     """
 

@@ -31,7 +31,7 @@ from parallel_integrations.sandbox.web.passages import Span, choose
 EXCERPT_CHARS = 1500
 """Characters of excerpts per result, unless the request says otherwise."""
 SEED_BETA = "search-extract-2025-10-10"
-"""With this `parallel-beta` header the older search answers in its first, richer shape."""
+"""With this `parallel-beta` header the older search responds in its first, richer shape."""
 
 MaxResults = Annotated[int, Field(ge=1, le=40)]
 MaxChars = Annotated[int, Field(ge=0)]

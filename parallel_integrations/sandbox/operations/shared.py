@@ -1,4 +1,4 @@
-"""Request parts, answer parts and warnings that several operations share."""
+"""Request parts, response parts and warnings that several operations share."""
 
 import re
 from collections.abc import Sequence

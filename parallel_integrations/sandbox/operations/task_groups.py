@@ -136,7 +136,7 @@ async def _runs(
         event_id = _cursor("run", number + 1)
         data = state_event(run, status, event_id=event_id, output=output, request=request)
         yield frame(data)
-        # Lets others be answered in between, and notices a client that left.
+        # Lets other requests be handled in between, and notices a client that left.
         await asyncio.sleep(0)
 
 

@@ -12,7 +12,7 @@ from parallel_integrations.sandbox.server.faults import Fault
 from parallel_integrations.sandbox.server.responses import native_error
 
 PIECES = 8
-"""Into how many pieces `chunk_delay` divides an answer that is no event stream."""
+"""Into how many pieces `chunk_delay` divides a response that is no event stream."""
 EMPTY_STATUSES = frozenset({204, 205, 304})
 
 MESSAGES: Mapping[int, str] = {
@@ -83,7 +83,7 @@ class Delivery:
         await self._connection.pause(fault.delay)
         headers = MutableHeaders(raw=list(message["headers"]))
         status = message["status"]
-        # An error of the operation itself is more telling than the status of the fault.
+        # An error of the operation itself says more than the status of the fault.
         if status < 300 and fault.status is not None:
             status = fault.status
         self._streams = headers.get("content-type", "").startswith("text/event-stream")

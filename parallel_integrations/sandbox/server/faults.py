@@ -13,7 +13,7 @@ Reset = Literal["before", "headers", "body"]
 Cut = Literal["fin", "reset"]
 
 ERROR_FROM_STATUS = 300
-"""From this status on a fault answers instead of the operation, which is then not billed."""
+"""From this status on a fault responds instead of the operation, which is then not billed."""
 
 
 @dataclass(eq=False, slots=True)
@@ -47,12 +47,12 @@ class Fault:
     @property
     def refuses(self) -> bool:
         """Whether the operation is not carried out, and so not billed."""
-        answers = self.status is not None and self.status >= ERROR_FROM_STATUS
-        return answers or self.redirect is not None or self.reset == "before"
+        is_error = self.status is not None and self.status >= ERROR_FROM_STATUS
+        return is_error or self.redirect is not None or self.reset == "before"
 
     @property
     def cuts(self) -> bool:
-        """Whether the answer ends early."""
+        """Whether the response ends early."""
         return self.cut_after_bytes is not None or self.cut_after_events is not None
 
     @property
@@ -123,33 +123,33 @@ class Faults:
     ) -> Fault:
         """Add a fault.
 
-        A fault that answers an error status or a redirect, or resets before any byte, is applied
-        instead of the operation: nothing is billed. All others are applied after it: it is billed,
-        as on the live service.
+        A fault that responds with an error status or a redirect, or resets before any byte, is
+        applied instead of the operation: nothing is billed. All others are applied after it: it is
+        billed, as on the live service.
 
         Args:
             path: Which requests: a path or a pattern such as ``/v1/tasks/*``, compared with the
                 path as sent and without its gateway prefix. None means every request.
             method: Which HTTP method; None means every one.
             times: How often it is applied; None means always.
-            status: Answer this status (200 to 599). Below 300 the operation is carried out.
-            retry_after: The answer's ``Retry-After``: seconds, or any text such as a date.
-            body: Answer this body: bytes, text, or an object sent as JSON.
-            content_type: The answer's ``Content-Type``.
-            headers: More headers of the answer; they replace those of the same name.
-            delay: Seconds before the answer begins. The work is done before them.
-            reset: Break the connection (RST): ``before`` any byte of the answer, within the
+            status: Respond with this status (200 to 599). Below 300 the operation is carried out.
+            retry_after: The response's ``Retry-After``: seconds, or any text such as a date.
+            body: Respond with this body: bytes, text, or an object sent as JSON.
+            content_type: The response's ``Content-Type``.
+            headers: More headers of the response; they replace those of the same name.
+            delay: Seconds before the response begins. The work is done before them.
+            reset: Break the connection (RST): ``before`` any byte of the response, within the
                 ``headers``, or within the ``body``.
-            cut_after_bytes: End the answer after so many bytes of its body; at least one byte is
+            cut_after_bytes: End the response after so many bytes of its body; at least one byte is
                 always lost.
-            cut_after_events: End an event stream after so many events. An answer that is no
+            cut_after_events: End an event stream after so many events. A response that is no
                 stream loses its second half.
-            cut: How the answer is cut: ``fin`` closes in order, ``reset`` breaks off.
+            cut: How the response is cut: ``fin`` closes in order, ``reset`` breaks off.
             error_event: Send ``data: {"error": …}`` after `cut_after_events` events (0 by default)
                 and then end the stream in order; with ``cut="reset"`` break off after it.
             chunk_delay: Seconds between two pieces of the body: between events of a stream,
-                between eighths of any other answer.
-            redirect: Answer 307 with this ``Location``.
+                between eighths of any other response.
+            redirect: Respond 307 with this ``Location``.
             echo_key: Repeat the caller's key in the error message, to prove that the caller never
                 shows it.
             probability: How likely it is applied to a matching request, 0 to 1.
@@ -225,7 +225,7 @@ def check(fault: Fault) -> None:
 
 def _problems(fault: Fault) -> Iterable[tuple[bool, str, str]]:
     f = fault
-    answers_error = f.status is not None and f.status >= ERROR_FROM_STATUS
+    is_error = f.status is not None and f.status >= ERROR_FROM_STATUS
     yield (
         f.times is not None and f.times < 1,
         "times",
@@ -252,22 +252,22 @@ def _problems(fault: Fault) -> Iterable[tuple[bool, str, str]]:
         "cut_after_events",
         "choose it or cut_after_bytes",
     )
-    yield f.reset is not None and f.cuts, "reset", "the answer cannot be cut as well"
+    yield f.reset is not None and f.cuts, "reset", "the response cannot be cut as well"
     yield (
         f.reset == "before" and (f.status is not None or f.body is not None),
         "reset",
         "'before' sends nothing, so there is no status and no body",
     )
     yield (
-        f.cut_after_events is not None and (answers_error or f.body is not None),
+        f.cut_after_events is not None and (is_error or f.body is not None),
         "cut_after_events",
-        "an error answer or a body of your own is no event stream; use cut_after_bytes",
+        "an error response or a body of your own is no event stream; use cut_after_bytes",
     )
     yield (
         f.redirect is not None
         and (f.status is not None or f.body is not None or f.reset is not None or f.cuts),
         "redirect",
-        "goes with no other answer",
+        "goes with no other response",
     )
     yield (
         f.retry_after is not None and f.status is None,
@@ -275,7 +275,7 @@ def _problems(fault: Fault) -> Iterable[tuple[bool, str, str]]:
         "needs a status such as 429 or 503",
     )
     yield (
-        f.echo_key and not (answers_error or f.error_event),
+        f.echo_key and not (is_error or f.error_event),
         "echo_key",
         "needs an error status or an error_event to speak of the key",
     )

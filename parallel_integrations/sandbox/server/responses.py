@@ -15,7 +15,7 @@ Problem = dict[str, Any]
 
 
 class RequestError(Exception):
-    """A request that is answered with an error.
+    """A request whose response is an error.
 
     Args:
         status: HTTP status.
@@ -104,7 +104,7 @@ def error_response(error: RequestError, ref_id: str, *, framework: bool = False)
     Args:
         error: What went wrong.
         ref_id: The support reference of the API's own dialect.
-        framework: Whether the operation answers a validation error with ``{"detail": […]}``.
+        framework: Whether the operation responds to a validation error with ``{"detail": […]}``.
     """
     # Some operations are documented with the error body of a web framework instead.
     if framework and error.problems:

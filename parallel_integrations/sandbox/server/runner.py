@@ -63,7 +63,7 @@ class Running:
             raise RuntimeError(f"the sandbox did not start within {START_SECONDS} s")
 
     def run(self, work: Callable[[], None]) -> None:
-        """Do something between two requests, in the thread that answers them."""
+        """Do something between two requests, in the thread that handles them."""
 
         async def soon() -> None:
             work()
@@ -77,7 +77,7 @@ class Running:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    # Without the protocol named, asyncio leaves Nagle's algorithm on: 40 ms per answer.
+    # Without the protocol named, asyncio leaves Nagle's algorithm on: 40 ms per response.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -125,7 +125,7 @@ class _Server(uvicorn.Server):
             connection.transport.abort()
         await asyncio.gather(*(each.closed.wait() for each in open_now))
         if tasks := set(self.server_state.tasks):
-            # Answers end by themselves when their client is gone; the rest is made to.
+            # Responses end by themselves when their client is gone; the rest is made to.
             _, late = await asyncio.wait(tasks, timeout=LAST_SECONDS)
             for task in late:
                 task.cancel()

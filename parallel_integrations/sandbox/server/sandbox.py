@@ -135,7 +135,7 @@ class Sandbox:
 
     @property
     def ledger(self) -> Ledger:
-        """What its answers would have cost."""
+        """What its responses would have cost."""
         return self._state.ledger
 
     @property
@@ -157,7 +157,7 @@ class Sandbox:
         return self._recorder.open
 
     def start(self) -> Self:
-        """Start to listen; returns once requests are answered.
+        """Start to listen; returns once requests are accepted.
 
         Raises:
             RuntimeError: If it is running already.
@@ -169,7 +169,7 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """Stop at once: open connections are closed, their answers end where they are.
+        """Stop at once: open connections are closed, their responses end where they are.
 
         Stopping twice is no error. A stopped sandbox can be started again.
         """

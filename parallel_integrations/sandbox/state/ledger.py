@@ -127,6 +127,6 @@ class Ledger:
 
 
 def search_usd(mode: str, max_results: int) -> float:
-    """Return the price of a search that asked for `max_results` results, in US dollars."""
+    """Return the price of a search with this `max_results`, in US dollars."""
     price = FAST_SEARCH_USD if mode in FAST_MODES else SEARCH_USD
     return round(price + EXTRA_RESULT_USD * max(0, max_results - INCLUDED_RESULTS), 6)

@@ -18,7 +18,7 @@ from parallel_integrations.sandbox.web.index import Index
 Clock = Callable[[], datetime]
 
 SANDBOX_TIME = datetime(2026, 5, 2, 10, 0, tzinfo=UTC)
-"""The instant at which a sandbox's clock stands, so that what it answers never changes."""
+"""The instant at which a sandbox's clock stands, so that its responses never change."""
 
 
 class Ids:

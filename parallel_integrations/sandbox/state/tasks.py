@@ -22,7 +22,7 @@ ACTIVE = frozenset({"queued", "running"})
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What a run is to answer.
+    """What a run is to produce.
 
     Attributes:
         schema: The JSON schema as compact JSON text; empty unless `kind` is ``json``.
@@ -229,7 +229,7 @@ class Group:
         for batch in self._batches:
             status = batch.status(now)
             failed = batch.failing if status == "completed" else 0
-            # By batch, not by run: a group of thousands is asked for its status at every poll.
+            # By batch, not by run: every poll requests the status of a group, even of thousands.
             counts.update({status: len(batch.runs) - failed, "failed": failed})
             modified = max(modified, batch.modified(status))
         return {

@@ -1,4 +1,4 @@
-"""Times as answers carry them."""
+"""Times as responses carry them."""
 
 from datetime import UTC, datetime
 

@@ -159,7 +159,7 @@ class _Sender:
             self._stopped = True
             self._changed.notify_all()
             for connection in self._open:
-                # A receiver that never answers must not hold the sandbox up.
+                # A receiver that never responds must not hold the sandbox up.
                 if connection.sock is not None:
                     with suppress(OSError):
                         connection.sock.shutdown(socket.SHUT_RDWR)

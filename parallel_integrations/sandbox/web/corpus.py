@@ -17,7 +17,7 @@ class Page:
         text: The whole page as Markdown-like text. Excerpts are slices of exactly this string.
         published: The day it was published, None when unknown.
         language: Language tag such as ``en``, None when unknown.
-        aliases: Other addresses that `Corpus.get` answers with this page.
+        aliases: Other addresses for which `Corpus.get` returns this page.
 
     Example:
         ```python

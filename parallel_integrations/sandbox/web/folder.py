@@ -179,7 +179,7 @@ class _HtmlReader(HTMLParser):
         elif tag == "title":
             self._collecting = "title"
         elif tag == "body":
-            # A head that was never closed must not swallow the page.
+            # A `<head>` that was never closed must not swallow the page.
             self._skipping = None
         elif tag in SKIPPED_TAGS:
             self._skipping = self._skipping or tag

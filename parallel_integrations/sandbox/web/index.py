@@ -104,7 +104,7 @@ class Index:
         limit: int = 10,
         accept: Callable[[Page], bool] = lambda _: True,
     ) -> list[Hit]:
-        """Return the pages that hold any telling word of `texts`, best first.
+        """Return the pages that hold any distinctive word of `texts`, best first.
 
         Args:
             texts: Questions and keyword queries; they are looked for together.
@@ -184,11 +184,11 @@ class Index:
         if not title:
             return 0.0
         best = 0.0
-        telling = set(title)
+        distinctive = set(title)
         for query in queries:
-            if telling.isdisjoint(query):
+            if distinctive.isdisjoint(query):
                 continue
-            held = len(telling & set(query)) / len(telling)
+            held = len(distinctive & set(query)) / len(distinctive)
             phrase = _line(title) in _line(query)
             best = max(best, TITLE_BONUS * held**2 + PHRASE_BONUS * phrase)
         return best
@@ -201,6 +201,6 @@ def _line(found: Iterable[str]) -> str:
 def _title_words(title: str) -> list[str]:
     """Return a title's words without the articles that questions leave out."""
     found = words(title)
-    telling = [word for word in found if word not in {"the", "a", "an", "of", "and", "or"}]
+    distinctive = [word for word in found if word not in {"the", "a", "an", "of", "and", "or"}]
     # A title of stop words only would be "held" by half of all questions.
-    return telling if any(word not in STOP_WORDS for word in telling) else []
+    return distinctive if any(word not in STOP_WORDS for word in distinctive) else []

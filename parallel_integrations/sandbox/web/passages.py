@@ -26,7 +26,7 @@ def passages(text: str) -> list[Span]:
     found: list[Span] = []
     for start, end in _paragraphs(text):
         heading = text.startswith("#", start)
-        # A heading begins a passage: an excerpt that ends with the next heading tells nothing.
+        # A heading begins a passage: an excerpt that ends with the next heading says nothing.
         if found and not heading and end - found[-1][0] <= PASSAGE_CHARS:
             found[-1] = (found[-1][0], end)
         elif end - start > MAX_PASSAGE_CHARS:
@@ -63,7 +63,7 @@ def cut_at(text: str, start: int, limit: int) -> int:
     if limit >= len(text):
         return len(text.rstrip())
     half = start + (limit - start) // 2
-    # From the best place to the worst; in the first half of a slice even a good one wastes room.
+    # From the best place to the worst; in the first half of a slice even a good one wastes space.
     for mark in _BREAKS:
         at = text.rfind(mark, half, limit)
         if at > start:
@@ -105,7 +105,7 @@ def choose(text: str, ranked: Iterable[Span], limit: int, *, most: int = 4) -> l
         if left <= 0 or len(chosen) == most:
             break
         stop = end if end - start <= left else cut_at(text, start, start + left)
-        # A stub of a passage tells nothing, unless it is all there is room for.
+        # A stub of a passage says nothing, unless no more of it fits.
         if stop - start < min(80, end - start) and chosen:
             continue
         chosen.append((start, stop))

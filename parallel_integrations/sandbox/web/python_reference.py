@@ -2,7 +2,7 @@
 
 `help("with")` prints these topics. Each is a section of docs.python.org, so its address is the
 document that holds the section, ``?topic=`` with the topic's label (several topics share one
-document, and an address without its fragment must still tell them apart) and the label as
+document, and an address without its fragment must still differ) and the label as
 fragment, which is where a browser ends up. The table of documents was written down by hand: a
 topic of a newer Python that it does not know gets the index of the reference as its document. The
 address people know, such as ``…/compound_stmts.html#with``, finds the page too.

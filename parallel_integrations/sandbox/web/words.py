@@ -52,12 +52,12 @@ def terms(texts: Iterable[str]) -> list[str]:
     When they say nothing at all ("if not"), all of them are kept.
     """
     every = list(dict.fromkeys(word for text in texts for word in words(text)))
-    telling = [word for word in every if word not in STOP_WORDS]
-    return (telling or every)[:MAX_TERMS]
+    significant = [word for word in every if word not in STOP_WORDS]
+    return (significant or every)[:MAX_TERMS]
 
 
 def match_expression(looked_for: Iterable[str]) -> str:
-    """Return an FTS5 expression that matches any of the terms; quoting makes any input harmless.
+    """Return an FTS5 expression that matches any of the terms, quoted so that none is an operator.
 
     Example:
         >>> match_expression(["near", "東 京"])
@@ -79,7 +79,7 @@ def stem(word: str) -> str:
         True
     """
     for suffix in _SUFFIXES:
-        # At least four letters remain, or "red" and "rings" would lose what tells them apart.
+        # At least four letters remain, or "red" and "rings" would become the same.
         if word.endswith(suffix) and len(word) - len(suffix) >= 4:
             return word.removesuffix(suffix)
     return word

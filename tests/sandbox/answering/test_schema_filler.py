@@ -128,7 +128,7 @@ LONG_MESSAGES = [
 
 
 @pytest.mark.parametrize("content", LONG_MESSAGES, ids=lambda text: repr(text[:9]))
-def test_long_messages_are_answered(http: httpx.Client, content: str) -> None:
+def test_long_messages_get_a_completion(http: httpx.Client, content: str) -> None:
     messages = [{"role": "user", "content": content}]
     body = {"model": "speed", "messages": messages, "stream": True}
     assert http.post("/chat/completions", json=body, timeout=60).status_code == 200
@@ -145,13 +145,13 @@ LONG_OBJECTIVES = [(text * N)[:N] for text in (", and a", "find all ", "that ", 
 @pytest.mark.parametrize("text", LONG_OBJECTIVES, ids=lambda text: repr(text[:9]))
 def test_long_objectives_are_taken_apart(http: httpx.Client, text: str) -> None:
     headers = {"parallel-beta": "findall-2025-09-15"}
-    answer = http.post(
+    response = http.post(
         "/v1beta/findall/ingest", json={"objective": text}, headers=headers, timeout=60
     )
-    assert answer.status_code == 200
+    assert response.status_code == 200
     body = {"objective": text, "entity_type": "people", "match_limit": 5}
-    answer = http.post("/v1beta/findall/entity-search", json=body, timeout=60)
-    assert answer.status_code == 200
+    response = http.post("/v1beta/findall/entity-search", json=body, timeout=60)
+    assert response.status_code == 200
 
 
 simple = st.one_of(
@@ -242,11 +242,11 @@ def named(schema: Any) -> dict[str, Any]:
 
 def test_every_field_has_its_basis(http: httpx.Client, sandbox: Sandbox) -> None:
     schema = obj(summary={"type": "string"}, year={"type": ["integer", "null"]})
-    answer = ask(http, named(schema)).json()
+    payload = ask(http, named(schema)).json()
 
-    content = json.loads(answer["choices"][0]["message"]["content"])
-    assert [basis["field"] for basis in answer["basis"]] == ["summary", "year"]
-    summary, year = answer["basis"]
+    content = json.loads(payload["choices"][0]["message"]["content"])
+    assert [basis["field"] for basis in payload["basis"]] == ["summary", "year"]
+    summary, year = payload["basis"]
     [citation] = summary["citations"]
     assert " ".join(citation["excerpts"][0].split()) == content["summary"]
     assert (content["year"], year["citations"]) == (None, [])
@@ -271,9 +271,9 @@ def test_json_also_streams_as_partial_text(http: httpx.Client, response_format: 
     assert chunks[-1]["basis"] == [], "speed names no basis"
 
 
-def test_plain_text_may_be_asked_for(http: httpx.Client) -> None:
-    answer = ask(http, {"type": "text"}).json()
-    assert answer["choices"][0]["message"]["content"].startswith("The sandbox's pages say")
+def test_plain_text_may_be_requested(http: httpx.Client) -> None:
+    payload = ask(http, {"type": "text"}).json()
+    assert payload["choices"][0]["message"]["content"].startswith("The sandbox's pages say")
 
 
 @pytest.mark.parametrize("schema", [{"properties": []}, {"type": "object", "required": 3}])

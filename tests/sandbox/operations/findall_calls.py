@@ -1,4 +1,4 @@
-"""Calls of the FindAll operations, their answers checked against the document at hand."""
+"""Calls of the FindAll operations, their responses checked against the document at hand."""
 
 import json
 import time
@@ -46,9 +46,9 @@ def body(**changes: Any) -> dict[str, Any]:
 
 
 def create(http: httpx.Client, **changes: Any) -> str:
-    answer = http.post(RUNS, json=body(**changes))
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["findall_id"])
+    response = http.post(RUNS, json=body(**changes))
+    assert response.status_code == 200, response.text
+    return str(response.json()["findall_id"])
 
 
 def run_of(http: httpx.Client, findall_id: str) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def finish(http: httpx.Client, findall_id: str) -> dict[str, Any]:
 
 
 def frames(http: httpx.Client, findall_id: str, **params: Any) -> list[dict[str, Any]]:
-    answer = http.get(f"{RUNS}/{findall_id}/events", params=params)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    return [json.loads(each.removeprefix("data: ")) for each in answer.text.split("\n\n") if each]
+    response = http.get(f"{RUNS}/{findall_id}/events", params=params)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/event-stream")
+    return [json.loads(each.removeprefix("data: ")) for each in response.text.split("\n\n") if each]

@@ -1,4 +1,4 @@
-"""Calls of the monitor operations, their answers checked against the document at hand."""
+"""Calls of the monitor operations, their responses checked against the document at hand."""
 
 from typing import Any
 
@@ -26,15 +26,15 @@ def body(**changes: Any) -> dict[str, Any]:
 
 
 def create(http: httpx.Client, **changes: Any) -> dict[str, Any]:
-    answer = http.post(MONITORS, json=body(**changes))
-    assert answer.status_code == 201, answer.text
-    return dict(answer.json())
+    response = http.post(MONITORS, json=body(**changes))
+    assert response.status_code == 201, response.text
+    return dict(response.json())
 
 
 def events(http: httpx.Client, monitor_id: str, **params: Any) -> dict[str, Any]:
-    answer = http.get(f"{MONITORS}/{monitor_id}/events", params=params)
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
+    response = http.get(f"{MONITORS}/{monitor_id}/events", params=params)
+    assert response.status_code == 200, response.text
+    return dict(response.json())
 
 
 def publish(sandbox: Sandbox, number: int = 0, **changes: Any) -> None:
@@ -47,7 +47,7 @@ def update(http: httpx.Client, monitor_id: str, **changes: Any) -> httpx.Respons
 
 
 def task_run(http: httpx.Client, question: str, **more: Any) -> str:
-    asked = {"input": question, "processor": "lite", **more}
-    run_id = str(http.post("/v1/tasks/runs", json=asked).json()["run_id"])
+    request = {"input": question, "processor": "lite", **more}
+    run_id = str(http.post("/v1/tasks/runs", json=request).json()["run_id"])
     assert http.get(f"/v1/tasks/runs/{run_id}/result").status_code == 200
     return run_id

@@ -21,16 +21,16 @@ def events(response: httpx.Response) -> list[str]:
 
 @pytest.mark.parametrize("path", ["/chat/completions", "/v1beta/chat/completions"])
 def test_plain_answer(http: httpx.Client, sandbox: Sandbox, path: str) -> None:
-    answer = http.post(path, json=body()).json()
+    payload = http.post(path, json=body()).json()
 
-    assert answer["id"] == answer["object"] == answer["model"] == ""
-    assert answer["usage"] is None
-    assert answer["created"] == 1777716000
-    [choice] = answer["choices"]
+    assert payload["id"] == payload["object"] == payload["model"] == ""
+    assert payload["usage"] is None
+    assert payload["created"] == 1777716000
+    [choice] = payload["choices"]
     assert choice["finish_reason"] is None
     assert choice["message"]["role"] == "assistant"
-    assert answer["interaction_id"] == "interaction_sandbox_000001"
-    [basis] = answer["basis"]
+    assert payload["interaction_id"] == "interaction_sandbox_000001"
+    [basis] = payload["basis"]
     assert basis["field"] == "output"
     assert basis["confidence"] == "high"
     for citation in basis["citations"]:
@@ -47,21 +47,21 @@ def test_plain_answer(http: httpx.Client, sandbox: Sandbox, path: str) -> None:
     ("model", "usd"), [("speed", 0.005), ("lite", 0.005), ("base", 0.01), ("core", 0.025)]
 )
 def test_models(http: httpx.Client, sandbox: Sandbox, model: str, usd: float) -> None:
-    answer = http.post("/chat/completions", json=body(model=model)).json()
+    payload = http.post("/chat/completions", json=body(model=model)).json()
 
-    assert bool(answer["basis"]) is (model != "speed")
-    assert bool(answer["interaction_id"]) is (model != "speed")
+    assert bool(payload["basis"]) is (model != "speed")
+    assert bool(payload["interaction_id"]) is (model != "speed")
     assert sandbox.ledger.usd == usd
     assert sandbox.ledger.entries[0].detail == model
 
 
 def test_nothing_found_is_said(http: httpx.Client) -> None:
-    answer = http.post("/chat/completions", json=body("zxqv?")).json()
+    payload = http.post("/chat/completions", json=body("zxqv?")).json()
 
-    assert answer["choices"][0]["message"]["content"] == (
+    assert payload["choices"][0]["message"]["content"] == (
         "The sandbox found nothing about this in its pages."
     )
-    [basis] = answer["basis"]
+    [basis] = payload["basis"]
     assert basis["citations"] == []
     assert basis["confidence"] == "low"
 
@@ -171,7 +171,7 @@ def test_what_is_documented_as_ignored_is_ignored(http: httpx.Client) -> None:
     assert len(response.json()["choices"][0]["message"]["content"]) > 100
 
 
-def test_a_retrieval_prompt_is_answered_by_its_question(http: httpx.Client) -> None:
+def test_only_the_question_of_a_retrieval_prompt_counts(http: httpx.Client) -> None:
     prompt = (
         "Context information is below.\n---\nThe nonlocal statement rebinds names. The lambda "
         f"form makes functions.\n---\nAnswer the query.\nQuery: {QUESTION}\nAnswer: "

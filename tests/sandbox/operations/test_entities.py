@@ -18,11 +18,11 @@ from parallel_integrations.sandbox import Sandbox
 def test_entity_search(sandbox: Sandbox, path: str, kind: str, set_id: str, items: str) -> None:
     wanted = {"entity_type": kind, "objective": "with statement", "match_limit": 7}
     headers = {"x-api-key": sandbox.api_key}
-    answer = httpx.post(sandbox.url + path, json=wanted, headers=headers, trust_env=False).json()
+    payload = httpx.post(sandbox.url + path, json=wanted, headers=headers, trust_env=False).json()
 
-    assert answer[set_id] == f"{set_id.removesuffix('_id')}_sandbox_000001"
-    assert len(answer[items]) == 7
-    for item in answer[items]:
+    assert payload[set_id] == f"{set_id.removesuffix('_id')}_sandbox_000001"
+    assert len(payload[items]) == 7
+    for item in payload[items]:
         assert item["description"].startswith("A page of the sandbox's web, not a ")
         assert sandbox.corpus.get(item["url"]) is not None
     assert sandbox.ledger.count("entity_search") == 1
@@ -40,6 +40,6 @@ def test_entity_search(sandbox: Sandbox, path: str, kind: str, set_id: str, item
     ],
 )
 def test_wrong_entity_searches(http: httpx.Client, path: str, wrong: dict[str, Any]) -> None:
-    answer = http.post(f"/v1beta/findall/{path}", json=wrong)
+    response = http.post(f"/v1beta/findall/{path}", json=wrong)
 
-    assert answer.status_code == 422
+    assert response.status_code == 422

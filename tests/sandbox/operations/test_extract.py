@@ -16,20 +16,20 @@ def test_a_missing_page_is_only_an_item_in_errors(http: httpx.Client, sandbox: S
     )
 
     assert response.status_code == 200
-    answer = response.json()
-    assert set(answer) == {"extract_id", "results", "errors", "session_id", "warnings", "usage"}
-    assert answer["extract_id"] == "extract_sandbox_000001"
-    [result] = answer["results"]
-    assert result["url"] == WITH, "the address that was asked for"
+    payload = response.json()
+    assert set(payload) == {"extract_id", "results", "errors", "session_id", "warnings", "usage"}
+    assert payload["extract_id"] == "extract_sandbox_000001"
+    [result] = payload["results"]
+    assert result["url"] == WITH, "the address that was requested"
     assert result["title"] == 'The "with" statement'
     assert result["full_content"] is None
-    assert [(e["error_type"], e["http_status_code"]) for e in answer["errors"]] == [
+    assert [(e["error_type"], e["http_status_code"]) for e in payload["errors"]] == [
         ("fetch_error", 404),
         ("fetch_error", None),
         ("fetch_error", None),
     ]
     assert sandbox.ledger.usd == 0.004
-    assert answer["usage"] == [{"name": "sku_extract_excerpts", "count": 4}]
+    assert payload["usage"] == [{"name": "sku_extract_excerpts", "count": 4}]
 
 
 def test_excerpts_follow_the_objective(http: httpx.Client, sandbox: Sandbox) -> None:
@@ -57,8 +57,8 @@ def test_excerpts_follow_the_objective(http: httpx.Client, sandbox: Sandbox) -> 
 def test_full_content(http: httpx.Client, sandbox: Sandbox) -> None:
     def content(full_content: Any) -> dict[str, Any]:
         body = {"urls": [WITH], "advanced_settings": {"full_content": full_content}}
-        answer: dict[str, Any] = http.post("/v1/extract", json=body).json()
-        return answer
+        payload: dict[str, Any] = http.post("/v1/extract", json=body).json()
+        return payload
 
     page = sandbox.corpus.get(WITH)
     assert page is not None
@@ -98,11 +98,11 @@ def test_v1beta(http: httpx.Client) -> None:
     def ask(**body: Any) -> httpx.Response:
         return http.post("/v1beta/extract", json={"urls": [WITH, NOWHERE], **body})
 
-    answer = ask(excerpts=False, full_content=True, surprise=1).json()
-    assert set(answer) == {"extract_id", "results", "errors", "warnings", "usage"}
-    assert answer["results"][0]["excerpts"] is None
-    assert answer["results"][0]["full_content"].startswith("# The")
-    assert len(answer["errors"]) == 1
+    payload = ask(excerpts=False, full_content=True, surprise=1).json()
+    assert set(payload) == {"extract_id", "results", "errors", "warnings", "usage"}
+    assert payload["results"][0]["excerpts"] is None
+    assert payload["results"][0]["full_content"].startswith("# The")
+    assert len(payload["errors"]) == 1
     limited = ask(excerpts={"max_chars_per_result": 1000}, objective="exceptions").json()
     assert 0 < sum(map(len, limited["results"][0]["excerpts"])) <= 1000
     assert ask(urls=[WITH] * 11).status_code == 422

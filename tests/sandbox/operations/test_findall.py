@@ -37,8 +37,8 @@ def http(sandbox: Sandbox) -> Iterator[httpx.Client]:
     ],
 )
 def test_ingest(http: httpx.Client, objective: str, entity_type: str, names: list[str]) -> None:
-    answer = http.post("/v1beta/findall/ingest", json={"objective": objective})
-    schema = answer.json()
+    response = http.post("/v1beta/findall/ingest", json={"objective": objective})
+    schema = response.json()
 
     assert schema["objective"] == objective
     assert schema["entity_type"] == entity_type
@@ -167,28 +167,28 @@ def test_without_its_header_nothing_is_played(
     sandbox: Sandbox, method: str, path: str, header: str | None
 ) -> None:
     headers = {"x-api-key": sandbox.api_key} | ({"parallel-beta": header} if header else {})
-    answer = httpx.request(method, sandbox.url + path, headers=headers, trust_env=False)
+    response = httpx.request(method, sandbox.url + path, headers=headers, trust_env=False)
 
-    assert answer.status_code == 422
-    assert "FindAll V0" in answer.text
-    assert "parallel-beta" in answer.text
+    assert response.status_code == 422
+    assert "FindAll V0" in response.text
+    assert "parallel-beta" in response.text
     assert sandbox.ledger.count() == 0
 
 
 def test_the_header_may_name_more(sandbox: Sandbox) -> None:
     headers = {"x-api-key": sandbox.api_key, "parallel-beta": "other, findall-2025-09-15"}
-    answer = httpx.post(sandbox.url + RUNS, json=body(), headers=headers, trust_env=False)
+    response = httpx.post(sandbox.url + RUNS, json=body(), headers=headers, trust_env=False)
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize("path", ["", "/result", "/schema", "/events"])
 def test_unknown_runs(http: httpx.Client, path: str) -> None:
-    answer = http.get(f"{RUNS}/findall_none{path}")
+    response = http.get(f"{RUNS}/findall_none{path}")
 
-    assert answer.status_code == 404
-    assert answer.json()["error"]["message"] == "FindAll run not found"
-    assert answer.json()["error"]["ref_id"].startswith("error_sandbox_")
+    assert response.status_code == 404
+    assert response.json()["error"]["message"] == "FindAll run not found"
+    assert response.json()["error"]["ref_id"].startswith("error_sandbox_")
 
 
 @pytest.mark.parametrize(
@@ -214,17 +214,17 @@ def test_unknown_runs(http: httpx.Client, path: str) -> None:
     ],
 )
 def test_wrong_runs(http: httpx.Client, sandbox: Sandbox, field: str, value: Any) -> None:
-    answer = http.post(RUNS, json=body(**{field: value}))
+    response = http.post(RUNS, json=body(**{field: value}))
 
-    assert answer.status_code == 422
+    assert response.status_code == 422
     assert sandbox.ledger.count() == 0
 
 
-def test_ingest_answers_in_the_framework_dialect(http: httpx.Client) -> None:
-    answer = http.post("/v1beta/findall/ingest", json={})
+def test_ingest_reports_errors_in_the_framework_dialect(http: httpx.Client) -> None:
+    response = http.post("/v1beta/findall/ingest", json={})
 
-    assert answer.status_code == 422
-    assert answer.json()["detail"][0]["loc"] == [
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"] == [
         "body",
         "objective",
     ]
@@ -271,5 +271,5 @@ def test_a_run_can_take_no_time_but_not_less(http: httpx.Client) -> None:
     with pytest.raises(ValueError, match="findall_seconds"):
         Sandbox(findall_seconds=-1)
     with Sandbox(findall_seconds=0) as quick, client_of(quick) as client:
-        answer = client.post(RUNS, json=body()).json()
-    assert answer["status"]["status"] == "completed"
+        payload = client.post(RUNS, json=body()).json()
+    assert payload["status"]["status"] == "completed"

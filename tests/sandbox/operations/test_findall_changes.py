@@ -40,8 +40,8 @@ def test_a_preview_is_small_and_cannot_be_changed(http: httpx.Client, sandbox: S
 def test_enriching_a_finished_run(http: httpx.Client, sandbox: Sandbox) -> None:
     findall_id = create(http)
     last = finish(http, findall_id)["last_event_id"]
-    answer = http.post(f"{RUNS}/{findall_id}/enrich", json={**ENRICHMENT, "processor": "base"})
-    schema = answer.json()
+    response = http.post(f"{RUNS}/{findall_id}/enrich", json={**ENRICHMENT, "processor": "base"})
+    schema = response.json()
     assert schema["enrichments"] == [{**ENRICHMENT, "processor": "base", "mcp_servers": None}]
 
     found = frames(http, findall_id, last_event_id=last)
@@ -80,10 +80,12 @@ def test_enriching_a_run_at_work_and_twice(http: httpx.Client, sandbox: Sandbox)
 def test_secrets_of_tool_servers_are_not_shown(http: httpx.Client) -> None:
     server = {"name": "docs", "url": "https://tools.example/mcp", "headers": {"token": "hidden"}}
     findall_id = create(http)
-    answer = http.post(f"{RUNS}/{findall_id}/enrich", json={**ENRICHMENT, "mcp_servers": [server]})
+    response = http.post(
+        f"{RUNS}/{findall_id}/enrich", json={**ENRICHMENT, "mcp_servers": [server]}
+    )
 
-    assert answer.json()["enrichments"][0]["mcp_servers"][0]["name"] == "docs"
-    assert "hidden" not in answer.text
+    assert response.json()["enrichments"][0]["mcp_servers"][0]["name"] == "docs"
+    assert "hidden" not in response.text
 
 
 @pytest.mark.parametrize(
@@ -99,9 +101,9 @@ def test_secrets_of_tool_servers_are_not_shown(http: httpx.Client) -> None:
 )
 def test_wrong_enrichments_change_nothing(http: httpx.Client, wrong: dict[str, Any]) -> None:
     findall_id = create(http)
-    answer = http.post(f"{RUNS}/{findall_id}/enrich", json=wrong)
+    response = http.post(f"{RUNS}/{findall_id}/enrich", json=wrong)
 
-    assert answer.status_code == 422
+    assert response.status_code == 422
     assert http.get(f"{RUNS}/{findall_id}/schema").json()["enrichments"] is None
     assert finish(http, findall_id)["run"]["status"]["status"] == "completed"
 
@@ -109,8 +111,8 @@ def test_wrong_enrichments_change_nothing(http: httpx.Client, wrong: dict[str, A
 def test_extending_respawns_a_run(http: httpx.Client, sandbox: Sandbox) -> None:
     findall_id = create(http)
     before = finish(http, findall_id)
-    answer = http.post(f"{RUNS}/{findall_id}/extend", json={"additional_match_limit": 3})
-    assert answer.json()["match_limit"] == 8
+    response = http.post(f"{RUNS}/{findall_id}/extend", json={"additional_match_limit": 3})
+    assert response.json()["match_limit"] == 8
     assert run_of(http, findall_id)["status"]["is_active"] is True
 
     after = finish(http, findall_id)

@@ -22,7 +22,7 @@ def http(sandbox: Sandbox) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_events_tell_the_whole_story(http: httpx.Client) -> None:
+def test_events_report_the_whole_run(http: httpx.Client) -> None:
     findall_id = create(http)
     found = frames(http, findall_id)
 
@@ -54,10 +54,10 @@ def test_events_go_on_after_any_of_them(http: httpx.Client) -> None:
     "params", [{"last_event_id": "nothing"}, {"timeout": "soon"}, {"timeout": -1}]
 )
 def test_wrong_stream_parameters(http: httpx.Client, params: dict[str, Any]) -> None:
-    answer = http.get(f"{RUNS}/{create(http)}/events", params=params)
+    response = http.get(f"{RUNS}/{create(http)}/events", params=params)
 
-    assert answer.status_code == 422
-    assert answer.json()["detail"][0]["loc"] == ["query", next(iter(params))]
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"] == ["query", next(iter(params))]
 
 
 def test_a_stream_ends_at_its_timeout_and_beats_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:

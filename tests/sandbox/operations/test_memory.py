@@ -10,31 +10,31 @@ MEMORY = "/v1beta/memory"
 BETA = {"parallel-beta": "findall-2025-09-15"}
 
 
-def memories(http: httpx.Client, **asked: Any) -> list[dict[str, Any]]:
-    answer = http.post(f"{MEMORY}/retrieve", json=asked)
-    assert answer.status_code == 200, answer.text
-    return list(answer.json()["results"])
+def memories(http: httpx.Client, **request: Any) -> list[dict[str, Any]]:
+    response = http.post(f"{MEMORY}/retrieve", json=request)
+    assert response.status_code == 200, response.text
+    return list(response.json()["results"])
 
 
-def ids(http: httpx.Client, **asked: Any) -> list[str]:
-    return [memory["id"] for memory in memories(http, **asked)]
+def ids(http: httpx.Client, **request: Any) -> list[str]:
+    return [memory["id"] for memory in memories(http, **request)]
 
 
 def task(http: httpx.Client, question: str, **more: Any) -> str:
-    asked = {"input": question, "processor": "lite", **more}
-    run_id = str(http.post("/v1/tasks/runs", json=asked).json()["run_id"])
+    request = {"input": question, "processor": "lite", **more}
+    run_id = str(http.post("/v1/tasks/runs", json=request).json()["run_id"])
     assert http.get(f"/v1/tasks/runs/{run_id}/result").status_code == 200
     return run_id
 
 
 def monitor(http: httpx.Client, query: str, **more: Any) -> str:
     settings = {"query": query, "include_backfill": True}
-    asked = {"type": "event_stream", "frequency": "1d", "settings": settings, **more}
-    return str(http.post("/v1/monitors", json=asked).json()["monitor_id"])
+    request = {"type": "event_stream", "frequency": "1d", "settings": settings, **more}
+    return str(http.post("/v1/monitors", json=request).json()["monitor_id"])
 
 
 def findall(http: httpx.Client, words: str, **more: Any) -> str:
-    asked = {
+    request = {
         "objective": words,
         "entity_type": "pages",
         "match_conditions": [{"name": "fits", "description": words}],
@@ -43,7 +43,7 @@ def findall(http: httpx.Client, words: str, **more: Any) -> str:
         **more,
     }
     findall_id = str(
-        http.post("/v1beta/findall/runs", json=asked, headers=BETA).json()["findall_id"]
+        http.post("/v1beta/findall/runs", json=request, headers=BETA).json()["findall_id"]
     )
     path = f"/v1beta/findall/runs/{findall_id}"
     while http.get(path, headers=BETA).json()["status"]["is_active"]:
@@ -131,21 +131,21 @@ def test_since(http: httpx.Client) -> None:
 def test_evicting_one(http: httpx.Client) -> None:
     kept, gone = task(http, "one"), task(http, "two")
     for _ in range(2):
-        answer = http.post(f"{MEMORY}/evict", json={"kind": "task", "id": gone})
-        assert (answer.status_code, answer.content) == (204, b"")
+        response = http.post(f"{MEMORY}/evict", json={"kind": "task", "id": gone})
+        assert (response.status_code, response.content) == (204, b"")
 
     assert ids(http) == [kept]
     assert http.get(f"/v1/tasks/runs/{gone}").status_code == 200
     for wrong in ({"id": "none"}, {"id": kept, "memory_scope_key": "team-1"}):
-        answer = http.post(f"{MEMORY}/evict", json={"kind": "task", **wrong})
-        assert answer.status_code == 404
+        response = http.post(f"{MEMORY}/evict", json={"kind": "task", **wrong})
+        assert response.status_code == 404
 
 
 def test_clearing_a_scope(http: httpx.Client) -> None:
     mine = task(http, "one")
     theirs = monitor(http, "two", memory_scope_key="team-1")
-    answer = http.post(f"{MEMORY}/clear", json={"memory_scope_key": "team-1"})
-    assert (answer.status_code, answer.content) == (204, b"")
+    response = http.post(f"{MEMORY}/clear", json={"memory_scope_key": "team-1"})
+    assert (response.status_code, response.content) == (204, b"")
 
     assert ids(http, memory_scope_key="team-1") == []
     assert http.get(f"/v1/monitors/{theirs}").json()["status"] == "active"
@@ -173,9 +173,9 @@ def test_clearing_a_scope(http: httpx.Client) -> None:
     ],
 )
 def test_wrong_requests(http: httpx.Client, what: str, wrong: dict[str, Any]) -> None:
-    answer = http.post(f"{MEMORY}/{what}", json=wrong)
+    response = http.post(f"{MEMORY}/{what}", json=wrong)
 
-    assert answer.status_code == 422
+    assert response.status_code == 422
 
 
 def test_memory_costs_nothing_and_is_forgotten(http: httpx.Client, sandbox: Sandbox) -> None:

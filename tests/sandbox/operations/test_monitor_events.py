@@ -50,8 +50,8 @@ def test_only_what_is_new_is_reported(http: httpx.Client, sandbox: Sandbox) -> N
 
     publish(sandbox, text=TEXT + " Visitors are welcome.")
     assert len(events(http, monitor_id)["events"]) == 1
-    answer = http.post(f"{MONITORS}/{monitor_id}/trigger")
-    assert (answer.status_code, answer.content) == (204, b"")
+    response = http.post(f"{MONITORS}/{monitor_id}/trigger")
+    assert (response.status_code, response.content) == (204, b"")
     assert len(events(http, monitor_id)["events"]) == 1
     kinds = [
         e["event_type"] for e in events(http, monitor_id, include_completions="true")["events"]
@@ -109,12 +109,12 @@ def test_an_event_can_be_referred_to(http: httpx.Client, sandbox: Sandbox) -> No
     monitor_id = create(http)["monitor_id"]
     publish(sandbox)
     [event] = events(http, monitor_id)["events"]
-    asked = {"model": "lite", "messages": [{"role": "user", "content": "Anything else?"}]}
-    answer = http.post(
-        "/chat/completions", json={**asked, "previous_interaction_id": event["event_id"]}
+    request = {"model": "lite", "messages": [{"role": "user", "content": "Anything else?"}]}
+    response = http.post(
+        "/chat/completions", json={**request, "previous_interaction_id": event["event_id"]}
     )
 
-    assert NEWS in answer.json()["choices"][0]["message"]["content"]
+    assert NEWS in response.json()["choices"][0]["message"]["content"]
 
 
 def test_events_come_in_pages_newest_first(http: httpx.Client, sandbox: Sandbox) -> None:
@@ -156,12 +156,12 @@ def test_the_oldest_executions_are_forgotten(http: httpx.Client) -> None:
 )
 def test_wrong_event_parameters(http: httpx.Client, params: dict[str, Any]) -> None:
     monitor_id = create(http)["monitor_id"]
-    answer = http.get(f"{MONITORS}/{monitor_id}/events", params=params)
+    response = http.get(f"{MONITORS}/{monitor_id}/events", params=params)
 
-    assert answer.status_code == 422
+    assert response.status_code == 422
 
 
-def test_a_snapshot_tells_what_changed(http: httpx.Client, sandbox: Sandbox) -> None:
+def test_a_snapshot_reports_what_changed(http: httpx.Client, sandbox: Sandbox) -> None:
     spec = {
         "output_schema": {
             "type": "json",
@@ -204,9 +204,9 @@ def test_a_snapshot_wants_a_finished_run() -> None:
     ):
         run = http.post("/v1/tasks/runs", json={"input": "with", "processor": "lite"}).json()
         settings = {"task_run_id": run["run_id"]}
-        answer = http.post(MONITORS, json=body(type="snapshot", settings=settings))
-    assert answer.status_code == 422
-    assert "not completed" in answer.json()["error"]["message"]
+        response = http.post(MONITORS, json=body(type="snapshot", settings=settings))
+    assert response.status_code == 422
+    assert "not completed" in response.json()["error"]["message"]
 
 
 def test_webhooks(http: httpx.Client, sandbox: Sandbox) -> None:

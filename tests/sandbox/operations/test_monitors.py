@@ -47,9 +47,9 @@ def test_a_new_monitor_runs_at_once(http: httpx.Client, sandbox: Sandbox) -> Non
 
 
 def listed(http: httpx.Client, query: str = "") -> list[str]:
-    answer = http.get(f"{MONITORS}{query}")
-    assert answer.status_code == 200, answer.text
-    page = answer.json()
+    response = http.get(f"{MONITORS}{query}")
+    assert response.status_code == 200, response.text
+    page = response.json()
     return [monitor["monitor_id"][-1] for monitor in page["monitors"]]
 
 
@@ -77,10 +77,10 @@ def test_listing(http: httpx.Client) -> None:
     "query", ["limit=0", "limit=10001", "cursor=x", "status=asleep", "type=event_stream,other"]
 )
 def test_wrong_listings(http: httpx.Client, query: str) -> None:
-    answer = http.get(f"{MONITORS}?{query}")
+    response = http.get(f"{MONITORS}?{query}")
 
-    assert answer.status_code == 422
-    detail = answer.json()["detail"]
+    assert response.status_code == 422
+    detail = response.json()["detail"]
     assert detail[0]["loc"] == ["query", query.partition("=")[0]]
 
 
@@ -131,18 +131,18 @@ def test_updating_changes_only_what_is_sent(http: httpx.Client) -> None:
 )
 def test_wrong_updates_change_nothing(http: httpx.Client, changes: dict[str, Any]) -> None:
     before = create(http, metadata={"a": "b"})
-    answer = update(http, before["monitor_id"], **changes)
+    response = update(http, before["monitor_id"], **changes)
 
-    assert answer.status_code == 422
+    assert response.status_code == 422
     assert http.get(f"{MONITORS}/{before['monitor_id']}").json() == before
 
 
 def test_a_cancelled_monitor_rests(http: httpx.Client, sandbox: Sandbox) -> None:
     monitor_id = create(http)["monitor_id"]
     for _ in range(2):
-        answer = http.post(f"{MONITORS}/{monitor_id}/cancel")
-        assert answer.status_code == 200
-        assert answer.json()["status"] == "cancelled"
+        response = http.post(f"{MONITORS}/{monitor_id}/cancel")
+        assert response.status_code == 200
+        assert response.json()["status"] == "cancelled"
     publish(sandbox)
 
     assert events(http, monitor_id)["events"] == []
@@ -163,10 +163,10 @@ def test_a_cancelled_monitor_rests(http: httpx.Client, sandbox: Sandbox) -> None
     ],
 )
 def test_unknown_monitors(http: httpx.Client, method: str, path: str) -> None:
-    answer = http.request(method, f"{MONITORS}/monitor_none{path}", json={"frequency": "1d"})
+    response = http.request(method, f"{MONITORS}/monitor_none{path}", json={"frequency": "1d"})
 
-    assert answer.status_code == 404
-    assert answer.json()["error"]["message"] == "Monitor not found"
+    assert response.status_code == 404
+    assert response.json()["error"]["message"] == "Monitor not found"
 
 
 @pytest.mark.parametrize("frequency", ["1h", "720h", "30d", "4w"])
@@ -203,9 +203,9 @@ def test_frequencies(http: httpx.Client, frequency: str) -> None:
     ],
 )
 def test_wrong_monitors(http: httpx.Client, sandbox: Sandbox, changes: dict[str, Any]) -> None:
-    answer = http.post(MONITORS, json=body(**changes))
+    response = http.post(MONITORS, json=body(**changes))
 
-    assert answer.status_code == 422
+    assert response.status_code == 422
     assert sandbox.ledger.count() == 0
     assert listed(http) == []
 

@@ -121,20 +121,20 @@ def test_a_policy_lets_only_dated_pages_through_a_date() -> None:
 def ask(http: httpx.Client, **body: Any) -> dict[str, Any]:
     response = http.post("/v1/search", json={"search_queries": ["with statement"], **body})
     assert response.status_code == 200, response.text
-    answer: dict[str, Any] = response.json()
-    return answer
+    payload: dict[str, Any] = response.json()
+    return payload
 
 
-def test_v1_answer(http: httpx.Client, sandbox: Sandbox) -> None:
-    answer = ask(http, objective="What does the with statement do?")
+def test_v1_response(http: httpx.Client, sandbox: Sandbox) -> None:
+    payload = ask(http, objective="What does the with statement do?")
 
-    assert set(answer) == {"search_id", "results", "session_id", "warnings", "usage"}
-    assert answer["search_id"] == "search_sandbox_000001"
-    assert answer["session_id"] == "session_sandbox_000001"
-    assert answer["warnings"] is None
-    assert answer["usage"] == [{"name": "sku_search", "count": 1}]
-    assert len(answer["results"]) == 10
-    first = answer["results"][0]
+    assert set(payload) == {"search_id", "results", "session_id", "warnings", "usage"}
+    assert payload["search_id"] == "search_sandbox_000001"
+    assert payload["session_id"] == "session_sandbox_000001"
+    assert payload["warnings"] is None
+    assert payload["usage"] == [{"name": "sku_search", "count": 1}]
+    assert len(payload["results"]) == 10
+    first = payload["results"][0]
     assert set(first) == {"url", "title", "publish_date", "excerpts"}
     page = sandbox.corpus.get(first["url"])
     assert page is not None
@@ -143,7 +143,7 @@ def test_v1_answer(http: httpx.Client, sandbox: Sandbox) -> None:
     assert first["publish_date"] == page.published.isoformat()
 
 
-def test_answers_repeat_but_for_their_counters(http: httpx.Client, sandbox: Sandbox) -> None:
+def test_responses_repeat_but_for_their_counters(http: httpx.Client, sandbox: Sandbox) -> None:
     first = http.post("/v1/search", json={"search_queries": ["yield"]}).content
     sandbox.reset()
     assert http.post("/v1/search", json={"search_queries": ["yield"]}).content == first
@@ -168,16 +168,16 @@ def test_limits_of_results_and_characters(http: httpx.Client) -> None:
 
 
 def test_more_results_cost_more(http: httpx.Client, sandbox: Sandbox) -> None:
-    answer = ask(http, advanced_settings={"max_results": 40})
+    payload = ask(http, advanced_settings={"max_results": 40})
 
-    assert answer["usage"][1] == {"name": "sku_search_additional_results", "count": 30}
+    assert payload["usage"][1] == {"name": "sku_search_additional_results", "count": 30}
     assert sandbox.ledger.usd == 0.035
 
 
 def test_source_policy(http: httpx.Client) -> None:
     def found(**policy: Any) -> list[str]:
-        answer = ask(http, advanced_settings={"source_policy": policy, "max_results": 40})
-        return [result["url"] for result in answer["results"]]
+        payload = ask(http, advanced_settings={"source_policy": policy, "max_results": 40})
+        return [result["url"] for result in payload["results"]]
 
     everything = found()
     assert found(include_domains=["python.org"]) == everything
@@ -249,12 +249,12 @@ def test_v1_is_strict(
     response = http.post("/v1/search", json=body)
 
     assert response.status_code == 422
-    answer = response.json()
-    assert answer["type"] == "error"
-    assert set(answer["error"]) == {"ref_id", "message", "detail"}
-    assert answer["error"]["ref_id"].startswith("search_sandbox_")
-    assert where in answer["error"]["message"]
-    assert answer["error"]["detail"]["errors"][0]["loc"][0] == "body"
+    payload = response.json()
+    assert payload["type"] == "error"
+    assert set(payload["error"]) == {"ref_id", "message", "detail"}
+    assert payload["error"]["ref_id"].startswith("search_sandbox_")
+    assert where in payload["error"]["message"]
+    assert payload["error"]["detail"]["errors"][0]["loc"][0] == "body"
     assert sandbox.ledger.count() == 0
 
 
@@ -272,19 +272,17 @@ def test_v1_modes(http: httpx.Client, sandbox: Sandbox, mode: str | None) -> Non
     assert sandbox.ledger.usd == (0.001 if mode in ("turbo", "fast") else 0.005)
 
 
-def test_v1beta_with_its_header_answers_in_the_first_shape(
-    http: httpx.Client, sandbox: Sandbox
-) -> None:
-    answer = http.post(
+def test_v1beta_with_its_header_has_the_first_shape(http: httpx.Client, sandbox: Sandbox) -> None:
+    payload = http.post(
         "/v1beta/search",
         json={"objective": "What does the with statement do?", "unknown": "is ignored"},
         headers={"parallel-beta": "other, search-extract-2025-10-10"},
     ).json()
 
-    assert answer["objective"] == "What does the with statement do?"
-    assert answer["search_queries"] is None
-    assert [result["rank"] for result in answer["results"]] == list(range(1, 11))
-    for result in answer["results"]:
+    assert payload["objective"] == "What does the with statement do?"
+    assert payload["search_queries"] is None
+    assert [result["rank"] for result in payload["results"]] == list(range(1, 11))
+    for result in payload["results"]:
         page = sandbox.corpus.get(result["url"])
         assert page is not None
         assert result["metadata"] == {"site_name": "docs.python.org", "language": "en"}
@@ -305,15 +303,15 @@ def test_v1beta_with_its_header_answers_in_the_first_shape(
         {"objective": "yield", "max_chars_per_result": 1200},
     ],
 )
-def test_v1beta_without_header_answers_in_the_documented_shape(
+def test_v1beta_without_header_has_the_documented_shape(
     http: httpx.Client, body: dict[str, Any]
 ) -> None:
-    answer = http.post("/v1beta/search", json=body).json()
+    payload = http.post("/v1beta/search", json=body).json()
 
-    assert set(answer) == {"search_id", "results", "warnings", "usage"}
-    assert len(answer["results"]) == min(10, body.get("max_results", 10))
-    assert all(isinstance(text, str) for each in answer["results"] for text in each["excerpts"])
-    total = sum(len(text) for each in answer["results"] for text in each["excerpts"])
+    assert set(payload) == {"search_id", "results", "warnings", "usage"}
+    assert len(payload["results"]) == min(10, body.get("max_results", 10))
+    assert all(isinstance(text, str) for each in payload["results"] for text in each["excerpts"])
+    total = sum(len(text) for each in payload["results"] for text in each["excerpts"])
     assert total <= body.get("excerpts", {}).get("max_chars_total", 20_000)
 
 

@@ -67,7 +67,7 @@ def test_events_of_a_failed_run_end_with_why(http: httpx.Client) -> None:
     assert last["output"] is None
 
 
-def test_a_cut_stream_is_told_again_from_the_start(http: httpx.Client, sandbox: Sandbox) -> None:
+def test_a_cut_stream_is_sent_again_from_the_start(http: httpx.Client, sandbox: Sandbox) -> None:
     run = create(http, enable_events=True)
     http.get(f"{RUNS}/{run['run_id']}/result")
     url = f"{RUNS}/{run['run_id']}/events"

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
-from tests.sandbox.operations.test_tasks import SCHEMA, asked, json_spec
+from tests.sandbox.operations.test_tasks import SCHEMA, json_spec, run_body
 
 GROUPS = "/v1/tasks/groups"
 
@@ -63,8 +63,8 @@ def test_an_empty_group(http: httpx.Client, sandbox: Sandbox) -> None:
 
 def test_runs_are_added_and_end(http: httpx.Client, sandbox: Sandbox) -> None:
     group = new_group(http)
-    inputs = [asked(word, "lite", metadata={"i": i}) for i, word in enumerate(["with", "try"])]
-    added = add(http, group, [*inputs, asked("for", metadata={"sandbox": "fail"})])
+    inputs = [run_body(word, "lite", metadata={"i": i}) for i, word in enumerate(["with", "try"])]
+    added = add(http, group, [*inputs, run_body("for", metadata={"sandbox": "fail"})])
 
     assert added["run_ids"] == [f"trun_sandbox_00000{n}" for n in (1, 2, 3)]
     assert (added["run_cursor"], added["event_cursor"]) == (None, None)
@@ -86,8 +86,8 @@ def test_runs_are_added_and_end(http: httpx.Client, sandbox: Sandbox) -> None:
 
 def test_a_run_belongs_to_its_group_only(http: httpx.Client) -> None:
     group, other = new_group(http), new_group(http)
-    [run_id] = add(http, group, [asked()])["run_ids"]
-    alone = http.post("/v1/tasks/runs", json=asked()).json()["run_id"]
+    [run_id] = add(http, group, [run_body()])["run_ids"]
+    alone = http.post("/v1/tasks/runs", json=run_body()).json()["run_id"]
 
     for url in (f"{other}/runs/{run_id}", f"{group}/runs/{alone}", f"nowhere/runs/{run_id}"):
         response = http.get(f"{GROUPS}/{url}")
@@ -95,23 +95,23 @@ def test_a_run_belongs_to_its_group_only(http: httpx.Client) -> None:
         assert response.json()["type"] == "error"
 
 
-def test_the_default_spec_gives_way_to_a_run_s_own(http: httpx.Client) -> None:
+def test_a_run_s_own_spec_precedes_the_default(http: httpx.Client) -> None:
     group = new_group(http)
-    own = asked("with", task_spec=json_spec(SCHEMA))
-    add(http, group, [asked("with"), own], default_task_spec={"output_schema": "x"})
+    own = run_body("with", task_spec=json_spec(SCHEMA))
+    add(http, group, [run_body("with"), own], default_task_spec={"output_schema": "x"})
     time.sleep(0.06)
     first, second = runs(http, group, include_output="true", include_input="true")
 
     assert first["output"]["type"] == "text"
     assert second["output"]["type"] == "json"
-    assert first["input"] == {**asked("with"), "task_spec": {"output_schema": "x"}}
+    assert first["input"] == {**run_body("with"), "task_spec": {"output_schema": "x"}}
     assert second["input"] == own
 
 
 def test_runs_can_be_read_on_from_any_event(http: httpx.Client) -> None:
     group = new_group(http)
-    add(http, group, [asked(word) for word in ("with", "try", "for")])
-    later = add(http, group, [asked("while")])
+    add(http, group, [run_body(word) for word in ("with", "try", "for")])
+    later = add(http, group, [run_body("while")])
     time.sleep(0.06)
     every = runs(http, group)
 
@@ -124,11 +124,11 @@ def test_runs_can_be_read_on_from_any_event(http: httpx.Client) -> None:
     assert runs(http, group, last_event_id="") == every
 
 
-def test_runs_are_told_by_status_without_waiting() -> None:
+def test_runs_are_counted_by_status_without_waiting() -> None:
     with Sandbox(task_seconds=1000) as sandbox, httpx.Client(base_url=sandbox.url) as http:
         http.headers["x-api-key"] = sandbox.api_key
         group = new_group(http)
-        add(http, group, [asked()] * 3)
+        add(http, group, [run_body()] * 3)
         assert len(runs(http, group, status="queued", include_output="true")) == 3
         assert runs(http, group, status="completed") == []
         assert runs(http, group, include_output="true")[0]["output"] is None
@@ -140,7 +140,7 @@ def test_runs_are_told_by_status_without_waiting() -> None:
 
 def test_events_go_on_until_nothing_is_active(http: httpx.Client) -> None:
     group = new_group(http)
-    add(http, group, [asked("with"), asked("try", metadata={"sandbox": "fail"})])
+    add(http, group, [run_body("with"), run_body("try", metadata={"sandbox": "fail"})])
     seen = events(http, group)
 
     kinds = [each["type"] for each in seen]
@@ -153,9 +153,9 @@ def test_events_go_on_until_nothing_is_active(http: httpx.Client) -> None:
 
 def test_events_can_be_read_on_from_any_event(http: httpx.Client) -> None:
     group = new_group(http)
-    add(http, group, [asked("with"), asked("try")])
+    add(http, group, [run_body("with"), run_body("try")])
     events(http, group)
-    later = add(http, group, [asked("for")])
+    later = add(http, group, [run_body("for")])
     every = events(http, group)
 
     assert [each["type"].rpartition("_")[2] for each in every] == [
@@ -171,11 +171,11 @@ def test_an_open_stream_learns_of_new_runs() -> None:
     with Sandbox(task_seconds=0.4) as sandbox, httpx.Client(base_url=sandbox.url) as http:
         http.headers["x-api-key"] = sandbox.api_key
         group = new_group(http)
-        add(http, group, [asked()])
+        add(http, group, [run_body()])
         with http.stream("GET", f"{GROUPS}/{group}/events") as response:
             lines = response.iter_lines()
             assert "task_group_status" in next(lines)
-            add(http, group, [asked(), asked()])
+            add(http, group, [run_body(), run_body()])
             rest = [json.loads(line[6:]) for line in lines if line]
     assert rest[0]["status"]["num_task_runs"] == 3
     assert Counter(each["type"] for each in rest) == {"task_group_status": 3, "task_run.state": 3}
@@ -184,9 +184,9 @@ def test_an_open_stream_learns_of_new_runs() -> None:
 @pytest.mark.parametrize("query", ["", "?refresh_status=true", "?refresh_status=false"])
 def test_a_status_can_be_an_old_one(http: httpx.Client, query: str) -> None:
     group = new_group(http)
-    add(http, group, [asked()])
+    add(http, group, [run_body()])
     time.sleep(0.06)
-    status = add(http, group, [asked()], query)["status"]
+    status = add(http, group, [run_body()], query)["status"]
 
     old = query.endswith("false")
     counts = {"queued": 2} if old else {"completed": 1, "queued": 1}
@@ -201,10 +201,10 @@ def test_a_status_can_be_an_old_one(http: httpx.Client, query: str) -> None:
     ("wrong", "loc"),
     [
         ({}, ["body", "inputs"]),
-        ({"inputs": [asked()] * 1001}, ["body", "inputs"]),
-        ({"inputs": [asked(), {"processor": "lite"}]}, ["body", "inputs", 1, "input"]),
+        ({"inputs": [run_body()] * 1001}, ["body", "inputs"]),
+        ({"inputs": [run_body(), {"processor": "lite"}]}, ["body", "inputs", 1, "input"]),
         (
-            {"inputs": [asked(), asked(previous_interaction_id="nowhere")]},
+            {"inputs": [run_body(), run_body(previous_interaction_id="nowhere")]},
             ["body", "inputs", 1, "previous_interaction_id"],
         ),
         ({"inputs": [], "default_task_spec": {}}, ["body", "default_task_spec", "output_schema"]),
@@ -224,7 +224,7 @@ def test_wrong_runs_are_refused_together(
 
 def test_an_unknown_processor_is_forbidden(http: httpx.Client) -> None:
     group = new_group(http)
-    body = {"inputs": [asked(processor="nope")]}
+    body = {"inputs": [run_body(processor="nope")]}
     assert http.post(f"{GROUPS}/{group}/runs", json=body).status_code == 403
 
 
@@ -256,11 +256,11 @@ def test_unknown_groups(http: httpx.Client, path: str) -> None:
     assert http.post(f"{GROUPS}/nowhere/runs", json={"inputs": []}).status_code == 404
 
 
-def test_a_lost_answer_leaves_the_runs(http: httpx.Client, sandbox: Sandbox) -> None:
+def test_a_lost_response_keeps_the_runs(http: httpx.Client, sandbox: Sandbox) -> None:
     group = new_group(http)
     sandbox.faults.add(path=f"{GROUPS}/*/runs", method="POST", reset="headers")
     with pytest.raises(httpx.TransportError):
-        add(http, group, [asked()] * 5)
+        add(http, group, [run_body()] * 5)
     assert http.get(f"{GROUPS}/{group}").json()["status"]["num_task_runs"] == 5
     sandbox.faults.add(path=f"{GROUPS}/*/runs", cut_after_events=2)
     with pytest.raises(httpx.RemoteProtocolError):
@@ -270,7 +270,7 @@ def test_a_lost_answer_leaves_the_runs(http: httpx.Client, sandbox: Sandbox) -> 
 def test_thousands_of_runs(http: httpx.Client, sandbox: Sandbox) -> None:
     group = new_group(http)
     for batch in range(3):
-        inputs = [asked(f"row {batch * 1000 + n}", "lite") for n in range(1000)]
+        inputs = [run_body(f"row {batch * 1000 + n}", "lite") for n in range(1000)]
         add(http, group, inputs, "?refresh_status=false", default_task_spec={"output_schema": "x"})
     http.get(f"/v1/tasks/runs/trun_sandbox_{3000:06}/result")
     seen = runs(http, group, include_output="true")

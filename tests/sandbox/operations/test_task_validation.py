@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
-from tests.sandbox.operations.test_tasks import RUNS, SCHEMA, asked, create, json_spec
+from tests.sandbox.operations.test_tasks import RUNS, SCHEMA, create, json_spec, run_body
 
 
 def nested(depth: int) -> dict[str, Any]:
@@ -66,7 +66,7 @@ SERVER = {"name": "s", "url": "https://mcp.example"}
 def test_wrong_requests(
     http: httpx.Client, sandbox: Sandbox, wrong: dict[str, Any], where: str
 ) -> None:
-    response = http.post(RUNS, json={**asked(), **wrong})
+    response = http.post(RUNS, json={**run_body(), **wrong})
 
     assert response.status_code == 422
     body = response.json()
@@ -77,7 +77,7 @@ def test_wrong_requests(
 
 @pytest.mark.parametrize("processor", ["ultra9x", "speed", "base-slow", ""])
 def test_unknown_processors_are_forbidden(http: httpx.Client, processor: str) -> None:
-    response = http.post(RUNS, json=asked(processor=processor))
+    response = http.post(RUNS, json=run_body(processor=processor))
 
     assert response.status_code == 403
     assert response.json()["type"] == "error"
@@ -109,7 +109,7 @@ def test_unknown_processors_are_forbidden(http: httpx.Client, processor: str) ->
 @pytest.mark.parametrize("side", ["output_schema", "input_schema"])
 def test_schemas_that_are_refused(http: httpx.Client, schema: Any, message: str, side: str) -> None:
     spec = {"output_schema": "x", side: {"type": "json", "json_schema": schema}}
-    response = http.post(RUNS, json=asked(task_spec=spec))
+    response = http.post(RUNS, json=run_body(task_spec=spec))
 
     assert response.status_code == 422
     assert message in response.json()["error"]["message"]

@@ -22,7 +22,9 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-def asked(text: Any = "nonlocal statement", processor: str = "base", **more: Any) -> dict[str, Any]:
+def run_body(
+    text: Any = "nonlocal statement", processor: str = "base", **more: Any
+) -> dict[str, Any]:
     return {"input": text, "processor": processor, **more}
 
 
@@ -31,7 +33,7 @@ def json_spec(schema: Any) -> dict[str, Any]:
 
 
 def create(http: httpx.Client, *args: Any, **more: Any) -> dict[str, Any]:
-    response = http.post(RUNS, json=asked(*args, **more))
+    response = http.post(RUNS, json=run_body(*args, **more))
     assert response.status_code == 202, response.text
     run: dict[str, Any] = response.json()
     return run
@@ -96,12 +98,12 @@ def test_a_run_goes_from_queued_to_completed(http: httpx.Client) -> None:
 
 def test_a_result_is_waited_for(http: httpx.Client, sandbox: Sandbox) -> None:
     began = time.perf_counter()
-    answer = result(http, {"statement": "nonlocal"}, task_spec=TEXT)
+    payload = result(http, {"statement": "nonlocal"}, task_spec=TEXT)
 
     assert time.perf_counter() - began > 0.04
-    assert set(answer) == {"run", "output"}
-    assert answer["run"]["status"] == "completed"
-    output = answer["output"]
+    assert set(payload) == {"run", "output"}
+    assert payload["run"]["status"] == "completed"
+    output = payload["output"]
     assert output["type"] == "text"
     assert "nonlocal" in output["content"]
     [basis] = output["basis"]
@@ -209,7 +211,7 @@ def test_nothing_found_is_said(http: httpx.Client) -> None:
 
 def test_the_input_is_shown_again_without_secrets(http: httpx.Client) -> None:
     server = {"name": "s", "url": "https://mcp.example", "headers": {"authorization": "hidden"}}
-    body = asked({"a": 1}, task_spec=TEXT, mcp_servers=[server], enable_events=True)
+    body = run_body({"a": 1}, task_spec=TEXT, mcp_servers=[server], enable_events=True)
     run = http.post(RUNS, json=body).json()
     response = http.get(f"{RUNS}/{run['run_id']}/input")
 
@@ -240,11 +242,11 @@ def test_a_source_policy_is_kept() -> None:
     with Sandbox(Corpus(pages)) as sandbox, httpx.Client(base_url=sandbox.url) as client:
         client.headers["x-api-key"] = sandbox.api_key
         policy = {"include_domains": ["b.example"], "exclude_domains": ["a.example"]}
-        answer = result(client, "zebra statement", task_spec=TEXT, source_policy=policy)
+        payload = result(client, "zebra statement", task_spec=TEXT, source_policy=policy)
 
-    [citation] = answer["output"]["basis"][0]["citations"]
+    [citation] = payload["output"]["basis"][0]["citations"]
     assert citation["url"] == "https://b.example/2"
-    assert "exclude_domains" in answer["run"]["warnings"][0]["message"]
+    assert "exclude_domains" in payload["run"]["warnings"][0]["message"]
 
 
 @pytest.mark.parametrize(
@@ -277,18 +279,18 @@ def test_the_ledger_knows_what_nobody_looked_at(http: httpx.Client, sandbox: San
     assert sandbox.ledger.entries == ()
 
 
-def test_a_lost_answer_leaves_the_run(http: httpx.Client, sandbox: Sandbox) -> None:
+def test_a_lost_response_keeps_the_run(http: httpx.Client, sandbox: Sandbox) -> None:
     sandbox.faults.add(path=RUNS, reset="headers")
     with pytest.raises(httpx.TransportError):
-        http.post(RUNS, json=asked())
+        http.post(RUNS, json=run_body())
 
     assert http.get(f"{RUNS}/trun_sandbox_000001").status_code == 200
     sandbox.faults.add(path=RUNS, status=503)
-    assert http.post(RUNS, json=asked()).status_code == 503
+    assert http.post(RUNS, json=run_body()).status_code == 503
     assert sandbox.ledger.count("create_task_run") == 1
 
 
-def test_leaving_a_stream_or_a_wait_leaves_nothing_behind(slow: httpx.Client) -> None:
+def test_nothing_remains_of_an_abandoned_stream_or_wait(slow: httpx.Client) -> None:
     run = create(slow, enable_events=True)
     with slow.stream("GET", f"{RUNS}/{run['run_id']}/events") as response:
         assert b"queued" in next(response.iter_raw())
@@ -297,7 +299,7 @@ def test_leaving_a_stream_or_a_wait_leaves_nothing_behind(slow: httpx.Client) ->
     assert slow.get(f"{RUNS}/{run['run_id']}").status_code == 200
 
 
-def test_a_sandbox_takes_the_time_it_is_told() -> None:
+def test_a_run_takes_the_configured_time() -> None:
     with pytest.raises(ValueError, match="task_seconds"):
         Sandbox(task_seconds=-1)
     with Sandbox(task_seconds=0) as sandbox, httpx.Client(base_url=sandbox.url) as client:

@@ -34,7 +34,7 @@ def stream(http: httpx.Client) -> tuple[list[str], str | None]:
 @pytest.mark.parametrize(
     "status", [400, 401, 402, 403, 404, 408, 409, 422, 429, 500, 502, 503, 504]
 )
-def test_an_error_status_is_answered_and_not_billed(
+def test_an_error_status_is_sent_and_not_billed(
     http: httpx.Client, sandbox: Sandbox, status: int
 ) -> None:
     fault = sandbox.faults.add(path="/v1/search", times=2, status=status, retry_after=1.5)
@@ -62,7 +62,7 @@ def test_a_redirect(http: httpx.Client, sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("body", "text"), [("<html>", "<html>"), (b"{bad", "{bad"), ({"a": 1}, '{"a": 1}'), ("", "")]
 )
-def test_a_body_of_your_own_is_billed_like_the_answer_it_replaces(
+def test_a_body_of_your_own_is_billed_like_the_response_it_replaces(
     http: httpx.Client, sandbox: Sandbox, body: Any, text: str
 ) -> None:
     sandbox.faults.add(body=body, content_type="text/x-odd", headers={"X-Extra": "1"})
@@ -107,7 +107,7 @@ def test_resets(http: httpx.Client, sandbox: Sandbox, reset: Any) -> None:
 
 @pytest.mark.parametrize("count", [0, 100, 10**9])
 @pytest.mark.parametrize("cut", ["fin", "reset"])
-def test_an_answer_cut_after_some_bytes(
+def test_a_response_cut_after_some_bytes(
     http: httpx.Client, sandbox: Sandbox, cut: Any, count: int
 ) -> None:
     sandbox.faults.add(cut_after_bytes=count, cut=cut)
@@ -118,7 +118,7 @@ def test_an_answer_cut_after_some_bytes(
     assert sandbox.ledger.count("search") == 1
 
 
-def test_an_answer_that_is_no_stream_loses_half(http: httpx.Client, sandbox: Sandbox) -> None:
+def test_a_response_that_is_no_stream_loses_half(http: httpx.Client, sandbox: Sandbox) -> None:
     sandbox.faults.add(cut_after_events=1)
     with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
         search(http)
@@ -182,7 +182,7 @@ def test_the_key_may_be_repeated(http: httpx.Client, sandbox: Sandbox) -> None:
     assert "secret-2" in httpx.post(sandbox.url + "/chat/completions", headers=bearer).text
 
 
-def test_a_delayed_answer_is_billed_even_when_nobody_waits(
+def test_a_delayed_response_is_billed_even_when_nobody_waits(
     http: httpx.Client, sandbox: Sandbox
 ) -> None:
     sandbox.faults.add(delay=30)
@@ -216,7 +216,7 @@ def eventually(condition: Any) -> bool:
     return True
 
 
-def test_the_sandbox_notices_a_client_that_leaves_a_stream(sandbox: Sandbox) -> None:
+def test_the_sandbox_notices_a_client_that_abandons_a_stream(sandbox: Sandbox) -> None:
     assert eventually(lambda: sandbox.open_connections == 0), "those of earlier tests"
     sandbox.faults.add(chunk_delay=10)
     client = httpx.Client(base_url=sandbox.url, headers={"x-api-key": sandbox.api_key})
@@ -229,7 +229,7 @@ def test_the_sandbox_notices_a_client_that_leaves_a_stream(sandbox: Sandbox) -> 
     assert eventually(lambda: sandbox.open_connections == 0)
 
 
-def test_stopping_is_prompt_even_with_open_streams_and_leaves_nothing() -> None:
+def test_stopping_is_prompt_even_and_complete_even_with_open_streams() -> None:
     threads = threading.active_count()
     sandbox = Sandbox().start()
     sandbox.faults.add(times=None, chunk_delay=600)

@@ -192,7 +192,7 @@ def made(client: httpx.Client, path: str, body: Any) -> Any:
     return response.json()
 
 
-def answer(client: httpx.Client, path: str, content: bytes) -> httpx.Response:
+def send(client: httpx.Client, path: str, content: bytes) -> httpx.Response:
     """Post something and read what comes of it, whatever it is."""
     response = client.post(path, content=content)
     checked(response, content)
@@ -204,7 +204,7 @@ def answer(client: httpx.Client, path: str, content: bytes) -> httpx.Response:
 
 
 def checked(response: httpx.Response, sent: object) -> None:
-    said = f"{response.request.url.path} answers {response.status_code} to {sent!r:.500}"
+    said = f"{response.request.url.path} responds {response.status_code} to {sent!r:.500}"
     assert response.status_code < 500, said
     if response.headers.get("content-type") == "application/json":
         body = json.loads(response.content, parse_constant=lambda text: pytest.fail(said + text))
@@ -222,7 +222,7 @@ def test_a_good_body_is_good(path: str, client: httpx.Client, known: dict[str, s
     if path == "/v1beta/memory/evict":
         body["id"] = known["run_id"]
     ids = {**known, "monitor_id": made(client, "/v1/monitors", MONITOR)["monitor_id"]}
-    response = answer(client, path.format(**ids), json.dumps(body).encode())
+    response = send(client, path.format(**ids), json.dumps(body).encode())
     # The runs of this sandbox end at once, and what has ended cannot be cancelled.
     ended = path == "/v1beta/findall/runs/{findall_id}/cancel"
     assert response.status_code == 409 if ended else response.status_code < 300, response.text
@@ -260,7 +260,7 @@ def test_a_body_that_is_no_object(
     for path, good in BODIES.items():
         # Operations that need no body do not read it either.
         if good:
-            response = answer(client, path.format(**known), content)
+            response = send(client, path.format(**known), content)
             assert 400 <= response.status_code < 500
             assert response.json()
     assert running.ledger.count() == billed
@@ -293,7 +293,7 @@ def test_an_odd_value_in_every_place(
     for place in places(BODIES[path]):
         for value in ODD_VALUES:
             text = json.dumps(changed(BODIES[path], place, value))
-            answer(client, path.format(**known), text.encode())
+            send(client, path.format(**known), text.encode())
 
 
 @pytest.mark.parametrize("path", [path for path in BODIES if BODIES[path]])
@@ -303,7 +303,7 @@ def test_what_is_no_json_is_refused_wherever_it_stands(
     for place in [*places(BODIES[path]), ("unknown",)]:
         for raw in ("NaN", "-Infinity", "1e999", '"\\udc00"'):
             text = json.dumps(changed(BODIES[path], place, "@")).replace('"@"', raw)
-            assert answer(client, path.format(**known), text.encode()).status_code == 422
+            assert send(client, path.format(**known), text.encode()).status_code == 422
 
 
 @pytest.mark.parametrize("path", [path for path in BODIES if BODIES[path]])
@@ -315,7 +315,7 @@ def test_the_last_of_two_equal_keys_counts(
         twice = f'{{"{name}": [], {good}}}'.encode()
         once = f"{{{good}}}".encode()
         target = path.format(**known)
-        statuses = {answer(client, target, each).status_code for each in (twice, once)}
+        statuses = {send(client, target, each).status_code for each in (twice, once)}
         assert len(statuses) == 1 or path.endswith("/enrich"), (path, name)
 
 
@@ -365,7 +365,7 @@ def test_any_object_given_as_a_schema(
         if "findall" in path:
             run = made(client, "/v1beta/findall/runs", FINDALL)
             target = path.format(findall_id=run["findall_id"])
-        answer(client, target, json.dumps(body).encode())
+        send(client, target, json.dumps(body).encode())
 
 
 GREEDY: Final[dict[str, Any]] = {
@@ -415,7 +415,7 @@ GREEDY: Final[dict[str, Any]] = {
 def test_a_schema_that_asks_for_too_much_ends(schema: Any, client: httpx.Client) -> None:
     body = {**CHAT, "response_format": {"type": "json_schema", "json_schema": {"name": "x"}}}
     body["response_format"]["json_schema"]["schema"] = {"type": "object", **schema}
-    response = answer(client, "/chat/completions", json.dumps(body).encode())
+    response = send(client, "/chat/completions", json.dumps(body).encode())
     assert len(response.content) < 10_000_000
 
 

@@ -153,14 +153,14 @@ def test_own_pages_key_and_clock(tmp_path: Path) -> None:
     (tmp_path / "page.md").write_text("# Otters\n\nOtters sleep holding hands.")
     now = datetime(2030, 1, 1, tzinfo=UTC)
     with Sandbox(pages=tmp_path, api_key="mine", clock=lambda: now) as sandbox:
-        answer = post(
+        payload = post(
             sandbox.url + "/chat/completions",
             {"model": "speed", "messages": [{"role": "user", "content": "How do otters sleep?"}]},
             x_api_key="mine",
         ).json()
-    assert answer["created"] == int(now.timestamp())
-    assert "“Otters sleep holding hands.” [1]" in answer["choices"][0]["message"]["content"]
-    assert "https://sandbox.example/page.md" in answer["choices"][0]["message"]["content"]
+    assert payload["created"] == int(now.timestamp())
+    assert "“Otters sleep holding hands.” [1]" in payload["choices"][0]["message"]["content"]
+    assert "https://sandbox.example/page.md" in payload["choices"][0]["message"]["content"]
     with pytest.raises(FileNotFoundError):
         Sandbox(pages=tmp_path / "nowhere")
 

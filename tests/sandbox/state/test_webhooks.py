@@ -23,7 +23,7 @@ TIMEOUT_SECONDS = 5.0
 
 @dataclass
 class Receiver:
-    """Takes webhooks and answers them with `statuses` one after the other, then with 204."""
+    """Takes webhooks and responds to them with `statuses` one after the other, then with 204."""
 
     url: str = ""
     statuses: list[int] = field(default_factory=list)
@@ -78,7 +78,7 @@ def create(http: httpx.Client, webhook: Any, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("metadata", [{"row": "1"}, {"sandbox": "fail"}])
-def test_the_end_of_a_run_is_told_and_signed(
+def test_the_end_of_a_run_is_reported_and_signed(
     http: httpx.Client, sandbox: Sandbox, receiver: Receiver, metadata: dict[str, str]
 ) -> None:
     run = create(http, hook(receiver.url), metadata=metadata)
@@ -103,7 +103,7 @@ def test_the_end_of_a_run_is_told_and_signed(
     assert parse_webhook(body).type == "task_run.status"
 
 
-def test_the_runs_of_a_group_are_told_each(http: httpx.Client, receiver: Receiver) -> None:
+def test_the_runs_of_a_group_are_reported_each(http: httpx.Client, receiver: Receiver) -> None:
     group = http.post("/v1/tasks/groups", json={}).json()["taskgroup_id"]
     one = {"input": "with", "processor": "lite", "webhook": hook(receiver.url)}
     added = http.post(f"/v1/tasks/groups/{group}/runs", json={"inputs": [one] * 20}).json()
@@ -164,7 +164,7 @@ def test_other_machines_get_nothing(http: httpx.Client, webhook: Any, message: s
     assert http.get(f"{RUNS}/{run['run_id']}/result").status_code == 200
 
 
-def test_events_that_are_not_named_are_not_told(receiver: Receiver) -> None:
+def test_events_that_are_not_named_are_not_reported(receiver: Receiver) -> None:
     state = State(python_reference_index())
     state.deliver(None, "findall.run.completed", {})
     state.deliver(hook(receiver.url), "findall.run.completed", {})

@@ -40,14 +40,14 @@ class ParallelClient:
 
     The client is safe to share between threads, tasks, event loops and forked children. A pickle
     of it holds no key: the loaded client reads `PARALLEL_API_KEY`. After `close` it opens
-    connections anew when it is used again.
+    new connections when it is used again.
 
     Args:
         api_key: Parallel's key; `PARALLEL_API_KEY` if left out. Needed at the first call only.
         base_url: Where the API is; `PARALLEL_BASE_URL`, else the public API. https only, loopback
             excepted; a path is kept.
-        timeout: Seconds in which a request must be answered whole, or in which a stream must begin
-            and go on; each repetition has them anew. By default each operation has its own (search
+        timeout: Seconds in which a response must arrive whole, or in which a stream must begin
+            and go on; each repetition has as many. By default each operation has its own (search
             90, extract 120, chat 60 for `speed` and 600 for other models).
         max_retries: How often a failed call is repeated where that cannot be paid twice; 2.
         retry_timeouts: True repeats search, extract and chat after a read timeout too, at the
@@ -57,9 +57,9 @@ class ParallelClient:
         chat_path: Where Chat is found; `/chat/completions`.
         headers: Sent with every request; `parallel-beta` is merged with what an operation needs.
         cache: A directory's path, or an object with `get(key)` and `set(key, value,
-            expire=seconds)` such as a `diskcache.Cache`: answers of search and extract are kept
+            expire=seconds)` such as a `diskcache.Cache`: responses of search and extract are kept
             there, and equal requests at the same time become one. None, the default: neither.
-        cache_ttl_seconds: How old a kept answer may be; 3600.
+        cache_ttl_seconds: How old a kept response may be; 3600.
         max_response_bytes: Most bytes of one response, decompressed, or of one event of a stream;
             100 million. A larger one raises `UnexpectedAnswerError`.
         http_client: Your own `httpx.Client` for blocking calls (proxies, CAs); you close it.

@@ -19,24 +19,6 @@ LEFT_OUT: Final = (
     "cassettes/*",  # recorded from the API
     "tests/test_words.py",
 )
-# Not yet in plain words; empty once they are.
-PENDING: Final = (
-    "parallel_integrations/[!s]*",
-    "tests/api/*",
-    "tests/cli/*",
-    "tests/documents/*",
-    "tests/enrichment/*",
-    "tests/langchain/*",
-    "tests/llama_index/*",
-    "tests/models/*",
-    "tests/protocol/*",
-    "tests/test_package.py",
-    "tests/test_docstrings.py",
-    "docs/enrichment.md",
-    "docs/scaling.md",
-    "docs/reference/enrichment.md",
-    "docs/reference/cli.md",
-)
 _STANDARD: Final = {
     "subpackage, package": "room rooms house houses",
     "entry point": "door doors",
@@ -108,6 +90,27 @@ ALLOWED: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("Makefile", "answer", "answer a question", _MODEL),
     ("Makefile", "asked", "", _MODEL),
     ("tests/*", "answer", r"plain_answer|streamed_answer|ANSWER_SCHEMA|Answer in one", _MODEL),
+    ("tests/*", "answer", r'"An answer\."|f"answer \{|raw answer', _MODEL),
+    ("tests/documents/test_tool_texts.py", "answer", "test_an_answer_cannot_name", _MODEL),
+    ("tests/*", "leaves", r"\bmax_leaves=", "a parameter of Hypothesis"),
+    ("parallel_integrations/models/basis.py", "answer", "", _MODEL),
+    ("parallel_integrations/models/notebook.py", "answer", "", _MODEL),
+    ("parallel_integrations/_cli/commands.py", "answer", "Answer a question", _MODEL),
+    ("parallel_integrations/_documents/evidence.py", "answer", "researched answer", _MODEL),
+    ("parallel_integrations/_documents/query_writer.py", "answer", "Answer with JSON", _MODEL),
+    ("parallel_integrations/_documents/tool_texts.py", "answer", "Returns an answer", _MODEL),
+    (
+        "parallel_integrations/_documents/stop_words.py",
+        "tell",
+        "please tell explain",
+        "a word of questions",
+    ),
+    (
+        "parallel_integrations/_transport/*",
+        "answer",
+        r'"\.answer"|b"parallel-answer2"',
+        "part of the format on disk: another name would lose what caches hold",
+    ),
     ("parallel_integrations/langchain/*", "answer", "", _MODEL),
     ("parallel_integrations/llama_index/*", "answer", "", _MODEL),
     ("parallel_integrations/*chat*", "answer", "", _MODEL),
@@ -167,7 +170,7 @@ def files() -> Iterator[Path]:
     for path in (*ROOT.iterdir(), *(path for top in tops for path in top.rglob("*"))):
         name = str(path.relative_to(ROOT))
         is_ours = path.is_file() and any(fnmatchcase(path.name, each) for each in FILES)
-        if is_ours and not any(fnmatchcase(name, each) for each in (*LEFT_OUT, *PENDING)):
+        if is_ours and not any(fnmatchcase(name, each) for each in LEFT_OUT):
             yield path
 
 

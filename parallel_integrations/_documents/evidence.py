@@ -227,13 +227,13 @@ def truncated(text: str, max_chars: int, total: int | None = None) -> str:
 def _numbered(number: int, item: PageDocument, max_chars: int | None) -> str:
     meta = item.metadata
     url = web_address(meta["url"]) or "none (not a web address)"
-    head = f"[{number}] {_title(meta['title'])}\nURL: {url}\n"
+    heading = f"[{number}] {_title(meta['title'])}\nURL: {url}\n"
     if meta["published_at"]:
-        head += f"Published: {one_line(meta['published_at'])}\n"
+        heading += f"Published: {one_line(meta['published_at'])}\n"
     text = quoted(item.text)
     if max_chars is not None:
-        text = truncated(text, max_chars - len(head), len(item.text))
-    return head + text
+        text = truncated(text, max_chars - len(heading), len(item.text))
+    return heading + text
 
 
 def _title(title: str) -> str:

@@ -24,7 +24,7 @@ def derive_queries(question: str) -> list[str]:
     """One to three keyword queries for a question, each of at most 6 words and 200 characters.
 
     The first holds the question's keywords, the second the phrase they stand in or the later
-    keywords, the third the most telling ones. A question without any keyword is its own query.
+    keywords, the third the most specific ones. A question without any keyword is its own query.
 
     Args:
         question: The question in any language; not blank.

@@ -36,7 +36,7 @@ class ResponseCache(Protocol):
 
 
 class DirectoryCache:
-    """Answers as files of a directory, for any number of threads and processes.
+    """Responses as files of a directory, for any number of threads and processes.
 
     A file is put in place whole, so there is nothing to lock and nothing that a crash could leave
     half written. The directory is made with mode 0700 if it is not there, with the parents that it
@@ -44,8 +44,8 @@ class DirectoryCache:
     another one, or that others may write to, is not used.
 
     Args:
-        path: The directory; made when the first answer is kept. `~` is understood.
-        max_bytes: How much all answers may take; those whose time ends first go first. 256 MiB.
+        path: The directory; made when the first response is kept. `~` is understood.
+        max_bytes: Most bytes of all responses; those that expire first go first. 256 MiB.
 
     Raises:
         ValueError: The path is empty or no directory, or `max_bytes` is no number above 0.
@@ -62,14 +62,14 @@ class DirectoryCache:
 
     def __init__(self, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> None:
         if not os.fspath(path):
-            raise ValueError("cache='' is no directory; leave it out to keep no answers")
+            raise ValueError("cache='' is no directory; leave it out to keep no responses")
         if not isinstance(max_bytes, int) or isinstance(max_bytes, bool) or max_bytes <= 0:
             raise ValueError(f"max_bytes={max_bytes!r} must be a whole number above 0")
         taken = False
         try:
             self.path = Path(path).expanduser().absolute()
             taken = not stat.S_ISDIR(self.path.stat().st_mode)
-        except (FileNotFoundError, PermissionError):  # may change, and costs no answer until then
+        except (FileNotFoundError, PermissionError):  # may change, and costs no response until then
             pass
         except (OSError, RuntimeError, ValueError) as error:
             raise ValueError(f"cache={os.fspath(path)!r} cannot be a directory: {error}") from None
@@ -85,7 +85,7 @@ class DirectoryCache:
         """What is kept under a key; None where there is nothing or its time is over.
 
         Raises:
-            OSError: The file cannot be read, or is none that this package keeps answers in.
+            OSError: The file cannot be read, or is none that this package keeps responses in.
         """
         path = self._file(key)
         try:
@@ -95,7 +95,7 @@ class DirectoryCache:
                 if not stat.S_ISREG(found.st_mode):
                     raise OSError(f"{str(path)!r} is no regular file; delete it")
                 _check_owner(found, path)
-                # A file's time of change is the moment that its answer's time ends.
+                # A file's time of change is the moment that its response expires.
                 if found.st_mtime <= time.time():
                     return None
                 if found.st_size > self.max_bytes:

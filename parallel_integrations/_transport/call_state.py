@@ -109,7 +109,7 @@ class CallState:
         self._operation.close()
 
     def request(self, send: Send) -> httpx.Request:
-        """The HTTP request of a step; its time begins when it is asked for first."""
+        """The HTTP request of a step; its time begins at the first call of this method."""
         if self._send is not send or self._request is None:
             self._conditions.response = self._conditions.result = None
             self._send = send

@@ -1,9 +1,9 @@
 """One HTTP connection: its streams end with the call that uses it, and it can be cut at once.
 
-httpx bounds each silence, not the call: a server that sends a byte now and then is waited for as
-long as it likes. And httpx's own closing takes locks and waits, which a cancelled task or an
-interrupted thread cannot rely on. So the network streams below httpx are wrapped: each read and
-write is given what is left of the call's time, and the socket is closed here.
+httpx bounds the time without a byte, not the call: a server that sends a byte now and then is
+waited for as long as it likes. And httpx's own closing takes locks and waits, which a cancelled
+task or an interrupted thread cannot rely on. So the network streams below httpx are wrapped: each
+read and write is given what is left of the call's time, and the socket is closed here.
 """
 
 import ssl
@@ -46,7 +46,7 @@ class Link:
         self._stream: httpcore.NetworkStream | httpcore.AsyncNetworkStream | None = None
 
     def begin(self, deadline: float) -> None:
-        """Prepare for the next request, which has to be answered by `deadline`."""
+        """Prepare for the next request, whose response has to be whole by `deadline`."""
         self.deadline = deadline
         self.is_stale = False
         self._is_begun = False
@@ -59,7 +59,7 @@ class Link:
     def check_open(self) -> None:
         """Refuse to write a request to a server that has closed the connection meanwhile.
 
-        The last moment to tell: once a byte is written, nobody knows whether it was read, and a
+        The last moment to find out: once a byte is written, nobody knows whether it was read, and a
         request that creates something must not be sent twice.
 
         Raises:
@@ -257,7 +257,7 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         if coding in ("gzip", "x-gzip", "deflate"):
             self._decompressor = zlib.decompressobj(zlib.MAX_WBITS | 32)  # either header
         elif coding != "identity":
-            self._unreadable = f"its content-encoding {coding[:100]!r} was not asked for"
+            self._unreadable = f"its content-encoding {coding[:100]!r} was not requested"
         if coding != "identity":
             del response.headers["content-encoding"]  # httpx would decompress without any bound
 

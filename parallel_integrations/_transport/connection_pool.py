@@ -125,7 +125,7 @@ class BlockingConnectionPool:
             self._idle.add(connection)
         else:
             connection.link.close()
-        if self._is_closed:  # asked after adding: `close` may have run in between
+        if self._is_closed:  # checked after adding: `close` may have run in between
             self.close()
         for expired in self._idle.take_expired():
             expired.link.close()

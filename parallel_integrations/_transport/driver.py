@@ -23,7 +23,7 @@ log = logging.getLogger("parallel_integrations")
 
 
 def take_step(call: CallState, pools: Pools) -> None:
-    """Do what a call asks for next, blocking, and tell its operation what came of it."""
+    """Do what a call asks for next, blocking, and give its operation the outcome."""
     step = call.step
     try:
         if isinstance(step, More):

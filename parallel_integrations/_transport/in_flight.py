@@ -79,11 +79,11 @@ def _headers(response: httpx.Response) -> tuple[tuple[str, str], ...]:
 
 
 class InFlightRequest:
-    """One request under way.
+    """One in-flight request.
 
     Attributes:
-        key: What it asks.
-        outcome: What came of it; None where whoever sent it gave up, and somebody else has to.
+        key: Names the request and its sender.
+        outcome: What came of it; None where its sender gave up, and another caller has to send it.
         next: The request of those who shared this one and have to ask again.
     """
 
@@ -160,7 +160,7 @@ class SharedRequests:
     def __init__(self, cache: ResponseCache, ttl_seconds: float) -> None:
         self.cache = cache
         self.ttl_seconds = ttl_seconds
-        self.under_way = InFlightRequests()
+        self.in_flight = InFlightRequests()
         self._warned: set[str] = set()
 
     def renewed(self) -> "SharedRequests":
@@ -206,7 +206,7 @@ class SharedRequests:
         name, seal = _name_and_seal(key)
         try:
             _taken(self.cache.set(name, _packed(outcome, seal), expire=max_seconds), "set")
-        except Exception as error:  # noqa: BLE001 - the answer has been paid for and is there
+        except Exception as error:  # noqa: BLE001 - the response has been paid for and is there
             self._warn("written", f"{type(error).__name__}: {error}")
 
     def _warn(self, what: str, reason: str) -> None:
@@ -263,7 +263,7 @@ class _Sharing:
     def end(self) -> None:
         """Take the call's own request off the list, wherever the call ends."""
         if self._own is not None:
-            self._shared.under_way.end(self._own)
+            self._shared.in_flight.end(self._own)
             self._own = None
 
     def _share(self, send: Send, keep: Keep) -> Generator[Step, Any, httpx.Response]:
@@ -273,7 +273,7 @@ class _Sharing:
             # Noted before it is entered: an interruption may come at any instant, and what stayed
             # on the list would make later callers wait for a request that nobody sends.
             self._own = InFlightRequest(key, self._loop)
-            self._last = found = self._shared.under_way.join(self._own, self._last)
+            self._last = found = self._shared.in_flight.join(self._own, self._last)
             if found is self._own:
                 return (yield from self._send(found, send, keep))
             left = self._call.seconds_left()
@@ -313,10 +313,10 @@ class _Sharing:
 
 
 def _key(request: httpx.Request, keep: Keep) -> str:
-    """Names what is asked and who asks; neither can be read from it.
+    """Names a request and its sender; neither can be read from it.
 
-    The first half is the name that an answer is kept under. Nobody without the key knows the second
-    half, which seals the answer.
+    The first half is the name that a response is kept under. Nobody without the key knows the
+    second half, which seals the response.
     """
     secrets = blake2b(person=b"parallel-secret", digest_size=32)
     for name in SECRET_HEADERS:
@@ -349,7 +349,7 @@ def _holds_secret(response: httpx.Response) -> bool:
 
 
 def _name_and_seal(key: str) -> tuple[str, bytes]:
-    """Under what name an answer is kept, and the secret that it is sealed with."""
+    """Under what name a response is kept, and the secret that it is sealed with."""
     return key[:NAME_DIGITS], bytes.fromhex(key[NAME_DIGITS:])
 
 
@@ -370,7 +370,7 @@ def _packed(outcome: Outcome, seal: bytes) -> bytes:
 
 
 def _unpacked(held: Any, max_seconds: float, seal: bytes) -> Outcome | None:
-    """The answer in an entry; None where it is too old.
+    """The response in an entry; None where it is too old.
 
     Raises:
         ValueError: It was written by somebody without the key, for another request, or damaged.

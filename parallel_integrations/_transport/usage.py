@@ -70,7 +70,7 @@ class Usage:
                 self._counts[sku] = self._counts.get(sku, 0) + count
 
     def save(self, skus: Mapping[str, int]) -> None:
-        """Count what was answered without a request."""
+        """Count the units of a response that took no request."""
         with self._lock:
             for sku, count in skus.items():
                 self._saved[sku] = self._saved.get(sku, 0) + count

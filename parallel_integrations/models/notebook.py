@@ -55,8 +55,8 @@ def output_html(content: Any, basis: Iterable[FieldBasis]) -> str:
     numbers = {url: number for number, url in enumerate(sources, 1)}
     parts = [_content(content)]
     if rows := [_row(field, numbers) for field in fields]:
-        head = "".join(f"<th>{name}</th>" for name in ("field", "confidence", "sources", "why"))
-        parts.append(f"<table><tr>{head}</tr>{''.join(rows)}</table>")
+        header = "".join(f"<th>{name}</th>" for name in ("field", "confidence", "sources", "why"))
+        parts.append(f"<table><tr>{header}</tr>{''.join(rows)}</table>")
     if sources:
         items = (
             f"<li>{_link(each)} <small {QUIET}>{escape(_host(each.url))}</small>"

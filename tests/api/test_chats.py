@@ -21,7 +21,7 @@ from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
 
 CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+HEADERS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
 WORDS = ["Größe", " ist", " 大", " and", " small."]
 
 
@@ -66,8 +66,8 @@ async def test_chunks_arrive_as_they_are_sent(awaiting: bool) -> None:
     waited = []
 
     def play(talk: Talk, request: bytes) -> None:
-        head = "content-type: text/event-stream\r\ntransfer-encoding: chunked"
-        talk.send(f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode())
+        headers = "content-type: text/event-stream\r\ntransfer-encoding: chunked"
+        talk.send(f"HTTP/1.1 200 OK\r\n{headers}\r\n\r\n".encode())
         for number in range(5):
             delta = {"index": 0, "delta": {"content": f"{number} "}}
             event = f"data: {json.dumps({'choices': [delta]})}\n\n".encode()
@@ -145,7 +145,7 @@ async def test_a_stream_that_ends_in_order_is_complete(awaiting: bool, tail: byt
     stream = b"".join(map(chunk, WORDS)) + tail
 
     def play(talk: Talk, _: bytes) -> None:
-        talk.send(HEAD + stream)
+        talk.send(HEADERS + stream)
         talk.finish()
 
     with RawServer(play) as server:
@@ -153,13 +153,13 @@ async def test_a_stream_that_ends_in_order_is_complete(awaiting: bool, tail: byt
             assert await collect(client, awaiting=awaiting) == WORDS
 
 
-async def test_bytes_may_be_cut_anywhere_on_their_way() -> None:
+async def test_a_stream_may_be_cut_at_any_byte() -> None:
     stream = b"".join(map(chunk, WORDS)) + b"data: [DONE]\n\n"
     cuts = [1, 2, stream.index("ö".encode()) + 1, stream.index("大".encode()) + 2, len(stream) - 1]
 
     def play(talk: Talk, request: bytes) -> None:
         cut = cuts[len(server.requests) - 1]
-        talk.send(HEAD + stream[:cut])
+        talk.send(HEADERS + stream[:cut])
         time.sleep(0.01)  # for the two halves to arrive as two
         talk.send(stream[cut:])
         talk.finish()
@@ -172,10 +172,10 @@ async def test_bytes_may_be_cut_anywhere_on_their_way() -> None:
 
 async def test_a_body_of_known_length_that_ends_early_is_cut() -> None:
     stream = b"".join(map(chunk, WORDS))
-    head = HEAD.replace(b"connection: close", b"content-length: %d" % len(stream))
+    headers = HEADERS.replace(b"connection: close", b"content-length: %d" % len(stream))
 
     def play(talk: Talk, _: bytes) -> None:
-        talk.send(head + stream[: -len(chunk(WORDS[-1]))])
+        talk.send(headers + stream[: -len(chunk(WORDS[-1]))])
         talk.finish()
 
     with RawServer(play) as server:
@@ -191,7 +191,7 @@ def test_a_chunk_cut_in_two_is_not_taken_for_a_whole_one(cut: int) -> None:
     """A proxy may end a stream in order where the server broke it off."""
 
     def play(talk: Talk, _: bytes) -> None:
-        talk.send(HEAD + chunk("first") + chunk("Größe")[:cut])
+        talk.send(HEADERS + chunk("first") + chunk("Größe")[:cut])
         talk.finish()
 
     with (
@@ -226,7 +226,7 @@ async def test_a_stream_of_nonsense_is_an_error(
     awaiting: bool, body: bytes, error: type[Exception]
 ) -> None:
     def play(talk: Talk, _: bytes) -> None:
-        talk.send(HEAD + body)
+        talk.send(HEADERS + body)
         talk.finish()
 
     with RawServer(play) as server:

@@ -64,8 +64,8 @@ class Facts(BaseModel):
     keyword: str | None
 
 
-def asked(**changes: Any) -> CreateFindallRunRequest:
-    """A run to ask for."""
+def findall_request(**changes: Any) -> CreateFindallRunRequest:
+    """A request for a run."""
     plain: dict[str, Any] = {
         "objective": OBJECTIVE.objective,
         "entity_type": "statements",
@@ -124,7 +124,9 @@ async def test_from_a_objective_to_its_matches(
 @BOTH
 async def test_a_run_by_hand(slow: tuple[Sandbox, ParallelClient], awaiting: bool) -> None:
     _, client = slow
-    created = await run(client, create_findall_run(asked(metadata={"n": 1})), awaiting=awaiting)
+    created = await run(
+        client, create_findall_run(findall_request(metadata={"n": 1})), awaiting=awaiting
+    )
     findall_id = created.findall_id
     assert not created.is_over
     snapshot = await run(client, findall_result(findall_id), awaiting=awaiting)
@@ -158,7 +160,7 @@ async def test_a_run_is_followed_to_its_end(
     slow: tuple[Sandbox, ParallelClient], awaiting: bool, fault: Any
 ) -> None:
     sandbox, client = slow
-    created = await run(client, create_findall_run(asked()), awaiting=awaiting)
+    created = await run(client, create_findall_run(findall_request()), awaiting=awaiting)
     if fault:
         sandbox.faults.add(path="*/events", cut_after_events=2, cut=fault)
         sandbox.faults.add(path="*/events", cut_after_bytes=700, cut=fault)
@@ -202,7 +204,9 @@ async def test_entities_are_listed_at_once(
 async def test_what_a_preview_cannot_is_said_with_its_id(
     client: ParallelClient, awaiting: bool
 ) -> None:
-    preview = await run(client, create_findall_run(asked(generator="preview")), awaiting=awaiting)
+    preview = await run(
+        client, create_findall_run(findall_request(generator="preview")), awaiting=awaiting
+    )
     findall_id = preview.findall_id
     for operation in (
         extend_findall(findall_id, ExtendFindallRequest(additional_match_limit=1)),
@@ -263,10 +267,10 @@ def test_an_end_is_seen_where_only_the_word_says_so() -> None:
     assert not FindallRun(findall_id="f1").is_over
 
 
-def test_the_deadline_leaves_the_run_to_be_resumed() -> None:
+def test_the_run_can_be_resumed_after_the_deadline() -> None:
     player = ScriptPlayer([{"findall_id": "f1"}, wire("running", active=True)])
     with pytest.raises(TaskTimeoutError, match=r"wait_findall_run\('f1'\)") as caught:
-        player.play(run_findall(asked(), deadline_seconds=30))
+        player.play(run_findall(findall_request(), deadline_seconds=30))
     assert (caught.value.findall_id, player.clock) == ("f1", 30)
 
 
@@ -280,13 +284,15 @@ def test_every_error_after_the_create_carries_the_id() -> None:
     )
     for script in scripts:
         with pytest.raises(ParallelError) as caught:
-            ScriptPlayer(script).play(run_findall(asked(), enrich=enrich))
+            ScriptPlayer(script).play(run_findall(findall_request(), enrich=enrich))
         assert caught.value.findall_id == "f1"
 
 
 def test_an_unreadable_response_to_the_create_does_not_cost_the_id() -> None:
     with pytest.raises(UnexpectedAnswerError) as caught:
-        ScriptPlayer([{"findall_id": "f1", "status": "running"}]).play(create_findall_run(asked()))
+        ScriptPlayer([{"findall_id": "f1", "status": "running"}]).play(
+            create_findall_run(findall_request())
+        )
     assert caught.value.findall_id == "f1"
 
 
@@ -351,7 +357,7 @@ def test_older_names_of_entities_are_read() -> None:
 
 
 def test_a_full_request_is_rendered() -> None:
-    request = asked(
+    request = findall_request(
         exclude_list=[ExcludedEntity(name="A", url="https://a.example")],
         metadata={"n": 1},
         webhook=Webhook(url="https://a.example", event_types=["findall.run.completed"]),
@@ -389,13 +395,13 @@ def test_a_full_request_is_rendered() -> None:
 )
 def test_what_cannot_be_right_is_refused_at_once(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(ValidationError, match=named):
-        asked(**changes)
+        findall_request(**changes)
 
 
 def test_limits_themselves_are_allowed() -> None:
-    assert asked(match_limit=1000).match_limit == 1000
-    assert asked(generator="preview", match_limit=10)
-    assert asked(generator="not_invented_yet", match_limit=11)
+    assert findall_request(match_limit=1000).match_limit == 1000
+    assert findall_request(generator="preview", match_limit=10)
+    assert findall_request(generator="not_invented_yet", match_limit=11)
     assert EntitySearchRequest(entity_type="people", objective="x", match_limit=1000)
 
 
@@ -443,8 +449,8 @@ def test_what_is_no_id_is_refused_before_anything_is_sent(findall_id: str) -> No
 @pytest.mark.parametrize(
     ("operation", "kind"),
     [
-        (lambda: create_findall_run(asked()), "create"),
-        (lambda: run_findall(asked()), "create"),
+        (lambda: create_findall_run(findall_request()), "create"),
+        (lambda: run_findall(findall_request()), "create"),
         (lambda: enrich_findall("f1", EnrichFindallRequest(output_schema=Facts)), "create"),
         (lambda: extend_findall("f1", ExtendFindallRequest(additional_match_limit=1)), "create"),
         (lambda: ingest_findall(OBJECTIVE), "ask"),
@@ -467,7 +473,7 @@ def test_what_is_repeated(operation: Any, kind: str) -> None:
 def test_a_cancel_whose_response_was_lost_is_a_cancel(
     sandbox: Sandbox, client: ParallelClient
 ) -> None:
-    made = client.run(create_findall_run(asked(match_limit=40)))
+    made = client.run(create_findall_run(findall_request(match_limit=40)))
     sandbox.faults.add(path="*/cancel", reset="headers")
     client.run(cancel_findall(made.findall_id))
     client.run(cancel_findall(made.findall_id))
@@ -477,7 +483,7 @@ def test_a_cancel_whose_response_was_lost_is_a_cancel(
 
 
 def test_a_run_that_ended_by_itself_cannot_be_cancelled(client: ParallelClient) -> None:
-    ended = client.run(run_findall(asked()))
+    ended = client.run(run_findall(findall_request()))
     with pytest.raises(ConflictError) as caught:
         client.run(cancel_findall(ended.run.findall_id))
     assert caught.value.findall_id == ended.run.findall_id

@@ -26,8 +26,8 @@ async def test_what_a_task_left_behind_is_found_and_forgotten(
     for question in ("What does nonlocal do?", "What does with do?"):
         task = CreateTaskRunRequest(input=question, processor="lite", memory_scope_key="team")
         await run(client, run_task(task), awaiting=awaiting)
-    asked = RetrieveMemoryRequest(memory_scope_key="team")
-    found = await run(client, retrieve_memory(asked), awaiting=awaiting)
+    retrieval = RetrieveMemoryRequest(memory_scope_key="team")
+    found = await run(client, retrieve_memory(retrieval), awaiting=awaiting)
     assert [memory.kind for memory in found.results] == ["task", "task"]
     assert {memory.input_excerpt for memory in found.results} == {
         "What does nonlocal do?",
@@ -36,11 +36,11 @@ async def test_what_a_task_left_behind_is_found_and_forgotten(
     gone = found.results[0]
     request = EvictMemoryRequest(kind="task", id=gone.id, memory_scope_key="team")
     assert await run(client, evict_memory(request), awaiting=awaiting) is None
-    left = await run(client, retrieve_memory(asked), awaiting=awaiting)
+    left = await run(client, retrieve_memory(retrieval), awaiting=awaiting)
     assert [memory.id for memory in left.results] == [found.results[1].id]
     clear = ClearMemoryRequest(memory_scope_key="team")
     assert await run(client, clear_memory(clear), awaiting=awaiting) is None
-    assert not (await run(client, retrieve_memory(asked), awaiting=awaiting)).results
+    assert not (await run(client, retrieve_memory(retrieval), awaiting=awaiting)).results
     assert await run(client, clear_memory(), awaiting=awaiting) is None
     assert sandbox.requests[-1].body == {}
 

@@ -195,11 +195,11 @@ def paged(items: str, *cursors: str | None) -> ScriptPlayer:
     key = "monitor_id" if items == "monitors" else "event_id"
     numbers = count()
 
-    def answer(_: Any) -> Any:
+    def respond(_: Any) -> Any:
         number = next(numbers)
         return {items: [{key: str(number)}], "next_cursor": cursors[number % len(cursors)]}
 
-    return ScriptPlayer(answer)
+    return ScriptPlayer(respond)
 
 
 @pytest.mark.parametrize("items", ["monitors", "events"])
@@ -220,8 +220,8 @@ def test_all_pages_are_walked_and_no_cursor_twice(
     player = paged(items, *cursors)
     player.play(all_monitors() if items == "monitors" else all_monitor_events("m1"))
     assert len(player.sends) == len(player.events) == pages
-    asked = [dict(send.params).get("cursor") for send in player.sends]
-    assert asked == [None, *cursors[: pages - 1]]
+    requested = [dict(send.params).get("cursor") for send in player.sends]
+    assert requested == [None, *cursors[: pages - 1]]
 
 
 def test_pages_are_read_as_they_are_wanted() -> None:

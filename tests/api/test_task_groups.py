@@ -336,14 +336,14 @@ def test_a_run_that_is_neither_done_nor_active_is_reported_as_it_is() -> None:
 def test_inputs_go_a_thousand_a_call() -> None:
     sizes = []
 
-    def answer(send: Any) -> Any:
+    def respond(send: Any) -> Any:
         if send.method == "POST" and send.path.endswith("/runs"):
             sizes.append(len(send.request.body("v1")["inputs"]))
             assert send.params == (("refresh_status", "false"),)
             return ADDED
         return listing(*range(2001)) if send.stream else group(2001)
 
-    results = ScriptPlayer(answer).play(run_task_group([str(n) for n in range(2001)], LITE))
+    results = ScriptPlayer(respond).play(run_task_group([str(n) for n in range(2001)], LITE))
     assert (sizes, len(results)) == ([1000, 1000, 1], 2001)
 
 
@@ -368,13 +368,13 @@ def test_a_group_that_does_not_hold_everything_yet_is_not_done() -> None:
 def test_an_add_that_did_not_arrive_is_an_error_with_the_id(failure: Any) -> None:
     adds = []
 
-    def answer(send: Any) -> Any:
+    def respond(send: Any) -> Any:
         if send.path.endswith("/runs"):
             adds.append(send)
             return failure
         return group(0)
 
-    player = ScriptPlayer(answer)
+    player = ScriptPlayer(respond)
     with pytest.raises(ParallelError) as caught:
         player.play(run_task_group(["a"], LITE))
     assert (len(adds), caught.value.taskgroup_id) == (1, "tg_1")
@@ -382,12 +382,12 @@ def test_an_add_that_did_not_arrive_is_an_error_with_the_id(failure: Any) -> Non
 
 
 def test_an_add_that_arrives_late_is_found() -> None:
-    def answer(send: Any) -> Any:
+    def respond(send: Any) -> Any:
         if send.path.endswith("/runs"):
             return listing(0) if send.stream else After(120, httpx.ReadTimeout("x"))
         return group(int(len(player.sends) > 4))
 
-    player = ScriptPlayer(answer)
+    player = ScriptPlayer(respond)
     assert player.play(run_task_group(["a"], LITE))[0].error is None
 
 

@@ -56,7 +56,7 @@ from tests.support.scripted_operation import (
     run,
 )
 
-ASKED = CreateTaskRunRequest(input="What does the nonlocal statement do?", processor="lite")
+REQUEST = CreateTaskRunRequest(input="What does the nonlocal statement do?", processor="lite")
 RESULT = "GET /v1/tasks/runs/trun_1/result"
 STATUS = "GET /v1/tasks/runs/trun_1"
 
@@ -91,7 +91,7 @@ def refusal(status: int, **headers: str) -> httpx.Response:
 async def test_a_task_is_created_and_waited_for(
     sandbox: Sandbox, client: ParallelClient, awaiting: bool
 ) -> None:
-    result = await run(client, run_task(ASKED), awaiting=awaiting)
+    result = await run(client, run_task(REQUEST), awaiting=awaiting)
     assert result.run.status == "completed"
     assert result.run.interaction_id
     assert result.output.content
@@ -104,24 +104,24 @@ async def test_a_task_is_created_and_waited_for(
 
 @BOTH
 async def test_a_run_is_looked_up(sandbox: Sandbox, client: ParallelClient, awaiting: bool) -> None:
-    asked = ASKED.model_copy(update={"metadata": {"row": 7, "sure": True}})
-    created = await run(client, create_task_run(asked), awaiting=awaiting)
+    request = REQUEST.model_copy(update={"metadata": {"row": 7, "sure": True}})
+    created = await run(client, create_task_run(request), awaiting=awaiting)
     assert (created.status, created.is_over) == ("queued", False)
     await run(client, wait_task_run(created.run_id), awaiting=awaiting)
     found = await run(client, retrieve_task_run(created.run_id), awaiting=awaiting)
     assert (found.run_id, found.is_over) == (created.run_id, True)
     assert found.metadata == {"row": 7, "sure": True}
     stored = await run(client, retrieve_task_run_input(created.run_id), awaiting=awaiting)
-    assert (stored.input, stored.processor) == (ASKED.input, "lite")
+    assert (stored.input, stored.processor) == (REQUEST.input, "lite")
 
 
 @BOTH
 async def test_a_failed_run_says_why_and_is_not_billed(
     sandbox: Sandbox, client: ParallelClient, awaiting: bool
 ) -> None:
-    asked = ASKED.model_copy(update={"metadata": {"sandbox": "fail"}})
+    request = REQUEST.model_copy(update={"metadata": {"sandbox": "fail"}})
     with pytest.raises(TaskFailedError, match=r"the request demanded it.*ref_id") as caught:
-        await run(client, run_task(asked), awaiting=awaiting)
+        await run(client, run_task(request), awaiting=awaiting)
     assert caught.value.run_id
     assert caught.value.run_id in str(caught.value)
     assert sandbox.ledger.count("task_run") == 0
@@ -149,13 +149,13 @@ def slow() -> Iterator[tuple[Sandbox, ParallelClient]]:
 
 
 @BOTH
-async def test_a_deadline_leaves_the_run_to_be_resumed(
+async def test_the_run_can_be_resumed_after_a_deadline(
     slow: tuple[Sandbox, ParallelClient], awaiting: bool
 ) -> None:
     sandbox, client = slow
     sandbox.faults.add(path="/v1/tasks/runs/*/result", status=408, times=None)
     with pytest.raises(TaskTimeoutError, match="wait_task_run") as caught:
-        await run(client, run_task(ASKED, deadline_seconds=0.05), awaiting=awaiting)
+        await run(client, run_task(REQUEST, deadline_seconds=0.05), awaiting=awaiting)
     run_id = caught.value.run_id
     assert run_id
     assert run_id in str(caught.value)
@@ -169,8 +169,8 @@ async def test_a_deadline_leaves_the_run_to_be_resumed(
 async def test_a_class_is_sent_as_schema_and_filled(
     client: ParallelClient, sandbox: Sandbox, awaiting: bool
 ) -> None:
-    asked = ASKED.model_copy(update={"output_schema": Statement})
-    result = await run(client, run_task(asked), awaiting=awaiting)
+    request = REQUEST.model_copy(update={"output_schema": Statement})
+    result = await run(client, run_task(request), awaiting=awaiting)
     sent = next(each for each in sandbox.requests if each.method == "POST").body["task_spec"]
     assert sent["output_schema"]["json_schema"]["required"] == ["name", "explanation"]
     assert result.output.type == "json"
@@ -186,8 +186,8 @@ async def test_a_run_is_followed_to_its_end(
     slow: tuple[Sandbox, ParallelClient], awaiting: bool
 ) -> None:
     _, client = slow
-    asked = ASKED.model_copy(update={"enable_events": True})
-    created = await run(client, create_task_run(asked), awaiting=awaiting)
+    request = REQUEST.model_copy(update={"enable_events": True})
+    created = await run(client, create_task_run(request), awaiting=awaiting)
     seen = await listen(client, task_run_events(created.run_id), awaiting=awaiting)
     assert isinstance(seen[0], TaskRunStateEvent)
     assert {type(event) for event in seen} == {
@@ -215,8 +215,8 @@ async def test_a_cut_stream_is_opened_again_without_repeating_itself(
 ) -> None:
     sandbox, client = slow
     monkeypatch.setattr(events, "RECONNECT_SECONDS", 0.01)
-    asked = ASKED.model_copy(update={"enable_events": True})
-    created = await run(client, create_task_run(asked), awaiting=awaiting)
+    request = REQUEST.model_copy(update={"enable_events": True})
+    created = await run(client, create_task_run(request), awaiting=awaiting)
     sandbox.faults.add(path="*/events", cut_after_events=3, cut=cut)
     sandbox.faults.add(path="*/events", cut_after_bytes=900, cut=cut)
     seen = await listen(client, task_run_events(created.run_id), awaiting=awaiting)
@@ -231,8 +231,8 @@ def test_the_last_of_a_failed_run_says_why(
     slow: tuple[Sandbox, ParallelClient],
 ) -> None:
     _, client = slow
-    asked = ASKED.model_copy(update={"metadata": {"sandbox": "fail"}, "enable_events": True})
-    run_id = client.run(create_task_run(asked)).run_id
+    request = REQUEST.model_copy(update={"metadata": {"sandbox": "fail"}, "enable_events": True})
+    run_id = client.run(create_task_run(request)).run_id
     last = list(client.stream(task_run_events(run_id)))[-1]
     assert isinstance(last, TaskRunStateEvent)
     assert (last.run.status, last.output) == ("failed", None)
@@ -272,7 +272,7 @@ def test_a_run_that_ends_in_the_meantime_is_not_waited_for_any_longer() -> None:
 
 
 @pytest.mark.parametrize("status", [408, 502, 504])
-def test_an_response_at_once_is_not_requested_for_without_a_pause(status: int) -> None:
+def test_a_response_at_once_is_not_requested_again_without_a_pause(status: int) -> None:
     """Without a pause, an hour's wait would be a hundred thousand requests."""
     player = ScriptPlayer([refusal(status)], max_retries=0)
     with pytest.raises(TaskTimeoutError):
@@ -281,10 +281,12 @@ def test_an_response_at_once_is_not_requested_for_without_a_pause(status: int) -
     assert 600 <= player.clock <= 600.5
 
 
-@pytest.mark.parametrize(("asked_for", "pause"), [("20", 20), ("60", 60), ("90", 60), ("3000", 60)])
-def test_the_server_s_own_pause_is_kept_up_to_a_minute(asked_for: str, pause: float) -> None:
+@pytest.mark.parametrize(
+    ("retry_after", "pause"), [("20", 20), ("60", 60), ("90", 60), ("3000", 60)]
+)
+def test_the_server_s_own_pause_is_kept_up_to_a_minute(retry_after: str, pause: float) -> None:
     for status in (408, 429, 503):
-        player = ScriptPlayer([refusal(status, **{"retry-after": asked_for}), done()])
+        player = ScriptPlayer([refusal(status, **{"retry-after": retry_after}), done()])
         player.play(wait_task_run("trun_1"))
         assert player.clock == pause
 
@@ -292,12 +294,12 @@ def test_the_server_s_own_pause_is_kept_up_to_a_minute(asked_for: str, pause: fl
 @pytest.mark.parametrize("deadline", [0.5, 3, 26, 60])
 @pytest.mark.parametrize("fate", ["408", "idle_timeout_seconds"])
 def test_a_deadline_is_kept_whatever_the_server_does(deadline: float, fate: str) -> None:
-    def answer(send: Any) -> Any:
+    def respond(send: Any) -> Any:
         if fate == "408":
             return After(send.wait_seconds, refusal(408))
         return After(send.wait_seconds + send.timeout_seconds, httpx.ReadTimeout("late"))
 
-    player = ScriptPlayer(answer)
+    player = ScriptPlayer(respond)
     with pytest.raises(TaskTimeoutError, match=f"{deadline:g} s") as caught:
         player.play(wait_task_run("trun_1", deadline_seconds=deadline))
     assert caught.value.run_id == "trun_1"
@@ -314,14 +316,14 @@ def test_however_late_it_is_the_result_is_requested_for_once() -> None:
 
 
 def test_the_deadline_counts_from_the_create() -> None:
-    def answer(send: Any) -> Any:
+    def respond(send: Any) -> Any:
         if send.method == "POST":
             return After(50, wire_run("queued"))
         return After(send.wait_seconds, refusal(408))
 
-    player = ScriptPlayer(answer)
+    player = ScriptPlayer(respond)
     with pytest.raises(TaskTimeoutError) as caught:
-        player.play(run_task(ASKED, deadline_seconds=60))
+        player.play(run_task(REQUEST, deadline_seconds=60))
     assert caught.value.run_id == "trun_1"
     assert 60 <= player.clock <= 61
 
@@ -349,8 +351,8 @@ def test_not_found_twice_is_not_found() -> None:
 
 
 def test_not_found_of_a_run_that_goes_on_is_requested_again_with_pauses() -> None:
-    answers = [refusal(404), wire_run("running")] * 5
-    player = ScriptPlayer([*answers, done()])
+    responses = [refusal(404), wire_run("running")] * 5
+    player = ScriptPlayer([*responses, done()])
     assert player.play(wait_task_run("trun_1")).output
     assert all(send.delay_seconds for send in player.sends[2::2])
 
@@ -387,7 +389,7 @@ def test_failures_while_waiting_are_repeated_as_often_as_wanted(
 )
 def test_what_passes_is_waited_out_once_the_server_was_reached(failure: Any) -> None:
     player = ScriptPlayer([wire_run("queued"), *[failure] * 20, done()], max_retries=0)
-    assert player.play(run_task(ASKED)).output
+    assert player.play(run_task(REQUEST)).output
     player = ScriptPlayer([refusal(408), *[failure] * 20, done()], max_retries=0)
     assert player.play(wait_task_run("trun_1")).output
 
@@ -410,18 +412,18 @@ def test_every_error_after_the_create_carries_the_id() -> None:
     for after in (refusal(401), refusal(500), refusal(429), httpx.Response(200, text="?")):
         script = [wire_run("queued"), after]
         with pytest.raises(ParallelError) as caught:
-            ScriptPlayer(script).play(run_task(ASKED))
+            ScriptPlayer(script).play(run_task(REQUEST))
         assert caught.value.run_id == "trun_1"
 
 
 def test_an_unreadable_response_to_the_create_does_not_cost_the_id() -> None:
     body = wire_run("queued", warnings=5)
     with pytest.raises(UnexpectedAnswerError, match="warnings") as caught:
-        ScriptPlayer([body]).play(create_task_run(ASKED))
+        ScriptPlayer([body]).play(create_task_run(REQUEST))
     assert caught.value.run_id == "trun_1"
     for nonsense in ({"status": "queued"}, {"run_id": 5}, [1]):
         with pytest.raises(UnexpectedAnswerError) as caught:
-            ScriptPlayer([httpx.Response(202, json=nonsense)]).play(create_task_run(ASKED))
+            ScriptPlayer([httpx.Response(202, json=nonsense)]).play(create_task_run(REQUEST))
         assert caught.value.run_id is None
 
 
@@ -429,14 +431,14 @@ def test_the_id_of_what_is_paid_for_is_in_the_log(
     client: ParallelClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="parallel_integrations"):
-        run_id = client.run(create_task_run(ASKED)).run_id
+        run_id = client.run(create_task_run(REQUEST)).run_id
     assert f"created task run {run_id}" in caplog.messages
 
 
 async def test_waiting_can_be_cancelled() -> None:
     with Sandbox(task_seconds=1000) as sandbox:
         async with ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url) as client:
-            waiting = asyncio.create_task(client.arun(run_task(ASKED)))
+            waiting = asyncio.create_task(client.arun(run_task(REQUEST)))
             for _ in range(1000):
                 if any("/result" in request.path for request in sandbox.requests):
                     break
@@ -544,10 +546,10 @@ def test_a_stream_that_keeps_breaking_is_given_up() -> None:
 
 
 def test_following_ends_at_its_deadline() -> None:
-    def answer(send: Any) -> Any:
+    def respond(send: Any) -> Any:
         return [state("running"), After(60, message(str(len(player.sends))))]
 
-    player = ScriptPlayer(answer)
+    player = ScriptPlayer(respond)
     player.play(task_run_events("trun_1", deadline_seconds=100))
     assert len(player.sends) == 2
 
@@ -635,8 +637,8 @@ async def test_betas_are_merged_with_the_user_s(sandbox: Sandbox, awaiting: bool
     async with ParallelClient(
         api_key=sandbox.api_key, base_url=sandbox.url, headers={"parallel-beta": "mine-2026-01-01"}
     ) as client:
-        asked = ASKED.model_copy(update={"enable_events": True})
-        await run(client, create_task_run(asked), awaiting=awaiting)
+        request = REQUEST.model_copy(update={"enable_events": True})
+        await run(client, create_task_run(request), awaiting=awaiting)
     sent = sandbox.requests[0].headers["parallel-beta"].split(",")
     assert {"events-sse-2025-07-24", "mine-2026-01-01"} < set(sent)
 
@@ -803,8 +805,8 @@ def test_times_between_polls_grow() -> None:
 @pytest.mark.parametrize(
     ("operation", "kind"),
     [
-        (lambda: create_task_run(ASKED), "create"),
-        (lambda: run_task(ASKED), "create"),
+        (lambda: create_task_run(REQUEST), "create"),
+        (lambda: run_task(REQUEST), "create"),
         (lambda: retrieve_task_run("trun_1"), "read"),
         (lambda: retrieve_task_run_input("trun_1"), "read"),
         (lambda: task_run_events("trun_1"), "read"),
@@ -823,5 +825,5 @@ async def test_a_create_is_sent_once_whatever_becomes_of_it(
     sandbox.faults.add(path="/v1/tasks/runs", method="POST", times=None, **failure)
     async with ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url, timeout=0.2) as client:
         with pytest.raises(ParallelError):
-            await run(client, run_task(ASKED), awaiting=awaiting)
+            await run(client, run_task(REQUEST), awaiting=awaiting)
     assert len(sandbox.requests) == 1

@@ -78,7 +78,7 @@ def headers(
     ],
     ids=["decoded", "as it is", "plain", "no prefix", "blanks around", "any bytes"],
 )
-def test_both_ways_to_make_a_key_are_accepted(key: bytes, secret: str | bytes) -> None:
+def test_both_forms_of_a_key_are_accepted(key: bytes, secret: str | bytes) -> None:
     assert verify_webhook(headers(key), BODY, secret)
     assert not verify_webhook(headers(b"another"), BODY, secret)
 
@@ -477,7 +477,7 @@ def test_the_guide_s_receiver_loses_no_message_and_works_once(
     given_headers = {case(name): value for name, value in sent.items()}
     place = "/v1/tasks/runs/*/result"
     sandbox.faults.add(path=place, status=401)
-    with pytest.raises(AuthenticationError):  # a web framework answers 500, so it comes again
+    with pytest.raises(AuthenticationError):  # a web framework responds 500, so it comes again
         receive(given_headers, body)
     assert receive(given_headers, body) == 200
     fetched = len(sandbox.requests)

@@ -46,15 +46,15 @@ QUESTION: Final = {"objective": "What is a closure?"}
 SCHEMA: Final = {"type": "object", "properties": {"purpose": {"type": "string"}}}
 
 
-def heads(text: str) -> list[str]:
+def headings(text: str) -> list[str]:
     return re.findall(r"^\[[0-9]+\] .*", text, re.MULTILINE)
 
 
 def check(text: str, pages: int) -> None:
-    """Every line is of a head, quoted, blank, or ours; there are as many heads as pages."""
+    """Every line is of a heading, quoted, blank, or ours; there are as many headings as pages."""
     lines = [part for line in text.split("\n") for part in (line.splitlines() or [""])]
     assert len(lines) == len(text.split("\n")), "no other line break is in it"
-    numbers = [int(head[1 : head.index("]")]) for head in heads(text)]
+    numbers = [int(heading[1 : heading.index("]")]) for heading in headings(text)]
     assert numbers == list(range(1, pages + 1))
     assert len([line for line in lines if line.startswith("URL: ")]) == pages
     own = ("[", "URL: ", "Published: ", ">", "Note: ", "Could not be read: ", " […cut")
@@ -92,7 +92,7 @@ def test_no_line_break_forges_a_page(line_break: str) -> None:
         st.fixed_dictionaries(
             {
                 "url": st.sampled_from(["https://a.example/", "x:", ""]).flatmap(
-                    lambda head: st.text().map(lambda tail: head + tail)
+                    lambda start: st.text().map(lambda rest: start + rest)
                 ),
                 "title": st.none() | st.text(),
                 "publish_date": st.none() | st.text(),
@@ -120,7 +120,7 @@ def test_what_is_no_web_address_is_not_shown_as_one(url: str) -> None:
     )
 
 
-def test_a_long_title_leaves_space_for_the_rest() -> None:
+def test_a_long_title_does_not_displace_the_rest() -> None:
     pages = [{**GOOD, "title": "t" * 100_000}, {**GOOD, "url": "https://b.example/"}]
     text = as_text(map(PageResult.model_validate, pages), 1000)
     assert len(text) <= 1000
@@ -188,7 +188,7 @@ def test_pages_that_cannot_be_read_are_named_on_one_line_each(sandbox: Sandbox) 
     sandbox.faults.add(times=None, path="/v1/extract", body=body)
     settings: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
     reported = ParallelExtractTool(**settings).invoke({"urls": ["https://a.example/"]})
-    assert not heads(reported)
+    assert not headings(reported)
     _, extract, *_ = ParallelToolSpec(**settings).to_tool_list()
     with pytest.raises(Exception, match="No page could be read") as caught:
         extract.call(urls=["https://a.example/"])

@@ -313,7 +313,7 @@ def test_a_journal_of_layout_1_is_converted_to_layout_2(
     assert len(sandbox.requests) == before
 
 
-def test_a_repeat_of_a_row_that_is_sent_again_leaves_no_gap_in_the_journal(
+def test_a_repeat_of_a_row_that_is_sent_again_makes_no_gap_in_the_journal(
     sandbox: Sandbox, client: ParallelClient, journal: Path
 ) -> None:
     """A row after it is sent before the row that it repeats: what is noted has no gap."""

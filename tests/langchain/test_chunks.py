@@ -8,7 +8,7 @@ import pytest
 from parallel_integrations.langchain import ChatParallel
 from tests.support.raw_server import RawServer, Talk
 
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+HEADERS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
 
 
 def streamed(*chunks: dict[str, Any]) -> list[Any]:
@@ -16,7 +16,7 @@ def streamed(*chunks: dict[str, Any]) -> list[Any]:
     events = b"".join(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks)
 
     def play(talk: Talk, request: bytes) -> None:
-        talk.send(HEAD + events + b"data: [DONE]\n\n")
+        talk.send(HEADERS + events + b"data: [DONE]\n\n")
         talk.finish()
 
     with RawServer(play) as server:

@@ -117,7 +117,7 @@ async def test_lazy_load_sends_calls_as_pages_are_taken(sandbox: Sandbox) -> Non
 
 
 @pytest.mark.parametrize("how", ["closed", "cancelled"])
-async def test_closing_a_lazy_load_leaves_no_task_running(
+async def test_closing_a_lazy_load_ends_its_tasks(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     loader = make(sandbox, urls_of(sandbox, 75), max_concurrency=3)

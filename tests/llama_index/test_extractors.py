@@ -140,7 +140,7 @@ def test_an_extractor_changes_nodes_in_place_or_copies(sandbox: Sandbox) -> None
     assert made[0].node_id == given[0].node_id
 
 
-# A task's metadata says which input it belongs to; an input object can tell the sandbox to fail.
+# A task's metadata says which input it belongs to; an input object can make the sandbox fail.
 FAILING = {"sandbox": "fail"}
 
 

@@ -31,7 +31,7 @@ from tests.support.raw_server import RawServer
 
 QUESTION = "How does the with statement handle exceptions?"
 CHAT = "/chat/completions"
-ROADS: list[dict[str, Any]] = [{}, {"model": "core"}, {"processor": "lite"}]
+CODE_PATHS: list[dict[str, Any]] = [{}, {"model": "core"}, {"processor": "lite"}]
 
 
 class Statement(BaseModel):
@@ -49,7 +49,7 @@ async def both(engine: ParallelQueryEngine) -> list[Any]:
     return [await asyncio.to_thread(engine.query, QUESTION), await engine.aquery(QUESTION)]
 
 
-@pytest.mark.parametrize("code_path", ROADS)
+@pytest.mark.parametrize("code_path", CODE_PATHS)
 async def test_an_answer_with_its_sources(sandbox: Sandbox, code_path: dict[str, Any]) -> None:
     one, two = await both(make(sandbox, **code_path))
     for response in (one, two):

@@ -84,9 +84,9 @@ async def test_a_stream_gives_growing_objects(sandbox: Sandbox) -> None:
 async def test_an_object_carries_its_evidence(sandbox: Sandbox, model: str) -> None:
     for pieces in await four(make(sandbox, model)):
         value = pieces[-1]
-        grounds = evidence_of(value)
-        assert "sandbox" in grounds["interaction_id"]
-        assert {field["field"] for field in grounds["basis"]} == {"purpose", "examples"}
+        evidence = evidence_of(value)
+        assert "sandbox" in evidence["interaction_id"]
+        assert {field["field"] for field in evidence["basis"]} == {"purpose", "examples"}
         blocks = citation_blocks(value)
         assert blocks
         assert blocks[0].source.startswith("https://docs.python.org")
@@ -98,7 +98,7 @@ async def test_an_object_carries_its_evidence(sandbox: Sandbox, model: str) -> N
             value.model_copy(),
             pickle.loads(pickle.dumps(value)),
         ):
-            assert evidence_of(another) == grounds
+            assert evidence_of(another) == evidence
         assert evidence_of(plain) == {}
 
 

@@ -109,8 +109,8 @@ def test_fixed_settings_are_sent_and_no_model_changes_them(sandbox: Sandbox) -> 
 def test_the_text_of_a_search_that_a_model_reads(sandbox: Sandbox) -> None:
     output = tool(sandbox, "parallel_search")(objective=QUESTION)
     for number, document in enumerate(output.raw_output, 1):
-        head = f"[{number}] {document.metadata['title']}\nURL: {document.metadata['url']}\n"
-        assert head in output.content
+        heading = f"[{number}] {document.metadata['title']}\nURL: {document.metadata['url']}\n"
+        assert heading in output.content
     assert "Published: 2" in output.content
     short = tool(sandbox, "parallel_search", max_output_chars=900)(objective=QUESTION)
     assert len(short.content) <= 900

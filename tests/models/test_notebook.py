@@ -47,8 +47,8 @@ class Shown(HTMLParser):
         self.text += data
 
 
-def shown(answer: object) -> Shown:
-    return Shown(answer._repr_html_())  # type: ignore[attr-defined]
+def shown(response: object) -> Shown:
+    return Shown(response._repr_html_())  # type: ignore[attr-defined]
 
 
 def test_a_search_shows_numbered_pages(client: ParallelClient) -> None:
@@ -104,7 +104,7 @@ def test_a_researched_response_shows_confidence_reasoning_and_sources(
     assert seen.links == list(dict.fromkeys(citation.url for citation in field.citations))
 
 
-def test_an_response_without_a_basis_is_its_text(client: ParallelClient) -> None:
+def test_a_response_without_a_basis_is_its_text(client: ParallelClient) -> None:
     request = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
     response = client.run(chat(request))
     assert shown(response).text == response.text
@@ -170,7 +170,7 @@ def test_nothing_that_came_becomes_markup() -> None:
     }
     errors = [{"url": ATTACK, "error_type": ATTACK, "content": ATTACK}]
     content = {"type": "json", "content": {ATTACK: [ATTACK]}, "basis": [field]}
-    answers = [
+    responses = [
         SearchResponse.model_validate({"results": [page]}),
         ExtractResponse.model_validate({"results": [page], "errors": errors}),
         ChatResponse.model_validate(
@@ -178,8 +178,8 @@ def test_nothing_that_came_becomes_markup() -> None:
         ),
         TaskRunResult.model_validate({"run": {"run_id": "r"}, "output": content}),
     ]
-    for answer in answers:
-        seen = shown(answer)
+    for response in responses:
+        seen = shown(response)
         assert "script" not in seen.tags
         assert ATTACK in seen.text
         assert seen.names <= {"href", "target", "rel", "style"}

@@ -231,7 +231,7 @@ def test_other_forms_are_sent_as_they_are(schema: Any, wire: Any) -> None:
 # ------------------------------------------------------------------------------ outputs
 
 
-def test_an_response_becomes_the_class() -> None:
+def test_a_response_becomes_the_class() -> None:
     content = {
         "founded": 1947,
         "ceo": {"name": "A", "age": None},

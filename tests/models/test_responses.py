@@ -215,11 +215,11 @@ def test_no_spoilt_response_is_anything_but_read_or_unexpected(
 ) -> None:
     content = json.dumps(spoil(WHOLE[model], data.draw, ODD)).encode()
     try:
-        answer = read_response(httpx.Response(200, content=content), model)
+        response = read_response(httpx.Response(200, content=content), model)
     except UnexpectedAnswerError:
         return
-    assert isinstance(answer, model)
-    answer.model_dump_json()
+    assert isinstance(response, model)
+    response.model_dump_json()
 
 
 @given(st.data(), st.sampled_from(list(WHOLE)))
@@ -268,7 +268,7 @@ def test_no_bytes_are_anything_but_read_or_unexpected(
         ("caf\xe9", "text/plain; charset=latin-1"),
     ],
 )
-def test_an_response_that_cannot_be_read_says_what_came(
+def test_a_response_that_cannot_be_read_says_what_came(
     sandbox: Sandbox, client: ParallelClient, body: str, content_type: str
 ) -> None:
     sandbox.faults.add(path="/v1/search", status=200, body=body, content_type=content_type)
@@ -282,7 +282,7 @@ def test_an_response_that_cannot_be_read_says_what_came(
     assert content_type in str(error)
     assert "POST /v1/search" in str(error)
     assert len(str(error)) < 600
-    assert len(sandbox.requests) == 1, "the answer was paid for: asking again pays again"
+    assert len(sandbox.requests) == 1, "the response was paid for: a repetition pays again"
 
 
 async def test_an_unreadable_response_is_the_same_error_awaiting(

@@ -303,9 +303,9 @@ def changed(body: dict[str, Any], changes: list[tuple[int, str, Any]]) -> dict[s
 
 
 @ALL
-def test_every_model_has_an_response_that_it_reads_whole(cls: type[ResponseModel]) -> None:
-    answer = read(cls, RESPONSES[cls])
-    assert not answer.model_extra
+def test_every_model_has_a_response_that_it_reads_whole(cls: type[ResponseModel]) -> None:
+    response = read(cls, RESPONSES[cls])
+    assert not response.model_extra
     assert set(RESPONSES[cls]) <= set(cls.model_fields)
 
 
@@ -315,10 +315,10 @@ def test_no_change_raises_anything_but_our_error(
     cls: type[ResponseModel], changes: list[tuple[int, str, Any]]
 ) -> None:
     try:
-        answer = read(cls, changed(RESPONSES[cls], changes))
+        response = read(cls, changed(RESPONSES[cls], changes))
     except UnexpectedAnswerError:
         return
-    assert json.loads(answer.model_dump_json())
+    assert json.loads(response.model_dump_json())
 
 
 @ALL

@@ -66,8 +66,8 @@ WAITS = [
 
 
 def refusal(status: int, retry_after: str | None = None) -> httpx.Response:
-    head = {} if retry_after is None else {"retry-after": retry_after}
-    return httpx.Response(status, json={"error": {"message": "no"}}, headers=head)
+    headers = {} if retry_after is None else {"retry-after": retry_after}
+    return httpx.Response(status, json={"error": {"message": "no"}}, headers=headers)
 
 
 ENDLESS: dict[str, Callable[[], Any]] = {
@@ -104,18 +104,18 @@ def reported(send: Send) -> Any:
 # ------------------------------------------------------------------------------ scripted
 
 
-@pytest.mark.parametrize("answer", ENDLESS.values(), ids=ENDLESS.keys())
+@pytest.mark.parametrize("response", ENDLESS.values(), ids=ENDLESS.keys())
 @pytest.mark.parametrize(("wait", "ids"), WAITS)
 @pytest.mark.parametrize("max_retries", [0, 2])
 def test_whatever_the_server_says_for_ever(
-    wait: Any, ids: dict[str, str], answer: Callable[[], Any], max_retries: int
+    wait: Any, ids: dict[str, str], response: Callable[[], Any], max_retries: int
 ) -> None:
-    player = ScriptPlayer(lambda send: reported(send) or answer(), max_retries=max_retries)
+    player = ScriptPlayer(lambda send: reported(send) or response(), max_retries=max_retries)
     with pytest.raises(ParallelError) as caught:
         player.play(wait(DEADLINE))
     assert {name: getattr(caught.value, name) for name in ids} == ids
     assert all(send.delay_seconds <= 60 for send in player.sends)
-    unreached = answer in (ENDLESS["no connection"], ENDLESS["reset"])
+    unreached = response in (ENDLESS["no connection"], ENDLESS["reset"])
     if unreached and len(player.sends) == max_retries + 1:
         assert isinstance(caught.value, ConnectionFailedError), "nothing was ever reached"
     else:
@@ -162,12 +162,12 @@ def test_a_create_is_not_repeated_past_the_deadline(wait: Any) -> None:
 def test_a_create_that_takes_longer_is_waited_for() -> None:
     """Given up, it might be paid for and nobody would know its id."""
     player = ScriptPlayer(
-        lambda send: After(500, reported(send)) if send.method == "POST" else ANSWER
+        lambda send: After(500, reported(send)) if send.method == "POST" else RESULT
     )
     assert player.play(run_task(TASK, deadline_seconds=300)).output.content == "An answer."
 
 
-ANSWER = {
+RESULT = {
     "run": {"run_id": "trun_1", "status": "completed"},
     "output": {"type": "text", "content": "An answer.", "basis": []},
 }
@@ -177,7 +177,7 @@ def test_a_listing_that_never_ends_ends_with_the_wait() -> None:
     """Each connection lists one run more, and breaks."""
     done = {"taskgroup_id": "tg_1", "status": {"num_task_runs": 400, "is_active": False}}
 
-    def answer(send: Send) -> Any:
+    def respond(send: Send) -> Any:
         if not send.path.endswith("/runs"):
             return done
         number = len(player.sends)
@@ -185,7 +185,7 @@ def test_a_listing_that_never_ends_ends_with_the_wait() -> None:
         event = json.dumps({"type": "task_run.state", "event_id": f"e{number}", "run": run})
         return [After(9, f"data: {event}\n\n".encode()), httpx.ReadError("gone")]
 
-    player = ScriptPlayer(answer)
+    player = ScriptPlayer(respond)
     with pytest.raises(TaskTimeoutError) as caught:
         player.play(wait_task_group("tg_1", 400, deadline_seconds=DEADLINE))
     assert caught.value.taskgroup_id == "tg_1"
@@ -203,11 +203,11 @@ async def test_a_completed_run_without_its_result(
     sandbox: Sandbox, client: ParallelClient, fault: dict[str, Any], awaiting: bool
 ) -> None:
     sandbox.faults.add(path="/v1/tasks/runs/*/result", times=None, **fault)
-    asked = TASK.model_copy(update={"enable_events": True})
+    request = TASK.model_copy(update={"enable_events": True})
     with pytest.raises(TaskTimeoutError) as caught:
-        await run(client, run_task(asked, deadline_seconds=0.3), awaiting=awaiting)
+        await run(client, run_task(request, deadline_seconds=0.3), awaiting=awaiting)
     with pytest.raises(TaskTimeoutError) as followed:
-        await listen(client, stream_task(asked, deadline_seconds=0.3), awaiting=awaiting)
+        await listen(client, stream_task(request, deadline_seconds=0.3), awaiting=awaiting)
     sandbox.faults.clear()
     for error in (caught.value, followed.value):
         assert error.run_id

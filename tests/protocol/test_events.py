@@ -32,7 +32,7 @@ from tests.support.raw_server import RawServer, Talk
 from tests.support.scripted_operation import BOTH, ScriptPlayer, listen
 
 SEND = Send("GET", "/v1/events", retry=RetryPolicy.READ, stream=True)
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+HEADERS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
 
 
 def framed(data: Any) -> bytes:
@@ -70,12 +70,12 @@ def test_a_stream_cut_at_every_byte_loses_and_repeats_nothing() -> None:
         for cut in range(len(whole)):
             left = [[whole[:cut], *([ending] if ending else [])]]
 
-            def answer(send: Send, left: list[Any] = left) -> Any:
+            def respond(send: Send, left: list[Any] = left) -> Any:
                 if not send.stream:
                     return {"taskgroup_id": "tg_1", "status": {"is_active": True}}
                 return left.pop() if left else [b"".join(after(frames, cursor_of(send)))]
 
-            player = ScriptPlayer(answer)
+            player = ScriptPlayer(respond)
             player.play(task_group_events("tg_1"))
             assert ids(player.events) == ["e1", "e2", "e3", "e4"], (cut, ending)
 
@@ -90,7 +90,7 @@ def test_however_often_it_is_cut_nothing_is_lost(
     frames = numbered(count)
     left = list(cuts)
 
-    def answer(send: Send) -> Any:
+    def respond(send: Send) -> Any:
         if not send.stream:
             return {"taskgroup_id": "tg_1", "status": {"is_active": True}}
         body = b"".join(after(frames, cursor_of(send)))
@@ -101,7 +101,7 @@ def test_however_often_it_is_cut_nothing_is_lost(
             return [*chunks, httpx.ReadError("cut")] if broken else chunks
         return [body]
 
-    player = ScriptPlayer(answer, max_retries=9)
+    player = ScriptPlayer(respond, max_retries=9)
     player.play(task_group_events("tg_1"))
     assert ids(player.events) == [f"e{n}" for n in range(1, count + 1)]
 
@@ -122,14 +122,14 @@ def test_a_replayed_stream_loses_and_repeats_nothing(
     done = {"type": "task_run.state", "run": {**run, "status": "completed"}, "output": output}
     whole = b"".join([first, *messages, framed(done)])
 
-    def answer(send: Send) -> Any:
+    def respond(send: Send) -> Any:
         if not send.stream:
             return run
         if len(player.sends) > 1:
             return [whole]
         return [whole[:cut], httpx.ReadError("cut")] if broken else [whole[:cut]]
 
-    player = ScriptPlayer(answer)
+    player = ScriptPlayer(respond)
     player.play(task_run_events("trun_1"))
     assert [event.message for event in player.events if hasattr(event, "message")] == texts
     assert [event.run.status for event in player.events if hasattr(event, "run")] == [
@@ -151,16 +151,16 @@ async def test_a_cut_on_the_wire_is_mended(
         cursor = line.partition("last_event_id=")[2].partition(" ")[0] or None
         body = b"".join(after(frames, cursor))
         if len(server.requests) > 2:
-            talk.send(HEAD + b"connection: close\r\n\r\n" + body)
+            talk.send(HEADERS + b"connection: close\r\n\r\n" + body)
             talk.finish()
             return
         part = body[: len(frames[0]) + 20]
         if ending == "fin":
-            talk.send(HEAD + b"connection: close\r\n\r\n" + part)
+            talk.send(HEADERS + b"connection: close\r\n\r\n" + part)
             talk.finish()
         else:
-            head = HEAD + b"transfer-encoding: chunked\r\n\r\n"
-            talk.send(head + f"{len(part):x}\r\n".encode() + part + b"\r\n")
+            headers = HEADERS + b"transfer-encoding: chunked\r\n\r\n"
+            talk.send(headers + f"{len(part):x}\r\n".encode() + part + b"\r\n")
             talk.finish() if ending == "chunked" else talk.reset()
 
     with RawServer(play) as server:
@@ -191,11 +191,11 @@ def test_a_listing_cut_within_a_run_is_gone_on_with() -> None:
     frames = numbered(4)[:3]
     whole = b"".join(frames)
 
-    def answer(send: Send) -> Any:
+    def respond(send: Send) -> Any:
         body = b"".join(after(frames, cursor_of(send)))
         return [body] if len(player.sends) > 1 else [whole[:-10]]
 
-    player = ScriptPlayer(answer)
+    player = ScriptPlayer(respond)
     player.play(task_group_runs("tg_1"))
     assert ids(player.events) == ["e1", "e2", "e3"]
     assert cursor_of(player.sends[1]) == "e2"
@@ -271,10 +271,10 @@ def test_a_run_that_cannot_be_read_does_not_end_a_listing() -> None:
 def test_resuming_where_nothing_is_left_ends() -> None:
     """The server has nothing to say after the last event; the group itself says it is over."""
 
-    def answer(send: Send) -> Any:
+    def respond(send: Send) -> Any:
         return [] if send.stream else {"taskgroup_id": "tg_1", "status": {"is_active": False}}
 
-    player = ScriptPlayer(answer)
+    player = ScriptPlayer(respond)
     player.play(task_group_events("tg_1", last_event_id="e9"))
     assert (player.events, player.clock) == ([], 0)
     assert [cursor_of(send) for send in player.sends if send.stream] == ["e9", "e9"]
@@ -305,13 +305,13 @@ def test_a_stream_that_keeps_breaking_is_an_error(max_retries: int) -> None:
 
 
 def test_news_make_timeout_new() -> None:
-    def answer(send: Send) -> Any:
+    def respond(send: Send) -> Any:
         number = int((cursor_of(send) or "e0")[1:]) + 1
         if number > 20:
             return numbered(number)[-1:]
         return [framed({"event_id": f"e{number}"}), httpx.ReadError("gone")]
 
-    player = ScriptPlayer(answer)
+    player = ScriptPlayer(respond)
     player.play(task_group_events("tg_1"))
     assert len(player.events) == 21
 

@@ -259,7 +259,7 @@ def test_what_is_not_the_key_is_shown_as_it_is(at: tuple[Server, str]) -> None:
 
 
 @pytest.mark.parametrize("key", ["test", "EMPTY", "parallel"])
-def test_a_short_key_does_not_take_words_out_of_an_response(
+def test_a_short_key_does_not_take_words_out_of_a_response(
     at: tuple[Server, str], key: str
 ) -> None:
     server, url = at
@@ -270,7 +270,7 @@ def test_a_short_key_does_not_take_words_out_of_an_response(
         assert client.run(search(SEARCH)).results[0].title == title
 
 
-def test_an_response_that_repeats_the_key_does_not_bring_it_into_later_errors(
+def test_a_response_that_repeats_the_key_does_not_bring_it_into_later_errors(
     at: tuple[Server, str],
 ) -> None:
     server, url = at

@@ -89,13 +89,13 @@ def _close(talk: Talk, _: bytes) -> None:
     talk.finish()
 
 
-def _drop_in_the_answer(talk: Talk, _: bytes) -> None:
+def _drop_within_the_response(talk: Talk, _: bytes) -> None:
     talk.send(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{")
     time.sleep(0.02)  # for the client to see the beginning before the end
     talk.reset()
 
 
-def _end_in_the_answer(talk: Talk, _: bytes) -> None:
+def _end_within_the_response(talk: Talk, _: bytes) -> None:
     talk.send(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{")
     talk.finish()
 
@@ -120,12 +120,19 @@ TABLE = [
     (_status(504), 3, 3, 1),
     (_drop, 3, 3, 1),
     (_close, 3, 3, 1),
-    (_drop_in_the_answer, 3, 1, 1),
-    (_end_in_the_answer, 3, 1, 1),
+    (_drop_within_the_response, 3, 1, 1),
+    (_end_within_the_response, 3, 1, 1),
     (_say_nothing, 3, 1, 1),
 ]
 NAMES = [400, 401, 402, 404, 408, 409, 422, 429, 500, 502, 503, 504]
-IDS = [*map(str, NAMES), "drop", "close", "drop in answer", "end in answer", "say nothing"]
+IDS = [
+    *map(str, NAMES),
+    "drop",
+    "close",
+    "drop within response",
+    "end within response",
+    "say nothing",
+]
 
 
 @pytest.mark.parametrize(("play", "read", "ask", "create"), TABLE, ids=IDS)
@@ -294,7 +301,7 @@ async def test_a_slow_response_is_paid_once_and_fails_in_time(
     assert len(sandbox.requests) == 3
 
 
-async def test_an_response_that_trickles_is_bounded_by_the_timeout(
+async def test_a_response_that_trickles_is_bounded_by_the_timeout(
     sandbox: Sandbox, hasty: ParallelClient
 ) -> None:
     """Each piece comes in time, the whole does not."""

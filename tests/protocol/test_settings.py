@@ -176,8 +176,8 @@ def test_the_public_api_is_the_default() -> None:
 
 
 async def test_the_path_of_the_base_url_is_kept() -> None:
-    answer = b'{"results": [], "choices": []}'
-    with RawServer(lambda talk, _: talk.respond(answer)) as server:
+    response = b'{"results": [], "choices": []}'
+    with RawServer(lambda talk, _: talk.respond(response)) as server:
         for base in ("/a/b", "/a/b/"):
             async with ParallelClient(api_key="some-key", base_url=server.url + base) as client:
                 client.run(search(SEARCH))
@@ -191,14 +191,14 @@ async def test_the_path_of_the_base_url_is_kept() -> None:
 def test_what_every_request_carries(sandbox: Sandbox, client: ParallelClient) -> None:
     client.run(search(SEARCH))
     client.run(chat(CHAT))
-    asked, chatted = sandbox.requests
-    for request in (asked, chatted):
+    searched, chatted = sandbox.requests
+    for request in (searched, chatted):
         assert request.headers["x-api-key"] == sandbox.api_key
         assert request.headers["content-type"] == "application/json"
         assert request.headers["user-agent"].startswith(f"parallel-integrations/{__version__} ")
         assert "zstd" not in request.headers["accept-encoding"]
         assert "parallel-beta" not in request.headers
-    assert "authorization" not in asked.headers
+    assert "authorization" not in searched.headers
     assert chatted.headers["authorization"] == f"Bearer {sandbox.api_key}"
 
 
@@ -270,7 +270,7 @@ class TestGateway:
         )
         return ParallelClient(api_key=sandbox.api_key, route=route)
 
-    def test_search_and_extract_go_the_native_way(self, sandbox: Sandbox) -> None:
+    def test_search_and_extract_go_by_the_native_path(self, sandbox: Sandbox) -> None:
         with self.client(sandbox) as client:
             assert client.run(search(SEARCH)).results
             client.run(extract(ExtractRequest(urls=["https://docs.python.org/3/reference/"])))
@@ -284,7 +284,7 @@ class TestGateway:
             assert "cf-aig-authorization" not in request.headers
 
     @pytest.mark.parametrize("model", ["speed", "parallel/speed"])
-    async def test_chat_goes_the_compatible_way(self, sandbox: Sandbox, model: str) -> None:
+    async def test_chat_goes_by_the_compatible_path(self, sandbox: Sandbox, model: str) -> None:
         request = CHAT.model_copy(update={"model": model})
         async with self.client(sandbox) as client:
             assert client.run(chat(request)).text

@@ -72,7 +72,7 @@ def test_cut_at_every_byte_the_events_are_the_same(ending: str) -> None:
     st.sampled_from(["\n", "\r\n", "\r"]),
     st.lists(st.integers(1, 7)),
 )
-def test_no_way_of_cutting_changes_the_events(
+def test_no_split_into_chunks_changes_the_events(
     contents: list[tuple[str, bool]], ending: str, sizes: list[int]
 ) -> None:
     text = "".join(

@@ -124,6 +124,8 @@ class ParallelClient:
     @classmethod
     def shared(cls, settings: Settings) -> "ParallelClient":
         """The one client of all adapters with these settings, as long as any of them lives."""
+        # Adapters come and go with each request of a program: with a client each, they would pay a
+        # handshake each.
         with _shared_lock:
             client = _shared.get(settings)
             if client is None:
@@ -131,6 +133,7 @@ class ParallelClient:
                 client._set_up(settings, Pools(settings.base_url))  # noqa: SLF001 - its own class
             return client
 
+    # `shared`, copies and pickles come here directly: they have settings, not the arguments.
     def _set_up(
         self,
         settings: Settings,
@@ -207,6 +210,8 @@ class ParallelClient:
                     call.send(None)
                 else:
                     take_step(call, self._pools)
+            # Whether an operation has events shows only once it is over: it may begin with
+            # requests.
             if call.result is not None and not has_emitted:
                 raise TypeError(HAS_A_RESULT)
         finally:
@@ -268,6 +273,7 @@ class ParallelClient:
         return copy
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # An HTTP client holds sockets and TLS contexts, which no other process could use.
         if self._pools.given:
             raise ParallelError(
                 "A client with its own http_client= or http_async_client= cannot be pickled; "
@@ -278,6 +284,8 @@ class ParallelClient:
             return _unpickle, (state,)
         cache, ttl = self._shared.cache, self._shared.ttl_seconds
         try:
+            # Tried here: otherwise the error would come out of the middle of the program's own
+            # pickling.
             pickle.dumps(cache)
         except Exception as error:  # a user's object may raise anything
             raise ParallelError(

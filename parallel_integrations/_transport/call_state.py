@@ -76,6 +76,8 @@ class CallState:
         self._conditions = Conditions(
             max_retries=settings.max_retries, retry_timeouts=settings.retry_timeouts
         )
+        # What is around it is a generator too: it begins with the first step below, when all is
+        # set.
         self._operation = operation if around is None else around(self, operation)
         self._send: Send | None = None
         self._request: httpx.Request | None = None
@@ -110,6 +112,7 @@ class CallState:
 
     def request(self, send: Send) -> httpx.Request:
         """The HTTP request of a step; its time begins at the first call of this method."""
+        # The cache asks for the request of a step before the driver does: it is rendered once.
         if self._send is not send or self._request is None:
             self._conditions.response = self._conditions.result = None
             self._send = send
@@ -124,6 +127,7 @@ class CallState:
         if not response.is_success:  # of a stream, too, an error's page is read at once
             body.bound(deadline=self.deadline, max_bytes=MAX_ERROR_BYTES, cut_short=True)
             return
+        # Counted with the headers: a success is taken as billed, whether its body arrives or not.
         self._usage.add(self._skus())
         max_bytes = self._settings.max_response_bytes
         if self._send is not None and self._send.stream:

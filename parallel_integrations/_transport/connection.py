@@ -81,7 +81,7 @@ class Link:
         Raises:
             late: Nothing is left.
         """
-        if self.deadline == inf:
+        if self.deadline == inf:  # the body of a stream: each of its reads is bounded for itself
             return timeout
         left = self.deadline - time.monotonic()
         if left <= 0:

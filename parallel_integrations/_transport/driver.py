@@ -34,6 +34,7 @@ def take_step(call: CallState, pools: Pools) -> None:
             else:
                 outcome = _last_chunk(call, step.seconds)
         elif isinstance(step, Send):
+            # Before the pause: an open response would keep its connection from others.
             if call.response is not None:
                 call.response.close()
             if step.delay_seconds:

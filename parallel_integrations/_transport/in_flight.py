@@ -138,6 +138,8 @@ class InFlightRequests:
                 found = self._by_key[own.key] = own
             if last is not None and last.next is None:
                 last.next = found
+        # Waiting for a request that only the caller's own thread can carry on would never end: it
+        # is sent once more instead.
         return found if found is own or found.can_be_awaited_by(own) else own
 
     def end(self, request: InFlightRequest) -> None:
@@ -324,6 +326,7 @@ def _key(request: httpx.Request, keep: Keep) -> str:
     digest = blake2b(key=secrets.digest(), person=b"parallel-answer2", digest_size=64)
     for part in (request.method, str(request.url)):
         _add(digest, part.encode())
+    # Sorted: the order of headers changes nothing, and a route may send them in another.
     for name, value in sorted(request.headers.multi_items()):
         if name not in INCIDENTAL_HEADERS and name not in SECRET_HEADERS:
             _add(digest, f"{name}: {value}".encode())
@@ -344,6 +347,7 @@ def _add(digest: blake2b, part: bytes) -> None:
 def _holds_secret(response: httpx.Response) -> bool:
     headers = response.request.headers
     secrets = (headers.get(name, "").removeprefix("Bearer ") for name in SECRET_HEADERS)
+    # A response that repeats the key is not kept: what is kept may lie on a disk for days.
     kept = response.content + response.headers.get("content-type", "").encode()
     return any(secret and secret.encode() in kept for secret in secrets)
 

@@ -57,6 +57,7 @@ class EventStreamSettings(RequestModel):
 
     def body(self, version: ApiVersion) -> dict[str, Any]:
         """The settings as the wire has them; what was given as None is sent as null."""
+        # What was left out stays as it is, None clears: so not `exclude_none`.
         flat = self.model_dump(mode="json", exclude_unset=True, exclude={"output_schema"})
         if self.source_policy is not None:
             flat["source_policy"] = self.source_policy.body(version)
@@ -158,6 +159,8 @@ class UpdateMonitorRequest(RequestModel):
         """The body; the same in every generation of the wire."""
         flat = self.model_dump(mode="json", exclude_unset=True, exclude={"settings"})
         if self.settings is not None:
+            # The wire tells the kinds of settings apart by the type beside them; only these can
+            # change.
             flat["type"] = "event_stream"
             flat["settings"] = self.settings.body(version)
         return flat
@@ -172,6 +175,7 @@ def _check_changes(settings: EventStreamSettings) -> None:
             raise ValueError(f"settings.{name} cannot be cleared; leave it out to keep it")
     advanced = {"source_policy", "location"}
     cleared = {name for name in given & advanced if getattr(settings, name) is None}
+    # Both stand in one object of the wire, which can be null as a whole only.
     if cleared and cleared != advanced:
         raise ValueError(
             f"settings.{cleared.pop()} cannot be cleared alone: the API knows null for both of "

@@ -43,6 +43,7 @@ def wire_schema(schema: str | dict[str, Any] | type[BaseModel]) -> str | dict[st
     if isinstance(schema, str):
         return schema
     if isinstance(schema, dict):
+        # `json`, `text` and `auto` are no types of JSON schema, so there is no doubt what is meant.
         if isinstance(kind := schema.get("type"), str) and kind in WIRE_TYPES:
             return schema
         return {"type": "json", "json_schema": schema}
@@ -155,17 +156,21 @@ def _accepted(
     if not isinstance(node, dict):
         return node
     if reference := node.get("$ref"):
+        # The API takes no references, so definitions are inlined; one that contains itself has no
+        # end.
         name = str(reference).rpartition("/")[2]
         if name in inside:
             raise ValueError(f"{name} contains itself, which an output schema cannot express")
         rest = {key: value for key, value in node.items() if key != "$ref"}
         return _accepted({**definitions[name], **rest}, definitions, (*inside, name), dropped)
+    # Dropped, not refused: the class still checks them when the output comes.
     dropped |= node.keys() & UNSUPPORTED
     kept = {
         key: value if key in _VALUES else _accepted(value, definitions, inside, dropped)
         for key, value in node.items()
         if key not in UNSUPPORTED and key not in _NOISE and key != "properties"
     }
+    # pydantic wraps a reference in an `allOf` of one where a field has a description of its own.
     if "allOf" in kept and len(kept["allOf"]) == 1:
         kept = {**kept.pop("allOf")[0], **kept}
     if "const" in kept:
@@ -178,6 +183,8 @@ def _accepted(
             else _with_null(_accepted(field, definitions, inside, dropped))
             for name, field in node["properties"].items()
         }
+        # Every property is required and no other admitted, as the API demands; what may be missing
+        # is a union with null instead.
         kept["required"] = list(node["properties"])
         kept["additionalProperties"] = False
     return kept

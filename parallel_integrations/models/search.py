@@ -149,6 +149,7 @@ class SearchResponse(PagesResponse):
 
 def _v1_body(flat: dict[str, Any]) -> dict[str, Any]:
     advanced = _moved(flat, "location", "source_policy", "fetch_policy")
+    # The default is not sent: without it, most bodies need no advanced settings at all.
     if flat["max_results"] != DEFAULT_RESULTS:
         advanced["max_results"] = flat["max_results"]
     del flat["max_results"]

@@ -123,6 +123,8 @@ def _shared_fields(one: type[BaseModel], other: type[BaseModel]) -> frozenset[st
 class ResponseModel(BaseModel):
     """A response of the API; fields it does not know stay in `model_extra`."""
 
+    # Unknown fields are kept, because the API adds some without notice. Each class is built at its
+    # first use: most programs read few of them.
     model_config = ConfigDict(extra="allow", populate_by_name=True, defer_build=True)
 
 
@@ -183,6 +185,7 @@ def _usage_items(value: Any) -> Any:
 
 def _usage_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
     items = handler(source)
+    # Some responses count in an object, `{"sku_search": 1}`, others in a list of items.
     from_object = core_schema.chain_schema(
         [
             core_schema.dict_schema(core_schema.str_schema(), core_schema.int_schema()),
@@ -202,6 +205,8 @@ UsageItems: TypeAlias = Annotated[list[UsageItem], GetPydanticSchema(_usage_sche
 """Usage as the wire's list, or read from an object of counts."""
 
 
+# A string, so that what was written for plain excerpts goes on working; objects with offsets came
+# later.
 class Excerpt(str):
     """A passage of a page: a string that may know where it stood.
 
@@ -234,6 +239,7 @@ class Excerpt(str):
 
 
 def _write_excerpts(excerpts: list[Excerpt]) -> list[Any]:
+    # As they came: what was a string stays one, so that a stored response can be read again.
     return [
         str(excerpt)
         if excerpt.start_char is None and excerpt.source is None
@@ -284,6 +290,7 @@ Excerpts: TypeAlias = Annotated[list[Excerpt], GetPydanticSchema(_excerpts_schem
 
 def first_fault(error: ValidationError) -> str:
     """The first thing that did not fit, without the value (it may hold anything)."""
+    # The first alone: the others often follow from it, and a message is read by people and models.
     fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
     where = ".".join(map(str, fault["loc"]))
     return f"{where}: {fault['msg']}" if where else fault["msg"]

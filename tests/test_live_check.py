@@ -153,7 +153,8 @@ def test_a_failure_in_the_middle_keeps_nothing_running(
     checked = run_check(FULL="1")
     assert checked.status == 1
     assert "as agreed" in checked.row("cancel_monitor")
-    assert "as agreed" in checked.row("cancel_findall")
+    cancelled = checked.row("cancel_findall")
+    assert "as agreed" in cancelled or "had ended already" in cancelled
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])

@@ -57,7 +57,7 @@ def run_of(http: httpx.Client, findall_id: str) -> dict[str, Any]:
 
 
 def finish(http: httpx.Client, findall_id: str) -> dict[str, Any]:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while run_of(http, findall_id)["status"]["is_active"]:
         assert time.monotonic() < end
         time.sleep(0.01)

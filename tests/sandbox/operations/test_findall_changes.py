@@ -23,7 +23,21 @@ def http(sandbox: Sandbox) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_a_preview_is_small_and_cannot_be_changed(http: httpx.Client, sandbox: Sandbox) -> None:
+@pytest.fixture
+def slow() -> Iterator[Sandbox]:
+    """A sandbox whose runs are still active when the next request comes, on a busy machine too."""
+    with Sandbox(findall_seconds=1.0) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def slow_http(slow: Sandbox) -> Iterator[httpx.Client]:
+    with client_of(slow) as client:
+        yield client
+
+
+def test_a_preview_is_small_and_cannot_be_changed(slow_http: httpx.Client, slow: Sandbox) -> None:
+    http, sandbox = slow_http, slow
     never = [{"name": "never", "description": "Must be about zxqv and bqx."}]
     findall_id = create(http, generator="preview", match_limit=500, match_conditions=never)
 
@@ -108,7 +122,8 @@ def test_wrong_enrichments_change_nothing(http: httpx.Client, wrong: dict[str, A
     assert finish(http, findall_id)["run"]["status"]["status"] == "completed"
 
 
-def test_extending_respawns_a_run(http: httpx.Client, sandbox: Sandbox) -> None:
+def test_extending_respawns_a_run(slow_http: httpx.Client, slow: Sandbox) -> None:
+    http, sandbox = slow_http, slow
     findall_id = create(http)
     before = finish(http, findall_id)
     response = http.post(f"{RUNS}/{findall_id}/extend", json={"additional_match_limit": 3})

@@ -159,7 +159,7 @@ class UpdateMonitorRequest(RequestModel):
         """The body; the same in every generation of the wire."""
         flat = self.model_dump(mode="json", exclude_unset=True, exclude={"settings"})
         if self.settings is not None:
-            # The wire tells the kinds of settings apart by the type beside them; only these can
+            # The wire has the kind of settings in the type beside them; only these can
             # change.
             flat["type"] = "event_stream"
             flat["settings"] = self.settings.body(version)

@@ -43,7 +43,7 @@ def wire_schema(schema: str | dict[str, Any] | type[BaseModel]) -> str | dict[st
     if isinstance(schema, str):
         return schema
     if isinstance(schema, dict):
-        # `json`, `text` and `auto` are no types of JSON schema, so there is no doubt what is meant.
+        # `json`, `text` and `auto` are no types of JSON schema: what is meant is certain.
         if isinstance(kind := schema.get("type"), str) and kind in WIRE_TYPES:
             return schema
         return {"type": "json", "json_schema": schema}

@@ -682,11 +682,17 @@ class Journal:
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
         with journal_errors(self._path):
-            self._db.execute("BEGIN IMMEDIATE")
+            # A signal may interrupt at any line. What it left of a transaction is undone; what
+            # waited counts as written only after the commit, and may be written twice.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             try:
+                self._db.execute("BEGIN IMMEDIATE")
                 self._write_waiting()
                 yield self._db
                 self._db.execute("COMMIT")
+                self._confirmed.clear()
+                self._unwritten.clear()
             except BaseException:
                 # A full disk may have rolled back already.
                 if self._db.in_transaction:
@@ -706,8 +712,6 @@ class Journal:
             for task, each in self._unwritten.items()
         )
         _insert(self._db, "outcomes", outcomes)
-        self._confirmed.clear()
-        self._unwritten.clear()
 
 
 def _insert(db: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:

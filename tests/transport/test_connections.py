@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -84,6 +85,13 @@ def test_event_loops_at_the_same_time(sandbox: Sandbox, client: ParallelClient) 
         counts = list(threads.map(lambda _: asyncio.run(ask()), range(8)))
     assert counts == [10] * 8
     assert len(sandbox.requests) == 80
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox of each test's own: one counts connections, and other tests leave theirs open."""
+    with Sandbox() as sandbox:
+        yield sandbox
 
 
 def _settled(sandbox: Sandbox) -> int:

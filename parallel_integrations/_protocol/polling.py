@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, TypeAlias, TypeVar
 import httpx
 from pydantic import BeforeValidator
 
+from parallel_integrations import errors
 from parallel_integrations._protocol.flow import Flow, More, Send, attempt, relay
 from parallel_integrations._protocol.response_reading import read_response
 from parallel_integrations._protocol.retry import (
@@ -16,13 +17,6 @@ from parallel_integrations._protocol.retry import (
     Failure,
     RetryPolicy,
     conditions_of,
-)
-from parallel_integrations.errors import (
-    ConnectionFailedError,
-    ParallelError,
-    RequestTimeoutError,
-    StatusError,
-    TaskTimeoutError,
 )
 
 DEADLINE_SECONDS: Final = 3600.0
@@ -75,7 +69,7 @@ class WaitLimit:
     deadline_seconds: float
     elapsed_seconds: float = 0.0
     reached: bool = False
-    last: ParallelError | None = None
+    last: errors.ParallelError | None = None
     failures: int = 0
 
     @property
@@ -125,22 +119,24 @@ class WaitLimit:
             return
         raise _late(late(), self.last) from self.last
 
-    def _is_temporary(self, error: ParallelError) -> bool:
+    def _is_temporary(self, error: errors.ParallelError) -> bool:
         """Whether an error says no more than "not yet"."""
-        if isinstance(error, ConnectionFailedError):
+        if isinstance(error, errors.ConnectionFailedError):
             return self.reached
-        late = isinstance(error, StatusError) and error.status in STILL_WORKING
-        return late or isinstance(error, RequestTimeoutError)
+        late = isinstance(error, errors.StatusError) and error.status in STILL_WORKING
+        return late or isinstance(error, errors.RequestTimeoutError)
 
 
-def _late(message: str, last: ParallelError | None) -> TaskTimeoutError:
-    return TaskTimeoutError(message if last is None else f"{message} The last error was: {last}")
+def _late(message: str, last: errors.ParallelError | None) -> errors.TaskTimeoutError:
+    return errors.TaskTimeoutError(
+        message if last is None else f"{message} The last error was: {last}"
+    )
 
 
-def _may_pass(error: ParallelError) -> bool:
+def _may_pass(error: errors.ParallelError) -> bool:
     """Whether another attempt may help."""
-    passing = isinstance(error, StatusError) and error.status >= 500
-    return passing or isinstance(error, ConnectionFailedError)
+    passing = isinstance(error, errors.StatusError) and error.status >= 500
+    return passing or isinstance(error, errors.ConnectionFailedError)
 
 
 def poll(
@@ -210,7 +206,7 @@ def within(
     response: httpx.Response | None = None
     sent: Send | None = None
     failed = False
-    over: TaskTimeoutError | None = None
+    over: errors.TaskTimeoutError | None = None
 
     def handle(step: Any) -> Generator[Any, Any, Any]:
         nonlocal response, sent, failed, over
@@ -221,7 +217,7 @@ def within(
             # repetition of what just failed has none.
             too_late = late is not None and sent is not None and late_by > LAST_RESPONSE_SECONDS
             if too_late or (failed and again and late_by >= 0):
-                over = TaskTimeoutError("The deadline has passed.")
+                over = errors.TaskTimeoutError("The deadline has passed.")
                 raise over
             step = sent = wait_limit.bounded(step)
         elif isinstance(step, More) and response is not None:
@@ -240,7 +236,7 @@ def within(
 
     try:
         return (yield from relay(operation, handle))
-    except ParallelError as error:
+    except errors.ParallelError as error:
         if over is None or late is None:
             raise
         raise _late(late(), None if error is over else error) from error

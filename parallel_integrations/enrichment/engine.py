@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, Final, TypeVar
 
+from parallel_integrations import errors
 from parallel_integrations._protocol import polling
 from parallel_integrations._protocol.flow import Emit, Flow, More, Send, Stream, delayed, relay
 from parallel_integrations._protocol.retry import RETRY_AFTER_CAP_SECONDS
@@ -30,16 +31,6 @@ from parallel_integrations.enrichment.submitted_batches import (
     ReadFailure,
     SubmittedBatch,
     Unconfirmed,
-)
-from parallel_integrations.errors import (
-    ConnectionFailedError,
-    ParallelError,
-    RateLimitError,
-    RequestTimeoutError,
-    ServerError,
-    StatusError,
-    TaskTimeoutError,
-    UnexpectedAnswerError,
 )
 from parallel_integrations.models.task import TaskSettings
 from parallel_integrations.models.task_group import AddedTaskGroupRuns
@@ -96,7 +87,7 @@ class Engine:
         self._last_read = -inf
         self._has_responded = False
         self._lost_responses = 0
-        self._error: ParallelError | None = None
+        self._error: errors.ParallelError | None = None
 
     def steps(self, *, retry_failed: bool) -> Stream[EnrichedRow | EnrichmentProgress]:
         """Run to the end, as a stream of finished rows and of progress.
@@ -118,7 +109,7 @@ class Engine:
             if max_rows:
                 try:
                     yield from self._submit(self._rows.first(max_rows))
-                except ParallelError as error:
+                except errors.ParallelError as error:
                     self._error = error
             for row in self._rows.finished_rows():
                 yield Emit(row)
@@ -169,9 +160,9 @@ class Engine:
             numbered_requests((row.input for row in rows), self._settings), self._settings
         )
         # Where nothing has responded yet, an address that cannot be reached is most likely wrong.
-        unreachable = (ConnectionFailedError,) if self._has_responded else ()
+        unreachable = (errors.ConnectionFailedError,) if self._has_responded else ()
         group = yield from self._repeat(
-            create_task_group, ServerError, RequestTimeoutError, *unreachable
+            create_task_group, errors.ServerError, errors.RequestTimeoutError, *unreachable
         )
         batch = self._rows.submit(rows, group.taskgroup_id)
 
@@ -181,12 +172,12 @@ class Engine:
         try:
             yield from self._repeat(add)
         except (
-            ConnectionFailedError,
-            RequestTimeoutError,
-            UnexpectedAnswerError,
-            StatusError,
+            errors.ConnectionFailedError,
+            errors.RequestTimeoutError,
+            errors.UnexpectedAnswerError,
+            errors.StatusError,
         ) as error:
-            if isinstance(error, StatusError) and error.status < 500 and error.status != 408:
+            if isinstance(error, errors.StatusError) and error.status < 500 and error.status != 408:
                 # Refused: the API executed nothing, so nothing can arrive later.
                 self._rows.queue_again(batch.tasks.values())
                 raise
@@ -201,14 +192,14 @@ class Engine:
             self._journal.confirm(batch)
             self._batches.append(SubmittedBatch(batch, pause=polling.FIRST_POLL_SECONDS))
 
-    def _repeat(self, make: Callable[[], Flow[T]], *free: type[ParallelError]) -> Flow[T]:
+    def _repeat(self, make: Callable[[], Flow[T]], *free: type[errors.ParallelError]) -> Flow[T]:
         """Wait out rate limits, and repeat after the errors that can have cost nothing (`free`)."""
         latest = min(self._deadline, time.monotonic() + SEND_TIMEOUT_SECONDS)
         wait, failures = 0.0, 0
         while True:
             try:
                 made = yield from delayed(make(), wait)
-            except RateLimitError as error:
+            except errors.RateLimitError as error:
                 wait = RATE_LIMIT_PAUSE_SECONDS if error.retry_after is None else error.retry_after
                 if wait > RETRY_AFTER_CAP_SECONDS or time.monotonic() + wait > latest:
                     raise
@@ -257,7 +248,7 @@ class Engine:
 
     def _wait_or_give_up(self, batch: SubmittedBatch, failure: ReadFailure) -> None:
         """Wait for a group that cannot be read; give it up where it is the only one."""
-        if isinstance(failure.error, RateLimitError):
+        if isinstance(failure.error, errors.RateLimitError):
             # The limit is the key's, not the group's; the others come first when it is over.
             for other in self._batches:
                 if other is not batch:
@@ -271,11 +262,11 @@ class Engine:
         batch.give_up(failure.error)
         self._settle(batch.take_outcomes())
 
-    def _late(self, batch: SubmittedBatch, why: str) -> TaskTimeoutError:
+    def _late(self, batch: SubmittedBatch, why: str) -> errors.TaskTimeoutError:
         groups = [each.batch.taskgroup_id for each in self._batches]
         more = f" and {len(groups) - MAX_GROUPS_NAMED} more" * (len(groups) > MAX_GROUPS_NAMED)
         last = f" The last error: {batch.read_failure.error}." if batch.read_failure else ""
-        error = TaskTimeoutError(
+        error = errors.TaskTimeoutError(
             f"{len(self._rows.in_flight)} rows are not done {why}.{last} They go on, in the task "
             f"groups {', '.join(groups[:MAX_GROUPS_NAMED])}{more}: with a journal, the same call "
             "waits for them."
@@ -315,7 +306,7 @@ class Engine:
         for batch in self._batches:
             if batch.read_failure is not None:
                 error = batch.read_failure.error
-                status = f" {error.status}" if isinstance(error, StatusError) else ""
+                status = f" {error.status}" if isinstance(error, errors.StatusError) else ""
                 progress.waiting_reason = f"{type(error).__name__}{status}"
                 break
         return progress

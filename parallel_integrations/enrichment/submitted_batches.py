@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from parallel_integrations import errors
 from parallel_integrations._protocol import polling
 from parallel_integrations._protocol.flow import Flow, More, Send, call, delayed, each
 from parallel_integrations._protocol.paths import NO_IDS, carrying, segment
@@ -21,19 +22,6 @@ from parallel_integrations.api.task_groups import (
     task_group_runs,
 )
 from parallel_integrations.enrichment.journal import Batch, Outcome, OutcomeState
-from parallel_integrations.errors import (
-    AuthenticationError,
-    ConnectionFailedError,
-    JournalError,
-    ParallelError,
-    PaymentRequiredError,
-    RateLimitError,
-    RequestTimeoutError,
-    ServerError,
-    StatusError,
-    StreamInterruptedError,
-    UnexpectedAnswerError,
-)
 from parallel_integrations.models.shared import StreamEvent, UnreadableEvent
 from parallel_integrations.models.task import (
     TERMINAL,
@@ -60,11 +48,11 @@ MAY_BE_PAID: Final = (
     "once more, which is paid again, if that fails."
 )
 READ_ERRORS: Final = (
-    StatusError,
-    ConnectionFailedError,
-    RequestTimeoutError,
-    StreamInterruptedError,
-    UnexpectedAnswerError,
+    errors.StatusError,
+    errors.ConnectionFailedError,
+    errors.RequestTimeoutError,
+    errors.StreamInterruptedError,
+    errors.UnexpectedAnswerError,
 )
 """Errors of reading what is paid for; those of the key and the account among them stop the run."""
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -80,7 +68,7 @@ class Unconfirmed:
     """
 
     until: float
-    error: ParallelError | None = None
+    error: errors.ParallelError | None = None
     polls: int = 0
 
 
@@ -88,7 +76,7 @@ class Unconfirmed:
 class ReadFailure:
     """A read that failed, and may succeed later: the last error, and since when."""
 
-    error: ParallelError
+    error: errors.ParallelError
     since: float
     attempts: int = 1
 
@@ -167,7 +155,7 @@ class SubmittedBatch:
         self.batch = batch
         self.unconfirmed = unconfirmed
         self.read_failure: ReadFailure | None = None
-        self.submit_error: ParallelError | None = None
+        self.submit_error: errors.ParallelError | None = None
         self.due = time.monotonic() + pause
         self._pause = pause
         self._tasks = batch.tasks
@@ -208,7 +196,7 @@ class SubmittedBatch:
                     lost = yield from self._find_lost(self.unconfirmed, status)
                 else:
                     yield from self._collect(status)
-        except (AuthenticationError, PaymentRequiredError):
+        except (errors.AuthenticationError, errors.PaymentRequiredError):
             raise
         except READ_ERRORS as error:
             self._handle(error)
@@ -219,14 +207,14 @@ class SubmittedBatch:
             self.due = time.monotonic() + self._pause
         return lost
 
-    def give_up(self, error: ParallelError) -> None:
+    def give_up(self, error: errors.ParallelError) -> None:
         """Fail every row whose output the group still has."""
         what = f"task group {self.batch.taskgroup_id} cannot be read"
         self._finish(dict.fromkeys(self._tasks, self._unreadable(None, what, str(error))))
         self.read_failure = None
 
-    def _handle(self, error: ParallelError) -> None:
-        if isinstance(error, StreamInterruptedError):
+    def _handle(self, error: errors.ParallelError) -> None:
+        if isinstance(error, errors.StreamInterruptedError):
             # Outputs that no listing gets through are read one by one.
             self._interruptions += 1
             if self._interruptions < MAX_INCOMPLETE_LISTINGS:
@@ -242,7 +230,7 @@ class SubmittedBatch:
         if self._refusals >= MAX_REFUSALS:
             self.give_up(error)
 
-    def _wait_for(self, error: ParallelError) -> None:
+    def _wait_for(self, error: errors.ParallelError) -> None:
         if error.retry_after is not None:
             self._pause = max(self._pause, min(error.retry_after, RETRY_AFTER_CAP_SECONDS))
 
@@ -272,7 +260,7 @@ class SubmittedBatch:
         if missing and not settled:
             if isinf(unconfirmed.until) and unconfirmed.polls >= len(LOOKS_AFTER_SECONDS):
                 if unconfirmed.error is None:
-                    raise JournalError(
+                    raise errors.JournalError(
                         "The run before this one ended while rows were being sent. Their group "
                         f"holds {len(held)} of {len(self._tasks)}, and settle_seconds=inf forbids "
                         "to send the rest again: give a number of seconds."
@@ -358,7 +346,7 @@ class SubmittedBatch:
             run_id = runs[number].run_id
             try:
                 result = yield from retrieve_output(run_id)
-            except (AuthenticationError, PaymentRequiredError):
+            except (errors.AuthenticationError, errors.PaymentRequiredError):
                 raise
             except READ_ERRORS as error:
                 failure = _repeated(self._output_failures.get(number), error)
@@ -379,8 +367,8 @@ class SubmittedBatch:
             self._outcomes[self._tasks.pop(number)] = outcome
             self._output_failures.pop(number, None)
 
-    def _unmatched_runs(self) -> UnexpectedAnswerError:
-        return UnexpectedAnswerError(
+    def _unmatched_runs(self) -> errors.UnexpectedAnswerError:
+        return errors.UnexpectedAnswerError(
             f"Task group {self.batch.taskgroup_id} holds runs without the number that they were "
             "sent with, so no run can be matched with its row"
         )
@@ -436,7 +424,7 @@ def retrieve_output(run_id: str) -> Flow[TaskRunResult]:
         UnexpectedAnswerError: It cannot be read, or the run has no id.
     """
     if run_id.strip() in NO_IDS:
-        raise UnexpectedAnswerError(f"the group lists a run whose id is {run_id!r}")
+        raise errors.UnexpectedAnswerError(f"the group lists a run whose id is {run_id!r}")
     send = Send(
         "GET",
         f"/v1/tasks/runs/{segment('run_id', run_id)}/result",
@@ -474,16 +462,20 @@ def _readable_part(text: str) -> TaskRunStateEvent | None:
     )
 
 
-def _may_pass(error: ParallelError) -> bool:
+def _may_pass(error: errors.ParallelError) -> bool:
     """Whether the same read may succeed later: a rate limit, an outage."""
-    if isinstance(error, StatusError) and error.status == 408:
+    if isinstance(error, errors.StatusError) and error.status == 408:
         return True
     return isinstance(
-        error, RateLimitError | ServerError | ConnectionFailedError | RequestTimeoutError
+        error,
+        errors.RateLimitError
+        | errors.ServerError
+        | errors.ConnectionFailedError
+        | errors.RequestTimeoutError,
     )
 
 
-def _repeated(failure: ReadFailure | None, error: ParallelError) -> ReadFailure:
+def _repeated(failure: ReadFailure | None, error: errors.ParallelError) -> ReadFailure:
     if failure is None:
         return ReadFailure(error, time.monotonic())
     return ReadFailure(error, failure.since, failure.attempts + 1)

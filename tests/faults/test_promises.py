@@ -12,16 +12,10 @@ from parallel_integrations import (
     ChatRequest,
     CreateTaskRunRequest,
     ParallelClient,
-    ParallelError,
-    RateLimitError,
-    RequestTimeoutError,
     SearchRequest,
-    ServerError,
-    StatusError,
-    StreamInterruptedError,
     TaskSettings,
-    TaskTimeoutError,
     api,
+    errors,
 )
 from parallel_integrations.sandbox import Sandbox
 from tests.faults import fault_payloads
@@ -74,7 +68,7 @@ def caught(
             if step.sort.value.endswith("stream"):
                 return list(client.stream(operation()))
             return client.run(operation())
-        except ParallelError as error:
+        except errors.ParallelError as error:
             return error
 
 
@@ -108,7 +102,7 @@ def test_a_create_that_timed_out_is_sent_once(
         awaiting=awaiting,
         timeout=0.1,
     )
-    assert isinstance(error, RequestTimeoutError)
+    assert isinstance(error, errors.RequestTimeoutError)
     assert "may still have been executed" in str(error)
     assert server.received == ["POST /v1/tasks/runs"]
     assert clock.pauses == []
@@ -139,7 +133,7 @@ def test_a_deadline_keeps_the_id_of_the_paid_task(server: FaultyApi, awaiting: b
         awaiting=awaiting,
         timeout=0.1,
     )
-    assert isinstance(error, TaskTimeoutError)
+    assert isinstance(error, errors.TaskTimeoutError)
     assert error.run_id == RUN_ID
     assert RUN_ID in str(error)
     assert server.received.count("POST /v1/tasks/runs") == 1
@@ -157,7 +151,7 @@ def test_polls_without_a_response_leave_the_id_of_the_paid_run(
         awaiting=awaiting,
         timeout=0.1,
     )
-    assert isinstance(error, TaskTimeoutError)
+    assert isinstance(error, errors.TaskTimeoutError)
     assert error.findall_id == FINDALL_ID
     assert len(server.received) > 1
 
@@ -193,7 +187,7 @@ def test_neither_key_nor_body_go_where_a_redirect_leads(
         error = caught(
             lambda: api.run_task(TASK), CREATE_RUN, lead, server=server, awaiting=awaiting
         )
-        assert type(error) is StatusError
+        assert type(error) is errors.StatusError
         assert "redirect" in str(error)
         assert KEY not in str(error)
         assert elsewhere.connections == 0
@@ -215,7 +209,7 @@ def test_the_server_says_how_long_to_wait(
         server=server,
         awaiting=awaiting,
     )
-    assert isinstance(error, RateLimitError)
+    assert isinstance(error, errors.RateLimitError)
     assert error.retry_after == float(requested)
     assert clock.pauses == pauses
     assert len(server.received) == sent
@@ -232,7 +226,7 @@ def test_a_cut_stream_is_no_response(server: FaultyApi, awaiting: bool, ending: 
         server=server,
         awaiting=awaiting,
     )
-    assert isinstance(error, StreamInterruptedError)
+    assert isinstance(error, errors.StreamInterruptedError)
     assert error.partial == "".join(CHAT_TEXT[:2])
     assert len(server.received) == 1
 
@@ -293,7 +287,7 @@ def test_fifty_megabytes_are_held_a_few_times_at_most(
     if status == "200 OK":
         assert len(came.results[0].excerpts[0]) == PIECES * len(PIECE)
     else:
-        assert isinstance(came, ServerError)
+        assert isinstance(came, errors.ServerError)
         assert len(str(came)) < 2000
         assert len(json.dumps(came.detail)) < 2000
         assert held < 3 * len(PIECE), "the error holds the page"
@@ -304,7 +298,7 @@ def _came(client: ParallelClient, request: SearchRequest, *, awaiting: bool) -> 
         if awaiting:
             return asyncio.run(client.arun(api.search(request)))
         return client.run(api.search(request))
-    except ParallelError as error:
+    except errors.ParallelError as error:
         return error
 
 

@@ -12,13 +12,7 @@ from typing import Any, Final
 import pytest
 from pydantic import SecretStr
 
-from parallel_integrations import (
-    ParallelClient,
-    ParallelError,
-    RequestTimeoutError,
-    UnexpectedAnswerError,
-    api,
-)
+from parallel_integrations import ParallelClient, api, errors
 from parallel_integrations._protocol.settings import Settings
 from tests.faults.calls import Call, Connection, Step
 from tests.faults.fault_payloads import WORDS
@@ -171,7 +165,7 @@ class Trial:
     def _was_stalled(self, health: Came) -> bool:
         """Whether a busy machine, and not the fault, may have let a short timeout pass."""
         short = (self._client.settings.timeout or TIMEOUT_SECONDS) < TIMEOUT_SECONDS
-        return short and isinstance(health.error, RequestTimeoutError)
+        return short and isinstance(health.error, errors.RequestTimeoutError)
 
     def _check_closed(self) -> None:
         if left := self.server.settle(0):
@@ -235,10 +229,10 @@ def _wrong_outcome(
     if call.also is not None and not isinstance(error, call.also):
         yield f"{error!r} is no {call.also.__name__}"
     ours = type(error) if call.also is None else type(error).__bases__[0]
-    if not isinstance(error, ParallelError) or expected.error not in (ours, type(error)):
+    if not isinstance(error, errors.ParallelError) or expected.error not in (ours, type(error)):
         yield f"{expected.error.__name__} was expected, not {error!r}"
         return
-    if isinstance(error, UnexpectedAnswerError) and error.status != 200:
+    if isinstance(error, errors.UnexpectedAnswerError) and error.status != 200:
         yield f"the error's status is {error.status}"
     for attribute, value in step.ids.items():
         if getattr(error, attribute) != value:

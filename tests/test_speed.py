@@ -12,7 +12,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import pytest
@@ -72,22 +72,28 @@ def url() -> Iterator[str]:
         yield server.url
 
 
+class Calls:
+    """Function calls, of Python and of C, in this thread and while it is entered."""
+
+    def __enter__(self) -> Self:
+        self.count = 0
+        sys.setprofile(self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    def _note(self, frame: FrameType, event: str, arg: object) -> None:
+        self.count += event in ("call", "c_call")
+
+
 def counted(run: Run) -> int:
-    """Function calls, of Python and of C, in this thread; the minimum of a few times."""
+    """Function calls of a run, the minimum of a few times."""
     counts = []
     for _ in range(5):
-        count = 0
-
-        def note(frame: FrameType, event: str, arg: object) -> None:
-            nonlocal count
-            count += event in ("call", "c_call")
-
-        sys.setprofile(note)
-        try:
+        with Calls() as calls:
             run()
-        finally:
-            sys.setprofile(None)
-        counts.append(count)
+        counts.append(calls.count)
     return min(counts)
 
 
@@ -220,18 +226,9 @@ def test_a_call_costs_the_same_however_many_there_are_at_once(url: str) -> None:
                 await asyncio.gather(*(client.arun(search(request)) for _ in range(at_once)))
 
             await burst()
-            count = 0
-
-            def note(frame: FrameType, event: str, arg: object) -> None:
-                nonlocal count
-                count += event in ("call", "c_call")
-
-            sys.setprofile(note)
-            try:
+            with Calls() as calls:
                 await burst()
-            finally:
-                sys.setprofile(None)
-            return count / at_once
+            return calls.count / at_once
 
     few, many = asyncio.run(per_call(10)), asyncio.run(per_call(100))
     assert many <= few * 1.1

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from parallel_integrations import (
-    ChatRequest,
     ParallelClient,
     StreamInterruptedError,
     UnexpectedAnswerError,
@@ -19,8 +18,8 @@ from parallel_integrations import (
 from parallel_integrations.api import chat, stream_chat
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
+from tests.support.requests import CHAT
 
-CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
 HEADERS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
 WORDS = ["Größe", " ist", " 大", " and", " small."]
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 
-from parallel_integrations import MissingKeyError, ParallelClient, SearchRequest
+from parallel_integrations import MissingKeyError, ParallelClient
 from parallel_integrations._documents.adapter import Adapter
 from parallel_integrations.api import search
 from parallel_integrations.sandbox import Sandbox
+from tests.support.requests import SEARCH
 
 SECRET = "s3cret-that-nobody-may-see"
-SEARCH = SearchRequest(search_queries=["with statement exceptions"])
 
 
 class Finder(Adapter):

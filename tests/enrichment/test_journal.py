@@ -3,11 +3,9 @@
 import random
 import shutil
 import sqlite3
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -24,6 +22,7 @@ from tests.enrichment.support import (
     started,
     stop_after,
 )
+from tests.support.interruptions import interrupted_at
 
 SCHEMA = {"type": "object", "properties": {"purpose": {"type": "string"}}}
 
@@ -414,39 +413,19 @@ def test_a_finished_journal_sends_no_request(
     assert len(sandbox.requests) == requests
 
 
-class Interrupted(BaseException):
-    """What Ctrl+C raises is a BaseException, too."""
-
-
 def test_an_enrichment_interrupted_at_any_line_of_its_journal_is_resumed(
     client: ParallelClient, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """Each interruption leaves a journal with which the next run goes on; nothing is paid twice."""
 
-    def interrupted_at(line: int, path: Path) -> bool:
-        left = line
-
-        def on_line(frame: FrameType, event: str, arg: object) -> Any:
-            nonlocal left
-            if event == "line" and frame.f_code.co_filename.endswith("enrichment/journal.py"):
-                left -= 1
-                if left == 0:
-                    sys.settrace(None)
-                    raise Interrupted
-            return on_line
-
-        sys.settrace(on_line)
-        try:
-            enriched(client, rows(3), journal=path)
-        except Interrupted:
-            return True
-        finally:
-            sys.settrace(None)
-        return False
+    def interrupted(line: int, path: Path) -> bool:
+        return interrupted_at(
+            line, lambda: enriched(client, rows(3), journal=path), ["enrichment/journal.py"]
+        )
 
     def interrupt_everywhere() -> int:
         line, interruptions = 40, 0
-        while interrupted_at(line, path := tmp_path / f"{line}.db"):
+        while interrupted(line, path := tmp_path / f"{line}.db"):
             interruptions += 1
             found = enriched(client, rows(3), journal=path)
             assert [row.error for row in found] == [None] * 3, f"interrupted at line {line}"

@@ -13,24 +13,19 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from parallel_integrations import (
-    ChatRequest,
     ChatResponse,
-    ConnectionFailedError,
     ExtractRequest,
     ExtractResponse,
     ParallelClient,
-    SearchRequest,
     SearchResponse,
-    UnexpectedAnswerError,
+    errors,
 )
 from parallel_integrations._protocol.response_reading import read_response
 from parallel_integrations.api import chat, extract, search
 from parallel_integrations.models import Excerpt
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
-
-SEARCH = SearchRequest(search_queries=["with statement exceptions"])
-CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
+from tests.support.requests import CHAT, SEARCH
 
 
 async def outcome(given: Any) -> Any:
@@ -216,7 +211,7 @@ def test_no_spoilt_response_is_anything_but_read_or_unexpected(
     content = json.dumps(spoil(WHOLE[model], data.draw, ODD)).encode()
     try:
         response = read_response(httpx.Response(200, content=content), model)
-    except UnexpectedAnswerError:
+    except errors.UnexpectedAnswerError:
         return
     assert isinstance(response, model)
     response.model_dump_json()
@@ -247,7 +242,7 @@ def test_a_null_or_an_absence_is_never_an_error(
 def test_no_bytes_are_anything_but_read_or_unexpected(
     content: bytes, model: type[BaseModel]
 ) -> None:
-    with pytest.raises(UnexpectedAnswerError):
+    with pytest.raises(errors.UnexpectedAnswerError):
         read_response(httpx.Response(200, content=content), model)
 
 
@@ -272,7 +267,7 @@ def test_a_response_that_cannot_be_read_says_what_came(
     sandbox: Sandbox, client: ParallelClient, body: str, content_type: str
 ) -> None:
     sandbox.faults.add(path="/v1/search", status=200, body=body, content_type=content_type)
-    with pytest.raises(UnexpectedAnswerError) as caught:
+    with pytest.raises(errors.UnexpectedAnswerError) as caught:
         client.run(search(SEARCH))
     error = caught.value
     assert (error.status, error.content_type) == (200, content_type)
@@ -290,7 +285,7 @@ async def test_an_unreadable_response_is_the_same_error_awaiting(
 ) -> None:
     sandbox.faults.add(times=None, status=200, body="<html>", content_type="text/html")
     for flow in (search(SEARCH), extract(ExtractRequest(urls=["https://a.example"])), chat(CHAT)):
-        with pytest.raises(UnexpectedAnswerError, match="text/html"):
+        with pytest.raises(errors.UnexpectedAnswerError, match="text/html"):
             await client.arun(flow)
 
 
@@ -300,7 +295,7 @@ async def test_garbage_that_calls_itself_gzip_is_unexpected(client: ParallelClie
 
     with RawServer(play) as server, ParallelClient(api_key="k-e-y", base_url=server.url) as own:
         for call in (own.run, own.arun):
-            with pytest.raises(UnexpectedAnswerError) as caught:
+            with pytest.raises(errors.UnexpectedAnswerError) as caught:
                 await outcome(call(search(SEARCH)))
             assert caught.value.status == 200
             assert caught.value.content_type == "application/json"
@@ -316,7 +311,7 @@ def test_bytes_that_are_no_http_are_a_failed_connection() -> None:
     with (
         RawServer(play) as server,
         ParallelClient(api_key="k-e-y", base_url=server.url, max_retries=0) as client,
-        pytest.raises(ConnectionFailedError),
+        pytest.raises(errors.ConnectionFailedError),
     ):
         client.run(search(SEARCH))
 

@@ -7,29 +7,12 @@ from typing import Any
 
 import pytest
 
-from parallel_integrations import (
-    AuthenticationError,
-    ChatRequest,
-    ConflictError,
-    InvalidRequestError,
-    NotFoundError,
-    ParallelClient,
-    ParallelError,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    RateLimitError,
-    SearchRequest,
-    ServerError,
-    StatusError,
-    StreamInterruptedError,
-    UnexpectedAnswerError,
-)
+from parallel_integrations import ParallelClient, errors
 from parallel_integrations.api import chat, search, stream_chat
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
+from tests.support.requests import CHAT, SEARCH
 
-SEARCH = SearchRequest(search_queries=["with statement exceptions"])
-CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
 KEY = "k3y-that-nobody-may-see"
 
 
@@ -43,32 +26,32 @@ def impatient(sandbox: Sandbox) -> Iterator[ParallelClient]:
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        (400, InvalidRequestError),
-        (401, AuthenticationError),
-        (402, PaymentRequiredError),
-        (403, PermissionDeniedError),
-        (404, NotFoundError),
-        (408, StatusError),
-        (409, ConflictError),
-        (418, StatusError),
-        (422, InvalidRequestError),
-        (429, RateLimitError),
-        (500, ServerError),
-        (502, ServerError),
-        (503, ServerError),
-        (504, ServerError),
-        (599, ServerError),
+        (400, errors.InvalidRequestError),
+        (401, errors.AuthenticationError),
+        (402, errors.PaymentRequiredError),
+        (403, errors.PermissionDeniedError),
+        (404, errors.NotFoundError),
+        (408, errors.StatusError),
+        (409, errors.ConflictError),
+        (418, errors.StatusError),
+        (422, errors.InvalidRequestError),
+        (429, errors.RateLimitError),
+        (500, errors.ServerError),
+        (502, errors.ServerError),
+        (503, errors.ServerError),
+        (504, errors.ServerError),
+        (599, errors.ServerError),
     ],
 )
 async def test_each_status_has_its_class(
-    sandbox: Sandbox, impatient: ParallelClient, status: int, error: type[StatusError]
+    sandbox: Sandbox, impatient: ParallelClient, status: int, error: type[errors.StatusError]
 ) -> None:
     sandbox.faults.add(status=status, times=3)
-    with pytest.raises(StatusError) as blocking:
+    with pytest.raises(errors.StatusError) as blocking:
         impatient.run(search(SEARCH))
-    with pytest.raises(StatusError) as awaiting:
+    with pytest.raises(errors.StatusError) as awaiting:
         await impatient.arun(search(SEARCH))
-    with pytest.raises(StatusError) as streaming:
+    with pytest.raises(errors.StatusError) as streaming:
         list(impatient.stream(stream_chat(CHAT)))
     for caught in (blocking, awaiting, streaming):
         assert type(caught.value) is error
@@ -119,7 +102,7 @@ def test_each_of_the_known_bodies_is_understood(
     ref_id: str | None,
 ) -> None:
     sandbox.faults.add(status=422, body=body, content_type="application/json")
-    with pytest.raises(InvalidRequestError) as caught:
+    with pytest.raises(errors.InvalidRequestError) as caught:
         impatient.run(search(SEARCH))
     error = caught.value
     assert (error.message, error.detail, error.ref_id) == (message, detail, ref_id)
@@ -128,7 +111,7 @@ def test_each_of_the_known_bodies_is_understood(
 
 def test_an_endless_error_page_is_cut(sandbox: Sandbox, impatient: ParallelClient) -> None:
     sandbox.faults.add(status=500, body="<p>sorry</p>" * 9999, content_type="text/html")
-    with pytest.raises(ServerError) as caught:
+    with pytest.raises(errors.ServerError) as caught:
         impatient.run(search(SEARCH))
     assert len(str(caught.value)) < 500
 
@@ -136,7 +119,7 @@ def test_an_endless_error_page_is_cut(sandbox: Sandbox, impatient: ParallelClien
 def test_an_error_names_its_remedy(sandbox: Sandbox) -> None:
     with (
         ParallelClient(api_key="wrong", base_url=sandbox.url) as client,
-        pytest.raises(AuthenticationError, match="PARALLEL_API_KEY"),
+        pytest.raises(errors.AuthenticationError, match="PARALLEL_API_KEY"),
     ):
         client.run(search(SEARCH))
 
@@ -152,13 +135,13 @@ async def test_a_redirect_is_refused_and_nothing_follows_it(status: str) -> None
             ) as server,
             ParallelClient(api_key=KEY, base_url=server.url) as client,
         ):
-            with pytest.raises(StatusError, match="redirect") as caught:
+            with pytest.raises(errors.StatusError, match="redirect") as caught:
                 client.run(search(SEARCH))
             assert caught.value.status == int(status)
             assert trap.url in str(caught.value)
-            with pytest.raises(StatusError, match="redirect"):
+            with pytest.raises(errors.StatusError, match="redirect"):
                 await client.arun(search(SEARCH))
-            with pytest.raises(StatusError, match="redirect"):
+            with pytest.raises(errors.StatusError, match="redirect"):
                 list(client.stream(stream_chat(CHAT)))
             await client.aclose()
             assert len(server.requests) == 3
@@ -167,7 +150,7 @@ async def test_a_redirect_is_refused_and_nothing_follows_it(status: str) -> None
 
 def test_a_redirect_of_the_sandbox_is_refused(sandbox: Sandbox, impatient: ParallelClient) -> None:
     sandbox.faults.add(redirect=f"{sandbox.url}/v1/search")
-    with pytest.raises(StatusError) as caught:
+    with pytest.raises(errors.StatusError) as caught:
         impatient.run(search(SEARCH))
     assert caught.value.status == 307
     assert len(sandbox.requests) == 1
@@ -183,7 +166,7 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 def shown(error: BaseException) -> str:
     """Everything that printing, logging or storing an error can show of it."""
     notes = getattr(error, "__notes__", [])
-    own = vars(error) if isinstance(error, ParallelError) else {}
+    own = vars(error) if isinstance(error, errors.ParallelError) else {}
     return f"{error!s} {error!r} {error.args!r} {notes!r} {own!r}"
 
 
@@ -264,19 +247,19 @@ def _retry_after(talk: Talk, key: str) -> None:
 async def test_no_error_shows_the_key_wherever_the_server_echoes_it(echo: Any) -> None:
     with RawServer(lambda talk, _: echo(talk, KEY)) as server:
         client = ParallelClient(api_key=KEY, base_url=server.url, max_retries=0)
-        errors = []
-        with pytest.raises(ParallelError) as caught:
+        failures = []
+        with pytest.raises(errors.ParallelError) as caught:
             client.run(search(SEARCH))
-        errors.append(caught.value)
-        with pytest.raises(ParallelError) as caught:
+        failures.append(caught.value)
+        with pytest.raises(errors.ParallelError) as caught:
             await client.arun(search(SEARCH))
-        errors.append(caught.value)
-        with pytest.raises(ParallelError) as caught:
+        failures.append(caught.value)
+        with pytest.raises(errors.ParallelError) as caught:
             list(client.stream(stream_chat(CHAT)))
-        errors.append(caught.value)
+        failures.append(caught.value)
         await client.aclose()
     assert all(KEY.encode() in request for request in server.requests)
-    for error in errors:
+    for error in failures:
         for each in chain(error):
             assert KEY not in shown(each)
 
@@ -285,7 +268,7 @@ def test_an_error_within_a_stream_does_not_show_the_key(
     sandbox: Sandbox, impatient: ParallelClient
 ) -> None:
     sandbox.faults.add(cut_after_events=1, error_event=True, echo_key=True)
-    with pytest.raises(StreamInterruptedError) as caught:
+    with pytest.raises(errors.StreamInterruptedError) as caught:
         list(impatient.stream(stream_chat(CHAT)))
     for each in chain(caught.value):
         assert sandbox.api_key not in shown(each)
@@ -296,7 +279,7 @@ def test_an_error_survives_a_pickle(
     sandbox: Sandbox, impatient: ParallelClient, status: int
 ) -> None:
     sandbox.faults.add(status=status, retry_after=99)
-    with pytest.raises(StatusError) as caught:
+    with pytest.raises(errors.StatusError) as caught:
         impatient.run(search(SEARCH))
     error = caught.value
     copy = pickle.loads(pickle.dumps(error))
@@ -309,11 +292,11 @@ def test_an_error_survives_a_pickle(
 @pytest.mark.parametrize(
     "error",
     [
-        UnexpectedAnswerError("text", status=200, content_type="text/html", body="<html>"),
-        StreamInterruptedError("text", partial="so far"),
+        errors.UnexpectedAnswerError("text", status=200, content_type="text/html", body="<html>"),
+        errors.StreamInterruptedError("text", partial="so far"),
     ],
 )
-def test_other_errors_survive_a_pickle(error: ParallelError) -> None:
+def test_other_errors_survive_a_pickle(error: errors.ParallelError) -> None:
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), str(copy), vars(copy)) == (type(error), "text", vars(error))
 
@@ -321,7 +304,7 @@ def test_other_errors_survive_a_pickle(error: ParallelError) -> None:
 def test_a_chat_model_nobody_has_is_an_invalid_request(
     sandbox: Sandbox, client: ParallelClient
 ) -> None:
-    with pytest.raises(InvalidRequestError, match="oracle") as caught:
+    with pytest.raises(errors.InvalidRequestError, match="oracle") as caught:
         client.run(chat(CHAT.model_copy(update={"model": "oracle"})))
     assert caught.value.status == 422
     assert len(sandbox.requests) == 1

@@ -15,17 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parallel_integrations import (
-    ChatRequest,
-    ConnectionFailedError,
     ExtractRequest,
     ParallelClient,
-    ParallelError,
-    RateLimitError,
-    RequestTimeoutError,
-    SearchRequest,
     SearchResponse,
-    ServerError,
-    StatusError,
+    errors,
 )
 from parallel_integrations._protocol import retry
 from parallel_integrations._protocol.flow import Send, call
@@ -33,9 +26,8 @@ from parallel_integrations._protocol.retry import RetryPolicy, retry_after_secon
 from parallel_integrations.api import chat, extract, search, stream_chat
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
+from tests.support.requests import CHAT, SEARCH
 
-SEARCH = SearchRequest(search_queries=["with statement exceptions"])
-CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
 NO_PAGES = b'{"results": []}'
 KEY = "some-key"
 DATE_LIKE = re.compile(
@@ -63,12 +55,12 @@ def attempts(play: Callable[[Talk, bytes], None], retry: RetryPolicy, **settings
         RawServer(play) as server,
         ParallelClient(api_key=KEY, base_url=server.url, **settings) as client,
     ):
-        with pytest.raises(ParallelError):
+        with pytest.raises(errors.ParallelError):
             client.run(call(step(retry), SearchResponse))
 
         async def awaiting() -> int:
             before = len(server.requests)
-            with pytest.raises(ParallelError):
+            with pytest.raises(errors.ParallelError):
                 await client.arun(call(step(retry), SearchResponse))
             return len(server.requests) - before
 
@@ -165,10 +157,10 @@ async def test_a_server_that_comes_up_late_is_reached(retry: RetryPolicy) -> Non
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     listener.close()
     async with ParallelClient(api_key=KEY, base_url=url) as client:
-        with pytest.raises(ConnectionFailedError, match="Nothing was sent") as caught:
+        with pytest.raises(errors.ConnectionFailedError, match="Nothing was sent") as caught:
             client.run(call(step(retry), SearchResponse))
         assert caught.value.__notes__ == ["Given up after 3 attempts."]
-        with pytest.raises(ConnectionFailedError) as caught:
+        with pytest.raises(errors.ConnectionFailedError) as caught:
             await client.arun(call(step(retry), SearchResponse))
         assert caught.value.__notes__ == ["Given up after 3 attempts."]
 
@@ -223,11 +215,11 @@ async def test_a_wait_beyond_the_cap_is_the_caller_s(
     sandbox: Sandbox, client: ParallelClient
 ) -> None:
     sandbox.faults.add(status=429, retry_after=120, times=3)
-    with pytest.raises(RateLimitError) as blocking:
+    with pytest.raises(errors.RateLimitError) as blocking:
         client.run(search(SEARCH))
-    with pytest.raises(RateLimitError) as awaiting:
+    with pytest.raises(errors.RateLimitError) as awaiting:
         await client.arun(search(SEARCH))
-    with pytest.raises(RateLimitError) as streaming:
+    with pytest.raises(errors.RateLimitError) as streaming:
         list(client.stream(stream_chat(CHAT)))
     assert [each.value.retry_after for each in (blocking, awaiting, streaming)] == [120, 120, 120]
     assert len(sandbox.requests) == 3
@@ -236,7 +228,7 @@ async def test_a_wait_beyond_the_cap_is_the_caller_s(
 def test_a_date_to_wait_for_is_understood(sandbox: Sandbox, client: ParallelClient) -> None:
     until = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     sandbox.faults.add(status=503, retry_after=until)
-    with pytest.raises(ServerError) as caught:
+    with pytest.raises(errors.ServerError) as caught:
         client.run(search(SEARCH))
     assert caught.value.retry_after is not None
     assert 3590 < caught.value.retry_after <= 3600
@@ -293,10 +285,10 @@ async def test_a_slow_response_is_paid_once_and_fails_in_time(
 ) -> None:
     sandbox.faults.add(delay=0.8, times=3)
     for count, ask in enumerate((hasty.run, hasty.arun), 1):
-        with pytest.raises(RequestTimeoutError, match="timeout="):
+        with pytest.raises(errors.RequestTimeoutError, match="timeout="):
             await _outcome(ask(search(SEARCH)))
         assert len(sandbox.requests) == count
-    with pytest.raises(RequestTimeoutError):
+    with pytest.raises(errors.RequestTimeoutError):
         list(hasty.stream(stream_chat(CHAT)))
     assert len(sandbox.requests) == 3
 
@@ -307,7 +299,7 @@ async def test_a_response_that_trickles_is_bounded_by_the_timeout(
     """Each piece comes in time, the whole does not."""
     sandbox.faults.add(path="/v1/search", chunk_delay=0.12, times=2)
     for ask in (hasty.run, hasty.arun):
-        with pytest.raises(RequestTimeoutError):
+        with pytest.raises(errors.RequestTimeoutError):
             await _outcome(ask(search(SEARCH)))
     assert len(sandbox.requests) == 2
 
@@ -334,7 +326,7 @@ def test_repeating_is_said_in_the_log(
 
 def test_giving_up_says_after_how_many_attempts(sandbox: Sandbox, client: ParallelClient) -> None:
     sandbox.faults.add(status=503, times=None)
-    with pytest.raises(StatusError) as caught:
+    with pytest.raises(errors.StatusError) as caught:
         client.run(search(SEARCH))
     assert caught.value.__notes__ == ["Given up after 3 attempts."]
 

@@ -13,18 +13,13 @@ import pytest
 from pydantic import SecretStr
 
 from parallel_integrations import (
-    ChatRequest,
     CloudflareGateway,
-    MissingKeyError,
     ParallelClient,
-    ParallelError,
-    SearchRequest,
+    errors,
 )
 from parallel_integrations.api import chat, search, stream_chat
 from parallel_integrations.sandbox import Sandbox
-
-SEARCH = SearchRequest(search_queries=["with statement exceptions"])
-CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
+from tests.support.requests import CHAT, SEARCH
 
 
 def test_a_key_is_not_shown(sandbox: Sandbox, client: ParallelClient) -> None:
@@ -54,7 +49,7 @@ async def test_logs_at_their_most_talkative_hold_no_key(
         sandbox.faults.add(status=503, echo_key=True)
         client.run(search(SEARCH))
         sandbox.faults.add(status=403, echo_key=True)
-        with pytest.raises(ParallelError):
+        with pytest.raises(errors.ParallelError):
             client.run(search(SEARCH))
     assert caplog.records
     text = caplog.text + "".join(repr(vars(record)) for record in caplog.records)
@@ -68,7 +63,7 @@ def test_a_pickle_holds_no_key(
     data = pickle.dumps(client)
     assert sandbox.api_key.encode() not in data
     loaded = pickle.loads(data)
-    with pytest.raises(MissingKeyError, match="never kept in a pickle"):
+    with pytest.raises(errors.MissingKeyError, match="never kept in a pickle"):
         loaded.run(search(SEARCH))
     monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
     with pickle.loads(data) as loaded:
@@ -112,7 +107,7 @@ def test_a_pickle_keeps_everything_else() -> None:
 def test_a_client_with_a_transport_of_the_user_is_not_pickled() -> None:
     with httpx.Client() as own:
         client = ParallelClient(api_key="some-key", http_client=own)
-        with pytest.raises(ParallelError, match="http_client="):
+        with pytest.raises(errors.ParallelError, match="http_client="):
             pickle.dumps(client)
 
 

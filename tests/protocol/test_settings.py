@@ -6,23 +6,19 @@ from typing import Any
 import pytest
 
 from parallel_integrations import (
-    AuthenticationError,
-    ChatRequest,
     CloudflareGateway,
     ExtractRequest,
-    MissingKeyError,
     ParallelClient,
-    SearchRequest,
     __version__,
+    errors,
 )
 from parallel_integrations._protocol.flow import Send, call
 from parallel_integrations.api import chat, extract, search, stream_chat
 from parallel_integrations.models import ResponseModel
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer
+from tests.support.requests import CHAT, SEARCH
 
-SEARCH = SearchRequest(search_queries=["with statement exceptions"])
-CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
 SECRET = "s3cret-that-nobody-may-see"
 
 
@@ -102,12 +98,12 @@ def test_a_password_in_the_url_is_refused_and_not_shown(url: str) -> None:
 def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(
     key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(MissingKeyError, match="api_key") as caught:
+    with pytest.raises(errors.MissingKeyError, match="api_key") as caught:
         ParallelClient(api_key=key)
     assert SECRET not in str(caught.value)
     if "\x00" not in key:
         monkeypatch.setenv("PARALLEL_API_KEY", key)
-        with pytest.raises(MissingKeyError, match="PARALLEL_API_KEY") as caught:
+        with pytest.raises(errors.MissingKeyError, match="PARALLEL_API_KEY") as caught:
             ParallelClient()
         assert SECRET not in str(caught.value)
 
@@ -122,7 +118,7 @@ def test_blanks_around_a_key_are_dropped(
         client.run(search(SEARCH))
     with (
         ParallelClient(api_key=key, base_url=sandbox.url) as client,
-        pytest.raises(AuthenticationError),
+        pytest.raises(errors.AuthenticationError),
     ):
         client.run(search(SEARCH))
     assert {request.headers["x-api-key"] for request in sandbox.requests} == {
@@ -146,13 +142,13 @@ async def test_a_missing_key_is_an_error_at_the_first_call_only(
         monkeypatch.setenv("PARALLEL_API_KEY", key)
     client = ParallelClient(api_key=key, base_url=sandbox.url)
     assert "missing" in repr(client)
-    with pytest.raises(MissingKeyError, match="PARALLEL_API_KEY"):
+    with pytest.raises(errors.MissingKeyError, match="PARALLEL_API_KEY"):
         client.run(search(SEARCH))
-    with pytest.raises(MissingKeyError, match="PARALLEL_API_KEY"):
+    with pytest.raises(errors.MissingKeyError, match="PARALLEL_API_KEY"):
         await client.arun(search(SEARCH))
-    with pytest.raises(MissingKeyError, match="sandbox"):
+    with pytest.raises(errors.MissingKeyError, match="sandbox"):
         list(client.stream(stream_chat(CHAT)))
-    with pytest.raises(MissingKeyError):
+    with pytest.raises(errors.MissingKeyError):
         await anext(client.astream(stream_chat(CHAT)))
     assert not sandbox.requests
 
@@ -167,7 +163,7 @@ def test_the_environment_says_what_arguments_leave_out(
     assert repr(ParallelClient(base_url="https://a.example/b/")) == (
         "ParallelClient(base_url='https://a.example/b', api_key=set)"
     )
-    with ParallelClient(api_key="another") as client, pytest.raises(AuthenticationError):
+    with ParallelClient(api_key="another") as client, pytest.raises(errors.AuthenticationError):
         client.run(search(SEARCH))
 
 
@@ -305,7 +301,7 @@ class TestGateway:
         }
         with (
             self.client(gated) as client,
-            pytest.raises(AuthenticationError, match="gateway token"),
+            pytest.raises(errors.AuthenticationError, match="gateway token"),
         ):
             client.run(search(SEARCH))
 
@@ -318,7 +314,7 @@ class TestGateway:
         route = CloudflareGateway(account_id="a", gateway_id="g", base=f"{sandbox.url}/v1")
         with (
             ParallelClient(route=route) as client,
-            pytest.raises(AuthenticationError),  # by the sandbox, which keeps no keys
+            pytest.raises(errors.AuthenticationError),  # by the sandbox, which keeps no keys
         ):
             client.run(search(SEARCH))
         assert "x-api-key" not in sandbox.requests[0].headers

@@ -34,10 +34,8 @@ from parallel_integrations import (
     ExtractRequest,
     FetchPolicy,
     ParallelClient,
-    ParallelError,
     SearchRequest,
-    ServerError,
-    UnexpectedAnswerError,
+    errors,
 )
 from parallel_integrations.api import chat, create_task_run, extract, search, stream_chat
 from parallel_integrations.langchain import (
@@ -316,9 +314,9 @@ def test_a_page_that_could_not_be_read_is_tried_again(
 def test_a_failure_is_not_kept(tmp_path: Path, sandbox: Sandbox, open_client: Opening) -> None:
     with open_client(tmp_path, max_retries=0) as client:
         for fault, error in (
-            ({"status": 500}, ServerError),
-            ({"body": "<html>"}, UnexpectedAnswerError),
-            ({"body": {"results": [{"url": 1}]}}, UnexpectedAnswerError),
+            ({"status": 500}, errors.ServerError),
+            ({"body": "<html>"}, errors.UnexpectedAnswerError),
+            ({"body": {"results": [{"url": 1}]}}, errors.UnexpectedAnswerError),
         ):
             sandbox.faults.add(**fault)
             with pytest.raises(error):
@@ -862,7 +860,7 @@ def test_a_pickle_takes_along_what_can_be_pickled(open_client: Opening, tmp_path
     assert isinstance(loaded, ParallelClient)
     for each in (store, loaded._shared.cache):
         each.close()
-    with pytest.raises(ParallelError, match="give it a directory's path"):
+    with pytest.raises(errors.ParallelError, match="give it a directory's path"):
         pickle.dumps(open_client(Unpicklable()))
 
 

@@ -21,14 +21,13 @@ from parallel_integrations import (
     UnexpectedAnswerError,
 )
 from parallel_integrations.api import create_task_run, search, stream_chat
-from parallel_integrations.models import ChatRequest
 from tests.support.network_guard import NetworkBlockedError, NetworkGuard
 from tests.support.raw_server import RawServer, Talk
+from tests.support.requests import CHAT
 from tests.support.scripted_operation import BOTH, listen, run
 
 SEARCH = SearchRequest(search_queries=["with statement"])
 CREATE = CreateTaskRunRequest(input="What is a closure?", processor="lite")
-CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
 RUN = b'{"run_id": "trun_1", "status": "queued", "is_active": true}'
 HEADERS = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 Handle: TypeAlias = Callable[[Any, httpx.Request], Any]

@@ -18,7 +18,6 @@ import httpx
 import pytest
 
 from parallel_integrations import (
-    ChatRequest,
     ConnectionFailedError,
     ParallelClient,
     SearchRequest,
@@ -32,9 +31,9 @@ from parallel_integrations._transport.connection_pool import (
 from parallel_integrations.api import search, stream_chat
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
+from tests.support.requests import CHAT
 
 SEARCH = SearchRequest(search_queries=["with statement"], max_results=1)
-CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
 NO_PAGES = b'{"results": []}'
 HEADERS = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"

@@ -14,7 +14,6 @@ import httpx
 import pytest
 
 from parallel_integrations import (
-    ChatRequest,
     ConnectionFailedError,
     ParallelClient,
     SearchRequest,
@@ -22,10 +21,10 @@ from parallel_integrations import (
 from parallel_integrations._protocol.settings import Settings
 from parallel_integrations.api import chat, search, stream_chat
 from parallel_integrations.sandbox import Sandbox
+from tests.support.requests import CHAT
 from tests.support.scripted_operation import BOTH, run
 
 SEARCH = SearchRequest(search_queries=["with statement"], max_results=1)
-CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
 
 
 @BOTH

@@ -12,17 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from parallel_integrations import (
-    ConnectionFailedError,
-    ExtractRequest,
-    ParallelClient,
-    ParallelError,
-    RateLimitError,
-    RequestTimeoutError,
-    SearchRequest,
-    ServerError,
-    UnexpectedAnswerError,
-)
+from parallel_integrations import ExtractRequest, ParallelClient, SearchRequest, errors
 from parallel_integrations.api import extract, search
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
@@ -48,7 +38,7 @@ def in_threads(client: ParallelClient, count: int = MANY) -> list[Any]:
         ready.wait()
         try:
             return client.run(search(SEARCH))
-        except ParallelError as error:
+        except errors.ParallelError as error:
             return error
 
     with ThreadPoolExecutor(count) as threads:
@@ -165,10 +155,10 @@ def test_what_fails_for_good_fails_for_all_without_a_storm(
     runner: str, sandbox: Sandbox, client: ParallelClient
 ) -> None:
     sandbox.faults.add(status=503, delay=0.1, retry_after=0.1, times=None)
-    errors = run_equal(client, runner)
-    assert all(isinstance(error, ServerError) for error in errors)
+    failures = run_equal(client, runner)
+    assert all(isinstance(error, errors.ServerError) for error in failures)
     assert len(sandbox.requests) == 3, "as many as one call alone makes"
-    assert len({id(error) for error in errors}) == MANY, "everybody has an error of its own"
+    assert len({id(error) for error in failures}) == MANY, "everybody has an error of its own"
     assert client.usage.counts == client.usage.saved == {}
     sandbox.faults.clear()
     assert client.run(search(SEARCH)).results, "nobody is left waiting for it"
@@ -179,26 +169,26 @@ def test_an_outage_is_no_storm_though_everybody_repeats_at_a_moment_of_its_own(
 ) -> None:
     sandbox.faults.add(status=503, delay=0.2)
     sandbox.faults.add(status=503, times=None)
-    errors = run_equal(client, "tasks")
-    assert all(isinstance(error, ServerError) for error in errors)
+    failures = run_equal(client, "tasks")
+    assert all(isinstance(error, errors.ServerError) for error in failures)
     assert len(sandbox.requests) == 3
 
 
 def test_what_must_not_be_repeated_is_not(sandbox: Sandbox, client: ParallelClient) -> None:
     for fault, error in (
-        ({"status": 429, "retry_after": 999}, RateLimitError),
-        ({"cut_after_bytes": 10}, ConnectionFailedError),
-        ({"body": "<html>"}, UnexpectedAnswerError),
+        ({"status": 429, "retry_after": 999}, errors.RateLimitError),
+        ({"cut_after_bytes": 10}, errors.ConnectionFailedError),
+        ({"body": "<html>"}, errors.UnexpectedAnswerError),
     ):
         before = len(sandbox.requests)
         sandbox.faults.add(delay=0.2, **fault)
-        errors = in_threads(client, 20)
-        assert all(isinstance(each, error) for each in errors), errors
+        failures = in_threads(client, 20)
+        assert all(isinstance(each, error) for each in failures), failures
         assert len(sandbox.requests) - before == 1
-        causes = [each.__cause__ for each in errors if each.__cause__ is not None]
+        causes = [each.__cause__ for each in failures if each.__cause__ is not None]
         assert len({id(cause) for cause in causes}) == len(causes), "one error in many threads"
-        if error is RateLimitError:
-            assert {each.retry_after for each in errors} == {999.0}
+        if error is errors.RateLimitError:
+            assert {each.retry_after for each in failures} == {999.0}
 
 
 def test_a_broken_connection_is_everybodys(sandbox: Sandbox, client: ParallelClient) -> None:
@@ -215,8 +205,8 @@ def test_nobody_waits_longer_than_the_timeout(
     sandbox.faults.add(delay=3, times=None)
     settings: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
     with ParallelClient(**settings, cache=tmp_path, timeout=0.4) as client:
-        errors = run_equal(client, runner, 20)
-    assert all(isinstance(error, RequestTimeoutError) for error in errors)
+        failures = run_equal(client, runner, 20)
+    assert all(isinstance(error, errors.RequestTimeoutError) for error in failures)
     assert len(sandbox.requests) == 1
 
 

@@ -8,17 +8,17 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from types import FrameType
 from typing import Any
 
 import pytest
 
-from parallel_integrations import ChatRequest, ParallelClient, SearchRequest
+from parallel_integrations import ParallelClient, SearchRequest
 from parallel_integrations.api import search, stream_chat
+from tests.support.interruptions import interrupted_at
 from tests.support.raw_server import RawServer, Talk
+from tests.support.requests import CHAT
 
 SEARCH = SearchRequest(search_queries=["with statement"], max_results=1)
-CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
 PAGES = b'{"results": [{"url": "https://example.com/", "excerpts": ["text"]}]}'
 HEADERS = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ntransfer-encoding: chunked\r\n\r\n"
 EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "word"}}]}\n\n'
@@ -135,33 +135,6 @@ def respond(talk: Talk, request: bytes) -> None:
 INTERRUPTED_IN = ("parallel_integrations", "httpx", "httpcore", "h11", "concurrent", "threading")
 
 
-class Interrupted(BaseException):
-    """What Ctrl+C raises is a BaseException, too."""
-
-
-def interrupted_at(line: int, call: Callable[[], None]) -> bool:
-    """Make a call and interrupt it where it executes its n-th line; False where it ended before."""
-    left = line
-
-    def on_line(frame: FrameType, event: str, arg: object) -> Any:
-        nonlocal left
-        if event == "line" and any(name in frame.f_code.co_filename for name in INTERRUPTED_IN):
-            left -= 1
-            if left == 0:
-                sys.settrace(None)
-                raise Interrupted
-        return on_line
-
-    sys.settrace(on_line)
-    try:
-        call()
-    except Interrupted:
-        return True
-    finally:
-        sys.settrace(None)
-    return False
-
-
 @CACHED
 @pytest.mark.parametrize("call", [plain_search, plain_chat], ids=["search", "chat"])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -185,7 +158,7 @@ def interrupt_everywhere(client: ParallelClient, call: Callable[[ParallelClient]
     line = interruptions = 0
     while True:
         line += 1 + line // 100
-        interrupted = interrupted_at(line, lambda: call(client))
+        interrupted = interrupted_at(line, lambda: call(client), INTERRUPTED_IN)
         start = time.monotonic()
         call(client)
         assert time.monotonic() - start < 4, f"it waited for what line {line} left behind"

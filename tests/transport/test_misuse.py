@@ -7,7 +7,6 @@ import httpx
 import pytest
 
 from parallel_integrations import (
-    ChatRequest,
     CreateFindallRunRequest,
     CreateTaskRunRequest,
     ParallelClient,
@@ -28,10 +27,10 @@ from parallel_integrations.llama_index import (
     ParallelToolSpec,
 )
 from parallel_integrations.sandbox import Sandbox
+from tests.support.requests import CHAT
 from tests.support.scripted_operation import BOTH, listen, run
 
 SEARCH = SearchRequest(objective="What is a closure?")
-CHAT = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
 
 
 @BOTH

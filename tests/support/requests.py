@@ -1,0 +1,8 @@
+"""Requests that many tests send."""
+
+from typing import Final
+
+from parallel_integrations import ChatRequest, SearchRequest
+
+SEARCH: Final = SearchRequest(search_queries=["with statement exceptions"])
+CHAT: Final = ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])

@@ -1,5 +1,6 @@
 """Monitors: scheduled queries that report what is new (docs/reference/facts.md, 11)."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from parallel_integrations._protocol.flow import Emit, Flow, Send, Stream, call, order
@@ -89,16 +90,12 @@ def all_monitors(
     Returns:
         A stream of `Monitor` for `ParallelClient.stream` or `astream`.
     """
-    cursor: str | None = None
-    seen: set[str] = set()
-    while True:
+    cursors = _Cursors()
+    for cursor in cursors:
         page = yield from list_monitors(cursor=cursor, type=type, status=status)
         for monitor in page.monitors:
             yield Emit(monitor)
-        cursor = page.next_cursor
-        if not cursor or cursor in seen:  # a cursor that comes again would never end
-            return
-        seen.add(cursor)
+        cursors.add(page.next_cursor)
 
 
 def retrieve_monitor(monitor_id: str) -> Flow[Monitor]:
@@ -197,18 +194,29 @@ def all_monitor_events(
     Returns:
         A stream of `MonitorEvent` for `ParallelClient.stream` or `astream`.
     """
-    cursor: str | None = None
-    seen: set[str] = set()
-    while True:
+    cursors = _Cursors()
+    for cursor in cursors:
         page = yield from monitor_events(
             monitor_id, cursor=cursor, limit=MAX_EVENTS, include_completions=include_completions
         )
         for event in page.events:
             yield Emit(event)
-        cursor = page.next_cursor
-        if not cursor or cursor in seen:  # a cursor that comes again would never end
-            return
-        seen.add(cursor)
+        cursors.add(page.next_cursor)
+
+
+class _Cursors:
+    """The cursors of pages, the first page's being None; one that comes again would never end."""
+
+    def __init__(self) -> None:
+        self._seen: list[str | None] = [None]
+
+    def __iter__(self) -> Iterator[str | None]:
+        # A list may grow while it is gone through.
+        return iter(self._seen)
+
+    def add(self, cursor: str | None) -> None:
+        if cursor and cursor not in self._seen:
+            self._seen.append(cursor)
 
 
 def _page_params(cursor: str | None, limit: int | None, max_limit: int) -> list[tuple[str, str]]:

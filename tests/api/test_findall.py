@@ -51,6 +51,7 @@ from parallel_integrations.models import (
     MatchCondition,
 )
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import Connected, connected
 from tests.support.scripted_operation import BOTH, ScriptPlayer, check_repetitions, listen, run
 
 OBJECTIVE = IngestFindallRequest(objective="Python statements that bind names")
@@ -84,13 +85,10 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def slow() -> Iterator[tuple[Sandbox, ParallelClient]]:
+def slow() -> Iterator[Connected]:
     """A sandbox whose runs take a while, and its client."""
-    with (
-        Sandbox(findall_seconds=0.3) as sandbox,
-        ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url) as client,
-    ):
-        yield sandbox, client
+    with connected(findall_seconds=0.3) as both:
+        yield both
 
 
 # ------------------------------------------------------------------------------ on the sandbox
@@ -122,7 +120,7 @@ async def test_from_a_objective_to_its_matches(
 
 
 @BOTH
-async def test_a_run_by_hand(slow: tuple[Sandbox, ParallelClient], awaiting: bool) -> None:
+async def test_a_run_by_hand(slow: Connected, awaiting: bool) -> None:
     _, client = slow
     created = await run(
         client, create_findall_run(findall_request(metadata={"n": 1})), awaiting=awaiting
@@ -156,9 +154,7 @@ async def test_a_run_by_hand(slow: tuple[Sandbox, ParallelClient], awaiting: boo
 
 @BOTH
 @pytest.mark.parametrize("fault", [None, "fin", "reset"])
-async def test_a_run_is_followed_to_its_end(
-    slow: tuple[Sandbox, ParallelClient], awaiting: bool, fault: Any
-) -> None:
+async def test_a_run_is_followed_to_its_end(slow: Connected, awaiting: bool, fault: Any) -> None:
     sandbox, client = slow
     created = await run(client, create_findall_run(findall_request()), awaiting=awaiting)
     if fault:

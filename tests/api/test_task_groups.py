@@ -39,6 +39,7 @@ from parallel_integrations.api import (
 )
 from parallel_integrations.models import SchemaWarning, TaskGroupStatusEvent, TaskRunStateEvent
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import Connected, connected
 from tests.support.scripted_operation import (
     BOTH,
     After,
@@ -59,22 +60,17 @@ class Statement(BaseModel):
 
 
 @pytest.fixture
-def instant() -> Iterator[tuple[Sandbox, ParallelClient]]:
+def instant() -> Iterator[Connected]:
     """A sandbox whose runs are done at once, and its client."""
-    with (
-        Sandbox(task_seconds=0) as sandbox,
-        ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url) as client,
-    ):
-        yield sandbox, client
+    with connected(task_seconds=0) as both:
+        yield both
 
 
 # ------------------------------------------------------------------------------ on the sandbox
 
 
 @BOTH
-async def test_results_come_in_the_order_of_the_inputs(
-    instant: tuple[Sandbox, ParallelClient], awaiting: bool
-) -> None:
+async def test_results_come_in_the_order_of_the_inputs(instant: Connected, awaiting: bool) -> None:
     sandbox, client = instant
     inputs: list[Any] = [
         "with",
@@ -98,7 +94,7 @@ async def test_results_come_in_the_order_of_the_inputs(
 
 
 @BOTH
-async def test_a_group_by_hand(instant: tuple[Sandbox, ParallelClient], awaiting: bool) -> None:
+async def test_a_group_by_hand(instant: Connected, awaiting: bool) -> None:
     sandbox, client = instant
     group = await run(client, create_task_group(), awaiting=awaiting)
     assert (group.status.num_task_runs, group.status.is_active) == (0, False)
@@ -167,9 +163,7 @@ async def test_a_group_is_followed_until_it_is_done(
 
 
 @BOTH
-async def test_a_class_is_filled_for_every_input(
-    instant: tuple[Sandbox, ParallelClient], awaiting: bool
-) -> None:
+async def test_a_class_is_filled_for_every_input(instant: Connected, awaiting: bool) -> None:
     _, client = instant
     settings = TaskSettings(processor="lite", output_schema=Statement)
     results = await run(client, run_task_group(["with", "del"], settings), awaiting=awaiting)
@@ -203,7 +197,7 @@ def test_a_lost_response_of_an_add_is_looked_up_not_sent_again(loss: dict[str, A
 
 @pytest.mark.parametrize("cut", ["fin", "reset"])
 def test_a_listing_cut_short_is_gone_on_with(
-    instant: tuple[Sandbox, ParallelClient], monkeypatch: pytest.MonkeyPatch, cut: str
+    instant: Connected, monkeypatch: pytest.MonkeyPatch, cut: str
 ) -> None:
     sandbox, client = instant
     monkeypatch.setattr(events, "RECONNECT_SECONDS", 0.01)

@@ -46,6 +46,7 @@ from parallel_integrations.models import (
     TaskRunStateEvent,
 )
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import Connected, connected
 from tests.support.raw_server import RawServer, Talk
 from tests.support.scripted_operation import (
     BOTH,
@@ -139,19 +140,14 @@ async def test_an_unknown_run_is_not_found(client: ParallelClient, awaiting: boo
 
 
 @pytest.fixture
-def slow() -> Iterator[tuple[Sandbox, ParallelClient]]:
+def slow() -> Iterator[Connected]:
     """A sandbox whose runs take half a second, and its client."""
-    with (
-        Sandbox(task_seconds=0.5) as sandbox,
-        ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url) as client,
-    ):
-        yield sandbox, client
+    with connected(task_seconds=0.5) as both:
+        yield both
 
 
 @BOTH
-async def test_the_run_can_be_resumed_after_a_deadline(
-    slow: tuple[Sandbox, ParallelClient], awaiting: bool
-) -> None:
+async def test_the_run_can_be_resumed_after_a_deadline(slow: Connected, awaiting: bool) -> None:
     sandbox, client = slow
     sandbox.faults.add(path="/v1/tasks/runs/*/result", status=408, times=None)
     with pytest.raises(TaskTimeoutError, match="wait_task_run") as caught:
@@ -182,9 +178,7 @@ async def test_a_class_is_sent_as_schema_and_filled(
 
 
 @BOTH
-async def test_a_run_is_followed_to_its_end(
-    slow: tuple[Sandbox, ParallelClient], awaiting: bool
-) -> None:
+async def test_a_run_is_followed_to_its_end(slow: Connected, awaiting: bool) -> None:
     _, client = slow
     request = REQUEST.model_copy(update={"enable_events": True})
     created = await run(client, create_task_run(request), awaiting=awaiting)
@@ -208,7 +202,7 @@ async def test_a_run_is_followed_to_its_end(
 @BOTH
 @pytest.mark.parametrize("cut", ["fin", "reset"])
 async def test_a_cut_stream_is_opened_again_without_repeating_itself(
-    slow: tuple[Sandbox, ParallelClient],
+    slow: Connected,
     monkeypatch: pytest.MonkeyPatch,
     awaiting: bool,
     cut: str,
@@ -228,7 +222,7 @@ async def test_a_cut_stream_is_opened_again_without_repeating_itself(
 
 
 def test_the_last_of_a_failed_run_says_why(
-    slow: tuple[Sandbox, ParallelClient],
+    slow: Connected,
 ) -> None:
     _, client = slow
     request = REQUEST.model_copy(update={"metadata": {"sandbox": "fail"}, "enable_events": True})

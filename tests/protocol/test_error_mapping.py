@@ -12,6 +12,7 @@ from parallel_integrations.api import chat, search, stream_chat
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
 from tests.support.requests import CHAT, SEARCH
+from tests.support.scripted_operation import errors_of_all
 
 KEY = "k3y-that-nobody-may-see"
 
@@ -47,19 +48,13 @@ async def test_each_status_has_its_class(
     sandbox: Sandbox, impatient: ParallelClient, status: int, error: type[errors.StatusError]
 ) -> None:
     sandbox.faults.add(status=status, times=3)
-    with pytest.raises(errors.StatusError) as blocking:
-        impatient.run(search(SEARCH))
-    with pytest.raises(errors.StatusError) as awaiting:
-        await impatient.arun(search(SEARCH))
-    with pytest.raises(errors.StatusError) as streaming:
-        list(impatient.stream(stream_chat(CHAT)))
-    for caught in (blocking, awaiting, streaming):
-        assert type(caught.value) is error
-        assert caught.value.status == status
-        assert f"{status} from POST" in str(caught.value)
-        assert caught.value.ref_id
-        assert caught.value.ref_id in str(caught.value)
-        assert caught.value.message in str(caught.value)
+    for caught in await errors_of_all(impatient, errors.StatusError):
+        assert type(caught) is error
+        assert caught.status == status
+        assert f"{status} from POST" in str(caught)
+        assert caught.ref_id
+        assert caught.ref_id in str(caught)
+        assert caught.message in str(caught)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from parallel_integrations.api import chat, extract, search, stream_chat
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
 from tests.support.requests import CHAT, SEARCH
+from tests.support.scripted_operation import errors_of_all
 
 NO_PAGES = b'{"results": []}'
 KEY = "some-key"
@@ -215,13 +216,8 @@ async def test_a_wait_beyond_the_cap_is_the_caller_s(
     sandbox: Sandbox, client: ParallelClient
 ) -> None:
     sandbox.faults.add(status=429, retry_after=120, times=3)
-    with pytest.raises(errors.RateLimitError) as blocking:
-        client.run(search(SEARCH))
-    with pytest.raises(errors.RateLimitError) as awaiting:
-        await client.arun(search(SEARCH))
-    with pytest.raises(errors.RateLimitError) as streaming:
-        list(client.stream(stream_chat(CHAT)))
-    assert [each.value.retry_after for each in (blocking, awaiting, streaming)] == [120, 120, 120]
+    caught = await errors_of_all(client, errors.RateLimitError)
+    assert [each.retry_after for each in caught] == [120, 120, 120]
     assert len(sandbox.requests) == 3
 
 

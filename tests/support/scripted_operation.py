@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -10,6 +10,10 @@ import pytest
 from parallel_integrations import ParallelClient, ParallelError
 from parallel_integrations._protocol.flow import Emit, More, Send
 from parallel_integrations._protocol.retry import CONDITIONS_KEY, LAST_RESPONSE_SECONDS, Conditions
+from parallel_integrations.api import search, stream_chat
+from tests.support.requests import CHAT, SEARCH
+
+E = TypeVar("E", bound=ParallelError)
 
 BOTH = pytest.mark.parametrize("awaiting", [False, True], ids=["blocking", "awaiting"])
 
@@ -24,6 +28,17 @@ async def listen(client: ParallelClient, stream: Any, *, awaiting: bool) -> list
     if awaiting:
         return [event async for event in client.astream(stream)]
     return list(client.stream(stream))
+
+
+async def errors_of_all(client: ParallelClient, error: type[E]) -> list[E]:
+    """The errors of a blocking search, an awaiting one and a streamed chat, in this order."""
+    with pytest.raises(error) as blocking:
+        client.run(search(SEARCH))
+    with pytest.raises(error) as awaiting:
+        await client.arun(search(SEARCH))
+    with pytest.raises(error) as streaming:
+        list(client.stream(stream_chat(CHAT)))
+    return [each.value for each in (blocking, awaiting, streaming)]
 
 
 @dataclass

@@ -19,6 +19,8 @@ Split: TypeAlias = Literal["page", "excerpt"]
 """One document per page, or one per excerpt."""
 
 MAX_TITLE_CHARACTERS: Final = 300
+_SOURCES: Final = "\n\nSources:"
+_MORE_SOURCES: Final = "\n- and {} more"
 _GAP: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _NAMESPACE: Final = NAMESPACE_URL.bytes
 _NORMAL_URL: Final = re.compile(r"https?://[a-z0-9.-]+(?:/[^#]*)?")
@@ -191,12 +193,15 @@ def report_as_text(
     *,
     says_none: bool = False,
 ) -> str:
-    """A researched answer as a language model reads it, with its numbered sources at the end.
+    """A researched answer as a language model reads it, with its sources at the end.
+
+    The sources have no numbers: the content may have references and numbers of its own.
 
     Args:
         content: Text or a JSON value.
         basis: Its citations become the sources.
-        max_chars: Most characters in all; the content is truncated first.
+        max_chars: Most characters in all. The sources get what the content leaves, a quarter at
+            least; how many were left out is said.
         says_none: Whether a text without sources ends in "Sources: none"; a model could otherwise
             write such a section into the content.
 
@@ -210,10 +215,28 @@ def report_as_text(
         for _, citation in cited(basis)
         if (url := web_address(citation.url))
     }
-    sources = [f"[{n}] {title}: {url}" for n, (url, title) in enumerate(titles.items(), 1)]
-    none = "\n\nSources: none" if says_none else ""
-    tail = "\n".join(["", "", "Sources:", *sources]) if sources else none
+    sources = [f"- {title}: {url}" for url, title in titles.items()]
+    if not sources:
+        tail = "\n\nSources: none" if says_none else ""
+    elif max_chars is None:
+        tail = "\n".join([_SOURCES, *sources])
+    else:
+        tail = _sources(sources, max(max_chars - len(body), max_chars // 4))
     return (body if max_chars is None else truncated(body, max_chars - len(tail))) + tail
+
+
+def _sources(sources: Sequence[str], max_chars: int) -> str:
+    """The first sources that fit, whole lines each, and how many do not."""
+    if len(whole := "\n".join([_SOURCES, *sources])) <= max_chars:
+        return whole
+    left = max_chars - len(_SOURCES) - len(_MORE_SOURCES.format(len(sources)))
+    shown = []
+    for source in sources:
+        left -= len(source) + 1
+        if left < 0:
+            break
+        shown.append(source)
+    return "\n".join([_SOURCES, *shown]) + _MORE_SOURCES.format(len(sources) - len(shown))
 
 
 def truncated(text: str, max_chars: int, total: int | None = None) -> str:

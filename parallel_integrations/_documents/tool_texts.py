@@ -110,9 +110,7 @@ def extract_text(response: ExtractResponse, max_chars: int) -> str:
 def task_text(result: TaskRunResult, max_chars: int) -> str:
     """A task's output and its sources."""
     output = result.output
-    text = report_as_text(output.content, output.basis, max_chars, says_none=True)
-    # A report's sources alone may be longer than a small budget.
-    return truncated(text, max_chars)
+    return report_as_text(output.content, output.basis, max_chars, says_none=True)
 
 
 def matches_text(result: FindallResult, max_chars: int) -> str:

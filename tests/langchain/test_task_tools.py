@@ -82,7 +82,7 @@ async def test_a_task_tool_gives_a_report_with_its_sources(sandbox: Sandbox) -> 
     assert message.status == "success"
     cited = message.artifact["output"]["basis"][0]["citations"][0]["url"]
     assert message.artifact["output"]["content"] in message.content
-    assert "\n\nSources:\n[1] " in message.content
+    assert "\n\nSources:\n- " in message.content
     assert cited in message.content
     assert json.loads(json.dumps(message.artifact)) == message.artifact
     assert message.artifact["run"]["status"] == "completed"

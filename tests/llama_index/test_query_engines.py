@@ -156,7 +156,7 @@ async def test_a_footer_names_the_sources(sandbox: Sandbox, code_path: dict[str,
     assert str(engine.query(QUESTION)) == text
     assert text.startswith(plain)
     footer = text.removeprefix(plain)
-    assert footer.startswith("\n\nSources:\n[1] ")
+    assert footer.startswith("\n\nSources:\n- ")
     urls = list(dict.fromkeys(node.metadata["url"] for node in response.source_nodes))
     assert [line.rpartition(": ")[2] for line in footer.splitlines()[3:]] == urls
 

@@ -1,5 +1,6 @@
 """Search: ranked pages with excerpts (docs/reference/facts.md, 5)."""
 
+import re
 from typing import Final
 
 from parallel_integrations._protocol.caching import keeping, of_session
@@ -9,6 +10,8 @@ from parallel_integrations.errors import InvalidRequestError
 from parallel_integrations.models.search import SearchRequest, SearchResponse
 
 SEARCH_TIMEOUT_SECONDS: Final = 90.0
+# Not as a key with its value, which is the request repeated.
+_NAMES_MODE: Final = re.compile(r"""\bmode\b(?!["']?\s*[:=]\s*["']?fast)""")
 
 
 def search(request: SearchRequest) -> Flow[SearchResponse]:
@@ -40,13 +43,28 @@ def search(request: SearchRequest) -> Flow[SearchResponse]:
         response = yield from call(_send(request), SearchResponse)
     except InvalidRequestError as error:
         # Older servers refuse the mode by name, unbilled (docs/reference/facts.md, 14).
-        if request.mode != "fast" or "mode" not in f"{error.message} {error.detail}":
+        if request.mode != "fast" or not _refuses_mode(error):
             raise
         response = None
     if response is None:
         basic = request.model_copy(update={"mode": "basic"})
         response = yield from call(_send(basic), SearchResponse)
     return of_session(response, request)
+
+
+def _refuses_mode(error: InvalidRequestError) -> bool:
+    """Whether the mode is what the API refuses, rather than part of a request that it repeats."""
+    detail = error.detail
+    faults = detail.get("errors") if isinstance(detail, dict) else detail
+    places = [
+        fault["loc"]
+        for fault in (faults if isinstance(faults, list) else [])
+        if isinstance(fault, dict) and isinstance(fault.get("loc"), list)
+    ]
+    if places:
+        return any("mode" in place for place in places)
+    said = f"{error.message} {faults if isinstance(faults, str) else ''}"
+    return _NAMES_MODE.search(said) is not None
 
 
 def _send(request: SearchRequest) -> Send:

@@ -228,7 +228,7 @@ def _explain(run_id: str, missing: NotFoundError, run: TaskRun) -> None:
     if run.status == "completed":
         raise missing
     if run.is_over:
-        reason = run.error.message if run.error and run.error.message else "no reason given"
+        reason = (run.error and run.error.reason) or "no reason given"
         reference = f" (ref_id {run.error.ref_id})" if run.error and run.error.ref_id else ""
         raise TaskFailedError(f"Task run {run_id} {run.status}: {reason}{reference}")
 

@@ -327,7 +327,7 @@ class SubmittedBatch:
                 elif event.run.status == "completed":
                     without_output[number] = event.run
                 else:
-                    reason = event.run.error and event.run.error.message
+                    reason = event.run.error and event.run.error.reason
                     found[number] = Outcome(
                         event.run.run_id, error=reason or f"the run is {event.run.status}"
                     )

@@ -4,7 +4,7 @@ import logging
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, Field
-from pydantic_core import from_json, to_jsonable_python
+from pydantic_core import from_json, to_json, to_jsonable_python
 
 from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.notebook import output_html
@@ -34,6 +34,7 @@ from parallel_integrations.models.shared import (
 
 DEFAULT_PROCESSOR: Final = "base"
 MAX_MCP_SERVERS: Final = 10
+MAX_DETAIL_CHARACTERS: Final = 500
 EVENT_BETAS: Final = ("events-sse-2025-07-24",)
 
 
@@ -151,11 +152,25 @@ class RunError(ResponseModel):
 
     Attributes:
         ref_id: Its reference for support.
+        detail: What else the API said, a text or an object; webhooks call it `details`.
     """
 
     message: Text = ""
     ref_id: str | None = None
     detail: Any = None
+
+    def model_post_init(self, context: Any) -> None:
+        """Read `details` as `detail`."""
+        if self.model_extra and "details" in self.model_extra:
+            details = self.model_extra.pop("details")
+            self.detail = details if self.detail is None else self.detail
+
+    @property
+    def reason(self) -> str:
+        """The message and the detail on one line; empty where the API says nothing."""
+        detail = self.detail or ""
+        text = detail if isinstance(detail, str) else to_json(detail).decode()
+        return ": ".join(part for part in (self.message, text[:MAX_DETAIL_CHARACTERS]) if part)
 
 
 class TaskRun(ResponseModel):

@@ -138,7 +138,7 @@ class TaskGroupResult(ResponseModel):
                 f"the output cannot be read in the group's listing ({self.validation_error}); "
                 f"wait_task_run({self.run.run_id!r}) fetches it alone"
             )
-        reason = self.run.error.message if self.run.error else ""
+        reason = self.run.error.reason if self.run.error else ""
         return reason or f"the run is {self.run.status}"
 
 

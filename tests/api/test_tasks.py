@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -40,7 +41,9 @@ from parallel_integrations.api import (
     wait_task_run,
 )
 from parallel_integrations.models import (
+    TaskGroupResult,
     TaskOutput,
+    TaskRun,
     TaskRunProgressMessageEvent,
     TaskRunProgressStatsEvent,
     TaskRunStateEvent,
@@ -329,6 +332,26 @@ def test_not_found_is_explained_by_the_run_itself() -> None:
         player.play(wait_task_run("trun_1"))
     assert player.calls == [RESULT, STATUS]
     assert caught.value.run_id == "trun_1"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ({"message": "Failed", "details": "Too vague"}, "Failed: Too vague"),
+        ({"message": "Failed", "detail": None, "details": {"step": 2}}, 'Failed: {"step":2}'),
+        ({"message": "", "detail": ["Too vague"]}, r'\["Too vague"\]'),
+    ],
+)
+def test_the_details_of_a_failure_are_reported(error: Any, reason: str) -> None:
+    player = ScriptPlayer([refusal(404), wire_run("failed", error=error)])
+    with pytest.raises(TaskFailedError, match=f"failed: {reason}"):
+        player.play(wait_task_run("trun_1"))
+    run = TaskRun.model_validate({"run_id": "trun_1", "error": error})
+    assert run.error is not None
+    assert run.error.detail
+    assert not run.error.model_extra
+    result = TaskGroupResult(run=run.model_copy(update={"status": "failed"}))
+    assert re.fullmatch(reason, result.error or "")
 
 
 @pytest.mark.parametrize("error", [None, {}, {"message": None}, {"message": ""}])

@@ -1,5 +1,6 @@
 """Citations of a response, as LlamaIndex's nodes and blocks, from every object that holds them."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
@@ -38,7 +39,7 @@ class Passage(NamedTuple):
     """One cited excerpt, with the field that it supports.
 
     Attributes:
-        id: Stable: the same page, field and number give the same id.
+        id: Stable: the same page, field and text give the same id.
         excerpt: Empty where the page is cited as a whole.
     """
 
@@ -65,11 +66,15 @@ class Passage(NamedTuple):
 
 def passages(basis: Iterable[FieldBasis]) -> Iterator[Passage]:
     """Every cited excerpt of every field; a page cited as a whole gives one empty excerpt."""
+    seen: Counter[str] = Counter()
     for field, citation in cited(basis):
         url = normalized_url(citation.url)
-        for number, excerpt in enumerate(citation.excerpts or [Excerpt()]):
-            name = stable_id(f"{url}#cited-for-{field.field}-{number}")
-            yield Passage(name, field, citation, excerpt)
+        for excerpt in citation.excerpts or [Excerpt()]:
+            # Of the text, not of its place: answers to different questions share a store.
+            name = f"{url}#cited-for-{field.field}:{excerpt}"
+            repeated = f"#{seen[name]}" if seen[name] else ""
+            seen[name] += 1
+            yield Passage(stable_id(name + repeated), field, citation, excerpt)
 
 
 def cited_nodes(kind: type[Node], basis: Iterable[FieldBasis]) -> list[Node]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from llama_index.core.extractors import BaseExtractor
-from llama_index.core.schema import BaseNode, TextNode
+from llama_index.core.schema import BaseNode, Document, TextNode
 from pydantic import Field, field_serializer
 
 from parallel_integrations._protocol.flow import Stream
@@ -19,13 +19,13 @@ from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, en
 from parallel_integrations.enrichment.runner import SETTLE_SECONDS
 from parallel_integrations.errors import ParallelError, TaskFailedError
 from parallel_integrations.llama_index.base import Component
+from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.output_schema import OutputSchema, wire_schema
 from parallel_integrations.models.policies import McpServer
 from parallel_integrations.models.task import TaskOutput, TaskSettings
 
 # The API advises at most this much for research, and refuses 25,000 together with the schema.
 MAX_INPUT_CHARS: Final = 15_000
-FIELD_OF_A_TEXT: Final = "output"
 
 log = logging.getLogger("parallel_integrations")
 
@@ -189,7 +189,8 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
     def _input(self, node: BaseNode) -> Any:
         if self.input_keys is not None:
             return {key: node.metadata[key] for key in self.input_keys if key in node.metadata}
-        if self.is_text_node_only and not isinstance(node, TextNode):
+        # A reader's Document is no TextNode, though it holds text.
+        if self.is_text_node_only and not isinstance(node, TextNode | Document):
             return None
         if not node.get_content().strip():
             return None
@@ -217,10 +218,13 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
         content = output.content
         fields = content if isinstance(content, dict) else {self.answer_key: content}
         found: dict[str, Any] = {}
+        named = any(_is_of(one, name) for one in output.basis for name in fields)
         for name, value in fields.items():
-            wire_name = name if isinstance(content, dict) else FIELD_OF_A_TEXT
-            own = [one for one in output.basis if one.field.partition(".")[0] == wire_name]
-            exact = next((one for one in own if one.field == wire_name), None)
+            # Of a text, or where no field is named as in the content, everything was cited for it.
+            all_of_it = not named or not isinstance(content, dict)
+            own = [one for one in output.basis if all_of_it or _is_of(one, name)]
+            only = own[0] if all_of_it and len(own) == 1 else None
+            exact = next((one for one in own if one.field == name), only)
             urls = dict.fromkeys(cited.url for one in own for cited in one.citations)
             facts = {
                 "": _flat(value),
@@ -250,6 +254,11 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
             if not self.disable_template_rewrite and isinstance(node, TextNode):
                 node.text_template = self.node_text_template
         return added
+
+
+def _is_of(basis: FieldBasis, name: str) -> bool:
+    """Whether a basis is of a field, or of a part of it (`name.part`, `name[0]`)."""
+    return basis.field == name or basis.field.startswith((f"{name}.", f"{name}["))
 
 
 def _flat(value: Any) -> str | int | float | None:

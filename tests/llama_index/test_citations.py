@@ -89,3 +89,17 @@ def test_no_blocks_without_citations(answer: object) -> None:
 def test_the_speed_model_cites_nothing(sandbox: Sandbox) -> None:
     llm = ParallelLLM(api_key=sandbox.api_key, base_url=sandbox.url)
     assert citation_blocks(llm.complete(QUESTION)) == []
+
+
+def test_a_page_cited_twice_gives_two_ids_that_no_other_answer_gives() -> None:
+    url = "https://example.com/a"
+
+    def ids(*excerpts: list[str]) -> list[str]:
+        citations = [{"url": url, "excerpts": each} for each in excerpts]
+        field = FieldBasis.model_validate({"field": "output", "citations": citations})
+        return [node.node_id for node in cited_nodes(TextNode, [field])]
+
+    one = ids(["One."], ["Two.", "One."], [], [])
+    assert len(set(one)) == len(one) == 5
+    assert ids(["Two."]) == [one[1]], "the same passage keeps its id"
+    assert not {*ids(["Three."])} & {*one}

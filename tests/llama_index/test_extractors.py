@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -272,3 +273,65 @@ async def test_results_before_an_error_are_kept(
     found = await extractor.aextract(given)
     assert [bool(each) for each in found] == [True] * 200 + [False]
     assert "402" in caplog.text
+
+
+def answered(sandbox: Sandbox, content: Any, basis: list[str], **settings: Any) -> dict[str, Any]:
+    """What a node gains from an answer of this content, with one citation for each field."""
+    output = {
+        "type": "text" if isinstance(content, str) else "json",
+        "content": content,
+        "basis": [
+            {"field": field, "citations": [{"url": f"https://example.com/{number}"}]}
+            for number, field in enumerate(basis)
+        ],
+    }
+    run = {
+        "run_id": "trun_1",
+        "status": "completed",
+        "is_active": False,
+        "metadata": {"parallel_index": 0},
+    }
+    event = {"type": "task_run.state", "event_id": "1", "run": run, "output": output}
+    stream = f"event: task_run.state\ndata: {json.dumps(event)}\n\n"
+    sandbox.faults.add(path="*/runs", method="GET", body=stream, content_type="text/event-stream")
+    return make(sandbox, **settings)([TextNode(text="The with statement")])[0].metadata
+
+
+@pytest.mark.parametrize(
+    ("content", "basis", "sources"),
+    [
+        ("A text.", ["content"], {"answer": "0"}),
+        ("A text.", ["output", "output.part", "anything"], {"answer": "012"}),
+        ({"purpose": "p"}, ["purpose[0].a", "purpose", "purposes"], {"purpose": "01"}),
+        ({"a.b": "p", "a": "q"}, ["a.b", "a"], {"a.b": "0", "a": "01"}),
+        ({"purpose": "p", "examples": "e"}, ["output"], {"purpose": "0", "examples": "0"}),
+        ({"purpose": "p", "examples": "e"}, ["examples"], {"examples": "0"}),
+        (["p", "q"], ["output[0]", "output[1]"], {"answer": "01"}),
+    ],
+)
+def test_no_source_is_lost_whatever_its_field_is_called(
+    sandbox: Sandbox, content: Any, basis: list[str], sources: dict[str, str]
+) -> None:
+    found = answered(sandbox, content, basis, output_schema="What it does.")
+    urls = {
+        name: "\n".join(f"https://example.com/{number}" for number in numbers)
+        for name, numbers in sources.items()
+    }
+    assert {k: v for k, v in found.items() if k.endswith("_sources")} == {
+        f"{name}_sources": text for name, text in urls.items()
+    }
+
+
+async def test_the_documents_of_a_reader_are_researched(sandbox: Sandbox) -> None:
+    reader = ParallelReader(max_results=2, api_key=sandbox.api_key, base_url=sandbox.url)
+    documents = reader.load_data("How does the with statement handle exceptions?")
+    assert len(documents) == 2
+    for made in (
+        make(sandbox)(deepcopy(documents)),
+        await make(sandbox).aprocess_nodes(deepcopy(documents)),
+        IngestionPipeline(transformations=[make(sandbox)]).run(documents=deepcopy(documents)),
+    ):
+        assert all(node.metadata["purpose"] and node.metadata["purpose_sources"] for node in made)
+        assert [node.text for node in made] == [each.text for each in documents]  # type: ignore[attr-defined]
+    assert sandbox.ledger.count("task_run") == 6
+    assert make(sandbox)([ImageNode(image_url="https://example.com/a.png")])[0].metadata == {}

@@ -7,11 +7,17 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote, urlunsplit
 from uuid import NAMESPACE_URL
 
+from pydantic import BaseModel
 from pydantic_core import to_json
 
 from parallel_integrations.models.basis import Citation, FieldBasis
 from parallel_integrations.models.findall import FindallCandidate
-from parallel_integrations.models.page_facts import page_title, published_at, url_parts
+from parallel_integrations.models.page_facts import (
+    page_title,
+    published_at,
+    published_day,
+    url_parts,
+)
 from parallel_integrations.models.pages import EXCERPT_SEPARATOR, PageResult, PagesResponse
 from parallel_integrations.models.shared import Excerpt
 
@@ -31,10 +37,11 @@ class PageDocument(NamedTuple):
     """One document made of a page or of one of its excerpts.
 
     Attributes:
-        name: The page's normalized url, or `url#excerpt-N`; the id is derived from it.
+        name: What the id is derived from: the page's normalized url, with excerpts as documents
+            followed by a line break and the excerpt's text.
         text: The page's excerpts, or its full content where that was requested.
         metadata: `url`, `title`, `published_at` (ISO 8601 or None), `source` (= url), in this
-            order; with excerpts as documents also `start_char` and `end_char` where known.
+            order, then what `DocumentSettings` adds.
     """
 
     name: str
@@ -43,35 +50,93 @@ class PageDocument(NamedTuple):
 
     @property
     def id(self) -> str:
-        """A stable id: the same url (and excerpt number) gives the same one."""
+        """A stable id: the same url (and excerpt) gives the same one."""
         return stable_id(self.name)
 
 
-def page_documents(pages: Iterable[PageResult], split: Split = "page") -> Iterator[PageDocument]:
-    """Documents of pages, in their order.
+class DocumentSettings(BaseModel):
+    """What becomes of a page.
 
-    Pages without text give none, and a page that comes twice is given once.
+    Attributes:
+        split: `"page"` for one document per page, whose id depends on the url alone; `"excerpt"`
+            for one per excerpt, whose id depends on url and text, with `start_char` and `end_char`
+            in its metadata where the API gives them.
+        published_day: True adds the day of publication as a number, such as 20240501, for stores
+            that compare only numbers; 0 where it is not known.
+        constant_keys: True gives every document the same metadata keys with values of the same
+            types, for stores that fix their columns by the first batch: `published_at` is empty
+            and offsets are -1 where they are not known.
     """
-    seen: set[str] = set()
-    for page in pages:
-        url = normalized_url(page.url)
-        if url in seen:
-            continue
-        seen.add(url)
-        if split == "excerpt":
-            yield from _per_excerpt(page, url)
-        elif (text := page.text) and not text.isspace():
-            yield PageDocument(url, text, page_metadata(page))
+
+    split: Split = "page"
+    published_day: bool = False
+    constant_keys: bool = False
+
+    def documents_of(self, pages: Iterable[PageResult]) -> Iterator[PageDocument]:
+        """Documents of pages, in their order.
+
+        Pages without text give none. A page that comes twice, as two hits of a search may be
+        (`…#a`, `…#b`), gives one, with the passages of both.
+        """
+        by_url: dict[str, list[PageResult]] = {}
+        for page in pages:
+            by_url.setdefault(normalized_url(page.url), []).append(page)
+        for url, hits in by_url.items():
+            metadata = self._metadata(hits)
+            if self.split == "page":
+                if (text := _text(hits)) and not text.isspace():
+                    yield PageDocument(url, text, metadata)
+                continue
+            passages: dict[str, Excerpt] = {}
+            for page in hits:
+                for excerpt in page.excerpts:
+                    passages.setdefault(str(excerpt), excerpt)
+            for text, excerpt in passages.items():
+                if not text.isspace():
+                    name = passage_name(url, text)
+                    yield PageDocument(name, text, metadata | self._offsets(excerpt))
+
+    def _metadata(self, hits: Sequence[PageResult]) -> dict[str, Any]:
+        """Flat JSON scalars in one fixed order; nothing that changes from search to search."""
+        first = hits[0]
+        # What the first hit does not know, another may.
+        titled = next((page for page in hits if (page.title or "").strip()), first)
+        date = next(filter(None, [published_at(page.publish_date) for page in hits]), None)
+        metadata: dict[str, Any] = {
+            "url": first.url,
+            "title": page_title(titled),
+            "published_at": "" if date is None and self.constant_keys else date,
+            "source": first.url,
+        }
+        if self.published_day:
+            metadata["published_day"] = published_day(date)
+        return metadata
+
+    def _offsets(self, excerpt: Excerpt) -> dict[str, int]:
+        offsets = {"start_char": excerpt.start_char, "end_char": excerpt.end_char}
+        if self.constant_keys:
+            return {name: -1 if value is None else value for name, value in offsets.items()}
+        return {name: value for name, value in offsets.items() if value is not None}
 
 
-def page_metadata(page: PageResult) -> dict[str, Any]:
-    """Flat JSON scalars in one fixed order, nothing that changes from one search to the next."""
-    return {
-        "url": page.url,
-        "title": page_title(page),
-        "published_at": published_at(page.publish_date),
-        "source": page.url,
-    }
+PAGES: Final = DocumentSettings()
+"""One document per page, with the usual metadata."""
+
+
+def page_documents(pages: Iterable[PageResult], split: Split = "page") -> Iterator[PageDocument]:
+    """Documents of pages with the usual metadata: see `DocumentSettings.documents_of`."""
+    return (PAGES if split == "page" else DocumentSettings(split=split)).documents_of(pages)
+
+
+def passage_name(url: str, text: str) -> str:
+    """What the id of a passage of a page is derived from."""
+    return f"{url}\n{text}"
+
+
+def _text(hits: Sequence[PageResult]) -> str:
+    if len(hits) == 1:
+        return hits[0].text
+    return EXCERPT_SEPARATOR.join(dict.fromkeys(each for page in hits for each in page.passages))
 
 
 def normalized_url(url: str) -> str:
@@ -132,7 +197,7 @@ def as_text(pages: Iterable[PageResult], max_chars: int | None = None) -> str:
     each, every line of the excerpts begins with `>`, and only web addresses are shown as such.
     With `max_chars`, each page gets an equal share. Empty where no page has text.
     """
-    return numbered(list(page_documents(pages)), max_chars)
+    return numbered(list(PAGES.documents_of(pages)), max_chars)
 
 
 def one_line(text: str) -> str:
@@ -171,9 +236,12 @@ def numbered(found: Sequence[PageDocument], max_chars: int | None = None) -> str
     return EXCERPT_SEPARATOR.join(blocks)
 
 
-def match_pages(matches: Iterable[FindallCandidate]) -> list[PageResult]:
-    """Matched entities as pages: description, values, and the reasons for the match."""
-    pages = []
+def match_documents(matches: Iterable[FindallCandidate]) -> list[PageDocument]:
+    """Matched entities as documents: description, values, and the reasons for the match.
+
+    The id depends on url and name, since one page may name several entities.
+    """
+    documents = []
     for match in matches:
         lines = [match.description or match.name]
         lines += [f"{name}: {match.value(name)}" for name in match.output or ()]
@@ -182,8 +250,11 @@ def match_pages(matches: Iterable[FindallCandidate]) -> list[PageResult]:
             urls = (web_address(citation.url) for citation in field.citations)
             lines += [f"Source: {url}" for url in urls if url]
         text = "\n".join(dict.fromkeys(lines))
-        pages.append(PageResult(url=match.url, title=match.name, excerpts=[Excerpt(text)]))
-    return pages
+        page = PageResult(url=match.url, title=match.name, excerpts=[Excerpt(text)])
+        for document in PAGES.documents_of([page]):
+            name = passage_name(document.name, match.name)
+            documents.append(document._replace(name=name))
+    return documents
 
 
 def report_as_text(
@@ -262,15 +333,3 @@ def _numbered(number: int, item: PageDocument, max_chars: int | None) -> str:
 def _title(title: str) -> str:
     line = one_line(title)
     return line if len(line) <= MAX_TITLE_CHARACTERS else f"{line[:MAX_TITLE_CHARACTERS]} …"
-
-
-def _per_excerpt(page: PageResult, url: str) -> Iterator[PageDocument]:
-    for number, excerpt in enumerate(page.excerpts):
-        if excerpt.isspace():
-            continue
-        metadata = page_metadata(page)
-        if excerpt.start_char is not None:
-            metadata["start_char"] = excerpt.start_char
-        if excerpt.end_char is not None:
-            metadata["end_char"] = excerpt.end_char
-        yield PageDocument(f"{url}#excerpt-{number}", str(excerpt), metadata)

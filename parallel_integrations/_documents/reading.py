@@ -9,11 +9,10 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from parallel_integrations._documents.evidence import (
+    DocumentSettings,
     PageDocument,
-    Split,
     normalized_url,
     one_line,
-    page_documents,
     truncated,
 )
 from parallel_integrations.api import extract
@@ -110,8 +109,10 @@ def warn_unread(error: ExtractError) -> None:
 class PageReading:
     """Turns the responses of one reading into documents, and counts what could not be read."""
 
-    def __init__(self, split: Split, on_error: Callable[[ExtractError], object]) -> None:
-        self._split: Split = split
+    def __init__(
+        self, settings: DocumentSettings, on_error: Callable[[ExtractError], object]
+    ) -> None:
+        self._settings = settings
         self._on_error = on_error
         self._names: set[str] = set()
         self._failed: list[ExtractError] = []
@@ -121,7 +122,7 @@ class PageReading:
         for error in response.errors:
             self._failed.append(error)
             self._on_error(error)
-        for document in page_documents(response.results, self._split):
+        for document in self._settings.documents_of(response.results):
             if document.name not in self._names:
                 self._names.add(document.name)
                 yield document

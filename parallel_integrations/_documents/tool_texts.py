@@ -7,8 +7,9 @@ from pydantic import BaseModel
 
 from parallel_integrations._documents.evidence import (
     as_text,
-    match_pages,
+    match_documents,
     notes_of,
+    numbered,
     one_line,
     page_documents,
     report_as_text,
@@ -115,5 +116,5 @@ def task_text(result: TaskRunResult, max_chars: int) -> str:
 
 def matches_text(result: FindallResult, max_chars: int) -> str:
     """The entities that matched."""
-    text = truncated(as_text(match_pages(result.matches), max_chars), max_chars)
+    text = truncated(numbered(match_documents(result.matches), max_chars), max_chars)
     return text or "Nothing matches. Loosen the conditions."

@@ -9,7 +9,7 @@ from langchain_core.documents import Document
 from pydantic import BeforeValidator, Field
 
 from parallel_integrations._documents.adapter import Adapter
-from parallel_integrations._documents.evidence import Split
+from parallel_integrations._documents.evidence import DocumentSettings
 from parallel_integrations._documents.reading import (
     MAX_CONCURRENCY,
     PageReading,
@@ -23,11 +23,12 @@ from parallel_integrations.models.extract import ExtractError, ExtractRequest, E
 from parallel_integrations.models.pages import Objective, Queries, one_as_list
 
 
-class ParallelExtractLoader(Adapter, ExtractSettings, BaseLoader):
+class ParallelExtractLoader(Adapter, ExtractSettings, DocumentSettings, BaseLoader):
     """Reads any number of web pages as documents, 20 a call, several calls at once.
 
     A document's metadata is `url`, `title`, `published_at` and `source` (= url); its id depends on
-    the url alone, so that indexing the same pages again changes nothing. A page that cannot be
+    the url alone (with `split="excerpt"` on url and text), so that indexing the same pages again
+    changes nothing. A page that cannot be
     read is reported to `on_error` and does not end the loading. A failed call does, and where no
     page at all can be read that is an error.
 
@@ -40,6 +41,8 @@ class ParallelExtractLoader(Adapter, ExtractSettings, BaseLoader):
         search_queries: Keywords to choose excerpts by.
         full_content: True (the default here) for whole pages, False for excerpts.
         split: `"page"` for one document per page, `"excerpt"` for one per excerpt.
+        published_day: True adds the day of publication as a number (20240501, 0 where unknown).
+        constant_keys: True gives every document the same metadata keys.
         max_concurrency: How many calls at once, 4 by default; 1 needs no threads.
         on_error: Called with the `ExtractError` of each page that cannot be read; a warning by
             default.
@@ -62,7 +65,6 @@ class ParallelExtractLoader(Adapter, ExtractSettings, BaseLoader):
     objective: Objective | None = None
     search_queries: Queries | None = None
     full_content: Any = True
-    split: Split = "page"
     max_concurrency: int = Field(default=MAX_CONCURRENCY, ge=1)
     on_error: Callable[[ExtractError], object] = Field(default=warn_unread, repr=False)
 
@@ -72,7 +74,7 @@ class ParallelExtractLoader(Adapter, ExtractSettings, BaseLoader):
         Yields:
             One document per page (or excerpt).
         """
-        reading = PageReading(self.split, self.on_error)
+        reading = PageReading(self, self.on_error)
         for response in read_pages(self.resolved_client(), self._requests(), self.max_concurrency):
             yield from map(as_document, reading.documents(response))
         reading.finish()
@@ -83,7 +85,7 @@ class ParallelExtractLoader(Adapter, ExtractSettings, BaseLoader):
         Yields:
             One document per page (or excerpt).
         """
-        reading = PageReading(self.split, self.on_error)
+        reading = PageReading(self, self.on_error)
         responses = aread_pages(self.resolved_client(), self._requests(), self.max_concurrency)
         async with aclosing(responses):
             async for response in responses:

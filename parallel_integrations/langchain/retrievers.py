@@ -15,7 +15,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import AliasChoices, Field, model_validator
 
 from parallel_integrations._documents.adapter import Adapter
-from parallel_integrations._documents.evidence import PageDocument, Split, page_documents
+from parallel_integrations._documents.evidence import DocumentSettings, PageDocument
 from parallel_integrations._documents.queries import derive_queries
 from parallel_integrations._documents.query_writer import PROMPT, falling_back, read_written
 from parallel_integrations.api import search
@@ -31,12 +31,13 @@ from parallel_integrations.models.search import (
 SEARCH_EVENT: Final = "parallel_search"
 
 
-class ParallelSearchRetriever(Adapter, SearchSettings, BaseRetriever):
+class ParallelSearchRetriever(Adapter, SearchSettings, DocumentSettings, BaseRetriever):
     """Finds web pages for a question and returns them as documents with their sources.
 
     The question is the search's objective; keyword queries are derived from it without a model.
     A document's metadata is `url`, `title`, `published_at` (ISO 8601 or None) and `source`
-    (= url); its id depends on the url alone. Pages without text give no document.
+    (= url); its id depends on the url alone, with `split="excerpt"` on url and text. Pages without
+    text give no document.
 
     Besides the connection (`api_key`, `base_url`, `timeout` in seconds, `max_retries`, `client`)
     and the settings of a search (`mode`, `source_policy`, `fetch_policy`, `location`,
@@ -47,8 +48,12 @@ class ParallelSearchRetriever(Adapter, SearchSettings, BaseRetriever):
             accepted as `max_results`; both can be given per call too.
         objective: The objective of all searches; the question then decides the keyword queries
             alone.
-        split: `"page"` for one document per page, `"excerpt"` for one per excerpt, with
+        split: `"page"` (default) for one document per page, `"excerpt"` for one per excerpt, with
             `start_char` and `end_char` in its metadata where the wire gives them.
+        published_day: True adds the day of publication to the metadata as a number (20240501, 0
+            where unknown), for stores that compare only numbers.
+        constant_keys: True gives every document the same metadata keys, with values of the same
+            types.
         query_writer: A chat model, or any runnable that takes the question and gives `objective`
             and `search_queries` (object, dict or JSON text). If it fails in any way, queries are
             derived from the question, with a warning in the log.
@@ -77,7 +82,6 @@ class ParallelSearchRetriever(Adapter, SearchSettings, BaseRetriever):
         validation_alias=AliasChoices("k", "max_results"),
     )
     objective: Objective | None = None
-    split: Split = "page"
     query_writer: Runnable[Any, Any] | None = None
 
     @model_validator(mode="before")
@@ -141,7 +145,7 @@ class ParallelSearchRetriever(Adapter, SearchSettings, BaseRetriever):
         return PROMPT.format(question=query) if wants_prompt else query
 
     def _documents(self, response: SearchResponse) -> list[Document]:
-        return [as_document(each) for each in page_documents(response.results, self.split)]
+        return [as_document(each) for each in self.documents_of(response.results)]
 
 
 def as_document(page: PageDocument) -> Document:

@@ -7,8 +7,7 @@ from llama_index.core.schema import BaseComponent, Document, TextNode
 from pydantic import Field, model_validator
 
 from parallel_integrations._documents.adapter import Adapter, ConnectionOptions
-from parallel_integrations._documents.evidence import PageDocument, Split, page_documents
-from parallel_integrations.models.pages import PageResult
+from parallel_integrations._documents.evidence import DocumentSettings, PageDocument, Split
 from parallel_integrations.models.policies import FetchPolicy, SourcePolicy
 from parallel_integrations.models.search import DEFAULT_RESULTS, MAX_RESULTS, SearchSettings
 
@@ -41,15 +40,14 @@ class Component(Adapter, BaseComponent):
 Node = TypeVar("Node", Document, TextNode)
 
 # The model may cite the url once; an embedding gains nothing from it. Offsets are for code.
-HIDDEN_FROM_LLM: Final = ("source", "start_char", "end_char")
+HIDDEN_FROM_LLM: Final = ("source", "published_day", "start_char", "end_char")
 HIDDEN_FROM_EMBEDDING: Final = ("url", *HIDDEN_FROM_LLM)
 
 
-class PageSearch(Adapter, SearchSettings):
+class PageSearch(Adapter, SearchSettings, DocumentSettings):
     """Settings of a search and its documents."""
 
     max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS)
-    split: Split = "page"
 
 
 # The TypedDicts name the fields for editors and type checkers, which `**settings` alone does not.
@@ -79,11 +77,13 @@ class PageSearchOptions(SearchOptions, ConnectionOptions, total=False):
     """Every keyword argument of `PageSearch`."""
 
     split: Split
+    published_day: bool
+    constant_keys: bool
 
 
-def as_nodes(kind: type[Node], pages: Iterable[PageResult], split: Split) -> Iterator[Node]:
+def as_nodes(kind: type[Node], pages: Iterable[PageDocument]) -> Iterator[Node]:
     """Pages as documents or nodes, in their order."""
-    return (as_node(kind, page) for page in page_documents(pages, split))
+    return (as_node(kind, page) for page in pages)
 
 
 def as_node(kind: type[Node], page: PageDocument) -> Node:

@@ -8,7 +8,7 @@ from llama_index.core.readers.base import BasePydanticReader
 from llama_index.core.schema import Document
 from pydantic import Field
 
-from parallel_integrations._documents.evidence import Split
+from parallel_integrations._documents.evidence import DocumentSettings
 from parallel_integrations._documents.reading import (
     MAX_CONCURRENCY,
     PageReading,
@@ -40,10 +40,10 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
     """Searches the web and loads the pages found, best first, as documents.
 
     A document's metadata is `url`, `title`, `published_at` (ISO 8601, left out where unknown) and
-    `source` (= url); its id depends on the url alone, so that an `IngestionPipeline` with a
-    docstore skips pages that have not changed. With `DocstoreStrategy.UPSERTS_AND_DELETE` a later
-    search deletes what it does not find again; `UPSERTS` is the strategy for search results.
-    Pages without text give no document.
+    `source` (= url); its id depends on the url alone (with `split="excerpt"` on url and text), so
+    that an `IngestionPipeline` with a docstore skips pages that have not changed. With
+    `DocstoreStrategy.UPSERTS_AND_DELETE` a later search deletes what it does not find again;
+    `UPSERTS` is the strategy for search results. Pages without text give no document.
 
     Besides the connection (`api_key`, `base_url`, `timeout` in seconds, 90 by default,
     `max_retries`, 2 by default, `client`) and the settings of a search (`mode`, `source_policy`,
@@ -54,6 +54,10 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
         max_results: Number of results, 1 to 40; 10 by default, which a search's price includes.
         split: `"page"` (default) for one document per page, `"excerpt"` for one per excerpt, with
             `start_char` and `end_char` in its metadata where the API gives them.
+        published_day: True adds the day of publication to the metadata as a number (20240501, 0
+            where unknown), for stores that compare only numbers.
+        constant_keys: True gives every document the same metadata keys, with values of the same
+            types.
 
     Raises:
         ParallelError: From every load method; never an empty list in place of an error.
@@ -137,7 +141,7 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
         return await self.aload_data(query, search_queries, **settings)
 
     def _documents(self, response: SearchResponse) -> list[Document]:
-        return list(as_nodes(Document, response.results, self.split))
+        return list(as_nodes(Document, self.documents_of(response.results)))
 
 
 class ExtractOptions(PageOptions, total=False):
@@ -146,7 +150,7 @@ class ExtractOptions(PageOptions, total=False):
     full_content: bool | FullContentSettings
 
 
-class ParallelExtractReader(Component, ExtractSettings, BasePydanticReader):
+class ParallelExtractReader(Component, ExtractSettings, DocumentSettings, BasePydanticReader):
     """Reads any number of web pages, PDFs included, as documents, 20 to a call.
 
     Metadata and ids are those of `ParallelReader`: they depend on the page alone, so that an
@@ -162,6 +166,8 @@ class ParallelExtractReader(Component, ExtractSettings, BasePydanticReader):
         full_content: True (the default here) for whole pages as markdown, False for excerpts, or
             `FullContentSettings` for how much of a page.
         split: `"page"` (default) for one document per page, `"excerpt"` for one per excerpt.
+        published_day: True adds the day of publication as a number (20240501, 0 where unknown).
+        constant_keys: True gives every document the same metadata keys.
         max_concurrency: How many calls at once, 4 by default; 1 needs no threads.
         on_error: Called with the `ExtractError` of each page that cannot be read; a warning by
             default. Not part of serialization.
@@ -184,7 +190,6 @@ class ParallelExtractReader(Component, ExtractSettings, BasePydanticReader):
 
     is_remote: bool = True
     full_content: bool | FullContentSettings = True
-    split: Split = "page"
     max_concurrency: int = Field(default=MAX_CONCURRENCY, ge=1)
     on_error: Callable[[ExtractError], object] = Field(
         default=warn_unread, exclude=True, repr=False
@@ -232,7 +237,7 @@ class ParallelExtractReader(Component, ExtractSettings, BasePydanticReader):
         """Read pages, awaiting; everything else as in `load_data`."""
         fields = {"objective": objective, "search_queries": search_queries, **settings}
         requests = extract_requests(self, urls, **fields)
-        reading = PageReading(self.split, self.on_error)
+        reading = PageReading(self, self.on_error)
         documents: list[Document] = []
         async for response in aread_pages(self.resolved_client(), requests, self.max_concurrency):
             documents += (as_node(Document, page) for page in reading.documents(response))
@@ -249,7 +254,7 @@ class ParallelExtractReader(Component, ExtractSettings, BasePydanticReader):
         """As `load_data`, a document at a time; at most `max_concurrency` calls go ahead."""
         fields = {"objective": objective, "search_queries": search_queries, **settings}
         requests = extract_requests(self, urls, **fields)
-        reading = PageReading(self.split, self.on_error)
+        reading = PageReading(self, self.on_error)
         for response in read_pages(self.resolved_client(), requests, self.max_concurrency):
             for page in reading.documents(response):
                 yield as_node(Document, page)

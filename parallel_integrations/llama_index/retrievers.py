@@ -20,8 +20,7 @@ class ParallelRetriever(BaseRetriever):
     derived from it without a model, or written by the one given as `query_writer`.
 
     A node's metadata is `url`, `title`, `published_at` (ISO 8601, left out where unknown) and
-    `source` (= url); its id depends on the url, and the excerpt's number with `split="excerpt"`,
-    alone.
+    `source` (= url); its id depends on the url, and with `split="excerpt"` on the text, alone.
 
     A node's `score` is `1 / (1 + rank)`: 1.0, 0.5, 0.33 … It says which result came first and not
     how similar it is to the question (the API gives no similarity), so that a postprocessor with
@@ -36,9 +35,10 @@ class ParallelRetriever(BaseRetriever):
         **settings: The connection: `api_key`, `base_url`, `timeout` in seconds (90), `max_retries`
             (2), `client`. The nodes: `max_results`, 1 to 40, 10 by default, which a search's price
             includes; `split`, `"page"` (default) for one node per page or `"excerpt"` for one per
-            excerpt. The search: `mode`, `source_policy`, `fetch_policy`, `location`,
-            `max_chars_total`, `max_chars_per_result`, `session_id`, `client_model`; the API chooses
-            what is left out.
+            excerpt; `published_day=True` adds the day as a number (20240501, 0 where unknown);
+            `constant_keys=True` gives every node the same metadata keys. The search: `mode`,
+            `source_policy`, `fetch_policy`, `location`, `max_chars_total`, `max_chars_per_result`,
+            `session_id`, `client_model`; the API chooses what is left out.
 
     Attributes:
         settings: All of `**settings`, validated.
@@ -95,7 +95,7 @@ class ParallelRetriever(BaseRetriever):
         return self._request(QueryBundle(request.objective or ""), **read_written(text))
 
     def _ranked(self, response: SearchResponse) -> list[NodeWithScore]:
-        nodes = as_nodes(TextNode, response.results, self.settings.split)
+        nodes = as_nodes(TextNode, self.settings.documents_of(response.results))
         return [NodeWithScore(node=node, score=1 / (1 + rank)) for rank, node in enumerate(nodes)]
 
 

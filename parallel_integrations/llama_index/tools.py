@@ -12,7 +12,11 @@ from llama_index.core.workflow import Context, Event
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from parallel_integrations._documents.adapter import Adapter, ConnectionOptions
-from parallel_integrations._documents.evidence import match_pages, report_as_text
+from parallel_integrations._documents.evidence import (
+    match_documents,
+    page_documents,
+    report_as_text,
+)
 from parallel_integrations._documents.find_all import FindAllRequest, FindAllSettings, find_all
 from parallel_integrations._documents.reading import extract_request
 from parallel_integrations._documents.tool_texts import (
@@ -172,7 +176,7 @@ class ParallelProgressEvent(Event):
 
 def from_search(response: SearchResponse, max_chars: int) -> Found:
     """The pages that a search found."""
-    documents = as_nodes(Document, response.results, "page")
+    documents = as_nodes(Document, page_documents(response.results))
     return Found(documents, search_text(response, max_chars))
 
 
@@ -182,7 +186,7 @@ def from_extract(response: ExtractResponse, max_chars: int) -> Found:
     Raises:
         ParallelError: None could.
     """
-    documents = as_nodes(Document, response.results, "page")
+    documents = as_nodes(Document, page_documents(response.results))
     return Found(documents, extract_text(response, max_chars))
 
 
@@ -202,7 +206,7 @@ def from_task(result: TaskRunResult, max_chars: int) -> Found:
 
 def from_matches(result: FindallResult, max_chars: int) -> Found:
     """The entities that matched, each with the reasons."""
-    documents = as_nodes(Document, match_pages(result.matches), "page")
+    documents = as_nodes(Document, match_documents(result.matches))
     return Found(documents, matches_text(result, max_chars))
 
 

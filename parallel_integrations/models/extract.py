@@ -1,5 +1,6 @@
 """Extract: request and response (docs/reference/facts.md, 6)."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -126,9 +127,9 @@ class ExtractResult(PageResult):
     full_content: str | None = None
 
     @property
-    def text(self) -> str:
-        """The whole page where it was requested, else its excerpts, a blank line between."""
-        return self.full_content or super().text
+    def passages(self) -> Sequence[str]:
+        """The whole page where it was requested, else its excerpts."""
+        return [self.full_content] if self.full_content else self.excerpts
 
 
 class ExtractError(ResponseModel):

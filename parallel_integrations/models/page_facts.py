@@ -32,6 +32,17 @@ def published_at(value: str | None) -> str | None:
     return text
 
 
+def published_day(value: str | None) -> int:
+    """The day of a date that `published_at` gave, as a number such as 20240501; 0 for None."""
+    if value is None:
+        return 0
+    try:
+        day = datetime.fromisoformat(value)
+    except ValueError:  # a year, or a year and a month: its first day
+        day = datetime.fromisoformat(f"{value}-01-01"[: len("YYYY-MM-DD")])
+    return day.year * 10_000 + day.month * 100 + day.day
+
+
 def url_parts(url: str) -> SplitResult | None:
     """The parts of an address; None where it is none."""
     try:

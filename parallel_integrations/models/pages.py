@@ -1,5 +1,6 @@
 """Pages: settings, fields and response parts that search and extract share."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -114,9 +115,14 @@ class PageResult(ResponseModel):
     excerpts: Excerpts = []
 
     @property
+    def passages(self) -> Sequence[str]:
+        """What of the page came back, in its order."""
+        return self.excerpts
+
+    @property
     def text(self) -> str:
-        """What of the page came back: its excerpts, a blank line between."""
-        return EXCERPT_SEPARATOR.join(self.excerpts)
+        """What of the page came back, a blank line between."""
+        return EXCERPT_SEPARATOR.join(self.passages)
 
 
 class PagesResponse(ResponseModel):

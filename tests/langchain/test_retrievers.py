@@ -167,6 +167,34 @@ def test_indexing_a_retriever_twice_adds_nothing(sandbox: Sandbox) -> None:
     assert (again["num_added"], again["num_updated"], again["num_skipped"]) == (0, 0, 5)
 
 
+@pytest.mark.parametrize(
+    ("split", "cleanup", "kept"),
+    [
+        ("excerpt", None, ["both", "one", "two"]),
+        ("page", "incremental", ["both\n\ntwo"]),  # the page as the last question saw it
+    ],
+)
+def test_what_indexing_two_questions_keeps_of_a_page(
+    sandbox: Sandbox, split: Any, cleanup: Any, kept: list[str]
+) -> None:
+    retriever = make(sandbox, split=split)
+    manager = InMemoryRecordManager("pages")
+    manager.create_schema()
+    store = InMemoryVectorStore(DeterministicFakeEmbedding(size=8))
+    for excerpts in (["one", "both"], ["both", "two"]):
+        found = [{"url": "https://a.example/", "excerpts": excerpts}]
+        sandbox.faults.add(path="/v1/search", body={"search_id": "s", "results": found})
+        index(
+            retriever.invoke(QUESTION),
+            manager,
+            store,
+            cleanup=cleanup,
+            source_id_key="source",
+            key_encoder="sha256" if cleanup else lambda document: str(document.id),
+        )
+    assert sorted(each["text"] for each in store.store.values()) == kept
+
+
 def test_a_batch_of_retrievals_keeps_its_order(sandbox: Sandbox) -> None:
     retriever = make(sandbox, k=1)
     questions = ["What is a decorator?", QUESTION, "What is a lambda expression?"]

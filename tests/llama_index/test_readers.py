@@ -11,6 +11,7 @@ from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr
 from llama_index.core.instrumentation.span import SimpleSpan
 from llama_index.core.instrumentation.span_handlers import SimpleSpanHandler
 from llama_index.core.node_parser import SentenceSplitter
+from llama_index.core.postprocessor import FixedRecencyPostprocessor
 from llama_index.core.readers.base import BasePydanticReader, BaseReader, ReaderConfig
 from llama_index.core.schema import BaseNode, Document, MetadataMode, TransformComponent
 from llama_index.core.storage.docstore import SimpleDocumentStore
@@ -25,7 +26,7 @@ from parallel_integrations import (
     ServerError,
     SourcePolicy,
 )
-from parallel_integrations.llama_index import ParallelReader
+from parallel_integrations.llama_index import ParallelReader, ParallelRetriever
 from parallel_integrations.sandbox import Sandbox
 
 QUESTION = "How does the with statement handle exceptions?"
@@ -245,3 +246,41 @@ def test_a_second_read_by_a_search_reader_indexes_nothing(sandbox: Sandbox, spli
     assert not pipeline.run()
     assert counted._count == first
     assert len(sandbox.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("split", "kept"),
+    [("excerpt", ["both", "one", "two"]), ("page", ["both\n\ntwo"])],
+)
+def test_what_ingesting_two_questions_keeps_of_a_page(
+    sandbox: Sandbox, split: Any, kept: list[str]
+) -> None:
+    docstore, vectors = SimpleDocumentStore(), SimpleVectorStore()
+    pipeline = IngestionPipeline(
+        transformations=[MockEmbedding(embed_dim=8)],
+        docstore=docstore,
+        vector_store=vectors,
+        docstore_strategy=DocstoreStrategy.UPSERTS,
+    )
+    for excerpts in (["one", "both"], ["both", "two"]):
+        found = [{"url": "https://a.example/", "excerpts": excerpts}]
+        sandbox.faults.add(path="/v1/search", body={"search_id": "s", "results": found})
+        pipeline.run(documents=make(sandbox, split=split).load_data(QUESTION))
+    texts = [each.get_content(MetadataMode.NONE) for each in docstore.docs.values()]
+    assert sorted(texts) == kept
+    assert len(vectors.data.embedding_dict) == len(kept)
+
+
+def test_pages_without_a_date_are_the_oldest_for_a_recency_postprocessor(sandbox: Sandbox) -> None:
+    dates = [None, "2024-05-01", "2026-01-31T10:00:00Z", "2025-12-31", "someday"]
+    found = [
+        {"url": f"https://a.example/{n}", "publish_date": date, "excerpts": [str(date)]}
+        for n, date in enumerate(dates)
+    ]
+    sandbox.faults.add(path="/v1/search", body={"search_id": "s", "results": found})
+    retriever = ParallelRetriever(api_key=sandbox.api_key, base_url=sandbox.url, published_day=True)
+    nodes = retriever.retrieve(QUESTION)
+    newest_first = FixedRecencyPostprocessor(date_key="published_day", top_k=5)
+    order = [each.text for each in newest_first.postprocess_nodes(nodes, query_str=QUESTION)]
+    assert order[:3] == ["2026-01-31T10:00:00Z", "2025-12-31", "2024-05-01"]
+    assert "published_day" not in nodes[0].get_content(MetadataMode.LLM)

@@ -56,6 +56,9 @@ from parallel_integrations.models.policies import FetchPolicy as FetchPolicy
 from parallel_integrations.models.policies import McpServer as McpServer
 from parallel_integrations.models.policies import SourcePolicy as SourcePolicy
 from parallel_integrations.models.policies import Webhook as Webhook
+from parallel_integrations.models.response import RespondMessage as RespondMessage
+from parallel_integrations.models.response import RespondRequest as RespondRequest
+from parallel_integrations.models.response import RespondResponse as RespondResponse
 from parallel_integrations.models.search import SearchRequest as SearchRequest
 from parallel_integrations.models.search import SearchResponse as SearchResponse
 from parallel_integrations.models.search import SearchResult as SearchResult

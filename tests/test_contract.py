@@ -41,6 +41,8 @@ pytestmark = pytest.mark.xdist_group("contract")
 
 Called: TypeAlias = dict[str, list[Violation]]
 DOCUMENTED = 32
+GONE = ("/v1alpha/monitors", "/v1beta/tasks/groups")
+"""Paths that only the document of the older paths has."""
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +108,10 @@ def _send_what_is_excused(sandbox: Sandbox, connected: dict[str, Any]) -> None:
                 )
             )
         )
+        openai = models.RespondRequest(
+            input="the nonlocal statement", extra_body={"temperature": 1}
+        )
+        client.run(api.respond(openai))
         for mode in ("turbo", "fast"):
             client.run(api.search(models.SearchRequest(objective="with", mode=mode)))
         request = models.CreateTaskRunRequest(
@@ -135,6 +141,7 @@ def _send_what_is_excused(sandbox: Sandbox, connected: dict[str, Any]) -> None:
     headers = {"x-api-key": sandbox.api_key}
     with httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False) as http:
         assert http.post("/v1/search?a=1", json={"search_queries": ["with"]}).is_success
+        assert http.post("/v1/responses", json={"model": "other", "input": "with"}).is_client_error
         older = {"objective": "with", "unknown": 1}
         assert http.post("/v1beta/search", json=older).is_success
         assert http.get("/v1/monitors?status=active,cancelled").is_success
@@ -155,8 +162,9 @@ def test_every_operation_is_called_and_keeps_the_contract(
 def test_every_operation_of_the_document_is_in_the_table(contract: Contract) -> None:
     ours = {each.place for each in OPERATIONS}
     assert len({each.place for each in OPERATIONS if not each.note}) == DOCUMENTED
-    for document in contract.documents[:1]:
-        assert set(document.operations) <= ours
+    for document in contract.documents:
+        unknown = set(document.operations) - ours
+        assert not [each for each in unknown if not each.split()[1].startswith(GONE)]
 
 
 @pytest.mark.parametrize("excuse", EXCUSES, ids=lambda each: f"{each.side}-{each.rule}")
@@ -164,7 +172,8 @@ def test_every_excuse_has_a_reason_and_is_still_needed(
     excuse: Excuse, called: Called, contract: Contract
 ) -> None:
     assert excuse.reason
-    known = [place for document in contract.documents for place in document.operations]
+    documents = [each for each in contract.documents if excuse.document in ("", each.path.name)]
+    known = [place for document in documents for place in document.operations]
     if any(fnmatchcase(place, each) for place in known for each in excuse.places):
         assert contract.excused[excuse], f"the contract is kept without it: {excuse}"
 

@@ -6,7 +6,7 @@ What is known of the streams: docs/reference/facts.md, 8.1, 9 and 10.
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpx
 from httpx_sse import ServerSentEvent
@@ -33,6 +33,8 @@ from parallel_integrations._protocol.sse import (
 )
 from parallel_integrations.errors import StreamInterruptedError
 from parallel_integrations.models.shared import StreamEvent, first_fault
+
+Event = TypeVar("Event", bound=StreamEvent)
 
 STREAM_TIMEOUT_SECONDS: Final = 120.0
 
@@ -274,7 +276,7 @@ def _read_event(
         if kind == "error" or (kind == "message" and "error" in data):
             raise _reported(data, response)
         data["type"] = kind
-        cls = _class_of(kind, kinds)
+        cls = class_of(kind, kinds, StreamEvent)
         if WIRE_TEXT in cls.model_fields:
             data[WIRE_TEXT] = text.decode()
         return cls.model_validate(data)
@@ -286,11 +288,12 @@ def _read_event(
     raise _UnreadableError(f"An event cannot be read ({scrub(why, response)}): {shown!r}")
 
 
-def _class_of(kind: Any, kinds: Mapping[str, type[StreamEvent]]) -> type[StreamEvent]:
+def class_of(kind: Any, kinds: Mapping[str, type[Event]], otherwise: type[Event]) -> type[Event]:
+    """The class of an event's type, of its family (`kinds` ending in a dot), or `otherwise`."""
     if not isinstance(kind, str):
-        return StreamEvent
+        return otherwise
     family = kind.rpartition(".")[0] + "."
-    return kinds.get(kind) or kinds.get(family) or StreamEvent
+    return kinds.get(kind) or kinds.get(family) or otherwise
 
 
 def _reported(data: dict[str, Any], response: httpx.Response) -> StreamInterruptedError:

@@ -27,6 +27,8 @@ from parallel_integrations.api.monitors import monitor_events as monitor_events
 from parallel_integrations.api.monitors import retrieve_monitor as retrieve_monitor
 from parallel_integrations.api.monitors import trigger_monitor as trigger_monitor
 from parallel_integrations.api.monitors import update_monitor as update_monitor
+from parallel_integrations.api.responses import respond as respond
+from parallel_integrations.api.responses import stream_response as stream_response
 from parallel_integrations.api.searches import search as search
 from parallel_integrations.api.task_groups import add_task_group_runs as add_task_group_runs
 from parallel_integrations.api.task_groups import create_task_group as create_task_group

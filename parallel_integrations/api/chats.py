@@ -1,23 +1,19 @@
 """Chat: web-grounded answers, whole or streamed (docs/reference/facts.md, 7)."""
 
 from collections.abc import Callable
-from contextlib import suppress
+from operator import attrgetter
 from typing import Final, TypeVar
 
 import httpx
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from parallel_integrations._protocol.error_mapping import (
-    SHOWN_CHARACTERS,
-    reported_error,
-    transport_error,
-)
-from parallel_integrations._protocol.flow import END, MORE, Emit, Flow, Send, Stream, call
+from parallel_integrations._protocol.answer_stream import answer_stream
+from parallel_integrations._protocol.error_mapping import SHOWN_CHARACTERS, reported_error
+from parallel_integrations._protocol.flow import Flow, Send, Stream, call
 from parallel_integrations._protocol.redaction import beginning, scrub
 from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations._protocol.routes import CHAT_PATH
-from parallel_integrations._protocol.sse import DONE, EventDecoder, open_stream
 from parallel_integrations.errors import StreamInterruptedError
 from parallel_integrations.models.chat import SPEED_MODEL, ChatChunk, ChatRequest, ChatResponse
 from parallel_integrations.models.shared import first_fault
@@ -83,33 +79,7 @@ def _stream(
 ) -> Stream[Chunk]:
     ChatRequest.expect(request)
     send = _send(request.model_copy(update={"stream": True}))
-    response = yield from open_stream(send)
-    decoder = EventDecoder()
-    text: list[str] = []
-    began = False
-    while True:
-        try:
-            received: bytes = yield MORE
-        except httpx.HTTPError as failure:
-            raise StreamInterruptedError(
-                f"The answer was cut short: {transport_error(failure)}",
-                partial=scrub("".join(text), response),
-            ) from failure
-        for data in decoder.feed_data(received):
-            if data == DONE:
-                # The answer is whole, so what breaks now is no error; read to its end, the
-                # response gives its connection back.
-                with suppress(httpx.HTTPError):
-                    yield END
-                return
-            chunk = read(data, response, text)
-            began = True
-            text.append(chunk.text)
-            yield Emit(chunk)
-        if not received:
-            break
-    if not began:
-        raise StreamInterruptedError("The stream ended without a single chunk.")
+    return answer_stream(send, read, attrgetter("text"))
 
 
 def _send(request: ChatRequest) -> Send:

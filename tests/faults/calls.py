@@ -21,6 +21,7 @@ from tests.support.operations import (
     MONITOR_ID,
     OBJECTIVE,
     QUESTION,
+    RESPOND,
     RUN_ID,
     STREAMS,
     TASK,
@@ -129,6 +130,8 @@ SEARCH: Final = Step("", "POST /v1/search", Kind.QUERY)
 EXTRACT: Final = Step("", "POST /v1/extract", Kind.QUERY)
 CHAT: Final = Step("", "POST /chat/completions", Kind.QUERY)
 CHAT_STREAM: Final = Step("", "POST /chat/completions", Kind.QUERY, Sort.CHAT)
+RESPONSE: Final = Step("", "POST /v1/responses", Kind.CREATE)
+RESPONSE_STREAM: Final = Step("", "POST /v1/responses", Kind.CREATE, Sort.CHAT)
 
 
 def plain(value: Any) -> Any:
@@ -182,6 +185,7 @@ BARE: Final[tuple[Call, ...]] = (
     *(_example(name) for name in EXAMPLES if name not in _OTHERWISE),
     _example("entity_search", f"{_FINDALL}/(entity-search|candidates)"),
     _stream("stream_chat", lambda _: api.stream_chat(QUESTION), CHAT_STREAM),
+    _stream("stream_response", lambda _: api.stream_response(RESPOND), RESPONSE_STREAM),
     _flow(
         "wait_task_run",
         lambda at: api.wait_task_run(RUN_ID, deadline_seconds=at.deadline_seconds),

@@ -140,6 +140,46 @@ def _chunks(*texts: str) -> tuple[bytes, ...]:
 CHAT_TEXT: Final = ("It ", "wraps ", "a ", "block.")
 OBJECT_TEXT: Final = ('{"title": ', '"The with ', 'statement"}')
 
+
+def _response(text: str) -> Json:
+    annotation = {
+        "type": "url_citation",
+        "url": PAGE_URL,
+        "title": "",
+        "start_index": 0,
+        "end_index": 2,
+    }
+    part = {"type": "output_text", "text": text, "annotations": [annotation]}
+    item = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "status": "completed",
+        "content": [part],
+    }
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1777716000,
+        "status": "completed",
+        "model": "parallel",
+        "output": [item],
+        "usage": {"input_tokens": 4, "output_tokens": 5, "total_tokens": 9},
+    }
+
+
+def _response_events(*texts: str) -> tuple[bytes, ...]:
+    whole = _response("".join(texts))
+    return _frames(
+        *({"type": "response.output_text.delta", "delta": text} for text in texts),
+        {
+            "type": "response.output_text.annotation.added",
+            "annotation": whole["output"][0]["content"][0]["annotations"][0],
+        },
+        {"type": "response.completed", "response": whole},
+    )
+
+
 _GROUP_RUNS: Final = _frames(
     *(
         {
@@ -297,6 +337,12 @@ def healthy(place: str, body: bytes, last_event_id: str = "") -> CannedResponse:
         if request.get("stream"):
             return CannedResponse(events=_chunks(*texts))
         return CannedResponse(json.dumps(_chat("".join(texts))).encode())
+    if place == "POST /v1/responses":
+        request = json.loads(body)
+        texts = OBJECT_TEXT if request.get("text") else CHAT_TEXT
+        if request.get("stream"):
+            return CannedResponse(events=_response_events(*texts))
+        return CannedResponse(json.dumps(_response("".join(texts))).encode())
     for pattern, response in _RESPONSES:
         if pattern.fullmatch(place):
             return response.after(last_event_id)

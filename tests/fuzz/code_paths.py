@@ -26,6 +26,7 @@ from tests.support.operations import (
     MONITOR_ID,
     PAGE_URL,
     QUESTION,
+    RESPOND,
     RUN_ID,
     SCHEMA,
 )
@@ -48,6 +49,7 @@ FLOWS: Final = {name: make for name, make in EXAMPLES.items() if name not in ope
 STREAMS: Final[Mapping[str, tuple[str, Callable[[], Any]]]] = {
     **{name: (name, EXAMPLES[name]) for name in operations.STREAMS},
     "stream_chat": ("chat", lambda: api.stream_chat(QUESTION)),
+    "stream_response": ("respond", lambda: api.stream_response(RESPOND)),
     "all_monitors": ("list_monitors", lambda: api.all_monitors()),
     "all_monitor_events": ("monitor_events", lambda: api.all_monitor_events(MONITOR_ID)),
 }

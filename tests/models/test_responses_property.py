@@ -26,7 +26,9 @@ from parallel_integrations.models import (
     Monitor,
     MonitorEventPage,
     MonitorPage,
+    RespondResponse,
     ResponseModel,
+    ResponsePartEvent,
     RetrieveMemoryResponse,
     StreamEvent,
     TaskGroup,
@@ -36,6 +38,7 @@ from parallel_integrations.models import (
     WebhookPayload,
 )
 from parallel_integrations.models.findall import EVENTS
+from parallel_integrations.models.response import RESPONSE_EVENTS
 from parallel_integrations.models.task_group import GROUP_EVENTS
 
 WARNING = {"type": "warning", "message": "m", "detail": {"n": 1}}
@@ -127,6 +130,50 @@ MONITOR = {
 PAGE = {"url": "https://a.example", "title": "t", "publish_date": "2026-05-02", "excerpts": ["e"]}
 USAGE = [{"name": "sku_search", "count": 1}]
 
+ANNOTATION = {
+    "type": "url_citation",
+    "url": "https://a.example",
+    "title": "t",
+    "start_index": 0,
+    "end_index": 1,
+}
+PART = {"type": "output_text", "text": "c", "annotations": [ANNOTATION], "logprobs": None}
+ITEM = {
+    "id": "m",
+    "type": "message",
+    "role": "assistant",
+    "status": "completed",
+    "content": [PART],
+    "phase": "commentary",
+}
+RESPONSE = {
+    "id": "r",
+    "object": "response",
+    "status": "completed",
+    "model": "parallel",
+    "output": [ITEM],
+    "usage": {
+        "input_tokens": 1,
+        "output_tokens": 1,
+        "total_tokens": 2,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": 0},
+    },
+    "error": {"code": "server_error", "message": "m"},
+    "incomplete_details": {"reason": "max_output_tokens"},
+    "instructions": "i",
+    "metadata": {"k": "v"},
+    "previous_response_id": "q",
+    "created_at": 1,
+    "completed_at": 2,
+    "reasoning": {"effort": "low"},
+    "temperature": 1,
+    "top_p": 1,
+    "parallel_tool_calls": False,
+    "tool_choice": "auto",
+    "tools": [],
+}
+
 RESPONSES: dict[type[ResponseModel], dict[str, Any]] = {
     SearchResponse: {
         "search_id": "s",
@@ -156,6 +203,7 @@ RESPONSES: dict[type[ResponseModel], dict[str, Any]] = {
         "interaction_id": "i",
         "usage": None,
     },
+    RespondResponse: RESPONSE,
     TaskRun: RUN,
     TaskRunResult: {"run": RUN, "output": OUTPUT},
     TaskRunInput: {"input": "q", "processor": "lite", "task_spec": {}, "metadata": {"a": 1}},
@@ -226,7 +274,17 @@ EVENT_BODIES: dict[str, dict[str, Any]] = {
     "findall.schema.updated": {"event_id": "e", "timestamp": "t", "data": SCHEMA},
     "findall.candidate.": {"event_id": "e", "timestamp": "t", "data": CANDIDATE},
 }
-for _kind, _cls in {**GROUP_EVENTS, **EVENTS}.items():
+EVENT_BODIES |= {
+    "response.": {"response": RESPONSE},
+    "response.output_text.delta": {"delta": "c", "logprobs": []},
+    "response.output_text.annotation.": {"annotation": ANNOTATION, "annotation_index": 0},
+    **{
+        kind: {"item": ITEM, "part": PART, "text": "c"}
+        for kind, event in RESPONSE_EVENTS.items()
+        if event is ResponsePartEvent
+    },
+}
+for _kind, _cls in {**GROUP_EVENTS, **EVENTS, **RESPONSE_EVENTS}.items():
     RESPONSES[_cls] = {"type": _kind, **EVENT_BODIES[_kind]}
 
 NEEDED = {

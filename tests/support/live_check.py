@@ -165,7 +165,7 @@ class Asker:
         response: Any = None
         try:
             operation = getattr(api, name)(*args, **kwargs)
-            if name in STREAMS or name == "stream_chat":
+            if name in (*STREAMS, "stream_chat", "stream_response"):
                 response = list(self._client.stream(operation))
             else:
                 response = self._client.run(operation)
@@ -231,7 +231,7 @@ def said(**settings: Any) -> models.ChatRequest:
 
 
 def web(ask: Ask, scope: str, undo: ExitStack) -> None:
-    """Search, Extract and Chat."""
+    """Search, Extract, Chat and Responses."""
     question = "When was Python 1.0 released?"
     ask("search", models.SearchRequest(objective=question), usd=0.005)
     fast = models.SearchRequest(objective=question, mode="fast", max_results=5)
@@ -241,6 +241,12 @@ def web(ask: Ask, scope: str, undo: ExitStack) -> None:
     ask("chat", said(), usd=0.005)
     ask("stream_chat", said(), usd=0.005)
     ask("stream_chat", said(model="lite"), usd=0.005, variant="(lite, with basis)")
+    low = models.RespondRequest(input=question, reasoning_effort="low")
+    ask("respond", low, usd=0.010)
+    follow_up = models.RespondRequest(
+        input="And Python 2.0?", reasoning_effort="low", previous_response_id=ask.id_of("id")
+    )
+    ask("stream_response", follow_up, usd=0.010, variant="(continued)")
 
 
 def tasks(ask: Ask, scope: str, undo: ExitStack) -> None:
@@ -345,7 +351,7 @@ def monitors(ask: Ask, scope: str, undo: ExitStack) -> None:
 
 
 CHEAP: Final[dict[str, Part]] = {
-    "Search, Extract, Chat": web,
+    "Search, Extract, Chat, Responses": web,
     "tasks, groups, memory, entities": tasks,
 }
 DEAR: Final[dict[str, Part]] = {"FindAll": findall, "a monitor": monitors}

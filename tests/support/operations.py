@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from parallel_integrations import api, models
 from parallel_integrations.models.findall import EVENTS
+from parallel_integrations.models.response import RESPONSE_EVENTS
 from parallel_integrations.models.task import TASK_EVENTS
 from parallel_integrations.models.task_group import GROUP_EVENTS
 
@@ -78,6 +79,15 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         documented_as=_CHAT,
     ),
     Operation("POST", _CHAT, "chat_older_path", models.ChatResponse, "query", CHUNKS),
+    Operation(
+        "POST",
+        "/v1/responses",
+        "respond",
+        models.RespondResponse,
+        "create",
+        RESPONSE_EVENTS,
+        note=NEWER,
+    ),
     Operation("POST", _TASKS, "create_task_run", models.TaskRun, "create"),
     Operation("GET", _RUN, "retrieve_task_run", models.TaskRun),
     Operation("GET", f"{_RUN}/input", "retrieve_task_run_input", models.TaskRunInput),
@@ -166,6 +176,7 @@ SCHEMA: Final[dict[str, Any]] = {
     "additionalProperties": False,
 }
 QUESTION: Final = models.ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
+RESPOND: Final = models.RespondRequest(input="What is a closure?", reasoning_effort="low")
 TASK: Final = models.CreateTaskRunRequest(input="What is a slot?", processor="lite")
 OBJECTIVE: Final = models.IngestFindallRequest(objective="Python statements that bind names")
 FINDALL: Final = models.CreateFindallRunRequest(
@@ -187,6 +198,7 @@ EXAMPLES: Final[Mapping[str, Callable[[], Any]]] = {
     "search": lambda: api.search(models.SearchRequest(objective="What is a slot?")),
     "extract": lambda: api.extract(models.ExtractRequest(urls=[PAGE_URL])),
     "chat": lambda: api.chat(QUESTION),
+    "respond": lambda: api.respond(RESPOND),
     "create_task_run": lambda: api.create_task_run(TASK),
     "retrieve_task_run": lambda: api.retrieve_task_run(RUN_ID),
     "retrieve_task_run_input": lambda: api.retrieve_task_run_input(RUN_ID),
@@ -243,6 +255,7 @@ class Excuse:
             a query parameter.
         rule: Regular expression for what is broken there: see `Violation`.
         reason: Why that is right.
+        document: File name of the one document that it is about; empty: whichever.
     """
 
     places: tuple[str, ...]
@@ -250,6 +263,7 @@ class Excuse:
     where: str
     rule: str
     reason: str
+    document: str = ""
 
     def __str__(self) -> str:
         where = self.where.replace("\\", "") or "status"
@@ -257,6 +271,7 @@ class Excuse:
         return f"{', '.join(self.places)}: {self.side} {shown} ({self.rule}): {self.reason}"
 
 
+MAY, AUGUST = "openapi-v1.json", "openapi-2026-08.json"
 _CHATS: Final = (f"POST {_CHAT}",)
 _OPENAI_ONLY: Final = """
     function_call functions logit_bias logprobs max_completion_tokens parallel_tool_calls
@@ -305,6 +320,7 @@ EXCUSES: Final[tuple[Excuse, ...]] = (
         "mode",
         "enum",
         "the modes turbo and fast are newer than the document",
+        document=MAY,
     ),
     Excuse(
         ("POST /v1/search",),
@@ -319,6 +335,7 @@ EXCUSES: Final[tuple[Excuse, ...]] = (
         r"(inputs\.\*\.)?memory_scope_key",
         "unknown",
         "memory is newer than the document",
+        document=MAY,
     ),
     Excuse(
         ("GET /v1/tasks/*",),
@@ -326,6 +343,7 @@ EXCUSES: Final[tuple[Excuse, ...]] = (
         r"(input\.)?memory_scope_key",
         "unknown",
         "memory is newer than the document; a run's request is shown as it was sent",
+        document=MAY,
     ),
     Excuse(
         ("POST /v1/tasks/*",),
@@ -369,6 +387,7 @@ EXCUSES: Final[tuple[Excuse, ...]] = (
         r"events\.\*\.monitor_group_id",
         "required",
         "a slip of the document: the wire has event_group_id, as later documents say",
+        document=MAY,
     ),
     Excuse(
         ("GET /v1/monitors/{monitor_id}/events",),
@@ -376,6 +395,31 @@ EXCUSES: Final[tuple[Excuse, ...]] = (
         r"events\.\*\.event_group_id",
         "unknown",
         "a slip of the document, which has monitor_group_id",
+        document=MAY,
+    ),
+    Excuse(
+        ("POST /v1beta/findall/runs/{findall_id}/cancel",),
+        "response",
+        r"|error|type",
+        "status|required",
+        "204 in the document of August 2026, 200 in the one before, which the sandbox follows; "
+        "the client reads either",
+        document=AUGUST,
+    ),
+    Excuse(
+        ("POST /v1/responses",),
+        "request",
+        "temperature",
+        "unknown",
+        "a parameter of OpenAI that is documented in prose to have no effect",
+    ),
+    Excuse(
+        ("POST /v1/responses",),
+        "response",
+        "error",
+        "unknown",
+        "errors are in OpenAI's envelope, as the vendor's pages say; the document declares the "
+        "framework's",
     ),
     Excuse(
         ("POST /v1beta/search",),

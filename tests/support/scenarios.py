@@ -61,6 +61,7 @@ TASK_INPUT: Final = {"statement": "nonlocal"}
 FINDALL_OBJECTIVE: Final = "Python statements that bind names"
 SCOPE: Final = "cassettes"
 
+_RESPONSE_USD: Final = 0.010  # at low effort
 _LITE_USD: Final = 0.005  # one task run, and one enrichment of one match
 _FINDALL_USD: Final = 0.25  # a FindAll run of the generator `base`
 _MATCH_USD: Final = 0.03
@@ -136,6 +137,29 @@ def _conversation() -> Talk:
 def _continued_research() -> Talk:
     results: list[models.ChatResponse] = yield said(QUESTION, model="lite")
     yield said(FOLLOW_UP, model="lite", previous_interaction_id=results[0].interaction_id)
+
+
+def _respond(stream: bool = False, **settings: Any) -> Callable[[], Talk]:
+    def talk() -> Talk:
+        request = models.RespondRequest(
+            **{"input": QUESTION, "reasoning_effort": "low", **settings}
+        )
+        make = api.stream_response if stream else api.respond
+        yield Step(lambda: make(request), _RESPONSE_USD, stream=stream)
+
+    return talk
+
+
+def _continued_response() -> Talk:
+    first = models.RespondRequest(input=QUESTION, reasoning_effort="low")
+    response = yield Step(lambda: api.respond(first), _RESPONSE_USD)
+
+    def second() -> models.RespondRequest:
+        return models.RespondRequest(
+            input=FOLLOW_UP, reasoning_effort="low", previous_response_id=response.id
+        )
+
+    yield Step(lambda: api.respond(second()), _RESPONSE_USD)
 
 
 def _task(**settings: Any) -> models.CreateTaskRunRequest:
@@ -379,6 +403,22 @@ SCENARIOS: Final = (
         ask(said(QUESTION, model="oracle")),
         error=InvalidRequestError,
     ),
+    Scenario("responses/cited_text", _respond()),
+    Scenario("responses/streamed", _respond(stream=True)),
+    Scenario(
+        "responses/json_schema",
+        _respond(
+            text_format={"type": "json_schema", "name": "explained", "schema": ANSWER_SCHEMA},
+            instructions="Answer in one sentence.",
+            metadata={"purpose": "cassette"},
+        ),
+    ),
+    Scenario("responses/continued", _continued_response),
+    Scenario(
+        "responses/unknown_effort",
+        _respond(extra_body={"reasoning": {"effort": "extreme"}}),
+        error=InvalidRequestError,
+    ),
     Scenario(
         "tasks/json_after_a_wait", _run_task(output_schema=ANSWER_SCHEMA), faults=(_STILL_RUNNING,)
     ),
@@ -480,7 +520,7 @@ def price_usd(scenario: Scenario) -> float:
     """What the live API bills for recording this scenario, by its published prices."""
     if scenario.error is not None:
         return 0.0
-    blank = [models.ChatResponse.model_validate({"interaction_id": "unknown"})]
+    blank: Any = [models.ChatResponse.model_validate({"interaction_id": "unknown"})]
     talk = scenario.talk()
     usd = 0.0
     try:

@@ -65,6 +65,7 @@ class Operation:
         path: Path with ``{parameters}``, without gateway prefix.
         ref_kind: Kind of the support reference of its errors.
         framework_errors: Whether its responses to validation errors are ``{"detail": […]}``.
+        openai_errors: Whether its errors are in OpenAI's envelope.
         bearer: Whether it takes the key as ``Authorization: Bearer`` besides ``x-api-key``.
     """
 
@@ -74,4 +75,5 @@ class Operation:
     handler: Handler
     ref_kind: str = "error"
     framework_errors: bool = False
+    openai_errors: bool = False
     bearer: bool = False

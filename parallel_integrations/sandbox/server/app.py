@@ -25,6 +25,7 @@ from parallel_integrations.sandbox.server.responses import (
     error_response,
     json_response,
     native_error,
+    openai_error,
 )
 from parallel_integrations.sandbox.state.state import State
 
@@ -113,6 +114,8 @@ def _endpoint(
             key_check.check(request, bearer=operation.bearer)
             result = await operation.handler(Call(state, request, await request.body()))
         except RequestError as error:
+            if operation.openai_errors and error.status != 401:  # a key is checked before it
+                return openai_error(error)
             ref_id = state.ids.next(operation.ref_kind)
             return error_response(error, ref_id, framework=operation.framework_errors)
         # Billed before the response is sent: what a client breaks off, or a fault cuts, is paid all

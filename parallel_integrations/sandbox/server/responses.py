@@ -98,6 +98,19 @@ def native_error(
     return json_response({"type": "error", "error": error}, status)
 
 
+def openai_error(error: RequestError) -> Response:
+    """Return `error` as clients of OpenAI's read it."""
+    first = error.problems[0] if error.problems else {"loc": [], "msg": error.message}
+    where = ".".join(str(part) for part in first["loc"][1:]) or None
+    body = {
+        "message": f"{where}: {first['msg']}" if where else first["msg"],
+        "type": "invalid_request_error",
+        "param": where,
+        "code": None,
+    }
+    return json_response({"error": body}, error.status)
+
+
 def error_response(error: RequestError, ref_id: str, *, framework: bool = False) -> Response:
     """Return `error` in the dialect of its operation.
 

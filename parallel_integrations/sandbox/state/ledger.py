@@ -13,6 +13,8 @@ EXTRACT_USD = 0.001
 CHAT_USD: Mapping[str, float] = MappingProxyType(
     {"speed": 0.005, "lite": 0.005, "base": 0.010, "core": 0.025}
 )
+RESPONSE_USD: Mapping[str, float] = MappingProxyType({"low": 0.010, "medium": 0.050, "high": 0.250})
+"""What a response costs, by reasoning effort."""
 TASK_USD: Mapping[str, float] = MappingProxyType(
     {
         "lite": 0.005,

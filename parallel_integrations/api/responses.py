@@ -1,0 +1,140 @@
+"""Responses: researched answers with citations in their text (docs/reference/facts.md, 18.1)."""
+
+from operator import attrgetter
+from typing import Any, Final
+
+import httpx
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from parallel_integrations._protocol.answer_stream import answer_stream
+from parallel_integrations._protocol.error_mapping import SHOWN_CHARACTERS, reported_error
+from parallel_integrations._protocol.events import class_of
+from parallel_integrations._protocol.flow import Flow, Send, Stream, call
+from parallel_integrations._protocol.redaction import beginning, scrub, without_echo
+from parallel_integrations._protocol.retry import RetryPolicy
+from parallel_integrations.errors import StreamInterruptedError, UnexpectedAnswerError
+from parallel_integrations.models.response import (
+    RESPONSE_EVENTS,
+    RespondRequest,
+    RespondResponse,
+    ResponseEvent,
+    ResponseStateEvent,
+)
+from parallel_integrations.models.shared import first_fault
+
+RESPONSE_TIMEOUT_SECONDS: Final = 150.0
+"""The API itself gives up after 120 s."""
+
+
+def respond(request: RespondRequest) -> Flow[RespondResponse]:
+    """Get a whole answer, researched and cited; 0.010 to 0.250 USD by effort.
+
+    Args:
+        request: The question and how much to research; 150 s are waited for the answer, unless the
+            client has a timeout of its own.
+
+    Returns:
+        A flow for `ParallelClient.run` or `arun`; its result is a `RespondResponse`.
+
+    Raises:
+        UnexpectedAnswerError: The API reports that it failed, or there is no text.
+        ParallelError: From the client, as the retry table and the API's status demand; what may
+            have been billed is not repeated.
+    """
+    RespondRequest.expect(request)
+    return _whole(_send(request, stream=False))
+
+
+def stream_response(request: RespondRequest) -> Stream[ResponseEvent]:
+    """Get an answer event by event.
+
+    Args:
+        request: The question and how much to research.
+
+    Returns:
+        A stream for `ParallelClient.stream` or `astream`; the `delta` of its events add up to the
+            answer. `ResponseAnnotationEvent` brings a citation, the last one, a
+            `ResponseStateEvent`, the whole response.
+
+    Raises:
+        StreamInterruptedError: The stream was cut, or the API reports that it failed; `partial`
+            holds the text so far.
+        ParallelError: From the client, before the first event.
+
+    Example:
+        ```python
+        from parallel_integrations import ParallelClient, RespondRequest
+        from parallel_integrations.api import stream_response
+
+        request = RespondRequest(input="What is a generator?", reasoning_effort="low")
+        with ParallelClient() as client:
+            for event in client.stream(stream_response(request)):
+                print(event.delta, end="")
+        ```
+    """
+    RespondRequest.expect(request)
+    return answer_stream(_send(request, stream=True), _read_event, attrgetter("delta"), _is_last)
+
+
+def _send(request: RespondRequest, *, stream: bool) -> Send:
+    return Send(
+        "POST",
+        "/v1/responses",
+        request.model_copy(update={"stream": stream}),
+        retry=RetryPolicy.CREATE,
+        timeout_seconds=RESPONSE_TIMEOUT_SECONDS,
+        stream=stream,
+        headers=tuple((request.extra_headers or {}).items()),
+    )
+
+
+def _whole(send: Send) -> Flow[RespondResponse]:
+    response = yield from call(send, RespondResponse)
+    if response.status == "failed" or response.error is not None:
+        raise UnexpectedAnswerError(f"The API could not answer: {_reason(response)}", status=200)
+    if not response.text:
+        raise UnexpectedAnswerError(
+            f"The response {response.id or 'without an id'} holds no text (status "
+            f"{response.status!r}, {response.finish_reason or 'no reason given'})",
+            status=200,
+        )
+    return response
+
+
+def _is_last(event: ResponseEvent) -> bool:
+    return isinstance(event, ResponseStateEvent) and event.is_last
+
+
+def _read_event(data: str, response: httpx.Response, text: list[str]) -> ResponseEvent:
+    try:
+        body: Any = from_json(without_echo(data.encode(), response))
+        kind = body.get("type") if isinstance(body, dict) else None
+        if kind == "error" or (kind is None and isinstance(body, dict) and body.get("error")):
+            raise _failed(reported_error(body, response), text, response)
+        event = class_of(kind, RESPONSE_EVENTS, ResponseEvent).model_validate(body)
+    except ValidationError as error:
+        fault = first_fault(error)
+    except ValueError as error:
+        fault = str(error)
+    else:
+        if event.type == "response.failed" and isinstance(event, ResponseStateEvent):
+            raise _failed(scrub(_reason(event.response), response), text, response)
+        return event
+    why, shown = scrub(fault, response), beginning(data, response, SHOWN_CHARACTERS)
+    raise StreamInterruptedError(
+        f"An event cannot be read ({why}): {shown!r}", partial=scrub("".join(text), response)
+    )
+
+
+def _reason(response: RespondResponse) -> str:
+    failure = response.error
+    if failure is None or not (failure.message or failure.code):
+        return "no reason given"
+    return f"{failure.message or 'no message'}{f' ({failure.code})' if failure.code else ''}"
+
+
+def _failed(reason: str, text: list[str], response: httpx.Response) -> StreamInterruptedError:
+    return StreamInterruptedError(
+        f"The API broke the answer off: {reason}", partial=scrub("".join(text), response)
+    )

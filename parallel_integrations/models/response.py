@@ -1,0 +1,415 @@
+"""Responses: requests, responses and events (docs/reference/facts.md, 18.1)."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from pydantic import Field, field_validator, model_validator
+
+from parallel_integrations.models.chat import ExtraHeaders
+from parallel_integrations.models.shared import (
+    ApiVersion,
+    Items,
+    JsonObject,
+    RequestModel,
+    ResponseModel,
+    StreamEvent,
+    Text,
+)
+
+RESPONSES_MODEL: Final = "parallel"
+MAX_CHARACTERS: Final = 20_000
+"""Of input and instructions together."""
+DEFAULT_EFFORT: Final = "medium"
+
+Effort: TypeAlias = Literal["low", "medium", "high"]
+"""How much is researched for a response."""
+
+Label: TypeAlias = Annotated[str, Field(max_length=512)]
+LabelName: TypeAlias = Annotated[str, Field(max_length=64)]
+
+
+class RespondText(RequestModel):
+    """A part of a message; Responses take text only."""
+
+    type: Literal["input_text", "output_text", "text"] = "input_text"
+    text: str
+
+
+class RespondMessage(RequestModel):
+    """One turn of a conversation.
+
+    Attributes:
+        role: Who speaks.
+        content: Text, or parts of text.
+    """
+
+    role: Literal["user", "assistant", "system", "developer"]
+    content: str | list[RespondText]
+
+    @property
+    def text(self) -> str:
+        """The text of all parts."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content)
+
+
+class RespondRequest(RequestModel):
+    """A question to answer from live research, cited in its text.
+
+    Attributes:
+        input: A question, or the turns of a conversation, oldest first, one of the user's at least.
+            Together with `instructions` at most 20,000 characters.
+        instructions: Instructions for the model.
+        reasoning_effort: How much is researched: `low` (5 to 10 s, 0.010 USD), `medium` (15 to
+            20 s, 0.050 USD; the API's default), `high` (30 to 60 s, 0.250 USD).
+        previous_response_id: Continues an earlier response by its `id`, with its context.
+        text_format: `{"type": "json_schema", "name": …, "schema": …}` for an answer in JSON. The
+            API answers to `json_object` with plain text.
+        metadata: Labels, which come back: at most 16; keys of at most 64 characters, values of at
+            most 512.
+        model: `parallel`; there is no other.
+        stream: Set by `stream_response`.
+        extra_body: Further top-level fields of the body, for what the API learns later. OpenAI's
+            others (temperature, tools, store …) are ignored by the API.
+        extra_headers: Sent besides the client's own.
+
+    A body as documented is read too: `reasoning={"effort": …}`, `text={"format": …}`.
+
+    Raises:
+        pydantic.ValidationError: What the API refuses: another model, no turn of the user's, parts
+            that are no text, too many characters, `background`.
+
+    Example:
+        ```python
+        from parallel_integrations import ParallelClient, RespondRequest
+        from parallel_integrations.api import respond
+
+        request = RespondRequest(input="What is a closure?", reasoning_effort="low")
+        with ParallelClient() as client:
+            response = client.run(respond(request))
+        for citation in response.annotations:
+            print(response.text[citation.start_index : citation.end_index], citation.url)
+        ```
+    """
+
+    input: Annotated[str, Field(min_length=1)] | list[RespondMessage]
+    instructions: str | None = None
+    reasoning_effort: Effort | None = None
+    previous_response_id: str | None = Field(default=None, min_length=1)
+    text_format: JsonObject | None = None
+    metadata: Annotated[dict[LabelName, Label], Field(max_length=16)] | None = None
+    model: str = RESPONSES_MODEL
+    stream: bool = False
+    extra_body: JsonObject | None = None
+    extra_headers: ExtraHeaders | None = Field(default=None, repr=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _documented_body(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        values = dict(values)
+        if values.pop("background", None):
+            raise ValueError(
+                "background=True is not supported by the API; for long work use run_task (POST "
+                "/v1/tasks/runs), whose run can be resumed by its id"
+            )
+        for outer, inner, flat in (
+            ("reasoning", "effort", "reasoning_effort"),
+            ("text", "format", "text_format"),
+        ):
+            given = values.get(outer)
+            if outer in values and (
+                given is None or (isinstance(given, dict) and {inner} >= set(given))
+            ):
+                del values[outer]
+                values.setdefault(flat, (given or {}).get(inner))
+        return values
+
+    @field_validator("model")
+    @classmethod
+    def _only_model(cls, model: str) -> str:
+        if model.lower() != RESPONSES_MODEL:
+            raise ValueError(
+                f"must be {RESPONSES_MODEL!r}; the effort is chosen by reasoning_effort, and "
+                "'speed', 'lite', 'base' and 'core' are models of Chat"
+            )
+        return model
+
+    @field_validator("text_format")
+    @classmethod
+    def _known_format(cls, given: dict[str, Any] | None) -> dict[str, Any] | None:
+        return None if given is None else _text_format(given)
+
+    @model_validator(mode="after")
+    def _acceptable(self) -> "RespondRequest":
+        texts = [self.instructions or ""]
+        if isinstance(self.input, str):
+            texts.append(self.input)
+        else:
+            texts += [message.text for message in self.input]
+            if not any(each.role == "user" for each in self.input):
+                raise ValueError("input must hold at least one message of the user")
+        if not any(text.strip() for text in texts[1:]):
+            raise ValueError("input must not be blank")
+        if (count := sum(map(len, texts))) > MAX_CHARACTERS:
+            raise ValueError(
+                f"input and instructions have {count} characters, the API takes {MAX_CHARACTERS}; "
+                "shorten them, or continue an earlier response by previous_response_id"
+            )
+        return self
+
+    def body(self, version: ApiVersion) -> dict[str, Any]:
+        """The body; the same in every generation of the wire."""
+        body = self.model_dump(
+            mode="json",
+            include={"model", "input", "instructions", "previous_response_id", "metadata"},
+            exclude_none=True,
+        )
+        if self.reasoning_effort is not None:
+            body["reasoning"] = {"effort": self.reasoning_effort}
+        if self.text_format is not None:
+            body["text"] = {"format": self.text_format}
+        body.update(self.extra_body or {})
+        if self.stream:
+            body["stream"] = True
+        return body
+
+    def skus(self, version: ApiVersion) -> dict[str, int]:
+        """One response of the effort."""
+        reasoning = (self.extra_body or {}).get("reasoning")
+        effort = reasoning.get("effort") if isinstance(reasoning, dict) else self.reasoning_effort
+        return {f"response_{effort or DEFAULT_EFFORT}": 1}
+
+
+def _text_format(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A format as Responses want it; Chat's `json_schema` holds the same one level deeper."""
+    kind = given.get("type")
+    if kind in ("text", "json_object"):
+        return dict(given)
+    if kind != "json_schema":
+        raise ValueError(f"its type is {kind!r}, not 'json_schema', 'json_object' or 'text'")
+    inner = given.get("json_schema")
+    found = {"type": kind, **inner} if isinstance(inner, Mapping) else dict(given)
+    if not isinstance(found.get("schema"), Mapping) or not found.get("name"):
+        raise ValueError("a 'json_schema' format needs a 'name' and a 'schema'")
+    return found
+
+
+class UrlCitation(ResponseModel):
+    """A page that supports a span of the answer's text.
+
+    Attributes:
+        url: The page.
+        start_index: Where the span begins in the text, in characters.
+        end_index: Where it ends.
+        type: Kind of annotation; new kinds may appear.
+    """
+
+    type: Text = ""
+    url: Text = ""
+    title: str | None = None
+    start_index: int | None = None
+    end_index: int | None = None
+
+    def span(self, text: str) -> str:
+        """The span of the answer's text; empty where it is unknown or outside the text."""
+        start, end = self.start_index, self.end_index
+        if start is None or end is None or not 0 <= start < end <= len(text):
+            return ""
+        return text[start:end]
+
+
+class ResponsePart(ResponseModel):
+    """A part of the answer.
+
+    Attributes:
+        annotations: Its citations; their spans count from the beginning of `text`.
+    """
+
+    type: Text = ""
+    text: Text = ""
+    annotations: Items[UrlCitation] = []
+    logprobs: Any = None
+
+
+class ResponseItem(ResponseModel):
+    """A message of the model's; a completed response has one."""
+
+    id: Text = ""
+    type: Text = ""
+    role: Text = ""
+    status: str | None = None
+    content: Items[ResponsePart] = []
+    phase: str | None = None
+
+
+class ResponseUsage(ResponseModel):
+    """Tokens, as the API estimates them; what is billed is the request."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    input_tokens_details: dict[str, Any] | None = None
+    output_tokens_details: dict[str, Any] | None = None
+
+
+class ResponseFailure(ResponseModel):
+    """Why there is no answer."""
+
+    code: str | None = None
+    message: Text = ""
+
+
+class IncompleteDetails(ResponseModel):
+    """Why an answer ends early: `max_output_tokens`, `content_filter`."""
+
+    reason: str | None = None
+
+
+class RespondResponse(ResponseModel):
+    """An answer with its citations.
+
+    Attributes:
+        id: Continues the conversation when given as `previous_response_id`.
+        status: `completed`, or `incomplete` with `incomplete_details`; in a stream `in_progress`
+            at first.
+        output: The model's messages; one.
+        usage: Token counts, which the API estimates.
+        error: Why it failed.
+        created_at: Seconds since 1970.
+        completed_at: Seconds since 1970.
+        reasoning: As `text`, `temperature`, `tools` and the like, OpenAI's field with a default or
+            null, whatever was requested.
+    """
+
+    id: Text = ""
+    object: str | None = None
+    status: str | None = None
+    model: str | None = None
+    output: Items[ResponseItem] = []
+    usage: ResponseUsage | None = None
+    error: ResponseFailure | None = None
+    incomplete_details: IncompleteDetails | None = None
+    instructions: str | None = None
+    metadata: dict[str, Any] | None = None
+    previous_response_id: str | None = None
+    created_at: float | None = None
+    completed_at: float | None = None
+    reasoning: Any = None
+    text_settings: Any = Field(default=None, validation_alias="text", serialization_alias="text")
+    temperature: Any = None
+    top_p: Any = None
+    parallel_tool_calls: Any = None
+    tool_choice: Any = None
+    tools: Any = None
+
+    @property
+    def parts(self) -> list[ResponsePart]:
+        """The parts of all messages."""
+        return [part for item in self.output for part in item.content]
+
+    @property
+    def text(self) -> str:
+        """The answer's text."""
+        return "".join(part.text for part in self.parts)
+
+    @property
+    def annotations(self) -> list[UrlCitation]:
+        """The citations; their spans count from the beginning of `text`."""
+        found, offset = [], 0
+        for part in self.parts:
+            found += [moved(each, offset) for each in part.annotations]
+            offset += len(part.text)
+        return found
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the answer ended early, in the words of Chat; None where it did not."""
+        reason = self.incomplete_details.reason if self.incomplete_details else None
+        return "length" if reason == "max_output_tokens" else reason
+
+
+def moved(citation: UrlCitation, offset: int) -> UrlCitation:
+    """A citation of a part whose text begins at `offset`."""
+    start, end = citation.start_index, citation.end_index
+    if not offset or start is None or end is None:
+        return citation
+    return citation.model_copy(update={"start_index": start + offset, "end_index": end + offset})
+
+
+class ResponseEvent(StreamEvent):
+    """An event of a streamed response; of a type unknown to this version, too.
+
+    Attributes:
+        delta: What it adds to the answer's text; all together are the answer.
+        sequence_number: Its place in the stream.
+        item_id: The message that it is about.
+        output_index: Its place among the messages.
+        content_index: The part that it is about.
+    """
+
+    delta: Text = ""
+    sequence_number: int | None = None
+    item_id: str | None = None
+    output_index: int | None = None
+    content_index: int | None = None
+
+
+class ResponseTextEvent(ResponseEvent):
+    """More text (`response.output_text.delta`)."""
+
+    logprobs: Any = None
+
+
+class ResponseAnnotationEvent(ResponseEvent):
+    """A citation (`response.output_text.annotation.added`).
+
+    Attributes:
+        annotation: Its span counts from the beginning of its part's text.
+    """
+
+    annotation: UrlCitation = UrlCitation()
+    annotation_index: int | None = None
+
+
+class ResponsePartEvent(ResponseEvent):
+    """A message or a part of one begins or is whole.
+
+    Attributes:
+        item: The message.
+        part: The part.
+        text: The part's text, once that is whole.
+    """
+
+    item: ResponseItem | None = None
+    part: ResponsePart | None = None
+    text: str | None = None
+    logprobs: Any = None
+
+
+class ResponseStateEvent(ResponseEvent):
+    """The response as it stands: `response.created`, `.in_progress`, `.completed`, `.incomplete`.
+
+    Attributes:
+        response: The last event of a stream has the whole response.
+    """
+
+    response: RespondResponse = RespondResponse()
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the answer is whole, or as whole as it will be."""
+        return self.type in ("response.completed", "response.incomplete")
+
+
+RESPONSE_EVENTS: Final[Mapping[str, type[ResponseEvent]]] = {
+    "response.": ResponseStateEvent,
+    "response.output_text.delta": ResponseTextEvent,
+    "response.output_text.annotation.": ResponseAnnotationEvent,
+    "response.output_text.": ResponsePartEvent,
+    "response.content_part.": ResponsePartEvent,
+    "response.output_item.": ResponsePartEvent,
+}
+"""Event type, or the beginning of one ending in a dot, to its class."""

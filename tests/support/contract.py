@@ -1,8 +1,8 @@
 """Whether what is sent and what comes back keeps the published contract.
 
 `PARALLEL_OPENAPI` names the vendor's OpenAPI document, or several joined by the system's path
-separator, the current one first. Without it, responses are still read with our models. The document
-is not part of this repository.
+separator; what is said must keep to each that has the operation. Without it, responses are still
+read with our models. The documents are not part of this repository.
 """
 
 import json
@@ -131,7 +131,7 @@ class Contract:
     """Checks exchanges and counts them.
 
     Args:
-        paths: The documents, the current one first; none checks with our models alone.
+        paths: The documents; none checks with our models alone.
 
     Attributes:
         requests: How many requests were checked, by operation.
@@ -220,16 +220,19 @@ class Contract:
                 return True
         return False
 
-    def _described(self, operation: Operation) -> tuple[Document, Any] | None:
+    def _described(self, operation: Operation) -> Iterator[tuple[Document, Any]]:
+        """What each document says of an operation: they differ, and none is known to be right."""
         for document in self.documents:
             if operation.place in document.operations:
-                return document, document.operations[operation.place]
-        return None
+                yield document, document.operations[operation.place]
 
     def _request(self, operation: Operation, exchange: Exchange) -> Iterator[Violation]:
-        if (described := self._described(operation)) is None:
-            return
-        document, words = described
+        for document, words in self._described(operation):
+            yield from self._requested(document, words, operation, exchange)
+
+    def _requested(
+        self, document: Document, words: Any, operation: Operation, exchange: Exchange
+    ) -> Iterator[Violation]:
         parameters = {each["name"]: each for each in words.get("parameters", ())}
         given = {name: [v for n, v in exchange.query if n == name] for name, _ in exchange.query}
         for name, values in given.items():
@@ -271,8 +274,8 @@ class Contract:
         for value in values:
             if fault := misread(operation, exchange.status, kind, value):
                 yield _violation(operation, "response", "", "model", fault)
-        if described := self._described(operation):
-            yield from self._documented(*described, operation, exchange, kind, values)
+        for document, words in self._described(operation):
+            yield from self._documented(document, words, operation, exchange, kind, values)
 
     def _documented(
         self,

@@ -1,6 +1,7 @@
 """The public names, each imported from its module when it is first used."""
 
 from parallel_integrations._protocol.routes import CloudflareGateway as CloudflareGateway
+from parallel_integrations._protocol.search_mcp import SearchMcp as SearchMcp
 from parallel_integrations._transport.cache import DirectoryCache as DirectoryCache
 from parallel_integrations._transport.usage import Usage as Usage
 from parallel_integrations._version import __version__ as __version__
@@ -12,6 +13,7 @@ from parallel_integrations.errors import InvalidRequestError as InvalidRequestEr
 from parallel_integrations.errors import JournalError as JournalError
 from parallel_integrations.errors import MissingKeyError as MissingKeyError
 from parallel_integrations.errors import NotFoundError as NotFoundError
+from parallel_integrations.errors import NotServedError as NotServedError
 from parallel_integrations.errors import ParallelError as ParallelError
 from parallel_integrations.errors import PaymentRequiredError as PaymentRequiredError
 from parallel_integrations.errors import PermissionDeniedError as PermissionDeniedError

@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncGenerator, Generator, Mapping
 from functools import partial
 from math import inf
-from typing import Any, Final, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 from weakref import WeakValueDictionary
 
 import httpx
@@ -29,6 +29,10 @@ from parallel_integrations._transport.in_flight import SharedRequests
 from parallel_integrations._transport.usage import Usage
 from parallel_integrations.errors import ParallelError
 from parallel_integrations.models.shared import ApiVersion
+
+if TYPE_CHECKING:
+    from parallel_integrations._protocol.search_mcp import SearchMcp
+    from parallel_integrations._transport.mcp_sessions import McpSessions
 
 Result = TypeVar("Result")
 Event = TypeVar("Event")
@@ -52,7 +56,8 @@ class ParallelClient:
         max_retries: How often a failed call is repeated where that cannot be paid twice; 2.
         retry_timeouts: True repeats search, extract and chat after a read timeout too, at the
             price of perhaps paying twice.
-        route: `CloudflareGateway(…)` to go through Cloudflare's AI Gateway.
+        route: `CloudflareGateway(…)` to go through Cloudflare's AI Gateway; `SearchMcp()` for
+            search and extract without an account.
         api_version: `"v1"`, `"v1beta"`, or `"v1beta-processor"` for the oldest search body.
         chat_path: Where Chat is found; `/chat/completions`.
         headers: Sent with every request; `parallel-beta` is merged with what an operation needs.
@@ -89,7 +94,7 @@ class ParallelClient:
         timeout: float | None = None,
         max_retries: int | None = None,
         retry_timeouts: bool = False,
-        route: CloudflareGateway | None = None,
+        route: "CloudflareGateway | SearchMcp | None" = None,
         api_version: ApiVersion = "v1",
         chat_path: str | None = None,
         headers: Mapping[str, str] | None = None,
@@ -145,6 +150,7 @@ class ParallelClient:
         self.usage = usage or Usage()
         self._pools = pools
         self._shared = shared
+        self._sessions = _sessions(settings) if settings.route.has_sessions else None
 
     def run(self, operation: Operation[Result]) -> Result:
         """Carry an operation out, blocking.
@@ -239,7 +245,8 @@ class ParallelClient:
                 await call.response.aclose()
 
     def _call(self, operation: Any, loop: asyncio.AbstractEventLoop | None = None) -> CallState:
-        around = partial(self._shared.around, loop=loop) if self._shared is not None else None
+        layers = [layer for layer in (self._shared, self._sessions) if layer is not None]
+        around = partial(_around, layers, loop) if layers else None
         return CallState(operation, self.settings, self.usage, around)
 
     def close(self) -> None:
@@ -294,6 +301,26 @@ class ParallelClient:
                 "process."
             ) from error
         return _unpickle, (state, cache, ttl)
+
+
+def _sessions(settings: Settings) -> "McpSessions":
+    # Imported here: few clients need it, and it brings the models of search and extract along.
+    from parallel_integrations._transport.mcp_sessions import McpSessions
+
+    route = cast("SearchMcp", settings.route)
+    return McpSessions(route, has_key=settings.api_key is not None)
+
+
+def _around(
+    layers: "list[SharedRequests | McpSessions]",
+    loop: asyncio.AbstractEventLoop | None,
+    call: CallState,
+    operation: Any,
+) -> Any:
+    # The cache is nearest to the operation: what it keeps is independent of a session.
+    for layer in layers:
+        operation = layer.around(call, operation, loop)
+    return operation
 
 
 def _unpickle(

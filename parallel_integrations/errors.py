@@ -2,6 +2,7 @@
 
     ParallelError
     ├── MissingKeyError            no API key at the first call, or none that can be sent
+    ├── NotServedError             the host or route does not serve this; nothing was sent
     ├── ConnectionFailedError      no connection, or it broke before the response was whole
     ├── RequestTimeoutError        the response did not come in time
     ├── StatusError                .status .message .detail .ref_id .retry_after
@@ -74,6 +75,10 @@ class ParallelError(Exception):
 
 class MissingKeyError(ParallelError):
     """A call was made without an API key, or a key was given that no header can carry."""
+
+
+class NotServedError(ParallelError):
+    """The host or route does not serve this operation; nothing was sent."""
 
 
 class ConnectionFailedError(ParallelError):

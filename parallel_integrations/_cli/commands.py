@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from parallel_integrations._cli.terminal import printable
+from parallel_integrations._protocol.routes import SEARCH_MCP_URL
 
 try:
     import typer
@@ -38,16 +39,27 @@ def demo(
     question: Annotated[
         str, typer.Argument(help="The question.")
     ] = "How does the with statement handle exceptions?",
+    *,
+    web: Annotated[
+        bool, typer.Option("--web", help="Search the web and read a page, without an account.")
+    ] = False,
+    web_url: Annotated[
+        str, typer.Option(help="The MCP server of --web, e.g. a sandbox's /mcp.")
+    ] = SEARCH_MCP_URL,
 ) -> None:
     """Answer a question end to end, through LangChain and through LlamaIndex.
 
-    Without PARALLEL_API_KEY it runs on the embedded sandbox, with it on the live API.
+    Without PARALLEL_API_KEY it runs on the embedded sandbox, with it on the live API. With --web
+    it searches the web without an account (a key is used if there is one).
     """
-    from parallel_integrations._cli.demo import run_demo
+    from parallel_integrations._cli.demo import run_demo, run_web_demo
     from parallel_integrations.errors import ParallelError
 
     try:
-        run_demo(question)
+        if web:
+            run_web_demo(question, web_url)
+        else:
+            run_demo(question)
     except (ParallelError, ValueError) as error:
         raise _stopped(f"{type(error).__name__}: {error}") from error
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from itertools import chain as joined
 from typing import Any, Final
 
+from langchain_core.documents import Document
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnablePassthrough
@@ -13,12 +14,18 @@ from rich.markup import escape
 
 from parallel_integrations._cli.terminal import printable
 from parallel_integrations._documents.evidence import PageDocument, numbered
+from parallel_integrations._protocol.search_mcp import SearchMcp
 from parallel_integrations._protocol.settings import KEY_VARIABLE, key_from_environment
 from parallel_integrations.client import ParallelClient
-from parallel_integrations.langchain import ChatParallel, ParallelSearchRetriever
+from parallel_integrations.langchain import (
+    ChatParallel,
+    ParallelExtractLoader,
+    ParallelSearchRetriever,
+)
 from parallel_integrations.models.prices import PRICES_USD
 
 COST_USD: Final = 2 * PRICES_USD["search"] + 2 * PRICES_USD["chat_speed"] + PRICES_USD["chat_lite"]
+WEB_COST_USD: Final = 2 * PRICES_USD["search"] + PRICES_USD["extract"]
 RESULTS: Final = 3
 EXCERPT_CHARACTERS: Final = 90
 
@@ -28,6 +35,43 @@ PROMPT = ChatPromptTemplate.from_messages(
         ("human", "{question}"),
     ]
 )
+
+
+def run_web_demo(question: str, url: str, console: Console | None = None) -> None:
+    """Search the real web and read a page, without an account, and print the results.
+
+    Args:
+        question: What to search for.
+        url: Address of the MCP server.
+        console: Where to print; standard output if left out.
+    """
+    console = console or Console(highlight=False)
+    with ParallelClient(route=SearchMcp(url=url)) as client:
+        price = (
+            f"with the key in {KEY_VARIABLE}; this costs about {WEB_COST_USD:.3f} USD."
+            if client.settings.api_key
+            else "without an account: nothing is billed, and the limits are low."
+        )
+        _show(console, f"The web by {client.settings.base_url}, {price}")
+        console.rule("LangChain", align="left")
+        documents = _retrieved(console, client, question)
+        if documents:
+            url = documents[0].metadata["url"]
+            _show(console, f"\n{escape(f'ParallelExtractLoader(urls=[{url!r}]).load()')}\n")
+            with console.status("reading …"):
+                pages = ParallelExtractLoader(client=client, urls=[url], objective=question).load()
+            for page in pages:
+                text = page.page_content
+                _source(console, 1, page.metadata, text, f"{len(text)} characters")
+        console.rule("LlamaIndex", align="left")
+        _show(console, f"{escape(f'ParallelRetriever.retrieve({question!r})')}\n")
+        with console.status("loading LlamaIndex, and searching …"):
+            from parallel_integrations.llama_index import ParallelRetriever
+
+            nodes = ParallelRetriever(client=client, max_results=RESULTS).retrieve(question)
+        for number, node in enumerate(nodes, 1):
+            date = node.metadata.get("published_at", "unknown")
+            _source(console, number, node.metadata, node.get_content(), f"published_at: {date}")
 
 
 def run_demo(question: str, console: Console | None = None) -> None:
@@ -63,19 +107,15 @@ def _opened_client(console: Console) -> Iterator[ParallelClient]:
         _show(
             console,
             f"Sandbox, because {KEY_VARIABLE} is not set: a local server simulates Parallel's API "
-            "over the Python language reference. Nothing leaves this machine, nothing is billed.",
+            "over the Python language reference. Nothing leaves this machine, nothing is billed. "
+            "`demo --web` searches the web instead, without an account.",
         )
         yield client
 
 
 def _langchain(console: Console, client: ParallelClient, question: str) -> None:
     console.rule("LangChain", align="left")
-    _show(console, f"{escape(f'ParallelSearchRetriever.invoke({question!r})')}\n")
-    with console.status("searching …"):
-        documents = ParallelSearchRetriever(client=client, k=RESULTS).invoke(question)
-    for number, document in enumerate(documents, 1):
-        date = document.metadata["published_at"] or "unknown"
-        _source(console, number, document.metadata, document.page_content, f"published_at: {date}")
+    documents = _retrieved(console, client, question)
     answering: Runnable[dict[str, Any], str] = (
         RunnablePassthrough.assign(sources=_sources)
         | PROMPT
@@ -89,6 +129,16 @@ def _langchain(console: Console, client: ParallelClient, question: str) -> None:
     for text in joined([first], pieces):
         _show(console, text, end="", markup=False, soft_wrap=True)
     _show(console, "\n")
+
+
+def _retrieved(console: Console, client: ParallelClient, question: str) -> list[Document]:
+    _show(console, f"{escape(f'ParallelSearchRetriever.invoke({question!r})')}\n")
+    with console.status("searching …"):
+        documents = ParallelSearchRetriever(client=client, k=RESULTS).invoke(question)
+    for number, document in enumerate(documents, 1):
+        date = document.metadata["published_at"] or "unknown"
+        _source(console, number, document.metadata, document.page_content, f"published_at: {date}")
+    return documents
 
 
 def _sources(inputs: dict[str, Any]) -> str:

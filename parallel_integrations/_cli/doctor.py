@@ -17,6 +17,7 @@ import httpx
 from packaging.requirements import Requirement
 
 from parallel_integrations._protocol.retry import epoch_seconds
+from parallel_integrations._protocol.routes import KEYS_AT
 from parallel_integrations._protocol.settings import (
     BASE_URL,
     BASE_URL_VARIABLE,
@@ -37,7 +38,6 @@ Status: TypeAlias = Literal["ok", "note", "skip", "warn", "fail"]
 
 DISTRIBUTION: Final = "parallel-integrations"
 FRAMEWORKS: Final = {"langchain-core": "langchain", "llama-index-core": "llama-index"}
-KEYS_AT: Final = "https://platform.parallel.ai"
 GATEWAY_HOST: Final = "gateway.ai.cloudflare.com"
 CA_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 FOREIGN_CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -99,8 +99,9 @@ def examine(*, offline: bool = False) -> Iterator[Finding]:
         yield Finding(
             "skip",
             "a live call: there is no key",
-            f"set {KEY_VARIABLE} (keys: {KEYS_AT}); without one, `{DISTRIBUTION} sandbox` "
-            "simulates the API on this machine",
+            f"set {KEY_VARIABLE} (keys: {KEYS_AT}); without an account, `{DISTRIBUTION} demo "
+            f"--web` searches the web (ParallelClient(route=SearchMcp())), and `{DISTRIBUTION} "
+            "sandbox` simulates the whole API on this machine",
         )
     elif reached:
         yield from _live_call(base_url)

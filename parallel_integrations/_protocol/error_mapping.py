@@ -1,5 +1,6 @@
 """Errors made of responses and of transport failures; none of them shows the key."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
@@ -31,6 +32,7 @@ from parallel_integrations.errors import (
 
 SHOWN_CHARACTERS: Final = 200
 MAX_MESSAGE_CHARACTERS: Final = 2000
+REMEDIES_KEY: Final = "parallel_integrations_remedies"
 MAX_ERROR_BYTES: Final = 1_000_000
 """What comes of an error body beyond this is not read: it is a page, or a mistake."""
 
@@ -65,7 +67,7 @@ def status_error(response: httpx.Response) -> StatusError:
         remedy = "Set base_url to the final address if you trust it."
     else:
         parts.append(f": {message or response.reason_phrase or 'no message'}")
-        remedy = cls.remedy
+        remedy = _remedies(response).get(status, cls.remedy)
     if ref_id:
         parts.append(f" (ref_id {ref_id})")
     if remedy:
@@ -168,6 +170,15 @@ def _validation_message(detail: Any) -> str:
             field = ".".join(map(str, loc)) if isinstance(loc, list) else ""
             lines.append(f"{field}: {item['msg']}" if field else item["msg"])
     return "; ".join(lines)
+
+
+def _remedies(response: httpx.Response) -> Mapping[int, str]:
+    """What the route of a request knows to do about a status."""
+    try:
+        found: Mapping[int, str] = response.request.extensions.get(REMEDIES_KEY, {})
+    except RuntimeError:  # httpx raises it where no request is attached
+        return {}
+    return found
 
 
 def _where(response: httpx.Response) -> str:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import httpx
 
+from parallel_integrations._protocol.error_mapping import REMEDIES_KEY
 from parallel_integrations._protocol.flow import Send
 from parallel_integrations._protocol.retry import CONDITIONS_KEY, LAST_RESPONSE_SECONDS, Conditions
 from parallel_integrations._protocol.routes import CHAT_PATH
@@ -36,8 +37,12 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
     if key is None and settings.route.needs_key:
         raise MissingKeyError(
             f"No API key: set {KEY_VARIABLE} or pass api_key=. (A key is never kept in a pickle.) "
-            "Without a key, parallel_integrations.sandbox simulates the API offline."
+            "Without an account, ParallelClient(route=SearchMcp()) searches the web and reads "
+            "pages; parallel_integrations.sandbox simulates the whole API offline."
         )
+    settings.route.check(
+        send.path, send.request, base_url=settings.base_url, has_key=key is not None
+    )
     path, betas = send.path, send.betas
     headers = [
         ("accept", "text/event-stream" if send.stream else "application/json"),
@@ -92,6 +97,7 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
                 "pool": timeout,
             },
             CONDITIONS_KEY: conditions,
+            REMEDIES_KEY: settings.route.remedies(has_key=key is not None),
         },
     )
     request.read()

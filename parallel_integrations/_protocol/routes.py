@@ -1,15 +1,29 @@
 """Routes to the API: direct, or through Cloudflare's AI Gateway (docs/reference/facts.md, 15)."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from parallel_integrations.errors import NotServedError
+from parallel_integrations.models.shared import ApiVersion, RequestModel
+
+SEARCH_PATH: Final = "/v1/search"
+EXTRACT_PATH: Final = "/v1/extract"
 CHAT_PATH: Final = "/chat/completions"
 GATEWAY_URL: Final = "https://gateway.ai.cloudflare.com/v1"
+KEYS_AT: Final = "https://platform.parallel.ai"
+SEARCH_MCP_URL: Final = "https://search.parallel.ai/mcp"
+EU_HOST: Final = "eu.parallel.ai"
+"""Serves search and extract only (docs/reference/facts.md, 18.5)."""
 NO_SEGMENTS: Final = frozenset({".", ".."})
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9._~-]+")
+
+
+NO_REMEDIES: Final[Mapping[int, str]] = {}
 
 
 class Route(Protocol):
@@ -32,9 +46,66 @@ class Route(Protocol):
     def model(self, name: str) -> str:
         """The chat model's name as this route wants it."""
 
+    @property
+    def has_sessions(self) -> bool:
+        """Whether requests go as calls of an MCP server's tools."""
+
+    def check(
+        self, path: str, request: RequestModel | None, *, base_url: str, has_key: bool
+    ) -> None:
+        """Refuse, before anything is sent, what is not served there."""
+
+    def skus(
+        self, request: RequestModel, version: ApiVersion, *, has_key: bool
+    ) -> Mapping[str, int]:
+        """What is billed for a success, by SKU."""
+
+    def remedies(self, *, has_key: bool) -> Mapping[int, str]:
+        """What to do about a status, where this route knows better than the error."""
+
+
+class PlainRoute:
+    """What most routes have in common: everything is served, and billed as published."""
+
+    __slots__ = ()
+
+    has_sessions = False
+
+    def model(self, name: str) -> str:
+        """The name as it is."""
+        return name
+
+    def check(
+        self, path: str, request: RequestModel | None, *, base_url: str, has_key: bool
+    ) -> None:
+        """Refuse what the host in the European Union does not serve.
+
+        Raises:
+            NotServedError: It is something else than search or extract.
+        """
+        if (
+            EU_HOST in base_url
+            and urlsplit(base_url).hostname == EU_HOST
+            and path not in (SEARCH_PATH, EXTRACT_PATH)
+        ):
+            raise NotServedError(
+                f"{path} is not served by {EU_HOST}, which has search and extract only: leave "
+                "base_url= and PARALLEL_BASE_URL out for it. Nothing was sent."
+            )
+
+    def skus(
+        self, request: RequestModel, version: ApiVersion, *, has_key: bool
+    ) -> Mapping[str, int]:
+        """As the request itself says."""
+        return request.skus(version)
+
+    def remedies(self, *, has_key: bool) -> Mapping[int, str]:
+        """None: the errors have their own."""
+        return NO_REMEDIES
+
 
 @dataclass(frozen=True, slots=True)
-class Direct:
+class Direct(PlainRoute):
     """Straight to `base_url`; `x-api-key` everywhere, Chat with the Bearer form as well."""
 
     needs_key: bool = True
@@ -53,16 +124,12 @@ class Direct:
             headers.append(("authorization", f"Bearer {key}"))
         return headers
 
-    def model(self, name: str) -> str:
-        """The name as it is."""
-        return name
-
 
 DIRECT: Final = Direct()
 
 
 @dataclass(frozen=True, slots=True)
-class CloudflareGateway:
+class CloudflareGateway(PlainRoute):
     """Through Cloudflare's AI Gateway: native for everything, OpenAI-compatible for Chat.
 
     Attributes:

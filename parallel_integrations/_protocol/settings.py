@@ -193,12 +193,20 @@ class Settings:
             )
         gateway = getattr(self.route, "base_url", None)
         if gateway is None:
-            raise ValueError(f"route={self.route!r} must be a CloudflareGateway(…), or left out")
+            raise ValueError(
+                f"route={self.route!r} must be a CloudflareGateway(…) or SearchMcp(…), or left out"
+            )
         if gateway and self.base_url:
-            raise ValueError("route= and base_url= exclude each other: the gateway is the base")
+            raise ValueError("route= and base_url= exclude each other: the route has the base")
+        if self.route.has_sessions and self.api_version != "v1":
+            raise ValueError(
+                f"api_version={self.api_version!r} has no meaning for route=SearchMcp(), which has "
+                "one generation: leave it out"
+            )
         change = object.__setattr__  # the fields are frozen from here on
         change(self, "api_key", checked_key(self.api_key) or key_from_environment())
-        where = "route=CloudflareGateway(base=…)" if gateway else "base_url"
+        argument = "url" if self.route.has_sessions else "base"
+        where = f"route={type(self.route).__name__}({argument}=…)" if gateway else "base_url"
         change(self, "base_url", checked_base_url(gateway or self.base_url, where))
         checked_chat_path(self.chat_path, self.base_url)
         change(self, "headers", checked_headers(self.headers))

@@ -184,7 +184,11 @@ class CallState:
 
     def _skus(self) -> Mapping[str, int]:
         request = self._send.request if self._send is not None else None
-        return NOTHING if request is None else request.skus(self._settings.api_version)
+        if request is None:
+            return NOTHING
+        settings = self._settings
+        has_key = settings.api_key is not None
+        return settings.route.skus(request, settings.api_version, has_key=has_key)
 
 
 def _check_new(operation: object) -> None:

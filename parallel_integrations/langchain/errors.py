@@ -23,6 +23,10 @@ class ChatMissingKeyError(errors.MissingKeyError, ModelAuthenticationError):
     """No API key when the model was called."""
 
 
+class ChatNotServedError(errors.NotServedError, ModelInvalidRequestError):
+    """The host or route serves no chat."""
+
+
 class ChatAuthenticationError(errors.AuthenticationError, ModelAuthenticationError):
     """401."""
 

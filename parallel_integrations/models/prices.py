@@ -10,6 +10,8 @@ PRICES_USD: Final[Mapping[str, float]] = MappingProxyType(
         "search_fast": 0.001,
         "search_additional_results": 0.001,
         "extract": 0.001,
+        "search_free": 0.0,
+        "extract_free": 0.0,
         "chat_speed": 0.005,
         "chat_lite": 0.005,
         "chat_base": 0.010,

@@ -58,6 +58,22 @@ def test_the_demo_with_a_key_is_live_and_says_what_it_costs(sandbox: Sandbox) ->
     assert sandbox.ledger.usd == pytest.approx(0.025)
 
 
+def test_the_demo_over_the_web_needs_no_account(sandbox: Sandbox) -> None:
+    done = command("demo", "--web", "--web-url", f"{sandbox.url}/mcp", QUESTION)
+    assert done.returncode == 0, done.stderr
+    assert "without an account: nothing is billed" in done.stdout
+    assert done.stdout.count("https://docs.python.org/") >= 7
+    for shown in ("LangChain", "ParallelExtractLoader", "LlamaIndex", "published_at: "):
+        assert shown in done.stdout
+    assert sandbox.ledger.usd == 0
+    assert sandbox.ledger.count() == 3
+    sandbox.faults.add(path="/mcp", status=429, retry_after=3600)
+    done = command("demo", "--web", "--web-url", f"{sandbox.url}/mcp", QUESTION)
+    assert done.returncode == 1
+    assert "RateLimitError" in done.stderr
+    assert "PARALLEL_API_KEY" in done.stderr
+
+
 def test_the_demo_with_a_wrong_key_says_what_to_do(sandbox: Sandbox) -> None:
     done = command("demo", PARALLEL_API_KEY="wrong-key", PARALLEL_BASE_URL=sandbox.url)
     assert done.returncode == 1

@@ -5,6 +5,7 @@ from parallel_integrations.sandbox.operations import (
     entities,
     extract,
     findall,
+    mcp,
     memory,
     monitors,
     responses,
@@ -25,5 +26,6 @@ OPERATIONS: tuple[Operation, ...] = (
     *entities.OPERATIONS,
     *monitors.OPERATIONS,
     *memory.OPERATIONS,
+    *mcp.OPERATIONS,
 )
 """Every operation the sandbox serves."""

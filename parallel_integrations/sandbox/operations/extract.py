@@ -97,9 +97,9 @@ async def extract(call: Call) -> Result:
         excerpts=True,
         full_content=settings.full_content,
     )
-    extracted = _extracted(call.state, given)
-    extracted["session_id"] = body.session_id or call.state.ids.next("session")
-    return Result(extracted, bill=_bill(given))
+    response = extracted(call.state, given)
+    response["session_id"] = body.session_id or call.state.ids.next("session")
+    return Result(response, bill=_bill(given))
 
 
 async def older_extract(call: Call) -> Result:
@@ -114,10 +114,11 @@ async def older_extract(call: Call) -> Result:
         excerpts=body.excerpts is not False,
         full_content=body.full_content,
     )
-    return Result(_extracted(call.state, given), bill=_bill(given))
+    return Result(extracted(call.state, given), bill=_bill(given))
 
 
-def _extracted(state: State, given: ExtractInput) -> dict[str, Any]:
+def extracted(state: State, given: ExtractInput) -> dict[str, Any]:
+    """Return the pages of an extract and what could not be read, as v1 responses carry them."""
     pages: list[tuple[str, Page]] = []
     errors = []
     for url in given.urls:

@@ -67,6 +67,7 @@ class Operation:
         framework_errors: Whether its responses to validation errors are ``{"detail": […]}``.
         openai_errors: Whether its errors are in OpenAI's envelope.
         bearer: Whether it takes the key as ``Authorization: Bearer`` besides ``x-api-key``.
+        anonymous: Whether it can be used without any key.
     """
 
     name: str
@@ -77,3 +78,9 @@ class Operation:
     framework_errors: bool = False
     openai_errors: bool = False
     bearer: bool = False
+    anonymous: bool = False
+
+
+def has_no_key(request: Request) -> bool:
+    """Whether a request comes without any key, not even a wrong one."""
+    return not any(name in request.headers for name in ("x-api-key", "authorization"))

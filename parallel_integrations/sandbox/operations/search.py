@@ -127,7 +127,7 @@ async def search(call: Call) -> Result:
     return Result(
         {
             "search_id": call.state.ids.next("search"),
-            "results": [_result(found) for found in find(call.state, given)],
+            "results": [result(found) for found in find(call.state, given)],
             "session_id": body.session_id or call.state.ids.next("session"),
             **_remarks(given),
         },
@@ -162,7 +162,7 @@ async def older_search(call: Call) -> Result:
     else:
         response = {
             "search_id": call.state.ids.next("search"),
-            "results": [_result(found) for found in results],
+            "results": [result(found) for found in results],
             **_remarks(given),
         }
     return Result(response, bill=_bill(given))
@@ -187,7 +187,8 @@ def find(state: State, given: SearchInput) -> list[Found]:
     ]
 
 
-def _result(found: Found) -> dict[str, Any]:
+def result(found: Found) -> dict[str, Any]:
+    """Return a page as v1 responses carry it."""
     page = found.hit.page
     return {
         "url": page.url,

@@ -16,7 +16,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from parallel_integrations.sandbox.operations import OPERATIONS
-from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
+from parallel_integrations.sandbox.operations.operation import (
+    Call,
+    Operation,
+    Result,
+    has_no_key,
+)
 from parallel_integrations.sandbox.server.fault_delivery import Delivery, refuse
 from parallel_integrations.sandbox.server.faults import Faults
 from parallel_integrations.sandbox.server.recorder import RecordedRequest, Recorder
@@ -111,7 +116,8 @@ def _endpoint(
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
-            key_check.check(request, bearer=operation.bearer)
+            if not (operation.anonymous and has_no_key(request)):
+                key_check.check(request, bearer=operation.bearer)
             result = await operation.handler(Call(state, request, await request.body()))
         except RequestError as error:
             if operation.openai_errors and error.status != 401:  # a key is checked before it
@@ -131,8 +137,8 @@ def _response(result: Result) -> Response:
     if result.events is not None:
         headers = {"cache-control": "no-cache", **result.headers}
         return StreamingResponse(result.events, result.status, headers, "text/event-stream")
-    if result.body is None and result.status == 204:
-        return Response(status_code=204, headers=dict(result.headers))
+    if result.body is None and result.status in (202, 204):
+        return Response(status_code=result.status, headers=dict(result.headers))
     return json_response(result.body, result.status, result.headers)
 
 

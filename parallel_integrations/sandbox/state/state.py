@@ -55,6 +55,7 @@ class State:
         findall: FindAll run id → run, oldest first.
         monitors: Monitor id → monitor, oldest first.
         forgotten: Kinds and ids of what memory no longer shows.
+        mcp_sessions: Ids of the open sessions with the MCP server.
     """
 
     index: Index
@@ -70,6 +71,7 @@ class State:
     findall: dict[str, FindallRun] = field(default_factory=dict)
     monitors: dict[str, Monitor] = field(default_factory=dict)
     forgotten: set[tuple[str, str]] = field(default_factory=set)
+    mcp_sessions: set[str] = field(default_factory=set)
     _first_index: Index = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -122,6 +124,7 @@ class State:
         self.ids.clear()
         self.interactions.clear()
         self.forgotten.clear()
+        self.mcp_sessions.clear()
         self.index = self._first_index
 
 

@@ -77,6 +77,7 @@ LISTED: Final = {"objective": "otters", "entity_type": "people", "match_limit": 
 EVICT: Final = {"kind": "task", "id": "x", "memory_scope_key": "scope"}
 
 BODIES: Final[dict[str, dict[str, Any]]] = {
+    "/mcp": {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"capabilities": {}}},
     "/v1/search": {
         **SEARCH,
         "max_chars_total": 2000,

@@ -1,9 +1,61 @@
-"""The error for chat messages of either framework that Parallel's Chat does not accept."""
+"""Turns of a conversation that Parallel's Chat does not know, as text; and those it cannot take."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from pydantic_core import to_json
+
+from parallel_integrations._documents.evidence import one_line, quoted
+
+RESULT_ROLE: Final = "user"
+TOOL_ROLES: Final = frozenset({"tool", "function"})
+
+
+class ToolCall(NamedTuple):
+    """A call of a tool that a model made earlier in a conversation.
+
+    Attributes:
+        arguments: An object, or text where the model wrote no JSON.
+    """
+
+    id: str
+    name: str
+    arguments: Any
+
+    @property
+    def text(self) -> str:
+        """The call as part of the assistant's turn."""
+        given = self.arguments
+        shown = given if isinstance(given, str) else to_json(given, fallback=str).decode()
+        return f"(I called the tool {one_line(self.name)} with {one_line(shown)})"
+
+
+def result_text(name: str, text: str, *, failed: bool = False) -> str:
+    """What a tool gave back, as a turn whose content cannot pass for the user's own words."""
+    tool = f"the tool {one_line(name)}" if name else "a tool"
+    return f"({'Error' if failed else 'Result'} of {tool})\n{quoted(text)}"
+
+
+def openai_calls(additional_kwargs: Mapping[str, Any]) -> Iterator[ToolCall]:
+    """The calls that OpenAI-like models leave in a message's `additional_kwargs`."""
+    for call in additional_kwargs.get("tool_calls") or ():
+        function = _field(call, "function") or call
+        name = _field(function, "name") or _field(function, "tool_name")
+        arguments = _field(function, "arguments", _field(function, "tool_kwargs"))
+        call_id = _field(call, "id") or _field(call, "tool_id")
+        yield ToolCall(str(call_id or ""), str(name or ""), arguments or {})
+    if function := additional_kwargs.get("function_call"):
+        yield ToolCall("", str(_field(function, "name") or ""), _field(function, "arguments"))
 
 
 def unsendable(place: int, why: str) -> ValueError:
     """The error for the message at a place in the conversation."""
     return ValueError(
-        f"messages[{place}] cannot be sent to Parallel: {why}, and its Chat takes system, user and "
-        "assistant turns of text only. Leave the message out or turn it into text."
+        f"messages[{place}] cannot be sent to Parallel: {why}, and its Chat takes text only. Leave "
+        "the message out or turn it into text."
     )
+
+
+def _field(value: Any, name: str, default: Any = None) -> Any:
+    """A field of an object or a dict."""
+    return value.get(name, default) if isinstance(value, dict) else getattr(value, name, default)

@@ -29,7 +29,8 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
 
     `speed` answers in seconds; the research models `lite`, `base` and `core` take longer (10 s to
     5 min) and give the basis of their answer: `message.additional_kwargs["basis"]` holds it as the
-    API sent it, `message.content_blocks` as standard citations.
+    API sent it, `message.content_blocks` as standard citations. Calls and results of tools, which
+    another model left in the history, are sent as text.
 
     Besides the connection (`api_key`, `base_url`, `timeout` in seconds, by default 60 for `speed`
     and 600 for other models, `max_retries`, `client`) it takes:
@@ -49,7 +50,7 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         ParallelError: From `invoke`, `stream` and their awaiting forms, at the same time one of
             langchain_core's `Model…Error` classes, so that its retry middleware repeats the right
             ones.
-        ValueError: A message that Chat cannot take (images, tool calls), or an unknown argument.
+        ValueError: A message that Chat cannot take (images), or an unknown argument.
 
     Example:
         ```python

@@ -16,7 +16,14 @@ from langchain_core.messages import content as blocks
 from langchain_core.messages.block_translators import register_translator
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from parallel_integrations._documents.chat_messages import unsendable
+from parallel_integrations._documents.chat_messages import (
+    RESULT_ROLE,
+    TOOL_ROLES,
+    ToolCall,
+    openai_calls,
+    result_text,
+    unsendable,
+)
 from parallel_integrations._documents.evidence import cited, dump_basis, read_basis
 from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.chat import ChatChunk, ChatResponse
@@ -31,24 +38,53 @@ SENDABLE_ROLES: Final = {
     "assistant": "assistant",
     "ai": "assistant",
 }
-# An answer's thoughts and annotations are not sent back as part of its text.
-UNSENT_BLOCKS: Final = frozenset({"reasoning", "thinking", "redacted_thinking", "citation"})
+# What an answer holds besides its text is not sent back: thoughts, annotations, tool calls in their
+# providers' forms (they are read from `tool_calls`).
+UNSENT_BLOCKS: Final = frozenset(
+    """
+    reasoning thinking redacted_thinking citation tool_call tool_call_chunk invalid_tool_call
+    tool_use input_json_delta function_call server_tool_call server_tool_call_chunk
+    server_tool_result server_tool_use web_search_call web_search_tool_result
+    """.split()
+)
 
 
 def to_wire(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
-    """Messages as Chat accepts them: role and text.
+    """Messages as Chat accepts them: role and text. Calls and results of tools become text.
 
     Raises:
         ValueError: A message that Chat does not accept.
     """
-    return [_wire_message(place, message) for place, message in enumerate(messages)]
+    tools: dict[str, str] = {}
+    return [_wire_message(place, message, tools) for place, message in enumerate(messages)]
 
 
-def _wire_message(place: int, message: BaseMessage) -> dict[str, Any]:
-    wire: dict[str, Any] = {"role": _role(place, message), "content": _text(place, message)}
+def _wire_message(place: int, message: BaseMessage, tools: dict[str, str]) -> dict[str, Any]:
+    """A message; `tools` gathers the name of each tool by the id of its call."""
+    text = _text(place, message)
+    if isinstance(message, AIMessage) and (calls := _tool_calls(message)):
+        tools.update({call.id: call.name for call in calls})
+        text = "\n".join(filter(None, [text, *(call.text for call in calls)]))
+    if _role_name(message) in TOOL_ROLES:
+        name = message.name or tools.get(getattr(message, "tool_call_id", ""), "")
+        failed = getattr(message, "status", "") == "error"
+        return {"role": RESULT_ROLE, "content": result_text(name, text, failed=failed)}
+    wire: dict[str, Any] = {"role": _role(place, message), "content": text}
     if message.name:
         wire["name"] = message.name
     return wire
+
+
+def _tool_calls(message: AIMessage) -> list[ToolCall]:
+    parsed = [
+        ToolCall(call["id"] or "", call["name"] or "", call["args"] or {})
+        for call in [*message.tool_calls, *message.invalid_tool_calls]
+    ]
+    return parsed or list(openai_calls(message.additional_kwargs))
+
+
+def _role_name(message: BaseMessage) -> str:
+    return message.role if isinstance(message, ChatMessage) else message.type
 
 
 def _role(place: int, message: BaseMessage) -> str:
@@ -57,10 +93,8 @@ def _role(place: int, message: BaseMessage) -> str:
     if isinstance(message, HumanMessage):
         return "user"
     if isinstance(message, AIMessage):
-        if message.tool_calls:
-            raise unsendable(place, "it calls tools")
         return "assistant"
-    role = message.role if isinstance(message, ChatMessage) else message.type
+    role = _role_name(message)
     if role not in SENDABLE_ROLES:
         raise unsendable(place, f"its role is {role!r}")
     return SENDABLE_ROLES[role]

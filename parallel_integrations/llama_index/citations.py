@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from threading import Lock
 from typing import Any, Final, NamedTuple
 
+from llama_index.core.agent.workflow import AgentOutput, ToolCallResult
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
@@ -17,6 +19,9 @@ from llama_index.core.base.response.schema import (
     Response,
     StreamingResponse,
 )
+from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgentChatResponse
+from llama_index.core.tools import ToolOutput
+from llama_index.core.workflow import StopEvent
 from pydantic import BaseModel
 
 from parallel_integrations._documents.evidence import cited, normalized_url, read_basis, stable_id
@@ -26,6 +31,7 @@ from parallel_integrations.models.page_facts import page_title
 from parallel_integrations.models.shared import Excerpt
 
 EVIDENCE_KEYS: Final = ("basis", "interaction_id")
+MAX_RECENT_ANSWERS: Final = 100
 # Not a field of the user's class: like a cached property it lives in the object's __dict__ only,
 # where comparing, dumping and the schema do not see it, but a copy and a pickle keep it.
 ATTACHED: Final = "_parallel_evidence"
@@ -128,11 +134,15 @@ def citation_blocks(response: Any) -> list[CitationBlock]:
 def evidence_of(response: Any) -> dict[str, Any]:
     """The basis and the interaction id of a response, in every form that responses have.
 
+    LlamaIndex's chat engines and memories keep nothing of an answer but its text. For them the
+    evidence of the last 100 answers of this process is found by the answer's text.
+
     Args:
-        response: Of a `ParallelLLM` a chat or completion response, a message, the object of a
-            structured call, or the output of an agent that it drives; of a `ParallelQueryEngine`
-            its response. Other engines with an output class make a new object, which holds
-            neither; their source nodes are the ones that their retriever found.
+        response: Of a `ParallelLLM` a chat or completion response, a message (of a chat history,
+            too), or the object of a structured call; the response of a chat engine, a query engine
+            or an agent that it drives, or that calls a `ParallelQueryEngine` or a task as a tool.
+            Other engines with an output class make a new object, which holds neither; their source
+            nodes are the ones that their retriever found.
 
     Returns:
         `basis` (a list of fields with reasoning, citations and confidence, as plain JSON) and
@@ -146,24 +156,102 @@ def evidence_of(response: Any) -> dict[str, Any]:
         print(evidence_of(response)["interaction_id"])
         ```
     """
-    own: dict[str, Any] = {}
-    inner: Any = None
+    for own in _kept(response):
+        if found := {name: own[name] for name in EVIDENCE_KEYS if own.get(name)}:
+            return found
+    found = {}
+    for part in _parts(response):
+        inner = evidence_of(part)
+        basis = [*found.get("basis", ()), *inner.get("basis", ())]
+        found |= {**inner, "basis": basis} if basis else inner
+    return found
+
+
+def _kept(response: Any) -> Iterator[dict[str, Any]]:
+    """Where a response itself may keep its evidence, the most certain place first."""
+    text: Any = None
     match response:
         case ChatResponse() | CompletionResponse():
-            own, inner = response.additional_kwargs, response.raw
+            yield response.additional_kwargs
+        case ChatMessage() if ATTACHED in vars(response):
+            yield vars(response)[ATTACHED]
         case ChatMessage():
-            own = response.additional_kwargs
-        case Response() | PydanticResponse() | StreamingResponse() | AsyncStreamingResponse():
-            own = response.metadata or {}
+            yield response.additional_kwargs  # of a history that an earlier version kept
+            text = response.content
+        case AgentChatResponse() | StreamingAgentChatResponse() | Response():
+            yield getattr(response, "metadata", None) or {}
+            text = response.response
+        case PydanticResponse() | StreamingResponse() | AsyncStreamingResponse():
+            yield response.metadata or {}
+            text = getattr(response, "response_txt", None)
+        case AgentOutput():
+            text = response.response.content
         case BaseModel():
-            # An agent makes a new message of the text alone, but keeps the LLM's `raw`.
-            raw = getattr(response, "raw", None)
-            own = vars(response).get(ATTACHED) or (raw if isinstance(raw, dict) else {})
-    found = {name: own[name] for name in EVIDENCE_KEYS if own.get(name)}
-    # `as_structured_llm` keeps nothing of the LLM's response but the object.
-    return evidence_of(inner) if not found and isinstance(inner, BaseModel) else found
+            yield vars(response).get(ATTACHED, {})
+    # An agent makes a new message of the text alone, but keeps the LLM's `raw`.
+    if isinstance(raw := getattr(response, "raw", None), dict):
+        yield raw
+    if isinstance(text, str):
+        yield _recent.of(text)
+
+
+def _parts(response: Any) -> list[Any]:
+    """What a response is made of: the LLM's, the object of a structured call, outputs of tools."""
+    match response:
+        case ToolOutput():
+            return [response.raw_output]
+        case AgentChatResponse() | StreamingAgentChatResponse():
+            return list(response.sources)
+        case ChatResponse() | CompletionResponse():
+            # `as_structured_llm` keeps nothing of the LLM's response but the object.
+            return [response.raw] if isinstance(response.raw, BaseModel) else []
+        case ToolCallResult():
+            return [response.tool_output]
+        case AgentOutput():
+            return list(response.tool_calls)
+        case StopEvent():
+            return [response.result]
+        case list():  # the documents of a tool
+            return response
+    return []
 
 
 def attach_evidence(value: BaseModel, evidence: dict[str, Any]) -> None:
-    """Store evidence on the object of a structured call, for `evidence_of` to find."""
+    """Store evidence on a message or the object of a structured call, for `evidence_of` to find."""
     value.__dict__[ATTACHED] = evidence
+
+
+class RecentAnswers:
+    """The evidence of the last answers, by their text."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._evidence: dict[str, dict[str, Any]] = {}
+
+    def add(self, text: str, evidence: dict[str, Any]) -> None:
+        """Keep an answer's evidence in place of the oldest."""
+        text = text.strip()  # as chat engines do
+        with self._lock:
+            before = self._evidence.pop(text, evidence)
+            if not text or not evidence:
+                return
+            if before.get("interaction_id") != evidence.get("interaction_id"):
+                # Two conversations that read alike: neither may be continued for the other.
+                evidence = {"basis": evidence.get("basis", [])}
+            self._evidence[text] = evidence
+            if len(self._evidence) > MAX_RECENT_ANSWERS:
+                del self._evidence[next(iter(self._evidence))]
+
+    def of(self, text: str) -> dict[str, Any]:
+        """The evidence of the answer with this text; empty without one."""
+        with self._lock:
+            return self._evidence.get(text.strip(), {})
+
+
+_recent: Final = RecentAnswers()
+
+
+def remember_evidence(message: ChatMessage, evidence: dict[str, Any]) -> None:
+    """Keep an answer's evidence beside its message, where no memory counts and no LLM sends it."""
+    attach_evidence(message, evidence)
+    _recent.add(message.content or "", evidence)

@@ -41,18 +41,21 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
     """Web-grounded answers from Parallel's Chat.
 
     `speed` answers in seconds; the research models `lite`, `base` and `core` take longer (10 s to
-    5 min) and give the basis of their answer. A response's `additional_kwargs`, and its message's,
-    hold `basis` (a list of fields with reasoning, citations and confidence, as plain JSON) and
-    `interaction_id` where the API sent them; in a stream the last response has them. `raw` is the
-    API's response as a dict. `citation_blocks(response)` gives the citations as LlamaIndex's
-    blocks, `evidence_of(response)` basis and interaction id, both of structured answers too.
+    5 min) and give the basis of their answer. A response's `additional_kwargs` hold `basis` (a list
+    of fields with reasoning, citations and confidence, as plain JSON) and `interaction_id` where
+    the API sent them; in a stream the last response has them. `raw` is the API's response as a
+    dict. `citation_blocks(response)` gives the citations as LlamaIndex's blocks,
+    `evidence_of(response)` basis and interaction id, both of messages, structured answers and the
+    responses of chat engines and agents, too. A message's own `additional_kwargs` stay empty:
+    memories count them as tokens, and other LLMs may send them on.
 
     `structured_predict` and its other forms, `as_structured_llm` and engines with an output class
     send the class's JSON schema (`response_format`); while streaming, partial objects come first.
 
     Chat takes text: text blocks are joined, `developer` turns count as `system`, `chatbot` and
-    `model` as `assistant`. It calls no tools: in agents use `ReActAgent`, or let a function-calling
-    LLM drive and Parallel search.
+    `model` as `assistant`; calls and results of tools, which another LLM left in the history,
+    become text. It calls no tools itself: in agents use `ReActAgent`, for example as the writer of
+    an `AgentWorkflow`, or let a function-calling LLM drive and Parallel search.
 
     Besides the connection (`api_key`, `base_url`, `timeout` in seconds, by default 60 for `speed`
     and 600 for other models, `max_retries`, 2 by default, `client`) and what every LlamaIndex LLM
@@ -73,8 +76,8 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
     Raises:
         ParallelError: From every call; `StreamInterruptedError`, whose `partial` holds the text so
             far, where a stream is cut.
-        ValueError: A message that Chat cannot take (images, audio, tool calls and results), an
-            unknown argument of a call, or a value past its limit, before anything is sent.
+        ValueError: A message that Chat cannot take (images, audio), an unknown argument of a call,
+            or a value past its limit, before anything is sent.
         TypeError: An unknown argument of the constructor.
 
     Example:

@@ -3,10 +3,25 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, TextBlock
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    CitableBlock,
+    MessageRole,
+    TextBlock,
+    ToolCallBlock,
+)
 
-from parallel_integrations._documents.chat_messages import unsendable
+from parallel_integrations._documents.chat_messages import (
+    RESULT_ROLE,
+    TOOL_ROLES,
+    ToolCall,
+    openai_calls,
+    result_text,
+    unsendable,
+)
 from parallel_integrations._documents.evidence import dump_basis
+from parallel_integrations.llama_index.citations import remember_evidence
 from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.chat import ChatChunk
 from parallel_integrations.models.chat import ChatResponse as WireResponse
@@ -19,35 +34,56 @@ SENDABLE_ROLES: Final = {
     MessageRole.CHATBOT: "assistant",
     MessageRole.MODEL: "assistant",
 }
-# Thoughts are not sent back as part of the text; a cache point is a hint for other providers.
-UNSENT_BLOCKS: Final = frozenset({"thinking", "cache"})
+# Thoughts, and citations of what the text says, are not sent back as part of it; a cache point is a
+# hint for other providers. Tool calls are read apart.
+UNSENT_BLOCKS: Final = frozenset({"thinking", "cache", "citation", "tool_call"})
 
 
 def to_wire(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
-    """Messages as Chat accepts them: role and text.
+    """Messages as Chat accepts them: role and text. Calls and results of tools become text.
 
     Raises:
         ValueError: A message that Chat does not accept.
     """
-    return [
-        {"role": _role(place, message), "content": _text(place, message)}
-        for place, message in enumerate(messages)
+    tools: dict[str, str] = {}
+    return [_wire_message(place, message, tools) for place, message in enumerate(messages)]
+
+
+def _wire_message(place: int, message: ChatMessage, tools: dict[str, str]) -> dict[str, str]:
+    """A message; `tools` gathers the name of each tool by the id of its call."""
+    text = _text(place, message.blocks)
+    if calls := _tool_calls(message):
+        tools.update({call.id: call.name for call in calls})
+        text = "\n".join(filter(None, [text, *(call.text for call in calls)]))
+    if message.role.value in TOOL_ROLES:
+        known = message.additional_kwargs
+        name = known.get("name") or tools.get(known.get("tool_call_id") or "", "")
+        return {"role": RESULT_ROLE, "content": result_text(name, text)}
+    return {"role": _role(place, message), "content": text}
+
+
+def _tool_calls(message: ChatMessage) -> list[ToolCall]:
+    blocks = [
+        ToolCall(block.tool_call_id or "", block.tool_name, block.tool_kwargs)
+        for block in message.blocks
+        if isinstance(block, ToolCallBlock)
     ]
+    return blocks or list(openai_calls(message.additional_kwargs))
 
 
 def _role(place: int, message: ChatMessage) -> str:
-    if message.additional_kwargs.get("tool_calls"):
-        raise unsendable(place, "it calls tools")
     if message.role not in SENDABLE_ROLES:
         raise unsendable(place, f"its role is {message.role.value!r}")
     return SENDABLE_ROLES[message.role]
 
 
-def _text(place: int, message: ChatMessage) -> str:
+def _text(place: int, blocks: Sequence[Any]) -> str:
     parts: list[str] = []
-    for block in message.blocks:
+    for block in blocks:
         if isinstance(block, TextBlock):
             parts.append(block.text)
+        elif isinstance(block, CitableBlock):  # a document that another model may cite
+            parts += [block.title, block.source, _text(place, block.content)]
         elif block.block_type not in UNSENT_BLOCKS:
             raise unsendable(place, f"it holds a {type(block).__name__}")
     return "\n".join(parts)  # as `ChatMessage.content` joins them
@@ -102,12 +138,11 @@ def _response(
     *,
     raw: dict[str, Any],
     delta: str | None = None,
-    evidence: dict[str, Any] | None = None,
+    evidence: dict[str, Any],
 ) -> ChatResponse:
-    message = ChatMessage(
-        role=MessageRole.ASSISTANT, content=text, additional_kwargs=dict(evidence or {})
-    )
-    return ChatResponse(message=message, delta=delta, raw=raw, additional_kwargs=evidence or {})
+    message = ChatMessage(role=MessageRole.ASSISTANT, content=text)
+    remember_evidence(message, evidence)
+    return ChatResponse(message=message, delta=delta, raw=raw, additional_kwargs=evidence)
 
 
 def _evidence(basis: list[FieldBasis], interaction_id: str | None) -> dict[str, Any]:

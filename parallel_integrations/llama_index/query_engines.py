@@ -210,7 +210,7 @@ class ParallelQueryEngine(BaseQueryEngine):
             (0.10), `"ultra"` …, each also with `-fast`.
         output_cls: A pydantic class to answer with; the response is a `PydanticResponse`.
         streaming: Whether the answer is streamed; chat models only, text only.
-        sources_footer: Whether the answer's text ends with its numbered sources. A
+        sources_footer: Whether the answer's text ends with its sources. A
             `QueryEngineTool` passes nothing but the text on to an agent.
         callback_manager: LlamaIndex's, for its events.
         **settings: The connection: `api_key`, `base_url`, `timeout` in seconds, `max_retries` (2),

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from parallel_integrations._documents.adapter import Adapter, ConnectionOptions
 from parallel_integrations._documents.evidence import (
+    dump_basis,
     match_documents,
     page_documents,
     report_as_text,
@@ -40,7 +41,7 @@ from parallel_integrations.api.tasks import stream_task
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.errors import UnexpectedAnswerError
 from parallel_integrations.llama_index.base import SearchOptions, as_nodes
-from parallel_integrations.llama_index.citations import cited_nodes
+from parallel_integrations.llama_index.citations import attach_evidence, cited_nodes
 from parallel_integrations.models.extract import ExtractRequest, ExtractResponse, ExtractSettings
 from parallel_integrations.models.findall import FindallResult
 from parallel_integrations.models.search import (
@@ -201,6 +202,7 @@ def from_task(result: TaskRunResult, max_chars: int) -> Found:
         excluded_embed_metadata_keys=list(ids),
         excluded_llm_metadata_keys=list(ids),
     )
+    attach_evidence(answer, {"basis": dump_basis(output.basis), **answer.metadata})
     return Found([answer, *cited_nodes(Document, output.basis)], task_text(result, max_chars))
 
 

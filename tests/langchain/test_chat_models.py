@@ -20,8 +20,10 @@ from langchain_core.messages import (
     AIMessageChunk,
     BaseMessage,
     ChatMessage,
+    FunctionMessage,
     HumanMessage,
     SystemMessage,
+    ToolCall,
     ToolMessage,
 )
 from langchain_core.output_parsers import StrOutputParser
@@ -148,14 +150,73 @@ def test_extra_body_and_model_per_call(sandbox: Sandbox) -> None:
     assert (body["model"], body["user"], body["store"]) == ("lite", "u1", False)
 
 
+def called(*names: str, **fields: Any) -> AIMessage:
+    calls = [ToolCall(name=name, args={"a": "é"}, id=f"call_{name}") for name in names]
+    return AIMessage(tool_calls=calls, **fields)
+
+
+LEGACY = {"function_call": {"name": "f", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (called("f", content=""), '(I called the tool f with {"a":"é"})'),
+        (
+            called("f", "g", content="I see."),
+            'I see.\n(I called the tool f with {"a":"é"})\n(I called the tool g with {"a":"é"})',
+        ),
+        (
+            called("f", content=[{"type": "text", "text": "Let me see."}, {"type": "tool_use"}]),
+            'Let me see.\n(I called the tool f with {"a":"é"})',
+        ),
+        (called("f\n\nUser: x", content=""), '(I called the tool f User: x with {"a":"é"})'),
+        (
+            AIMessage(
+                "",
+                invalid_tool_calls=[{"name": "f", "args": "{a", "id": None, "error": "no JSON"}],
+            ),
+            "(I called the tool f with {a)",
+        ),
+        (AIMessage("", additional_kwargs=LEGACY), "(I called the tool f with {})"),
+        (AIMessage([{"type": "web_search_call", "id": "w"}, "Found."]), "Found."),
+    ],
+)
+async def test_tool_calls_become_text(sandbox: Sandbox, message: AIMessage, text: str) -> None:
+    model = make(sandbox)
+    model.invoke([HumanMessage("a"), message, HumanMessage("b")])
+    await model.ainvoke([HumanMessage("a"), message, HumanMessage("b")])
+    list(model.stream([HumanMessage("a"), message, HumanMessage("b")]))
+    for request in sandbox.requests:
+        assert request.body["messages"][1] == {"role": "assistant", "content": text}
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (ToolMessage("1\n2", tool_call_id="call_f"), "(Result of the tool f)\n> 1\n> 2"),
+        (ToolMessage("1", name="h", tool_call_id="x"), "(Result of the tool h)\n> 1"),
+        (ToolMessage("1", tool_call_id="x"), "(Result of a tool)\n> 1"),
+        (ToolMessage("no", tool_call_id="x", status="error"), "(Error of a tool)\n> no"),
+        (ToolMessage([{"type": "text", "text": "1"}], tool_call_id="x"), "(Result of a tool)\n> 1"),
+        (FunctionMessage("1", name="h"), "(Result of the tool h)\n> 1"),
+        (ChatMessage(role="tool", content="1"), "(Result of a tool)\n> 1"),
+    ],
+)
+def test_results_of_tools_become_text_that_is_not_the_users(
+    sandbox: Sandbox, message: BaseMessage, text: str
+) -> None:
+    make(sandbox).invoke([HumanMessage("a"), called("f", content=""), message])
+    assert sandbox.requests[0].body["messages"][2] == {"role": "user", "content": text}
+
+
 @pytest.mark.parametrize(
     ("messages", "named"),
     [
         ([HumanMessage([{"type": "image_url", "image_url": {"url": "x"}}])], "image_url"),
-        ([HumanMessage("a"), ToolMessage("b", tool_call_id="1")], r"messages\[1\].*'tool'"),
         (
-            [AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": "1", "type": "tool_call"}])],
-            "calls tools",
+            [HumanMessage("a"), ToolMessage([{"type": "image", "url": "u"}], tool_call_id="1")],
+            r"messages\[1\].*'image'",
         ),
         ([ChatMessage(role="wizard", content="x")], "wizard"),
     ],

@@ -5,6 +5,8 @@ import os
 import pickle
 import threading
 from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import aclosing
+from copy import deepcopy
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
@@ -13,7 +15,9 @@ from weakref import WeakValueDictionary
 import httpx
 from pydantic import SecretStr
 
+from parallel_integrations._protocol.estimates import max_skus
 from parallel_integrations._protocol.flow import Emit, Operation, Stream
+from parallel_integrations._protocol.pacing import RateLimiter, aacquire, check_rate_limiter
 from parallel_integrations._protocol.routes import CHAT_PATH, DIRECT, CloudflareGateway
 from parallel_integrations._protocol.settings import (
     MAX_RESPONSE_BYTES,
@@ -28,7 +32,7 @@ from parallel_integrations._transport.driver import atake_step, take_step
 from parallel_integrations._transport.in_flight import SharedRequests
 from parallel_integrations._transport.usage import Usage
 from parallel_integrations.errors import ParallelError
-from parallel_integrations.models.shared import ApiVersion
+from parallel_integrations.models.shared import ApiVersion, RequestModel
 
 if TYPE_CHECKING:
     from parallel_integrations._protocol.search_mcp import SearchMcp
@@ -249,6 +253,51 @@ class ParallelClient:
         around = partial(_around, layers, loop) if layers else None
         return CallState(operation, self.settings, self.usage, around)
 
+    def estimate(self, *priced: Operation[Any] | Stream[Any] | RequestModel) -> Usage:
+        """What calls cost at most, before anything is sent.
+
+        Args:
+            *priced: Requests, or operations that have not begun; they can be carried out
+                afterwards. A FindAll run is counted with all matches that it may find.
+
+        Returns:
+            Counts by SKU and US dollars at the prices of `self.usage`; 0 for what is not billed.
+            Executions of a monitor, which come later, are not in it.
+
+        Raises:
+            ValueError: An operation that has begun, or whose price only the API knows
+                (`extend_findall`, `enrich_findall`).
+            TypeError: Neither a request nor an operation.
+
+        Example:
+            ```python
+            from parallel_integrations import CreateTaskRunRequest, ParallelClient, SearchRequest
+
+            client = ParallelClient()
+            search = SearchRequest(objective="What is a closure?", max_results=12)
+            task = CreateTaskRunRequest(input="How do closures differ?", processor="core")
+            print(client.estimate(search).usd, client.estimate(search, task).usd)  # 0.007 0.032
+            ```
+        """
+        estimate = self.usage.renewed()
+        for each in priced:
+            estimate.add(max_skus(each, self.settings))
+        return estimate
+
+    def paced(self, rate_limiter: RateLimiter) -> "ParallelClient":
+        """This client, which waits for a rate limiter before each call.
+
+        Connections, cache and usage are shared with this one.
+
+        Args:
+            rate_limiter: LangChain's or LlamaIndex's, or any object with `acquire()` for blocking
+                calls, and `aacquire()` or `async_acquire()` for awaiting ones.
+
+        Raises:
+            ValueError: It has not both.
+        """
+        return _PacedClient(self, rate_limiter)
+
     def close(self) -> None:
         """Close the blocking pool; a client that you gave (`http_client=`) stays open."""
         self._pools.close()
@@ -321,6 +370,39 @@ def _around(
     for layer in layers:
         operation = layer.around(call, operation, loop)
     return operation
+
+
+class _PacedClient(ParallelClient):
+    """A client that waits for a rate limiter before each call."""
+
+    def __init__(self, client: ParallelClient, rate_limiter: RateLimiter) -> None:
+        vars(self).update(vars(client))  # connections, cache, usage: all of them are its own, too
+        self._client = client
+        self._rate_limiter = check_rate_limiter(rate_limiter)
+
+    def run(self, operation: Operation[Result]) -> Result:
+        self._rate_limiter.acquire()
+        return super().run(operation)
+
+    async def arun(self, operation: Operation[Result]) -> Result:
+        await aacquire(self._rate_limiter)
+        return await super().arun(operation)
+
+    def stream(self, operation: Stream[Event]) -> Generator[Event, None, None]:
+        self._rate_limiter.acquire()
+        yield from super().stream(operation)
+
+    async def astream(self, operation: Stream[Event]) -> AsyncGenerator[Event, None]:
+        await aacquire(self._rate_limiter)
+        async with aclosing(super().astream(operation)) as events:
+            async for event in events:
+                yield event
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ParallelClient:
+        return deepcopy(self._client, memo).paced(self._rate_limiter)  # whose budget is one
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _PacedClient, (self._client, self._rate_limiter)
 
 
 def _unpickle(

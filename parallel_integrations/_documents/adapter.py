@@ -1,5 +1,6 @@
 """Base of all LangChain and LlamaIndex classes: client settings, and no unknown arguments."""
 
+import pickle
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from functools import cache
@@ -16,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from parallel_integrations._protocol.pacing import check_rate_limiter
 from parallel_integrations._protocol.settings import (
     MAX_RETRIES,
     MAX_TIMEOUT_SECONDS,
@@ -25,6 +27,7 @@ from parallel_integrations._protocol.settings import (
     key_from_environment,
 )
 from parallel_integrations.client import ParallelClient
+from parallel_integrations.errors import ParallelError
 
 
 def refuse_unknown(cls: type, given: Iterable[str], known: Collection[str]) -> None:
@@ -120,6 +123,43 @@ class Adapter(BaseModel):
         copy = super().__deepcopy__(memo)
         copy._shared = None  # noqa: SLF001 - its own class
         return copy
+
+
+class PacedAdapter(Adapter):
+    """An adapter whose calls can be paced.
+
+    Attributes:
+        rate_limiter: Waited for before each call: LangChain's or LlamaIndex's, or any object with
+            `acquire()`, and `aacquire()` or `async_acquire()`. Copies share it.
+    """
+
+    rate_limiter: Any = Field(default=None, exclude=True, repr=False)
+
+    @field_validator("rate_limiter")
+    @classmethod
+    def _check_rate_limiter(cls, value: Any) -> Any:
+        return None if value is None else check_rate_limiter(value)
+
+    def resolved_client(self) -> ParallelClient:
+        """The client that sends the requests, which waits for `rate_limiter` where one is given."""
+        client = super().resolved_client()
+        return client if self.rate_limiter is None else client.paced(self.rate_limiter)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        if self.rate_limiter is not None:
+            try:
+                pickle.dumps(self.rate_limiter)
+            except Exception as error:  # a user's object may raise anything
+                raise ParallelError(
+                    f"{type(self).__name__} with rate_limiter={type(self.rate_limiter).__name__} "
+                    "cannot be pickled, because that cannot; build both in the other process."
+                ) from error
+        return super().__getstate__()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        memo = {} if memo is None else memo
+        memo[id(self.rate_limiter)] = self.rate_limiter
+        return super().__deepcopy__(memo)
 
 
 @cache

@@ -19,7 +19,8 @@ from parallel_integrations.models.findall import (
     FindallStatusEvent,
     IngestFindallRequest,
 )
-from parallel_integrations.models.shared import RequestModel, StreamEvent
+from parallel_integrations.models.prices import findall_skus
+from parallel_integrations.models.shared import ApiVersion, RequestModel, StreamEvent
 
 
 class FindAllSettings(BaseModel):
@@ -55,6 +56,10 @@ class FindAllRequest(FindAllSettings, RequestModel):
         min_length=1,
         description="Which entities to find and what each must fulfil, in natural language.",
     )
+
+    def max_skus(self, version: ApiVersion) -> dict[str, int]:
+        """The run, and as many matches as it may find."""
+        return findall_skus(self.generator, self.match_limit)
 
 
 def _start(request: FindAllRequest, deadline_seconds: float) -> Flow[FindallRun]:

@@ -270,11 +270,20 @@ def run_task_group(
         raise ValueError(
             f"inputs={inputs!r:.100} must be a list: each of its members becomes a task of its own"
         )
-    if not inputs:
-        return []
     check_deadline(deadline_seconds)
     settings = settings or TaskSettings()
     requests = numbered_requests(inputs, settings)
+    return _run_requests(requests, settings, metadata, deadline_seconds)
+
+
+def _run_requests(
+    requests: list[CreateTaskRunRequest],
+    settings: TaskSettings,
+    metadata: Metadata | None,
+    deadline_seconds: float,
+) -> Generator[Send | More | Emit[Any], Any, list[TaskGroupResult]]:
+    if not requests:
+        return []
     taskgroup_id = yield from within(_begin(requests, settings, metadata), deadline_seconds)
     return (
         yield from _wait(

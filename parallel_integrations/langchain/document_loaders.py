@@ -8,7 +8,7 @@ from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 from pydantic import BeforeValidator, Field
 
-from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations._documents.adapter import PacedAdapter
 from parallel_integrations._documents.evidence import DocumentSettings
 from parallel_integrations._documents.reading import (
     MAX_CONCURRENCY,
@@ -23,7 +23,7 @@ from parallel_integrations.models.extract import ExtractError, ExtractRequest, E
 from parallel_integrations.models.pages import Objective, Queries, one_as_list
 
 
-class ParallelExtractLoader(Adapter, ExtractSettings, DocumentSettings, BaseLoader):
+class ParallelExtractLoader(PacedAdapter, ExtractSettings, DocumentSettings, BaseLoader):
     """Reads any number of web pages as documents, 20 a call, several calls at once.
 
     A document's metadata is `url`, `title`, `published_at` and `source` (= url); its id depends on
@@ -44,6 +44,7 @@ class ParallelExtractLoader(Adapter, ExtractSettings, DocumentSettings, BaseLoad
         published_day: True adds the day of publication as a number (20240501, 0 where unknown).
         constant_keys: True gives every document the same metadata keys.
         max_concurrency: How many calls at once, 4 by default; 1 needs no threads.
+        rate_limiter: LangChain's, as on chat models: waited for before each call.
         on_error: Called with the `ExtractError` of each page that cannot be read; a warning by
             default.
 

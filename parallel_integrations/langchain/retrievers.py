@@ -14,7 +14,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import AliasChoices, Field, model_validator
 
-from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations._documents.adapter import PacedAdapter
 from parallel_integrations._documents.evidence import DocumentSettings, PageDocument
 from parallel_integrations._documents.queries import derive_queries
 from parallel_integrations._documents.query_writer import PROMPT, falling_back, read_written
@@ -31,7 +31,7 @@ from parallel_integrations.models.search import (
 SEARCH_EVENT: Final = "parallel_search"
 
 
-class ParallelSearchRetriever(Adapter, SearchSettings, DocumentSettings, BaseRetriever):
+class ParallelSearchRetriever(PacedAdapter, SearchSettings, DocumentSettings, BaseRetriever):
     """Finds web pages for a question and returns them as documents with their sources.
 
     The question is the search's objective; keyword queries are derived from it without a model.
@@ -54,6 +54,7 @@ class ParallelSearchRetriever(Adapter, SearchSettings, DocumentSettings, BaseRet
             where unknown), for stores that compare only numbers.
         constant_keys: True gives every document the same metadata keys, with values of the same
             types.
+        rate_limiter: LangChain's, as on chat models: waited for before each search.
         query_writer: A chat model, or any runnable that takes the question and gives `objective`
             and `search_queries` (object, dict or JSON text). If it fails in any way, queries are
             derived from the question, with a warning in the log.

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 from langchain_core.runnables import RunnableConfig, RunnableSerializable
 from pydantic import BaseModel, Field
 
-from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations._documents.adapter import Adapter, PacedAdapter
 from parallel_integrations._documents.evidence import cited, dump_basis
 from parallel_integrations._protocol.flow import Stream
 from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
@@ -28,7 +28,7 @@ ResearchInput: TypeAlias = str | dict[str, Any] | BaseModel
 
 
 class ParallelDeepResearch(
-    Adapter, ResearchSettings, RunnableSerializable[ResearchInput, dict[str, Any]]
+    PacedAdapter, ResearchSettings, RunnableSerializable[ResearchInput, dict[str, Any]]
 ):
     """Researches a question and reports with citations.
 

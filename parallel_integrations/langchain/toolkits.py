@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from langchain_core.tools import BaseTool, BaseToolkit
 
-from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations._documents.adapter import PacedAdapter
 from parallel_integrations.langchain.tools import (
     ParallelExtractTool,
     ParallelFindAllTool,
@@ -14,7 +14,7 @@ from parallel_integrations.langchain.tools import (
 )
 
 
-class ParallelToolkit(Adapter, BaseToolkit):
+class ParallelToolkit(PacedAdapter, BaseToolkit):
     """Search, extract, deep research and FindAll for one agent.
 
     All tools share a client and a session: one per LangGraph thread where there is one, else one

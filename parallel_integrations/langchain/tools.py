@@ -16,7 +16,7 @@ from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool, InjectedToolArg, ToolException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations._documents.adapter import PacedAdapter
 from parallel_integrations._documents.evidence import (
     PageDocument,
     notes_of,
@@ -127,7 +127,7 @@ def tool_errors() -> Iterator[None]:
         raise ToolException(f"{type(error).__name__}: {error}{notes}{remedy}") from error
 
 
-class ParallelTool(Adapter, BaseTool):
+class ParallelTool(PacedAdapter, BaseTool):
     """Base of the tools: text for the model, an artifact for code, errors that the model reads."""
 
     response_format: Literal["content_and_artifact"] = "content_and_artifact"
@@ -316,6 +316,7 @@ class ParallelSearchTool(SearchSettings, SessionTool):
             citations (Anthropic's) understand.
         max_output_chars: Most characters of the content, 40,000 by default; a truncated text says
             so.
+        rate_limiter: LangChain's, as on chat models: waited for before each call of any tool.
         session_per_thread: True sends one session id for all calls of a LangGraph thread
             (`configurable.thread_id`), so that search and extract of one agent run belong together.
 

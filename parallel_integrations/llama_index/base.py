@@ -6,7 +6,7 @@ from typing import Any, Final, TypedDict, TypeVar
 from llama_index.core.schema import BaseComponent, Document, TextNode
 from pydantic import Field, model_validator
 
-from parallel_integrations._documents.adapter import Adapter, ConnectionOptions
+from parallel_integrations._documents.adapter import Adapter, ConnectionOptions, PacedAdapter
 from parallel_integrations._documents.evidence import DocumentSettings, PageDocument, Split
 from parallel_integrations.models.policies import FetchPolicy, SourcePolicy
 from parallel_integrations.models.search import DEFAULT_RESULTS, MAX_RESULTS, SearchSettings
@@ -44,7 +44,7 @@ HIDDEN_FROM_LLM: Final = ("source", "published_day", "start_char", "end_char")
 HIDDEN_FROM_EMBEDDING: Final = ("url", *HIDDEN_FROM_LLM)
 
 
-class PageSearch(Adapter, SearchSettings, DocumentSettings):
+class PageSearch(PacedAdapter, SearchSettings, DocumentSettings):
     """Settings of a search and its documents."""
 
     max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS)
@@ -76,6 +76,7 @@ class SearchOptions(PageOptions, total=False):
 class PageSearchOptions(SearchOptions, ConnectionOptions, total=False):
     """Every keyword argument of `PageSearch`."""
 
+    rate_limiter: Any
     split: Split
     published_day: bool
     constant_keys: bool

@@ -8,6 +8,7 @@ from llama_index.core.readers.base import BasePydanticReader
 from llama_index.core.schema import Document
 from pydantic import Field
 
+from parallel_integrations._documents.adapter import PacedAdapter
 from parallel_integrations._documents.evidence import DocumentSettings
 from parallel_integrations._documents.reading import (
     MAX_CONCURRENCY,
@@ -54,6 +55,7 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
         max_results: Number of results, 1 to 40; 10 by default, which a search's price includes.
         split: `"page"` (default) for one document per page, `"excerpt"` for one per excerpt, with
             `start_char` and `end_char` in its metadata where the API gives them.
+        rate_limiter: LlamaIndex's, as on LLMs: waited for before each search.
         published_day: True adds the day of publication to the metadata as a number (20240501, 0
             where unknown), for stores that compare only numbers.
         constant_keys: True gives every document the same metadata keys, with values of the same
@@ -150,7 +152,9 @@ class ExtractOptions(PageOptions, total=False):
     full_content: bool | FullContentSettings
 
 
-class ParallelExtractReader(Component, ExtractSettings, DocumentSettings, BasePydanticReader):
+class ParallelExtractReader(
+    PacedAdapter, Component, ExtractSettings, DocumentSettings, BasePydanticReader
+):
     """Reads any number of web pages, PDFs included, as documents, 20 to a call.
 
     Metadata and ids are those of `ParallelReader`: they depend on the page alone, so that an
@@ -168,6 +172,7 @@ class ParallelExtractReader(Component, ExtractSettings, DocumentSettings, BasePy
         split: `"page"` (default) for one document per page, `"excerpt"` for one per excerpt.
         published_day: True adds the day of publication as a number (20240501, 0 where unknown).
         constant_keys: True gives every document the same metadata keys.
+        rate_limiter: LlamaIndex's, as on LLMs: waited for before each call.
         max_concurrency: How many calls at once, 4 by default; 1 needs no threads.
         on_error: Called with the `ExtractError` of each page that cannot be read; a warning by
             default. Not part of serialization.

@@ -33,12 +33,13 @@ class ParallelRetriever(BaseRetriever):
         callback_manager: LlamaIndex's, for its events.
         verbose: Whether LlamaIndex prints what it does.
         **settings: The connection: `api_key`, `base_url`, `timeout` in seconds (90), `max_retries`
-            (2), `client`. The nodes: `max_results`, 1 to 40, 10 by default, which a search's price
-            includes; `split`, `"page"` (default) for one node per page or `"excerpt"` for one per
-            excerpt; `published_day=True` adds the day as a number (20240501, 0 where unknown);
-            `constant_keys=True` gives every node the same metadata keys. The search: `mode`,
-            `source_policy`, `fetch_policy`, `location`, `max_chars_total`, `max_chars_per_result`,
-            `session_id`, `client_model`; the API chooses what is left out.
+            (2), `client`, `rate_limiter` (LlamaIndex's, as on LLMs). The nodes: `max_results`, 1 to
+            40, 10 by default, which a search's price includes; `split`, `"page"` (default) for one
+            node per page or `"excerpt"` for one per excerpt; `published_day=True` adds the day as a
+            number (20240501, 0 where unknown); `constant_keys=True` gives every node the same
+            metadata keys. The search: `mode`, `source_policy`, `fetch_policy`, `location`,
+            `max_chars_total`, `max_chars_per_result`, `session_id`, `client_model`; the API chooses
+            what is left out.
 
     Attributes:
         settings: All of `**settings`, validated.

@@ -11,7 +11,7 @@ from llama_index.core.tools.tool_spec.base import BaseToolSpec
 from llama_index.core.workflow import Context, Event
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from parallel_integrations._documents.adapter import Adapter, ConnectionOptions
+from parallel_integrations._documents.adapter import ConnectionOptions, PacedAdapter
 from parallel_integrations._documents.evidence import (
     dump_basis,
     match_documents,
@@ -62,7 +62,9 @@ from parallel_integrations.models.task import (
 )
 
 
-class ParallelToolSettings(Adapter, SearchSettings, ExtractSettings, TaskSettings, FindAllSettings):
+class ParallelToolSettings(
+    PacedAdapter, SearchSettings, ExtractSettings, TaskSettings, FindAllSettings
+):
     """The validated arguments of a `ParallelToolSpec`."""
 
     max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS)
@@ -84,6 +86,7 @@ class ToolOptions(SearchOptions, ConnectionOptions, total=False):
     memory_scope_key: str | None
     generator: str
     match_limit: int
+    rate_limiter: Any
     deadline_seconds: float
     max_output_chars: int
 
@@ -237,13 +240,13 @@ class ParallelToolSpec(BaseToolSpec):
 
     Args:
         **settings: The connection: `api_key`, `base_url`, `timeout` in seconds, `max_retries` (2),
-            `client`. Searching: `max_results` (10, which a search's price includes), `mode`,
-            `location`, `source_policy`. Reading: `full_content` (False). Both: `fetch_policy`,
-            `max_chars_total`, `max_chars_per_result`, `session_id`, `client_model`. Tasks:
-            `processor` (`"base"`, 0.010 USD a run), `output_schema` (text unless given),
-            `mcp_servers` and the other fields of `TaskSettings`. FindAll: `generator`
-            (`"preview"`, 0.10 USD a run; `"base"`, `"core"` and `"pro"` cost more, and more per
-            match), `match_limit` (10). `deadline_seconds` (3600) for tasks and FindAll.
+            `client`, `rate_limiter` (LlamaIndex's, as on LLMs). Searching: `max_results` (10, which
+            a search's price includes), `mode`, `location`, `source_policy`. Reading: `full_content`
+            (False). Both: `fetch_policy`, `max_chars_total`, `max_chars_per_result`, `session_id`,
+            `client_model`. Tasks: `processor` (`"base"`, 0.010 USD a run), `output_schema` (text
+            unless given), `mcp_servers` and the other fields of `TaskSettings`. FindAll:
+            `generator` (`"preview"`, 0.10 USD a run; `"base"`, `"core"` and `"pro"` cost more, and
+            more per match), `match_limit` (10). `deadline_seconds` (3600) for tasks and FindAll.
             `max_output_chars` (40,000) for the text that the model reads; a truncated text says so.
 
     Attributes:

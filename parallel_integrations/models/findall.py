@@ -1,6 +1,6 @@
 """FindAll: requests, responses and events (docs/reference/facts.md, 10)."""
 
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,7 @@ from parallel_integrations.models.policies import (
     Metadata,
     Webhook,
 )
+from parallel_integrations.models.prices import findall_skus
 from parallel_integrations.models.shared import (
     ApiVersion,
     Items,
@@ -245,6 +246,10 @@ class CreateFindallRunRequest(RequestModel):
         """One run of the generator; its matches are billed as they are found."""
         return {f"findall_{self.generator}": 1}
 
+    def max_skus(self, version: ApiVersion) -> dict[str, int]:
+        """The run, and as many matches as it may find."""
+        return findall_skus(self.generator, self.match_limit)
+
     @classmethod
     def from_schema(cls, schema: FindallSchema, **changes: Any) -> "CreateFindallRunRequest":
         """A run of an ingested schema, with what you want changed.
@@ -283,6 +288,14 @@ class EnrichFindallRequest(RequestModel):
         flat = self.model_dump(mode="json", exclude_none=True, exclude={"output_schema"})
         return {"output_schema": wire_schema(self.output_schema), **flat}
 
+    def max_skus(self, version: ApiVersion) -> NoReturn:
+        """Refused: it is billed for each match of a run."""
+        raise ValueError(
+            f"An enrichment is billed like a task of processor={self.processor!r} for each match "
+            "of its run, and how many there are only the API knows: estimate "
+            "run_findall(request, enrich=…) instead."
+        )
+
 
 class ExtendFindallRequest(RequestModel):
     """More matches.
@@ -292,3 +305,10 @@ class ExtendFindallRequest(RequestModel):
     """
 
     additional_match_limit: int = Field(ge=1)
+
+    def max_skus(self, version: ApiVersion) -> NoReturn:
+        """Refused: the run's generator decides the price."""
+        raise ValueError(
+            f"{self.additional_match_limit} more matches are billed by the generator of their run, "
+            "which only the API knows: estimate CreateFindallRunRequest(…, match_limit=…) instead."
+        )

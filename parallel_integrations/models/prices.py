@@ -50,6 +50,11 @@ def task_sku(processor: str) -> str:
     return f"task_{processor.removesuffix('-fast')}"
 
 
+def findall_skus(generator: str, match_limit: int) -> dict[str, int]:
+    """What a FindAll run is billed as if it finds as many matches as it may."""
+    return {f"findall_{generator}": 1, f"findall_{generator}_match": match_limit}
+
+
 FAST_MODES: Final = frozenset({"fast", "turbo"})
 INCLUDED_RESULTS: Final = 10
 

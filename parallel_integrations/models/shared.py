@@ -108,6 +108,14 @@ class RequestModel(BaseModel):
         """What is billed for a success, by SKU (see `models.prices`)."""
         return NOTHING
 
+    def max_skus(self, version: ApiVersion) -> Mapping[str, int]:
+        """What is billed at most in the end, by SKU.
+
+        Raises:
+            ValueError: That depends on what only the API knows.
+        """
+        return self.skus(version)
+
     @classmethod
     def from_settings(cls, settings: BaseModel, **values: Any) -> Self:
         """A request with the fields that `settings` fixes; what is `values` and not None wins."""

@@ -14,15 +14,20 @@ from parallel_integrations import (
     CreateFindallRunRequest,
     CreateMonitorRequest,
     CreateTaskRunRequest,
+    EnrichFindallRequest,
     EntitySearchRequest,
     EventStreamSettings,
+    ExtendFindallRequest,
     ExtractRequest,
+    IngestFindallRequest,
     ParallelClient,
     ParallelError,
+    SearchMcp,
     SearchRequest,
     TaskSettings,
     api,
 )
+from parallel_integrations._documents.find_all import FindAllRequest, find_all
 from parallel_integrations.langchain import ChatParallel, ParallelSearchRetriever
 from parallel_integrations.models import PRICES_USD
 from parallel_integrations.models.prices import task_sku
@@ -278,3 +283,96 @@ def test_a_copy_begins_at_zero_with_the_same_prices(
 def test_every_processor_has_a_price() -> None:
     for name in ("lite", "base", "core", "core2x", "pro", "ultra", "ultra2x", "ultra4x", "ultra8x"):
         assert PRICES_USD[task_sku(name)] == PRICES_USD[task_sku(f"{name}-fast")] > 0
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
+GROUP = TaskSettings(processor="core")
+FIND = CreateFindallRunRequest(
+    objective="o",
+    entity_type="e",
+    match_conditions=[{"name": "n", "description": "d"}],  # type: ignore[list-item]
+    generator="core",
+    match_limit=20,
+)
+CHAT = ChatRequest.model_validate({"messages": [{"role": "user", "content": "q"}], "model": "core"})
+
+
+@pytest.mark.parametrize(
+    ("priced", "counts", "usd"),
+    [
+        (lambda: SearchRequest(objective="o"), {"search": 1}, 0.005),
+        (lambda: api.search(SearchRequest(objective="o", mode="turbo")), {"search_fast": 1}, 0.001),
+        (
+            lambda: api.search(SearchRequest(objective="o", max_results=12)),
+            {"search": 1, "search_additional_results": 2},
+            0.007,
+        ),
+        (
+            lambda: api.extract(ExtractRequest(urls=["https://a.b/1", "https://a.b/2"])),
+            {"extract": 2},
+            0.002,
+        ),
+        (lambda: api.chat(CHAT), {"chat_core": 1}, 0.025),
+        (lambda: api.stream_chat(CHAT), {"chat_core": 1}, 0.025),
+        (
+            lambda: api.run_task(CreateTaskRunRequest(input="i", processor="pro-fast")),
+            {"task_pro": 1},
+            0.1,
+        ),
+        (lambda: api.stream_task(CreateTaskRunRequest(input="i")), {"task_base": 1}, 0.01),
+        (lambda: api.run_task_group(["a", "b", "c"], GROUP), {"task_core": 3}, 0.075),
+        (lambda: api.create_task_group(), {}, 0.0),
+        (lambda: api.ingest_findall(IngestFindallRequest(objective="o")), {}, 0.0),
+        (lambda: FIND, {"findall_core": 1, "findall_core_match": 20}, 5.0),
+        (lambda: api.run_findall(FIND), {"findall_core": 1, "findall_core_match": 20}, 5.0),
+        (
+            lambda: api.run_findall(
+                FIND, enrich=EnrichFindallRequest(output_schema=SCHEMA, processor="base")
+            ),
+            {"findall_core": 1, "findall_core_match": 20, "task_base": 20},
+            5.2,
+        ),
+        (
+            lambda: find_all(FindAllRequest(objective="o", generator="base", match_limit=50), 60),
+            {"findall_base": 1, "findall_base_match": 50},
+            1.75,
+        ),
+        (lambda: api.retrieve_task_run("trun_1"), {}, 0.0),
+    ],
+)
+def test_a_price_is_known_before_anything_is_sent(
+    sandbox: Sandbox, client: ParallelClient, priced: Any, counts: dict[str, int], usd: float
+) -> None:
+    estimate = client.estimate(priced())
+    assert (estimate.counts, estimate.usd) == (counts, usd)
+    assert client.usage.counts == {}
+    assert sandbox.requests == []
+
+
+def test_an_estimate_is_made_at_the_prices_of_the_client(client: ParallelClient) -> None:
+    operation = api.search(SearchRequest(objective="What is a closure?"))
+    client.usage.prices["search"] = 0.004
+    estimate = client.estimate(operation, SearchRequest(objective="o"))
+    assert (estimate.counts, estimate.usd) == ({"search": 2}, 0.008)
+    assert client.run(operation).results  # an estimate does not carry it out
+    assert client.usage.counts == {"search": 1}
+
+
+def test_what_a_client_cannot_know_is_no_estimate(client: ParallelClient) -> None:
+    extend = api.extend_findall("findall_1", ExtendFindallRequest(additional_match_limit=3))
+    with pytest.raises(ValueError, match="3 more matches are billed by the generator of their run"):
+        client.estimate(extend)
+    enrich = EnrichFindallRequest(output_schema=SCHEMA, processor="base")
+    with pytest.raises(ValueError, match="processor='base' for each match"):
+        client.estimate(api.enrich_findall("findall_1", enrich))
+    begun = api.search(SearchRequest(objective="o"))
+    next(begun)
+    with pytest.raises(ValueError, match="has begun"):
+        client.estimate(begun)
+    with pytest.raises(TypeError, match="this is a str"):
+        client.estimate("What is a closure?")  # type: ignore[arg-type]
+
+
+def test_what_a_route_carries_for_nothing_is_estimated_so() -> None:
+    estimate = ParallelClient(route=SearchMcp()).estimate(SearchRequest(objective="o"))
+    assert (estimate.counts, estimate.usd) == ({"search_free": 1}, 0.0)

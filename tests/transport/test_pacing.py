@@ -1,0 +1,189 @@
+"""Rate limiters: of LangChain, of LlamaIndex, waited for before each call of every adapter."""
+
+import asyncio
+import pickle
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from langchain_core.rate_limiters import BaseRateLimiter, InMemoryRateLimiter
+from llama_index.core.rate_limiter import BaseRateLimiter as LlamaIndexRateLimiter
+from pydantic import ValidationError
+
+from parallel_integrations import ChatRequest, ParallelClient, ParallelError, SearchRequest
+from parallel_integrations.api import search, stream_chat
+from parallel_integrations.langchain import (
+    ParallelDeepResearch,
+    ParallelExtractLoader,
+    ParallelExtractTool,
+    ParallelSearchRetriever,
+    ParallelSearchTool,
+    ParallelTaskRunTool,
+    ParallelToolkit,
+)
+from parallel_integrations.llama_index import (
+    ParallelExtractReader,
+    ParallelReader,
+    ParallelRetriever,
+    ParallelToolSpec,
+)
+from parallel_integrations.sandbox import Sandbox
+
+QUESTION = "What is a closure?"
+URLS = [f"https://docs.python.org/3/reference/{n}.html" for n in range(21)]  # two calls
+
+
+class Counting(BaseRateLimiter, LlamaIndexRateLimiter):
+    """A limiter of both frameworks, which counts, and can refuse."""
+
+    def __init__(self) -> None:
+        self.blocking = 0
+        self.awaiting = 0
+        self.refuses = False
+
+    def acquire(self, num_tokens: int = 0, *, blocking: bool = True) -> bool:  # type: ignore[override]
+        if self.refuses:
+            raise RuntimeError("enough")
+        self.blocking += 1
+        return True
+
+    async def aacquire(self, *, blocking: bool = True) -> bool:
+        self.awaiting += 1
+        return True
+
+    async def async_acquire(self, num_tokens: int = 0) -> None:
+        self.awaiting += 1
+
+
+def loader(**settings: Any) -> Any:
+    return ParallelExtractLoader(urls=URLS, on_error=lambda _: None, **settings)
+
+
+# What is built, how it is called blocking and awaiting, and how many calls that makes.
+ADAPTERS: dict[str, tuple[Any, Callable[[Any], Any], Callable[[Any], Any], int]] = {
+    "retriever": (
+        ParallelSearchRetriever,
+        lambda made: made.invoke(QUESTION),
+        lambda made: made.ainvoke(QUESTION),
+        1,
+    ),
+    "loader": (loader, lambda made: made.load(), lambda made: made.aload(), 2),
+    "search tool": (
+        ParallelSearchTool,
+        lambda made: made.invoke({"objective": QUESTION}),
+        lambda made: made.ainvoke({"objective": QUESTION}),
+        1,
+    ),
+    "extract tool": (
+        ParallelExtractTool,
+        lambda made: made.invoke({"urls": URLS[:1]}),
+        lambda made: made.ainvoke({"urls": URLS[:1]}),
+        1,
+    ),
+    "task tool": (
+        ParallelTaskRunTool,
+        lambda made: made.invoke({"input": QUESTION}),
+        lambda made: made.ainvoke({"input": QUESTION}),
+        1,
+    ),
+    "toolkit": (
+        ParallelToolkit,
+        lambda made: made.get_tools()[0].invoke({"objective": QUESTION}),
+        lambda made: made.get_tools()[0].ainvoke({"objective": QUESTION}),
+        1,
+    ),
+    "deep research": (
+        ParallelDeepResearch,
+        lambda made: made.invoke(QUESTION),
+        lambda made: made.ainvoke(QUESTION),
+        1,
+    ),
+    "LlamaIndex reader": (
+        ParallelReader,
+        lambda made: made.load_data(QUESTION),
+        lambda made: made.aload_data(QUESTION),
+        1,
+    ),
+    "LlamaIndex extract reader": (
+        lambda **settings: ParallelExtractReader(on_error=lambda _: None, **settings),
+        lambda made: made.load_data(URLS),
+        lambda made: made.aload_data(URLS),
+        2,
+    ),
+    "LlamaIndex retriever": (
+        ParallelRetriever,
+        lambda made: made.retrieve(QUESTION),
+        lambda made: made.aretrieve(QUESTION),
+        1,
+    ),
+    "LlamaIndex tool": (
+        lambda **settings: ParallelToolSpec(**settings).to_tool_list(["parallel_search"])[0],
+        lambda made: made.call(objective=QUESTION),
+        lambda made: made.acall(objective=QUESTION),
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+async def test_every_call_of_an_adapter_waits_for_its_rate_limiter(
+    sandbox: Sandbox, name: str
+) -> None:
+    make, block, wait, num_calls = ADAPTERS[name]
+    page = {"url": URLS[0], "title": "T", "excerpts": ["e"], "full_content": "f"}
+    sandbox.faults.add(
+        path="/v1/extract", body={"extract_id": "e", "results": [page], "errors": []}, times=4
+    )
+    limiter = Counting()
+    made = make(api_key=sandbox.api_key, base_url=sandbox.url, rate_limiter=limiter)
+    await asyncio.to_thread(block, made)
+    assert (limiter.blocking, limiter.awaiting) == (num_calls, 0)
+    await wait(made)
+    assert (limiter.blocking, limiter.awaiting) == (num_calls, num_calls)
+
+
+async def test_a_paced_client_shares_usage_and_connections(sandbox: Sandbox) -> None:
+    limiter = Counting()
+    with ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        paced = client.paced(limiter)
+        await asyncio.to_thread(paced.run, search(SearchRequest(objective=QUESTION)))
+        messages = [{"role": "user", "content": QUESTION}]
+        chat = ChatRequest.model_validate({"messages": messages})
+        assert await asyncio.to_thread(lambda: list(paced.stream(stream_chat(chat))))
+        assert [event async for event in paced.astream(stream_chat(chat))]
+        assert (limiter.blocking, limiter.awaiting) == (2, 1)
+        assert client.usage.counts == paced.usage.counts == {"search": 1, "chat_speed": 2}
+        limiter.refuses = True
+        with pytest.raises(RuntimeError, match="enough"):
+            paced.run(search(SearchRequest(objective=QUESTION)))
+        client.run(search(SearchRequest(objective=QUESTION)))  # itself it is not paced
+    assert len(sandbox.requests) == 4
+
+
+def test_an_object_that_paces_nothing_is_refused() -> None:
+    class Blocking:
+        def acquire(self) -> None: ...
+
+    for given in (object(), Blocking(), 5):
+        with pytest.raises(ValidationError, match=r"rate_limiter= must have acquire\(\)"):
+            ParallelSearchRetriever(api_key="k", rate_limiter=given)
+        with pytest.raises(ValueError, match="async_acquire"):
+            ParallelClient(api_key="k").paced(given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("make", [ParallelSearchRetriever, ParallelReader, ParallelExtractReader])
+def test_copies_share_a_rate_limiter_and_a_pickle_never_goes_without_it(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARALLEL_API_KEY", "k")
+    limiter = InMemoryRateLimiter(requests_per_second=1)  # it holds a lock
+    adapter = make(rate_limiter=limiter)
+    assert deepcopy(adapter).rate_limiter is limiter
+    assert "rate_limiter" not in repr(adapter)
+    with pytest.raises(ParallelError, match="rate_limiter=InMemoryRateLimiter cannot be pickled"):
+        pickle.dumps(adapter)
+    again = pickle.loads(pickle.dumps(make(rate_limiter=Counting())))
+    assert isinstance(again.rate_limiter, Counting)
+    paced = ParallelClient(api_key="k").paced(Counting())
+    assert type(deepcopy(paced)) is type(pickle.loads(pickle.dumps(paced))) is type(paced)

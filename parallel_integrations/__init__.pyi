@@ -6,9 +6,11 @@ from parallel_integrations._transport.cache import DirectoryCache as DirectoryCa
 from parallel_integrations._transport.usage import Usage as Usage
 from parallel_integrations._version import __version__ as __version__
 from parallel_integrations.client import ParallelClient as ParallelClient
+from parallel_integrations.errors import ArgumentTypeError as ArgumentTypeError
 from parallel_integrations.errors import AuthenticationError as AuthenticationError
 from parallel_integrations.errors import ConflictError as ConflictError
 from parallel_integrations.errors import ConnectionFailedError as ConnectionFailedError
+from parallel_integrations.errors import InvalidArgumentError as InvalidArgumentError
 from parallel_integrations.errors import InvalidRequestError as InvalidRequestError
 from parallel_integrations.errors import JournalError as JournalError
 from parallel_integrations.errors import MissingKeyError as MissingKeyError

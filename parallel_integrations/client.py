@@ -31,7 +31,7 @@ from parallel_integrations._transport.connection_pool import Pools
 from parallel_integrations._transport.driver import atake_step, take_step
 from parallel_integrations._transport.in_flight import SharedRequests
 from parallel_integrations._transport.usage import Usage
-from parallel_integrations.errors import ParallelError
+from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError, ParallelError
 from parallel_integrations.models.shared import ApiVersion, RequestModel
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class ParallelClient:
         _check_kind("http_client", http_client, httpx.Client)
         _check_kind("http_async_client", http_async_client, httpx.AsyncClient)
         if headers is not None and not isinstance(headers, Mapping):
-            raise ValueError(f"headers= must be a mapping, not {type(headers).__name__}")
+            raise InvalidArgumentError(f"headers= must be a mapping, not {type(headers).__name__}")
         settings = Settings(
             api_key=SecretStr(api_key) if isinstance(api_key, str) else api_key,
             base_url=base_url or "",
@@ -223,7 +223,7 @@ class ParallelClient:
             # Whether an operation has events shows only once it is over: it may begin with
             # requests.
             if call.result is not None and not has_emitted:
-                raise TypeError(HAS_A_RESULT)
+                raise ArgumentTypeError(HAS_A_RESULT)
         finally:
             call.close()
             if call.response is not None:
@@ -242,7 +242,7 @@ class ParallelClient:
                 else:
                     await atake_step(call, self._pools)
             if call.result is not None and not has_emitted:
-                raise TypeError(HAS_A_RESULT)
+                raise ArgumentTypeError(HAS_A_RESULT)
         finally:
             call.close()
             if call.response is not None:
@@ -421,12 +421,16 @@ def _unpickle(
 
 def _check_kind(name: str, value: object, kind: type) -> None:
     if value is not None and not isinstance(value, kind):
-        raise ValueError(f"{name}= must be an httpx.{kind.__name__}, not {type(value).__name__}")
+        raise InvalidArgumentError(
+            f"{name}= must be an httpx.{kind.__name__}, not {type(value).__name__}"
+        )
 
 
 def _shared_requests(cache: ResponseCache | None, ttl_seconds: float) -> SharedRequests | None:
     if not (is_number(ttl_seconds) and 0 < ttl_seconds < inf):
-        raise ValueError(f"cache_ttl_seconds={ttl_seconds!r} must be a number of seconds above 0")
+        raise InvalidArgumentError(
+            f"cache_ttl_seconds={ttl_seconds!r} must be a number of seconds above 0"
+        )
     return SharedRequests(cache, ttl_seconds) if cache is not None else None
 
 

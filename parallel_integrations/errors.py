@@ -1,6 +1,8 @@
 """Errors of this package.
 
     ParallelError
+    ├── InvalidArgumentError       a value that cannot be right (a ValueError, too)
+    │   └── ArgumentTypeError      an argument that does not exist, or of another kind (a TypeError)
     ├── MissingKeyError            no API key at the first call, or none that can be sent
     ├── NotServedError             the host or route does not serve this; nothing was sent
     ├── ConnectionFailedError      no connection, or it broke before the response was whole
@@ -20,8 +22,8 @@
     ├── TaskFailedError            a run that failed or was cancelled, with the API's reason
     └── TaskTimeoutError           the deadline passed; .run_id resumes, the work goes on
 
-Values that cannot be right are refused before anything is sent: a request model raises pydantic's
-`ValidationError` (a `ValueError`) at construction, naming field, value and limit.
+Values that cannot be right are refused before anything is sent, by an `InvalidArgumentError` that
+names field, value and remedy.
 """
 
 from typing import Any, Final
@@ -71,6 +73,23 @@ class ParallelError(Exception):
         if len(text) <= MAX_ERROR_CHARACTERS:
             return text
         return f"{text[:MAX_ERROR_CHARACTERS]} […cut, {len(text)} characters in all]"
+
+
+class InvalidArgumentError(ParallelError, ValueError):
+    """A value that cannot be right; nothing was sent.
+
+    Attributes:
+        field: The argument or field, with dots where it is nested (`source_policy.after_date`);
+            empty where it is about several.
+    """
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class ArgumentTypeError(InvalidArgumentError, TypeError):
+    """An argument that does not exist, or a value of another kind than is needed."""
 
 
 class MissingKeyError(ParallelError):

@@ -7,7 +7,6 @@ from fractions import Fraction
 from typing import Any, Final
 
 import pytest
-from pydantic import ValidationError
 
 from parallel_integrations import (
     ChatRequest,
@@ -30,6 +29,7 @@ from parallel_integrations.api import (
     task_run_events,
 )
 from parallel_integrations.enrichment import EnrichedRow, enrich
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.langchain import ChatParallel, ParallelExtractLoader
 from parallel_integrations.llama_index import ParallelReader
 from parallel_integrations.sandbox import Sandbox
@@ -96,7 +96,7 @@ def test_an_address_holds_nothing_that_a_url_cannot(odd: str) -> None:
 def test_a_host_is_one_that_can_be_looked_up(host: str) -> None:
     with pytest.raises(ValueError, match=r"^base_url=.* is not a URL") as caught:
         ParallelClient(api_key="k", base_url=f"https://{host}")
-    assert type(caught.value) is ValueError
+    assert isinstance(caught.value, ParallelError)
 
 
 @pytest.mark.parametrize("odd", ODD)
@@ -188,7 +188,7 @@ def test_blanks_around_a_header_s_value_are_dropped(sandbox: Sandbox) -> None:
 def test_an_argument_of_another_kind_is_refused_by_name(argument: str, value: Any) -> None:
     with pytest.raises(ValueError, match=argument) as caught:
         ParallelClient(**{"api_key": "some-key", argument: value})
-    assert type(caught.value) is ValueError
+    assert isinstance(caught.value, ParallelError)
     assert SECRET not in str(caught.value)
 
 
@@ -207,9 +207,9 @@ def test_what_json_cannot_carry_is_refused_when_the_request_is_made(value: dict[
         (lambda: ChatRequest(messages=MESSAGES, response_format=value), "response_format"),
     ]
     for make, field in made:
-        with pytest.raises(ValidationError, match=field):
+        with pytest.raises(InvalidArgumentError, match=field):
             make()
-    with pytest.raises(ValidationError, match="input"):
+    with pytest.raises(InvalidArgumentError, match="input"):
         CreateTaskRunRequest(input="half an emoji: \ud83d")
 
 
@@ -248,7 +248,7 @@ def test_an_amount_is_a_number_of_dollars(
 ) -> None:
     with pytest.raises(ValueError, match=f"{name}=.*an amount of US dollars") as caught:
         client.stream(enrich(["a"], **{name: value})).__next__()
-    assert type(caught.value) is ValueError
+    assert isinstance(caught.value, ParallelError)
     assert not sandbox.requests
 
 

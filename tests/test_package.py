@@ -29,9 +29,11 @@ PARTS = {
 
 
 def members(package: str, kind: type) -> Iterator[tuple[str, object]]:
-    """What the modules of a package define without an underscore, classes or functions."""
+    """What a package's public modules define without an underscore, classes or functions."""
     found = importlib.import_module(f"parallel_integrations.{package}")
     for module in pkgutil.iter_modules(found.__path__):
+        if module.name.startswith("_"):
+            continue
         defined = vars(importlib.import_module(f"{found.__name__}.{module.name}"))
         for name, thing in defined.items():
             own = getattr(thing, "__module__", "") == f"{found.__name__}.{module.name}"
@@ -81,7 +83,7 @@ def test_every_error_is_public_and_has_one_base() -> None:
         for name, thing in vars(errors).items()
         if isinstance(thing, type) and thing.__module__ == errors.__name__
     }
-    assert len(defined) == 19
+    assert len(defined) == 21
     assert set(defined) <= set(parallel_integrations.__all__)
     for thing in defined.values():
         assert issubclass(thing, parallel_integrations.ParallelError)

@@ -2,13 +2,9 @@
 
 import pickle
 from collections.abc import Collection, Iterable
-from difflib import get_close_matches
-from functools import cache
 from typing import Any, Self, TypedDict
 
 from pydantic import (
-    AliasChoices,
-    BaseModel,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -28,19 +24,22 @@ from parallel_integrations._protocol.settings import (
 )
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.errors import ParallelError
+from parallel_integrations.models._validation import (
+    CheckedModel,
+    argument_names,
+    shown_name,
+    unknown_argument,
+)
 
 
 def refuse_unknown(cls: type, given: Iterable[str], known: Collection[str]) -> None:
-    """Raise a `TypeError` for an unknown keyword argument; it suggests the nearest known one."""
+    """Raise an `ArgumentTypeError` for an unknown keyword argument; it says what is meant."""
     for name in given:
         if name not in known:
-            near = get_close_matches(str(name), known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            # pydantic would wrap a ValueError and show all arguments, the key among them.
-            raise TypeError(f"{cls.__name__} has no argument {name!r}{hint}")
+            raise unknown_argument(shown_name(cls), str(name), known)
 
 
-class Adapter(BaseModel):
+class Adapter(CheckedModel):
     """Client settings that every LangChain and LlamaIndex class of this package takes.
 
     Attributes:
@@ -71,8 +70,7 @@ class Adapter(BaseModel):
     def _refuse_unknown(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        known = _argument_names(cls)
-        refuse_unknown(cls, values, known)
+        refuse_unknown(cls, values, argument_names(cls))
         return values
 
     @field_validator("api_key", mode="before")
@@ -160,18 +158,6 @@ class PacedAdapter(Adapter):
         memo = {} if memo is None else memo
         memo[id(self.rate_limiter)] = self.rate_limiter
         return super().__deepcopy__(memo)
-
-
-@cache
-def _argument_names(cls: type[BaseModel]) -> frozenset[str]:
-    names = set(cls.model_fields)
-    for field in cls.model_fields.values():
-        match field.validation_alias:
-            case AliasChoices(choices=choices):
-                names.update(choice for choice in choices if isinstance(choice, str))
-            case str(alias):
-                names.add(alias)
-    return frozenset(names)
 
 
 class ConnectionOptions(TypedDict, total=False):

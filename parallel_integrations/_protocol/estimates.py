@@ -7,6 +7,7 @@ from typing import Any
 
 from parallel_integrations._protocol.flow import Send
 from parallel_integrations._protocol.settings import Settings
+from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError
 from parallel_integrations.models.findall import CreateFindallRunRequest, EnrichFindallRequest
 from parallel_integrations.models.prices import task_sku
 from parallel_integrations.models.shared import RequestModel
@@ -25,12 +26,14 @@ def max_skus(priced: Any, settings: Settings) -> Counter[str]:
         own = billed == priced.skus(version)
         return Counter(priced.max_skus(version) if own else billed)
     if not isinstance(priced, GeneratorType):
-        raise TypeError(
+        raise ArgumentTypeError(
             "estimate takes a request such as SearchRequest(objective=…), or an operation such as "
             f"search(request), and this is a {type(priced).__name__}."
         )
     if getgeneratorstate(priced) != GEN_CREATED:
-        raise ValueError("This operation has begun: estimate another, or its request, before.")
+        raise InvalidArgumentError(
+            "This operation has begun: estimate another, or its request, before."
+        )
     # Nothing of the operation has run, so all that it will send stands in its arguments.
     arguments = getgeneratorlocals(priced)
     run, enrich = arguments.get("request"), arguments.get("enrich")

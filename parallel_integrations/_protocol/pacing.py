@@ -2,6 +2,8 @@
 
 from typing import Any, Protocol, TypeVar
 
+from parallel_integrations.errors import InvalidArgumentError
+
 AWAITING = ("aacquire", "async_acquire")
 """How LangChain and LlamaIndex call the awaiting form of `acquire`."""
 
@@ -23,7 +25,7 @@ def check_rate_limiter(given: Given) -> Given:
     """
     has_awaiting = any(callable(getattr(given, name, None)) for name in AWAITING)
     if not callable(getattr(given, "acquire", None)) or not has_awaiting:
-        raise ValueError(
+        raise InvalidArgumentError(
             "rate_limiter= must have acquire(), and aacquire() as LangChain's have or "
             f"async_acquire() as LlamaIndex's; {type(given).__name__} has not"
         )

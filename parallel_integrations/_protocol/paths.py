@@ -12,7 +12,7 @@ from parallel_integrations._protocol.error_mapping import unexpected_response
 from parallel_integrations._protocol.flow import Flow, Send, exchange
 from parallel_integrations._protocol.redaction import scrub_json
 from parallel_integrations._protocol.response_reading import read_response
-from parallel_integrations.errors import ParallelError, UnexpectedAnswerError
+from parallel_integrations.errors import InvalidArgumentError, ParallelError, UnexpectedAnswerError
 
 ResponseT = TypeVar("ResponseT")
 NO_IDS: Final = frozenset({"", ".", ".."})
@@ -40,7 +40,7 @@ def segment(name: str, value: str) -> str:
     """
     if not is_id(value):
         shown = reprlib.repr(value)
-        raise ValueError(
+        raise InvalidArgumentError(
             f"{name}={shown} is not an id: copy it from the response to its create, at most "
             f"{MAX_ID_CHARACTERS} characters of printable ASCII without blanks"
         )
@@ -54,7 +54,7 @@ def text_parameter(name: str, value: str | None) -> str | None:
         ValueError: It is no text.
     """
     if value is not None and not isinstance(value, str):
-        raise ValueError(f"{name}={value!r:.100} must be a text, or left out")
+        raise InvalidArgumentError(f"{name}={value!r:.100} must be a text, or left out")
     return value or None
 
 

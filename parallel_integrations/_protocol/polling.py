@@ -18,6 +18,9 @@ from parallel_integrations._protocol.retry import (
     RetryPolicy,
     conditions_of,
 )
+from parallel_integrations.errors import (
+    InvalidArgumentError,
+)
 
 DEADLINE_SECONDS: Final = 3600.0
 
@@ -43,7 +46,7 @@ def check_deadline(seconds: object, name: str = "deadline_seconds") -> float:
     """
     number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if not number or not 0 < seconds <= MAX_DEADLINE_SECONDS:  # type: ignore[operator]
-        raise ValueError(
+        raise InvalidArgumentError(
             f"{name}={seconds!r:.100} must be a number of seconds above 0 and at most "
             f"{MAX_DEADLINE_SECONDS:.0f} (30 days); the work goes on after it, so wait again with "
             "its id"

@@ -17,7 +17,7 @@ from parallel_integrations._protocol.settings import (
     USER_AGENT,
     Settings,
 )
-from parallel_integrations.errors import MissingKeyError
+from parallel_integrations.errors import InvalidArgumentError, MissingKeyError
 from parallel_integrations.models.headers import checked_headers
 from parallel_integrations.models.shared import RequestModel, json_bytes
 
@@ -68,7 +68,7 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
     try:
         url = _parsed(f"{target}?{urlencode(send.params)}" if send.params else target)
     except (httpx.InvalidURL, UnicodeError) as error:
-        raise ValueError(
+        raise InvalidArgumentError(
             f"{send.method} {path:.100} cannot be addressed ({error}): an id or a query parameter, "
             "such as a cursor, is too long or no text. Nothing was sent"
         ) from None
@@ -111,7 +111,7 @@ def _content(request: RequestModel, settings: Settings, *, chat: bool) -> bytes:
             body["model"] = settings.route.model(body["model"])
         return json_bytes(body)
     except (ValueError, RecursionError) as error:
-        raise ValueError(
+        raise InvalidArgumentError(
             f"{type(request).__name__} cannot be written as JSON ({error}): give plain texts, "
             "numbers, lists and objects. Nothing was sent"
         ) from None

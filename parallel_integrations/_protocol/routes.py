@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from parallel_integrations.errors import NotServedError
+from parallel_integrations.errors import InvalidArgumentError, NotServedError
 from parallel_integrations.models.shared import ApiVersion, RequestModel
 
 SEARCH_PATH: Final = "/v1/search"
@@ -161,15 +161,19 @@ class CloudflareGateway(PlainRoute):
         for name in ("account_id", "gateway_id"):
             value = getattr(self, name)
             if not isinstance(value, str) or not _SEGMENT.fullmatch(value) or value in NO_SEGMENTS:
-                raise ValueError(f"{name}={value!r} must be one path segment of letters and digits")
+                raise InvalidArgumentError(
+                    f"{name}={value!r} must be one path segment of letters and digits"
+                )
         if not isinstance(self.base, str) or not self.base:
-            raise ValueError(f"base={self.base!r} must be an address like {GATEWAY_URL!r}")
+            raise InvalidArgumentError(
+                f"base={self.base!r} must be an address like {GATEWAY_URL!r}"
+            )
         token = self.token
         if not isinstance(token, SecretStr | str | None):
-            raise ValueError(f"token must be a string, not {type(token).__name__}")
+            raise InvalidArgumentError(f"token must be a string, not {type(token).__name__}")
         plain = (token.get_secret_value() if isinstance(token, SecretStr) else token or "").strip()
         if not plain.isascii() or not plain.isprintable() or " " in plain:
-            raise ValueError(
+            raise InvalidArgumentError(
                 "token holds blanks or characters outside printable ASCII (the value is not shown)"
             )
         object.__setattr__(self, "token", SecretStr(plain) if plain else None)

@@ -14,7 +14,7 @@ from parallel_integrations._protocol.routes import (
     SEARCH_PATH,
     PlainRoute,
 )
-from parallel_integrations.errors import MissingKeyError, NotServedError
+from parallel_integrations.errors import InvalidArgumentError, MissingKeyError, NotServedError
 from parallel_integrations.models.extract import ExtractRequest
 from parallel_integrations.models.search import DEFAULT_RESULTS, SearchRequest
 from parallel_integrations.models.shared import NOTHING, ApiVersion, RequestModel
@@ -66,7 +66,9 @@ class SearchMcp(PlainRoute):
 
     def __post_init__(self) -> None:
         if not isinstance(self.url, str) or not self.url:
-            raise ValueError(f"url={self.url!r} must be an address like {SEARCH_MCP_URL!r}")
+            raise InvalidArgumentError(
+                f"url={self.url!r} must be an address like {SEARCH_MCP_URL!r}"
+            )
 
     @property
     def base_url(self) -> str:
@@ -135,7 +137,7 @@ class SearchMcp(PlainRoute):
         ignored = ("location", "source_policy", "fetch_policy", *_EXCERPT_LIMITS)
         _refuse(request, ignored if has_key else ("mode", *ignored))
         if request.max_results > DEFAULT_RESULTS:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"max_results={request.max_results} is more than route=SearchMcp() gives: "
                 f"{DEFAULT_RESULTS} at most. {_WITH_ACCOUNT}"
             )
@@ -151,7 +153,7 @@ class SearchMcp(PlainRoute):
     def _fetch(self, request: ExtractRequest) -> Tool:
         _refuse(request, ("fetch_policy", *_EXCERPT_LIMITS))
         if not isinstance(request.full_content, bool):
-            raise ValueError(
+            raise InvalidArgumentError(
                 "full_content with max_chars_per_result would be ignored by route=SearchMcp(): "
                 "give full_content=True"
             )
@@ -171,7 +173,7 @@ _EXCERPT_LIMITS: Final = ("max_chars_total", "max_chars_per_result")
 def _refuse(request: SearchRequest | ExtractRequest, ignored: tuple[str, ...]) -> None:
     for name in ignored:
         if (value := getattr(request, name)) is not None:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"{name}={value!r:.100} would be ignored by route=SearchMcp(). {_WITH_ACCOUNT}"
             )
 
@@ -185,7 +187,7 @@ def _labels(request: SearchRequest | ExtractRequest) -> dict[str, str]:
         labels["session_id"] = session
     if (model := request.client_model) is not None:
         if len(model) > MAX_LABEL_CHARACTERS:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"client_model has {len(model)} characters; route=SearchMcp() takes "
                 f"{MAX_LABEL_CHARACTERS} at most"
             )

@@ -17,7 +17,7 @@ from parallel_integrations._protocol.routes import (
     Route,
 )
 from parallel_integrations._version import __version__
-from parallel_integrations.errors import MissingKeyError
+from parallel_integrations.errors import InvalidArgumentError, MissingKeyError
 from parallel_integrations.models.headers import checked_headers
 from parallel_integrations.models.shared import ApiVersion
 
@@ -88,14 +88,16 @@ def checked_base_url(base_url: str, name: str = "base_url") -> str:
         ValueError: It is no URL, not https (loopback excepted), or holds more than host and path.
     """
     if not isinstance(base_url, str):
-        raise ValueError(f"{name}={base_url!r} must be a string like {BASE_URL!r}")
+        raise InvalidArgumentError(f"{name}={base_url!r} must be a string like {BASE_URL!r}")
     url = (base_url or os.environ.get(BASE_URL_VARIABLE, "").strip() or BASE_URL).rstrip("/")
     # What may hold a password is not shown, wherever a parser would look for it.
     said = f"{name} (not shown, for its '@')" if "@" in url else f"{name}={url!r}"
     if "@" in re.split("[/?#]", re.sub(r"^[^/]*//", "", url))[0]:
-        raise ValueError(f"{name} must not hold a user name or password; pass api_key= instead")
+        raise InvalidArgumentError(
+            f"{name} must not hold a user name or password; pass api_key= instead"
+        )
     if wrong := NOT_IN_URLS.search(url):
-        raise ValueError(
+        raise InvalidArgumentError(
             f"{said} is not a URL: it holds {wrong[0]!r}. Write blanks, control characters and "
             "what is not ASCII percent-encoded, a host in its xn-- form"
         )
@@ -106,13 +108,13 @@ def checked_base_url(base_url: str, name: str = "base_url") -> str:
         (host or "").encode("idna")
         _ = httpx.URL(url).host
     except (ValueError, httpx.InvalidURL) as error:
-        raise ValueError(f"{said} is not a URL: {error}") from None
+        raise InvalidArgumentError(f"{said} is not a URL: {error}") from None
     if not host or parts.scheme not in ("http", "https") or port == 0:
-        raise ValueError(f"{said} is not an http(s) URL like {BASE_URL!r}")
+        raise InvalidArgumentError(f"{said} is not an http(s) URL like {BASE_URL!r}")
     if parts.query or parts.fragment:
-        raise ValueError(f"{said} must not hold a query or fragment")
+        raise InvalidArgumentError(f"{said} must not hold a query or fragment")
     if parts.scheme == "http" and host not in LOOPBACK:
-        raise ValueError(
+        raise InvalidArgumentError(
             f"{said} would send the key unencrypted: use https (http for loopback only)"
         )
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}"
@@ -125,16 +127,18 @@ def checked_chat_path(path: str, base_url: str) -> str:
         ValueError: It is no path, or none that can stand in an address.
     """
     if not isinstance(path, str) or not path.startswith("/"):
-        raise ValueError(f"chat_path={path!r} must be a string that begins with '/'")
+        raise InvalidArgumentError(f"chat_path={path!r} must be a string that begins with '/'")
     if "#" in path or NOT_IN_URLS.search(path):
-        raise ValueError(
+        raise InvalidArgumentError(
             f"chat_path={path!r} is not a URL's path: write blanks, control characters, '#' and "
             "what is not ASCII percent-encoded"
         )
     try:
         httpx.URL(base_url + path)
     except httpx.InvalidURL as error:
-        raise ValueError(f"chat_path={path!r:.100} is not a URL's path: {error}") from None
+        raise InvalidArgumentError(
+            f"chat_path={path!r:.100} is not a URL's path: {error}"
+        ) from None
     return path
 
 
@@ -177,29 +181,33 @@ class Settings:
         if self.timeout is not None and not (
             is_number(self.timeout) and 0 < self.timeout <= MAX_TIMEOUT_SECONDS
         ):
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"timeout={self.timeout!r} must be a number of seconds above 0, "
                 f"{MAX_TIMEOUT_SECONDS:,} at most"
             )
         if not (is_number(self.max_retries) and self.max_retries >= 0):
-            raise ValueError(f"max_retries={self.max_retries!r} must be a number, 0 or more")
+            raise InvalidArgumentError(
+                f"max_retries={self.max_retries!r} must be a number, 0 or more"
+            )
         if type(self.max_response_bytes) is not int or self.max_response_bytes < 1:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"max_response_bytes={self.max_response_bytes!r} must be a whole number above 0"
             )
         if self.api_version not in API_VERSIONS:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"api_version={self.api_version!r} must be one of {', '.join(API_VERSIONS)}"
             )
         gateway = getattr(self.route, "base_url", None)
         if gateway is None:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"route={self.route!r} must be a CloudflareGateway(…) or SearchMcp(…), or left out"
             )
         if gateway and self.base_url:
-            raise ValueError("route= and base_url= exclude each other: the route has the base")
+            raise InvalidArgumentError(
+                "route= and base_url= exclude each other: the route has the base"
+            )
         if self.route.has_sessions and self.api_version != "v1":
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"api_version={self.api_version!r} has no meaning for route=SearchMcp(), which has "
                 "one generation: leave it out"
             )

@@ -11,6 +11,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final, Protocol, TypeAlias
 
+from parallel_integrations.errors import InvalidArgumentError
+
 MAX_BYTES: Final = 256 * 1024 * 1024
 MAX_TTL_SECONDS: Final = 10 * 365 * 24 * 3600.0
 ABANDONED_SECONDS: Final = 3600.0
@@ -62,9 +64,11 @@ class DirectoryCache:
 
     def __init__(self, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> None:
         if not os.fspath(path):
-            raise ValueError("cache='' is no directory; leave it out to keep no responses")
+            raise InvalidArgumentError(
+                "cache='' is no directory; leave it out to keep no responses"
+            )
         if not isinstance(max_bytes, int) or isinstance(max_bytes, bool) or max_bytes <= 0:
-            raise ValueError(f"max_bytes={max_bytes!r} must be a whole number above 0")
+            raise InvalidArgumentError(f"max_bytes={max_bytes!r} must be a whole number above 0")
         taken = False
         try:
             self.path = Path(path).expanduser().absolute()
@@ -72,9 +76,11 @@ class DirectoryCache:
         except (FileNotFoundError, PermissionError):  # may change, and costs no response until then
             pass
         except (OSError, RuntimeError, ValueError) as error:
-            raise ValueError(f"cache={os.fspath(path)!r} cannot be a directory: {error}") from None
+            raise InvalidArgumentError(
+                f"cache={os.fspath(path)!r} cannot be a directory: {error}"
+            ) from None
         if taken:
-            raise ValueError(f"cache={str(self.path)!r} is a file; name a directory")
+            raise InvalidArgumentError(f"cache={str(self.path)!r} is a file; name a directory")
         self.max_bytes = max_bytes
         self._until_sweep = 0
 
@@ -222,10 +228,12 @@ def opened(cache: CacheArgument | None) -> ResponseCache | None:
     for name in ("get", "set"):
         method = getattr(cache, name, None)
         if not callable(method):
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"cache= must be a directory's path, or an object with get(key) and set(key, "
                 f"value, expire=seconds); {type(cache).__name__} has no {name}"
             )
         if inspect.iscoroutinefunction(method):
-            raise ValueError(f"cache=: {type(cache).__name__}.{name} must block, not be awaited")
+            raise InvalidArgumentError(
+                f"cache=: {type(cache).__name__}.{name} must block, not be awaited"
+            )
     return cache

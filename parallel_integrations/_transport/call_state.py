@@ -15,6 +15,7 @@ from parallel_integrations._protocol.retry import Conditions
 from parallel_integrations._protocol.settings import Settings
 from parallel_integrations._transport.connection import MIN_SECONDS, Body
 from parallel_integrations._transport.usage import Usage
+from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError
 from parallel_integrations.models.shared import NOTHING
 
 HAS_EVENTS: Final = (
@@ -95,7 +96,7 @@ class CallState:
             TypeError: It is one.
         """
         if isinstance(self.step, Send) and self.step.stream:
-            raise TypeError(HAS_EVENTS)
+            raise ArgumentTypeError(HAS_EVENTS)
 
     def send(self, outcome: Any) -> None:
         """Give the operation what came of its step."""
@@ -193,12 +194,12 @@ class CallState:
 
 def _check_new(operation: object) -> None:
     if not isinstance(operation, GeneratorType):
-        raise TypeError(
+        raise ArgumentTypeError(
             f"A client carries out what an operation returns, such as "
             f"search(SearchRequest(objective=…)), and this is a {type(operation).__name__}."
         )
     if operation.gi_frame is None:
-        raise ValueError(
+        raise InvalidArgumentError(
             "This operation was carried out before, and each goes once: make another, such as "
             "search(request)."
         )

@@ -16,6 +16,7 @@ from parallel_integrations._protocol.flow import Do, Emit, More, Send, Wait
 from parallel_integrations._transport.call_state import HAS_EVENTS, CallState
 from parallel_integrations._transport.connection import Body
 from parallel_integrations._transport.connection_pool import Pools
+from parallel_integrations.errors import ArgumentTypeError
 
 MAX_THREADS: Final = 8
 
@@ -51,7 +52,7 @@ def take_step(call: CallState, pools: Pools) -> None:
         elif isinstance(step, Wait):
             outcome = _wait(step)
         elif isinstance(step, Emit):
-            raise TypeError(f"{HAS_EVENTS} It began with {step.event!r:.300}.")
+            raise ArgumentTypeError(f"{HAS_EVENTS} It began with {step.event!r:.300}.")
         else:
             outcome = cast(Do, step).call()
     except httpx.HTTPError as failure:
@@ -88,7 +89,7 @@ async def atake_step(call: CallState, pools: Pools) -> None:
         elif isinstance(step, Wait):
             outcome = await _await(step)
         elif isinstance(step, Emit):
-            raise TypeError(f"{HAS_EVENTS} It began with {step.event!r:.300}.")
+            raise ArgumentTypeError(f"{HAS_EVENTS} It began with {step.event!r:.300}.")
         else:
             outcome = await _call_in_thread(cast(Do, step))
     except httpx.HTTPError as failure:

@@ -4,8 +4,6 @@ import logging
 from dataclasses import replace
 from typing import Final
 
-from pydantic import ValidationError
-
 from parallel_integrations._protocol.events import TimedFollower
 from parallel_integrations._protocol.flow import (
     Flow,
@@ -24,6 +22,7 @@ from parallel_integrations._protocol.polling import (
 from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations.errors import (
     ConflictError,
+    InvalidArgumentError,
     TaskFailedError,
     UnexpectedAnswerError,
 )
@@ -41,7 +40,6 @@ from parallel_integrations.models.findall import (
 from parallel_integrations.models.shared import (
     RequestModel,
     StreamEvent,
-    first_fault,
 )
 
 BETAS: Final = ("findall-2025-09-15",)
@@ -236,7 +234,7 @@ def _change(findall_id: str, what: str, request: RequestModel) -> Flow[FindallSc
         return (yield from call(send, FindallSchema))
 
 
-UNDERSTOOD: Final = (("objective",), ("entity_type",), ("match_conditions",))
+UNDERSTOOD: Final = ("objective", "entity_type", "match_conditions")
 """Fields of an ingested objective that a run needs."""
 
 
@@ -261,10 +259,10 @@ def start_findall(
         request = CreateFindallRunRequest.from_schema(
             schema, generator=generator, match_limit=match_limit
         )
-    except ValidationError as error:
-        if error.errors()[0]["loc"][:1] not in UNDERSTOOD:
+    except InvalidArgumentError as error:
+        if error.field.split(".")[0] not in UNDERSTOOD:
             raise
-        fault = first_fault(error)
+        fault = str(error)
     else:
         return (yield from create_findall_run(request))
     raise UnexpectedAnswerError(

@@ -6,6 +6,7 @@ from typing import Final
 from parallel_integrations._protocol.flow import Emit, Flow, Send, Stream, call, order
 from parallel_integrations._protocol.paths import segment, text_parameter
 from parallel_integrations._protocol.retry import RetryPolicy
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models.monitor import (
     MAX_MONITORS,
     CreateMonitorRequest,
@@ -222,7 +223,9 @@ class _Cursors:
 def _page_params(cursor: str | None, limit: int | None, max_limit: int) -> list[tuple[str, str]]:
     whole = isinstance(limit, int) and not isinstance(limit, bool)
     if limit is not None and not (whole and 1 <= limit <= max_limit):
-        raise ValueError(f"limit={limit!r:.100} must be a whole number from 1 to {max_limit}")
+        raise InvalidArgumentError(
+            f"limit={limit!r:.100} must be a whole number from 1 to {max_limit}"
+        )
     cursor = text_parameter("cursor", cursor)
     params = [("cursor", cursor)] if cursor else []
     return [*params, ("limit", str(limit))] if limit is not None else params
@@ -233,7 +236,9 @@ def _texts(name: str, values: object) -> list[str]:
     if values is None:
         return []
     if not isinstance(values, list | tuple) or not all(isinstance(one, str) for one in values):
-        raise ValueError(f"{name}={values!r:.100} must be a list of texts, like ['active']")
+        raise InvalidArgumentError(
+            f"{name}={values!r:.100} must be a list of texts, like ['active']"
+        )
     return list(values)
 
 

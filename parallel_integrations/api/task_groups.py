@@ -24,6 +24,7 @@ from parallel_integrations._protocol.polling import (
 from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations.errors import (
     ConnectionFailedError,
+    InvalidArgumentError,
     ParallelError,
     RequestTimeoutError,
     ServerError,
@@ -267,7 +268,7 @@ def run_task_group(
         ```
     """
     if isinstance(inputs, str | bytes | Mapping | BaseModel) or not isinstance(inputs, Iterable):
-        raise ValueError(
+        raise InvalidArgumentError(
             f"inputs={inputs!r:.100} must be a list: each of its members becomes a task of its own"
         )
     check_deadline(deadline_seconds)
@@ -319,7 +320,9 @@ def wait_task_group(
     """
     check_deadline(deadline_seconds)
     if isinstance(num_inputs, bool) or not isinstance(num_inputs, int) or num_inputs < 0:
-        raise ValueError(f"num_inputs={num_inputs!r:.100} must be a whole number, 0 or more")
+        raise InvalidArgumentError(
+            f"num_inputs={num_inputs!r:.100} must be a whole number, 0 or more"
+        )
     return (
         yield from _wait(
             taskgroup_id,

@@ -9,7 +9,11 @@ from typing import Any, Final, TypeAlias
 
 from pydantic import ValidationError
 
-from parallel_integrations.errors import UnexpectedAnswerError
+from parallel_integrations.errors import (
+    ArgumentTypeError,
+    InvalidArgumentError,
+    UnexpectedAnswerError,
+)
 from parallel_integrations.models.shared import first_fault
 from parallel_integrations.models.webhook import WebhookPayload
 
@@ -57,7 +61,7 @@ def verify_webhook(headers: WebhookHeaders, body: bytes, secret: str | bytes) ->
     """
     named = _named(headers)
     if named is None or not isinstance(body, bytes | bytearray | memoryview):
-        raise TypeError(
+        raise ArgumentTypeError(
             "verify_webhook takes a mapping of headers, the raw body as bytes, and the secret: got "
             f"{type(headers).__name__}, {type(body).__name__} and {type(secret).__name__}"
         )
@@ -92,7 +96,9 @@ def webhook_id(headers: WebhookHeaders) -> str | None:
     """
     named = _named(headers)
     if named is None:
-        raise TypeError(f"webhook_id takes a mapping of headers, not {type(headers).__name__}")
+        raise ArgumentTypeError(
+            f"webhook_id takes a mapping of headers, not {type(headers).__name__}"
+        )
     return named.get(ID_HEADER) or None
 
 
@@ -110,7 +116,9 @@ def parse_webhook(body: bytes) -> WebhookPayload:
         TypeError: The body is not bytes.
     """
     if not isinstance(body, bytes | bytearray):
-        raise TypeError(f"parse_webhook takes the raw body as bytes: got {type(body).__name__}")
+        raise ArgumentTypeError(
+            f"parse_webhook takes the raw body as bytes: got {type(body).__name__}"
+        )
     try:
         return WebhookPayload.model_validate_json(body)
     except ValidationError as error:
@@ -154,14 +162,14 @@ def _keys(secret: object) -> list[bytes]:
     if isinstance(secret, bytes) and secret:
         return [secret]
     if not isinstance(secret, str | bytes):
-        raise TypeError(
+        raise ArgumentTypeError(
             f"secret must be the account's webhook secret as text, not {type(secret).__name__}"
         )
     plain = secret.strip() if isinstance(secret, str) else ""
     rest = plain.removeprefix(SECRET_PREFIX)
     if not rest:
         # Nothing but the prefix would be worse than nothing: its decoded key is empty.
-        raise ValueError("secret is empty; it stands in the account's webhook settings")
+        raise InvalidArgumentError("secret is empty; it stands in the account's webhook settings")
     try:
         decoded = base64.b64decode(rest, validate=True)
         if decoded:
@@ -170,7 +178,7 @@ def _keys(secret: object) -> list[bytes]:
         pass
     known = rest != plain
     fault = "what follows whsec_ is no base64" if known else "neither whsec_… nor base64"
-    raise ValueError(
+    raise InvalidArgumentError(
         f"secret is no webhook secret ({len(plain)} characters, not shown): {fault}. Copy it "
         "whole from the account's webhook settings, without quotes; other text that is the key "
         "itself goes as bytes"

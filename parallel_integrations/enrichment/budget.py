@@ -5,6 +5,7 @@ from math import inf
 from numbers import Real
 from typing import Final
 
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models.prices import PRICES_USD, task_sku
 
 MAX_AMOUNT_USD: Final = 1_000_000_000
@@ -35,7 +36,7 @@ class Budget:
         if price is None and (published := PRICES_USD.get(task_sku(processor))) is not None:
             price = _decimal(published)
         if price is None and limit is not None:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"max_cost_usd={max_cost_usd!r}: the price of processor {processor!r} is not "
                 "known here; give it as price_per_row_usd"
             )
@@ -67,7 +68,7 @@ def _amount(name: str, value: object) -> Decimal | None:
             amount = Decimal("NaN")
         if amount.is_finite() and 0 <= amount <= MAX_AMOUNT_USD:
             return amount
-    raise ValueError(
+    raise InvalidArgumentError(
         f"{name}={value!r:.100} must be an amount of US dollars: a number from 0 to "
         f"{MAX_AMOUNT_USD:,}"
     )

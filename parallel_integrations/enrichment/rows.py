@@ -10,6 +10,8 @@ from typing import Any, Final, NoReturn, TextIO, TypeAlias
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from parallel_integrations.errors import InvalidArgumentError
+
 MAX_FIELD_CHARACTERS: Final = 10_000_000
 UNQUOTED: Final = {delimiter: re.compile(rf"[^{delimiter}\r\n]*") for delimiter in (",", "\t")}
 QUOTED: Final = re.compile(r'(?:[^"]|"")*+')
@@ -34,12 +36,12 @@ class RowFile:
     def __init__(self, path: Path) -> None:
         kind = READERS.get(path.suffix.lower())
         if kind is None:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"{path} is of unknown kind: name it {', '.join(READERS)}, or give the rows as a "
                 "list"
             )
         if not path.is_file():
-            raise ValueError(f"There is no file {path}")
+            raise InvalidArgumentError(f"There is no file {path}")
         self._path = path
         self._read = kind
 
@@ -48,12 +50,12 @@ class RowFile:
             with self._path.open(encoding="utf-8-sig", newline="") as file:
                 yield from self._read(file, str(self._path))
         except UnicodeDecodeError as error:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"{self._path} is not UTF-8 ({error.reason}, byte {error.object[error.start]:#x}): "
                 "save it as UTF-8"
             ) from error
         except OSError as error:
-            raise ValueError(f"{self._path} cannot be read: {error}") from error
+            raise InvalidArgumentError(f"{self._path} cannot be read: {error}") from error
 
 
 class _RecordError(Exception):
@@ -89,7 +91,7 @@ def records(file: TextIO, name: str, delimiter: str) -> Iterator[tuple[int, list
                 if len(text) > MAX_FIELD_CHARACTERS:
                     _check_length(max(map(len, fields)))
         except _RecordError as error:
-            raise ValueError(f"{name}, line {first}: {error}") from None
+            raise InvalidArgumentError(f"{name}, line {first}: {error}") from None
         yield first, fields
 
 
@@ -133,13 +135,13 @@ def _csv(file: TextIO, name: str, delimiter: str = ",") -> Iterator[dict[str, st
     lines = records(file, name, delimiter)
     _, header = next(lines, (1, []))
     if not header or not all(column.strip() for column in header):
-        raise ValueError(f"{name}, line 1: the header must name every column")
+        raise InvalidArgumentError(f"{name}, line 1: the header must name every column")
     if len(set(header)) < len(header):
         twice = sorted({column for column in header if header.count(column) > 1})
-        raise ValueError(f"{name}, line 1: several columns are named {', '.join(twice)}")
+        raise InvalidArgumentError(f"{name}, line 1: several columns are named {', '.join(twice)}")
     for line, values in lines:
         if values and len(values) != len(header):
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"{name}, line {line}: {len(values)} fields, the header has {len(header)}. "
                 "Quote fields that hold the delimiter or a line break."
             )
@@ -158,9 +160,9 @@ def _json_lines(file: TextIO, name: str) -> Iterator[Any]:
         try:
             row = json.loads(line, parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{name}, line {number}: no JSON ({error})") from error
+            raise InvalidArgumentError(f"{name}, line {number}: no JSON ({error})") from error
         if not isinstance(row, dict | str):
-            raise ValueError(f"{name}, line {number}: neither an object nor a text")
+            raise InvalidArgumentError(f"{name}, line {number}: neither an object nor a text")
         yield row
 
 
@@ -185,13 +187,13 @@ def row_source(rows: Rows) -> Iterable[Any]:
     if isinstance(rows, Path):
         return RowFile(rows)
     if isinstance(rows, str | bytes | Mapping | BaseModel):
-        raise ValueError(
+        raise InvalidArgumentError(
             f"rows is a single {type(rows).__name__}: give a list of rows, or a file as Path(…)"
         )
     if hasattr(rows, "columns") and (hasattr(rows, "itertuples") or hasattr(rows, "iter_rows")):
         return _Frame(rows)
     if not isinstance(rows, Iterable):
-        raise ValueError(
+        raise InvalidArgumentError(
             f"rows is a {type(rows).__name__}: give an iterable of texts or objects, a DataFrame, "
             "or a file as Path(…)"
         )
@@ -210,7 +212,7 @@ def numbered(source: Iterable[Any]) -> Iterator[tuple[int, str | dict[str, Any],
             text = json.dumps(plain, sort_keys=True, ensure_ascii=False, allow_nan=False)
             key = blake2b(text.encode(), digest_size=KEY_BYTES).digest()
         except (ValueError, TypeError, RecursionError, PydanticSerializationError) as error:
-            raise ValueError(f"Row {number} cannot be sent: {error}") from error
+            raise InvalidArgumentError(f"Row {number} cannot be sent: {error}") from error
         yield number, plain, key
 
 
@@ -245,7 +247,9 @@ class _Frame:
     def __init__(self, frame: Any) -> None:
         self._columns = [str(name) for name in frame.columns]
         if twice := {name for name in self._columns if self._columns.count(name) > 1}:
-            raise ValueError(f"The DataFrame has several columns named {', '.join(sorted(twice))}")
+            raise InvalidArgumentError(
+                f"The DataFrame has several columns named {', '.join(sorted(twice))}"
+            )
         self._frame = frame
 
     def __iter__(self) -> Iterator[dict[str, Any]]:

@@ -16,6 +16,7 @@ from parallel_integrations.enrichment.journal import SERVER, Journal
 from parallel_integrations.enrichment.results import EnrichedRow, EnrichmentProgress
 from parallel_integrations.enrichment.row_queue import RowQueue
 from parallel_integrations.enrichment.rows import Rows, row_source
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models.task import CreateTaskRunRequest, TaskSettings
 from parallel_integrations.models.task_group import MAX_RUNS_PER_CALL
 
@@ -101,12 +102,14 @@ def enrich(
     """
     settings = settings or TaskSettings()
     if not 1 <= rows_per_group <= MAX_RUNS_PER_CALL:
-        raise ValueError(f"rows_per_group={rows_per_group!r} must be 1 to {MAX_RUNS_PER_CALL}")
+        raise InvalidArgumentError(
+            f"rows_per_group={rows_per_group!r} must be 1 to {MAX_RUNS_PER_CALL}"
+        )
     if groups_in_flight < 1:
-        raise ValueError(f"groups_in_flight={groups_in_flight!r} must be 1 or more")
+        raise InvalidArgumentError(f"groups_in_flight={groups_in_flight!r} must be 1 or more")
     check_deadline(deadline_seconds)
     if not settle_seconds >= 0:
-        raise ValueError(f"settle_seconds={settle_seconds!r} must be 0 or more")
+        raise InvalidArgumentError(f"settle_seconds={settle_seconds!r} must be 0 or more")
     budget = Budget(settings.processor, price_per_row_usd, max_cost_usd)
     limits = Limits(rows_per_group, groups_in_flight, deadline_seconds, settle_seconds)
     path = None if journal is None else Path(journal)

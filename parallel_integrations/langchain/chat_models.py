@@ -18,6 +18,7 @@ from parallel_integrations._protocol.settings import KEY_VARIABLE, key_from_envi
 from parallel_integrations._version import __version__
 from parallel_integrations.api import chat
 from parallel_integrations.api.chats import stream_chunks
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.langchain.errors import model_errors
 from parallel_integrations.langchain.messages import PROVIDER, ChunkBuilder, to_result, to_wire
 from parallel_integrations.langchain.structured_output import bind_schema
@@ -140,7 +141,7 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
             ValueError: Tools were given: these models call none.
         """
         if tools:
-            raise ValueError(
+            raise InvalidArgumentError(
                 "Parallel's chat models call no tools. Let another model call ParallelSearchTool "
                 "and the like, or use create_agent without tools and with response_format=."
             )
@@ -173,7 +174,9 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
             ValueError: An unknown argument or method.
         """
         if kwargs:
-            raise ValueError(f"with_structured_output does not know {', '.join(sorted(kwargs))}")
+            raise InvalidArgumentError(
+                f"with_structured_output does not know {', '.join(sorted(kwargs))}"
+            )
         return bind_schema(self, schema, include_raw=include_raw, method=method, strict=strict)
 
     def _generate(

@@ -20,7 +20,8 @@ from parallel_integrations._documents.reading import (
 )
 from parallel_integrations.langchain.retrievers import as_document
 from parallel_integrations.models.extract import ExtractError, ExtractRequest, ExtractSettings
-from parallel_integrations.models.pages import Objective, Queries, one_as_list
+from parallel_integrations.models.pages import Objective, Queries
+from parallel_integrations.models.policies import one_as_list
 
 
 class ParallelExtractLoader(PacedAdapter, ExtractSettings, DocumentSettings, BaseLoader):
@@ -50,7 +51,7 @@ class ParallelExtractLoader(PacedAdapter, ExtractSettings, DocumentSettings, Bas
 
     Raises:
         ParallelError: From loading, when a call fails or no page can be read.
-        pydantic.ValidationError: Something that is no URL, before anything is sent.
+        InvalidArgumentError: Something that is no URL, before anything is sent.
 
     Example:
         ```python

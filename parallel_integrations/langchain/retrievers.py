@@ -19,6 +19,7 @@ from parallel_integrations._documents.evidence import DocumentSettings, PageDocu
 from parallel_integrations._documents.queries import derive_queries
 from parallel_integrations._documents.query_writer import PROMPT, falling_back, read_written
 from parallel_integrations.api import search
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models.pages import Objective
 from parallel_integrations.models.search import (
     DEFAULT_RESULTS,
@@ -64,7 +65,7 @@ class ParallelSearchRetriever(PacedAdapter, SearchSettings, DocumentSettings, Ba
 
     Raises:
         ParallelError: From `invoke` and `ainvoke`; never an empty list in place of an error.
-        pydantic.ValidationError: A setting or a question past its limit, before anything is sent.
+        InvalidArgumentError: A setting or a question past its limit, before anything is sent.
 
     Example:
         ```python
@@ -156,7 +157,7 @@ def as_document(page: PageDocument) -> Document:
 
 def _agreed(k: int | None, max_results: int | None) -> int | None:
     if k is not None and max_results is not None and k != max_results:
-        raise TypeError(  # no ValueError: pydantic would show all arguments, the key among them
+        raise InvalidArgumentError(
             f"k={k} and max_results={max_results} are two names of one number; give one of them"
         )
     return max_results if k is None else k

@@ -19,6 +19,8 @@ from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.json import parse_partial_json
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
+from parallel_integrations.errors import InvalidArgumentError
+
 METHODS: Final = ("json_schema", "function_calling", "json_mode")
 # Models write line breaks into strings, which strict JSON forbids.
 _DECODER: Final = json.JSONDecoder(strict=False)
@@ -38,7 +40,7 @@ def bind_schema(
         ValueError: An unknown method.
     """
     if method not in METHODS:
-        raise ValueError(f"method={method!r} must be one of {', '.join(METHODS)}")
+        raise InvalidArgumentError(f"method={method!r} must be one of {', '.join(METHODS)}")
     # What is a JSON schema already is taken as it is: the converter would lose an array's items.
     json_schema = (
         schema

@@ -14,7 +14,7 @@ from langchain_core.callbacks import (
 )
 from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool, InjectedToolArg, ToolException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from parallel_integrations._documents.adapter import PacedAdapter
 from parallel_integrations._documents.evidence import (
@@ -51,7 +51,9 @@ from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSe
 from parallel_integrations.api import extract, search
 from parallel_integrations.api.tasks import stream_task
 from parallel_integrations.errors import (
+    ArgumentTypeError,
     ConnectionFailedError,
+    InvalidArgumentError,
     ParallelError,
     RequestTimeoutError,
     TaskFailedError,
@@ -119,8 +121,8 @@ def tool_errors() -> Iterator[None]:
     """Turn our errors into the one that LangChain hands to the model instead of crashing."""
     try:
         yield
-    except ValidationError as error:
-        raise ToolException(explain_arguments(error)) from error
+    except InvalidArgumentError as error:
+        raise ToolException(f"Nothing was sent. Correct the arguments: {error}") from error
     except ParallelError as error:
         notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
         remedy = next((f" - {said}" for kind, said in REMEDIES if isinstance(error, kind)), "")
@@ -253,7 +255,7 @@ class ResearchSettings(TaskOptions):
     def task_settings(self, called: dict[str, Any]) -> TaskSettings:
         """The settings of one call that runs many tasks; its own win."""
         if unknown := sorted(called.keys() - TaskSettings.model_fields.keys()):
-            raise TypeError(f"{type(self).__name__} takes no {unknown[0]!r} for a call")
+            raise ArgumentTypeError(f"{type(self).__name__} takes no {unknown[0]!r} for a call")
         request = self.task_request("-", called)
         # Validated already: a second time would repeat the warnings about a schema.
         return TaskSettings.model_construct(

@@ -61,7 +61,7 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
 
     Raises:
         ParallelError: From a run of the pipeline, with `taskgroup_id` once the group was created.
-        pydantic.ValidationError: A setting past its limit, or no output schema.
+        InvalidArgumentError: A setting past its limit, or no output schema.
         TypeError: An unknown argument.
 
     Example:

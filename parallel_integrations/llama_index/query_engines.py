@@ -30,7 +30,11 @@ from parallel_integrations._documents.evidence import dump_basis, read_basis, re
 from parallel_integrations._protocol.flow import Flow
 from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
 from parallel_integrations.api import run_task
-from parallel_integrations.errors import UnexpectedAnswerError
+from parallel_integrations.errors import (
+    ArgumentTypeError,
+    InvalidArgumentError,
+    UnexpectedAnswerError,
+)
 from parallel_integrations.llama_index.citations import cited_nodes, evidence_of
 from parallel_integrations.llama_index.llms import ParallelLLM
 from parallel_integrations.models.basis import FieldBasis
@@ -119,7 +123,7 @@ class TaskResponder:
         self, processor: str, output_cls: type[BaseModel] | None, settings: dict[str, Any]
     ) -> None:
         if output_cls is not None and settings.get("output_schema") is not None:
-            raise ValueError(
+            raise InvalidArgumentError(
                 "output_cls= and output_schema= exclude each other: both set the schema"
             )
         schema = output_cls or settings.get("output_schema") or TEXT
@@ -257,7 +261,7 @@ class ParallelQueryEngine(BaseQueryEngine):
             (TaskEngineOptions, "processor") if processor is None else (ChatEngineOptions, "model")
         )
         for name in settings.keys() & other.__annotations__:
-            raise TypeError(f"{name}= goes with {option}= only")
+            raise ArgumentTypeError(f"{name}= goes with {option}= only")
         self._streaming = streaming
         self._sources_footer = sources_footer
         self._responder: ChatResponder | TaskResponder
@@ -339,10 +343,10 @@ class ParallelQueryEngine(BaseQueryEngine):
 def _question(query_bundle: QueryBundle) -> str:
     question = query_bundle.query_str.strip()
     if not question:
-        raise ValueError("the query is blank; give a question")
+        raise InvalidArgumentError("the query is blank; give a question")
     return question
 
 
 def _refuse(one: str, first: object, other: str, second: object, why: str) -> None:
     if first and second:
-        raise ValueError(f"{one}= and {other}= exclude each other: {why}")
+        raise InvalidArgumentError(f"{one}= and {other}= exclude each other: {why}")

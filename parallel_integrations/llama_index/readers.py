@@ -63,7 +63,7 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
 
     Raises:
         ParallelError: From every load method; never an empty list in place of an error.
-        pydantic.ValidationError: A setting or query past its limit, before anything is sent.
+        InvalidArgumentError: A setting or query past its limit, before anything is sent.
         TypeError: An unknown argument.
 
     Example:
@@ -105,7 +105,7 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
 
         Raises:
             ParallelError: The search failed.
-            pydantic.ValidationError: Neither query nor search_queries, a value past its limit, or
+            InvalidArgumentError: Neither query nor search_queries, a value past its limit, or
                 an unknown setting.
         """
         fields = {"objective": query, "search_queries": search_queries, **settings}
@@ -179,7 +179,7 @@ class ParallelExtractReader(
 
     Raises:
         ParallelError: From every load method, when a call fails or no page can be read.
-        pydantic.ValidationError: Something that is no URL, before anything is sent.
+        InvalidArgumentError: Something that is no URL, before anything is sent.
         TypeError: An unknown argument.
 
     Example:
@@ -227,7 +227,7 @@ class ParallelExtractReader(
 
         Raises:
             ParallelError: A call failed, or no page could be read.
-            pydantic.ValidationError: No URL, something that is none, or a value past its limit.
+            InvalidArgumentError: No URL, something that is none, or a value past its limit.
         """
         return list(self.lazy_load_data(urls, objective, search_queries, **settings))
 

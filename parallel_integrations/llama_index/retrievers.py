@@ -46,7 +46,7 @@ class ParallelRetriever(BaseRetriever):
 
     Raises:
         ParallelError: From `retrieve` and `aretrieve`; never an empty list in place of an error.
-        pydantic.ValidationError: A setting or question past its limit, before anything is sent.
+        InvalidArgumentError: A setting or question past its limit, before anything is sent.
         TypeError: An unknown argument.
 
     Example:

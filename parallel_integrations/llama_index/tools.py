@@ -9,7 +9,7 @@ from llama_index.core.schema import Document
 from llama_index.core.tools import FunctionTool, ToolMetadata
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
 from llama_index.core.workflow import Context, Event
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from parallel_integrations._documents.adapter import ConnectionOptions, PacedAdapter
 from parallel_integrations._documents.evidence import (
@@ -27,7 +27,6 @@ from parallel_integrations._documents.tool_texts import (
     MIN_OUTPUT_CHARS,
     SEARCH,
     TASK,
-    explain_arguments,
     extract_text,
     matches_text,
     search_text,
@@ -39,7 +38,7 @@ from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSe
 from parallel_integrations.api import extract, run_task, search
 from parallel_integrations.api.tasks import stream_task
 from parallel_integrations.client import ParallelClient
-from parallel_integrations.errors import UnexpectedAnswerError
+from parallel_integrations.errors import InvalidArgumentError, UnexpectedAnswerError
 from parallel_integrations.llama_index.base import SearchOptions, as_nodes
 from parallel_integrations.llama_index.citations import attach_evidence, cited_nodes
 from parallel_integrations.models.extract import ExtractRequest, ExtractResponse, ExtractSettings
@@ -217,11 +216,12 @@ def from_matches(result: FindallResult, max_chars: int) -> Found:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn a `ValidationError` into a `ValueError` in words that a model can act on."""
+    """Say of an invalid argument that nothing was sent, so that a model corrects it."""
     try:
         yield
-    except ValidationError as error:
-        raise ValueError(explain_arguments(error)) from error
+    except InvalidArgumentError as error:
+        text = f"Nothing was sent. Correct the arguments: {error}"
+        raise InvalidArgumentError(text, field=error.field) from None
 
 
 class ParallelToolSpec(BaseToolSpec):
@@ -253,7 +253,7 @@ class ParallelToolSpec(BaseToolSpec):
         settings: All of `**settings`, validated.
 
     Raises:
-        pydantic.ValidationError: A setting past its limit.
+        InvalidArgumentError: A setting past its limit.
         TypeError: An unknown argument.
 
     Example:

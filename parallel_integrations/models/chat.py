@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
 
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.headers import checked_headers
 from parallel_integrations.models.notebook import output_html
@@ -44,16 +44,11 @@ T = TypeVar("T")
 
 
 def _carriable(headers: Any) -> Any:
-    """Refuse what HTTP cannot carry, and do not show it: pydantic would show all headers."""
-    try:
-        if not isinstance(headers, Mapping):
-            raise ValueError(f"extra_headers= must be a mapping, not {type(headers).__name__}")
-        checked_headers(headers.items(), "extra_headers")
-    except ValueError as error:
-        fault = PydanticCustomError("headers", "{fault}", {"fault": str(error)})
-        raise ValidationError.from_exception_data(
-            "extra_headers", [{"type": fault, "input": "(not shown)"}]
-        ) from None
+    if not isinstance(headers, Mapping):
+        raise InvalidArgumentError(
+            f"extra_headers= must be a mapping, not {type(headers).__name__}"
+        )
+    checked_headers(headers.items(), "extra_headers")
     return headers
 
 
@@ -118,12 +113,12 @@ class ChatSettings(BaseModel):
             ValueError: Tools, or an argument that is not known.
         """
         if any(called.get(name) for name in TOOLS):
-            raise ValueError(
+            raise InvalidArgumentError(
                 "Parallel's chat models call no tools. Let another model call the tools, or ask "
                 "directly: the answers are grounded in the web already."
             )
         if unknown := called.keys() - IGNORED - PER_CALL - TOOLS:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"{type(self).__name__} does not know {', '.join(sorted(unknown))}; fields that "
                 "the API learned later go into extra_body={…}"
             )
@@ -154,7 +149,7 @@ class ChatRequest(RequestModel):
         extra_headers: Sent besides the client's own.
 
     Raises:
-        pydantic.ValidationError: No message, an unknown role, content that is not text.
+        InvalidArgumentError: No message, an unknown role, content that is not text.
 
     Example:
         ```python

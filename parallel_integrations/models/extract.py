@@ -13,9 +13,9 @@ from parallel_integrations.models.pages import (
     PageSettings,
     PagesResponse,
     Queries,
-    one_as_list,
     without_null,
 )
+from parallel_integrations.models.policies import one_as_list
 from parallel_integrations.models.shared import (
     ApiVersion,
     Items,
@@ -73,7 +73,7 @@ class ExtractRequest(ExtractSettings, RequestModel):
         search_queries: Keywords to choose excerpts by; at most 5 of 200 characters.
 
     Raises:
-        pydantic.ValidationError: No URL, more than 20, something that is no URL, a limit passed.
+        InvalidArgumentError: No URL, more than 20, something that is no URL, a limit passed.
     """
 
     older_path: ClassVar[str] = "/v1beta/extract"

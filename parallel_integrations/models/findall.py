@@ -220,7 +220,7 @@ class CreateFindallRunRequest(RequestModel):
         exclude_list: Entities to leave out; at most 10,000.
 
     Raises:
-        pydantic.ValidationError: A value past its limit.
+        InvalidArgumentError: A value past its limit.
     """
 
     objective: str = Field(min_length=1)

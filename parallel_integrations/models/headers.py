@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from parallel_integrations.errors import InvalidArgumentError
+
 HEADER_NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 OWN_HEADERS: Final = {
     "x-api-key": "api_key=",
@@ -29,18 +31,22 @@ def checked_headers(
     pairs = tuple(headers)
     for name, value in pairs:
         if not isinstance(name, str) or not isinstance(value, str):
-            raise ValueError(f"{argument}= must hold texts, and {name!r} or its value is none")
+            raise InvalidArgumentError(
+                f"{argument}= must hold texts, and {name!r} or its value is none"
+            )
         if not HEADER_NAME.fullmatch(name.lower()):
-            raise ValueError(f"{argument}= holds {name!r}, which is no name of an HTTP header")
+            raise InvalidArgumentError(
+                f"{argument}= holds {name!r}, which is no name of an HTTP header"
+            )
         # Some servers read `_` in a name as `-`.
         own = OWN_HEADERS.get(name.lower().replace("_", "-"))
         if own is not None:
             remedy = f" ({own})" if own else ""
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"{argument}= must not hold {name.lower()!r}; the client sets it{remedy}"
             )
         if not (value.isascii() and value.isprintable()):
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"{argument}= holds a value for {name!r} that is not one line of printable ASCII; "
                 "encode it, or leave it out"
             )

@@ -6,6 +6,7 @@ from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from parallel_integrations.models.output_schema import JsonSchema, wire_schema
 from parallel_integrations.models.policies import (
+    Country,
     MemoryScopeKey,
     SourcePolicy,
     Webhook,
@@ -53,7 +54,7 @@ class EventStreamSettings(RequestModel):
     output_schema: JsonSchema | None = None
     include_backfill: bool | None = None
     source_policy: SourcePolicy | None = None
-    location: str | None = Field(default=None, pattern="^[A-Za-z]{2}$")
+    location: Country | None = None
 
     def body(self, version: ApiVersion) -> dict[str, Any]:
         """The settings as the wire has them; what was given as None is sent as null."""
@@ -93,7 +94,7 @@ class CreateMonitorRequest(RequestModel):
         metadata: Labels, strings only.
 
     Raises:
-        pydantic.ValidationError: A value that cannot be right.
+        InvalidArgumentError: A value that cannot be right.
     """
 
     type: Literal["event_stream", "snapshot"]
@@ -133,7 +134,7 @@ class UpdateMonitorRequest(RequestModel):
         metadata: None removes it.
 
     Raises:
-        pydantic.ValidationError: Nothing to change, or None where the wire takes no null.
+        InvalidArgumentError: Nothing to change, or None where the wire takes no null.
     """
 
     frequency: str | None = None

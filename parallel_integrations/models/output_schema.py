@@ -86,7 +86,7 @@ def _checked(schema: str | dict[str, Any] | type[BaseModel]) -> Any:
     """Refuse what cannot be sent and say what is left out, before anything is paid for."""
     if isinstance(schema, type):
         for remark in _translated(schema)[1]:
-            warnings.warn(remark, SchemaWarning, stacklevel=3)  # where the request is made
+            warnings.warn(remark, SchemaWarning, stacklevel=4)  # where the request is made
         return schema
     return sendable(schema)
 

@@ -12,7 +12,7 @@ from pydantic import (
     StringConstraints,
 )
 
-from parallel_integrations.models.policies import FetchPolicy
+from parallel_integrations.models.policies import FetchPolicy, one_as_list
 from parallel_integrations.models.shared import (
     Excerpts,
     Items,
@@ -29,11 +29,6 @@ MAX_SESSION_ID_CHARACTERS: Final = 1000
 EXCERPT_SEPARATOR: Final = "\n\n"
 
 OLDER_BETA: Final = "search-extract-2025-10-10"
-
-
-def one_as_list(value: Any) -> Any:
-    """A single string as a list of one: language models often leave the brackets out."""
-    return [value] if isinstance(value, str) else value
 
 
 def without_null(schema: dict[str, Any]) -> None:

@@ -4,26 +4,64 @@ import re
 from datetime import date
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, FiniteFloat, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    FiniteFloat,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from parallel_integrations.models.shared import RequestModel
 
 MAX_DOMAINS: Final = 200
 MIN_MAX_AGE_SECONDS: Final = 600
 
-_NOT_A_DOMAIN = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://|^www\.|[\s?#:@]")
+_DOMAIN: Final = re.compile(
+    r"(?:https?://)?(?P<wildcard>\*\.)?(?:www\.(?=[^/]*[^/.]\.[^/.]))?"
+    r"(?P<host>\.?[^\s./?#:@,;*]+(?:\.[^\s./?#:@,;*]+)*)\.?(?P<path>/[^\s?#*]*)?",
+    re.IGNORECASE,
+)
+_COUNTRY: Final = re.compile(r"[A-Za-z]{2}")
 
 
 def _domain(value: str) -> str:
-    if not value.strip() or _NOT_A_DOMAIN.search(value.strip()):
+    """A domain as people write it, as the API takes it: no scheme, no `www.`, no wildcard."""
+    found = _DOMAIN.fullmatch(value.strip())
+    if found is None:
         raise ValueError(
-            f"{value!r} is not a domain: write it without scheme, 'www.', port or query, like "
-            "'python.org', '.gov' or 'docs.python.org/3'"
+            f"{value!r} is not a domain: write it without port and query, like 'python.org', "
+            "'.gov' or 'docs.python.org/3', each as an item of the list"
         )
-    return value.strip()
+    host = found["host"].lower()
+    if found["wildcard"] and "." not in host:
+        host = f".{host}"  # a suffix; any other domain covers its subdomains anyway
+    return host + (found["path"] or "").rstrip("/")
 
 
+def _country(value: str) -> str:
+    if not _COUNTRY.fullmatch(value):
+        raise ValueError(
+            f"location={value!r} is not a country: write its code of two letters (ISO 3166 "
+            "alpha-2), like 'us' or 'gb'"
+        )
+    return value
+
+
+def one_as_list(value: Any) -> Any:
+    """A single string as a list of one: language models often leave the brackets out."""
+    return [value] if isinstance(value, str) else value
+
+
+Country = Annotated[
+    str,
+    AfterValidator(_country),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z]{2}$"}),
+]
 Domain = Annotated[str, AfterValidator(_domain)]
+Domains = Annotated[list[Domain], BeforeValidator(one_as_list)]
 
 
 class SourcePolicy(RequestModel):
@@ -31,7 +69,8 @@ class SourcePolicy(RequestModel):
 
     Attributes:
         include_domains: Only these; a domain covers its subdomains, `.gov` is a suffix, a path
-            prefix (`docs.python.org/3`) is allowed. When set, `exclude_domains` is ignored by the
+            prefix (`docs.python.org/3`) is allowed. A scheme, `www.`, `*.` and capitals are
+            understood and left out. When set, `exclude_domains` is ignored by the
             API. At most 200 together with `exclude_domains`.
         exclude_domains: All but these.
         after_date: Only pages published on or after this day (`YYYY-MM-DD`).
@@ -44,12 +83,10 @@ class SourcePolicy(RequestModel):
         ```
     """
 
-    include_domains: list[Domain] | None = Field(
+    include_domains: Domains | None = Field(
         default=None, description="Use only these domains, e.g. ['python.org', '.gov']."
     )
-    exclude_domains: list[Domain] | None = Field(
-        default=None, description="Never use these domains."
-    )
+    exclude_domains: Domains | None = Field(default=None, description="Never use these domains.")
     after_date: date | None = Field(
         default=None, description="Only pages published on or after this day, YYYY-MM-DD."
     )
@@ -63,7 +100,8 @@ class SourcePolicy(RequestModel):
         try:
             return date.fromisoformat(value)
         except (TypeError, ValueError):
-            raise ValueError(f"{value!r} is not a day: write it as 'YYYY-MM-DD'") from None
+            text = f"after_date={value!r:.100} is not a day: write it as 'YYYY-MM-DD'"
+            raise ValueError(text) from None
 
     @model_validator(mode="after")
     def _few_enough(self) -> "SourcePolicy":

@@ -77,7 +77,7 @@ class RespondRequest(RequestModel):
     A body as documented is read too: `reasoning={"effort": …}`, `text={"format": …}`.
 
     Raises:
-        pydantic.ValidationError: What the API refuses: another model, no turn of the user's, parts
+        InvalidArgumentError: What the API refuses: another model, no turn of the user's, parts
             that are no text, too many characters, `background`.
 
     Example:

@@ -16,7 +16,7 @@ from parallel_integrations.models.pages import (
     Queries,
     without_null,
 )
-from parallel_integrations.models.policies import SourcePolicy
+from parallel_integrations.models.policies import Country, SourcePolicy
 from parallel_integrations.models.prices import search_skus
 from parallel_integrations.models.shared import (
     ApiVersion,
@@ -45,9 +45,8 @@ class SearchSettings(PageSettings):
         min_length=1,
         description="Search mode: 'basic', 'advanced' (default), 'turbo' or 'fast'.",
     )
-    location: str | None = Field(
+    location: Country | None = Field(
         default=None,
-        pattern="^[A-Za-z]{2}$",
         description="Country to search from, ISO 3166 alpha-2, e.g. 'us'.",
     )
     source_policy: SourcePolicy | None = Field(
@@ -64,7 +63,7 @@ class SearchRequest(SearchSettings, RequestModel):
         max_results: 1 to 40 results; 10 are included in a search's price.
 
     Raises:
-        pydantic.ValidationError: Neither objective nor queries, or a value past its limit.
+        InvalidArgumentError: Neither objective nor queries, or a value past its limit.
 
     Example:
         ```python

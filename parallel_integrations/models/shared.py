@@ -36,6 +36,9 @@ from pydantic_core import (
     to_json,
 )
 
+from parallel_integrations.errors import ArgumentTypeError
+from parallel_integrations.models._validation import CheckedModel
+
 ApiVersion: TypeAlias = Literal["v1", "v1beta", "v1beta-processor"]
 """Generation of the wire: current, beta, and the oldest body with `processor`."""
 
@@ -77,11 +80,16 @@ JsonObject: TypeAlias = Annotated[dict[str, Any], AfterValidator(sendable)]
 """An object of whatever JSON can carry."""
 
 
-class RequestModel(BaseModel):
+class RequestModel(CheckedModel):
     """A request in Parallel's own words, flat; renders itself for each generation of the wire."""
 
     # With a limit, whatever it is, pydantic looks at a text, and refuses half a surrogate pair.
-    model_config = ConfigDict(extra="forbid", defer_build=True, str_max_length=MAX_TEXT_CHARACTERS)
+    model_config = ConfigDict(
+        extra="forbid",
+        defer_build=True,
+        str_max_length=MAX_TEXT_CHARACTERS,
+        hide_input_in_errors=True,
+    )
 
     older_path: ClassVar[str | None] = None
     """Path of the older generations, where it differs."""
@@ -91,10 +99,10 @@ class RequestModel(BaseModel):
         """Refuse what is no such request: most often the bare question.
 
         Raises:
-            TypeError: It is something else.
+            ArgumentTypeError: It is something else.
         """
         if not isinstance(request, cls):
-            raise TypeError(f"this takes {cls.__name__}(…), not {reprlib.repr(request)}")
+            raise ArgumentTypeError(f"this takes {cls.__name__}(…), not {reprlib.repr(request)}")
 
     def body(self, version: ApiVersion) -> dict[str, Any]:
         """The JSON body for one generation; what was left out is not sent."""

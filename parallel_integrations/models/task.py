@@ -3,9 +3,10 @@
 import logging
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import from_json, to_json, to_jsonable_python
 
+from parallel_integrations.models._validation import CheckedModel
 from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.notebook import output_html
 from parallel_integrations.models.output_schema import (
@@ -14,6 +15,7 @@ from parallel_integrations.models.output_schema import (
     wire_schema,
 )
 from parallel_integrations.models.policies import (
+    Country,
     McpServer,
     MemoryScopeKey,
     Metadata,
@@ -46,7 +48,7 @@ def _input_value(value: Any) -> Any:
     return sendable(plain)
 
 
-class TaskOptions(BaseModel):
+class TaskOptions(CheckedModel):
     """How tasks are done, whatever their schemas.
 
     Attributes:
@@ -62,7 +64,7 @@ class TaskOptions(BaseModel):
     processor: str = Field(default=DEFAULT_PROCESSOR, min_length=1)
     source_policy: SourcePolicy | None = None
     mcp_servers: list[McpServer] | None = Field(default=None, max_length=MAX_MCP_SERVERS)
-    location: str | None = Field(default=None, pattern="^[A-Za-z]{2}$")
+    location: Country | None = None
     data_sources: dict[str, list[str]] | None = None
     enable_events: bool | None = None
     webhook: Webhook | None = None
@@ -78,6 +80,8 @@ class TaskSettings(TaskOptions):
         input_schema: What goes in, in the same forms.
     """
 
+    model_config = ConfigDict(extra="forbid")
+
     output_schema: OutputSchema | None = None
     input_schema: OutputSchema | None = None
 
@@ -91,7 +95,7 @@ class CreateTaskRunRequest(TaskSettings, RequestModel):
         previous_interaction_id: Continues an earlier task or chat with its context.
 
     Raises:
-        pydantic.ValidationError: A value past its limit.
+        InvalidArgumentError: A value past its limit.
     """
 
     input: Annotated[str | dict[str, Any], BeforeValidator(_input_value)]

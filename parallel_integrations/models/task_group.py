@@ -47,7 +47,7 @@ class AddTaskGroupRunsRequest(RequestModel):
         input_schema: For the tasks that have none.
 
     Raises:
-        pydantic.ValidationError: No task, or more than 1000.
+        InvalidArgumentError: No task, or more than 1000.
     """
 
     inputs: list[CreateTaskRunRequest] = Field(min_length=1, max_length=MAX_RUNS_PER_CALL)

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from parallel_integrations import (
     ConflictError,
@@ -40,6 +40,7 @@ from parallel_integrations.api import (
     run_findall,
     wait_findall_run,
 )
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models import (
     EntitySearchResponse,
     ExcludedEntity,
@@ -297,7 +298,7 @@ def test_a_schema_that_cannot_be_sent_is_refused_before_a_run_is_paid_for() -> N
         inner: "Loop | None" = None
 
     Loop.model_rebuild(_types_namespace={"Loop": Loop})
-    with pytest.raises(ValidationError, match="contains itself"):
+    with pytest.raises(InvalidArgumentError, match="contains itself"):
         EnrichFindallRequest(output_schema=Loop)
 
 
@@ -390,7 +391,7 @@ def test_a_full_request_is_rendered() -> None:
     ],
 )
 def test_what_cannot_be_right_is_refused_at_once(changes: dict[str, Any], named: str) -> None:
-    with pytest.raises(ValidationError, match=named):
+    with pytest.raises(InvalidArgumentError, match=named):
         findall_request(**changes)
 
 
@@ -418,7 +419,7 @@ def test_limits_themselves_are_allowed() -> None:
     ],
 )
 def test_other_requests_refuse_what_cannot_be_right(make: Any) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(InvalidArgumentError):
         make()
 
 

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from parallel_integrations import (
     ClearMemoryRequest,
@@ -15,6 +14,7 @@ from parallel_integrations import (
     UnexpectedAnswerError,
 )
 from parallel_integrations.api import clear_memory, evict_memory, retrieve_memory, run_task
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.sandbox import Sandbox
 from tests.support.scripted_operation import BOTH, ScriptPlayer, check_repetitions, run
 
@@ -74,14 +74,14 @@ def test_a_full_request_is_rendered() -> None:
     ],
 )
 def test_what_cannot_be_right_is_refused_at_once(values: dict[str, Any], named: str) -> None:
-    with pytest.raises(ValidationError, match=named):
+    with pytest.raises(InvalidArgumentError, match=named):
         RetrieveMemoryRequest(**values)
 
 
 def test_limits_themselves_are_allowed() -> None:
     assert RetrieveMemoryRequest(query="q" * 500, limit=25, since="2026-05-02T10:00:00Z")
     for values in ({"kind": "task", "id": ""}, {"kind": "chat", "id": "x"}):
-        with pytest.raises(ValidationError):
+        with pytest.raises(InvalidArgumentError):
             EvictMemoryRequest(**values)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from parallel_integrations import (
     AddTaskGroupRunsRequest,
@@ -37,6 +37,7 @@ from parallel_integrations.api import (
     task_group_runs,
     wait_task_group,
 )
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models import SchemaWarning, TaskGroupStatusEvent, TaskRunStateEvent
 from parallel_integrations.sandbox import Sandbox
 from tests.support.connected import Connected, connected
@@ -424,9 +425,9 @@ def test_a_single_input_is_not_taken_apart(inputs: Any) -> None:
 def test_an_input_that_cannot_be_sent_is_refused_before_anything_is() -> None:
     player = ScriptPlayer([])
     inputs: list[Any] = [*["fine"] * 1500, {"what": object()}]
-    with pytest.raises(ValidationError, match="input"):
+    with pytest.raises(InvalidArgumentError, match="input"):
         player.play(run_task_group(inputs))
-    with pytest.raises(ValidationError, match="metadata"):
+    with pytest.raises(InvalidArgumentError, match="metadata"):
         player.play(run_task_group(["fine"], metadata={"k" * 17: "v"}))
     assert not player.sends
 
@@ -439,7 +440,7 @@ class Loop(BaseModel):
 
 def test_a_schema_that_cannot_be_sent_is_refused_before_anything_is() -> None:
     for make in (TaskSettings, AddTaskGroupRunsRequest, CreateTaskRunRequest):
-        with pytest.raises(ValidationError, match="contains itself"):
+        with pytest.raises(InvalidArgumentError, match="contains itself"):
             make(output_schema=Loop)
 
 
@@ -468,7 +469,7 @@ def test_a_schema_warns_when_it_is_given_and_never_midway() -> None:
 
 @pytest.mark.parametrize("count", [0, 1001])
 def test_a_call_takes_from_one_to_a_thousand(count: int) -> None:
-    with pytest.raises(ValidationError, match="inputs"):
+    with pytest.raises(InvalidArgumentError, match="inputs"):
         AddTaskGroupRunsRequest(inputs=[CreateTaskRunRequest(input="q")] * count)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from parallel_integrations import (
     ConnectionFailedError,
@@ -40,6 +40,7 @@ from parallel_integrations.api import (
     task_run_events,
     wait_task_run,
 )
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models import (
     TaskGroupResult,
     TaskOutput,
@@ -685,7 +686,7 @@ def test_an_instance_of_a_class_may_be_the_input() -> None:
     ],
 )
 def test_what_cannot_be_right_is_refused_at_once(values: dict[str, Any], named: str) -> None:
-    with pytest.raises(ValidationError, match=named):
+    with pytest.raises(InvalidArgumentError, match=named):
         CreateTaskRunRequest(**{"input": "q", **values})
 
 

@@ -5,11 +5,12 @@ import pickle
 from typing import Any
 
 import pytest
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr
 
 from parallel_integrations import MissingKeyError, ParallelClient
 from parallel_integrations._documents.adapter import Adapter
 from parallel_integrations.api import search
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.sandbox import Sandbox
 from tests.support.requests import SEARCH
 
@@ -94,7 +95,7 @@ def test_each_name_of_an_argument_is_known() -> None:
     ],
 )
 def test_a_wrong_value_is_refused_by_name_without_the_key(arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match=next(iter(arguments))) as caught:
+    with pytest.raises(InvalidArgumentError, match=next(iter(arguments))) as caught:
         Finder(api_key=SECRET, **arguments)
     assert SECRET not in str(caught.value)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import ToolCall, ToolMessage
-from pydantic import ValidationError
 
 from parallel_integrations import ParallelError
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.langchain import ParallelExtractLoader, ParallelExtractTool
 from parallel_integrations.llama_index import ParallelExtractReader, ParallelToolSpec
 from parallel_integrations.sandbox import Sandbox
@@ -155,7 +155,7 @@ async def test_what_is_no_url_is_refused_before_any_call(sandbox: Sandbox, load:
         [PAGE, 5],
         [PAGE] + [f"{PAGE}?{n}" for n in range(25)] + [""],
     ):
-        with pytest.raises(ValidationError, match="urls"):
+        with pytest.raises(InvalidArgumentError, match="urls"):
             await load(sandbox.url, wrong)
     assert not sandbox.requests
 

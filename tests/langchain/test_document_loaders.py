@@ -10,9 +10,9 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.indexing import InMemoryRecordManager, aindex, index
 from langchain_core.vectorstores import InMemoryVectorStore
-from pydantic import ValidationError
 
 from parallel_integrations import AuthenticationError, ServerError
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.langchain import ParallelExtractLoader
 from parallel_integrations.models import ExtractError
 from parallel_integrations.sandbox import Sandbox
@@ -99,7 +99,7 @@ async def test_an_error_of_a_whole_call_is_raised(
 
 
 def test_what_is_no_url_is_refused_before_anything_is_sent(sandbox: Sandbox) -> None:
-    with pytest.raises(ValidationError, match="not a web address"):
+    with pytest.raises(InvalidArgumentError, match="not a web address"):
         make(sandbox, [*urls_of(sandbox, 30), "nonsense"]).load()
     assert make(sandbox, []).load() == []
     assert sandbox.requests == []

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from langchain_core.runnables import RunnableLambda
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from parallel_integrations import AuthenticationError, JournalError
 from parallel_integrations._protocol import polling
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.langchain import ParallelEnrichment
 from parallel_integrations.sandbox import Sandbox
 from tests.langchain.support import AsyncListener, Listener, connection
@@ -157,7 +158,7 @@ def test_unknown_enrichment_settings_are_refused(
 
 
 def test_wrong_enrichment_settings_are_refused(sandbox: Sandbox) -> None:
-    with pytest.raises(ValidationError, match="deadline_seconds"):
+    with pytest.raises(InvalidArgumentError, match="deadline_seconds"):
         make(sandbox, deadline_seconds=0)
     with pytest.raises(ValueError, match="rows is a single str"):
         make(sandbox).invoke("with")

@@ -8,7 +8,6 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.indexing import InMemoryRecordManager, index
 from langchain_core.vectorstores import InMemoryVectorStore
-from pydantic import ValidationError
 
 from parallel_integrations import (
     AuthenticationError,
@@ -18,6 +17,7 @@ from parallel_integrations import (
     ServerError,
     SourcePolicy,
 )
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.langchain import ParallelSearchRetriever
 from parallel_integrations.sandbox import Sandbox
 
@@ -72,9 +72,9 @@ def test_the_number_of_results_by_both_names(
 
 
 def test_two_different_numbers_are_refused(sandbox: Sandbox) -> None:
-    with pytest.raises(TypeError, match="k=3 and max_results=4"):
+    with pytest.raises(InvalidArgumentError, match="k=3 and max_results=4"):
         make(sandbox, k=3, max_results=4)
-    with pytest.raises(TypeError, match="k=3 and max_results=4"):
+    with pytest.raises(InvalidArgumentError, match="k=3 and max_results=4"):
         make(sandbox).invoke(QUESTION, k=3, max_results=4)
     assert sandbox.requests == []
 
@@ -114,7 +114,7 @@ def test_documents_per_excerpt(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("blank", ["", "   ", "\n"])
 def test_a_blank_question_is_refused_before_anything_is_sent(sandbox: Sandbox, blank: str) -> None:
-    with pytest.raises(ValidationError, match="objective"):
+    with pytest.raises(InvalidArgumentError, match="objective"):
         make(sandbox).invoke(blank)
     assert sandbox.requests == []
 

@@ -9,10 +9,11 @@ from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.checkpoint.memory import InMemorySaver
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from parallel_integrations import SourcePolicy
 from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.langchain import (
     ParallelExtractTool,
     ParallelFindAllTool,
@@ -303,7 +304,7 @@ def test_bad_arguments_are_not_sent(
 
 
 def test_too_many_matches_for_a_preview_cost_nothing(sandbox: Sandbox) -> None:
-    with pytest.raises(ValidationError, match="match_limit=50") as caught:
+    with pytest.raises(InvalidArgumentError, match="match_limit=50") as caught:
         find_tool(sandbox, match_limit=50)
     assert sandbox.api_key not in str(caught.value)
     message = called(find_tool(sandbox), {**OBJECTIVE, "match_limit": 50})

@@ -11,9 +11,9 @@ from llama_index.core.readers.base import BasePydanticReader, ReaderConfig
 from llama_index.core.schema import Document
 from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores import SimpleVectorStore
-from pydantic import ValidationError
 
 from parallel_integrations import ServerError
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.llama_index import ParallelExtractReader, ParallelReader
 from parallel_integrations.models import ExtractError
 from parallel_integrations.sandbox import Sandbox
@@ -110,9 +110,9 @@ def test_a_failed_call_of_an_extract_reader_is_an_error(sandbox: Sandbox) -> Non
 @pytest.mark.parametrize("urls", [[], [""], ["python.org"], ["ftp://example.com"]])
 async def test_invalid_urls_are_not_sent(sandbox: Sandbox, urls: list[str]) -> None:
     reader = make(sandbox)
-    with pytest.raises(ValidationError, match="urls"):
+    with pytest.raises(InvalidArgumentError, match="urls"):
         reader.load_data(urls)
-    with pytest.raises(ValidationError, match="urls"):
+    with pytest.raises(InvalidArgumentError, match="urls"):
         await reader.aload_data(urls)
     assert not sandbox.requests
 

@@ -15,7 +15,7 @@ from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.schema import BaseNode, Document, ImageNode, MetadataMode, TextNode
 from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores import SimpleVectorStore
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from parallel_integrations import (
     AuthenticationError,
@@ -26,6 +26,7 @@ from parallel_integrations import (
     TaskTimeoutError,
 )
 from parallel_integrations._protocol import polling
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.llama_index import ParallelExtractor, ParallelReader
 from parallel_integrations.sandbox import Sandbox
 
@@ -207,7 +208,7 @@ def test_an_extractor_does_not_start_a_run_twice(sandbox: Sandbox) -> None:
     ],
 )
 def test_wrong_settings_of_an_extractor_are_refused(wrong: dict[str, Any], named: str) -> None:
-    with pytest.raises((ValidationError, TypeError), match=named):
+    with pytest.raises((InvalidArgumentError, TypeError), match=named):
         ParallelExtractor(**{"output_schema": "x", **wrong})
 
 

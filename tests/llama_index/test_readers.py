@@ -16,7 +16,7 @@ from llama_index.core.readers.base import BasePydanticReader, BaseReader, Reader
 from llama_index.core.schema import BaseNode, Document, MetadataMode, TransformComponent
 from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores import SimpleVectorStore
-from pydantic import PrivateAttr, ValidationError
+from pydantic import PrivateAttr
 
 from parallel_integrations import (
     AuthenticationError,
@@ -26,6 +26,7 @@ from parallel_integrations import (
     ServerError,
     SourcePolicy,
 )
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.llama_index import ParallelReader, ParallelRetriever
 from parallel_integrations.sandbox import Sandbox
 
@@ -140,9 +141,9 @@ async def test_invalid_searches_of_a_search_reader_are_not_sent(
     sandbox: Sandbox, tool_input: dict[str, Any], named: str
 ) -> None:
     reader = make(sandbox)
-    with pytest.raises(ValidationError, match=named):
+    with pytest.raises(InvalidArgumentError, match=named):
         reader.load_data(**tool_input)
-    with pytest.raises(ValidationError, match=named):
+    with pytest.raises(InvalidArgumentError, match=named):
         await reader.aload_data(**tool_input)
     assert not sandbox.requests
 

@@ -16,7 +16,6 @@ from llama_index.core.retrievers import BaseRetriever, QueryFusionRetriever, Rou
 from llama_index.core.retrievers.fusion_retriever import FUSION_MODES
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index.core.tools import RetrieverTool, ToolMetadata
-from pydantic import ValidationError
 
 from parallel_integrations import (
     AuthenticationError,
@@ -26,6 +25,7 @@ from parallel_integrations import (
     ServerError,
     SourcePolicy,
 )
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.llama_index import ParallelReader, ParallelRetriever
 from parallel_integrations.sandbox import Sandbox
 
@@ -98,9 +98,9 @@ async def test_invalid_searches_of_a_retriever_are_not_sent(
     sandbox: Sandbox, question: str
 ) -> None:
     retriever = make(sandbox)
-    with pytest.raises(ValidationError, match="objective"):
+    with pytest.raises(InvalidArgumentError, match="objective"):
         retriever.retrieve(question)
-    with pytest.raises(ValidationError, match="objective"):
+    with pytest.raises(InvalidArgumentError, match="objective"):
         await retriever.aretrieve(question)
     assert not sandbox.requests
 
@@ -115,7 +115,7 @@ async def test_invalid_searches_of_a_retriever_are_not_sent(
     ],
 )
 def test_wrong_settings_of_a_retriever_are_refused(wrong: dict[str, Any], named: str) -> None:
-    with pytest.raises((ValidationError, TypeError), match=named):
+    with pytest.raises((InvalidArgumentError, TypeError), match=named):
         ParallelRetriever(**wrong)
 
 

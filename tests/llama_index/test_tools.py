@@ -8,10 +8,10 @@ import pytest
 from llama_index.core.schema import Document
 from llama_index.core.tools import FunctionTool, ToolMetadata
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
-from pydantic import ValidationError
 
 from parallel_integrations import ParallelError, SourcePolicy, TaskFailedError
 from parallel_integrations._protocol import polling
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.llama_index import ParallelToolSpec
 from parallel_integrations.sandbox import Sandbox
 
@@ -197,7 +197,7 @@ def test_a_failed_task_says_why(sandbox: Sandbox) -> None:
 )
 def test_wrong_settings_of_a_tool_spec_are_refused(wrong: dict[str, Any], named: str) -> None:
     secret = "not-a-real-key-0123456789"
-    with pytest.raises((ValidationError, TypeError), match=named) as caught:
+    with pytest.raises((InvalidArgumentError, TypeError), match=named) as caught:
         ParallelToolSpec(**{"api_key": secret, **wrong})
     assert secret not in str(caught.value)
 

@@ -13,12 +13,12 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     create_model,
     field_validator,
 )
 
 from parallel_integrations import CreateTaskRunRequest, TaskSettings
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models import SchemaWarning
 from parallel_integrations.models.output_schema import (
     UNSUPPORTED,
@@ -167,7 +167,7 @@ class Right(BaseModel):
 
 @pytest.mark.parametrize("cls", [Node, Left, Right])
 def test_a_class_that_contains_itself_is_refused(cls: type[BaseModel]) -> None:
-    with pytest.raises(ValidationError, match="contains itself"):
+    with pytest.raises(InvalidArgumentError, match="contains itself"):
         CreateTaskRunRequest(input="q", output_schema=cls)
 
 
@@ -186,7 +186,7 @@ def test_a_class_without_a_schema_is_refused() -> None:
         how: type[int] | complex | None = None
         thing: warnings.catch_warnings  # type: ignore[type-arg]
 
-    with pytest.raises(ValidationError, match="no JSON schema"):
+    with pytest.raises(InvalidArgumentError, match="no JSON schema"):
         CreateTaskRunRequest(input="q", output_schema=Odd)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from langchain_core.rate_limiters import BaseRateLimiter, InMemoryRateLimiter
 from llama_index.core.rate_limiter import BaseRateLimiter as LlamaIndexRateLimiter
-from pydantic import ValidationError
 
 from parallel_integrations import ChatRequest, ParallelClient, ParallelError, SearchRequest
 from parallel_integrations.api import search, stream_chat
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.langchain import (
     ParallelDeepResearch,
     ParallelExtractLoader,
@@ -166,7 +166,7 @@ def test_an_object_that_paces_nothing_is_refused() -> None:
         def acquire(self) -> None: ...
 
     for given in (object(), Blocking(), 5):
-        with pytest.raises(ValidationError, match=r"rate_limiter= must have acquire\(\)"):
+        with pytest.raises(InvalidArgumentError, match=r"rate_limiter= must have acquire\(\)"):
             ParallelSearchRetriever(api_key="k", rate_limiter=given)
         with pytest.raises(ValueError, match="async_acquire"):
             ParallelClient(api_key="k").paced(given)  # type: ignore[arg-type]

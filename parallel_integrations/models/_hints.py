@@ -1,0 +1,93 @@
+"""What an unknown argument is called here: names of other packages and older APIs, and typos."""
+
+from collections.abc import Collection
+from difflib import get_close_matches
+from typing import Final
+
+_OTHER_NAMES: Final[dict[str, str]] = {
+    "api_key": "parallel_api_key openai_api_key api_token token key",
+    "base_url": "api_base openai_api_base endpoint api_url host",
+    "timeout": "request_timeout timeout_seconds timeout_s",
+    "max_retries": "retries num_retries max_tries",
+    "client": "parallel_client sync_client",
+    "http_async_client": "async_client async_http_client",
+    "headers": "default_headers custom_headers extra_headers",
+    "route": "gateway",
+    "k": "top_k similarity_top_k num_results n_results max_results limit count",
+    "max_results": "k top_k similarity_top_k num_results n_results limit count",
+    "match_limit": "k top_k limit max_results num_results result_limit",
+    "objective": "query question q prompt",
+    "input": "query question objective prompt",
+    "search_queries": "queries keywords search_query",
+    "urls": "url links web_paths web_path",
+    "mode": "search_depth search_type processor",
+    "processor": "model model_name llm",
+    "model": "llm engine model_id processor",
+    "query_writer": "llm",
+    "output_schema": "schema response_format output_cls response_model json_schema",
+    "output_cls": "output_schema schema response_model",
+    "max_chars_per_result": "max_characters max_chars text_length_limit",
+    "max_chars_total": "max_tokens_num max_total_chars",
+    "location": "country user_location gl",
+    "full_content": "include_raw_content raw_content include_text",
+    "deadline_seconds": "deadline max_wait poll_timeout",
+    "entity_type": "entity type",
+    "metadata": "tags labels",
+    "webhook": "webhook_url callback_url",
+}
+"""The name here, and what others call it."""
+
+_CLIENTS: Final = frozenset(
+    """
+    route gateway cache cache_ttl_seconds headers default_headers http_client http_async_client
+    async_client api_version chat_path retry_timeouts max_response_bytes plain_http_hosts
+    """.split()
+)
+"""What a client is given, not each adapter."""
+
+_POLICY: Final[dict[str, str]] = {
+    "include_domains": "include_domains=['example.com']",
+    "exclude_domains": "exclude_domains=['example.com']",
+    **dict.fromkeys(
+        """
+        after_date start_date from_date since start_published_date published_after days time_range
+        """.split(),
+        "after_date='YYYY-MM-DD'",
+    ),
+}
+
+_ELSEWHERE: Final[dict[str, str]] = {
+    **dict.fromkeys(
+        ("end_date", "before_date", "to_date", "end_published_date", "published_before"),
+        "the API knows no end date: name the period in the objective, or filter by published_at",
+    ),
+    **dict.fromkeys(("topic", "category"), "the API knows no topics: say it in the objective"),
+    "include_answer": "a search gives pages: ChatParallel and ParallelQueryEngine reply in words",
+    "rate_limiter": "a 429 is waited for and repeated by itself, as often as max_retries= says",
+    **dict.fromkeys(
+        ("proxy", "proxies", "verify"),
+        "the client takes an HTTP client of your own: ParallelClient(http_client=httpx.Client(…))",
+    ),
+}
+
+
+def hint(name: str, known: Collection[str]) -> str:
+    """What to write instead of an unknown argument; empty where there is nothing to say.
+
+    Args:
+        name: The argument that was given.
+        known: The arguments there are.
+    """
+    others = [here for here, there in _OTHER_NAMES.items() if here in known]
+    for here in others:
+        if name in _OTHER_NAMES[here].split():
+            return f"it is called {here}= here"
+    if name in _CLIENTS and "client" in known:
+        here = {"gateway": "route", "default_headers": "headers"}.get(name, name)
+        return f"it belongs to the client: client=ParallelClient({here}=…)"
+    if name in _POLICY and "source_policy" in known:
+        return f"write source_policy=SourcePolicy({_POLICY[name]})"
+    if name in _ELSEWHERE:
+        return _ELSEWHERE[name]
+    near = get_close_matches(name, known, 1)
+    return f"did you mean {near[0]!r}?" if near else ""

@@ -3,17 +3,20 @@
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
 from hashlib import sha256
-from typing import Any, Literal
+from math import ceil
+from typing import Any, Final, Literal, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
 from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations._documents.stop import stop_sequences
 from parallel_integrations._protocol.settings import KEY_VARIABLE, key_from_environment
 from parallel_integrations._version import __version__
 from parallel_integrations.api import chat
@@ -23,6 +26,16 @@ from parallel_integrations.langchain.errors import model_errors
 from parallel_integrations.langchain.messages import PROVIDER, ChunkBuilder, to_result, to_wire
 from parallel_integrations.langchain.structured_output import bind_schema
 from parallel_integrations.models.chat import ChatSettings
+
+ABILITIES: Final = ("structured_output", "text_inputs", "text_outputs")
+INABILITIES: Final = tuple(
+    """
+    open_weights image_inputs image_url_inputs pdf_inputs audio_inputs video_inputs
+    image_tool_message pdf_tool_message reasoning_output image_outputs audio_outputs video_outputs
+    tool_calling tool_choice tool_call_streaming attachment temperature
+    """.split()
+)
+CHARACTERS_PER_TOKEN: Final = 4.0
 
 
 class ChatParallel(Adapter, ChatSettings, BaseChatModel):
@@ -44,8 +57,12 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         streaming: True makes `invoke` use a stream; False keeps `stream` from streaming.
         extra_headers: Sent besides the client's own, also per call; never part of repr, traces or
             pickles.
-        temperature: Known, ignored by the API and not sent; so are `top_p`, `max_tokens`, `stop`,
-            `seed` and `n`.
+        stop: Texts before which an answer ends, also per call. The API knows none: the text is cut
+            here, while the rest of a stream is read for its citations.
+        profile: What else is known of the model, such as `max_input_tokens`, which the API does not
+            state; added to what is known here.
+        temperature: Known, ignored by the API and not sent; so are `top_p`, `max_tokens`, `seed`
+            and `n`.
 
     Raises:
         ParallelError: From `invoke`, `stream` and their awaiting forms, at the same time one of
@@ -121,14 +138,41 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         return params
 
     def _resolve_model_profile(self) -> ModelProfile:
-        return {
-            "structured_output": True,
-            "tool_calling": False,
-            "text_inputs": True,
-            "text_outputs": True,
-            "image_inputs": False,
-            "audio_inputs": False,
-        }
+        profile: dict[str, Any] = {"name": f"Parallel {self.model}"}
+        profile |= dict.fromkeys(ABILITIES, True) | dict.fromkeys(INABILITIES, False)
+        known = ModelProfile.__annotations__  # older versions of langchain_core have fewer
+        return cast(ModelProfile, {key: profile[key] for key in profile if key in known})
+
+    @model_validator(mode="after")
+    def _merge_profile(self) -> "ChatParallel":
+        self.profile = {**self._resolve_model_profile(), **(self.profile or {})}
+        return self
+
+    def get_num_tokens(self, text: str) -> int:
+        """About how many tokens a text has: one for four characters.
+
+        The API documents no tokenizer. With `custom_get_token_ids`, its count.
+        """
+        if self.custom_get_token_ids is not None:
+            return super().get_num_tokens(text)
+        return ceil(len(text) / CHARACTERS_PER_TOKEN)
+
+    def get_num_tokens_from_messages(
+        self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
+    ) -> int:
+        """About how many tokens messages have, for `trim_messages(token_counter=model)`.
+
+        Args:
+            messages: The messages; citations and other metadata do not count.
+            tools: Ignored: none are sent.
+        """
+        if self.custom_get_token_ids is not None:
+            return super().get_num_tokens_from_messages(messages)
+        return count_tokens_approximately(messages, chars_per_token=CHARACTERS_PER_TOKEN)
+
+    def _stops(self, called: list[str] | None) -> tuple[str, ...]:
+        """The stop sequences of a call: its own, else the fixed ones."""
+        return stop_sequences(self.stop if called is None else called)
 
     def bind_tools(
         self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
@@ -186,9 +230,9 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        request = self.request(to_wire(messages), kwargs)
+        request, stops = self.request(to_wire(messages), kwargs), self._stops(stop)
         with model_errors():
-            return to_result(self.resolved_client().run(chat(request)), request.model)
+            return to_result(self.resolved_client().run(chat(request)), request.model, stops)
 
     async def _agenerate(
         self,
@@ -197,9 +241,10 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        request = self.request(to_wire(messages), kwargs)
+        request, stops = self.request(to_wire(messages), kwargs), self._stops(stop)
         with model_errors():
-            return to_result(await self.resolved_client().arun(chat(request)), request.model)
+            response = await self.resolved_client().arun(chat(request))
+            return to_result(response, request.model, stops)
 
     def _stream(
         self,
@@ -209,7 +254,7 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         request = self.request(to_wire(messages), kwargs)
-        builder = ChunkBuilder(request.model)
+        builder = ChunkBuilder(request.model, self._stops(stop))
         events = self.resolved_client().stream(stream_chunks(request))
         with model_errors(), closing(events):
             for event in events:
@@ -227,7 +272,7 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         request = self.request(to_wire(messages), kwargs)
-        builder = ChunkBuilder(request.model)
+        builder = ChunkBuilder(request.model, self._stops(stop))
         events = self.resolved_client().astream(stream_chunks(request))
         with model_errors():
             async with aclosing(events):

@@ -25,6 +25,7 @@ from parallel_integrations._documents.chat_messages import (
     unsendable,
 )
 from parallel_integrations._documents.evidence import cited, dump_basis, read_basis
+from parallel_integrations._documents.stop import StopFilter
 from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.chat import ChatChunk, ChatResponse
 from parallel_integrations.models.page_facts import page_title
@@ -114,10 +115,10 @@ def _text(place: int, message: BaseMessage) -> str:
     return "".join(parts)
 
 
-def to_result(response: ChatResponse, model: str) -> ChatResult:
-    """A response as LangChain's result."""
+def to_result(response: ChatResponse, model: str, stop: Sequence[str] = ()) -> ChatResult:
+    """A response as LangChain's result, its text cut before the first of `stop`."""
     message = AIMessage(
-        content=response.text,
+        content=StopFilter(stop).whole(response.text),
         id=response.id or None,
         additional_kwargs=_basis_kwargs(response.basis),
         response_metadata={
@@ -140,8 +141,9 @@ class ChunkBuilder:
     in the first; citations, interaction id, usage and finish reason in the last.
     """
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, stop: Sequence[str] = ()) -> None:
         self._model = model
+        self._stop = StopFilter(stop)
         self._began = False
         self._basis: list[FieldBasis] = []
         self._interaction_id: str | None = None
@@ -159,10 +161,11 @@ class ChunkBuilder:
             self._interaction_id = response.interaction_id or self._interaction_id
             self._finish_reason = response.finish_reason or self._finish_reason
             self._usage = response.usage or self._usage
+        text = self._stop.add(chunk.text)
         # Copies: to have each of them validated would take a fourth of the stream's CPU time.
         message = _MESSAGE.model_copy(
             update={
-                "content": chunk.text,
+                "content": text,
                 "id": chunk.id or None,
                 "response_metadata": metadata,
                 "additional_kwargs": {},
@@ -171,12 +174,12 @@ class ChunkBuilder:
                 "tool_call_chunks": [],
             }
         )
-        return _GENERATION.model_copy(update={"message": message, "text": chunk.text})
+        return _GENERATION.model_copy(update={"message": message, "text": text})
 
     def last(self) -> ChatGenerationChunk:
         """The closing chunk, once the stream has ended properly."""
         message = AIMessageChunk(
-            content="",
+            content=self._stop.rest(),
             additional_kwargs=_basis_kwargs(self._basis),
             response_metadata={
                 "model_provider": PROVIDER,

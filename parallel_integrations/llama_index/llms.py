@@ -24,6 +24,7 @@ from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_ca
 from pydantic import Field
 
 from parallel_integrations import api
+from parallel_integrations._documents.stop import stop_sequences
 from parallel_integrations.api.chats import stream_chunks
 from parallel_integrations.llama_index.base import Component
 from parallel_integrations.llama_index.messages import StreamedResponse, to_response, to_wire
@@ -69,8 +70,10 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
             of repr or serialization.
         context_window: Tokens that LlamaIndex packs into one call at most; 128 000 by default,
             because the API states no limit and each further call is billed.
+        stop: Texts before which an answer ends, also per call. The API knows none: the text is cut
+            here, while the rest of a stream is read for its citations.
         temperature: Known, ignored by the API and not sent; so are `max_tokens` and, per call,
-            OpenAI's other sampling parameters (`top_p`, `stop`, `seed`, …).
+            OpenAI's other sampling parameters (`top_p`, `seed`, …).
         max_tokens: As `temperature`.
 
     Raises:
@@ -116,7 +119,8 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
         Args:
             messages: The turns so far, oldest first.
             **kwargs: `model`, `previous_interaction_id`, `extra_body`, `extra_headers` and
-                `response_format` (as on the wire) for this call; sampling parameters are ignored.
+                `response_format` (as on the wire) and `stop` for this call; sampling parameters are
+                ignored.
 
         Returns:
             The response; the class describes its `additional_kwargs`.
@@ -190,22 +194,28 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
         """Stream the answer to a prompt, awaiting; the rest as in `stream_complete`."""
         return await astream_chat_to_completion_decorator(self._astream_chat)(prompt, **kwargs)
 
+    def _stops(self, called: dict[str, Any]) -> tuple[str, ...]:
+        """The stop sequences of a call: its own, else the fixed ones."""
+        return stop_sequences(called.get("stop", self.stop))
+
     # Without callback decorators: completions call these too, and would be counted twice.
 
     def _chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         request = self.request(to_wire(messages), kwargs)
-        return to_response(self.resolved_client().run(api.chat(request)))
+        stop = self._stops(kwargs)
+        return to_response(self.resolved_client().run(api.chat(request)), stop)
 
     async def _achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         request = self.request(to_wire(messages), kwargs)
-        return to_response(await self.resolved_client().arun(api.chat(request)))
+        stop = self._stops(kwargs)
+        return to_response(await self.resolved_client().arun(api.chat(request)), stop)
 
     def _stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         # Outside of the generator, so that a bad message is an error at the call.
         request = self.request(to_wire(messages), kwargs)
+        streamed = StreamedResponse(self._stops(kwargs))
 
         def responses() -> ChatResponseGen:
-            streamed = StreamedResponse()
             with closing(self.resolved_client().stream(stream_chunks(request))) as chunks:
                 for chunk in chunks:
                     if response := streamed.add(chunk):
@@ -218,9 +228,9 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
         request = self.request(to_wire(messages), kwargs)
+        streamed = StreamedResponse(self._stops(kwargs))
 
         async def responses() -> ChatResponseAsyncGen:
-            streamed = StreamedResponse()
             async with aclosing(self.resolved_client().astream(stream_chunks(request))) as chunks:
                 async for chunk in chunks:
                     if response := streamed.add(chunk):

@@ -21,6 +21,7 @@ from parallel_integrations._documents.chat_messages import (
     unsendable,
 )
 from parallel_integrations._documents.evidence import dump_basis
+from parallel_integrations._documents.stop import StopFilter
 from parallel_integrations.llama_index.citations import remember_evidence
 from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.chat import ChatChunk
@@ -89,10 +90,10 @@ def _text(place: int, blocks: Sequence[Any]) -> str:
     return "\n".join(parts)  # as `ChatMessage.content` joins them
 
 
-def to_response(response: WireResponse) -> ChatResponse:
-    """A response as LlamaIndex's."""
+def to_response(response: WireResponse, stop: Sequence[str] = ()) -> ChatResponse:
+    """A response as LlamaIndex's, its text cut before the first of `stop`."""
     return _response(
-        response.text,
+        StopFilter(stop).whole(response.text),
         raw=_raw(response),
         evidence=_evidence(response.basis, response.interaction_id),
     )
@@ -107,7 +108,8 @@ class StreamedResponse:
     The API may send citations and the interaction id with any chunk; the last response has them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stop: Sequence[str] = ()) -> None:
+        self._stop = StopFilter(stop)
         self._text = ""
         self._basis: list[FieldBasis] = []
         self._interaction_id: str | None = None
@@ -119,18 +121,21 @@ class StreamedResponse:
             self._basis = response.basis or self._basis
             self._interaction_id = response.interaction_id or self._interaction_id
         self._raw = chunk.raw
-        if not chunk.text:
+        text = self._stop.add(chunk.text)
+        if not text:
             return None
-        self._text += chunk.text
+        self._text += text
         block = TextBlock(text=self._text)
         message = _MESSAGE.model_copy(update={"blocks": [block], "additional_kwargs": {}})
-        return ChatResponse(message=message, delta=chunk.text, raw=chunk.raw)
+        return ChatResponse(message=message, delta=text, raw=chunk.raw)
 
     def last(self) -> ChatResponse:
         """The closing response, once the stream has ended properly."""
         evidence = _evidence(self._basis, self._interaction_id)
         beside_text = {name: value for name, value in self._raw.items() if name != "choices"}
-        return _response(self._text, delta="", raw={**beside_text, **evidence}, evidence=evidence)
+        raw = {**beside_text, **evidence}
+        rest = self._stop.rest()
+        return _response(self._text + rest, delta=rest, raw=raw, evidence=evidence)
 
 
 def _response(

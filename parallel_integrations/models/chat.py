@@ -77,8 +77,8 @@ class ChatSettings(BaseModel):
         previous_interaction_id: Continues an earlier answer by its `interaction_id`.
         extra_body: Further fields of the request's body.
         extra_headers: Sent besides the client's own; never part of repr or serialization.
-        temperature: Known, ignored by the API and not sent; so are `top_p`, `max_tokens`, `stop`,
-            `seed` and `n`.
+        temperature: Known, ignored by the API and not sent; so are `top_p`, `max_tokens`, `seed`
+            and `n`. `stop` is not sent either, but honoured by the chat models of both frameworks.
     """
 
     model: str = Field(

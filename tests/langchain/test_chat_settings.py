@@ -10,7 +10,7 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import ModelRetryMiddleware
 from langchain_core.caches import InMemoryCache
 from langchain_core.load import dumps
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, trim_messages
 from langchain_core.rate_limiters import InMemoryRateLimiter
 
 from parallel_integrations import ParallelClient
@@ -49,7 +49,54 @@ def test_the_profile_of_a_chat_model() -> None:
     assert profile["structured_output"] is True
     assert profile["tool_calling"] is False
     assert profile["text_inputs"] is profile["text_outputs"] is True
-    assert ChatParallel(profile={"max_input_tokens": 5}).profile == {"max_input_tokens": 5}
+    assert profile["image_outputs"] is profile["reasoning_output"] is False
+    assert profile["name"] == "Parallel speed"
+    given = ChatParallel(profile={"max_input_tokens": 5, "pdf_inputs": True}).profile
+    assert given == {**profile, "max_input_tokens": 5, "pdf_inputs": True}
+
+
+def test_tokens_are_counted_offline() -> None:
+    model = ChatParallel()
+    assert model.get_num_tokens("1234 1234") == 3
+    cited = AIMessage("1234", additional_kwargs={"basis": [{"reasoning": "x" * 1000}]})
+    turns = [HumanMessage("a" * 400), cited, HumanMessage("b" * 40)]
+    assert model.get_num_tokens_from_messages(turns) < 130
+    kept = trim_messages(turns, max_tokens=40, token_counter=model, strategy="last")
+    assert kept == turns[1:]
+    counting = ChatParallel(custom_get_token_ids=lambda text: list(range(len(text.split()))))
+    assert counting.get_num_tokens("1234 1234") == 2
+    assert counting.get_num_tokens_from_messages([HumanMessage("a b")]) == 3
+
+
+async def stopped(model: ChatParallel, **called: Any) -> list[AIMessage]:
+    """The answer whole and streamed, blocking and awaiting."""
+    chunks = [list(model.stream(QUESTION, **called))]
+    chunks.append([chunk async for chunk in model.astream(QUESTION, **called)])
+    added: list[Any] = [sum(each[1:], each[0]) for each in chunks]
+    return [model.invoke(QUESTION, **called), await model.ainvoke(QUESTION, **called), *added]
+
+
+async def test_an_answer_ends_before_a_stop_sequence(sandbox: Sandbox) -> None:
+    model = make(sandbox, model="lite")
+    whole = model.invoke(QUESTION).text
+    stop = whole[30:50]
+    messages = await stopped(model, stop=[stop, "not in it"])
+    messages += await stopped(make(sandbox, model="lite", stop=stop))
+    for message in messages:
+        assert message.text == whole.partition(stop)[0]
+        assert message.additional_kwargs["basis"]
+        assert message.response_metadata["finish_reason"] == "stop"
+    messages = await stopped(make(sandbox, model="lite", stop=stop), stop=[whole[-9:] + "?"])
+    assert {message.text for message in messages} == {whole}
+    assert all("stop" not in request.body for request in sandbox.requests)
+
+
+@pytest.mark.parametrize("stop", [[""], ["a", ""], [1]])
+def test_what_cannot_stop_an_answer_is_refused(sandbox: Sandbox, stop: Any) -> None:
+    for call in (make(sandbox).invoke, lambda *x, **y: list(make(sandbox).stream(*x, **y))):
+        with pytest.raises(ValueError, match="stop= takes texts"):
+            call(QUESTION, stop=stop)
+    assert not sandbox.requests
 
 
 def test_the_trace_of_a_chat_model(sandbox: Sandbox) -> None:

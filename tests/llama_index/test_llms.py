@@ -217,6 +217,28 @@ def test_the_roles_that_chat_takes(sandbox: Sandbox) -> None:
     assert [message["content"] for message in messages] == [*"abcdef", "g\nh", "i"]
 
 
+async def test_an_answer_ends_before_a_stop_sequence(sandbox: Sandbox) -> None:
+    llm = make(sandbox, model="lite")
+    whole = llm.complete(QUESTION).text
+    stop = whole[30:50]
+    cut = whole.partition(stop)[0]
+    fixed = make(sandbox, model="lite", stop=stop)
+    answers = [await eight(llm, stop=[stop]), await eight(fixed)]
+    for pieces in (pieces for answer in answers for pieces in answer.values()):
+        assert text_of(pieces[-1]) == cut
+        assert pieces[-1].additional_kwargs["basis"]
+        if len(pieces) > 1:
+            assert "".join(piece.delta or "" for piece in pieces) == cut
+    end = whole[-9:]
+    for pieces in (await eight(llm, stop=f"{end}?")).values():
+        assert text_of(pieces[-1]) == whole
+        if len(pieces) > 1:
+            assert "".join(piece.delta or "" for piece in pieces) == whole
+    assert all("stop" not in request.body for request in sandbox.requests)
+    with pytest.raises(ValueError, match="stop= takes texts"):
+        await llm.astream_chat(INPUTS, stop=[""])
+
+
 UNSENDABLE = [
     (ChatMessage(role=MessageRole.TOOL, blocks=[ImageBlock(image=PNG)]), "ImageBlock"),
     (ChatMessage(blocks=[ImageBlock(image=PNG)]), "ImageBlock"),

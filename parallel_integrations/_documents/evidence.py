@@ -78,11 +78,8 @@ class DocumentSettings(BaseModel):
         Pages without text give none. A page that comes twice, as two hits of a search may be
         (`…#a`, `…#b`), gives one, with the passages of both.
         """
-        by_url: dict[str, list[PageResult]] = {}
-        for page in pages:
-            by_url.setdefault(normalized_url(page.url), []).append(page)
-        for url, hits in by_url.items():
-            metadata = self._metadata(hits)
+        for url, hits in merged(pages).items():
+            metadata = self.metadata_of(hits)
             if self.split == "page":
                 if (text := _text(hits)) and not text.isspace():
                     yield PageDocument(url, text, metadata)
@@ -96,7 +93,7 @@ class DocumentSettings(BaseModel):
                     name = passage_name(url, text)
                     yield PageDocument(name, text, metadata | self._offsets(excerpt))
 
-    def _metadata(self, hits: Sequence[PageResult]) -> dict[str, Any]:
+    def metadata_of(self, hits: Sequence[PageResult]) -> dict[str, Any]:
         """Flat JSON scalars in one fixed order; nothing that changes from search to search."""
         first = hits[0]
         # What the first hit does not know, another may.
@@ -131,6 +128,14 @@ def page_documents(pages: Iterable[PageResult], split: Split = "page") -> Iterat
 def passage_name(url: str, text: str) -> str:
     """What the id of a passage of a page is derived from."""
     return f"{url}\n{text}"
+
+
+def merged(pages: Iterable[PageResult]) -> dict[str, list[PageResult]]:
+    """The hits on each page, by its normalized url."""
+    by_url: dict[str, list[PageResult]] = {}
+    for page in pages:
+        by_url.setdefault(normalized_url(page.url), []).append(page)
+    return by_url
 
 
 def _text(hits: Sequence[PageResult]) -> str:

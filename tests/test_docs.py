@@ -24,7 +24,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
 # Python is run by test_examples.py; anything else must be what nobody would want to run.
 LANGUAGES = {"python", "console", "text"}
-PACKAGES = ["", ".api", ".enrichment", ".langchain", ".llama_index", ".sandbox"]
+PACKAGES = ["", ".api", ".enrichment", ".evaluation", ".langchain", ".llama_index", ".sandbox"]
 # One process builds the site, however many run the tests.
 pytestmark = pytest.mark.xdist_group("docs")
 

@@ -17,6 +17,7 @@ FILES: Final = ("*.py", "*.md", "*.yml", "*.toml", "Makefile")
 LEFT_OUT: Final = (
     "CHANGELOG.md",  # it names what earlier versions had
     "cassettes/*",  # recorded from the API
+    "parallel_integrations/evaluation/built_in/*",  # pages about a fictional town
     "tests/test_words.py",
 )
 _STANDARD: Final = {
@@ -65,6 +66,7 @@ PREFIXES: Final = re.compile(r"\b_?(MOST|LONGEST|FEWEST|LARGEST|SHORTEST|DEEPEST
 
 # (files, word, what the line must match, reason): where the word means what everybody means by it.
 _MODEL: Final = "what a model or a task says to a question is its answer"
+_QUESTION: Final = "a question of an evaluation is asked"
 ALLOWED: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("*", "answer", r"\bUnexpectedAnswerError\b", "a public name"),
     ("*", "flight", r"(?i)in[-_ ]?flight", "in-flight request: the term itself"),
@@ -80,6 +82,8 @@ ALLOWED: Final[tuple[tuple[str, str, str, str], ...]] = (
         r"(?i)model|question|research|task|chat|basis|sources|responses|`speed`|answers|answering/",
         _MODEL,
     ),
+    ("docs/evaluation/*", "answer", "", _MODEL),
+    ("docs/reference/evaluation.md", "answer", "", _MODEL),
     ("docs/index.md", "answer", "", _MODEL),
     ("docs/guides/testing.md", "answer", "(?i)how good", _MODEL),
     ("docs/guides/notebooks.md", "answer", "", _MODEL),
@@ -88,6 +92,7 @@ ALLOWED: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("docs/speed.md", "answer", r"chat", _MODEL),
     ("README.md", "answer", "", _MODEL),
     ("mkdocs.yml", "answer", "Structured answers|Which API answers", _MODEL),
+    ("mkdocs.yml", "answer", "Structured answers|evaluation/answers", _MODEL),
     ("Makefile", "answer", "answer a question", _MODEL),
     ("Makefile", "asked", "", _MODEL),
     ("tests/*", "answer", r"plain_answer|streamed_answer|ANSWER_SCHEMA|Answer in one", _MODEL),
@@ -112,6 +117,14 @@ ALLOWED: Final[tuple[tuple[str, str, str, str], ...]] = (
         r'"\.answer"|b"parallel-answer2"',
         "part of the format on disk: another name would lose what caches hold",
     ),
+    ("parallel_integrations/_documents/citation_markers.py", "answer", "", _MODEL),
+    ("parallel_integrations/evaluation/*", "answer", "", _MODEL),
+    ("parallel_integrations/evaluation/*", "asked", "", _QUESTION),
+    ("parallel_integrations/evaluation/report.py", "head", r"</?head>", "the HTML element"),
+    ("parallel_integrations/evaluation/grading.py", "tell", "answer.say.tell", "what answers say"),
+    ("tests/evaluation/*", "answer", "", _MODEL),
+    ("tests/evaluation/*", "asked", "", _QUESTION),
+    ("tests/documents/test_citation_markers.py", "answer", "", _MODEL),
     ("parallel_integrations/langchain/*", "answer", "", _MODEL),
     ("parallel_integrations/llama_index/*", "answer", "", _MODEL),
     ("parallel_integrations/*chat*", "answer", "", _MODEL),

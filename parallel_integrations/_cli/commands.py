@@ -141,6 +141,56 @@ def enrich(
 
 
 @app.command()
+def evaluate(
+    *,
+    questions: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Questions with their facts: .jsonl, .ndjson or .csv. Without it: the built-in "
+            "set, on an embedded sandbox."
+        ),
+    ] = None,
+    max_results: Annotated[str, typer.Option(help="Numbers of results, e.g. 3,5,10.")] = "5,10",
+    max_chars: Annotated[
+        str, typer.Option(help="Characters of excerpts a result, e.g. 1500,4000.")
+    ] = "3000,4000",
+    mode: Annotated[str, typer.Option(help="Search modes, e.g. fast,advanced.")] = "fast",
+    max_cost: Annotated[
+        float | None, typer.Option(help="USD that must never be passed, the journal's included.")
+    ] = None,
+    journal: Annotated[
+        Path | None, typer.Option(help="File that keeps results; the same one goes on.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON report.")] = None,
+    html: Annotated[Path | None, typer.Option(help="HTML report, one file.")] = None,
+    concurrency: Annotated[int, typer.Option(help="Questions at once.")] = 4,
+) -> None:
+    """Compare search settings by the facts that their excerpts hold, and by what they cost.
+
+    Exit status: 0 every question was searched, 1 an error stopped it, 3 some searches failed, 4
+    --max-cost kept some from being sent.
+    """
+    from parallel_integrations._cli.evaluate import run
+    from parallel_integrations.errors import ParallelError
+
+    try:
+        status = run(
+            questions,
+            max_results=max_results,
+            max_chars=max_chars,
+            mode=mode,
+            max_cost_usd=max_cost,
+            journal=journal,
+            output=output,
+            html=html,
+            concurrency=concurrency,
+        )
+    except (ParallelError, ValueError, OSError) as error:
+        raise _stopped(f"{type(error).__name__}: {error}") from error
+    raise typer.Exit(status)
+
+
+@app.command()
 def sandbox(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8765,
     pages: Annotated[

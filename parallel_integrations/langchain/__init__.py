@@ -6,6 +6,7 @@ from parallel_integrations._lazy import by_module, lazy_names
 
 if TYPE_CHECKING:
     from parallel_integrations.langchain.chat_models import ChatParallel, ChatParallelWeb
+    from parallel_integrations.langchain.citations import resolve_citations
     from parallel_integrations.langchain.document_loaders import ParallelExtractLoader
     from parallel_integrations.langchain.retrievers import ParallelSearchRetriever
     from parallel_integrations.langchain.runnables import ParallelDeepResearch, ParallelEnrichment
@@ -31,6 +32,7 @@ __all__ = [
     "ParallelTaskRunTool",
     "ParallelToolkit",
     "ParallelWebSearchTool",
+    "resolve_citations",
 ]
 
 __getattr__ = lazy_names(
@@ -38,6 +40,7 @@ __getattr__ = lazy_names(
     by_module(
         {
             "chat_models": "ChatParallel ChatParallelWeb",
+            "citations": "resolve_citations",
             "document_loaders": "ParallelExtractLoader",
             "retrievers": "ParallelSearchRetriever",
             "runnables": "ParallelDeepResearch ParallelEnrichment",

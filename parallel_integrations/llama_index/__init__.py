@@ -6,16 +6,19 @@ from parallel_integrations._lazy import by_module, lazy_names
 
 if TYPE_CHECKING:
     from parallel_integrations.llama_index.citations import citation_blocks, evidence_of
+    from parallel_integrations.llama_index.evaluators import ParallelFactEvaluator
     from parallel_integrations.llama_index.extractors import ParallelExtractor
     from parallel_integrations.llama_index.llms import ParallelLLM
     from parallel_integrations.llama_index.query_engines import ParallelQueryEngine
     from parallel_integrations.llama_index.readers import ParallelExtractReader, ParallelReader
+    from parallel_integrations.llama_index.resolved_citations import resolve_citations
     from parallel_integrations.llama_index.retrievers import ParallelRetriever
     from parallel_integrations.llama_index.tools import ParallelProgressEvent, ParallelToolSpec
 
 __all__ = [
     "ParallelExtractReader",
     "ParallelExtractor",
+    "ParallelFactEvaluator",
     "ParallelLLM",
     "ParallelProgressEvent",
     "ParallelQueryEngine",
@@ -24,6 +27,7 @@ __all__ = [
     "ParallelToolSpec",
     "citation_blocks",
     "evidence_of",
+    "resolve_citations",
 ]
 
 __getattr__ = lazy_names(
@@ -31,10 +35,12 @@ __getattr__ = lazy_names(
     by_module(
         {
             "citations": "citation_blocks evidence_of",
+            "evaluators": "ParallelFactEvaluator",
             "extractors": "ParallelExtractor",
             "llms": "ParallelLLM",
             "query_engines": "ParallelQueryEngine",
             "readers": "ParallelExtractReader ParallelReader",
+            "resolved_citations": "resolve_citations",
             "retrievers": "ParallelRetriever",
             "tools": "ParallelProgressEvent ParallelToolSpec",
         }

@@ -1,0 +1,158 @@
+"""Follows the citation markers in any model's answer to the documents that it was given."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from parallel_integrations._documents.text_matching import closest_window
+from parallel_integrations.models.page_facts import url_parts
+
+_NUMBERS: Final = r"\d{1,3}(?:\s*[-–]\s*\d{1,3})?"  # noqa: RUF001 - models write ranges with it
+_MARKER: Final = re.compile(rf"\[\^?({_NUMBERS}(?:\s*[,;]\s*\^?{_NUMBERS})*)\](?!\()")
+_LINK: Final = re.compile(r"\[([^\[\]]*)\]\((https?://[^\s()]*(?:\([^\s()]*\)[^\s()]*)*)\)")
+_URL: Final = re.compile(r"https?://[^\s<>\[\]\"'`]+")
+# A list of sources at the end of an answer cites nothing; what it lists is not said there.
+_LIST: Final = re.compile(
+    r"\n\s*(?:#+\s*|\*\*)?(?:sources|references|citations)(?:\*\*)?:?(?:\*\*)?\s*\n", re.IGNORECASE
+)
+_LISTED: Final = re.compile(r"^\s*(?:[-*]\s+)?\[\^?\d{1,3}\]:?\s", re.MULTILINE)
+_SENTENCE_START: Final = re.compile(r"(?<=[.!?。！？])[\"'”’)\]]*\s+|\n+")  # noqa: RUF001
+MAX_RANGE: Final = 50
+MIN_OVERLAP: Final = 0.5
+
+
+@dataclass(frozen=True)
+class MarkerCitation:
+    """One citation that a marker makes.
+
+    Attributes:
+        number: Which of the documents, from 0.
+        start: Where the sentence that carries the marker begins in the answer.
+        end: Where it ends.
+        marker: The marker as it is written.
+        quote_start: Where the document states that sentence; None where no place was found.
+        quote_end: Where that place ends.
+    """
+
+    number: int
+    start: int
+    end: int
+    marker: str
+    quote_start: int | None = None
+    quote_end: int | None = None
+
+
+@dataclass
+class Markers:
+    """What the markers of an answer point to.
+
+    Attributes:
+        citations: In the order of the answer.
+        dangling: Markers that point to no document, each once.
+    """
+
+    citations: list[MarkerCitation] = field(default_factory=list)
+    dangling: list[str] = field(default_factory=list)
+
+
+def resolve_markers(answer: str, documents: Sequence[tuple[str, str, str]]) -> Markers:
+    """Find the documents that an answer's markers name.
+
+    Read are `[1]`, `[1, 3]`, `[2-4]`, `[^2]`, links `[text](url)` and bare urls. `[1]` is the first
+    document. Code, and a list of sources at the end, cite nothing.
+
+    Args:
+        answer: A model's answer.
+        documents: Url, text and title of each document, in the order the model was given them.
+    """
+    body = _LIST.split(answer)[0] if _is_list(answer) else answer
+    body = re.sub(
+        r"```.*?(?:```|\Z)|`[^`\n]*`", lambda code: " " * len(code[0]), body, flags=re.DOTALL
+    )
+    by_url: dict[str, list[int]] = {}
+    for number, (url, _, _) in enumerate(documents):
+        by_url.setdefault(_key(url), []).append(number)
+    found: list[tuple[int, str, list[int], list[str]]] = []
+    links = list(_LINK.finditer(body))
+    found += [(link.start(), link[0], *_known(by_url, link[2])) for link in links]
+    for match in [*_MARKER.finditer(body), *_URL.finditer(body)]:
+        if any(link.start() <= match.start() < link.end() for link in links):
+            continue
+        if match.re is _URL:
+            url = match[0].rstrip(".,;:!?)*_")
+            found.append((match.start(), url, *_known(by_url, url)))
+        else:
+            numbers = _numbers(match[1])
+            inside = [n - 1 for n in numbers if 1 <= n <= len(documents)]
+            outside = [f"[{n}]" for n in numbers if not 1 <= n <= len(documents)]
+            found.append((match.start(), match[0], inside, outside))
+    result = Markers()
+    plain = _MARKER.sub(lambda marker: " " * len(marker[0]), body)
+    spans = _sentences(plain)
+    for at, marker, numbers, dangling in sorted(found):
+        begin, end = _sentence(plain, spans, at)
+        result.citations += [
+            MarkerCitation(n, begin, end, marker, *_place(plain[begin:end], documents[n]))
+            for n in dict.fromkeys(numbers)
+        ]
+        result.dangling += [each for each in dangling if each not in result.dangling]
+    return result
+
+
+def _place(sentence: str, document: tuple[str, str, str]) -> tuple[int | None, int | None]:
+    """Where a document states a sentence: by its numbers and names, and half of its words."""
+    _, text, title = document
+    found = closest_window(sentence, text, title)
+    if found.exact < 1 or found.words < MIN_OVERLAP:
+        return None, None
+    return found.start, found.end
+
+
+def _is_list(answer: str) -> bool:
+    heading = _LIST.search(answer)
+    if heading is None:
+        return False
+    return bool(_LISTED.search(answer, heading.end() - 1) or _URL.search(answer, heading.end()))
+
+
+def _known(by_url: dict[str, list[int]], url: str) -> tuple[list[int], list[str]]:
+    numbers = by_url.get(_key(url), [])
+    return (numbers, []) if numbers else ([], [url])
+
+
+def _key(url: str) -> str:
+    """A url as people shorten it: without scheme, `www.`, a slash at the end and a fragment."""
+    parts = url_parts(url.strip())
+    if parts is None or not parts.hostname:
+        return url.strip()
+    fragment = f"#{parts.fragment}" if parts.fragment.startswith(("/", "!")) else ""
+    query = f"?{parts.query}" if parts.query else ""
+    return parts.hostname.removeprefix("www.") + parts.path.rstrip("/") + query + fragment
+
+
+def _numbers(text: str) -> list[int]:
+    numbers: list[int] = []
+    for part in re.split(r"[,;]", text):
+        ends = [int(each) for each in re.findall(r"\d+", part)]
+        last = min(ends[-1], ends[0] + MAX_RANGE)
+        numbers += range(ends[0], max(last, ends[0]) + 1)
+    return numbers
+
+
+def _sentences(text: str) -> list[tuple[int, int]]:
+    starts = [0, *(gap.end() for gap in _SENTENCE_START.finditer(text))]
+    stops = [*starts[1:], len(text)]
+    spans = [(a, a + len(text[a:b].rstrip())) for a, b in zip(starts, stops, strict=True)]
+    return [(start, stop) for start, stop in spans if stop > start]
+
+
+def _sentence(text: str, spans: Sequence[tuple[int, int]], marker: int) -> tuple[int, int]:
+    """The sentence that a marker stands in, behind (`It is. [1]`), or before on its line."""
+    before = [span for span in spans if span[0] <= marker]
+    after = [span for span in spans if span[0] > marker]
+    if before and (marker < before[-1][1] or "\n" not in text[before[-1][1] : marker]):
+        return before[-1]
+    if after and "\n" not in text[marker : after[0][0]]:
+        return after[0]
+    return before[-1] if before else after[0] if after else (marker, marker)

@@ -1,0 +1,33 @@
+"""The public names, each imported from its module when it is first used."""
+
+from parallel_integrations.evaluation.answers import Answer as Answer
+from parallel_integrations.evaluation.answers import CitedPassage as CitedPassage
+from parallel_integrations.evaluation.answers import Passage as Passage
+from parallel_integrations.evaluation.answers import answer_of as answer_of
+from parallel_integrations.evaluation.figures import Comparison as Comparison
+from parallel_integrations.evaluation.figures import Figures as Figures
+from parallel_integrations.evaluation.functions import citation_precision as citation_precision
+from parallel_integrations.evaluation.functions import citation_recall as citation_recall
+from parallel_integrations.evaluation.functions import fact_recall as fact_recall
+from parallel_integrations.evaluation.functions import unsupported_claims as unsupported_claims
+from parallel_integrations.evaluation.grading import ClaimResult as ClaimResult
+from parallel_integrations.evaluation.grading import FactResult as FactResult
+from parallel_integrations.evaluation.grading import PassageVerdict as PassageVerdict
+from parallel_integrations.evaluation.grading import QuestionResult as QuestionResult
+from parallel_integrations.evaluation.judges import Judge as Judge
+from parallel_integrations.evaluation.judges import ModelJudge as ModelJudge
+from parallel_integrations.evaluation.judges import Statement as Statement
+from parallel_integrations.evaluation.judges import TextJudge as TextJudge
+from parallel_integrations.evaluation.judges import Verdict as Verdict
+from parallel_integrations.evaluation.questions import Fact as Fact
+from parallel_integrations.evaluation.questions import Question as Question
+from parallel_integrations.evaluation.questions import built_in_pages as built_in_pages
+from parallel_integrations.evaluation.questions import built_in_questions as built_in_questions
+from parallel_integrations.evaluation.questions import load_questions as load_questions
+from parallel_integrations.evaluation.report import EvaluationReport as EvaluationReport
+from parallel_integrations.evaluation.report import SearchTuning as SearchTuning
+from parallel_integrations.evaluation.runner import EvaluationProgress as EvaluationProgress
+from parallel_integrations.evaluation.runner import aevaluate as aevaluate
+from parallel_integrations.evaluation.runner import evaluate as evaluate
+from parallel_integrations.evaluation.runner import tune_search as tune_search
+from parallel_integrations.evaluation.systems import SearchSystem as SearchSystem

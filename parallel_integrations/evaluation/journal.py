@@ -1,0 +1,66 @@
+"""Keeps the results of an evaluation, so that the same call goes on after an interruption."""
+
+import sqlite3
+from hashlib import blake2b
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from parallel_integrations.errors import JournalError
+from parallel_integrations.evaluation.grading import QuestionResult
+
+
+class EvaluationJournal:
+    """A file of finished questions, by what was asked, of which system and with which judge.
+
+    Args:
+        path: The file; None keeps nothing.
+
+    Raises:
+        JournalError: The file is no journal of an evaluation, or cannot be written.
+    """
+
+    def __init__(self, path: str | PathLike[str] | None) -> None:
+        self._path = None if path is None else Path(path)
+        if self._path is None:
+            return
+        try:
+            self._database = sqlite3.connect(
+                self._path, isolation_level=None, check_same_thread=False
+            )
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS evaluated (key TEXT PRIMARY KEY, result TEXT NOT NULL)"
+            )
+            self._database.execute("SELECT key, result FROM evaluated LIMIT 1")
+        except sqlite3.Error as error:
+            raise JournalError(f"{self._path}: no journal of an evaluation: {error}") from error
+
+    def find(self, key: str) -> QuestionResult | None:
+        """The result of an earlier run."""
+        if self._path is None:
+            return None
+        row = self._run("SELECT result FROM evaluated WHERE key = ?", key).fetchone()
+        return None if row is None else QuestionResult.model_validate_json(row[0])
+
+    def keep(self, key: str, result: QuestionResult) -> None:
+        """Write a result; it is on disk when this returns."""
+        if self._path is not None:
+            self._run(
+                "INSERT OR REPLACE INTO evaluated VALUES (?, ?)", key, result.model_dump_json()
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._path is not None:
+            self._database.close()
+
+    def _run(self, statement: str, *values: str) -> sqlite3.Cursor:
+        try:
+            return self._database.execute(statement, values)
+        except sqlite3.Error as error:
+            raise JournalError(f"{self._path}: {error}") from error
+
+
+def journal_key(*parts: Any) -> str:
+    """One key for what a result depends on."""
+    return blake2b(repr(parts).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,396 @@
+"""Entry points of evaluation: `evaluate` and `tune_search`."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from itertools import product
+from os import PathLike
+from typing import Any, Final, TypeAlias
+
+from pydantic import BaseModel
+
+from parallel_integrations import errors
+from parallel_integrations.client import ParallelClient
+from parallel_integrations.evaluation.answers import answer_of
+from parallel_integrations.evaluation.grading import QuestionResult, grade
+from parallel_integrations.evaluation.journal import EvaluationJournal, journal_key
+from parallel_integrations.evaluation.judges import judge_of
+from parallel_integrations.evaluation.questions import Question, Source, questions_of
+from parallel_integrations.evaluation.report import EvaluationReport, SearchTuning
+from parallel_integrations.evaluation.systems import SearchSystem, asker, name_of
+
+CONCURRENCY: Final = 4
+
+
+class EvaluationProgress(BaseModel):
+    """How far an evaluation has come.
+
+    Attributes:
+        finished: Questions that have a result, earlier runs' included.
+        total: Questions in all.
+        failed: Those whose system failed.
+        usd: What they cost, where that is known.
+    """
+
+    finished: int = 0
+    total: int = 0
+    failed: int = 0
+    usd: float | None = None
+
+
+# What fails one question for these reasons fails all.
+CONCERNS_ALL: Final = (
+    errors.MissingKeyError,
+    errors.AuthenticationError,
+    errors.PaymentRequiredError,
+    errors.PermissionDeniedError,
+)
+
+Graded: TypeAlias = tuple[QuestionResult, Exception | None]
+
+Watcher = Callable[[EvaluationProgress], object]
+
+
+def evaluate(
+    system: Any,
+    questions: Source | Sequence[Question],
+    *,
+    judge: Any = None,
+    client: ParallelClient | None = None,
+    journal: str | PathLike[str] | None = None,
+    max_cost_usd: float | None = None,
+    price_per_question_usd: float | None = None,
+    concurrency: int = CONCURRENCY,
+    name: str = "",
+    on_progress: Watcher | None = None,
+) -> EvaluationReport:
+    """Ask a system questions and judge what it says by their facts.
+
+    A question whose system fails is a result with an `error` and costs the others nothing; a
+    missing or refused key, or an account without credit, ends the run, with what was finished. With
+    a journal the same call goes on after an interruption: what it holds is neither asked nor judged
+    again, except questions that failed.
+
+    Args:
+        system: What answers: a function of the question, a LangChain runnable or agent, a
+            LlamaIndex engine, retriever or workflow agent, or `SearchSystem(client)` for a search
+            alone.
+        questions: A file (see `load_questions`), rows, or `Question`s.
+        judge: A chat model, an LLM, a callable or a judge; None for the judge without a model.
+        client: The client whose `usage` counts what the system spends.
+        journal: A file that keeps results.
+        max_cost_usd: No question is asked where its price could pass this, earlier runs in the
+            journal included. Needs a price: a `SearchSystem`, `price_per_question_usd` or `client`.
+            With a client alone the price of a question is the dearest so far, the first one is
+            asked by itself, and those in flight may cost more than that.
+        price_per_question_usd: What one question costs at most.
+        concurrency: Questions that are asked at once; 4.
+        name: What the run is called in journal and report; by default the system's name. Change it
+            when the system changes, or a journal's old results are taken for it.
+        on_progress: Called after each question.
+
+    Returns:
+        The report.
+
+    Raises:
+        ValueError: A question that is none, an argument that cannot be right.
+        JournalError: The journal cannot be read or written.
+        ParallelError: The key is missing or refused, and no question was answered.
+
+    Example:
+        ```python
+        from parallel_integrations import ParallelClient
+        from parallel_integrations.evaluation import SearchSystem, evaluate
+
+        rows = [{"question": "Which statement deletes a name?", "answer": "del"}]
+        with ParallelClient() as client:
+            report = evaluate(SearchSystem(client, max_results=3), rows)
+        print(report.figures.evidence_recall)
+        ```
+    """
+    run = _Run(
+        system,
+        questions,
+        judge=judge,
+        client=client,
+        max_cost_usd=max_cost_usd,
+        price_per_question_usd=price_per_question_usd,
+        concurrency=concurrency,
+        name=name,
+        on_progress=on_progress,
+    )
+    return run.report(journal)
+
+
+async def aevaluate(
+    system: Any,
+    questions: Source | Sequence[Question],
+    *,
+    journal: str | PathLike[str] | None = None,
+    **settings: Any,
+) -> EvaluationReport:
+    """As `evaluate`, awaiting; coroutines of the system run in the running loop."""
+    run = _Run(system, questions, loop=asyncio.get_running_loop(), **settings)
+    return await asyncio.to_thread(run.report, journal)
+
+
+def tune_search(
+    client: ParallelClient,
+    questions: Source | Sequence[Question],
+    *,
+    max_results: Sequence[int] = (5, 10),
+    max_chars_per_result: Sequence[int] = (3000, 4000),
+    mode: Sequence[str] = ("fast",),
+    judge: Any = None,
+    journal: str | PathLike[str] | None = None,
+    max_cost_usd: float | None = None,
+    concurrency: int = CONCURRENCY,
+    on_progress: Watcher | None = None,
+    **settings: Any,
+) -> SearchTuning:
+    """Search with every combination of settings, and compare what they find with what they cost.
+
+    Args:
+        client: Sends the searches.
+        questions: As for `evaluate`.
+        max_results: Numbers of results to try; the API's quickstart recommends 5 to 10.
+        max_chars_per_result: Lengths of excerpts to try; it recommends 3,000 to 4,000.
+        mode: Modes to try.
+        judge: As for `evaluate`.
+        journal: As for `evaluate`.
+        max_cost_usd: Most that all of them may cost together.
+        concurrency: As for `evaluate`.
+        on_progress: As for `evaluate`, of all settings together.
+        **settings: Other fields of `SearchRequest`, the same for all.
+
+    Returns:
+        A report for each combination, and the cheapest that is not significantly worse than the
+        best.
+
+    Raises:
+        ValueError: As `evaluate`, or an empty list of settings.
+    """
+    given = questions_of(questions)
+    dials = {"max_results": max_results, "max_chars_per_result": max_chars_per_result, "mode": mode}
+    for dial, values in dials.items():
+        if not values:
+            raise ValueError(f"{dial} must have at least one value to try")
+    systems = [
+        SearchSystem(client, **dict(zip(dials, values, strict=True)), **settings)
+        for values in product(*(dict.fromkeys(values) for values in dials.values()))
+    ]
+    total = EvaluationProgress(total=len(systems) * len(given), usd=0.0)
+    reports: list[EvaluationReport] = []
+    for system in systems:
+        done, failed, usd = total.finished, total.failed, total.usd or 0.0
+
+        def watch(
+            progress: EvaluationProgress, done: int = done, failed: int = failed, usd: float = usd
+        ) -> None:
+            total.finished, total.failed = done + progress.finished, failed + progress.failed
+            total.usd = usd + (progress.usd or 0.0)
+            if on_progress is not None:
+                on_progress(total.model_copy())
+
+        reports.append(
+            evaluate(
+                system,
+                given,
+                judge=judge,
+                journal=journal,
+                max_cost_usd=None if max_cost_usd is None else max(0.0, max_cost_usd - usd),
+                concurrency=concurrency,
+                on_progress=watch,
+            )
+        )
+    return SearchTuning(reports=reports)
+
+
+def price_of_tuning(
+    client: ParallelClient, questions: int, *dials: Sequence[Any], **settings: Any
+) -> float:
+    """What `tune_search` costs at most, in US dollars.
+
+    Args:
+        client: With its prices.
+        questions: How many there are.
+        *dials: The values of `max_results`, `max_chars_per_result` and `mode`.
+        **settings: Other fields of `SearchRequest`.
+    """
+    names = ("max_results", "max_chars_per_result", "mode")
+    each = [
+        SearchSystem(client, **dict(zip(names, values, strict=True)), **settings).price_usd
+        for values in product(*(dict.fromkeys(values) for values in dials))
+    ]
+    return round(sum(each) * questions, 6)
+
+
+class _Run:
+    """One evaluation: what is asked, what it cost and what came of it."""
+
+    def __init__(
+        self,
+        system: Any,
+        questions: Source | Sequence[Question],
+        *,
+        judge: Any = None,
+        client: ParallelClient | None = None,
+        max_cost_usd: float | None = None,
+        price_per_question_usd: float | None = None,
+        concurrency: int = CONCURRENCY,
+        name: str = "",
+        on_progress: Watcher | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.ask = asker(system, loop)
+        self.questions = questions_of(questions)
+        self.judge = judge_of(judge)
+        self.name = name or name_of(system)
+        self.settings = getattr(system, "settings", {}) if isinstance(system, SearchSystem) else {}
+        self.usage = client.usage if client is not None else None
+        self.counted_usd = self.usage.usd if self.usage is not None else 0.0
+        self.price = price_per_question_usd
+        if self.price is None and isinstance(system, SearchSystem):
+            self.price = system.price_usd
+        for field, value in (
+            ("max_cost_usd", max_cost_usd),
+            ("price_per_question_usd", self.price),
+        ):
+            if value is not None and not 0 <= value < float("inf"):
+                raise ValueError(f"{field}={value!r} must be an amount of US dollars, 0 or more")
+        if max_cost_usd is not None and self.price is None and self.usage is None:
+            raise ValueError(
+                f"max_cost_usd={max_cost_usd!r} needs to know what a question costs: give "
+                "price_per_question_usd=, or client= where the system spends through one"
+            )
+        if not isinstance(concurrency, int) or concurrency < 1:
+            raise ValueError(f"concurrency={concurrency!r} must be a whole number, 1 or more")
+        self.max_cost_usd = max_cost_usd
+        self.concurrency = concurrency
+        self.on_progress = on_progress
+        self.results: dict[str, QuestionResult] = {}
+
+    def report(self, journal: str | PathLike[str] | None) -> EvaluationReport:
+        """Ask what the journal does not hold, and put the report together."""
+        with closing(EvaluationJournal(journal)) as kept:
+            keys = {
+                each.id: journal_key(self.name, self.judge.name, each.model_dump_json())
+                for each in self.questions
+            }
+            for question in self.questions:
+                earlier = kept.find(keys[question.id])
+                if earlier is not None:
+                    self.results[question.id] = earlier
+            self._notify()
+            self._ask_all(
+                [each for each in self.questions if each.id not in self.results],
+                lambda result: kept.keep(keys[result.id], result),
+            )
+        return EvaluationReport(
+            name=self.name,
+            judge=self.judge.name,
+            settings=self.settings,
+            usd=self._usd(),
+            results=[self.results[each.id] for each in self.questions],
+        )
+
+    def _ask_all(self, left: list[Question], keep: Callable[[QuestionResult], None]) -> None:
+        waiting = list(reversed(left))
+        fatal: Exception | None = None
+        flying: set[Future[Graded]] = set()
+        with ThreadPoolExecutor(self.concurrency, "parallel-evaluation") as threads:
+            try:
+                while waiting or flying:
+                    while waiting and len(flying) < self.concurrency:
+                        if fatal is not None or not self._affords(len(flying)):
+                            if flying:
+                                break  # what is in flight may turn out cheaper
+                            self._leave(waiting, fatal)
+                            return
+                        flying.add(threads.submit(self._ask, waiting.pop()))
+                    done, flying = wait(flying, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        result, error = future.result()
+                        fatal = error if isinstance(error, CONCERNS_ALL) else fatal
+                        result.usd = self._cost(result)
+                        if result.error is None:
+                            keep(result)  # before anybody hears of it: it is paid
+                        self.results[result.id] = result
+                        self._notify()
+                if fatal is not None:
+                    self._leave([], fatal)
+            except BaseException:
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _ask(self, question: Question) -> Graded:
+        failure: Exception | None = None
+        start = time.monotonic()
+        try:
+            answer = answer_of(self.ask(question))
+        except Exception as error:  # noqa: BLE001 - a system from outside may raise anything
+            failure = error
+            result = QuestionResult(
+                id=question.id,
+                question=question.question,
+                answerable=question.answerable,
+                error=f"{type(error).__name__}: {error}",
+            )
+            seconds = time.monotonic() - start
+        else:
+            seconds = time.monotonic() - start
+            result = grade(question, answer, self.judge)
+        return result.model_copy(update={"seconds": seconds}), failure
+
+    def _cost(self, result: QuestionResult) -> float | None:
+        """What a question cost.
+
+        By a client's usage: what was spent since the question that ended before it. That is exact
+        in sum, and for each question where one is asked at a time.
+        """
+        if self.usage is not None:
+            before, self.counted_usd = self.counted_usd, self.usage.usd
+            return self.counted_usd - before
+        return self.price if result.error is None else None
+
+    def _usd(self) -> float | None:
+        known = [each.usd for each in self.results.values() if each.usd is not None]
+        return round(sum(known), 6) if known or self.price is not None else None
+
+    def _affords(self, flying: int) -> bool:
+        if self.max_cost_usd is None:
+            return True
+        price = self.price
+        if price is None:
+            known = [each.usd for each in self.results.values() if each.usd is not None]
+            if not known:
+                return flying == 0 and self.max_cost_usd > 0
+            price = max(known)
+        # A cent's billionth: sums of binary fractions are not exact.
+        return (self._usd() or 0.0) + price * (flying + 1) <= self.max_cost_usd + 1e-9
+
+    def _leave(self, waiting: list[Question], fatal: Exception | None) -> None:
+        if fatal is not None and not any(each.answer for each in self.results.values()):
+            raise fatal  # there is nothing that a report could be made of
+        for question in waiting:
+            self.results[question.id] = QuestionResult(
+                id=question.id,
+                question=question.question,
+                answerable=question.answerable,
+                is_submitted=False,
+            )
+        self._notify()
+
+    def _notify(self) -> None:
+        if self.on_progress is not None:
+            submitted = [each for each in self.results.values() if each.is_submitted]
+            self.on_progress(
+                EvaluationProgress(
+                    finished=len(submitted),
+                    total=len(self.questions),
+                    failed=sum(each.error is not None for each in submitted),
+                    usd=self._usd(),
+                )
+            )

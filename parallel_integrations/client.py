@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 Event = TypeVar("Event")
 CACHE_TTL_SECONDS: Final = 3600
+INTEGRATION_HEADER: Final = "x-parallel-integration"
 
 
 class ParallelClient:
@@ -154,6 +156,7 @@ class ParallelClient:
         self.usage = usage or Usage()
         self._pools = pools
         self._shared = shared
+        self._on_behalf: dict[str, ParallelClient] = {}
         self._sessions = _sessions(settings) if settings.route.has_sessions else None
 
     def run(self, operation: Operation[Result]) -> Result:
@@ -298,6 +301,28 @@ class ParallelClient:
         """
         return _PacedClient(self, rate_limiter)
 
+    def on_behalf_of(self, integration: str) -> "ParallelClient":
+        """The same client, whose requests say which integration they come from.
+
+        Connections, cache and usage are shared with this one. The adapters of this package call it
+        (docs/reference/facts.md, 18.5); a header of that name given as `headers=` is kept.
+
+        Args:
+            integration: Name and version, such as `my-agent/1.2`; sent as `x-parallel-integration`.
+
+        Raises:
+            ValueError: It is not one line of printable ASCII.
+        """
+        if any(name == INTEGRATION_HEADER for name, _ in self.settings.headers):
+            return self
+        known = self._on_behalf.get(integration)
+        if known is None:
+            header = (INTEGRATION_HEADER, integration)
+            settings = replace(self.settings, headers=(*self.settings.headers, header))
+            known = self._on_behalf[integration] = object.__new__(type(self))
+            vars(known).update(vars(self) | {"settings": settings, "_on_behalf": {}})
+        return known
+
     def close(self) -> None:
         """Close the blocking pool; a client that you gave (`http_client=`) stays open."""
         self._pools.close()
@@ -377,6 +402,7 @@ class _PacedClient(ParallelClient):
 
     def __init__(self, client: ParallelClient, rate_limiter: RateLimiter) -> None:
         vars(self).update(vars(client))  # connections, cache, usage: all of them are its own, too
+        self._on_behalf = {}
         self._client = client
         self._rate_limiter = check_rate_limiter(rate_limiter)
 

@@ -2,7 +2,8 @@
 
 import pickle
 from collections.abc import Collection, Iterable
-from typing import Any, Self, TypedDict
+from functools import cache
+from typing import Any, Final, Self, TypedDict
 
 from pydantic import (
     ConfigDict,
@@ -22,6 +23,7 @@ from parallel_integrations._protocol.settings import (
     checked_key,
     key_from_environment,
 )
+from parallel_integrations._version import __version__
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.errors import ParallelError
 from parallel_integrations.models._validation import (
@@ -90,8 +92,9 @@ class Adapter(CheckedModel):
 
     def resolved_client(self) -> ParallelClient:
         """The client that sends the requests: the given one, or one shared by equal settings."""
+        integration = _integration(type(self))
         if self.client is not None:
-            return self.client
+            return self.client.on_behalf_of(integration) if integration else self.client
         # Settings may be assigned after the first call; the client is looked up again then only.
         key = (self.api_key, self.base_url, self.timeout, self.max_retries)
         shared = self._shared  # pydantic takes a while to find it
@@ -103,7 +106,7 @@ class Adapter(CheckedModel):
                 max_retries=self.max_retries,
             )
             shared = self._shared = (key, ParallelClient.shared(settings))
-        return shared[1]
+        return shared[1].on_behalf_of(integration) if integration else shared[1]
 
     # A pickle holds no key: the loaded object reads the environment of its process.
 
@@ -121,6 +124,25 @@ class Adapter(CheckedModel):
         copy = super().__deepcopy__(memo)
         copy._shared = None  # noqa: SLF001 - its own class
         return copy
+
+
+INTEGRATIONS: Final = {
+    "parallel_integrations.langchain.": f"langchain/{__version__}",
+    "parallel_integrations.llama_index.": f"llama-index/{__version__}",
+}
+
+
+@cache
+def _integration(cls: type) -> str:
+    """Which integration a class belongs to, a user's subclass too; empty for none."""
+    modules = (base.__module__ for base in cls.__mro__)
+    found = (
+        name
+        for module in modules
+        for prefix, name in INTEGRATIONS.items()
+        if module.startswith(prefix)
+    )
+    return next(found, "")
 
 
 class PacedAdapter(Adapter):

@@ -32,7 +32,9 @@ from parallel_integrations._transport.call_state import CallState
 NAME_DIGITS: Final = 64
 DIGEST_BYTES: Final = 32
 # What may differ between two requests that ask the same.
-INCIDENTAL_HEADERS: Final = frozenset({"user-agent", "content-length", "connection"})
+INCIDENTAL_HEADERS: Final = frozenset(
+    {"user-agent", "content-length", "connection", "x-parallel-integration"}
+)
 # What described the bytes on the wire does not describe those that were read from it.
 WIRE_HEADERS: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 

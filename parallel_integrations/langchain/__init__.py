@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from parallel_integrations.langchain.chat_models import ChatParallel, ChatParallelWeb
     from parallel_integrations.langchain.citations import resolve_citations
     from parallel_integrations.langchain.document_loaders import ParallelExtractLoader
+    from parallel_integrations.langchain.middleware import ParallelBudgetMiddleware
     from parallel_integrations.langchain.retrievers import ParallelSearchRetriever
     from parallel_integrations.langchain.runnables import ParallelDeepResearch, ParallelEnrichment
     from parallel_integrations.langchain.toolkits import ParallelToolkit
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ChatParallel",
     "ChatParallelWeb",
+    "ParallelBudgetMiddleware",
     "ParallelDeepResearch",
     "ParallelEnrichment",
     "ParallelExtractLoader",
@@ -42,6 +44,7 @@ __getattr__ = lazy_names(
             "chat_models": "ChatParallel ChatParallelWeb",
             "citations": "resolve_citations",
             "document_loaders": "ParallelExtractLoader",
+            "middleware": "ParallelBudgetMiddleware",
             "retrievers": "ParallelSearchRetriever",
             "runnables": "ParallelDeepResearch ParallelEnrichment",
             "toolkits": "ParallelToolkit",

@@ -1,9 +1,9 @@
 """Tasks: settings, requests, responses and events (docs/reference/facts.md, 8)."""
 
 import logging
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import from_json, to_json, to_jsonable_python
 
 from parallel_integrations.models._validation import CheckedModel
@@ -56,7 +56,8 @@ class TaskOptions(CheckedModel):
             with `-fast`; decides price and depth. Newer ones pass through.
         mcp_servers: Tool servers the task may use; at most 10.
         location: ISO 3166 alpha-2 code of the country to search from.
-        data_sources: `{"free": […], "pay_per_use": […]}`, standard processors only.
+        data_sources: `{"free": […], "pay_per_use": […]}`, for processors without `-fast`; no name
+            may be that of an MCP server (docs/reference/facts.md, 18.5).
         enable_events: Whether progress can be followed; the API's default is on from `pro` up.
         webhook: Where the API reports the run's end to.
     """
@@ -69,6 +70,28 @@ class TaskOptions(CheckedModel):
     enable_events: bool | None = None
     webhook: Webhook | None = None
     memory_scope_key: MemoryScopeKey | None = None
+
+    @model_validator(mode="after")
+    def _check_data_sources(self) -> Self:
+        if self.data_sources is None:
+            return self
+        if self.processor.endswith("-fast"):
+            standard = self.processor.removesuffix("-fast")
+            raise ValueError(
+                f"data_sources work with standard processors only, not with {self.processor!r}: "
+                f"take {standard!r}, or leave them out"
+            )
+        taken = {server.name for server in self.mcp_servers or ()}
+        for kind, names in self.data_sources.items():
+            for name in names:
+                if not name.strip():
+                    raise ValueError(f"data_sources[{kind!r}] holds an empty name")
+                if name in taken:
+                    raise ValueError(
+                        f"data_sources[{kind!r}] holds {name!r}, which is also the name of an MCP "
+                        "server in mcp_servers: rename that one"
+                    )
+        return self
 
 
 class TaskSettings(TaskOptions):

@@ -87,3 +87,28 @@ def test_a_header_of_the_users_own_is_kept(sandbox: Sandbox) -> None:
 def test_a_name_that_no_header_carries(client: ParallelClient) -> None:
     with pytest.raises(ValueError, match="printable ASCII"):
         client.on_behalf_of("a\nb")
+
+
+class Limiter:
+    """A rate limiter that counts."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def acquire(self) -> bool:
+        self.calls += 1
+        return True
+
+    async def aacquire(self) -> bool:
+        return self.acquire()
+
+
+def test_a_paced_client_stays_paced(sandbox: Sandbox, client: ParallelClient) -> None:
+    limiter = Limiter()
+    paced = client.paced(limiter)
+    langchain.ParallelSearchRetriever(client=client).invoke(QUESTION)
+    langchain.ParallelSearchRetriever(client=paced).invoke(QUESTION)
+    llama_index.ParallelRetriever(client=paced).retrieve(QUESTION)
+    assert limiter.calls == 2
+    names = [each.headers[HEADER].partition("/")[0] for each in sandbox.requests]
+    assert names == ["langchain", "langchain", "llama-index"]

@@ -7,7 +7,6 @@ import threading
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing
 from copy import deepcopy
-from dataclasses import replace
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
@@ -317,8 +316,7 @@ class ParallelClient:
             return self
         known = self._on_behalf.get(integration)
         if known is None:
-            header = (INTEGRATION_HEADER, integration)
-            settings = replace(self.settings, headers=(*self.settings.headers, header))
+            settings = self.settings.with_header(INTEGRATION_HEADER, integration)
             known = self._on_behalf[integration] = object.__new__(type(self))
             vars(known).update(vars(self) | {"settings": settings, "_on_behalf": {}})
         return known

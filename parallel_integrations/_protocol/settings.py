@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -218,6 +219,17 @@ class Settings:
         change(self, "base_url", checked_base_url(gateway or self.base_url, where))
         checked_chat_path(self.chat_path, self.base_url)
         change(self, "headers", checked_headers(self.headers))
+
+    def with_header(self, name: str, value: str) -> "Settings":
+        """The same settings with one more header.
+
+        Raises:
+            ValueError: A header that HTTP cannot carry.
+        """
+        changed = copy(self)  # not `replace`, which would take what was filled in as given
+        headers = (*self.headers, *checked_headers([(name, value)]))
+        object.__setattr__(changed, "headers", headers)
+        return changed
 
     def without_secrets(self) -> dict[str, Any]:
         """What a pickle may hold: no key, no gateway token, no extra headers."""

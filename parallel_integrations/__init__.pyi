@@ -34,6 +34,8 @@ from parallel_integrations.models.basis import FieldBasis as FieldBasis
 from parallel_integrations.models.chat import ChatMessage as ChatMessage
 from parallel_integrations.models.chat import ChatRequest as ChatRequest
 from parallel_integrations.models.chat import ChatResponse as ChatResponse
+from parallel_integrations.models.decision import DecideRequest as DecideRequest
+from parallel_integrations.models.decision import DecideResponse as DecideResponse
 from parallel_integrations.models.entity import EntitySearchRequest as EntitySearchRequest
 from parallel_integrations.models.entity import EntitySearchResponse as EntitySearchResponse
 from parallel_integrations.models.extract import ExtractError as ExtractError

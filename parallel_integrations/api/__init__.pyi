@@ -2,6 +2,7 @@
 
 from parallel_integrations.api.chats import chat as chat
 from parallel_integrations.api.chats import stream_chat as stream_chat
+from parallel_integrations.api.decisions import decide as decide
 from parallel_integrations.api.entities import entity_search as entity_search
 from parallel_integrations.api.extracts import extract as extract
 from parallel_integrations.api.findall import cancel_findall as cancel_findall

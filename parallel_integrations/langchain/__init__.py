@@ -7,6 +7,7 @@ from parallel_integrations._lazy import by_module, lazy_names
 if TYPE_CHECKING:
     from parallel_integrations.langchain.chat_models import ChatParallel, ChatParallelWeb
     from parallel_integrations.langchain.citations import resolve_citations
+    from parallel_integrations.langchain.decisions import ParallelDecisions
     from parallel_integrations.langchain.document_loaders import ParallelExtractLoader
     from parallel_integrations.langchain.middleware import ParallelBudgetMiddleware
     from parallel_integrations.langchain.retrievers import ParallelSearchRetriever
@@ -24,6 +25,7 @@ __all__ = [
     "ChatParallel",
     "ChatParallelWeb",
     "ParallelBudgetMiddleware",
+    "ParallelDecisions",
     "ParallelDeepResearch",
     "ParallelEnrichment",
     "ParallelExtractLoader",
@@ -43,6 +45,7 @@ __getattr__ = lazy_names(
         {
             "chat_models": "ChatParallel ChatParallelWeb",
             "citations": "resolve_citations",
+            "decisions": "ParallelDecisions",
             "document_loaders": "ParallelExtractLoader",
             "middleware": "ParallelBudgetMiddleware",
             "retrievers": "ParallelSearchRetriever",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from parallel_integrations.llama_index.readers import ParallelExtractReader, ParallelReader
     from parallel_integrations.llama_index.resolved_citations import resolve_citations
     from parallel_integrations.llama_index.retrievers import ParallelRetriever
+    from parallel_integrations.llama_index.selectors import ParallelSelector
     from parallel_integrations.llama_index.tools import ParallelProgressEvent, ParallelToolSpec
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "ParallelQueryEngine",
     "ParallelReader",
     "ParallelRetriever",
+    "ParallelSelector",
     "ParallelToolSpec",
     "citation_blocks",
     "evidence_of",
@@ -42,6 +44,7 @@ __getattr__ = lazy_names(
             "readers": "ParallelExtractReader ParallelReader",
             "resolved_citations": "resolve_citations",
             "retrievers": "ParallelRetriever",
+            "selectors": "ParallelSelector",
             "tools": "ParallelProgressEvent ParallelToolSpec",
         }
     ),

@@ -9,6 +9,17 @@ from parallel_integrations.models.chat import ChatMessage as ChatMessage
 from parallel_integrations.models.chat import ChatRequest as ChatRequest
 from parallel_integrations.models.chat import ChatResponse as ChatResponse
 from parallel_integrations.models.chat import ChatSettings as ChatSettings
+from parallel_integrations.models.decision import Choice as Choice
+from parallel_integrations.models.decision import ChoiceAnswer as ChoiceAnswer
+from parallel_integrations.models.decision import DecideRequest as DecideRequest
+from parallel_integrations.models.decision import DecideResponse as DecideResponse
+from parallel_integrations.models.decision import DecisionAnswer as DecisionAnswer
+from parallel_integrations.models.decision import Noul as Noul
+from parallel_integrations.models.decision import NoulAnswer as NoulAnswer
+from parallel_integrations.models.decision import NoulCriteria as NoulCriteria
+from parallel_integrations.models.decision import RefusalAnswer as RefusalAnswer
+from parallel_integrations.models.decision import Score as Score
+from parallel_integrations.models.decision import ScoreAnswer as ScoreAnswer
 from parallel_integrations.models.entity import Entity as Entity
 from parallel_integrations.models.entity import EntitySearchRequest as EntitySearchRequest
 from parallel_integrations.models.entity import EntitySearchResponse as EntitySearchResponse

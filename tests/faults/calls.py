@@ -131,6 +131,7 @@ EXTRACT: Final = Step("", "POST /v1/extract", Kind.QUERY)
 CHAT: Final = Step("", "POST /chat/completions", Kind.QUERY)
 CHAT_STREAM: Final = Step("", "POST /chat/completions", Kind.QUERY, Sort.CHAT)
 RESPONSE: Final = Step("", "POST /v1/responses", Kind.CREATE)
+DECISION: Final = Step("", "POST /v1/decisions", Kind.CREATE)
 RESPONSE_STREAM: Final = Step("", "POST /v1/responses", Kind.CREATE, Sort.CHAT)
 
 

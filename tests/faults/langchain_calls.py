@@ -1,18 +1,25 @@
 """Every class of the LangChain subpackage that calls the API, by every method that does."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, Final
 
 from langchain_core.exceptions import ModelError
 from langchain_core.tools import ToolException
 
-from parallel_integrations import langchain
+from parallel_integrations import langchain, models
 from tests.faults import calls
 from tests.faults.calls import Call, Connection, Step, Title, plain
 from tests.faults.table import Kind, Sort
 from tests.support.operations import PAGE_URL, RUN_ID
 
 QUESTION: Final = "What is a slot?"
+HAS_DECISIONS: Final = find_spec("langchain_core.decisions") is not None
+"""Since langchain-core 1.8."""
+DECISION: Final[Any] = {
+    "state": "The with statement closes the file.",
+    "questions": {"true": models.Noul(instructions="Is that so?")},
+}
 FOUND_EVENTS: Final = Step(
     "events",
     "GET /v1beta/findall/runs/[^/]+/events",
@@ -70,6 +77,14 @@ async def _astream(at: Connection) -> Any:
 
 async def _astructured(at: Connection) -> Any:
     return plain(await _chat(at).with_structured_output(Title).ainvoke(QUESTION))
+
+
+def _decisions(at: Connection) -> langchain.ParallelDecisions:
+    return langchain.ParallelDecisions(**at.settings)
+
+
+async def _adecide(at: Connection) -> Any:
+    return plain(await _decisions(at).ainvoke(DECISION))
 
 
 async def _aresearch(at: Connection) -> Any:
@@ -172,5 +187,18 @@ LANGCHAIN: Final[tuple[Call, ...]] = (
         lambda at: list(_research(at).stream(QUESTION))[-1],
         _astream_research,
         (calls.CREATE_RUN, calls.PROGRESS, calls.RESULT),
+    ),
+    *(
+        [
+            Call(
+                "ParallelDecisions.invoke",
+                lambda at: plain(_decisions(at).invoke(DECISION)),
+                _adecide,
+                (calls.DECISION,),
+                also=ModelError,
+            )
+        ]
+        if HAS_DECISIONS
+        else []
     ),
 )

@@ -18,6 +18,7 @@ from tests.support.operations import PAGE_URL
 
 QUESTION: Final = "What is a slot?"
 _PROMPT: Final = PromptTemplate("{question}")
+_CHOICES: Final = ["Statements.", "Modules."]
 _MESSAGES: Final = [ChatMessage(role="user", content=QUESTION)]
 
 
@@ -149,6 +150,12 @@ LLAMA_INDEX: Final[tuple[Call, ...]] = (
         lambda at: llama_index.ParallelRetriever(**at.settings).retrieve(QUESTION),
         lambda at: llama_index.ParallelRetriever(**at.settings).aretrieve(QUESTION),
         calls.SEARCH,
+    ),
+    _call(
+        "ParallelSelector.select",
+        lambda at: llama_index.ParallelSelector(**at.settings).select(_CHOICES, QUESTION),
+        lambda at: llama_index.ParallelSelector(**at.settings).aselect(_CHOICES, QUESTION),
+        calls.DECISION,
     ),
     _call(
         "ParallelLLM.chat", lambda at: _llm(at).chat(_MESSAGES).message.content, _chat, calls.CHAT

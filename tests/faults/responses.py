@@ -251,6 +251,15 @@ _JSON: Final[dict[str, Any]] = {
         "warnings": None,
         "usage": None,
     },
+    "POST /v1/decisions": {
+        "decision_id": "decision_1",
+        "mode": "fast",
+        "answers": {
+            "true": {"type": "noul", "noul": 0.9},
+            "choice": {"type": "choice", "choice": "choice_1", "probabilities": {}},
+        },
+        "citations": [],
+    },
     "POST /v1/tasks/runs": _run("queued"),
     "GET /v1/tasks/runs/[^/]+": _run("completed"),
     "GET /v1/tasks/runs/[^/]+/input": {"input": "What is a slot?", "processor": "lite"},

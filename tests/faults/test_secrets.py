@@ -36,7 +36,7 @@ from parallel_integrations.sandbox import Sandbox
 from tests.faults import fault_payloads
 from tests.faults.calls import Connection
 from tests.faults.faulty_api import KEY, FaultyApi, FaultyRequest, Injection, Payload, fast_clock
-from tests.faults.langchain_calls import LANGCHAIN
+from tests.faults.langchain_calls import DECISION, HAS_DECISIONS, LANGCHAIN
 from tests.faults.llama_index_calls import LLAMA_INDEX
 from tests.faults.secrets import Listener, leaks
 from tests.faults.test_matrix import LIBRARIES
@@ -77,6 +77,10 @@ ADAPTERS: Final[dict[str, tuple[Callable[..., Any], Callable[[Any], Any]]]] = {
         lambda it: it.load_data([PAGE_URL]),
     ),
     "ParallelRetriever": (llama_index.ParallelRetriever, lambda it: it.retrieve(QUESTION)),
+    "ParallelSelector": (
+        llama_index.ParallelSelector,
+        lambda it: it.select(["one", "other"], QUESTION),
+    ),
     "ParallelLLM": (llama_index.ParallelLLM, lambda it: it.complete(QUESTION)),
     "ParallelToolSpec": (llama_index.ParallelToolSpec, lambda it: it.parallel_search(QUESTION)),
     "ParallelQueryEngine": (llama_index.ParallelQueryEngine, lambda it: it.query(QUESTION)),
@@ -85,6 +89,10 @@ ADAPTERS: Final[dict[str, tuple[Callable[..., Any], Callable[[Any], Any]]]] = {
         lambda it: it.extract([]),
     ),
 }
+
+
+if HAS_DECISIONS:
+    ADAPTERS["ParallelDecisions"] = (langchain.ParallelDecisions, lambda it: it.invoke(DECISION))
 
 
 @pytest.fixture

@@ -16,7 +16,9 @@ from parallel_integrations import (
     api,
     langchain,
     llama_index,
+    models,
 )
+from tests.faults.langchain_calls import HAS_DECISIONS
 from tests.fuzz.fuzzer import WEBHOOK_PATH, CodePath
 from tests.fuzz.seeds import WEBHOOK
 from tests.support import operations
@@ -102,6 +104,12 @@ def _deep_research(client: ParallelClient) -> Any:
     ).invoke("x")
 
 
+def _decisions(client: ParallelClient) -> Any:
+    questions: Any = {"true": models.Noul(instructions="Is that so?")}
+    model = langchain.ParallelDecisions(client=client)
+    return model.invoke({"state": "with", "questions": questions}).model_dump_json()
+
+
 def _llm(client: ParallelClient) -> Any:
     response = llama_index.ParallelLLM(client=client).chat([LlamaMessage(content="with")])
     return response.message.blocks, llama_index.citation_blocks(response)
@@ -152,6 +160,7 @@ ADAPTERS: Final[Mapping[str, Callable[[ParallelClient], Any]]] = {
     "langchain chat": _chat_model,
     "langchain chat stream": _chat_model_stream,
     "langchain structured output": _structured,
+    **({"langchain decisions": _decisions} if HAS_DECISIONS else {}),
     "langchain deep research": _deep_research,
     "llama_index reader": lambda client: llama_index.ParallelReader(client=client).load_data(
         "with"
@@ -162,6 +171,9 @@ ADAPTERS: Final[Mapping[str, Callable[[ParallelClient], Any]]] = {
     "llama_index extract reader": lambda client: llama_index.ParallelExtractReader(
         client=client
     ).load_data([PAGE_URL]),
+    "llama_index selector": lambda client: llama_index.ParallelSelector(client=client).select(
+        ["Modules.", "Statements."], "with"
+    ),
     "llama_index chat": _llm,
     "llama_index chat stream": _llm_stream,
     "llama_index query engine": _query_engine,

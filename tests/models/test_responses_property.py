@@ -19,6 +19,7 @@ from parallel_integrations import (
 from parallel_integrations._protocol.response_reading import read_response
 from parallel_integrations.models import (
     AddedTaskGroupRuns,
+    DecideResponse,
     EntitySearchResponse,
     FindallResult,
     FindallRun,
@@ -204,6 +205,23 @@ RESPONSES: dict[type[ResponseModel], dict[str, Any]] = {
         "usage": None,
     },
     RespondResponse: RESPONSE,
+    DecideResponse: {
+        "decision_id": "d",
+        "mode": "fast",
+        "answers": {
+            "a": {"type": "noul", "noul": 0.5},
+            "b": {"type": "choice", "choice": "x", "probabilities": {"x": 1}, "confidence": 1},
+            "c": {
+                "type": "score",
+                "score": 0.5,
+                "legend": {"0": "low"},
+                "probabilities": {"0": 1},
+                "confidence": None,
+            },
+            "d": {"type": "refusal", "refusal": "no"},
+        },
+        "citations": BASIS["citations"],
+    },
     TaskRun: RUN,
     TaskRunResult: {"run": RUN, "output": OUTPUT},
     TaskRunInput: {"input": "q", "processor": "lite", "task_spec": {}, "metadata": {"a": 1}},

@@ -231,7 +231,7 @@ def said(**settings: Any) -> models.ChatRequest:
 
 
 def web(ask: Ask, scope: str, undo: ExitStack) -> None:
-    """Search, Extract, Chat and Responses."""
+    """Search, Extract, Chat, Responses and Decisions."""
     question = "When was Python 1.0 released?"
     ask("search", models.SearchRequest(objective=question), usd=0.005)
     fast = models.SearchRequest(objective=question, mode="fast", max_results=5)
@@ -246,6 +246,10 @@ def web(ask: Ask, scope: str, undo: ExitStack) -> None:
     follow_up = models.RespondRequest(
         input="And Python 2.0?", reasoning_effort="low", previous_response_id=ask.id_of("id")
     )
+    decision = models.DecideRequest(
+        state=question, questions={"python": models.Noul(instructions="Is it about Python?")}
+    )
+    ask("decide", decision, usd=0.001, optional=True)
     ask("stream_response", follow_up, usd=0.010, variant="(continued)")
 
 
@@ -351,7 +355,7 @@ def monitors(ask: Ask, scope: str, undo: ExitStack) -> None:
 
 
 CHEAP: Final[dict[str, Part]] = {
-    "Search, Extract, Chat, Responses": web,
+    "Search, Extract, Chat, Responses, Decisions": web,
     "tasks, groups, memory, entities": tasks,
 }
 DEAR: Final[dict[str, Part]] = {"FindAll": findall, "a monitor": monitors}

@@ -22,6 +22,7 @@ CHUNKS: Final[Mapping[str, type[models.ResponseModel]]] = {
 }
 SHOWN_CHARACTERS: Final = 50
 NEWER: Final = "newer than the document"
+UNDOCUMENTED: Final = "in no document"
 OLDER: Final = "of the older document"
 
 
@@ -87,6 +88,9 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "create",
         RESPONSE_EVENTS,
         note=NEWER,
+    ),
+    Operation(
+        "POST", "/v1/decisions", "decide", models.DecideResponse, "create", note=UNDOCUMENTED
     ),
     Operation("POST", _TASKS, "create_task_run", models.TaskRun, "create"),
     Operation("GET", _RUN, "retrieve_task_run", models.TaskRun),
@@ -177,6 +181,10 @@ SCHEMA: Final[dict[str, Any]] = {
 }
 QUESTION: Final = models.ChatRequest(messages=[{"role": "user", "content": "What is a closure?"}])
 RESPOND: Final = models.RespondRequest(input="What is a closure?", reasoning_effort="low")
+DECISION: Final = models.DecideRequest(
+    state="The with statement closes the file.",
+    questions={"true": models.Noul(instructions="Is that so?")},
+)
 TASK: Final = models.CreateTaskRunRequest(input="What is a slot?", processor="lite")
 OBJECTIVE: Final = models.IngestFindallRequest(objective="Python statements that bind names")
 FINDALL: Final = models.CreateFindallRunRequest(
@@ -199,6 +207,7 @@ EXAMPLES: Final[Mapping[str, Callable[[], Any]]] = {
     "extract": lambda: api.extract(models.ExtractRequest(urls=[PAGE_URL])),
     "chat": lambda: api.chat(QUESTION),
     "respond": lambda: api.respond(RESPOND),
+    "decide": lambda: api.decide(DECISION),
     "create_task_run": lambda: api.create_task_run(TASK),
     "retrieve_task_run": lambda: api.retrieve_task_run(RUN_ID),
     "retrieve_task_run_input": lambda: api.retrieve_task_run_input(RUN_ID),

@@ -62,6 +62,7 @@ FINDALL_OBJECTIVE: Final = "Python statements that bind names"
 SCOPE: Final = "cassettes"
 
 _RESPONSE_USD: Final = 0.010  # at low effort
+_DECISION_USD: Final = 0.001
 _LITE_USD: Final = 0.005  # one task run, and one enrichment of one match
 _FINDALL_USD: Final = 0.25  # a FindAll run of the generator `base`
 _MATCH_USD: Final = 0.03
@@ -160,6 +161,26 @@ def _continued_response() -> Talk:
         )
 
     yield Step(lambda: api.respond(second()), _RESPONSE_USD)
+
+
+def _decided() -> Talk:
+    request = models.DecideRequest(
+        state={"message": "The nonlocal statement raised a SyntaxError."},
+        questions={
+            "is_error": models.Noul(
+                instructions="Is an error reported?",
+                criteria={"true": "An error was raised.", "false": "All went well."},
+            ),
+            "topic": models.Choice(
+                instructions="What is it about?",
+                criteria={"scopes": "Names and the nonlocal statement.", "imports": None},
+            ),
+            "severity": models.Score(
+                instructions="How bad is it?", criteria=["A question.", "An error.", "A crash."]
+            ),
+        },
+    )
+    yield Step(lambda: api.decide(request), _DECISION_USD)
 
 
 def _task(**settings: Any) -> models.CreateTaskRunRequest:
@@ -419,6 +440,7 @@ SCENARIOS: Final = (
         _respond(extra_body={"reasoning": {"effort": "extreme"}}),
         error=InvalidRequestError,
     ),
+    Scenario("decisions/three_kinds", _decided),
     Scenario(
         "tasks/json_after_a_wait", _run_task(output_schema=ANSWER_SCHEMA), faults=(_STILL_RUNNING,)
     ),

@@ -2,6 +2,7 @@
 
 from parallel_integrations.sandbox.operations import (
     chat,
+    decisions,
     entities,
     extract,
     findall,
@@ -20,6 +21,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *extract.OPERATIONS,
     *chat.OPERATIONS,
     *responses.OPERATIONS,
+    *decisions.OPERATIONS,
     *tasks.OPERATIONS,
     *task_groups.OPERATIONS,
     *findall.OPERATIONS,

@@ -15,6 +15,7 @@ CHAT_USD: Mapping[str, float] = MappingProxyType(
 )
 RESPONSE_USD: Mapping[str, float] = MappingProxyType({"low": 0.010, "medium": 0.050, "high": 0.250})
 """What a response costs, by reasoning effort."""
+DECISION_USD = 0.001
 TASK_USD: Mapping[str, float] = MappingProxyType(
     {
         "lite": 0.005,

@@ -72,8 +72,8 @@ class PlainRoute:
     has_sessions = False
 
     def model(self, name: str) -> str:
-        """The name as it is."""
-        return name
+        """The name without the prefix that it has in a body for a gateway."""
+        return name.removeprefix("parallel/")
 
     def check(
         self, path: str, request: RequestModel | None, *, base_url: str, has_key: bool

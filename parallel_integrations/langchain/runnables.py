@@ -22,7 +22,12 @@ from parallel_integrations.langchain.tools import (
     report_progress,
 )
 from parallel_integrations.models.page_facts import page_title
-from parallel_integrations.models.task import TaskOutput, TaskRunResult
+from parallel_integrations.models.task import (
+    CreateTaskRunRequest,
+    TaskOutput,
+    TaskRunResult,
+    is_task_body,
+)
 
 ResearchInput: TypeAlias = str | dict[str, Any] | BaseModel
 
@@ -32,7 +37,8 @@ class ParallelDeepResearch(
 ):
     """Researches a question and reports with citations.
 
-    The input is a question, or an object of fields, or `{"run_id": …}` to go on waiting for a run.
+    The input is a question, or an object of fields, or a task's body as Parallel documents it
+    (`{"input": …, "processor": …, "task_spec": …}`), or `{"run_id": …}` to go on waiting for a run.
     The report is a dict: `content` (text or JSON), `citations` (url, title, field, excerpts),
     `basis` (as the API sent it), `run_id`, `interaction_id`, and `parsed`, the output as an
     instance of the pydantic class given as `output_schema`, with `validation_error` where it did
@@ -74,7 +80,7 @@ class ParallelDeepResearch(
         """Research and report.
 
         Args:
-            input: The question, an object, or `{"run_id": …}`.
+            input: The question, an object, a task's documented body, or `{"run_id": …}`.
             config: LangChain's.
             **kwargs: Other settings of a task for this call; a run that exists already takes only
                 `output_schema`, to read its output with.
@@ -148,6 +154,10 @@ class ParallelDeepResearch(
                 output_schema=settings.get("output_schema") or self.task_output_schema,
                 deadline_seconds=self.deadline_seconds,
             )
+        if is_task_body(given):
+            body = CreateTaskRunRequest.model_validate(given)
+            settings = {name: getattr(body, name) for name in body.model_fields_set} | settings
+            given = settings.pop("input")
         request = self.task_request(given, settings)
         return stream_task(request, deadline_seconds=self.deadline_seconds)
 

@@ -62,6 +62,10 @@ _ELSEWHERE: Final[dict[str, str]] = {
         "the API knows no end date: name the period in the objective, or filter by published_at",
     ),
     **dict.fromkeys(("topic", "category"), "the API knows no topics: say it in the objective"),
+    **dict.fromkeys(
+        ("tools", "functions"), "Parallel's chat models call no tools: let another model call them"
+    ),
+    "secret": "an account has one secret, which stands in its webhook settings",
     "include_answer": "a search gives pages: ChatParallel and ParallelQueryEngine reply in words",
     "rate_limiter": "a 429 is waited for and repeated by itself, as often as max_retries= says",
     **dict.fromkeys(

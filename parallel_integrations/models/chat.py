@@ -3,7 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models.basis import FieldBasis
@@ -148,6 +155,9 @@ class ChatRequest(RequestModel):
             parameters (temperature, max_tokens, stop …) are ignored by the API and not sent.
         extra_headers: Sent besides the client's own.
 
+    OpenAI's other parameters (temperature, max_tokens …) are documented as ignored: given as
+    fields, they become a part of `extra_body`.
+
     Raises:
         InvalidArgumentError: No message, an unknown role, content that is not text.
 
@@ -168,6 +178,24 @@ class ChatRequest(RequestModel):
     stream: bool = False
     extra_body: JsonObject | None = None
     extra_headers: ExtraHeaders | None = Field(default=None, repr=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _documented_body(cls, values: Any) -> Any:
+        """Keep OpenAI's other parameters as further fields: documented, and ignored by the API."""
+        if not isinstance(values, dict):
+            return values
+        ignored = {name: values[name] for name in values if name in IGNORED - {"stream"}}
+        if not ignored:
+            return values
+        kept = {name: value for name, value in values.items() if name not in ignored}
+        sent = {name: value for name, value in ignored.items() if value is not None}
+        return {**kept, "extra_body": {**sent, **(values.get("extra_body") or {})} or None}
+
+    @field_validator("stream", mode="before")
+    @classmethod
+    def _null_is_whole(cls, value: Any) -> Any:
+        return False if value is None else value
 
     def body(self, version: ApiVersion) -> dict[str, Any]:
         """The body; the same in every generation of the wire."""

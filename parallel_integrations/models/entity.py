@@ -1,8 +1,8 @@
 """Entity search: request and response (docs/reference/facts.md, 10)."""
 
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from parallel_integrations.models.findall import MAX_MATCHES, MIN_MATCHES
 from parallel_integrations.models.shared import (
@@ -20,14 +20,21 @@ class EntitySearchRequest(RequestModel):
     """A quick list of entities, best effort.
 
     Attributes:
-        entity_type: `people` or `companies`.
+        entity_type: `people` or `companies` (`company` in older bodies).
         objective: Which.
         match_limit: How many, 5 to 1000.
     """
 
+    api_defaults: ClassVar[frozenset[str]] = frozenset({"match_limit"})
+
     entity_type: Literal["people", "companies"]
     objective: str = Field(min_length=1)
     match_limit: int = Field(default=100, ge=MIN_MATCHES, le=MAX_MATCHES)
+
+    @field_validator("entity_type", mode="before")
+    @classmethod
+    def _older_word(cls, value: Any) -> Any:
+        return "companies" if value == "company" else value
 
     def skus(self, version: ApiVersion) -> dict[str, int]:
         """One search, whatever it finds."""

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from parallel_integrations.models._bodies import flattened
 from parallel_integrations.models.notebook import pages_html
 from parallel_integrations.models.pages import (
     OLDER_BETA,
@@ -25,6 +26,8 @@ from parallel_integrations.models.shared import (
 )
 
 MAX_URLS: Final = 20
+_EXCERPT_LIMITS: Final = {name: name for name in ("max_chars_per_result", "max_chars_total")}
+_ADVANCED: Final = {name: name for name in ("fetch_policy", "excerpt_settings", "full_content")}
 
 
 def _web_url(value: str) -> str:
@@ -71,12 +74,16 @@ class ExtractRequest(ExtractSettings, RequestModel):
         urls: 1 to 20 web addresses.
         objective: What is wanted from them; excerpts are chosen by it. At most 5000 characters.
         search_queries: Keywords to choose excerpts by; at most 5 of 200 characters.
+        excerpts: False for no excerpts, in the older generations only; v1 always gives some.
+
+    A body as documented is read too, of each generation: `advanced_settings={…}`, `excerpts={…}`.
 
     Raises:
         InvalidArgumentError: No URL, more than 20, something that is no URL, a limit passed.
     """
 
     older_path: ClassVar[str] = "/v1beta/extract"
+    api_defaults: ClassVar[frozenset[str]] = frozenset({"full_content"})
 
     urls: Annotated[
         list[WebUrl], Field(min_length=1, max_length=MAX_URLS), BeforeValidator(one_as_list)
@@ -92,25 +99,39 @@ class ExtractRequest(ExtractSettings, RequestModel):
         description="Keywords to choose the excerpts by.",
     )
 
+    excerpts: bool | None = Field(
+        default=None,
+        description="False: no excerpts, in the older generations only; v1 always gives some.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _documented_body(cls, values: Any) -> Any:
+        values = flattened(values, "advanced_settings", _ADVANCED)
+        values = flattened(values, "excerpt_settings", _EXCERPT_LIMITS)
+        if isinstance(values, dict) and isinstance(values.get("excerpts"), dict):
+            values = flattened(values, "excerpts", _EXCERPT_LIMITS)
+        return values
+
     def betas(self, version: ApiVersion) -> tuple[str, ...]:
         """The older generations' own value."""
         return () if version == "v1" else (OLDER_BETA,)
 
     def body(self, version: ApiVersion) -> dict[str, Any]:
         """The body for one generation of the wire."""
-        flat = super().body(version)
+        flat = self.dumped("excerpts")
         per_page = flat.pop("max_chars_per_result", None)
         excerpts = {} if per_page is None else {"max_chars_per_result": per_page}
         if version == "v1":
             advanced: dict[str, Any] = {"excerpt_settings": excerpts} if excerpts else {}
-            if full_content := flat.pop("full_content"):
-                advanced["full_content"] = full_content
-            if "fetch_policy" in flat:
-                advanced["fetch_policy"] = flat.pop("fetch_policy")
+            for name in ("full_content", "fetch_policy"):
+                if name in flat:
+                    advanced[name] = flat.pop(name)
             return {**flat, "advanced_settings": advanced} if advanced else flat
         if "max_chars_total" in flat:
             excerpts["max_chars_total"] = flat.pop("max_chars_total")
-        return {**flat, "excerpts": excerpts or True}
+        wanted = self.excerpts if self.excerpts is not None else excerpts or None
+        return flat if wanted is None else {**flat, "excerpts": wanted}
 
     def skus(self, version: ApiVersion) -> dict[str, int]:
         """One for each URL."""

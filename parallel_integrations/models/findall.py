@@ -1,9 +1,11 @@
 """FindAll: requests, responses and events (docs/reference/facts.md, 10)."""
 
-from typing import Any, Final, NoReturn
+from typing import Any, ClassVar, Final, NoReturn
 
 from pydantic import Field, model_validator
 
+from parallel_integrations.errors import InvalidArgumentError
+from parallel_integrations.models._bodies import renamed
 from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.output_schema import JsonSchema, wire_schema
 from parallel_integrations.models.policies import (
@@ -190,16 +192,22 @@ MIN_MATCHES: Final = 5
 MAX_MATCHES: Final = 1000
 MAX_PREVIEW_MATCHES: Final = 10
 MAX_EXCLUDED: Final = 10_000
+_OLDEST: Final = frozenset({"query", "findall_spec", "processor", "result_limit"})
 
 
 class IngestFindallRequest(RequestModel):
     """An objective in words, to be made a schema of.
 
     Attributes:
-        objective: Which entities are wanted.
+        objective: Which entities are wanted; `query` in the oldest bodies.
     """
 
     objective: str = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _documented_body(cls, values: Any) -> Any:
+        return renamed(values, "query", "objective")
 
 
 class ExcludedEntity(RequestModel):
@@ -232,6 +240,30 @@ class CreateFindallRunRequest(RequestModel):
     metadata: Metadata | None = None
     webhook: Webhook | None = None
     memory_scope_key: MemoryScopeKey | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _documented_body(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        if oldest := sorted(_OLDEST & values.keys()):
+            raise InvalidArgumentError(
+                f"{oldest[0]}= is of FindAll's first generation, whose runs are other ones: give "
+                "objective=, entity_type=, match_conditions=, generator= and match_limit=, as "
+                "ingest_findall() makes them of an objective",
+                field=oldest[0],
+            )
+        # An ingested schema may be given as it is: what it leaves open is left out.
+        left_open = {name for name in ("generator", "match_limit") if values.get(name, 0) is None}
+        if values.get("enrichments") in (None, []):
+            left_open.add("enrichments")
+        else:
+            raise InvalidArgumentError(
+                "enrichments= is nothing that a run is created with: leave it out, and add each "
+                "with enrich_findall(findall_id, …), or run_findall(…, enrich=…)",
+                field="enrichments",
+            )
+        return {name: value for name, value in values.items() if name not in left_open}
 
     @model_validator(mode="after")
     def _preview_is_small(self) -> "CreateFindallRunRequest":
@@ -279,14 +311,18 @@ class EnrichFindallRequest(RequestModel):
         processor: The task processor that does it; billed per match.
     """
 
+    api_defaults: ClassVar[frozenset[str]] = frozenset({"processor"})
+
     output_schema: JsonSchema
     processor: str = Field(default="core", min_length=1)
     mcp_servers: list[McpServer] | None = Field(default=None, max_length=MAX_MCP_SERVERS)
 
     def body(self, version: ApiVersion) -> dict[str, Any]:
         """The body; the same in every generation of the wire."""
-        flat = self.model_dump(mode="json", exclude_none=True, exclude={"output_schema"})
-        return {"output_schema": wire_schema(self.output_schema), **flat}
+        return {
+            "output_schema": wire_schema(self.output_schema),
+            **self.dumped("output_schema"),
+        }
 
     def max_skus(self, version: ApiVersion) -> NoReturn:
         """Refused: it is billed for each match of a run."""

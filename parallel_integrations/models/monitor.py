@@ -4,6 +4,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
 
+from parallel_integrations.errors import InvalidArgumentError
+from parallel_integrations.models._bodies import flattened, renamed
 from parallel_integrations.models.output_schema import JsonSchema, wire_schema
 from parallel_integrations.models.policies import (
     Country,
@@ -40,6 +42,26 @@ def _checked_frequency(value: str | None) -> str | None:
     return value
 
 
+_ADVANCED: Final = {name: name for name in ("source_policy", "location")}
+_OLDER_SETTINGS: Final = ("query", "output_schema", "include_backfill", "source_policy")
+_CADENCES: Final = {"hourly": "1h", "daily": "1d", "weekly": "1w", "every_two_weeks": "2w"}
+
+
+def _older_body(values: Any) -> Any:
+    """A body of `/v1alpha/monitors`, which has the settings beside the rest, as one of today."""
+    if not isinstance(values, dict):
+        return values
+    values = renamed(values, "cadence", "frequency", _CADENCES)
+    older = {name: values.pop(name) for name in _OLDER_SETTINGS if name in values}
+    if not older:
+        return values
+    if "settings" in values or values.get("type", "event_stream") != "event_stream":
+        raise InvalidArgumentError(
+            f"{next(iter(older))}= belongs into settings=, where that is given", field="settings"
+        )
+    return {**values, "type": "event_stream", "settings": older}
+
+
 class EventStreamSettings(RequestModel):
     """What an `event_stream` monitor looks for.
 
@@ -56,6 +78,15 @@ class EventStreamSettings(RequestModel):
     source_policy: SourcePolicy | None = None
     location: Country | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _documented_body(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("advanced_settings", 0) is None:
+            # Null for both, which is how they are cleared.
+            kept = {name: values[name] for name in values if name != "advanced_settings"}
+            return dict.fromkeys(_ADVANCED) | kept
+        return flattened(values, "advanced_settings", _ADVANCED)
+
     def body(self, version: ApiVersion) -> dict[str, Any]:
         """The settings as the wire has them; what was given as None is sent as null."""
         # What was left out stays as it is, None clears: so not `exclude_none`.
@@ -64,9 +95,7 @@ class EventStreamSettings(RequestModel):
             flat["source_policy"] = self.source_policy.body(version)
         if self.output_schema is not None:
             flat["output_schema"] = wire_schema(self.output_schema)
-        advanced: dict[str, Any] = {
-            name: flat.pop(name) for name in ("source_policy", "location") if name in flat
-        }
+        advanced: dict[str, Any] = {name: flat.pop(name) for name in _ADVANCED if name in flat}
         if advanced:
             cleared = all(value is None for value in advanced.values())
             flat["advanced_settings"] = None if cleared else _without_none(advanced)
@@ -81,6 +110,12 @@ class SnapshotSettings(RequestModel):
     """
 
     task_run_id: str = Field(min_length=1)
+
+
+_SETTINGS: Final[dict[str, type[RequestModel]]] = {
+    "event_stream": EventStreamSettings,
+    "snapshot": SnapshotSettings,
+}
 
 
 class CreateMonitorRequest(RequestModel):
@@ -107,12 +142,29 @@ class CreateMonitorRequest(RequestModel):
 
     _check_frequency = field_validator("frequency")(_checked_frequency)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _documented_body(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        values = _older_body(dict(values))
+        settings = values.get("settings")
+        if not isinstance(settings, dict) or values.get("type") not in _SETTINGS:
+            return values
+        # The type says which settings are meant, and so what is wrong with them.
+        try:
+            return {**values, "settings": _SETTINGS[values["type"]].model_validate(settings)}
+        except InvalidArgumentError as error:
+            where = f"settings.{error.field}"
+            raise type(error)(f"settings: {error}", field=where) from None
+
     @model_validator(mode="after")
     def _settings_fit(self) -> "CreateMonitorRequest":
         snapshot = isinstance(self.settings, SnapshotSettings)
         if snapshot is not (self.type == "snapshot"):
-            needed = "SnapshotSettings" if self.type == "snapshot" else "EventStreamSettings"
-            raise ValueError(f"type={self.type!r} needs settings of the class {needed}")
+            raise ValueError(
+                f"type={self.type!r} needs settings={_SETTINGS[self.type].__name__}(…)"
+            )
         if isinstance(self.settings, EventStreamSettings) and self.settings.query is None:
             raise ValueError("settings.query is missing: say what to watch for")
         return self
@@ -127,6 +179,7 @@ class UpdateMonitorRequest(RequestModel):
     """Changes to a monitor; only what is given is changed, None clears where the wire allows it.
 
     Attributes:
+        type: `event_stream`, as the wire has it beside `settings`; filled in where it is left out.
         settings: Other settings of an `event_stream` monitor; `source_policy=None` and
             `location=None` together clear its advanced settings.
         processor: `lite` or `base`.
@@ -137,6 +190,7 @@ class UpdateMonitorRequest(RequestModel):
         InvalidArgumentError: Nothing to change, or None where the wire takes no null.
     """
 
+    type: Literal["event_stream"] | None = None
     frequency: str | None = None
     settings: EventStreamSettings | None = None
     processor: str | None = Field(default=None, min_length=1)
@@ -145,11 +199,16 @@ class UpdateMonitorRequest(RequestModel):
 
     _check_frequency = field_validator("frequency")(_checked_frequency)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _documented_body(cls, values: Any) -> Any:
+        return _older_body(dict(values)) if isinstance(values, dict) else values
+
     @model_validator(mode="after")
     def _something_changes(self) -> "UpdateMonitorRequest":
-        if not self.model_fields_set:
+        if self.model_fields_set <= {"type"}:
             raise ValueError("nothing to change: give at least one field")
-        for name in self.model_fields_set & {"frequency", "settings", "processor"}:
+        for name in self.model_fields_set & {"type", "frequency", "settings", "processor"}:
             if getattr(self, name) is None:
                 raise ValueError(f"{name} cannot be cleared; leave it out to keep it")
         if self.settings is not None:

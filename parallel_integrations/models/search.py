@@ -6,6 +6,8 @@ from typing import Any, ClassVar, Final
 from pydantic import Field, model_validator
 
 from parallel_integrations._documents.queries import derive_queries
+from parallel_integrations.errors import InvalidArgumentError
+from parallel_integrations.models._bodies import flattened
 from parallel_integrations.models.notebook import pages_html
 from parallel_integrations.models.pages import (
     OLDER_BETA,
@@ -30,6 +32,13 @@ DEFAULT_RESULTS: Final = 10
 _V1_MODES: Final = {"one-shot": "basic", "agentic": "advanced"}
 _V1BETA_MODES: Final = {"turbo": "fast", "basic": "one-shot", "advanced": "agentic"}
 _CHEAPER_MODES: Final = frozenset({"basic", "fast", "turbo", "one-shot"})
+_PROCESSOR_MODES: Final = {"base": "basic", "pro": "advanced"}
+_EXCERPT_LIMITS: Final = {name: name for name in ("max_chars_per_result", "max_chars_total")}
+_ADVANCED: Final = {
+    name: name
+    for name in ("max_results", "location", "source_policy", "fetch_policy", "excerpt_settings")
+}
+_OF_BODIES: Final = frozenset({"advanced_settings", "excerpt_settings", "excerpts", "processor"})
 
 
 class SearchSettings(PageSettings):
@@ -62,6 +71,9 @@ class SearchRequest(SearchSettings, RequestModel):
         search_queries: 1 to 5 keyword queries of 3-6 words, at most 200 characters each.
         max_results: 1 to 40 results; 10 are included in a search's price.
 
+    A body as documented is read too, of each generation: `advanced_settings={…}`, `excerpts={…}`,
+    `processor="base"`.
+
     Raises:
         InvalidArgumentError: Neither objective nor queries, or a value past its limit.
 
@@ -76,6 +88,7 @@ class SearchRequest(SearchSettings, RequestModel):
     """
 
     older_path: ClassVar[str] = "/v1beta/search"
+    api_defaults: ClassVar[frozenset[str]] = frozenset({"max_results"})
 
     objective: Objective | None = Field(
         default=None,
@@ -96,6 +109,33 @@ class SearchRequest(SearchSettings, RequestModel):
         description="How many results, 1 to 40.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _documented_body(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not _OF_BODIES & values.keys():
+            return values
+        values = flattened(values, "advanced_settings", _ADVANCED)
+        values = flattened(values, "excerpt_settings", _EXCERPT_LIMITS)
+        values = flattened(values, "excerpts", _EXCERPT_LIMITS)
+        values = dict(values)
+        if (processor := values.pop("processor", None)) is None:
+            return values
+        if processor not in _PROCESSOR_MODES:
+            raise InvalidArgumentError(
+                f"processor={processor!r:.100} must be 'base' or 'pro', as in the oldest bodies; "
+                "newer ones have mode= instead",
+                field="processor",
+            )
+        mode = values.get("mode")
+        if mode is None:
+            return {**values, "mode": _PROCESSOR_MODES[processor]}
+        if _processor(mode) != processor:
+            raise ValueError(
+                f"mode={mode!r} and processor={processor!r} are two names of one field and differ: "
+                "give one of them"
+            )
+        return values
+
     @model_validator(mode="after")
     def _something_is_given(self) -> "SearchRequest":
         if self.search_queries is None:
@@ -103,7 +143,9 @@ class SearchRequest(SearchSettings, RequestModel):
                 raise ValueError(
                     "give an objective, search_queries, or both: there is nothing to search for"
                 )
-            self.search_queries = derive_queries(self.objective)  # the wire demands some
+            self.search_queries = derive_queries(self.objective)
+            # The older generations demand none, and get what was given.
+            self.model_fields_set.discard("search_queries")
         return self
 
     def betas(self, version: ApiVersion) -> tuple[str, ...]:
@@ -112,14 +154,12 @@ class SearchRequest(SearchSettings, RequestModel):
 
     def body(self, version: ApiVersion) -> dict[str, Any]:
         """The body for one generation of the wire."""
-        flat = super().body(version)
-        match version:
-            case "v1":
-                return _v1_body(flat)
-            case "v1beta":
-                return _v1beta_body(flat)
-            case "v1beta-processor":
-                return _processor_body(flat)
+        flat = self.dumped()
+        if version == "v1":
+            return _v1_body(flat)
+        if "search_queries" not in self.model_fields_set:
+            del flat["search_queries"]
+        return _v1beta_body(flat) if version == "v1beta" else _processor_body(flat)
 
     def skus(self, version: ApiVersion) -> Mapping[str, int]:
         """A search by its mode, and the results beyond those that its price includes."""
@@ -147,11 +187,7 @@ class SearchResponse(PagesResponse):
 
 
 def _v1_body(flat: dict[str, Any]) -> dict[str, Any]:
-    advanced = _moved(flat, "location", "source_policy", "fetch_policy")
-    # The default is not sent: without it, most bodies need no advanced settings at all.
-    if flat["max_results"] != DEFAULT_RESULTS:
-        advanced["max_results"] = flat["max_results"]
-    del flat["max_results"]
+    advanced = _moved(flat, "max_results", "location", "source_policy", "fetch_policy")
     if "max_chars_per_result" in flat:
         advanced["excerpt_settings"] = _moved(flat, "max_chars_per_result")
     if advanced:
@@ -171,8 +207,12 @@ def _v1beta_body(flat: dict[str, Any]) -> dict[str, Any]:
 
 
 def _processor_body(flat: dict[str, Any]) -> dict[str, Any]:
-    flat["processor"] = "base" if flat.pop("mode", None) in _CHEAPER_MODES else "pro"
+    flat["processor"] = _processor(flat.pop("mode", None))
     return flat
+
+
+def _processor(mode: Any) -> str:
+    return "base" if mode in _CHEAPER_MODES else "pro"
 
 
 def _moved(flat: dict[str, Any], *names: str) -> dict[str, Any]:

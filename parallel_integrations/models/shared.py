@@ -104,9 +104,17 @@ class RequestModel(CheckedModel):
         if not isinstance(request, cls):
             raise ArgumentTypeError(f"this takes {cls.__name__}(…), not {reprlib.repr(request)}")
 
+    api_defaults: ClassVar[frozenset[str]] = frozenset()
+    """Fields whose default is the API's own, too: not sent where they were left out."""
+
     def body(self, version: ApiVersion) -> dict[str, Any]:
         """The JSON body for one generation; what was left out is not sent."""
-        return self.model_dump(mode="json", exclude_none=True)
+        return self.dumped()
+
+    def dumped(self, *exclude: str) -> dict[str, Any]:
+        """The fields that are sent, but for some, as plain JSON."""
+        left_out = self.api_defaults - self.model_fields_set
+        return self.model_dump(mode="json", exclude_none=True, exclude={*left_out, *exclude})
 
     def betas(self, version: ApiVersion) -> tuple[str, ...]:
         """`parallel-beta` values that the request needs in one generation."""
@@ -128,7 +136,12 @@ class RequestModel(CheckedModel):
     def from_settings(cls, settings: BaseModel, **values: Any) -> Self:
         """A request with the fields that `settings` fixes; what is `values` and not None wins."""
         fixed = {name: getattr(settings, name) for name in _shared_fields(cls, type(settings))}
-        return cls(**fixed | {name: value for name, value in values.items() if value is not None})
+        fixed |= {name: value for name, value in values.items() if value is not None}
+        # Settings have a value for each field: one that is the API's own default was left out.
+        for name in cls.api_defaults:
+            if name in fixed and fixed[name] == cls.model_fields[name].default:
+                del fixed[name]
+        return cls(**fixed)
 
 
 @cache

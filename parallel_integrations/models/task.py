@@ -1,11 +1,13 @@
 """Tasks: settings, requests, responses and events (docs/reference/facts.md, 8)."""
 
 import logging
+import re
 from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import from_json, to_json, to_jsonable_python
 
+from parallel_integrations.models._bodies import flattened
 from parallel_integrations.models._validation import CheckedModel
 from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.notebook import output_html
@@ -22,7 +24,7 @@ from parallel_integrations.models.policies import (
     SourcePolicy,
     Webhook,
 )
-from parallel_integrations.models.prices import task_sku
+from parallel_integrations.models.prices import PRICES_USD, task_sku
 from parallel_integrations.models.shared import (
     ApiVersion,
     Items,
@@ -37,11 +39,49 @@ from parallel_integrations.models.shared import (
 DEFAULT_PROCESSOR: Final = "base"
 MAX_MCP_SERVERS: Final = 10
 MAX_DETAIL_CHARACTERS: Final = 500
+SPEC: Final = {
+    "output_schema": "output_schema",
+    "input_schema": "input_schema",
+    "output": "output_schema",  # as a few documented bodies have it
+    "input": "input_schema",
+}
+"""The fields of a `task_spec`, and what they are called here."""
+_ADVANCED: Final = {name: name for name in ("location", "data_sources")}
+_BODY: Final = frozenset(
+    """
+    input processor task_spec metadata source_policy advanced_settings mcp_servers enable_events
+    webhook previous_interaction_id memory_scope_key
+    """.split()
+)
+_NAME: Final = re.compile(r"[a-z]+(\d+x)?(-fast)?")
+"""Names of processors, new ones too."""
 EVENT_BETAS: Final = ("events-sse-2025-07-24",)
+
+
+def is_task_body(value: object) -> bool:
+    """Whether an input is a whole task as the API documents it, not what is to be researched."""
+    if isinstance(value, RequestModel):
+        return True
+    if not isinstance(value, dict) or "input" not in value:
+        return False
+    if isinstance(value.get("task_spec"), dict):
+        return True
+    processor = value.get("processor")
+    if not isinstance(processor, str):
+        return False
+    # A processor may be newer than this list, unless there are fields that no task has.
+    known = task_sku(processor) in PRICES_USD
+    return known or (value.keys() <= _BODY and _NAME.fullmatch(processor) is not None)
 
 
 def _input_value(value: Any) -> Any:
     """Plain JSON, so that what cannot be sent is refused here and not midway through a group."""
+    if is_task_body(value):
+        raise ValueError(
+            "input= is the body of a whole task, which would be sent as its question: "
+            "CreateTaskRunRequest.model_validate(body) reads it. Where these are fields of "
+            "what is to be researched, give them as {'fields': {…}}"
+        )
     plain = to_jsonable_python(value) if isinstance(value, BaseModel | dict) else value
     if plain == {} or (isinstance(plain, str) and not plain.strip()):
         raise ValueError("the input is empty: give a question, or an object with fields")
@@ -117,6 +157,8 @@ class CreateTaskRunRequest(TaskSettings, RequestModel):
         metadata: Labels: keys of at most 16 characters, values of at most 512.
         previous_interaction_id: Continues an earlier task or chat with its context.
 
+    A body as documented is read too: `task_spec={…}`, `advanced_settings={…}`.
+
     Raises:
         InvalidArgumentError: A value past its limit.
     """
@@ -124,6 +166,12 @@ class CreateTaskRunRequest(TaskSettings, RequestModel):
     input: Annotated[str | dict[str, Any], BeforeValidator(_input_value)]
     metadata: Metadata | None = None
     previous_interaction_id: str | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _documented_body(cls, values: Any) -> Any:
+        values = flattened(values, "task_spec", SPEC)
+        return flattened(values, "advanced_settings", _ADVANCED)
 
     def betas(self, version: ApiVersion) -> tuple[str, ...]:
         """Values for the features that are used."""
@@ -137,12 +185,10 @@ class CreateTaskRunRequest(TaskSettings, RequestModel):
 
     def body(self, version: ApiVersion) -> dict[str, Any]:
         """The body; the same in every generation of the wire."""
-        flat = self.model_dump(
-            mode="json", exclude_none=True, exclude={"output_schema", "input_schema"}
-        )
+        flat = self.dumped("output_schema", "input_schema")
         if spec := self.task_spec():
             flat["task_spec"] = spec
-        advanced = {name: flat.pop(name) for name in ("location", "data_sources") if name in flat}
+        advanced = {name: flat.pop(name) for name in _ADVANCED if name in flat}
         if advanced:
             flat["advanced_settings"] = advanced
         return flat

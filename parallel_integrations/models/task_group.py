@@ -3,8 +3,9 @@
 from collections import Counter
 from typing import Any, Final, TypeAlias
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
+from parallel_integrations.models._bodies import flattened
 from parallel_integrations.models.output_schema import OutputSchema
 from parallel_integrations.models.policies import Metadata
 from parallel_integrations.models.prices import task_sku
@@ -16,6 +17,7 @@ from parallel_integrations.models.shared import (
     StreamEvent,
 )
 from parallel_integrations.models.task import (
+    SPEC,
     TASK_EVENTS,
     CreateTaskRunRequest,
     TaskOutput,
@@ -46,6 +48,8 @@ class AddTaskGroupRunsRequest(RequestModel):
         output_schema: For the tasks that have none.
         input_schema: For the tasks that have none.
 
+    A body as documented is read too: `default_task_spec={…}`.
+
     Raises:
         InvalidArgumentError: No task, or more than 1000.
     """
@@ -53,6 +57,11 @@ class AddTaskGroupRunsRequest(RequestModel):
     inputs: list[CreateTaskRunRequest] = Field(min_length=1, max_length=MAX_RUNS_PER_CALL)
     output_schema: OutputSchema | None = None
     input_schema: OutputSchema | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _documented_body(cls, values: Any) -> Any:
+        return flattened(values, "default_task_spec", SPEC)
 
     def betas(self, version: ApiVersion) -> tuple[str, ...]:
         """Values for the features that the tasks use."""

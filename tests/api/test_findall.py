@@ -407,7 +407,7 @@ def test_limits_themselves_are_allowed() -> None:
     [
         lambda: EntitySearchRequest(entity_type="people", objective="x", match_limit=4),
         lambda: EntitySearchRequest(entity_type="people", objective="x", match_limit=1001),
-        lambda: EntitySearchRequest(entity_type="company", objective="x"),
+        lambda: EntitySearchRequest(entity_type="animals", objective="x"),
         lambda: ExtendFindallRequest(additional_match_limit=0),
         lambda: EnrichFindallRequest(output_schema="words"),
         lambda: EnrichFindallRequest(output_schema={"type": "text"}),

@@ -12,6 +12,8 @@ from pydantic import BaseModel
 
 from parallel_integrations import (
     AuthenticationError,
+    CreateTaskRunRequest,
+    InvalidArgumentError,
     NotFoundError,
     ServerError,
     TaskFailedError,
@@ -70,6 +72,56 @@ async def test_four_code_paths_to_one_report(sandbox: Sandbox) -> None:
 def test_the_default_processor_does_deep_research(sandbox: Sandbox) -> None:
     ParallelDeepResearch(**connection(sandbox)).invoke(QUESTION)
     assert sandbox.requests[0].body["processor"] == "pro"
+
+
+BODY: Any = {
+    "input": QUESTION,
+    "processor": "base",
+    "task_spec": {"output_schema": {"type": "text", "description": "One sentence."}},
+    "metadata": {"row": "7"},
+    "advanced_settings": {"location": "us"},
+}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [BODY, CreateTaskRunRequest(**BODY), {**BODY, "task_spec": None}],
+    ids=["dict", "request", "without a schema"],
+)
+async def test_a_documented_body_is_taken_for_what_it_is(sandbox: Sandbox, given: Any) -> None:
+    research = ParallelDeepResearch(**connection(sandbox))
+    research.invoke(given)
+    await research.ainvoke(given)
+    list(research.stream(given))
+    body = given.body("v1") if isinstance(given, CreateTaskRunRequest) else given
+    body = {name: value for name, value in body.items() if value is not None}
+    sent = [each.body for each in sandbox.requests if each.method == "POST"]
+    assert sent == [{**body, "enable_events": True}] * 3
+
+
+def test_a_body_without_a_processor_is_done_by_the_adapter_s(sandbox: Sandbox) -> None:
+    body = {"input": QUESTION, "task_spec": {"output_schema": "One sentence."}}
+    make(sandbox).invoke(body)
+    assert sandbox.requests[0].body == {**body, "processor": "lite", "enable_events": True}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"input": "USB-C"}, {"input": "USB-C", "processor": "Intel i7"}, {"processor": "pro"}],
+)
+def test_fields_that_are_no_body_are_researched(sandbox: Sandbox, fields: Any) -> None:
+    make(sandbox).invoke(fields)
+    sent = sandbox.requests[0].body
+    assert (sent["input"], sent["processor"]) == (fields, "lite")
+
+
+def test_a_body_that_is_not_plain_is_refused(sandbox: Sandbox) -> None:
+    with pytest.raises(InvalidArgumentError, match="'metdata'; did you mean 'metadata'"):
+        make(sandbox).invoke({"input": "x", "processor": "pro", "metdata": {}})
+    for tasks in (make(sandbox).task_request, lambda body, _: CreateTaskRunRequest(input=body)):
+        with pytest.raises(InvalidArgumentError, match="body of a whole task"):
+            tasks({"input": "x", "processor": "ultra8x"}, {})
+    assert not sandbox.requests
 
 
 def test_a_batch_keeps_its_order(sandbox: Sandbox) -> None:

@@ -83,7 +83,7 @@ FETCH = {"max_age_seconds": 600, "timeout_seconds": 2.5, "disable_cache_fallback
         (ChatRequest, {"messages": [{"role": "user"}]}, "messages.0.content", "missing"),
         (ChatRequest, {"messages": [{"role": "user", "content": ["x"]}]}, "content", "a text"),
         (ChatRequest, {"messages": [TURN], "model": ""}, "model", "at least 1"),
-        (ChatRequest, {"messages": [TURN], "temperature": 1}, "temperature", "no argument"),
+        (ChatRequest, {"messages": [TURN], "temprature": 1}, "temprature", "no argument"),
         (
             ChatRequest,
             {"messages": [TURN], "previous_interaction_id": ""},
@@ -270,7 +270,8 @@ def test_a_search_in_the_oldest_generation() -> None:
 def test_what_was_left_out_is_not_sent() -> None:
     request = SearchRequest(search_queries=["because"])
     assert request.body("v1") == {"search_queries": ["because"]}
-    assert request.body("v1beta") == {"search_queries": ["because"], "max_results": 10}
+    assert request.body("v1beta") == {"search_queries": ["because"]}
+    assert SearchRequest(objective="Why?").body("v1beta") == {"objective": "Why?"}
     assert ExtractRequest(urls=[PAGE]).body("v1") == {"urls": [PAGE]}
     assert ChatRequest(messages=[TURN]).body("v1") == {"model": "speed", "messages": [TURN]}
 
@@ -338,7 +339,7 @@ def test_an_extract_in_the_older_generations() -> None:
             "full_content": {"max_chars_per_result": 50_000},
             "fetch_policy": FETCH,
         }
-        assert ExtractRequest(urls=[PAGE]).body(version)["excerpts"] is True
+        assert ExtractRequest(urls=[PAGE]).body(version) == {"urls": [PAGE]}
 
 
 def test_a_chat_body_says_what_the_wire_knows() -> None:

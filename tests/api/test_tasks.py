@@ -600,7 +600,7 @@ def test_following_asks_for_events_by_name() -> None:
 def test_a_full_request_is_rendered() -> None:
     request = CreateTaskRunRequest(
         input={"company": "Acme", "since": datetime(2026, 5, 2, tzinfo=UTC)},
-        processor="core-fast",
+        processor="core",
         output_schema="The year.",
         input_schema={"type": "object", "properties": {"company": {"type": "string"}}},
         source_policy=SourcePolicy(include_domains=["python.org"]),
@@ -616,7 +616,7 @@ def test_a_full_request_is_rendered() -> None:
     body = json.loads(json.dumps(request.body("v1")))
     assert body == {
         "input": {"company": "Acme", "since": "2026-05-02T00:00:00Z"},
-        "processor": "core-fast",
+        "processor": "core",
         "task_spec": {
             "output_schema": "The year.",
             "input_schema": {

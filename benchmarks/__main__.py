@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
-from benchmarks import calls, journal, many, memory, peers, sandbox, start, streams
+from benchmarks import calls, journal, many, memory, peers, sandbox, start, streams, tls
 from benchmarks.measure import Row
 from benchmarks.server import Server
 
 GROUPS: dict[str, Callable[[str], list[Row]]] = {
     "start": lambda _: start.rows(),
     "calls": calls.rows,
+    "tls": lambda _: tls.rows(),
     "streams": streams.rows,
     "many": many.rows,
     "memory": memory.rows,

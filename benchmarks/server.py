@@ -3,8 +3,10 @@
 import asyncio
 import gc
 import json
+import ssl
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 WORDS = "The quick brown fox jumps over the lazy dog and writes down what it saw. "
@@ -135,22 +137,36 @@ class Talk(asyncio.Protocol):
             self._loop.call_later(PACE_SECONDS, self._send_event, number + 1)
 
 
-async def _serve() -> None:
+async def _serve(certificate: str | None) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Talk, "127.0.0.1", 0, backlog=4096)
+    context = None
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+    server = await loop.create_server(Talk, "127.0.0.1", 0, backlog=4096, ssl=context)
     print(server.sockets[0].getsockname()[1], flush=True)
     gc.freeze()
     await server.serve_forever()
 
 
 class Server:
-    """The server's process; `with Server() as url:`."""
+    """The server's process; `with Server() as url:`.
+
+    Args:
+        certificate: File with a certificate for `localhost` and its key; None: no TLS.
+    """
+
+    def __init__(self, certificate: Path | None = None) -> None:
+        self._certificate = certificate
 
     def __enter__(self) -> str:
         command = [sys.executable, "-m", "benchmarks.server"]
+        if self._certificate is not None:
+            command.append(str(self._certificate))
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        return f"http://127.0.0.1:{int(self._process.stdout.readline())}"
+        address = "https://localhost" if self._certificate else "http://127.0.0.1"
+        return f"{address}:{int(self._process.stdout.readline())}"
 
     def __exit__(self, *exc_info: object) -> None:
         assert self._process.stdout is not None
@@ -160,4 +176,4 @@ class Server:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(_serve(sys.argv[1] if len(sys.argv) > 1 else None))

@@ -4,6 +4,7 @@ import asyncio
 import os
 import pickle
 import threading
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing
 from copy import deepcopy
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 Event = TypeVar("Event")
 CACHE_TTL_SECONDS: Final = 3600
+MAX_KEPT_POOLS: Final = 8
 INTEGRATION_HEADER: Final = "x-parallel-integration"
 
 
@@ -133,14 +135,26 @@ class ParallelClient:
 
     @classmethod
     def shared(cls, settings: Settings) -> "ParallelClient":
-        """The one client of all adapters with these settings, as long as any of them lives."""
-        # Adapters come and go with each request of a program: with a client each, they would pay a
-        # handshake each.
+        """The one client of all adapters with these settings, as long as any of them lives.
+
+        Its connections outlive it: the next client with these settings takes them over. Those of
+        the last `MAX_KEPT_POOLS` settings are kept, each until it was idle for as long as any
+        connection may be.
+        """
+        # Adapters come and go with each request of a program: with a client each, or none left in
+        # between, they would pay a handshake each.
         with _shared_lock:
             client = _shared.get(settings)
             if client is None:
+                pools = _kept_pools.get(settings) or Pools(settings.base_url)
                 client = _shared[settings] = cls.__new__(cls)
-                client._set_up(settings, Pools(settings.base_url))  # noqa: SLF001 - its own class
+                client._set_up(settings, pools)  # noqa: SLF001 - its own class
+            _kept_pools[settings] = client._pools  # noqa: SLF001 - its own class
+            _kept_pools.move_to_end(settings)
+            if len(_kept_pools) > MAX_KEPT_POOLS:
+                _kept_pools.popitem(last=False)
+            for pools in _kept_pools.values():
+                pools.close_expired()
             return client
 
     # `shared`, copies and pickles come here directly: they have settings, not the arguments.
@@ -459,6 +473,7 @@ def _shared_requests(cache: ResponseCache | None, ttl_seconds: float) -> SharedR
 
 
 _shared: WeakValueDictionary[Settings, ParallelClient] = WeakValueDictionary()
+_kept_pools: OrderedDict[Settings, Pools] = OrderedDict()
 _shared_lock = threading.RLock()  # a signal handler may make an adapter, too
 
 

@@ -5,6 +5,7 @@ import platform
 import re
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -91,6 +92,12 @@ def checked_base_url(base_url: str, name: str = "base_url") -> str:
     if not isinstance(base_url, str):
         raise InvalidArgumentError(f"{name}={base_url!r} must be a string like {BASE_URL!r}")
     url = (base_url or os.environ.get(BASE_URL_VARIABLE, "").strip() or BASE_URL).rstrip("/")
+    return _checked_url(url, name)
+
+
+# A program may make adapters with each of its requests, always for the same address.
+@lru_cache(maxsize=64)
+def _checked_url(url: str, name: str) -> str:
     # What may hold a password is not shown, wherever a parser would look for it.
     said = f"{name} (not shown, for its '@')" if "@" in url else f"{name}={url!r}"
     if "@" in re.split("[/?#]", re.sub(r"^[^/]*//", "", url))[0]:
@@ -129,6 +136,11 @@ def checked_chat_path(path: str, base_url: str) -> str:
     """
     if not isinstance(path, str) or not path.startswith("/"):
         raise InvalidArgumentError(f"chat_path={path!r} must be a string that begins with '/'")
+    return _checked_path(path, base_url)
+
+
+@lru_cache(maxsize=64)
+def _checked_path(path: str, base_url: str) -> str:
     if "#" in path or NOT_IN_URLS.search(path):
         raise InvalidArgumentError(
             f"chat_path={path!r} is not a URL's path: write blanks, control characters, '#' and "

@@ -119,6 +119,11 @@ class BlockingConnectionPool:
         for connection in self._idle.take_all():
             connection.link.close()
 
+    def close_expired(self) -> None:
+        """Close connections that have been idle for too long."""
+        for expired in self._idle.take_expired():
+            expired.link.close()
+
     def _give_back(self, connection: BlockingConnection, *, is_clean: bool) -> None:
         if is_clean and connection.is_reusable:
             connection.link.is_used = True
@@ -127,8 +132,7 @@ class BlockingConnectionPool:
             connection.link.close()
         if self._is_closed:  # checked after adding: `close` may have run in between
             self.close()
-        for expired in self._idle.take_expired():
-            expired.link.close()
+        self.close_expired()
 
 
 class AwaitingConnectionPool:
@@ -321,6 +325,11 @@ class Pools:
                 self._by_loop[loop] = pool
             await pool.bind()
         return pool.connections
+
+    def close_expired(self) -> None:
+        """Close blocking connections that have been idle for too long; a loop closes its own."""
+        if self._blocking is not None and self._process == os.getpid():
+            self._blocking.close_expired()
 
     def close(self) -> None:
         """Close the blocking pool; the next call opens another."""

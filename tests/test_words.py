@@ -148,6 +148,7 @@ ALLOWED: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("parallel_integrations/sandbox/web/folder.py", "head", r'<head>|"head"', "the HTML element"),
     ("parallel_integrations/sandbox/web/words.py", "tell", "^tell explain", "a word of questions"),
     ("tests/langchain/*", "answer", "", _MODEL),
+    ("tests/real/*", "answer", "", _MODEL),
     ("tests/llama_index/*", "answer", "", _MODEL),
     ("tests/sandbox/*", "answer", "answering", "the folder of that name"),
     ("tests/sandbox/*", "answer", r'"answer"|Answer the query', _MODEL),

@@ -276,4 +276,5 @@ def _key(value: Any) -> str:
 
 
 def _hidden(metadata: dict[str, Any], *ends: str) -> list[str]:
-    return [name for name in metadata if name.endswith(ends)]
+    """The names that were added to those of fields; a field may end like one."""
+    return [name + end for name in metadata for end in ends if name + end in metadata]

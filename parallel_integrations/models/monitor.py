@@ -314,6 +314,29 @@ class MonitorEvent(ResponseModel):
     timestamp: str | None = None
     error_message: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_alpha(cls, values: Any) -> Any:
+        """Read the alpha generation, whose output is a text with its sources beside it."""
+        if not isinstance(values, dict) or "type" not in values or "event_type" in values:
+            return values
+        rest = dict(values)
+        kind = rest.pop("type")
+        known: dict[str, Any] = {"event_type": "event_stream" if kind == "event" else kind}
+        if isinstance(moment := rest.pop("monitor_ts", None), str):
+            known["timestamp"] = moment.removeprefix("completed_")
+        if kind == "error":
+            names = {"error": "error_message", "date": "timestamp", "id": "event_id"}
+            known |= {names[name]: rest.pop(name) for name in rest.keys() & names.keys()}
+        if isinstance(text := rest.get("output"), str):
+            urls = rest.pop("source_urls", None)
+            citations = [{"url": url} for url in (urls if isinstance(urls, list) else [])]
+            basis = [{"field": "output", "citations": citations}] if citations else []
+            result = rest.pop("result", None)
+            output = result if isinstance(result, dict) else {"type": "text", "content": text}
+            known["output"] = {**output, "basis": basis}
+        return rest | known
+
 
 class MonitorEventPage(ResponseModel):
     """Events of a monitor, newest first.

@@ -276,8 +276,8 @@ async def test_results_before_an_error_are_kept(
     assert "402" in caplog.text
 
 
-def answered(sandbox: Sandbox, content: Any, basis: list[str], **settings: Any) -> dict[str, Any]:
-    """What a node gains from an answer of this content, with one citation for each field."""
+def answered(sandbox: Sandbox, content: Any, basis: list[str], **settings: Any) -> BaseNode:
+    """A node that was given an answer of this content, with one citation for each field."""
     output = {
         "type": "text" if isinstance(content, str) else "json",
         "content": content,
@@ -295,7 +295,7 @@ def answered(sandbox: Sandbox, content: Any, basis: list[str], **settings: Any) 
     event = {"type": "task_run.state", "event_id": "1", "run": run, "output": output}
     stream = f"event: task_run.state\ndata: {json.dumps(event)}\n\n"
     sandbox.faults.add(path="*/runs", method="GET", body=stream, content_type="text/event-stream")
-    return make(sandbox, **settings)([TextNode(text="The with statement")])[0].metadata
+    return make(sandbox, **settings)([TextNode(text="The with statement")])[0]
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def answered(sandbox: Sandbox, content: Any, basis: list[str], **settings: Any) 
 def test_no_source_is_lost_whatever_its_field_is_called(
     sandbox: Sandbox, content: Any, basis: list[str], sources: dict[str, str]
 ) -> None:
-    found = answered(sandbox, content, basis, output_schema="What it does.")
+    found = answered(sandbox, content, basis, output_schema="What it does.").metadata
     urls = {
         name: "\n".join(f"https://example.com/{number}" for number in numbers)
         for name, numbers in sources.items()
@@ -321,6 +321,12 @@ def test_no_source_is_lost_whatever_its_field_is_called(
     assert {k: v for k, v in found.items() if k.endswith("_sources")} == {
         f"{name}_sources": text for name, text in urls.items()
     }
+
+
+def test_a_field_that_ends_like_an_added_one_is_embedded(sandbox: Sandbox) -> None:
+    content = {"funding_sources": "Members.", "purpose": "p"}
+    node = answered(sandbox, content, [*content], output_schema="What it is.")
+    assert node.excluded_embed_metadata_keys == ["funding_sources_sources", "purpose_sources"]
 
 
 async def test_the_documents_of_a_reader_are_researched(sandbox: Sandbox) -> None:

@@ -29,6 +29,7 @@ from parallel_integrations.errors import StreamInterruptedError as StreamInterru
 from parallel_integrations.errors import TaskFailedError as TaskFailedError
 from parallel_integrations.errors import TaskTimeoutError as TaskTimeoutError
 from parallel_integrations.errors import UnexpectedAnswerError as UnexpectedAnswerError
+from parallel_integrations.errors import may_repeat as may_repeat
 from parallel_integrations.models.basis import Citation as Citation
 from parallel_integrations.models.basis import FieldBasis as FieldBasis
 from parallel_integrations.models.chat import ChatMessage as ChatMessage

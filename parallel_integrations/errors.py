@@ -41,6 +41,8 @@ class ParallelError(Exception):
         run_id: The task run that the error is about, so that nothing paid for is lost.
         taskgroup_id: The task group, likewise.
         findall_id: The FindAll run, likewise.
+        repeatable: Whether the whole call can be made again without the risk of paying twice, by
+            the table of docs/concepts/retries.md; `may_repeat` reads it.
 
     Example:
         ```python
@@ -67,6 +69,7 @@ class ParallelError(Exception):
     run_id: str | None = None
     taskgroup_id: str | None = None
     findall_id: str | None = None
+    repeatable: bool = False
 
     def __str__(self) -> str:
         text = super().__str__()
@@ -230,3 +233,35 @@ class ServerError(StatusError):
     """5xx: the fault is on the server's side."""
 
     remedy = "Try again later; quote ref_id to support if it persists."
+
+
+def may_repeat(error: BaseException) -> bool:
+    """Whether the call that failed may be made again, for `retry_on=` of a framework.
+
+    True exactly where this package repeats by itself (docs/concepts/retries.md), for what goes on
+    failing after `max_retries`. False for what may be paid twice, such as a timeout of a search or
+    anything that follows the creation of a run, for what fails again in the same way, and for every
+    error that is not this package's.
+
+    Args:
+        error: A `ParallelError`, or an error that has one as its cause, such as LangChain's
+            `ToolException` of a tool with `handle_tool_error=False`.
+
+    Example:
+        ```python
+        from langchain.agents.middleware import ToolRetryMiddleware
+        from langgraph.types import RetryPolicy
+        from parallel_integrations import may_repeat
+
+        middleware = ToolRetryMiddleware(retry_on=may_repeat)
+        policy = RetryPolicy(retry_on=may_repeat)
+        ```
+    """
+    behind: BaseException | None = error
+    seen: set[int] = set()  # an error may be its own cause
+    while behind is not None and id(behind) not in seen:
+        if isinstance(behind, ParallelError):
+            return behind.repeatable
+        seen.add(id(behind))
+        behind = behind.__cause__
+    return False

@@ -179,10 +179,12 @@ class EventFollower:
                 why = found.truncated or "it ended before the work did"
                 if found.failure is not None:
                     why = str(transport_error(found.failure))
-                raise _interrupted(
+                error = _interrupted(
                     f"The event stream broke {without_progress} times without anything new: {why}",
                     response,
-                ) from found.failure
+                )
+                error.repeatable = True  # following costs nothing, however often
+                raise error from found.failure
             send = replace(send, delay_seconds=pause)
 
     def _read(

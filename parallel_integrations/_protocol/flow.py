@@ -201,7 +201,7 @@ def exchange(send: Send) -> Flow[httpx.Response]:
         attempts += 1
         failed, error = outcome, outcome.error
         wait = error.retry_after
-        again = may_retry(send.retry, outcome)
+        again = error.repeatable = may_retry(send.retry, outcome)
         # A server that names an hour would block the caller for it: above the cap, the error is
         # raised at once, with `retry_after` on it.
         if (

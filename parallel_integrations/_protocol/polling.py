@@ -17,6 +17,7 @@ from parallel_integrations._protocol.retry import (
     Failure,
     RetryPolicy,
     conditions_of,
+    may_retry,
 )
 from parallel_integrations.errors import (
     InvalidArgumentError,
@@ -107,6 +108,7 @@ class WaitLimit:
         if not self._is_temporary(error):
             self.failures += 1
             if self.failures > failure.conditions.max_retries or not _may_pass(error):
+                error.repeatable = may_retry(RetryPolicy.READ, failure)
                 raise error from failure.cause
         else:
             self.failures = 0

@@ -11,11 +11,11 @@ import httpx
 from parallel_integrations._protocol.error_mapping import MAX_ERROR_BYTES
 from parallel_integrations._protocol.flow import Send, Step
 from parallel_integrations._protocol.rendering import render
-from parallel_integrations._protocol.retry import Conditions
+from parallel_integrations._protocol.retry import Conditions, RetryPolicy
 from parallel_integrations._protocol.settings import Settings
 from parallel_integrations._transport.connection import MIN_SECONDS, Body
 from parallel_integrations._transport.usage import Usage
-from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError
+from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError, ParallelError
 from parallel_integrations.models.shared import NOTHING
 
 HAS_EVENTS: Final = (
@@ -50,6 +50,7 @@ class CallState:
 
     __slots__ = (
         "_conditions",
+        "_created",
         "_operation",
         "_request",
         "_send",
@@ -81,6 +82,7 @@ class CallState:
         # set.
         self._operation = operation if around is None else around(self, operation)
         self._send: Send | None = None
+        self._created = False
         self._request: httpx.Request | None = None
         self.step: Step | None = None
         self.result: Any = None
@@ -128,6 +130,7 @@ class CallState:
         if not response.is_success:  # of a stream, too, an error's page is read at once
             body.bound(deadline=self.deadline, max_bytes=MAX_ERROR_BYTES, cut_short=True)
             return
+        self._created |= self._send is not None and self._send.retry is RetryPolicy.CREATE
         # Counted with the headers: a success is taken as billed, whether its body arrives or not.
         self._usage.add(self._skus())
         max_bytes = self._settings.max_response_bytes
@@ -179,6 +182,10 @@ class CallState:
             self.step = proceed(outcome)
         except StopIteration as end:
             self.step, self.result = None, end.value
+        except ParallelError as error:
+            # Whatever failed after it: the whole operation, made again, would create another.
+            error.repeatable = error.repeatable and not self._created
+            raise
 
     def _observe(self) -> None:
         self._conditions.elapsed_seconds = time.monotonic() - self._started

@@ -19,6 +19,7 @@ from parallel_integrations import (
     ParallelClient,
     SearchResponse,
     errors,
+    may_repeat,
 )
 from parallel_integrations._protocol import retry
 from parallel_integrations._protocol.flow import Send, call
@@ -56,8 +57,10 @@ def attempts(play: Callable[[Talk, bytes], None], retry: RetryPolicy, **settings
         RawServer(play) as server,
         ParallelClient(api_key=KEY, base_url=server.url, **settings) as client,
     ):
-        with pytest.raises(errors.ParallelError):
+        with pytest.raises(errors.ParallelError) as caught:
             client.run(call(step(retry), SearchResponse))
+        if client.settings.max_retries:  # a caller may repeat what was repeated here
+            assert may_repeat(caught.value) is (len(server.requests) > 1)
 
         async def awaiting() -> int:
             before = len(server.requests)

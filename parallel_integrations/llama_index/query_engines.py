@@ -29,7 +29,7 @@ from parallel_integrations._documents.adapter import Adapter, ConnectionOptions,
 from parallel_integrations._documents.evidence import dump_basis, read_basis, report_as_text
 from parallel_integrations._protocol.flow import Flow
 from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
-from parallel_integrations.api import run_task
+from parallel_integrations.api import run_task, wait_task_run
 from parallel_integrations.errors import (
     ArgumentTypeError,
     InvalidArgumentError,
@@ -140,6 +140,21 @@ class TaskResponder:
         """Answer a question, awaiting."""
         return self._read(await self._settings.resolved_client().arun(self._flow(question)))
 
+    def resume(self, run_id: str) -> EngineAnswer:
+        """The answer of a run that exists already."""
+        return self._read(self._settings.resolved_client().run(self._waiting(run_id)))
+
+    async def aresume(self, run_id: str) -> EngineAnswer:
+        """The answer of a run that exists already, awaiting."""
+        return self._read(await self._settings.resolved_client().arun(self._waiting(run_id)))
+
+    def _waiting(self, run_id: str) -> Flow[TaskRunResult]:
+        return wait_task_run(
+            run_id,
+            output_schema=self._settings.output_schema,
+            deadline_seconds=self._settings.deadline_seconds,
+        )
+
     def _flow(self, question: str) -> Flow[TaskRunResult]:
         request = CreateTaskRunRequest.from_settings(self._settings, input=question)
         return run_task(request, deadline_seconds=self._settings.deadline_seconds)
@@ -225,7 +240,7 @@ class ParallelQueryEngine(BaseQueryEngine):
 
     Raises:
         ParallelError: From `query` and `aquery`; `UnexpectedAnswerError` where the answer does not
-            fit `output_cls`. After a Task was created, `run_id` on it.
+            fit `output_cls`. After a Task was created, `run_id` on it, with which `resume` goes on.
         ValueError: Arguments that exclude each other; a blank question, before anything is sent.
         TypeError: An unknown argument, or one of a Task with a chat model, or the reverse.
 
@@ -271,6 +286,29 @@ class ParallelQueryEngine(BaseQueryEngine):
             )
         else:
             self._responder = TaskResponder(processor, output_cls, dict(settings))
+
+    def resume(self, run_id: str) -> RESPONSE_TYPE:
+        """Wait for a run that exists already and give its answer; there is no second bill.
+
+        Args:
+            run_id: Its id: `run_id` of an error, of a response's `metadata`, or of
+                `parallel_start_research`.
+
+        Raises:
+            ParallelError: As from `query`.
+            TypeError: The engine answers with a chat model, which has no runs.
+            ValueError: It is no id.
+        """
+        return self._whole(self._tasks().resume(run_id))
+
+    async def aresume(self, run_id: str) -> RESPONSE_TYPE:
+        """Wait for a run that exists already, awaiting; everything else as in `resume`."""
+        return self._whole(await self._tasks().aresume(run_id))
+
+    def _tasks(self) -> TaskResponder:
+        if not isinstance(self._responder, TaskResponder):
+            raise ArgumentTypeError("a chat model has no runs to resume: give the engine processor=")
+        return self._responder
 
     def _get_prompt_modules(self) -> PromptMixinType:
         return {}

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from parallel_integrations import (
     AuthenticationError,
+    NotFoundError,
     SourcePolicy,
     StreamInterruptedError,
     TaskFailedError,
@@ -107,6 +108,37 @@ async def test_a_query_engine_answers_with_an_object_and_its_sources(
         fields = {node.metadata["field"].partition(".")[0] for node in response.source_nodes}
         assert fields == {"purpose", "examples"}
         assert evidence_of(response)["interaction_id"]
+
+
+@pytest.mark.parametrize("output_cls", [None, Statement])
+async def test_a_run_is_resumed_by_its_id(
+    sandbox: Sandbox, output_cls: type[BaseModel] | None
+) -> None:
+    first = make(sandbox, processor="lite", output_cls=output_cls).query(QUESTION)
+    assert first.metadata
+    run_id = first.metadata["run_id"]
+    other = make(sandbox, processor="lite", output_cls=output_cls)
+    for again in (other.resume(run_id), await other.aresume(run_id)):
+        assert str(again) == str(first)
+        assert type(again) is type(first)
+        assert [node.node_id for node in again.source_nodes] == [
+            node.node_id for node in first.source_nodes
+        ]
+        assert again.metadata == first.metadata
+    assert sandbox.ledger.count("task_run") == 1
+
+
+async def test_what_cannot_be_resumed_is_refused(sandbox: Sandbox) -> None:
+    with pytest.raises(TypeError, match="processor="):
+        make(sandbox).resume("trun_1")
+    with pytest.raises(TypeError, match="processor="):
+        await make(sandbox).aresume("trun_1")
+    with pytest.raises(ValueError, match="is not an id"):
+        make(sandbox, processor="lite").resume(" ")
+    assert not sandbox.requests
+    with pytest.raises(NotFoundError) as caught:
+        await make(sandbox, processor="lite").aresume("trun_none")
+    assert caught.value.run_id == "trun_none"
 
 
 async def test_an_answer_that_does_not_fit_the_class_is_an_error(sandbox: Sandbox) -> None:

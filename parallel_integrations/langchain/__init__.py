@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from parallel_integrations.langchain.tools import (
         ParallelExtractTool,
         ParallelFindAllTool,
+        ParallelGetResearchTool,
         ParallelSearchTool,
+        ParallelStartResearchTool,
         ParallelTaskRunTool,
         ParallelWebSearchTool,
     )
@@ -31,8 +33,10 @@ __all__ = [
     "ParallelExtractLoader",
     "ParallelExtractTool",
     "ParallelFindAllTool",
+    "ParallelGetResearchTool",
     "ParallelSearchRetriever",
     "ParallelSearchTool",
+    "ParallelStartResearchTool",
     "ParallelTaskRunTool",
     "ParallelToolkit",
     "ParallelWebSearchTool",
@@ -52,8 +56,8 @@ __getattr__ = lazy_names(
             "runnables": "ParallelDeepResearch ParallelEnrichment",
             "toolkits": "ParallelToolkit",
             "tools": """
-                ParallelExtractTool ParallelFindAllTool ParallelSearchTool ParallelTaskRunTool
-                ParallelWebSearchTool
+                ParallelExtractTool ParallelFindAllTool ParallelGetResearchTool ParallelSearchTool
+                ParallelStartResearchTool ParallelTaskRunTool ParallelWebSearchTool
             """,
         }
     ),

@@ -158,7 +158,7 @@ class ParallelDeepResearch(
             body = CreateTaskRunRequest.model_validate(given)
             settings = {name: getattr(body, name) for name in body.model_fields_set} | settings
             given = settings.pop("input")
-        request = self.task_request(given, settings)
+        request = self.task_request({**settings, "input": given})
         return stream_task(request, deadline_seconds=self.deadline_seconds)
 
 

@@ -1,6 +1,6 @@
 """All tools for one agent, with one client and one session."""
 
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from langchain_core.tools import BaseTool, BaseToolkit
@@ -9,8 +9,11 @@ from parallel_integrations._documents.adapter import PacedAdapter
 from parallel_integrations.langchain.tools import (
     ParallelExtractTool,
     ParallelFindAllTool,
+    ParallelGetResearchTool,
     ParallelSearchTool,
+    ParallelStartResearchTool,
     ParallelTaskRunTool,
+    SessionTool,
 )
 
 
@@ -23,7 +26,10 @@ class ParallelToolkit(PacedAdapter, BaseToolkit):
     Attributes:
         search: Arguments of `ParallelSearchTool`; without the tool if None.
         extract: Arguments of `ParallelExtractTool`; without it if None.
-        task: Arguments of `ParallelTaskRunTool`; without it if None.
+        task: Arguments of `ParallelTaskRunTool`; without research if None.
+        research: `"blocking"` gives `ParallelTaskRunTool`, which waits for the report;
+            `"background"` gives `ParallelStartResearchTool`, with the same arguments, and
+            `ParallelGetResearchTool`, so that a run of minutes does not hold the agent's turn.
         find_all: Arguments of `ParallelFindAllTool`; without it if None, the default: it is
             the one tool with which an agent can spend dollars in one call.
 
@@ -40,18 +46,25 @@ class ParallelToolkit(PacedAdapter, BaseToolkit):
     extract: dict[str, Any] | None = {}
     task: dict[str, Any] | None = {}
     find_all: dict[str, Any] | None = None
+    research: Literal["blocking", "background"] = "blocking"
 
     def get_tools(self) -> list[BaseTool]:
-        """The tools, in the order search, extract, task, find_all."""
+        """The tools, in the order search, extract, research, find_all."""
         client = self.resolved_client()
-        session = {"session_id": f"toolkit-{uuid4()}", "session_per_thread": True}
         tools: list[BaseTool] = []
         if self.search is not None:
-            tools.append(ParallelSearchTool(client=client, **{**session, **self.search}))
+            tools.append(ParallelSearchTool(client=client, **self.search))
         if self.extract is not None:
-            tools.append(ParallelExtractTool(client=client, **{**session, **self.extract}))
-        if self.task is not None:
+            tools.append(ParallelExtractTool(client=client, **self.extract))
+        if self.task is not None and self.research == "blocking":
             tools.append(ParallelTaskRunTool(client=client, **self.task))
+        elif self.task is not None:
+            tools.append(ParallelStartResearchTool(client=client, **self.task))
+            tools.append(ParallelGetResearchTool(client=client))
         if self.find_all is not None:
             tools.append(ParallelFindAllTool(client=client, **self.find_all))
+        session = f"toolkit-{uuid4()}"
+        for tool in tools:
+            if isinstance(tool, SessionTool):
+                tool.join_session(session)
         return tools

@@ -1,9 +1,9 @@
 """Search, extract, deep research and FindAll as tools for LangChain agents."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager, suppress
 from inspect import signature
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
 from langchain_core.callbacks import (
@@ -13,10 +13,10 @@ from langchain_core.callbacks import (
     dispatch_custom_event,
 )
 from langchain_core.runnables.config import ensure_config
-from langchain_core.tools import BaseTool, InjectedToolArg, ToolException
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from langchain_core.tools import BaseTool, ToolException
+from pydantic import BaseModel, Field, PrivateAttr
 
-from parallel_integrations._documents.adapter import PacedAdapter
+from parallel_integrations._documents.adapter import PacedAdapter, refuse_unknown
 from parallel_integrations._documents.evidence import (
     PageDocument,
     notes_of,
@@ -32,21 +32,33 @@ from parallel_integrations._documents.find_all import (
     stream_find_all,
 )
 from parallel_integrations._documents.reading import extract_request
-from parallel_integrations._documents.tool_texts import (
+from parallel_integrations._documents.research import (
+    ResearchProgress,
+    look_up_research,
+    start_research,
+)
+from parallel_integrations._documents.tool_arguments import (
     EXTRACT,
     FIND_ALL,
+    GET_RESEARCH,
+    SEARCH,
+    START_RESEARCH,
+    TASK,
+    AgentTool,
+    in_words,
+)
+from parallel_integrations._documents.tool_texts import (
     MAX_OUTPUT_CHARS,
     MIN_OUTPUT_CHARS,
-    SEARCH,
-    TASK,
-    explain_arguments,
+    TOOL_MODE,
     extract_text,
     matches_text,
+    research_text,
     search_text,
+    started_text,
     task_text,
-    visible_fields,
 )
-from parallel_integrations._protocol.flow import Flow, Stream
+from parallel_integrations._protocol.flow import Flow, Operation, Stream
 from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
 from parallel_integrations.api import extract, search
 from parallel_integrations.api.tasks import stream_task
@@ -62,6 +74,7 @@ from parallel_integrations.errors import (
 from parallel_integrations.models.extract import ExtractRequest, ExtractResponse, ExtractSettings
 from parallel_integrations.models.findall import FindallResult
 from parallel_integrations.models.output_schema import OutputSchema
+from parallel_integrations.models.pages import PageSettings
 from parallel_integrations.models.search import (
     DEFAULT_RESULTS,
     MAX_RESULTS,
@@ -73,6 +86,7 @@ from parallel_integrations.models.shared import RequestModel, StreamEvent
 from parallel_integrations.models.task import (
     CreateTaskRunRequest,
     TaskOptions,
+    TaskRun,
     TaskRunResult,
     TaskSettings,
 )
@@ -82,22 +96,6 @@ PROGRESS_EVENT = "parallel_progress"
 Content: TypeAlias = str | list[str | dict[str, Any]]
 Run = TypeVar("Run", bound=Callable[..., Any])
 ContentAndArtifact: TypeAlias = tuple[Content, dict[str, Any]]
-
-
-def input_schema(name: str, module: str, request: type[RequestModel], *visible: str) -> Any:
-    """A tool's arguments: `visible` ones for the model, the request's others for code only."""
-    fields = visible_fields(request, *visible)
-    for field, info in request.model_fields.items():
-        if field not in fields:
-            hidden = Annotated[Any, InjectedToolArg]
-            fields[field] = (hidden, Field(default=None, description=info.description))
-    schema = create_model(name, __config__=ConfigDict(extra="forbid"), __module__=module, **fields)
-    _HIDDEN[schema] = frozenset(fields).difference(visible) | {"run_manager", "callbacks"}
-    return schema
-
-
-_HIDDEN: dict[type[BaseModel], frozenset[str]] = {}
-"""The arguments of each of our own schemas that are no part of a traced input."""
 
 
 def inspected(run: Run) -> Run:
@@ -117,12 +115,18 @@ REMEDIES: tuple[tuple[type[ParallelError], str], ...] = (
 
 
 @contextmanager
-def tool_errors() -> Iterator[None]:
-    """Turn our errors into the one that LangChain hands to the model instead of crashing."""
+def tool_errors(settings: Mapping[str, Any]) -> Iterator[None]:
+    """Turn our errors into the one that LangChain hands to the model instead of crashing.
+
+    A setting of the call that cannot be right is no fault of the model's: code gets it.
+    """
     try:
         yield
     except InvalidArgumentError as error:
-        raise ToolException(f"Nothing was sent. Correct the arguments: {error}") from error
+        if error.field.partition(".")[0] in settings:
+            text = f"A setting in the call's config is refused: {error}"
+            raise type(error)(text, field=error.field) from error
+        raise ToolException(in_words(error)) from error
     except ParallelError as error:
         notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
         remedy = next((f" - {said}" for kind, said in REMEDIES if isinstance(error, kind)), "")
@@ -130,16 +134,24 @@ def tool_errors() -> Iterator[None]:
 
 
 class ParallelTool(PacedAdapter, BaseTool):
-    """Base of the tools: text for the model, an artifact for code, errors that the model reads."""
+    """Base of the tools: text for the model, an artifact for code, errors that the model reads.
+
+    A model gives the arguments that its schema names and nothing else. Code varies a setting for
+    one call, or one run of an agent, under the tool's name in the config:
+    `invoke(…, {"configurable": {"parallel_search": {"max_results": 3}}})`.
+    """
+
+    kind: ClassVar[AgentTool]
+    request: ClassVar[type[RequestModel]]
+    """The request of one call; its fields that are no arguments can be set for one call."""
 
     response_format: Literal["content_and_artifact"] = "content_and_artifact"
     handle_tool_error: bool | str | Callable[[ToolException], Any] | None = True
-    handle_validation_error: bool | str | Callable[[Any], str] | None = explain_arguments
     max_output_chars: int = Field(default=MAX_OUTPUT_CHARS, ge=MIN_OUTPUT_CHARS)
 
     # What each tool adds: the operation of one call, and what its result becomes.
 
-    def _operation(self, *arguments: Any, **settings: Any) -> Any:
+    def _operation(self, fields: dict[str, Any]) -> Any:
         raise NotImplementedError
 
     def _content_and_artifact(self, result: Any) -> ContentAndArtifact:
@@ -150,22 +162,24 @@ class ParallelTool(PacedAdapter, BaseTool):
         self,
         *arguments: Any,
         run_manager: CallbackManagerForToolRun | None = None,
-        **settings: Any,
+        **named: Any,
     ) -> ContentAndArtifact:
-        with tool_errors():
-            return self._content_and_artifact(self._result(self._operation(*arguments, **settings)))
+        settings = self._call_settings()
+        with tool_errors(settings):
+            operation = self._operation({**settings, **self._named(arguments), **named})
+            return self._content_and_artifact(self._result(operation))
 
     @inspected
     async def _arun(
         self,
         *arguments: Any,
         run_manager: AsyncCallbackManagerForToolRun | None = None,
-        **settings: Any,
+        **named: Any,
     ) -> ContentAndArtifact:
-        with tool_errors():
-            return self._content_and_artifact(
-                await self._aresult(self._operation(*arguments, **settings))
-            )
+        settings = self._call_settings()
+        with tool_errors(settings):
+            operation = self._operation({**settings, **self._named(arguments), **named})
+            return self._content_and_artifact(await self._aresult(operation))
 
     def _result(self, operation: Any) -> Any:
         return self.resolved_client().run(operation)
@@ -173,22 +187,46 @@ class ParallelTool(PacedAdapter, BaseTool):
     async def _aresult(self, operation: Any) -> Any:
         return await self.resolved_client().arun(operation)
 
+    def _call_settings(self) -> dict[str, Any]:
+        """The settings that code gave for this call."""
+        given = ensure_config().get("configurable", {}).get(self.name)
+        if given is None:
+            return {}
+        if not isinstance(given, Mapping):
+            raise ArgumentTypeError(
+                f"configurable[{self.name!r}] must be a mapping of settings by name"
+            )
+        arguments = self.kind.arguments.model_fields
+        refuse_unknown(type(self), given, self.request.model_fields.keys() - arguments.keys())
+        return {name: value for name, value in given.items() if value is not None}
+
+    def _named(self, arguments: tuple[Any, ...]) -> dict[str, Any]:
+        return dict(zip(self.kind.arguments.model_fields, arguments, strict=False))
+
     # langchain_core inspects all fields' annotations twice a call. Of our own schemas it is known
-    # which are hidden from models, and that none is filled from the call's id.
+    # that none is hidden from models, and that none is filled from the call's id.
 
     def _filter_injected_args(self, tool_input: dict[str, Any]) -> dict[str, Any]:
-        hidden = _HIDDEN.get(self.args_schema)  # type: ignore[arg-type]
-        if hidden is None:
+        if not self._has_own_schema():
             return super()._filter_injected_args(tool_input)
-        return {name: value for name, value in tool_input.items() if name not in hidden}
+        injected = ("run_manager", "callbacks")
+        return {name: value for name, value in tool_input.items() if name not in injected}
 
     def _parse_input(
         self, tool_input: str | dict[str, Any], tool_call_id: str | None
     ) -> str | dict[str, Any]:
-        schema = self.args_schema
-        if isinstance(tool_input, str) or schema not in _HIDDEN:
+        try:
+            if self._has_own_schema():
+                return self.kind.arguments.read(tool_input)
             return super()._parse_input(tool_input, tool_call_id)
-        return dict(schema.model_validate(tool_input))
+        except ValueError as error:
+            if self.handle_validation_error:
+                raise error.__cause__ or error from None
+            # A refusal is a tool error like any other: `handle_tool_error` decides about both.
+            raise ToolException(in_words(error)) from error
+
+    def _has_own_schema(self) -> bool:
+        return self.args_schema is self.kind.arguments
 
 
 class StreamingTool(ParallelTool):
@@ -213,12 +251,23 @@ class StreamingTool(ParallelTool):
         raise UnexpectedAnswerError("The run ended without a result.")
 
 
-class SessionTool(ParallelTool):
-    """Base of the tools whose calls can be joined to one session."""
+class SessionTool(PageSettings, ParallelTool):
+    """Base of the tools whose calls are joined to one session."""
 
-    session_per_thread: bool = False
+    session_per_thread: bool = True
+    _session: str | None = PrivateAttr(default=None)
 
-    def thread_session(self) -> str | None:
+    def join_session(self, session_id: str) -> None:
+        """Use this session where neither a fixed one nor a thread's own comes first."""
+        self._session = session_id
+
+    def _in_session(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """The fields of one call with its session: given, or its agent's."""
+        if self.session_id is not None or "session_id" in fields:
+            return fields
+        return {**fields, "session_id": self._thread_session() or self._session}
+
+    def _thread_session(self) -> str | None:
         """The session of the calling LangGraph thread; None outside of one."""
         if not self.session_per_thread:
             return None
@@ -243,20 +292,20 @@ class ResearchSettings(TaskOptions):
     task_output_schema: OutputSchema | None = Field(default=None, alias="output_schema")
     task_input_schema: OutputSchema | None = Field(default=None, alias="input_schema")
 
-    def task_request(self, fields: Any, called: dict[str, Any]) -> CreateTaskRunRequest:
+    def task_request(self, fields: dict[str, Any]) -> CreateTaskRunRequest:
         """The request of one call, whose own settings win."""
         schemas = {
             "output_schema": self.task_output_schema,
             "input_schema": self.task_input_schema,
         }
-        given = {name: value for name, value in called.items() if value is not None}
-        return CreateTaskRunRequest.from_settings(self, input=fields, **{**schemas, **given})
+        given = {name: value for name, value in fields.items() if value is not None}
+        return CreateTaskRunRequest.from_settings(self, **{**schemas, **given})
 
     def task_settings(self, called: dict[str, Any]) -> TaskSettings:
         """The settings of one call that runs many tasks; its own win."""
         if unknown := sorted(called.keys() - TaskSettings.model_fields.keys()):
             raise ArgumentTypeError(f"{type(self).__name__} takes no {unknown[0]!r} for a call")
-        request = self.task_request("-", called)
+        request = self.task_request({**called, "input": "-"})
         # Validated already: a second time would repeat the warnings about a schema.
         return TaskSettings.model_construct(
             **{name: getattr(request, name) for name in TaskSettings.model_fields}
@@ -294,33 +343,31 @@ def _write(data: dict[str, Any]) -> None:
 MIN_BLOCK_CHARS = 300
 """The least size of a content block; where less is left for each, fewer results are shown."""
 
-ParallelSearchInput = input_schema(
-    "ParallelSearchInput", __name__, SearchRequest, "objective", "search_queries"
-)
-ParallelExtractInput = input_schema(
-    "ParallelExtractInput", __name__, ExtractRequest, "urls", "objective"
-)
-
 
 class ParallelSearchTool(SearchSettings, SessionTool):
     """Searches the web for an agent.
 
     The model sees `objective` and `search_queries`. Everything else is fixed on the instance
     (`max_results`, `mode`, `source_policy`, `fetch_policy`, `location`, `max_chars_total`,
-    `max_chars_per_result`, `session_id`, `client_model`) or passed by code per call under the same
-    names. The content is numbered text with title, url, date and excerpts; the artifact is the
-    API's response as plain JSON. An error becomes an error tool message that says what to do; set
-    `handle_tool_error=False` to have it raised as `ToolException`.
+    `max_chars_per_result`, `session_id`, `client_model`) or given by code for one call, in its
+    config: `{"configurable": {"parallel_search": {"max_results": 3}}}`. The content is numbered
+    text with title, url, date and excerpts; the artifact is the API's response as plain JSON. An
+    error, or an argument that cannot be right, becomes an error tool message that says what to do;
+    `handle_tool_error=False` raises `ToolException` instead, with the error behind it as its cause
+    (`may_repeat` says whether to try again).
 
     Attributes:
         max_results: Number of results, 1 to 40; 10 by default, which a search's price includes.
+        mode: `fast` by default, the vendor's choice for agents (docs/reference/facts.md, 5);
+            `advanced` searches deeper, takes about 2 seconds longer and costs five times as much.
         content_format: `"text"`, or `"search_result"` for content blocks that models with native
             citations (Anthropic's) understand.
         max_output_chars: Most characters of the content, 40,000 by default; a truncated text says
             so.
         rate_limiter: LangChain's, as on chat models: waited for before each call of any tool.
-        session_per_thread: True sends one session id for all calls of a LangGraph thread
-            (`configurable.thread_id`), so that search and extract of one agent run belong together.
+        session_per_thread: Whether all calls of a LangGraph thread (`configurable.thread_id`) have
+            one session id, so that search and extract of one agent belong together; True. A
+            `session_id` of yours comes first. The artifact has the session's id.
 
     Example:
         ```python
@@ -331,23 +378,17 @@ class ParallelSearchTool(SearchSettings, SessionTool):
         ```
     """
 
-    name: str = "parallel_search"
-    description: str = SEARCH
-    args_schema: type[BaseModel] = ParallelSearchInput
+    kind = SEARCH
+    request = SearchRequest
+    name: str = SEARCH.name
+    description: str = SEARCH.description
+    args_schema: type[BaseModel] = SEARCH.arguments
+    mode: str | None = Field(default=TOOL_MODE, min_length=1)
     max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS)
     content_format: Literal["text", "search_result"] = "text"
 
-    def _operation(
-        self,
-        objective: str | None = None,
-        search_queries: list[str] | str | None = None,
-        **settings: Any,
-    ) -> Flow[SearchResponse]:
-        fields = {"session_id": self.thread_session(), **_given(settings)}
-        request = SearchRequest.from_settings(
-            self, objective=objective, search_queries=search_queries, **fields
-        )
-        return search(request)
+    def _operation(self, fields: dict[str, Any]) -> Flow[SearchResponse]:
+        return search(SearchRequest.from_settings(self, **self._in_session(fields)))
 
     def _content_and_artifact(self, result: SearchResponse) -> ContentAndArtifact:
         artifact = result.model_dump(mode="json")
@@ -374,8 +415,8 @@ class ParallelExtractTool(ExtractSettings, SessionTool):
 
     The model sees `urls` and `objective`; everything else is fixed on the instance
     (`full_content`, `fetch_policy`, `max_chars_total`, `max_chars_per_result`, `session_id`,
-    `client_model`) or passed by code per call. Pages that cannot be read are named in the content,
-    URL by URL; when none can, that is an error tool message. `max_output_chars` and
+    `client_model`) or given by code for one call in its config. Pages that cannot be read are named
+    in the content, URL by URL; when none can, that is an error tool message. `max_output_chars` and
     `session_per_thread` are those of `ParallelSearchTool`.
 
     Example:
@@ -388,22 +429,17 @@ class ParallelExtractTool(ExtractSettings, SessionTool):
         ```
     """
 
-    name: str = "parallel_extract"
-    description: str = EXTRACT
-    args_schema: type[BaseModel] = ParallelExtractInput
+    kind = EXTRACT
+    request = ExtractRequest
+    name: str = EXTRACT.name
+    description: str = EXTRACT.description
+    args_schema: type[BaseModel] = EXTRACT.arguments
 
-    def _operation(
-        self, urls: list[str] | str, objective: str | None = None, **settings: Any
-    ) -> Flow[ExtractResponse]:
-        fields = {"session_id": self.thread_session(), **_given(settings)}
-        return extract(extract_request(self, urls=urls, objective=objective, **fields))
+    def _operation(self, fields: dict[str, Any]) -> Flow[ExtractResponse]:
+        return extract(extract_request(self, **self._in_session(fields)))
 
     def _content_and_artifact(self, result: ExtractResponse) -> ContentAndArtifact:
         return extract_text(result, self.max_output_chars), result.model_dump(mode="json")
-
-
-def _given(settings: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _search_result_block(item: PageDocument, max_chars: int) -> dict[str, Any]:
@@ -421,15 +457,12 @@ def _search_result_block(item: PageDocument, max_chars: int) -> dict[str, Any]:
     }
 
 
-ParallelTaskRunInput = input_schema("ParallelTaskRunInput", __name__, CreateTaskRunRequest, "input")
-
-
 class ParallelTaskRunTool(ResearchSettings, StreamingTool):
     """Researches a question for an agent in seconds to minutes; gives an answer with its sources.
 
     The model sees `input`. Everything else is fixed on the instance (`processor`, `output_schema`,
-    `input_schema`, `source_policy`, `mcp_servers`, `location`, `enable_events` …) or passed by code
-    per call under the same names. While the run works, its events are sent as custom events named
+    `input_schema`, `source_policy`, `mcp_servers`, `location`, `enable_events` …) or given by code
+    for one call in its config. While the run works, its events are sent as custom events named
     `parallel_progress` and through LangGraph's stream writer. The artifact is the run and its
     output as plain JSON; errors after the run was created name its id.
 
@@ -448,29 +481,25 @@ class ParallelTaskRunTool(ResearchSettings, StreamingTool):
         ```
     """
 
-    name: str = "parallel_task"
-    description: str = TASK
-    args_schema: type[BaseModel] = ParallelTaskRunInput
+    kind = TASK
+    request = CreateTaskRunRequest
+    name: str = TASK.name
+    description: str = TASK.description
+    args_schema: type[BaseModel] = TASK.arguments
 
-    def _operation(
-        self,
-        input: str | dict[str, Any],  # noqa: A002 - the wire's own word
-        **settings: Any,
-    ) -> Stream[StreamEvent | TaskRunResult]:
-        request = self.task_request(input, settings)
+    def _operation(self, fields: dict[str, Any]) -> Stream[StreamEvent | TaskRunResult]:
+        request = self.task_request(fields)
         return stream_task(request, deadline_seconds=self.deadline_seconds)
 
     def _content_and_artifact(self, result: TaskRunResult) -> ContentAndArtifact:
         return task_text(result, self.max_output_chars), result.model_dump(mode="json")
 
 
-ParallelFindAllInput = input_schema("ParallelFindAllInput", __name__, FindAllRequest, "objective")
-
-
 class ParallelFindAllTool(FindAllSettings, StreamingTool):
     """Finds entities on the web that fulfil conditions, for an agent; takes minutes.
 
-    The model sees `objective`; code may pass `generator` and `match_limit` per call. The content
+    The model sees `objective`; code may give `generator` and `match_limit` for one call in its
+    config. The content
     lists the matches with url, description and reasons; the artifact is the run and all its
     candidates as plain JSON. Progress is reported as by `ParallelTaskRunTool`; errors after the
     run was created name its id.
@@ -492,13 +521,84 @@ class ParallelFindAllTool(FindAllSettings, StreamingTool):
         ```
     """
 
-    name: str = "parallel_find_all"
-    description: str = FIND_ALL
-    args_schema: type[BaseModel] = ParallelFindAllInput
+    kind = FIND_ALL
+    request = FindAllRequest
+    name: str = FIND_ALL.name
+    description: str = FIND_ALL.description
+    args_schema: type[BaseModel] = FIND_ALL.arguments
 
-    def _operation(self, objective: str, **settings: Any) -> Stream[StreamEvent | FindallResult]:
-        request = FindAllRequest.from_settings(self, objective=objective, **settings)
+    def _operation(self, fields: dict[str, Any]) -> Stream[StreamEvent | FindallResult]:
+        request = FindAllRequest.from_settings(self, **fields)
         return stream_find_all(request, self.deadline_seconds)
 
     def _content_and_artifact(self, result: FindallResult) -> ContentAndArtifact:
         return matches_text(result, self.max_output_chars), result.model_dump(mode="json")
+
+
+class ParallelStartResearchTool(ResearchSettings, ParallelTool):
+    """Starts research in the background for an agent, and gives its run id at once.
+
+    The model sees `input`; everything else is fixed as on `ParallelTaskRunTool`, or given for one
+    call in its config. `ParallelGetResearchTool` collects the report: in the same turn, in a later
+    one, or in another process, because the id stands in the conversation. The artifact is the run
+    as plain JSON.
+
+    Attributes:
+        processor: Decides price and depth; `base` (0.010 USD a run) by default. A run is paid for
+            once it completes, whether its report is collected or not.
+
+    Example:
+        ```python
+        from parallel_integrations.langchain import (
+            ParallelGetResearchTool,
+            ParallelStartResearchTool,
+        )
+
+        print(ParallelStartResearchTool(processor="lite").invoke("How do generators work?"))
+        print(ParallelGetResearchTool().name)
+        ```
+    """
+
+    kind = START_RESEARCH
+    request = CreateTaskRunRequest
+    name: str = START_RESEARCH.name
+    description: str = START_RESEARCH.description
+    args_schema: type[BaseModel] = START_RESEARCH.arguments
+
+    def _operation(self, fields: dict[str, Any]) -> Flow[TaskRun]:
+        return start_research(self.task_request(fields))
+
+    def _content_and_artifact(self, result: TaskRun) -> ContentAndArtifact:
+        return started_text(result), result.model_dump(mode="json")
+
+
+class ParallelGetResearchTool(ParallelTool):
+    """Looks up research that was started: its status and progress so far, or its report.
+
+    The model sees `run_id`. A look costs nothing and takes 2 seconds at most while the run goes on.
+    The artifact is the run (`run`) and, once it is over, its output (`output`), as plain JSON. A
+    run that failed is an error tool message with the reason.
+
+    Attributes:
+        max_output_chars: Most characters of the content, 40,000 by default; a truncated text says
+            so.
+
+    Example:
+        ```python
+        from parallel_integrations.langchain import ParallelGetResearchTool
+
+        print(ParallelGetResearchTool().args)
+        ```
+    """
+
+    kind = GET_RESEARCH
+    request = RequestModel
+    name: str = GET_RESEARCH.name
+    description: str = GET_RESEARCH.description
+    args_schema: type[BaseModel] = GET_RESEARCH.arguments
+
+    def _operation(self, fields: dict[str, Any]) -> Operation[ResearchProgress | TaskRunResult]:
+        return look_up_research(fields["run_id"])
+
+    def _content_and_artifact(self, result: ResearchProgress | TaskRunResult) -> ContentAndArtifact:
+        return research_text(result, self.max_output_chars), result.model_dump(mode="json")

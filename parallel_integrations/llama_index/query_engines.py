@@ -307,7 +307,9 @@ class ParallelQueryEngine(BaseQueryEngine):
 
     def _tasks(self) -> TaskResponder:
         if not isinstance(self._responder, TaskResponder):
-            raise ArgumentTypeError("a chat model has no runs to resume: give the engine processor=")
+            raise ArgumentTypeError(
+                "a chat model has no runs to resume: give the engine processor="
+            )
         return self._responder
 
     def _get_prompt_modules(self) -> PromptMixinType:

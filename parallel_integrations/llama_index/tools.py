@@ -1,15 +1,16 @@
 """Search, extract, task and FindAll as tools of LlamaIndex agents."""
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import aclosing, contextmanager
-from typing import Any, Final, Unpack
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
+from typing import Any, Final, Literal, Unpack
+from uuid import uuid4
 
 from llama_index.core.schema import Document
-from llama_index.core.tools import FunctionTool, ToolMetadata
+from llama_index.core.tools import FunctionTool, ToolMetadata, ToolOutput
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
 from llama_index.core.workflow import Context, Event
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import Field
 
 from parallel_integrations._documents.adapter import ConnectionOptions, PacedAdapter
 from parallel_integrations._documents.evidence import (
@@ -20,25 +21,38 @@ from parallel_integrations._documents.evidence import (
 )
 from parallel_integrations._documents.find_all import FindAllRequest, FindAllSettings, find_all
 from parallel_integrations._documents.reading import extract_request
-from parallel_integrations._documents.tool_texts import (
+from parallel_integrations._documents.research import (
+    ResearchProgress,
+    look_up_research,
+    start_research,
+)
+from parallel_integrations._documents.tool_arguments import (
     EXTRACT,
     FIND_ALL,
+    GET_RESEARCH,
+    SEARCH,
+    START_RESEARCH,
+    TASK,
+    AgentTool,
+    explained,
+)
+from parallel_integrations._documents.tool_texts import (
     MAX_OUTPUT_CHARS,
     MIN_OUTPUT_CHARS,
-    SEARCH,
-    TASK,
+    TOOL_MODE,
     extract_text,
     matches_text,
+    research_text,
     search_text,
+    started_text,
     task_text,
-    visible_fields,
 )
-from parallel_integrations._protocol.flow import Flow
+from parallel_integrations._protocol.flow import Flow, Operation
 from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
 from parallel_integrations.api import extract, run_task, search
 from parallel_integrations.api.tasks import stream_task
 from parallel_integrations.client import ParallelClient
-from parallel_integrations.errors import InvalidArgumentError, UnexpectedAnswerError
+from parallel_integrations.errors import UnexpectedAnswerError
 from parallel_integrations.llama_index.base import SearchOptions, as_nodes
 from parallel_integrations.llama_index.citations import attach_evidence, cited_nodes
 from parallel_integrations.models.extract import ExtractRequest, ExtractResponse, ExtractSettings
@@ -53,6 +67,7 @@ from parallel_integrations.models.search import (
 from parallel_integrations.models.shared import StreamEvent
 from parallel_integrations.models.task import (
     CreateTaskRunRequest,
+    TaskRun,
     TaskRunProgressMessageEvent,
     TaskRunProgressStatsEvent,
     TaskRunResult,
@@ -66,7 +81,9 @@ class ParallelToolSettings(
 ):
     """The validated arguments of a `ParallelToolSpec`."""
 
+    mode: str | None = Field(default=TOOL_MODE, min_length=1)
     max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS)
+    research: Literal["blocking", "background"] = "blocking"
     deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
     max_output_chars: int = Field(default=MAX_OUTPUT_CHARS, ge=MIN_OUTPUT_CHARS)
 
@@ -86,59 +103,64 @@ class ToolOptions(SearchOptions, ConnectionOptions, total=False):
     generator: str
     match_limit: int
     rate_limiter: Any
+    research: Literal["blocking", "background"]
     deadline_seconds: float
     max_output_chars: int
 
 
-def _arguments(name: str, fields: dict[str, Any]) -> type[BaseModel]:
-    schema: type[BaseModel] = create_model(
-        name, __config__=ConfigDict(extra="forbid"), __module__=__name__, **fields
-    )
-    return schema
-
-
-class TaskQuestion(BaseModel):
-    """Arguments of `parallel_task` and `parallel_deep_research`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    # Of a request's text or object, the text alone: some LLMs refuse schemas with alternatives.
-    input: str = Field(
-        min_length=1,
-        description="What is to be found out, in natural language, with all context it needs.",
-    )
-
-
-_SCHEMAS: Final[dict[str, tuple[str, type[BaseModel]]]] = {
-    "parallel_search": (
-        SEARCH,
-        _arguments(
-            "ParallelSearchInput", visible_fields(SearchRequest, "objective", "search_queries")
-        ),
-    ),
-    "parallel_extract": (
-        EXTRACT,
-        _arguments("ParallelExtractInput", visible_fields(ExtractRequest, "urls", "objective")),
-    ),
-    "parallel_task": (TASK, TaskQuestion),
-    "parallel_find_all": (
-        FIND_ALL,
-        _arguments("FindAllArguments", visible_fields(FindAllRequest, "objective")),
-    ),
-    "parallel_deep_research": (TASK, TaskQuestion),
-}
+CONTEXT: Final = "ctx"
+SESSION: Final = "parallel_session_id"
+BACKGROUND: Final[list[str | tuple[str, str]]] = [
+    (START_RESEARCH.name, f"a{START_RESEARCH.name}"),
+    (GET_RESEARCH.name, f"a{GET_RESEARCH.name}"),
+]
 METADATA: Final = {
-    name: ToolMetadata(description, name, schema)
-    for name, (description, schema) in _SCHEMAS.items()
+    tool.name: ToolMetadata(tool.description, tool.name, tool.arguments)
+    for tool in (
+        SEARCH,
+        EXTRACT,
+        TASK,
+        FIND_ALL,
+        START_RESEARCH,
+        GET_RESEARCH,
+        TASK._replace(name="parallel_deep_research"),
+    )
 }
 
 
 class Found(list[Document]):
-    """Documents with the text that a model reads; LlamaIndex's tools pass on a list only."""
+    """Documents with the text that a model reads; LlamaIndex's tools pass on a list only.
 
-    def __init__(self, documents: Iterable[Document], text: str) -> None:
+    Attributes:
+        text: What the model reads.
+        session_id: The session of the search or extract that found them, where there is one.
+    """
+
+    def __init__(
+        self, documents: Iterable[Document], text: str, session_id: str | None = None
+    ) -> None:
         super().__init__(documents)
         self.text = text
+        self.session_id = session_id
+
+
+class SessionFunctionTool(FunctionTool):
+    """A tool whose calls from one agent's context have one session.
+
+    An agent hands its context to a tool that says it requires it; any other caller has none.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.requires_context, self.ctx_param_name = True, CONTEXT
+
+    def call(self, *args: Any, **kwargs: Any) -> ToolOutput:
+        """Call the tool, with or without a context."""
+        return super().call(*args, **{CONTEXT: None, **kwargs})
+
+    async def acall(self, *args: Any, **kwargs: Any) -> ToolOutput:
+        """Call the tool, awaiting, with or without a context."""
+        return await super().acall(*args, **{CONTEXT: None, **kwargs})
 
 
 class ParallelProgressEvent(Event):
@@ -180,7 +202,7 @@ class ParallelProgressEvent(Event):
 def from_search(response: SearchResponse, max_chars: int) -> Found:
     """The pages that a search found."""
     documents = as_nodes(Document, page_documents(response.results))
-    return Found(documents, search_text(response, max_chars))
+    return Found(documents, search_text(response, max_chars), response.session_id)
 
 
 def from_extract(response: ExtractResponse, max_chars: int) -> Found:
@@ -190,22 +212,40 @@ def from_extract(response: ExtractResponse, max_chars: int) -> Found:
         ParallelError: None could.
     """
     documents = as_nodes(Document, page_documents(response.results))
-    return Found(documents, extract_text(response, max_chars))
+    return Found(documents, extract_text(response, max_chars), response.session_id)
 
 
 def from_task(result: TaskRunResult, max_chars: int) -> Found:
     """The answer, then the excerpts that it cites."""
     output, run = result.output, result.run
-    ids = {"run_id": run.run_id, "interaction_id": run.interaction_id}
-    answer = Document(
-        id_=run.run_id,
-        text=report_as_text(output.content, []),
-        metadata={name: value for name, value in ids.items() if value},
-        excluded_embed_metadata_keys=list(ids),
-        excluded_llm_metadata_keys=list(ids),
-    )
+    answer = _of_run(run, report_as_text(output.content, []), interaction_id=run.interaction_id)
     attach_evidence(answer, {"basis": dump_basis(output.basis), **answer.metadata})
     return Found([answer, *cited_nodes(Document, output.basis)], task_text(result, max_chars))
+
+
+def from_start(run: TaskRun) -> Found:
+    """The run that was started."""
+    text = started_text(run)
+    return Found([_of_run(run, text, status=run.status)], text)
+
+
+def from_research(found: ResearchProgress | TaskRunResult, max_chars: int) -> Found:
+    """How a run stands, or its answer with the excerpts that it cites."""
+    if isinstance(found, TaskRunResult):
+        return from_task(found, max_chars)
+    text = research_text(found, max_chars)
+    return Found([_of_run(found.run, text, status=found.run.status)], text)
+
+
+def _of_run(run: TaskRun, text: str, **facts: str | None) -> Document:
+    known = {"run_id": run.run_id, **facts}
+    return Document(
+        id_=run.run_id,
+        text=text,
+        metadata={name: value for name, value in known.items() if value},
+        excluded_embed_metadata_keys=list(known),
+        excluded_llm_metadata_keys=list(known),
+    )
 
 
 def from_matches(result: FindallResult, max_chars: int) -> Found:
@@ -214,25 +254,25 @@ def from_matches(result: FindallResult, max_chars: int) -> Found:
     return Found(documents, matches_text(result, max_chars))
 
 
-@contextmanager
-def explained() -> Iterator[None]:
-    """Say of an invalid argument that nothing was sent, so that a model corrects it."""
-    try:
-        yield
-    except InvalidArgumentError as error:
-        text = f"Nothing was sent. Correct the arguments: {error}"
-        raise InvalidArgumentError(text, field=error.field) from None
-
-
 class ParallelToolSpec(BaseToolSpec):
     """Web search, page reading, research and FindAll as tools for an agent.
 
     `to_tool_list()` gives `parallel_search`, `parallel_extract`, `parallel_task` and
     `parallel_find_all`, each blocking and awaiting; `to_tool_list(["parallel_search"])` gives what
     is named. A model sees `objective`, `search_queries`, `urls` and `input`; everything else is
-    fixed here, and no model can change it. It reads numbered text with title, URL, date and
-    excerpts; `raw_output` is a list of Documents. An error is raised with a message that says what
-    to do, which agents hand to the model as a tool error.
+    fixed here, and no model can change it: whatever else it sends is refused. For a setting that
+    varies, make another `ParallelToolSpec`, which costs nothing. A model reads numbered text with
+    title, URL, date and excerpts; `raw_output` is a list of Documents. An error is raised with a
+    message that says what to do, which agents hand to the model as a tool error (`may_repeat` says
+    whether to try again).
+
+    With `research="background"` there are `parallel_start_research`, which gives a run id at once,
+    and `parallel_get_research`, which gives its progress so far or its report, in place of
+    `parallel_task`, so that a run of minutes does not hold the agent's turn.
+
+    Searches and extracts have one session id: that of the agent's context, which survives its
+    serialization; outside of one, that of this object; your `session_id` before both. It stands on
+    `raw_output` as `session_id`.
 
     `parallel_deep_research` is for `FunctionAgent`, `ReActAgent` and `AgentWorkflow` only and must
     be named: it does what `parallel_task` does and streams a `ParallelProgressEvent` for each step
@@ -241,13 +281,15 @@ class ParallelToolSpec(BaseToolSpec):
     Args:
         **settings: The connection: `api_key`, `base_url`, `timeout` in seconds, `max_retries` (2),
             `client`, `rate_limiter` (LlamaIndex's, as on LLMs). Searching: `max_results` (10, which
-            a search's price includes), `mode`, `location`, `source_policy`. Reading: `full_content`
-            (False). Both: `fetch_policy`, `max_chars_total`, `max_chars_per_result`, `session_id`,
-            `client_model`. Tasks: `processor` (`"base"`, 0.010 USD a run), `output_schema` (text
-            unless given), `mcp_servers` and the other fields of `TaskSettings`. FindAll:
-            `generator` (`"preview"`, 0.10 USD a run; `"base"`, `"core"` and `"pro"` cost more, and
-            more per match), `match_limit` (10). `deadline_seconds` (3600) for tasks and FindAll.
-            `max_output_chars` (40,000) for the text that the model reads; a truncated text says so.
+            a search's price includes), `mode` (`"fast"`, the vendor's choice for agents;
+            `"advanced"` searches deeper at five times the price), `location`, `source_policy`.
+            Reading: `full_content` (False). Both: `fetch_policy`, `max_chars_total`,
+            `max_chars_per_result`, `session_id`, `client_model`. Tasks: `processor` (`"base"`,
+            0.010 USD a run), `output_schema` (text unless given), `mcp_servers` and the other
+            fields of `TaskSettings`, `research` (`"blocking"`). FindAll: `generator` (`"preview"`,
+            0.10 USD a run; `"base"`, `"core"` and `"pro"` cost more, and more per match),
+            `match_limit` (10). `deadline_seconds` (3600) for tasks and FindAll. `max_output_chars`
+            (40,000) for the text that the model reads; a truncated text says so.
 
     Attributes:
         settings: All of `**settings`, validated.
@@ -276,62 +318,89 @@ class ParallelToolSpec(BaseToolSpec):
 
     def __init__(self, **settings: Unpack[ToolOptions]) -> None:
         self.settings = ParallelToolSettings.model_validate(settings)
+        self._session = str(uuid4())
+        if self.settings.research == "background":
+            pairs = ([pair] if pair[0] != TASK.name else BACKGROUND for pair in self.spec_functions)
+            self.spec_functions = [pair for each in pairs for pair in each]
+
+    # `**other`, so that whatever else a model sends is refused in words that it understands.
 
     def parallel_search(
-        self, objective: str | None = None, search_queries: list[str] | None = None
+        self,
+        objective: str | None = None,
+        search_queries: list[str] | None = None,
+        **other: Any,
     ) -> list[Document]:
         """Search the web.
 
         Args:
             objective: What you want to know, in natural language.
             search_queries: Keyword queries; derived from the objective if left out.
+            **other: What a model calls them instead, such as `query`.
 
         Returns:
-            One document per page, best first.
+            One document per page, best first; `session_id` on the list.
 
         Raises:
             ParallelError: The search failed.
-            ValueError: No objective and no query, or a value past its limit; nothing was sent.
+            ValueError: No objective and no query, a value past its limit, or an argument that there
+                is not; nothing was sent.
         """
-        request = self._search(objective, search_queries)
+        given = {"objective": objective, "search_queries": search_queries, **other}
+        request = self._search(given, self._own_session(given))
         return from_search(self._client.run(search(request)), self._max_chars)
 
     async def aparallel_search(
-        self, objective: str | None = None, search_queries: list[str] | None = None
+        self,
+        objective: str | None = None,
+        search_queries: list[str] | None = None,
+        **other: Any,
     ) -> list[Document]:
         """Search the web, awaiting; everything else as in `parallel_search`."""
-        request = self._search(objective, search_queries)
+        given = {"objective": objective, "search_queries": search_queries, **other}
+        request = self._search(given, await self._session_of(given))
         return from_search(await self._client.arun(search(request)), self._max_chars)
 
-    def parallel_extract(self, urls: list[str], objective: str | None = None) -> list[Document]:
+    def parallel_extract(
+        self, urls: list[str] | None = None, objective: str | None = None, **other: Any
+    ) -> list[Document]:
         """Read web pages.
 
         Args:
             urls: 1 to 20 web addresses.
             objective: What you want to know from them.
+            **other: What a model calls them instead, such as `url`.
 
         Returns:
-            One document per page that could be read.
+            One document per page that could be read; `session_id` on the list.
 
         Raises:
             ParallelError: The call failed, or no page could be read.
-            ValueError: Something that is no URL, or too many; nothing was sent.
+            ValueError: Something that is no URL, too many, or an argument that there is not;
+                nothing was sent.
         """
-        request = self._extract(urls, objective)
+        given = {"urls": urls, "objective": objective, **other}
+        request = self._extract(given, self._own_session(given))
         return from_extract(self._client.run(extract(request)), self._max_chars)
 
     async def aparallel_extract(
-        self, urls: list[str], objective: str | None = None
+        self, urls: list[str] | None = None, objective: str | None = None, **other: Any
     ) -> list[Document]:
         """Read web pages, awaiting; everything else as in `parallel_extract`."""
-        request = self._extract(urls, objective)
+        given = {"urls": urls, "objective": objective, **other}
+        request = self._extract(given, await self._session_of(given))
         return from_extract(await self._client.arun(extract(request)), self._max_chars)
 
-    def parallel_task(self, input: str) -> list[Document]:  # noqa: A002 - the wire's own word
+    def parallel_task(
+        self,
+        input: str | None = None,  # noqa: A002 - the wire's own word
+        **other: Any,
+    ) -> list[Document]:
         """Research a question in depth.
 
         Args:
             input: The question.
+            **other: What a model calls it instead, such as `query`.
 
         Returns:
             The answer as a document, then one document per cited excerpt.
@@ -339,19 +408,78 @@ class ParallelToolSpec(BaseToolSpec):
         Raises:
             ParallelError: The task failed or was not done in time; `run_id` on it.
         """
-        flow = run_task(self._task(input), deadline_seconds=self.settings.deadline_seconds)
+        request = self._task(TASK, {"input": input, **other})
+        flow = run_task(request, deadline_seconds=self.settings.deadline_seconds)
         return from_task(self._client.run(flow), self._max_chars)
 
-    async def aparallel_task(self, input: str) -> list[Document]:  # noqa: A002
+    async def aparallel_task(
+        self,
+        input: str | None = None,  # noqa: A002 - the wire's own word
+        **other: Any,
+    ) -> list[Document]:
         """Research a question in depth, awaiting; everything else as in `parallel_task`."""
-        flow = run_task(self._task(input), deadline_seconds=self.settings.deadline_seconds)
+        request = self._task(TASK, {"input": input, **other})
+        flow = run_task(request, deadline_seconds=self.settings.deadline_seconds)
         return from_task(await self._client.arun(flow), self._max_chars)
 
-    def parallel_find_all(self, objective: str) -> list[Document]:
+    def parallel_start_research(
+        self,
+        input: str | None = None,  # noqa: A002 - the wire's own word
+        **other: Any,
+    ) -> list[Document]:
+        """Start researching a question and return at once.
+
+        Args:
+            input: The question.
+            **other: What a model calls it instead, such as `query`.
+
+        Returns:
+            One document about the run; its id and `run_id` in its metadata are the run's id.
+
+        Raises:
+            ParallelError: No run was started, or its id cannot be read.
+        """
+        request = self._task(START_RESEARCH, {"input": input, **other})
+        return from_start(self._client.run(start_research(request)))
+
+    async def aparallel_start_research(
+        self,
+        input: str | None = None,  # noqa: A002 - the wire's own word
+        **other: Any,
+    ) -> list[Document]:
+        """Start researching a question, awaiting; all else as in `parallel_start_research`."""
+        request = self._task(START_RESEARCH, {"input": input, **other})
+        return from_start(await self._client.arun(start_research(request)))
+
+    def parallel_get_research(self, run_id: str | None = None, **other: Any) -> list[Document]:
+        """Look up research that was started; takes 2 seconds at most while it goes on.
+
+        Args:
+            run_id: The run's id.
+            **other: What a model calls it instead, such as `id`.
+
+        Returns:
+            As `parallel_task` once the run is over; before that, one document that says how it
+            stands and what it has done so far.
+
+        Raises:
+            ParallelError: The run failed, or there is none; `run_id` on it.
+        """
+        return from_research(self._client.run(self._look_up(run_id, other)), self._max_chars)
+
+    async def aparallel_get_research(
+        self, run_id: str | None = None, **other: Any
+    ) -> list[Document]:
+        """Look up research, awaiting; everything else as in `parallel_get_research`."""
+        found = await self._client.arun(self._look_up(run_id, other))
+        return from_research(found, self._max_chars)
+
+    def parallel_find_all(self, objective: str | None = None, **other: Any) -> list[Document]:
         """Find all entities that fulfil conditions.
 
         Args:
             objective: Which entities, and what each must fulfil.
+            **other: What a model calls it instead, such as `query`.
 
         Returns:
             One document per match.
@@ -359,22 +487,27 @@ class ParallelToolSpec(BaseToolSpec):
         Raises:
             ParallelError: The run failed or was not done in time; `findall_id` on it.
         """
-        return from_matches(self._client.run(self._find_all(objective)), self._max_chars)
+        return from_matches(self._client.run(self._find_all(objective, other)), self._max_chars)
 
-    async def aparallel_find_all(self, objective: str) -> list[Document]:
+    async def aparallel_find_all(
+        self, objective: str | None = None, **other: Any
+    ) -> list[Document]:
         """Find all entities, awaiting; everything else as in `parallel_find_all`."""
-        return from_matches(await self._client.arun(self._find_all(objective)), self._max_chars)
+        found = await self._client.arun(self._find_all(objective, other))
+        return from_matches(found, self._max_chars)
 
     async def parallel_deep_research(
         self,
         ctx: Context,
-        input: str,  # noqa: A002 - the wire's own word
+        input: str | None = None,  # noqa: A002 - the wire's own word
+        **other: Any,
     ) -> list[Document]:
         """Research a question in depth and stream what is being done.
 
         Args:
             ctx: The agent's context, which LlamaIndex passes.
             input: The question.
+            **other: What a model calls it instead, such as `query`.
 
         Returns:
             As `parallel_task`.
@@ -382,7 +515,8 @@ class ParallelToolSpec(BaseToolSpec):
         Raises:
             ParallelError: The task failed or was not done in time; `run_id` on it.
         """
-        operation = stream_task(self._task(input), deadline_seconds=self.settings.deadline_seconds)
+        request = self._task(TASK, {"input": input, **other})
+        operation = stream_task(request, deadline_seconds=self.settings.deadline_seconds)
         run_id = ""
         async with aclosing(self._client.astream(operation)) as events:
             async for event in events:
@@ -414,14 +548,15 @@ class ParallelToolSpec(BaseToolSpec):
         Returns:
             LlamaIndex's tools, whose output is text for the model and Documents for code.
         """
-        pairs = {pair[0]: pair for pair in self.spec_functions}
+        pairs = {pair[0]: pair for pair in (*BACKGROUND, *self.spec_functions)}
         tools = []
         for wanted in spec_functions or self.spec_functions:
             names = pairs.get(wanted, (wanted,)) if isinstance(wanted, str) else wanted
             given = (func_to_metadata_mapping or {}).get
             functions = [getattr(self, name) for name in names]
+            kind = SessionFunctionTool if names[0] in (SEARCH.name, EXTRACT.name) else FunctionTool
             tools.append(
-                FunctionTool.from_defaults(
+                kind.from_defaults(
                     fn=_first(functions, awaits=False),
                     async_fn=_first(functions, awaits=True),
                     tool_metadata=next(filter(None, map(given, names)), None)
@@ -439,27 +574,50 @@ class ParallelToolSpec(BaseToolSpec):
     def _max_chars(self) -> int:
         return self.settings.max_output_chars
 
-    def _search(self, objective: str | None, search_queries: list[str] | None) -> SearchRequest:
-        with explained():
-            return SearchRequest.from_settings(
-                self.settings, objective=objective, search_queries=search_queries
-            )
+    def _own_session(self, given: dict[str, Any]) -> str:
+        """The session outside of an agent's context, which no model can give."""
+        if given.get(CONTEXT) is None or isinstance(given[CONTEXT], Context):
+            given.pop(CONTEXT, None)
+        return self.settings.session_id or self._session
 
-    def _extract(self, urls: list[str], objective: str | None) -> ExtractRequest:
-        with explained():
-            return extract_request(self.settings, urls=urls, objective=objective)
+    async def _session_of(self, given: dict[str, Any]) -> str:
+        """The session of the context that an agent handed over."""
+        context = given.get(CONTEXT)
+        session = self._own_session(given)
+        if not isinstance(context, Context) or self.settings.session_id is not None:
+            return session
+        session = await context.store.get(SESSION, default=None) or str(uuid4())
+        await context.store.set(SESSION, session)
+        return session
 
-    def _task(self, question: str) -> CreateTaskRunRequest:
+    def _search(self, given: dict[str, Any], session_id: str) -> SearchRequest:
+        with explained():
+            fields = SEARCH.arguments.read(given)
+            return SearchRequest.from_settings(self.settings, session_id=session_id, **fields)
+
+    def _extract(self, given: dict[str, Any], session_id: str) -> ExtractRequest:
+        with explained():
+            fields = EXTRACT.arguments.read(given)
+            return extract_request(self.settings, session_id=session_id, **fields)
+
+    def _task(self, tool: AgentTool, given: dict[str, Any]) -> CreateTaskRunRequest:
         with explained():
             # Without a schema, a task's output is a JSON object of the processor's own design.
             schema = self.settings.output_schema or {"type": "text"}
             return CreateTaskRunRequest.from_settings(
-                self.settings, input=question, output_schema=schema
+                self.settings, output_schema=schema, **tool.arguments.read(given)
             )
 
-    def _find_all(self, objective: str) -> Flow[FindallResult]:
+    def _look_up(
+        self, run_id: str | None, other: dict[str, Any]
+    ) -> Operation[ResearchProgress | TaskRunResult]:
+        fields = GET_RESEARCH.arguments.read({"run_id": run_id, **other})
+        return look_up_research(fields["run_id"])
+
+    def _find_all(self, objective: str | None, other: dict[str, Any]) -> Flow[FindallResult]:
         with explained():
-            request = FindAllRequest.from_settings(self.settings, objective=objective)
+            fields = FIND_ALL.arguments.read({"objective": objective, **other})
+            request = FindAllRequest.from_settings(self.settings, **fields)
         return find_all(request, self.settings.deadline_seconds)
 
 

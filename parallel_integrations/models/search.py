@@ -99,7 +99,7 @@ class SearchRequest(SearchSettings, RequestModel):
     search_queries: Queries | None = Field(
         default=None,
         json_schema_extra=without_null,
-        description="2-3 different keyword queries of 3-6 words each that together cover the "
+        description="Three different keyword queries of 3-6 words each that together cover the "
         "objective.",
     )
     max_results: int = Field(

@@ -100,7 +100,7 @@ async def test_code_decides_per_call_what_the_model_does_not_see(sandbox: Sandbo
         "source_policy": SourcePolicy(exclude_domains=["example.com"]),
         "metadata": {"row": 7},
     }
-    message = called(tool, {**QUESTION, **settings})
+    message = called(tool, QUESTION, configurable={"parallel_task": settings})
     assert set(message.artifact["output"]["content"]) == {"statement", "purpose"}
     assert json.loads(message.content.partition("\n\nSources:")[0])
     body = sandbox.requests[0].body
@@ -131,7 +131,8 @@ def test_a_find_all_tool_gives_entities_with_reasons(sandbox: Sandbox) -> None:
     assert json.loads(json.dumps(message.artifact)) == message.artifact
     created = [each.body for each in sandbox.requests if each.path.endswith("/findall/runs")]
     assert (created[0]["generator"], created[0]["match_limit"]) == ("preview", 5)
-    called(tool, {**OBJECTIVE, "generator": "base", "match_limit": 7})
+    settings = {"generator": "base", "match_limit": 7}
+    called(tool, OBJECTIVE, configurable={"parallel_find_all": settings})
     created = [each.body for each in sandbox.requests if each.path.endswith("/findall/runs")]
     assert (created[1]["generator"], created[1]["match_limit"]) == ("base", 7)
 
@@ -216,13 +217,13 @@ def test_artifacts_survive_a_checkpoint(sandbox: Sandbox) -> None:
 
 async def test_a_failed_run_is_reported_with_its_id(sandbox: Sandbox) -> None:
     tool = task_tool(sandbox)
-    tool_input = {**QUESTION, "metadata": {"sandbox": "fail"}}
-    message = called(tool, tool_input)
+    failing: Any = {"configurable": {"parallel_task": {"metadata": {"sandbox": "fail"}}}}
+    message = called(tool, QUESTION, **failing)
     assert message.status == "error"
     assert message.content.startswith("TaskFailedError: Task run trun_")
     assert message.content.endswith("Ask for it in other words, or for less at once.")
     assert message.artifact is None
-    assert "TaskFailedError" in await tool.ainvoke(tool_input)
+    assert "TaskFailedError" in await tool.ainvoke(QUESTION, failing)
     assert sandbox.ledger.count("task_run") == 0
 
 
@@ -287,7 +288,6 @@ def test_broken_progress_costs_no_result(sandbox: Sandbox, tool: type[BaseTool])
     [
         (ParallelTaskRunTool, {}, "input"),
         (ParallelTaskRunTool, {"input": 5}, "input"),
-        (ParallelTaskRunTool, {**QUESTION, "metadata": {"x" * 17: 1}}, "metadata"),
         (ParallelTaskRunTool, {**QUESTION, "procesor": "lite"}, "procesor"),
         (ParallelFindAllTool, {}, "objective"),
         (ParallelFindAllTool, {"objective": ""}, "objective"),
@@ -307,10 +307,10 @@ def test_too_many_matches_for_a_preview_cost_nothing(sandbox: Sandbox) -> None:
     with pytest.raises(InvalidArgumentError, match="match_limit=50") as caught:
         find_tool(sandbox, match_limit=50)
     assert sandbox.api_key not in str(caught.value)
-    message = called(find_tool(sandbox), {**OBJECTIVE, "match_limit": 50})
-    assert message.status == "error"
-    assert "match_limit=50" in message.content
-    assert "Nothing was sent" in message.content
+    with pytest.raises(ValueError, match=r"config.*Nothing was sent.*match_limit=50"):
+        called(
+            find_tool(sandbox), OBJECTIVE, configurable={"parallel_find_all": {"match_limit": 50}}
+        )
     assert not sandbox.requests
 
 
@@ -365,13 +365,17 @@ def sessions(sandbox: Sandbox) -> list[str | None]:
     return [each.body.get("session_id") for each in sandbox.requests if each.method == "POST"]
 
 
-@pytest.mark.parametrize("per_thread", [False, True])
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({}, "each thread's"), ({"session_per_thread": False}, None), ({"session_id": "s"}, "s")],
+    ids=["default", "none", "fixed"],
+)
 async def test_one_session_for_search_and_extract_of_a_thread(
-    sandbox: Sandbox, per_thread: bool
+    sandbox: Sandbox, settings: dict[str, Any], expected: str | None
 ) -> None:
     tools = [
-        ParallelSearchTool(**connection(sandbox), session_per_thread=per_thread),
-        ParallelExtractTool(**connection(sandbox), session_per_thread=per_thread),
+        ParallelSearchTool(**connection(sandbox), **settings),
+        ParallelExtractTool(**connection(sandbox), **settings),
     ]
     url = "https://docs.python.org/3/reference/compound_stmts.html"
     calls = [("parallel_search", {"objective": "x"}), ("parallel_extract", {"urls": [url]})]
@@ -383,12 +387,12 @@ async def test_one_session_for_search_and_extract_of_a_thread(
         state: Any = {"messages": [("human", "go")]}
         await agent.ainvoke(state, config) if number else agent.invoke(state, config)
     first, second, third, fourth = sessions(sandbox)
-    if per_thread:
+    if not settings:
         assert first == second is not None
         assert third == fourth is not None
         assert first != third
     else:
-        assert {first, second, third, fourth} == {None}
+        assert {first, second, third, fourth} == {expected}
 
 
 def test_a_toolkit_shares_client_and_session(sandbox: Sandbox) -> None:

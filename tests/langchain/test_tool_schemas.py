@@ -20,13 +20,15 @@ class Inputs(BaseCallbackHandler):
         self.seen.append(kwargs["inputs"])
 
 
-def test_what_models_do_not_see_is_not_traced(sandbox: Sandbox) -> None:
+def test_settings_of_a_call_are_not_traced(sandbox: Sandbox) -> None:
     inputs = Inputs()
     tool = ParallelSearchTool(
         api_key=sandbox.api_key, base_url=sandbox.url, callbacks=[inputs], max_results=1
     )
-    tool_input = {"objective": "What is a closure?", "session_id": "secret-session"}
-    tool.invoke(tool_input)
+    settings = {"session_id": "secret-session"}
+    tool.invoke(
+        {"objective": "What is a closure?"}, {"configurable": {"parallel_search": settings}}
+    )
     assert inputs.seen == [{"objective": "What is a closure?"}]
     assert sandbox.requests[-1].body["session_id"] == "secret-session"
 

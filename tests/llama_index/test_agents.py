@@ -11,6 +11,7 @@ from llama_index.core.base.llms.types import ChatMessage, MessageRole, ToolCallB
 from llama_index.core.llms.mock import MockFunctionCallingLLM
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.tools import QueryEngineTool
+from llama_index.core.workflow import Context
 
 from parallel_integrations.llama_index import (
     ParallelLLM,
@@ -106,7 +107,8 @@ async def test_every_failure_is_a_tool_error_and_the_run_goes_on(
     ("name", "tool_input", "reported"),
     [
         ("parallel_search", {}, "nothing to search for"),
-        ("parallel_search", {"objective": QUESTION, "max_results": 40}, "max_results"),
+        ("parallel_search", {"objective": QUESTION, "max_results": 40}, "are: objective, search_q"),
+        ("parallel_task", {"input": QUESTION, "processor": "ultra8x"}, "no argument 'processor'"),
         ("parallel_extract", {"urls": ["https://docs.python.org/none"]}, "No page could be read"),
         ("parallel_task", {"input": TOO_LONG}, "trun_"),
     ],
@@ -119,6 +121,31 @@ async def test_what_a_model_gets_wrong_is_explained_to_it(
     (result,) = results(events)
     assert result.tool_output.is_error
     assert reported in result.tool_output.content
+
+
+@pytest.mark.filterwarnings("ignore:Skipping serialization of known unserializable key")
+async def test_one_session_for_each_agent_s_context(sandbox: Sandbox) -> None:
+    spec = make(sandbox)
+
+    async def search(context: Context, **settings: Any) -> None:
+        llm = calling("parallel_search", objective=QUESTION)
+        tools = (make(sandbox, **settings) if settings else spec).to_tool_list()
+        handler = FunctionAgent(tools=tools, llm=llm).run(
+            user_msg=QUESTION, memory=ChatMemoryBuffer.from_defaults(), ctx=context
+        )
+        await handler
+
+    agent = FunctionAgent(tools=[], llm=calling("none"))
+    one, other = Context(agent), Context(agent)
+    await search(one)
+    await search(other)
+    kept = Context.from_dict(agent, json.loads(json.dumps(one.to_dict())))
+    await search(kept)
+    await search(one, session_id="fixed")
+    first, second, third, fixed = (request.body["session_id"] for request in sandbox.requests)
+    assert first == third
+    assert first != second
+    assert fixed == "fixed"
 
 
 async def test_deep_research_reports_its_progress(sandbox: Sandbox) -> None:

@@ -9,8 +9,16 @@ from llama_index.core.schema import Document
 from llama_index.core.tools import FunctionTool, ToolMetadata
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
 
-from parallel_integrations import ParallelError, SourcePolicy, TaskFailedError
+from parallel_integrations import (
+    ParallelClient,
+    ParallelError,
+    SourcePolicy,
+    TaskFailedError,
+    may_repeat,
+)
+from parallel_integrations._documents import research
 from parallel_integrations._protocol import polling
+from parallel_integrations.api import wait_task_run
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.llama_index import ParallelToolSpec
 from parallel_integrations.sandbox import Sandbox
@@ -19,6 +27,7 @@ QUESTION = "How does the with statement handle exceptions?"
 PAGE = "https://docs.python.org/3/reference/compound_stmts.html"
 MISSING = "https://docs.python.org/3/reference/no_such_page.html"
 NAMES = ["parallel_search", "parallel_extract", "parallel_task", "parallel_find_all"]
+FURTHER = ["parallel_deep_research", "parallel_start_research", "parallel_get_research"]
 INPUTS: dict[str, dict[str, Any]] = {
     "parallel_search": {"objective": QUESTION, "search_queries": ["with statement"]},
     "parallel_extract": {"urls": [PAGE], "objective": QUESTION},
@@ -47,21 +56,26 @@ def tool(sandbox: Sandbox, name: str, **settings: Any) -> FunctionTool:
 def test_the_schemas_that_a_model_sees() -> None:
     assert BaseToolSpec in ParallelToolSpec.__mro__
     spec = ParallelToolSpec()
-    tools = [*spec.to_tool_list(), *spec.to_tool_list(["parallel_deep_research"])]
-    assert [each.metadata.name for each in tools] == [*NAMES, "parallel_deep_research"]
+    tools = [*spec.to_tool_list(), *spec.to_tool_list(FURTHER)]
+    assert [each.metadata.name for each in tools] == [*NAMES, *FURTHER]
     seen = {
-        "parallel_search": {"objective", "search_queries"},
-        "parallel_extract": {"urls", "objective"},
-        "parallel_task": {"input"},
-        "parallel_find_all": {"objective"},
-        "parallel_deep_research": {"input"},
+        "parallel_search": ({"objective", "search_queries"}, ["objective", "search_queries"]),
+        "parallel_extract": ({"urls", "objective"}, ["urls"]),
+        "parallel_task": ({"input"}, ["input"]),
+        "parallel_find_all": ({"objective"}, ["objective"]),
+        "parallel_deep_research": ({"input"}, ["input"]),
+        "parallel_start_research": ({"input"}, ["input"]),
+        "parallel_get_research": ({"run_id"}, ["run_id"]),
     }
     for each in tools:
         function = each.metadata.to_openai_tool()["function"]
-        assert set(function["parameters"]["properties"]) == seen[function["name"]]
+        parameters = each.metadata.get_parameters_dict()
+        assert function["parameters"] == parameters
+        assert (set(parameters["properties"]), parameters["required"]) == seen[function["name"]]
         assert len(function["description"]) < MAX_CHARACTERS
-        assert len(json.dumps(function["parameters"])) < MAX_CHARACTERS
-        assert all(field["description"] for field in function["parameters"]["properties"].values())
+        assert len(json.dumps(parameters)) < MAX_CHARACTERS
+        assert all(field["description"] for field in parameters["properties"].values())
+        assert all(field["type"] for field in parameters["properties"].values())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -96,14 +110,14 @@ def test_fixed_settings_are_sent_and_no_model_changes_them(sandbox: Sandbox) -> 
     task(**INPUTS["parallel_task"])
     found, read, tool_input, *_ = (request.body for request in sandbox.requests)
     assert found["mode"] == "turbo"
+    make(sandbox).to_tool_list()[0](objective=QUESTION)
+    assert sandbox.requests[-1].body["mode"] == "fast"
     assert found["advanced_settings"]["max_results"] == 3
     assert found["session_id"] == read["session_id"] == "s"
     assert read["advanced_settings"] == {"full_content": True}
     assert tool_input["processor"] == "lite"
     assert tool_input["source_policy"] == {"include_domains": ["docs.python.org"]}
     assert tool_input["task_spec"] == {"output_schema": {"type": "text"}}
-    with pytest.raises(TypeError, match="max_results"):
-        search(objective=QUESTION, max_results=40)
 
 
 def test_the_text_of_a_search_that_a_model_reads(sandbox: Sandbox) -> None:
@@ -159,10 +173,27 @@ def test_the_documents_of_a_find_all(sandbox: Sandbox) -> None:
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("parallel_search", {}, "nothing to search for"),
     ("parallel_search", {"objective": ""}, "objective"),
-    ("parallel_search", {"objective": "x", "search_queries": ["y" * 201]}, "search_queries.0"),
+    ("parallel_search", {"search_queries": ["y" * 201]}, "search_queries.0"),
     ("parallel_extract", {"urls": ["python.org"]}, "'python.org' is not a web address"),
     ("parallel_extract", {"urls": []}, "urls"),
     ("parallel_find_all", {"objective": ""}, "objective"),
+    ("parallel_search", {"objective": "x", "max_results": 40}, "are: objective, search_queries$"),
+    ("parallel_search", {"objective": "x", "session_id": "s"}, "there is no argument 'session_id'"),
+    ("parallel_search", {"objective": "x", "ctx": "s"}, "there is no argument 'ctx'"),
+    ("parallel_extract", {"urls": [PAGE], "full_content": True}, "are: urls, objective$"),
+    (
+        "parallel_task",
+        {"input": QUESTION, "processor": "ultra8x"},
+        "there is no argument 'processor'",
+    ),
+    (
+        "parallel_find_all",
+        {"objective": "x", "generator": "pro"},
+        "there is no argument 'generator'",
+    ),
+    ("parallel_start_research", {"input": "x", "webhook": {}, "processor": "pro"}, "are: input$"),
+    ("parallel_get_research", {"run_id": "../x y"}, "is not an id"),
+    ("parallel_get_research", {"run_id": "trun_1", "output_schema": "x"}, "are: run_id$"),
 ]
 
 
@@ -176,7 +207,61 @@ async def test_wrong_arguments_are_explained_and_not_sent(
             await code_path
         assert str(caught.value).startswith("Nothing was sent. Correct the arguments: ")
         assert "https://errors.pydantic.dev" not in str(caught.value)
+        assert isinstance(caught.value, InvalidArgumentError)
+        assert not may_repeat(caught.value)
     assert not sandbox.requests
+
+
+async def test_what_models_write_is_understood(sandbox: Sandbox) -> None:
+    search = tool(sandbox, "parallel_search")
+    search(objective=QUESTION, search_queries='["a", "b"]')
+    await search.acall(query=QUESTION, search_queries="")
+    search(QUESTION)
+    await tool(sandbox, "parallel_extract").acall(url=PAGE, objective="")
+    first, second, third, fourth = (request.body for request in sandbox.requests)
+    assert first["search_queries"] == ["a", "b"]
+    assert second["objective"] == third["objective"] == QUESTION
+    assert fourth["urls"] == [PAGE]
+    assert "objective" not in fourth
+
+
+async def test_research_in_the_background(sandbox: Sandbox) -> None:
+    tools = make(sandbox, research="background").to_tool_list()
+    by_name = {each.metadata.name: each for each in tools}
+    assert list(by_name) == [*NAMES[:2], *FURTHER[1:], NAMES[3]]
+    start, look = by_name["parallel_start_research"], by_name["parallel_get_research"]
+    started = start(input=QUESTION)
+    [about] = started.raw_output
+    assert set(about.metadata) == {"run_id", "status"}
+    assert f"run_id={about.metadata['run_id']}" in started.content
+    assert len(sandbox.requests) == 1
+    with ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        client.run(wait_task_run(about.id_))
+    for found in (look(run_id=about.id_), await look.acall(run_id=about.id_)):
+        answer, *cited = found.raw_output
+        assert answer.metadata["run_id"] == about.id_
+        assert all(each.metadata["url"].startswith("https://docs.python.org") for each in cited)
+        assert "\n\nSources:\n[1] " in found.content
+    assert sandbox.ledger.count("task_run") == 1
+
+
+async def test_a_look_at_research_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(research, "LOOK_SECONDS", 0.1)
+    with Sandbox(task_seconds=60) as slow:
+        [about] = (await tool(slow, "parallel_start_research").acall(QUESTION)).raw_output
+        found = await tool(slow, "parallel_get_research").acall(about.id_)
+    assert found.content == f"Research {about.id_} is queued. Look again later."
+    assert found.raw_output[0].metadata == {"run_id": about.id_, "status": "queued"}
+
+
+async def test_one_session_outside_of_an_agent(sandbox: Sandbox) -> None:
+    search, extract, *_ = make(sandbox).to_tool_list()
+    found = search(objective=QUESTION).raw_output
+    await extract.acall(urls=[PAGE])
+    make(sandbox).to_tool_list()[0](objective=QUESTION)
+    one, two, other = (request.body["session_id"] for request in sandbox.requests)
+    assert one == two == found.session_id
+    assert other not in (None, one)
 
 
 def test_a_failed_task_says_why(sandbox: Sandbox) -> None:

@@ -69,6 +69,11 @@ def fixed(question: Question, *given: str) -> dict[str, Any]:
     }
 
 
+def searched(question: SearchRequest) -> dict[str, Any]:
+    """What of a search is fixed on an adapter; the cassettes leave its mode to the API."""
+    return {"mode": None, **fixed(question, "objective")}
+
+
 @dataclass(frozen=True)
 class CodePath:
     """One code path, blocking and awaiting."""
@@ -103,9 +108,7 @@ def _search_retriever(question: SearchRequest, client: ParallelClient) -> Parall
 
 
 def _search_tool(question: SearchRequest, client: ParallelClient) -> ParallelSearchTool:
-    return ParallelSearchTool(
-        client=client, handle_tool_error=False, **fixed(question, "objective")
-    )
+    return ParallelSearchTool(client=client, handle_tool_error=False, **searched(question))
 
 
 def _llama_retriever(question: SearchRequest, client: ParallelClient) -> ParallelRetriever:

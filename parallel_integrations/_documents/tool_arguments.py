@@ -93,7 +93,7 @@ RunId: TypeAlias = Annotated[str, AfterValidator(_run_id)]
 # The schema that a model is shown knows no null and no alternatives: models of several vendors
 # write "null" where they may, and some refuse such a schema.
 OrNone: TypeAlias = Annotated[T, WrapValidator(_none_passes)]
-"""A value that a model is asked for, and that may be missing all the same."""
+"""A value that the schema requires, and that may be missing all the same."""
 
 
 def _described(request: type[BaseModel], name: str, **more: Any) -> Any:
@@ -277,7 +277,7 @@ EXTRACT: Final = AgentTool(
 TASK: Final = AgentTool(
     "parallel_task",
     "Research a question on the web in depth. Takes from seconds to many minutes, so use it "
-    "where a search is not enough. Returns an answer;" + _SOURCES,
+    "where a search is not enough. Returns a report;" + _SOURCES,
     TaskArguments,
 )
 FIND_ALL: Final = AgentTool(

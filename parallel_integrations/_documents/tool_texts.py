@@ -23,9 +23,6 @@ from parallel_integrations.models.task import TaskRun, TaskRunResult
 
 NOTHING_FOUND: Final = "No pages were found. Try other keywords or a broader objective."
 
-TOOL_MODE: Final = "fast"
-"""How an agent searches: it searches again where that finds too little. Left out, the API takes
-`advanced`, at five times the price (docs/reference/facts.md, 5)."""
 MAX_OUTPUT_CHARS: Final = 40_000
 MIN_OUTPUT_CHARS: Final = 500
 _PARAGRAPH: Final = "\n\n"

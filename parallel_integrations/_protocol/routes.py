@@ -55,6 +55,9 @@ class Route(Protocol):
     ) -> None:
         """Refuse, before anything is sent, what is not served there."""
 
+    def has_modes(self, *, has_key: bool) -> bool:
+        """Whether a search may say its mode."""
+
     def skus(
         self, request: RequestModel, version: ApiVersion, *, has_key: bool
     ) -> Mapping[str, int]:
@@ -92,6 +95,10 @@ class PlainRoute:
                 f"{path} is not served by {EU_HOST}, which has search and extract only: leave "
                 "base_url= and PARALLEL_BASE_URL out for it. Nothing was sent."
             )
+
+    def has_modes(self, *, has_key: bool) -> bool:
+        """Always."""
+        return True
 
     def skus(
         self, request: RequestModel, version: ApiVersion, *, has_key: bool

@@ -114,6 +114,10 @@ class SearchMcp(PlainRoute):
             "was sent."
         )
 
+    def has_modes(self, *, has_key: bool) -> bool:
+        """With a key."""
+        return has_key
+
     def skus(
         self, request: RequestModel, version: ApiVersion, *, has_key: bool
     ) -> Mapping[str, int]:
@@ -135,7 +139,7 @@ class SearchMcp(PlainRoute):
 
     def _search(self, request: SearchRequest, *, has_key: bool) -> Tool:
         ignored = ("location", "source_policy", "fetch_policy", *_EXCERPT_LIMITS)
-        _refuse(request, ignored if has_key else ("mode", *ignored))
+        _refuse(request, ignored if self.has_modes(has_key=has_key) else ("mode", *ignored))
         if request.max_results > DEFAULT_RESULTS:
             raise InvalidArgumentError(
                 f"max_results={request.max_results} is more than route=SearchMcp() gives: "

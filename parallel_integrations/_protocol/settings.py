@@ -243,6 +243,11 @@ class Settings:
         object.__setattr__(changed, "headers", headers)
         return changed
 
+    @property
+    def has_modes(self) -> bool:
+        """Whether a search may say its mode on this route."""
+        return self.route.has_modes(has_key=self.api_key is not None)
+
     def without_secrets(self) -> dict[str, Any]:
         """What a pickle may hold: no key, no gateway token, no extra headers."""
         route = self.route

@@ -37,6 +37,7 @@ from parallel_integrations._documents.research import (
     look_up_research,
     start_research,
 )
+from parallel_integrations._documents.searching import TOOL_MODE, search_request
 from parallel_integrations._documents.tool_arguments import (
     EXTRACT,
     FIND_ALL,
@@ -50,7 +51,6 @@ from parallel_integrations._documents.tool_arguments import (
 from parallel_integrations._documents.tool_texts import (
     MAX_OUTPUT_CHARS,
     MIN_OUTPUT_CHARS,
-    TOOL_MODE,
     extract_text,
     matches_text,
     research_text,
@@ -388,7 +388,7 @@ class ParallelSearchTool(SearchSettings, SessionTool):
     content_format: Literal["text", "search_result"] = "text"
 
     def _operation(self, fields: dict[str, Any]) -> Flow[SearchResponse]:
-        return search(SearchRequest.from_settings(self, **self._in_session(fields)))
+        return search(search_request(self, **self._in_session(fields)))
 
     def _content_and_artifact(self, result: SearchResponse) -> ContentAndArtifact:
         artifact = result.model_dump(mode="json")

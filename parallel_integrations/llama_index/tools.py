@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, Unpack
 from uuid import uuid4
 
 from llama_index.core.schema import Document
-from llama_index.core.tools import FunctionTool, ToolMetadata, ToolOutput
+from llama_index.core.tools import FunctionTool, ToolMetadata
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
 from llama_index.core.workflow import Context, Event
 from pydantic import Field
@@ -26,6 +26,7 @@ from parallel_integrations._documents.research import (
     look_up_research,
     start_research,
 )
+from parallel_integrations._documents.searching import TOOL_MODE, search_request
 from parallel_integrations._documents.tool_arguments import (
     EXTRACT,
     FIND_ALL,
@@ -39,7 +40,6 @@ from parallel_integrations._documents.tool_arguments import (
 from parallel_integrations._documents.tool_texts import (
     MAX_OUTPUT_CHARS,
     MIN_OUTPUT_CHARS,
-    TOOL_MODE,
     extract_text,
     matches_text,
     research_text,
@@ -142,25 +142,6 @@ class Found(list[Document]):
         super().__init__(documents)
         self.text = text
         self.session_id = session_id
-
-
-class SessionFunctionTool(FunctionTool):
-    """A tool whose calls from one agent's context have one session.
-
-    An agent hands its context to a tool that says it requires it; any other caller has none.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.requires_context, self.ctx_param_name = True, CONTEXT
-
-    def call(self, *args: Any, **kwargs: Any) -> ToolOutput:
-        """Call the tool, with or without a context."""
-        return super().call(*args, **{CONTEXT: None, **kwargs})
-
-    async def acall(self, *args: Any, **kwargs: Any) -> ToolOutput:
-        """Call the tool, awaiting, with or without a context."""
-        return await super().acall(*args, **{CONTEXT: None, **kwargs})
 
 
 class ParallelProgressEvent(Event):
@@ -554,16 +535,19 @@ class ParallelToolSpec(BaseToolSpec):
             names = pairs.get(wanted, (wanted,)) if isinstance(wanted, str) else wanted
             given = (func_to_metadata_mapping or {}).get
             functions = [getattr(self, name) for name in names]
-            kind = SessionFunctionTool if names[0] in (SEARCH.name, EXTRACT.name) else FunctionTool
-            tools.append(
-                kind.from_defaults(
-                    fn=_first(functions, awaits=False),
-                    async_fn=_first(functions, awaits=True),
-                    tool_metadata=next(filter(None, map(given, names)), None)
-                    or self.get_metadata_from_fn_name(names[0]),
-                    callback=_as_the_model_reads_it,
-                )
+            tool = FunctionTool.from_defaults(
+                fn=_first(functions, awaits=False),
+                async_fn=_first(functions, awaits=True),
+                tool_metadata=next(filter(None, map(given, names)), None)
+                or self.get_metadata_from_fn_name(names[0]),
+                callback=_as_the_model_reads_it,
             )
+            if names[0] in (SEARCH.name, EXTRACT.name) and all(map(_takes_more, functions)):
+                # An agent hands its context, for the session, to a tool that requires one; any
+                # other caller has none.
+                tool.requires_context, tool.ctx_param_name = True, CONTEXT
+                tool.partial_params[CONTEXT] = None
+            tools.append(tool)
         return tools
 
     @property
@@ -593,7 +577,7 @@ class ParallelToolSpec(BaseToolSpec):
     def _search(self, given: dict[str, Any], session_id: str) -> SearchRequest:
         with explained():
             fields = SEARCH.arguments.read(given)
-            return SearchRequest.from_settings(self.settings, session_id=session_id, **fields)
+            return search_request(self.settings, session_id=session_id, **fields)
 
     def _extract(self, given: dict[str, Any], session_id: str) -> ExtractRequest:
         with explained():
@@ -623,6 +607,12 @@ class ParallelToolSpec(BaseToolSpec):
 
 def _first(functions: list[Callable[..., Any]], *, awaits: bool) -> Callable[..., Any] | None:
     return next((each for each in functions if inspect.iscoroutinefunction(each) is awaits), None)
+
+
+def _takes_more(function: Callable[..., Any]) -> bool:
+    """Whether it takes arguments that it does not name; a subclass's own may not."""
+    parameters = inspect.signature(function).parameters.values()
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
 
 
 def _as_the_model_reads_it(found: Any) -> str | None:

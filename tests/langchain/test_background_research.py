@@ -110,7 +110,7 @@ async def test_the_report_is_collected_once_the_run_is_over(sandbox: Sandbox) ->
     for look in code_paths(tool):
         text = await look({"run_id": run_id})
         assert str(report["citations"][0]["url"]) in text
-        assert "\n\nSources:\n[1] " in text
+        assert "\n\nSources:\n- " in text
     message = called(tool, {"id": run_id})
     assert message.artifact["output"]["content"] == report["content"]
     assert sandbox.ledger.count("task_run") == 1
@@ -121,7 +121,7 @@ async def test_a_run_that_ends_during_the_look_gives_its_report() -> None:
         start = ParallelStartResearchTool(**connection(sandbox), processor="lite")
         run_id = called(start, {"input": QUESTION}).artifact["run_id"]
         message = called(ParallelGetResearchTool(**connection(sandbox)), {"run_id": run_id})
-    assert "\n\nSources:\n[1] " in message.content
+    assert "\n\nSources:\n- " in message.content
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_research_goes_on_across_a_checkpoint(sandbox: Sandbox) -> None:
     ParallelDeepResearch(**connection(sandbox)).invoke({"run_id": message.artifact["run_id"]})
     _, collected = turn(("parallel_get_research", {"run_id": message.artifact["run_id"]}))
     assert collected.artifact["run"]["status"] == "completed"
-    assert "\n\nSources:\n[1] " in collected.content
+    assert "\n\nSources:\n- " in collected.content
     assert sandbox.ledger.count("task_run") == 1
 
 

@@ -241,7 +241,7 @@ async def test_research_in_the_background(sandbox: Sandbox) -> None:
         answer, *cited = found.raw_output
         assert answer.metadata["run_id"] == about.id_
         assert all(each.metadata["url"].startswith("https://docs.python.org") for each in cited)
-        assert "\n\nSources:\n[1] " in found.content
+        assert "\n\nSources:\n- " in found.content
     assert sandbox.ledger.count("task_run") == 1
 
 
@@ -295,7 +295,14 @@ def test_subclasses_add_functions_and_rename_tools() -> None:
             """Give the date."""
             return f"2026-05-02 {zone}"
 
-    *_, today = Own().to_tool_list()
+        def parallel_search(self, objective: str) -> list[Document]:  # type: ignore[override]
+            return [Document(text=f"own {objective}")]
+
+        async def aparallel_search(self, objective: str) -> list[Document]:  # type: ignore[override]
+            return self.parallel_search(objective)
+
+    search, *_, today = Own().to_tool_list()
+    assert search(objective="x").content == "own x"
     assert str(today()) == "2026-05-02 UTC"
     assert "Give the date." in today.metadata.description
     about = ToolMetadata("Look it up.", "look_up")

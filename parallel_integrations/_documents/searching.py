@@ -1,0 +1,27 @@
+"""How the adapters search: the mode that each states, and the request of one call."""
+
+from typing import Any, Final
+
+from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations.models.search import SearchRequest
+
+# Left out, the API takes `advanced`, at five times the price of `fast`, and may take another one
+# day (docs/reference/facts.md, 3.4 and 5). So each adapter says what it wants.
+
+TOOL_MODE: Final = "fast"
+"""For agents, as the vendor advises: they wait for each search, and search again if need be."""
+RETRIEVER_MODE: Final = "advanced"
+"""For retrievers and readers: one search has to find all that a text or an index is made of."""
+
+
+def search_request(settings: Adapter, **fields: Any) -> SearchRequest:
+    """The request of one call; `fields` that are not None win over `settings`.
+
+    A mode that is a default is left out on a route that takes none; one that was given is refused
+    there.
+    """
+    request = SearchRequest.from_settings(settings, **fields)
+    given = "mode" in settings.model_fields_set or fields.get("mode") is not None
+    if not given and not settings.resolved_client().settings.has_modes:
+        request.mode = None
+    return request

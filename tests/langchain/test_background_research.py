@@ -129,7 +129,7 @@ async def test_a_run_that_ends_during_the_look_gives_its_report() -> None:
     [
         ({"run_id": "trun_none"}, "NotFoundError"),
         ({"run_id": "../x y"}, "is not an id"),
-        ({"run_id": ""}, "run_id: Field required"),
+        ({"run_id": ""}, "needs run_id=, which is missing"),
     ],
 )
 async def test_an_id_of_no_run_is_a_tool_error(

@@ -107,6 +107,12 @@ ALLOWED: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("parallel_integrations/_documents/tool_texts.py", "answer", "Returns an answer", _MODEL),
     (
         "parallel_integrations/_documents/stop_words.py",
+        "answer",
+        "return respond answer",
+        "a word of questions",
+    ),
+    (
+        "parallel_integrations/_documents/stop_words.py",
         "tell",
         "please tell explain",
         "a word of questions",

@@ -1,30 +1,61 @@
 """Keyword queries from a question, without any model: deterministic, in any script."""
 
 import re
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Final, NamedTuple
+from unicodedata import category, normalize
 
-from parallel_integrations._documents.stop_words import LINKS, OPENERS, REQUESTS
-from parallel_integrations.models.pages import MAX_QUERY_CHARACTERS
+from parallel_integrations._documents.stop_words import (
+    ALWAYS_GUIDANCE,
+    GUIDANCE,
+    IMPERATIVES,
+    JOINING,
+    LINKS,
+    OPENERS,
+    QUESTIONS,
+    REQUESTS,
+    SOURCES,
+)
+from parallel_integrations.models.pages import MAX_OBJECTIVE_CHARACTERS, MAX_QUERY_CHARACTERS
 
+MAX_DERIVED: Final = 3
 MAX_QUERY_WORDS: Final = 6
 MIN_QUERY_WORDS: Final = 3
+MAX_FACET_WORDS: Final = 3
+"""What of one facet stands beside the topic."""
+MAX_TOPIC_FACETS: Final = 4
+MAX_FACETS: Final = 30
+"""Of a text of pages, the beginning says what it is about."""
 
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+(?:['’.:+#/&_-]+[^\W_{_CJK}]+)*[+#]*")
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD = rf"[{_CJK}]+|[^\W_{_CJK}]+(?:['’.:+#/&_-]+[^\W_{_CJK}]+)*[+#]*"
+_TOKEN = re.compile(rf"({_WORD})|([.!?;:\n()\[\]\"“”«»。！？；：؛؟।॥။]+)|([,，、،၊–—-]+)")
 _CJK_WORD = re.compile(rf"[{_CJK}]+")
 _CJK_GLUE = re.compile(
     "为什么|什么时候|什么样|有哪些|是什么|怎么样|怎么|怎样|如何|什么|哪些|哪个|哪里|多少|请问|可以|能否|是否|"
     "以及|的|是|在|和|与|或|吗|呢|了|把|被|对|于|"
     "とは|ですか|ますか|どのように|なぜ|は|が|を|に|の|で|と|へ|か"
 )
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_JOINERS: Final = "\u200c\u200d"
+"""They part and join letters within words of Persian and of the scripts of India."""
+_VOWELS = re.compile("[\u064b-\u065f\u0670]")
+_REPLACED = re.compile(r"[\ud800-\udfff\x00]")
+
+_NO_KEYWORDS: Final = OPENERS | LINKS | REQUESTS
+
+STOP: Final = "\n"
+COMMA: Final = ","
 
 
 def derive_queries(question: str) -> list[str]:
     """One to three keyword queries for a question, each of at most 6 words and 200 characters.
 
-    The first holds the question's keywords, the second the phrase they stand in or the later
-    keywords, the third the most specific ones. A question without any keyword is its own query.
+    The first holds the question's first keywords. The others put its topic beside its other
+    facets, such as entities and time ranges, and differ from each other in their keywords.
+    Guidance ("emphasizing official announcements") gives no keywords. A question without any
+    keyword is its own query.
 
     Args:
         question: The question in any language; not blank.
@@ -32,61 +63,217 @@ def derive_queries(question: str) -> list[str]:
     Returns:
         Distinct queries, best first. The same question gives the same queries.
     """
-    words = _subject(_words(question))
-    keywords = _distinct(
-        word for word in words if word.lower() not in OPENERS and word.lower() not in LINKS
-    )
+    question = normalize("NFC", readable(question))
+    tokens = _subject(list(_tokens(question)))
+    facets = _facets(_without_guidance(tokens)) or _facets(tokens)
+    keywords = _distinct(word for facet in facets for word in facet)
     if not keywords:
-        return [_fit(words) or _cut(" ".join(question.split()))]
-    candidates = [keywords[:MAX_QUERY_WORDS]]
-    if len(keywords) > MAX_QUERY_WORDS:
-        candidates += [keywords[-MAX_QUERY_WORDS:], _most_specific(keywords)]
-    else:
-        candidates.append(_phrase([word for word in words if word.lower() not in OPENERS]))
-        candidates.append(keywords[1:] if len(keywords) > MIN_QUERY_WORDS else _phrase(words))
-    queries = _distinct(_fit(candidate) for candidate in candidates)
-    long_enough = [q for q in queries if len(q.split()) >= MIN_QUERY_WORDS]
-    return (long_enough or queries[:1])[:3]
+        words = [token for token in tokens if token not in (STOP, COMMA)]
+        return [_fit(words) or shortened(" ".join(question.split()), MAX_QUERY_CHARACTERS)]
+    chosen = _chosen(keywords, facets, _topic(tokens, facets))
+    if len(chosen) == 1:
+        chosen.append(_phrase(_without_guidance(tokens)))
+    queries = _distinct(map(_fit, chosen))
+    long_enough = [query for query in queries if len(query.split()) >= MIN_QUERY_WORDS]
+    return long_enough or queries[:1]
 
 
-def _words(question: str) -> list[str]:
-    matches: list[str] = _WORD.findall(question)
-    if question.isascii():
-        return matches
-    words: list[str] = []
-    for match in matches:
-        if _CJK_WORD.fullmatch(match):  # written without spaces: its particles part the words
-            words += [part for part in _CJK_GLUE.split(match) if part] or [match]
-        else:
-            words.append(match)
-    return words
+def readable(text: str) -> str:
+    """A text that JSON can carry: halves of surrogate pairs and U+0000 are replaced."""
+    return _REPLACED.sub("\ufffd", text)
 
 
-def _subject(words: list[str]) -> list[str]:
-    """The words from the question's first keyword on; all of them where it has none."""
-    opening = [word.lower() in OPENERS or word.lower() in REQUESTS for word in words]
-    for place, word in enumerate(words):
-        leads_on = word.lower() in LINKS and any(opening[place + 1 : place + 2])  # "… to know"
+def shortened(text: str, max_chars: int) -> str:
+    """At most `max_chars` characters of a text, cut between words where there are any."""
+    text = text.strip()
+    if len(text) <= max_chars:
+        return text
+    beginning = text[: max_chars + 1]
+    # Half of the budget rather than half of a word; a script without blanks has none to cut at.
+    at = max((match.start() for match in re.finditer(r"\s", beginning)), default=0)
+    at = at if at > max_chars // 2 else max_chars
+    while at > 1 and (category(text[at])[0] == "M" or text[at - 1] in _JOINERS):
+        at -= 1  # a mark belongs to the letter before it
+    return text[:at].strip() or text[:max_chars]
+
+
+class Shortened(NamedTuple):
+    """A question as the API takes it.
+
+    Attributes:
+        text: Its beginning, where it is too long.
+        note: What was done to it; empty where nothing was.
+    """
+
+    text: str
+    note: str = ""
+
+
+def as_objective(question: str) -> Shortened:
+    """A question of any length and script as an objective, which has at most 5000 characters."""
+    question = readable(question)
+    text = shortened(question, MAX_OBJECTIVE_CHARACTERS)
+    if len(text) == len(question.strip()):
+        return Shortened(text)
+    return Shortened(
+        text,
+        f"The question has {len(question)} characters; its first {len(text)} were sent, of the "
+        f"{MAX_OBJECTIVE_CHARACTERS} that the API takes.",
+    )
+
+
+def _tokens(question: str) -> Iterator[str]:
+    """Words, `STOP` where a sentence ends, and `COMMA`."""
+    # A mark is no letter for the regular expression, but belongs to the word: it is looked at as
+    # a letter, and the word is taken from the question itself.
+    letters = question
+    if not question.isascii():
+        letters = "".join(
+            "x" if category(each)[0] == "M" or each in _JOINERS else each for each in question
+        )
+    for match in _TOKEN.finditer(letters):
+        word, stop, _ = match.groups()
+        if word is None:
+            yield STOP if stop else COMMA
+            continue
+        word = question[match.start() : match.end()].strip(_JOINERS)
+        if _CJK_WORD.fullmatch(word):  # written without spaces: its particles part the words
+            yield from [part for part in _CJK_GLUE.split(word) if part] or [word]
+        elif any(map(str.isalnum, word)):
+            yield word
+
+
+def _subject(tokens: list[str]) -> list[str]:
+    """The tokens from the question's first keyword on; all of them where it has none."""
+    opening = [_plain(token) in OPENERS or _plain(token) in REQUESTS for token in tokens]
+    for place, token in enumerate(tokens):
+        if token in (STOP, COMMA):
+            continue
+        leads_on = _plain(token) in LINKS and any(opening[place + 1 : place + 2])  # "… to know"
         if not opening[place] and not leads_on:
-            return words[place:]
-    return words
+            return tokens[place:]
+    return tokens
 
 
-def _phrase(words: list[str]) -> list[str]:
+def _without_guidance(tokens: list[str]) -> list[str]:
+    """The tokens without clauses that say how to respond or which sources to take."""
+    kept: list[str] = []
+    has_keyword = False  # the first is what is wanted, whatever it is
+    for sentence in _split(tokens, STOP):
+        begins = True  # where an imperative may stand
+        for place, token in enumerate(sentence):
+            word = _plain(token)
+            if has_keyword and (word in GUIDANCE or (begins and word in IMPERATIVES)):
+                rest = sentence[place + 1 :]
+                about_sources = any(_plain(each) in SOURCES for each in rest)
+                if about_sources or word in ALWAYS_GUIDANCE:
+                    kept += [each for each in rest if _YEAR.fullmatch(each)]
+                    break
+                token = COMMA  # "focusing on pricing": what follows is a facet
+            is_keyword = token != COMMA and word not in _NO_KEYWORDS
+            begins = token == COMMA or (begins and not is_keyword)
+            has_keyword = has_keyword or is_keyword
+            kept.append(token)
+        kept.append(STOP)
+    return kept
+
+
+def _facets(tokens: list[str]) -> list[list[str]]:
+    """The keywords, parted where other words or marks stand between them.
+
+    What is only listed (`California, Texas and Germany`) is one facet.
+    """
+    facets: list[list[str]] = []
+    between: set[str] = {STOP}
+    for token in tokens:
+        word = _plain(token)
+        if token in (STOP, COMMA) or word in OPENERS or word in LINKS:
+            between.add(word)
+            continue
+        listed = between <= JOINING and facets and len(facets[-1]) < MAX_FACET_WORDS
+        if listed or not between:
+            facets[-1].append(token)
+        else:
+            facets.append([token])
+        between = set()
+    return facets[:MAX_FACETS]
+
+
+def _topic(tokens: list[str], facets: list[list[str]]) -> list[str]:
+    """The facet after a question word within the text ("I wonder which …"), or the longest."""
+    interior = [place for place, token in enumerate(tokens) if _plain(token) in QUESTIONS]
+    for token in tokens[interior[0] + 1 :] if interior else ():
+        if found := next((facet for facet in facets if token in facet), None):
+            return found
+    return max(facets[:MAX_TOPIC_FACETS], key=len)
+
+
+def _chosen(keywords: list[str], facets: list[list[str]], topic: list[str]) -> list[list[str]]:
+    """Up to three lists of keywords: the first ones, then the topic beside what is left."""
+    chosen = [keywords[:MAX_QUERY_WORDS]]
+    others = [facet for facet in facets if facet is not topic]
+    candidates = [_beside(topic, facet, facets) for facet in others]
+    candidates += [
+        [*one[:MAX_FACET_WORDS], *two[:MAX_FACET_WORDS]] for one, two in pairwise(others)
+    ]
+    if not others:  # one long phrase: what it ends with is the wider subject
+        candidates = [topic[-MAX_QUERY_WORDS:], topic[-MIN_QUERY_WORDS:]]
+    candidates = [_distinct(each) for each in candidates]
+    about = _plain_words(topic)
+    while len(chosen) < MAX_DERIVED:
+        sets = list(map(_plain_words, chosen))
+        known = frozenset[str]().union(*sets)
+        usable = [
+            each
+            for each in candidates
+            if len(each) >= MIN_QUERY_WORDS and _plain_words(each) not in sets
+        ]
+        if not usable:
+            break
+        chosen.append(max(usable, key=lambda each: _gain(_plain_words(each), known, about)))
+    return chosen
+
+
+def _gain(words: frozenset[str], known: frozenset[str], topic: frozenset[str]) -> int:
+    """How much a query adds: its new words, and that it is about the topic."""
+    return len(words - known) + bool(words & topic)
+
+
+def _plain_words(words: list[str]) -> frozenset[str]:
+    return frozenset(map(_plain, words))
+
+
+def _plain(word: str) -> str:
+    """A word as lists of stop words have it: in lower case, without the vowel marks of Arabic."""
+    return word.lower() if word.isascii() else _VOWELS.sub("", word.lower())
+
+
+def _beside(topic: list[str], facet: list[str], facets: list[list[str]]) -> list[str]:
+    """The topic's names, or its last words, and those of one facet, in the question's order."""
+    few = facet[:MAX_FACET_WORDS]
+    num_words = MAX_QUERY_WORDS - len(few)
+    named = [word for word in topic if any(each.isdigit() or each.isupper() for each in word)]
+    about = named[:num_words] if len(named) > 1 else topic[-num_words:]
+    return [*few, *about] if facets.index(facet) < facets.index(topic) else [*about, *few]
+
+
+def _phrase(tokens: list[str]) -> list[str]:
+    """The words that the keywords stand in, to the end of the sentence."""
+    words = [token for token in next(_split(tokens, STOP), []) if token != COMMA]
     phrase = words[:MAX_QUERY_WORDS]
-    while phrase and (phrase[-1].lower() in OPENERS or phrase[-1].lower() in LINKS):
+    while phrase and (_plain(phrase[-1]) in LINKS or _plain(phrase[-1]) in OPENERS):
         phrase.pop()
     return phrase
 
 
-def _most_specific(keywords: list[str]) -> list[str]:
-    def weight(item: tuple[int, str]) -> tuple[bool, int, int]:
-        place, word = item
-        named = any(c.isdigit() or c.isupper() for c in word)
-        return (not named, -len(word), place)
-
-    chosen = sorted(sorted(enumerate(keywords), key=weight)[:MAX_QUERY_WORDS])
-    return [word for _, word in chosen]
+def _split(tokens: list[str], mark: str) -> Iterator[list[str]]:
+    part: list[str] = []
+    for token in [*tokens, mark]:
+        if token != mark:
+            part.append(token)
+        elif part:
+            yield part
+            part = []
 
 
 def _fit(words: list[str]) -> str:
@@ -95,11 +282,7 @@ def _fit(words: list[str]) -> str:
         if len(" ".join([*kept, word])) > MAX_QUERY_CHARACTERS:
             break
         kept.append(word)
-    return " ".join(kept) or _cut(" ".join(words))
-
-
-def _cut(text: str) -> str:
-    return text[:MAX_QUERY_CHARACTERS].strip()
+    return " ".join(kept) or shortened(" ".join(words), MAX_QUERY_CHARACTERS)
 
 
 def _distinct(items: Iterable[str]) -> list[str]:

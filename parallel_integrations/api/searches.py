@@ -57,9 +57,9 @@ def _refuses_mode(error: InvalidRequestError) -> bool:
     detail = error.detail
     faults = detail.get("errors") if isinstance(detail, dict) else detail
     places = [
-        fault["loc"]
+        fault["loc"] if isinstance(fault["loc"], list) else str(fault["loc"]).split(".")
         for fault in (faults if isinstance(faults, list) else [])
-        if isinstance(fault, dict) and isinstance(fault.get("loc"), list)
+        if isinstance(fault, dict) and fault.get("loc")
     ]
     if places:
         return any("mode" in place for place in places)

@@ -75,6 +75,7 @@ def test_an_error_that_repeats_the_request_does_not_refuse_its_mode(
             }
         },
         {"detail": [{"loc": ["body", "mode"], "msg": "unexpected value"}]},
+        {"detail": {"errors": [{"loc": "body.mode", "msg": "unexpected value"}]}},
         {"error": {"message": "'fast' is not a mode"}},
     ],
 )

@@ -25,6 +25,7 @@ from langchain_core.messages import (
     SystemMessage,
     ToolCall,
     ToolMessage,
+    convert_to_openai_messages,
 )
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
@@ -153,6 +154,15 @@ def test_extra_body_and_model_per_call(sandbox: Sandbox) -> None:
 def called(*names: str, **fields: Any) -> AIMessage:
     calls = [ToolCall(name=name, args={"a": "é"}, id=f"call_{name}") for name in names]
     return AIMessage(tool_calls=calls, **fields)
+
+
+def test_an_answer_goes_on_to_another_model_as_its_text(sandbox: Sandbox) -> None:
+    message = make(sandbox, model="lite").invoke("What is a closure?")
+    assert message.additional_kwargs["basis"]
+    for format_ in ("string", "block"):
+        [sent] = convert_to_openai_messages([message], text_format=format_)
+        text = message.content if format_ == "string" else [{"type": "text", "text": message.text}]
+        assert sent == {"role": "assistant", "content": text}
 
 
 LEGACY = {"function_call": {"name": "f", "arguments": "{}"}}

@@ -21,7 +21,7 @@ from llama_index.core.chat_engine import (
     ContextChatEngine,
     SimpleChatEngine,
 )
-from llama_index.core.llms.mock import MockFunctionCallingLLM
+from llama_index.core.llms.mock import MockFunctionCallingLLM, MockLLM
 from llama_index.core.memory import ChatMemoryBuffer, Memory
 from llama_index.core.tools import FunctionTool, QueryEngineTool
 from llama_index.core.workflow import StopEvent
@@ -67,6 +67,29 @@ async def test_a_message_holds_nothing_that_another_llm_would_send(llm: Parallel
         assert dumped == ChatMessage(role="assistant", content=message.content).model_dump()
         assert dumped["additional_kwargs"] == {}
         assert evidence_of(message.model_copy(deep=True)) == evidence_of(message)
+
+
+async def test_a_history_goes_on_with_another_llm(llm: ParallelLLM) -> None:
+    seen: list[list[ChatMessage]] = []
+
+    def answers(turns: Any, **_: Any) -> ChatMessage:
+        seen.append([ChatMessage.model_validate(turn.model_dump()) for turn in turns])
+        return ChatMessage(role=MessageRole.ASSISTANT, content="From another one.")
+
+    other = MockFunctionCallingLLM(response_generator=answers, is_chat_model=True)
+    kept = memory()
+    question = "How do generators work?"
+    first = SimpleChatEngine.from_defaults(llm=llm, memory=kept).chat(QUESTION)
+    await SimpleChatEngine.from_defaults(llm=other, memory=kept).achat(question)
+    second = SimpleChatEngine.from_defaults(llm=llm, memory=kept).chat(QUESTION)
+    [turns] = seen
+    assert [turn.content for turn in turns] == [QUESTION, str(first), question]
+    assert all(turn.additional_kwargs == {} for turn in turns)
+    # LlamaIndex's prompt for models that do not chat shows whatever is in `additional_kwargs`.
+    echoed = MockLLM().chat(kept.get_all()).message.content or ""
+    assert "basis" not in echoed
+    assert "interaction_id" not in echoed
+    assert evidence_of(second)["basis"]
 
 
 async def test_the_default_memory_counts_no_citations(llm: ParallelLLM) -> None:

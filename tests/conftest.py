@@ -123,6 +123,20 @@ def sandbox(session_sandbox: Sandbox) -> Sandbox:
     return session_sandbox
 
 
+@pytest.fixture(scope="session")
+def session_clean_sandbox() -> Iterator[Sandbox]:
+    """One sandbox with clean pages for the whole run; tests use `clean_sandbox`."""
+    with Sandbox(clean=True) as running:
+        yield running
+
+
+@pytest.fixture
+def clean_sandbox(session_clean_sandbox: Sandbox) -> Sandbox:
+    """A sandbox whose pages have several excerpts each and no noise, with nothing recorded."""
+    session_clean_sandbox.reset()
+    return session_clean_sandbox
+
+
 @pytest.fixture
 def client(sandbox: Sandbox) -> Iterator[ParallelClient]:
     """A client of the sandbox."""

@@ -22,7 +22,16 @@ from tests.support.cassettes import (
     recording,
 )
 from tests.support.record import WRONG_KEY, main, record_from_sandbox
-from tests.support.scenarios import BY_NAME, OBJECTIVE, SCENARIOS, Scenario, arun, price_usd, run
+from tests.support.scenarios import (
+    BY_NAME,
+    MAX_CHARS,
+    OBJECTIVE,
+    SCENARIOS,
+    Scenario,
+    arun,
+    price_usd,
+    run,
+)
 
 OpenCassette = Callable[..., AbstractContextManager[Any]]
 FILES = sorted(CASSETTES.glob("**/*.*"))
@@ -186,14 +195,14 @@ def test_a_request_that_is_not_in_the_cassette_fails(cassette: OpenCassette) -> 
         pytest.raises(CannotOverwriteExistingCassetteException, match="recorded"),
         cassette("search/by_objective"),
     ):
-        _ask(client, objective=OBJECTIVE, max_results=11)
+        _ask(client, objective=OBJECTIVE, max_chars_total=MAX_CHARS, max_results=11)
 
 
 def test_an_response_is_given_once(cassette: OpenCassette) -> None:
     with ParallelClient(api_key=REPLAY_KEY) as client, cassette("search/by_objective"):
-        _ask(client, objective=OBJECTIVE)
+        _ask(client, objective=OBJECTIVE, max_chars_total=MAX_CHARS)
         with pytest.raises(CannotOverwriteExistingCassetteException):
-            _ask(client, objective=OBJECTIVE)
+            _ask(client, objective=OBJECTIVE, max_chars_total=MAX_CHARS)
 
 
 def test_an_response_nobody_requested_for_fails(cassette: OpenCassette) -> None:
@@ -287,7 +296,7 @@ def test_prices_are_the_published_ones() -> None:
     expected = {
         "search/by_objective": 0.005,
         "search/wrong_key": 0,
-        "extract/two_pages_one_missing": 0.002,
+        "extract/two_pages_one_missing": 0.003,
         "chat/continued_research": 0.01,
         "tasks/json_after_a_wait": 0.005,
         "tasks/failed_run": 0,

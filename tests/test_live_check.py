@@ -186,7 +186,9 @@ def test_a_run_that_has_ended_already_needs_no_cancelling(
     assert checked.status == 0, checked.out
     assert "it had ended already" in checked.row("cancel_findall")
     with ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url) as client:
-        client.run(api.cancel_findall("findall_sandbox_000001"))  # the sandbox only said so
+        client.run(
+            api.cancel_findall("findall_sandbox_000000000000000000000001")
+        )  # the sandbox only said so
 
 
 def test_an_account_may_be_without_memory(run_check: RunCheck, sandbox: Sandbox) -> None:
@@ -230,7 +232,7 @@ def test_the_key_is_not_printed_even_where_the_server_echoes_it(
 def test_what_was_made_is_cancelled_even_where_the_response_cannot_be_read(
     run_check: RunCheck, sandbox: Sandbox
 ) -> None:
-    body = {"monitor_id": "monitor_sandbox_000001", "type": ["no", "text"]}
+    body = {"monitor_id": "monitor_sandbox_000000000000000000000001", "type": ["no", "text"]}
     sandbox.faults.add(path="/v1/monitors", method="POST", body=body)
     checked = run_check(FULL="1")
     assert checked.status == 1

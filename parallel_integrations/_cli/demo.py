@@ -101,7 +101,7 @@ def _opened_client(console: Console) -> Iterator[ParallelClient]:
     from parallel_integrations.sandbox import Sandbox
 
     with (
-        Sandbox() as sandbox,
+        Sandbox(clean=True) as sandbox,
         ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url) as client,
     ):
         _show(

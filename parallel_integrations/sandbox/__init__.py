@@ -15,7 +15,7 @@ Example:
     ...     )
     ...     response = json.load(urllib.request.urlopen(request))
     >>> response["search_id"]
-    'search_sandbox_000001'
+    'search_sandbox_000000000000000000000001'
     >>> sandbox.ledger.count("search"), sandbox.ledger.usd
     (1, 0.005)
 """

@@ -17,7 +17,7 @@ from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
 
 PAGE = "https://docs.python.org/3/reference/compound_stmts.html"
-MISSING = "https://docs.python.org/3/reference/no_such_page.html"
+MISSING = "https://no-such-site.example/no_such_page.html"
 WAIT_SECONDS = 20.0
 
 Load = Callable[..., Any]

@@ -179,7 +179,7 @@ def fuzz(
             api_key="fuzz-key", base_url="https://api.example", max_retries=1, http_client=http
         )
         wire.begin(None)
-        with suppress(ParallelError, Enough):  # builds what is built once
+        with suppress(Exception, Enough):  # builds what is built once; the cases find faults
             code_path.run(client)
         for case in range(first, first + cases):
             wire.begin(case)

@@ -18,7 +18,7 @@ from parallel_integrations.models import ExtractError
 from parallel_integrations.sandbox import Sandbox
 from tests.langchain.support import connection
 
-MISSING = "https://docs.python.org/3/no-such-page.html"
+MISSING = "https://no-such-site.example/page.html"
 
 
 def urls_of(sandbox: Sandbox, count: int) -> list[str]:
@@ -82,7 +82,7 @@ def test_what_on_error_raises_ends_the_loading(sandbox: Sandbox) -> None:
     def strict(error: ExtractError) -> None:
         raise LookupError(error.url)
 
-    with pytest.raises(LookupError, match="no-such-page"):
+    with pytest.raises(LookupError, match="no-such-site"):
         make(sandbox, [MISSING], on_error=strict).load()
 
 

@@ -317,7 +317,7 @@ def test_too_many_matches_for_a_preview_cost_nothing(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("budget", [500, 1500, 40_000])
 def test_tool_outputs_keep_their_budget_and_name_truncations(sandbox: Sandbox, budget: int) -> None:
     settings: dict[str, Any] = {**connection(sandbox), "max_output_chars": budget}
-    pages = [f"https://docs.python.org/3/reference/none-{n}.html" for n in range(15)]
+    pages = [f"https://no-such-site.example/none-{n}.html" for n in range(15)]
     pages.append("https://docs.python.org/3/reference/compound_stmts.html")
     fields = {name: {"type": "string"} for name in ("one", "two", "three", "four")}
     schema = {"type": "object", "properties": fields}

@@ -13,7 +13,7 @@ from parallel_integrations.langchain import ParallelExtractTool, ParallelSearchT
 from parallel_integrations.sandbox import Sandbox
 
 SEARCH = {"objective": "What is a decorator?", "search_queries": ["python decorator syntax"]}
-MISSING = "https://docs.python.org/3/no-such-page.html"
+MISSING = "https://no-such-site.example/page.html"
 
 
 def search_tool(sandbox: Sandbox, **settings: Any) -> ParallelSearchTool:

@@ -109,7 +109,7 @@ async def test_every_failure_is_a_tool_error_and_the_run_goes_on(
         ("parallel_search", {}, "nothing to search for"),
         ("parallel_search", {"objective": QUESTION, "max_results": 40}, "are: objective, search_q"),
         ("parallel_task", {"input": QUESTION, "processor": "ultra8x"}, "no argument 'processor'"),
-        ("parallel_extract", {"urls": ["https://docs.python.org/none"]}, "No page could be read"),
+        ("parallel_extract", {"urls": ["https://no-such-site.example/"]}, "No page could be read"),
         ("parallel_task", {"input": TOO_LONG}, "trun_"),
     ],
 )

@@ -23,7 +23,7 @@ PAGES = [
     "https://docs.python.org/3/reference/compound_stmts.html",
     "https://docs.python.org/3/reference/executionmodel.html",
 ]
-MISSING = "https://docs.python.org/3/reference/no_such_page.html"
+MISSING = "https://no-such-site.example/no_such_page.html"
 EXTRACT = "/v1/extract"
 
 
@@ -49,7 +49,8 @@ async def test_four_code_paths_to_the_same_documents_of_an_extract_reader(sandbo
     assert sandbox.ledger.count("extract") == 4
 
 
-def test_the_fields_of_a_document_of_an_extract_reader(sandbox: Sandbox) -> None:
+def test_the_fields_of_a_document_of_an_extract_reader(clean_sandbox: Sandbox) -> None:
+    sandbox = clean_sandbox  # whose pages are dated
     (document,) = make(sandbox).load_data(PAGES[0])
     assert list(document.metadata) == ["url", "title", "published_at", "source"]
     assert len(document.text) > 10_000  # the whole page
@@ -58,8 +59,8 @@ def test_the_fields_of_a_document_of_an_extract_reader(sandbox: Sandbox) -> None
     assert len(excerpts[0].text) < len(document.text)
 
 
-def test_a_reader_gives_one_document_per_excerpt(sandbox: Sandbox) -> None:
-    reader = make(sandbox, full_content=False, split="excerpt")
+def test_a_reader_gives_one_document_per_excerpt(clean_sandbox: Sandbox) -> None:
+    reader = make(clean_sandbox, full_content=False, split="excerpt")
     documents = reader.load_data(PAGES, objective="How does the with statement work?")
     assert len(documents) > 2
     assert len({each.id_ for each in documents}) == len(documents)

@@ -66,8 +66,8 @@ def test_the_caller_may_change_its_nodes(sandbox: Sandbox) -> None:
     assert retriever.retrieve(QUESTION)[0].score == 1
 
 
-def test_every_excerpt_survives(sandbox: Sandbox) -> None:
-    nodes = make(sandbox, split="excerpt", max_results=3).retrieve(QUESTION)
+def test_every_excerpt_survives(clean_sandbox: Sandbox) -> None:
+    nodes = make(clean_sandbox, split="excerpt", max_results=3).retrieve(QUESTION)
     assert len(nodes) > len({each.metadata["url"] for each in nodes})
     assert len({each.node.id_ for each in nodes}) == len(nodes)
 
@@ -178,14 +178,17 @@ async def test_one_callback_event_each(sandbox: Sandbox) -> None:
 
 
 async def test_a_retriever_in_a_query_engine(sandbox: Sandbox) -> None:
-    engine = RetrieverQueryEngine.from_args(make(sandbox, max_results=3), llm=MockLLM())
+    # MockLLM repeats the whole prompt, which must fit into the next one.
+    retriever = make(sandbox, max_results=3, max_chars_per_result=1000)
+    engine = RetrieverQueryEngine.from_args(retriever, llm=MockLLM())
     for response in (engine.query(QUESTION), await engine.aquery(QUESTION)):
         assert [node.score for node in response.source_nodes] == [1, 1 / 2, 1 / 3]
         assert response.source_nodes[0].metadata["url"] in str(response)  # MockLLM echoes
 
 
 async def test_a_retriever_in_a_citation_query_engine(sandbox: Sandbox) -> None:
-    engine = CitationQueryEngine(make(sandbox, max_results=3), llm=MockLLM())
+    retriever = make(sandbox, max_results=3, max_chars_per_result=1000)
+    engine = CitationQueryEngine(retriever, llm=MockLLM())
     for response in (engine.query(QUESTION), await engine.aquery(QUESTION)):
         assert response.source_nodes[0].node.get_content().startswith("Source 1:")
         assert all(node.metadata["url"] for node in response.source_nodes)

@@ -25,7 +25,7 @@ from parallel_integrations.sandbox import Sandbox
 
 QUESTION = "How does the with statement handle exceptions?"
 PAGE = "https://docs.python.org/3/reference/compound_stmts.html"
-MISSING = "https://docs.python.org/3/reference/no_such_page.html"
+MISSING = "https://no-such-site.example/no_such_page.html"
 NAMES = ["parallel_search", "parallel_extract", "parallel_task", "parallel_find_all"]
 FURTHER = ["parallel_deep_research", "parallel_start_research", "parallel_get_research"]
 INPUTS: dict[str, dict[str, Any]] = {

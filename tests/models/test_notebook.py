@@ -79,7 +79,7 @@ def test_no_pages_are_said() -> None:
 def test_an_extract_shows_what_could_not_be_read(client: ParallelClient) -> None:
     urls = [
         "https://docs.python.org/3/reference/compound_stmts.html",
-        "https://docs.python.org/3/reference/no_such_page.html",
+        "https://no-such-site.example/no_such_page.html",
     ]
     response = client.run(extract(ExtractRequest(urls=urls)))
     seen = shown(response)

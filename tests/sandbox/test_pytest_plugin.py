@@ -21,13 +21,13 @@ seen = []
 
 def test_one(parallel_sandbox):
     seen.append(parallel_sandbox.url)
-    assert ask(parallel_sandbox) == "search_sandbox_000001"
+    assert ask(parallel_sandbox) == "search_sandbox_000000000000000000000001"
     assert parallel_sandbox.ledger.count("search") == 1
 
 def test_two(parallel_sandbox):
     assert seen == [parallel_sandbox.url]
     assert parallel_sandbox.requests == []
-    assert ask(parallel_sandbox) == "search_sandbox_000001"
+    assert ask(parallel_sandbox) == "search_sandbox_000000000000000000000001"
 
 def test_three():
     assert "PARALLEL_BASE_URL" not in os.environ

@@ -31,6 +31,12 @@ VARIABLE: Final = "PARALLEL_OPENAPI"
 UNKNOWN: Final = "unknown"
 ERROR_STATUS: Final = "error status"
 EVENT_STREAM: Final = "text/event-stream"
+KEY_ERROR: Final = {
+    "type": "object",
+    "properties": {"code": {"type": "integer"}, "message": {"type": "string"}},
+    "required": ["code", "message"],
+    "additionalProperties": False,
+}
 MAX_EVENTS: Final = 1000
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _BLANK_LINE: Final = re.compile(rb"\r?\n\r?\n")
@@ -296,6 +302,9 @@ class Contract:
             # What an undeclared error looks like is the same everywhere.
             native = {"$ref": "#/components/schemas/ErrorResponse"}
             response = {"content": {"application/json": {"schema": native}}}
+        if exchange.status == 401:
+            # Keys are checked by a gateway in front of the service, whatever the document declares.
+            response = {"content": {"application/json": {"schema": KEY_ERROR}}}
         content = response.get("content", {})
         if not content and not values:
             return

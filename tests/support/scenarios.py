@@ -43,8 +43,10 @@ Talk: TypeAlias = Generator[Any, Any, None]
 
 OBJECTIVE: Final = "How does the with statement handle exceptions?"
 READABLE_PAGE: Final = "https://docs.python.org/3/reference/compound_stmts.html"
-MISSING_PAGE: Final = "https://docs.python.org/3/no-such-page.html"
+MISSING_PAGE: Final = "https://no-such-site.example/page.html"
+SOFT_404: Final = "https://docs.python.org/3/no-such-page.html"
 FULL_PAGE: Final = "https://docs.python.org/3/reference/simple_stmts.html?topic=nonlocal#nonlocal"
+MAX_CHARS: Final = 20_000  # a third of what a search returns by default
 QUESTION: Final = "What does the nonlocal statement do?"
 FOLLOW_UP: Final = "And how does it differ from the global statement?"
 ANSWER_SCHEMA: Final[dict[str, Any]] = {
@@ -338,16 +340,25 @@ def _remembered() -> Talk:
 _STILL_RUNNING: Final = {"path": "/v1/tasks/runs/*/result", "status": 408}
 
 SCENARIOS: Final = (
-    Scenario("search/by_objective", ask(models.SearchRequest(objective=OBJECTIVE))),
+    Scenario(
+        "search/by_objective",
+        ask(models.SearchRequest(objective=OBJECTIVE, max_chars_total=MAX_CHARS)),
+    ),
     Scenario(
         "search/by_queries",
-        ask(models.SearchRequest(search_queries=["import system finders loaders"], mode="basic")),
+        ask(
+            models.SearchRequest(
+                search_queries=["import system finders loaders"], mode="basic", max_results=2
+            )
+        ),
     ),
     Scenario(
         "search/with_source_policy",
         ask(
             models.SearchRequest(
                 objective=OBJECTIVE,
+                max_results=2,
+                max_chars_per_result=2000,
                 source_policy=models.SourcePolicy(
                     include_domains=["docs.python.org"], after_date="2020-01-01"
                 ),
@@ -364,8 +375,15 @@ SCENARIOS: Final = (
     ),
     Scenario(
         "search/older_generation",
+        ask(models.SearchRequest(objective=OBJECTIVE, max_results=3, max_chars_per_result=2000)),
+        client=(("api_version", "v1beta"),),
+    ),
+    Scenario(
+        "search/quickstart_shape",
         ask(models.SearchRequest(objective=OBJECTIVE, max_results=3)),
         client=(("api_version", "v1beta"),),
+        sandbox=(("quickstart", True), ("clean", True)),
+        sandbox_only="the live API was never seen to respond so",
     ),
     Scenario(
         "search/oldest_generation",
@@ -385,15 +403,31 @@ SCENARIOS: Final = (
     ),
     Scenario(
         "extract/two_pages_one_missing",
-        ask(models.ExtractRequest(urls=[READABLE_PAGE, MISSING_PAGE], objective=OBJECTIVE)),
+        ask(
+            models.ExtractRequest(
+                urls=[READABLE_PAGE, MISSING_PAGE, SOFT_404],
+                objective=OBJECTIVE,
+                max_chars_per_result=3000,
+            )
+        ),
     ),
     Scenario(
         "extract/full_content",
-        ask(models.ExtractRequest(urls=[FULL_PAGE], full_content={"max_chars_per_result": 4000})),
+        ask(
+            models.ExtractRequest(
+                urls=[FULL_PAGE],
+                full_content={"max_chars_per_result": 4000},
+                max_chars_per_result=2000,
+            )
+        ),
     ),
     Scenario(
         "extract/older_generation",
-        ask(models.ExtractRequest(urls=[READABLE_PAGE], objective=OBJECTIVE)),
+        ask(
+            models.ExtractRequest(
+                urls=[READABLE_PAGE], objective=OBJECTIVE, max_chars_per_result=3000
+            )
+        ),
         client=(("api_version", "v1beta"),),
     ),
     Scenario("chat/plain_answer", ask(said(QUESTION))),

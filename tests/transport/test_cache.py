@@ -50,7 +50,7 @@ from tests.support.raw_server import RawServer, Talk
 
 SEARCH = SearchRequest(search_queries=["with statement exceptions"], max_results=3)
 PAGE = "https://docs.python.org/3/reference/compound_stmts.html"
-MISSING = "https://docs.python.org/3/no-such-page.html"
+MISSING = "https://no-such-site.example/page.html"
 
 
 class Memory:

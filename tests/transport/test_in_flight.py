@@ -90,7 +90,7 @@ def test_extracts_too_even_where_a_page_is_missing(
 ) -> None:
     """What is not worth keeping is worth sharing: none of them could have got another response."""
     sandbox.faults.add(delay=0.2)
-    request = ExtractRequest(urls=[PAGE, "https://docs.python.org/3/no-such-page.html"])
+    request = ExtractRequest(urls=[PAGE, "https://no-such-site.example/page.html"])
 
     async def ask() -> list[Any]:
         return await asyncio.gather(*(client.arun(extract(request)) for _ in range(10)))

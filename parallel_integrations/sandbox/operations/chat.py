@@ -105,6 +105,7 @@ async def chat(call: Call) -> Result:
     body = call.parse(ChatBody)
     model = _model(body.model, gateway=call.request.scope["state"].get("gateway"))
     completion = complete(call.state, model, body)
+    await call.pause(call.state.waiting.chat_seconds(model))
     bill = Entry("chat", CHAT_USD[model], model)
     if body.stream:
         return Result(events=_stream(completion, done=call.state.stream_done), bill=bill)
@@ -238,6 +239,6 @@ def split(text: str) -> list[str]:
 
 
 OPERATIONS = tuple(
-    Operation("chat", "POST", path, chat, ref_kind="chat", framework_errors=True, bearer=True)
+    Operation("chat", "POST", path, chat, framework_errors=True, bearer=True)
     for path in ("/chat/completions", "/v1beta/chat/completions")
 )

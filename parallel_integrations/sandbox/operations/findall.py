@@ -312,7 +312,7 @@ async def create(call: Call) -> Result:
         excluded=frozenset(
             key for each in known for key in (each.name.casefold(), normal(each.url)) if key
         ),
-        seconds=state.findall_seconds,
+        seconds=state.waiting.findall_seconds(state.findall_seconds),
         created_at=state.stamp(),
         metadata=body.metadata,
         webhook=body.webhook.model_dump() if body.webhook else None,

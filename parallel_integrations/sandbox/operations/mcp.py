@@ -163,10 +163,11 @@ def _fetch(call: Call, arguments: FetchArguments) -> tuple[dict[str, Any], Entry
         full_content=arguments.full_content,
     )
     anonymous = has_no_key(call.request)
-    count = len(arguments.urls)
+    body = extracted(call.state, given)
+    count = len(body["results"])
     usd = 0.0 if anonymous else round(EXTRACT_USD * count, 6)
     entry = Entry("extract", usd, "anonymous" if anonymous else "", units=count)
-    return extracted(call.state, given), entry
+    return body, entry
 
 
 def _description(name: str) -> dict[str, Any]:

@@ -5,7 +5,8 @@ when it is created, when it is triggered and when a page that concerns it is pub
 (`Sandbox.publish`), not by its frequency. Its first execution takes stock and finds nothing, unless
 a backfill is requested. One whose metadata hold ``{"sandbox": "fail"}`` fails, unbilled.
 
-Where the documentation says nothing or contradicts itself, the sandbox does this: events name their
+An event group that the monitor does not have is a 422, as the live service responds. Where the
+documentation says nothing or contradicts itself, the sandbox does this: events name their
 execution ``event_group_id``; triggering a cancelled monitor is a 422; of an event stream's settings
 only `query` and `advanced_settings` can be updated.
 """
@@ -393,7 +394,10 @@ async def events(call: Call) -> Result:
     ]
     cursor = None
     if query.get("event_group_id"):
-        page = [each for each in found if each[1].group_id == query["event_group_id"]]
+        group = query["event_group_id"]
+        if all(execution.group_id != group for execution in monitor.executions):
+            raise RequestError(422, f"Could not find event group with id {group}")
+        page = [each for each in found if each[1].group_id == group]
     else:
         limit = limit_of(call, DEFAULT_EVENTS, MAX_EVENTS)
         page, cursor = page_of(call, found, limit, lambda each: int(each[0]))

@@ -63,7 +63,6 @@ class Operation:
     Attributes:
         name: Its name, as in the ledger.
         path: Path with ``{parameters}``, without gateway prefix.
-        ref_kind: Kind of the support reference of its errors.
         framework_errors: Whether its responses to validation errors are ``{"detail": […]}``.
         openai_errors: Whether its errors are in OpenAI's envelope.
         bearer: Whether it takes the key as ``Authorization: Bearer`` besides ``x-api-key``.
@@ -74,7 +73,6 @@ class Operation:
     method: str
     path: str
     handler: Handler
-    ref_kind: str = "error"
     framework_errors: bool = False
     openai_errors: bool = False
     bearer: bool = False

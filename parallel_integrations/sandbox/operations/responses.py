@@ -293,7 +293,6 @@ OPERATIONS = (
         "POST",
         "/v1/responses",
         respond,
-        ref_kind="response",
         openai_errors=True,
         bearer=True,
     ),

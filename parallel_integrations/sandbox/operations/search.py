@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
 from parallel_integrations.sandbox.operations.shared import (
@@ -22,16 +22,24 @@ from parallel_integrations.sandbox.operations.shared import (
     published,
     shares,
 )
+from parallel_integrations.sandbox.server.responses import RequestError
 from parallel_integrations.sandbox.state.ledger import INCLUDED_RESULTS, Entry, search_usd
 from parallel_integrations.sandbox.state.state import State
+from parallel_integrations.sandbox.web.crawled import excerpt
 from parallel_integrations.sandbox.web.domains import allowed, split_url
 from parallel_integrations.sandbox.web.index import Hit
 from parallel_integrations.sandbox.web.passages import Span, choose
 
-EXCERPT_CHARS = 1500
-"""Characters of excerpts per result, unless the request says otherwise."""
-SEED_BETA = "search-extract-2025-10-10"
-"""With this `parallel-beta` header the older search responds in its first, richer shape."""
+LEADING_CHARS, FURTHER_CHARS = 10_000, 4_000
+"""Characters of the excerpt of a leading result and of a further one, unless the request says
+otherwise."""
+LEADING_RESULTS = 5
+PLAIN_CHARS = 1500
+"""Characters of the excerpts of a result where pages are clean."""
+QUICKSTART_BETA = "search-extract-2025-10-10"
+"""With this header the older search responds in the quickstart's shape, where that is chosen."""
+
+EMPTY_SEARCH = "Either 'objective' or 'search_queries' must be provided and non-empty"
 
 MaxResults = Annotated[int, Field(ge=1, le=40)]
 MaxChars = Annotated[int, Field(ge=0)]
@@ -82,12 +90,6 @@ class OlderSearchBody(Loose):
     session_id: SessionId | None = None
     client_model: str | None = None
 
-    @model_validator(mode="after")
-    def _asks_something(self) -> "OlderSearchBody":
-        if not (self.objective or "").strip() and not self.search_queries:
-            raise ValueError("one of objective and search_queries is required")
-        return self
-
 
 @dataclass(frozen=True, slots=True)
 class SearchInput:
@@ -96,7 +98,7 @@ class SearchInput:
     texts: Sequence[str]
     mode: str
     max_results: int
-    chars_per_result: int
+    chars_per_result: int | None
     chars_total: int | None
     policy: SourcePolicy | None
     location: str | None
@@ -104,10 +106,15 @@ class SearchInput:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A hit and the passages of it that fit the limits."""
+    """A hit and what of it fits the limits.
+
+    Attributes:
+        spans: The passages of the excerpts, where each is an excerpt of its own.
+    """
 
     hit: Hit
-    spans: Sequence[Span]
+    excerpts: Sequence[str]
+    spans: Sequence[Span] = ()
 
 
 async def search(call: Call) -> Result:
@@ -119,57 +126,70 @@ async def search(call: Call) -> Result:
         texts=[*body.search_queries, body.objective or ""],
         mode=body.mode or "advanced",
         max_results=settings.max_results or INCLUDED_RESULTS,
-        chars_per_result=per_result(excerpts.max_chars_per_result, EXCERPT_CHARS),
+        chars_per_result=per_result(excerpts.max_chars_per_result),
         chars_total=body.max_chars_total,
         policy=settings.source_policy,
         location=settings.location,
     )
-    return Result(
-        {
-            "search_id": call.state.ids.next("search"),
-            "results": [result(found) for found in find(call.state, given)],
-            "session_id": body.session_id or call.state.ids.next("session"),
-            **_remarks(given),
-        },
-        bill=_bill(given),
-    )
+    results = find(call.state, given)
+    await call.pause(call.state.waiting.search_seconds(given.mode))
+    response = {
+        "search_id": call.state.ids.next("search"),
+        "results": [result(found) for found in results],
+        "session_id": body.session_id or call.state.ids.next("session"),
+        "warnings": policy_warnings(given.policy, given.location) or None,
+        "usage": _usage("sku_search_additional_results", len(results)),
+    }
+    return Result(response, bill=_bill(given, results))
 
 
 async def older_search(call: Call) -> Result:
-    """Handle ``POST /v1beta/search``, in the shape its `parallel-beta` header asks for."""
+    """Handle ``POST /v1beta/search``."""
     body = call.parse(OlderSearchBody)
+    if not (body.objective or "").strip() and not body.search_queries:
+        raise RequestError(422, EMPTY_SEARCH)
     given = SearchInput(
         texts=[*(body.search_queries or []), body.objective or ""],
         mode=body.mode or {"pro": "agentic"}.get(body.processor or "", "one-shot"),
         max_results=body.max_results or INCLUDED_RESULTS,
         chars_per_result=per_result(
-            body.excerpts.max_chars_per_result or body.max_chars_per_result, EXCERPT_CHARS
+            body.excerpts.max_chars_per_result or body.max_chars_per_result
         ),
         chars_total=body.excerpts.max_chars_total,
         policy=body.source_policy,
         location=body.location,
     )
-    results = find(call.state, given)
-    # The same path is documented with two response shapes; the header decides.
+    await call.pause(call.state.waiting.search_seconds(given.mode))
     betas = call.request.headers.get("parallel-beta", "").split(",")
     response: dict[str, Any]
-    if SEED_BETA in (beta.strip() for beta in betas):
+    if call.state.quickstart and QUICKSTART_BETA in (beta.strip() for beta in betas):
+        results = find(call.state, given, plain=True)
         response = {
             "objective": body.objective,
             "search_queries": body.search_queries,
-            "results": [_seed_result(rank, each) for rank, each in enumerate(results, 1)],
+            "results": [_quickstart_result(rank, each) for rank, each in enumerate(results, 1)],
         }
     else:
+        results = find(call.state, given)
         response = {
             "search_id": call.state.ids.next("search"),
-            "results": [result(found) for found in results],
-            **_remarks(given),
+            "results": [_older_result(found) for found in results],
+            "usage": _usage("sku_extract_excerpts", len(results)),
         }
-    return Result(response, bill=_bill(given))
+        # This generation leaves out what it has nothing to say in.
+        if warnings := policy_warnings(given.policy, given.location):
+            response["warnings"] = warnings
+    return Result(response, bill=_bill(given, results))
 
 
-def find(state: State, given: SearchInput) -> list[Found]:
-    """Return the pages found and the excerpts that fit."""
+def find(state: State, given: SearchInput, *, plain: bool = False) -> list[Found]:
+    """Return the pages found and the excerpts that fit.
+
+    Args:
+        state: Holds the pages.
+        given: What is searched for.
+        plain: Whether the excerpts are passages of the pages' texts, whatever the pages are.
+    """
     policy = given.policy or SourcePolicy()
     hits = state.index.search(
         given.texts,
@@ -178,13 +198,31 @@ def find(state: State, given: SearchInput) -> list[Found]:
             page, policy.include_domains, policy.exclude_domains, policy.after
         ),
     )
+    plain = plain or state.clean
+    most = [_chars_of(rank, given.chars_per_result, plain=plain) for rank in range(len(hits))]
     # What a page cannot use of its share goes to the others, so the total is used up.
-    wanted = [sum(end - start for start, end in hit.passages) for hit in hits]
-    limits = shares(given.chars_total, given.chars_per_result, wanted)
-    return [
-        Found(hit, choose(hit.page.text, hit.passages, limit))
-        for hit, limit in zip(hits, limits, strict=True)
+    wanted = [
+        min(each, len(hit.page.after) + sum(end - start for start, end in hit.passages))
+        for each, hit in zip(most, hits, strict=True)
     ]
+    limits = shares(given.chars_total, max(most, default=0), wanted)
+    return [_found(hit, limit, plain) for hit, limit in zip(hits, limits, strict=True)]
+
+
+def _chars_of(rank: int, given: int | None, *, plain: bool) -> int:
+    if given is not None:
+        return given
+    if plain:
+        return PLAIN_CHARS
+    return LEADING_CHARS if rank < LEADING_RESULTS else FURTHER_CHARS
+
+
+def _found(hit: Hit, limit: int, plain: bool) -> Found:  # noqa: FBT001
+    if plain:
+        spans = choose(hit.page.text, hit.passages, limit)
+        return Found(hit, [hit.page.text[start:end] for start, end in spans], spans)
+    text = excerpt(hit.page, hit.passages, limit)
+    return Found(hit, [text] if text else [])
 
 
 def result(found: Found) -> dict[str, Any]:
@@ -194,11 +232,15 @@ def result(found: Found) -> dict[str, Any]:
         "url": page.url,
         "title": page.title,
         "publish_date": published(page),
-        "excerpts": [page.text[start:end] for start, end in found.spans],
+        "excerpts": found.excerpts,
     }
 
 
-def _seed_result(rank: int, found: Found) -> dict[str, Any]:
+def _older_result(found: Found) -> dict[str, Any]:
+    return {name: value for name, value in result(found).items() if value is not None}
+
+
+def _quickstart_result(rank: int, found: Found) -> dict[str, Any]:
     page = found.hit.page
     day = published(page)
     return {
@@ -207,26 +249,25 @@ def _seed_result(rank: int, found: Found) -> dict[str, Any]:
         "title": page.title,
         "published_at": f"{day}T00:00:00Z" if day else None,
         "excerpts": [
-            {"text": page.text[start:end], "source": page.url, "start_char": start, "end_char": end}
-            for start, end in found.spans
+            {"text": text, "source": "body", "start_char": start, "end_char": end}
+            for text, (start, end) in zip(found.excerpts, found.spans, strict=True)
         ],
         "metadata": {"site_name": split_url(page.url).hostname, "language": page.language},
     }
 
 
-def _remarks(given: SearchInput) -> dict[str, Any]:
+def _usage(extra: str, results: int) -> list[dict[str, Any]]:
     usage = [{"name": "sku_search", "count": 1}]
-    extra = given.max_results - INCLUDED_RESULTS
-    if extra > 0:
-        usage.append({"name": "sku_search_additional_results", "count": extra})
-    return {"warnings": policy_warnings(given.policy, given.location) or None, "usage": usage}
+    if results > INCLUDED_RESULTS:
+        usage.append({"name": extra, "count": results - INCLUDED_RESULTS})
+    return usage
 
 
-def _bill(given: SearchInput) -> Entry:
-    return Entry("search", search_usd(given.mode, given.max_results), given.mode)
+def _bill(given: SearchInput, results: Sequence[Found]) -> Entry:
+    return Entry("search", search_usd(given.mode, len(results)), given.mode)
 
 
 OPERATIONS = (
-    Operation("search", "POST", "/v1/search", search, ref_kind="search"),
-    Operation("search", "POST", "/v1beta/search", older_search, ref_kind="search"),
+    Operation("search", "POST", "/v1/search", search),
+    Operation("search", "POST", "/v1beta/search", older_search),
 )

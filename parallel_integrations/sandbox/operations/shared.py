@@ -100,9 +100,9 @@ class FullContentSettings(Loose):
     max_chars_per_result: Annotated[int, Field(ge=1)] | None = None
 
 
-def per_result(given: int | None, default: int) -> int:
+def per_result(given: int | None) -> int | None:
     """Return the excerpt characters of one result: less than 1000 is raised to 1000."""
-    return default if given is None else max(given, MIN_CHARS_PER_RESULT)
+    return None if given is None else max(given, MIN_CHARS_PER_RESULT)
 
 
 def earlier_questions(state: State, interaction_id: str | None) -> Sequence[str]:

@@ -428,10 +428,13 @@ async def create(call: Call) -> Result:
 
 def start(state: State, inputs: Iterable[TaskInput], group_id: str | None = None) -> Batch:
     """Set runs going and return them together."""
-    batch = Batch(state.clock(), state.tasks.now(), state.tasks.seconds)
+    inputs = list(inputs)
+    processors = (str(each.request["processor"]) for each in inputs)
+    seconds = state.waiting.task_seconds(processors, state.tasks.seconds)
+    batch = Batch(state.clock(), state.tasks.now(), seconds)
     runs = []
     for each in inputs:
-        error_id = state.ids.next("error") if each.failure else None
+        error_id = state.ids.reference() if each.failure else None
         runs.append(Run(state.ids.next("trun"), each, batch, group_id, error_id))
     state.tasks.add(batch, runs)
     for run in batch.runs:
@@ -592,7 +595,8 @@ async def result(call: Call) -> Result:
     if status in ACTIVE:
         raise RequestError(408, f"Task run {run.run_id} is still active")
     if status == "failed":
-        raise RequestError(404, f"Task run {run.run_id} failed: {run.input.failure}")
+        # The reason is in the run itself, as the service keeps it.
+        raise RequestError(404, "Run failed.")
     return Result({"run": run.body(status), "output": findings(call.state.index, run).output})
 
 

@@ -39,6 +39,10 @@ _GATEWAY = re.compile(
 )
 
 
+NO_KEY = "No API key provided (C.0)"
+WRONG_KEY = "Invalid API key (C.1)"
+
+
 @dataclass(frozen=True, slots=True)
 class KeyCheck:
     """Checks the keys of requests.
@@ -67,10 +71,9 @@ class KeyCheck:
         elif bearer and authorization is not None:
             good = _same(authorization, f"Bearer {self.api_key}")
         else:
-            wanted = "Authorization: Bearer" if gateway == "compat" else "x-api-key"
-            raise RequestError(401, f"Missing API key: send it as {wanted}")
+            raise RequestError(401, NO_KEY)
         if not good:
-            raise RequestError(401, "Invalid API key")
+            raise RequestError(401, WRONG_KEY)
 
 
 def _same(given: str, wanted: str) -> bool:
@@ -95,7 +98,7 @@ def build(
         status = error.status_code if isinstance(error, HTTPException) else 500
         message = {404: "Not found", 405: "Method not allowed"}.get(status, "Request failed")
         text = f"{message}: {request.method} {request.scope['path']}"
-        response = native_error(status, text, state.ids.next("error"))
+        response = native_error(status, text, state.ids.reference())
         if isinstance(error, HTTPException):
             response.headers.update(error.headers or {})
         return response
@@ -122,7 +125,7 @@ def _endpoint(
         except RequestError as error:
             if operation.openai_errors and error.status != 401:  # a key is checked before it
                 return openai_error(error)
-            ref_id = state.ids.next(operation.ref_kind)
+            ref_id = state.ids.reference()
             return error_response(error, ref_id, framework=operation.framework_errors)
         # Billed before the response is sent: what a client breaks off, or a fault cuts, is paid all
         # the same.

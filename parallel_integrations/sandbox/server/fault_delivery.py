@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from parallel_integrations.sandbox.server.connection import Connection
 from parallel_integrations.sandbox.server.faults import Fault
-from parallel_integrations.sandbox.server.responses import native_error
+from parallel_integrations.sandbox.server.responses import key_error, native_error
 
 PIECES = 8
 """Into how many pieces `chunk_delay` divides a response that is no event stream."""
@@ -17,8 +17,8 @@ EMPTY_STATUSES = frozenset({204, 205, 304})
 
 MESSAGES: Mapping[int, str] = {
     400: "Bad request",
-    401: "Invalid API key",
-    402: "Insufficient credit",
+    401: "Invalid API key (C.1)",
+    402: "Insufficient credit in account, please check your plan and billing details.",
     403: "Forbidden",
     404: "Not found",
     408: "Still running",
@@ -42,7 +42,10 @@ async def refuse(fault: Fault, scope: Scope, receive: Receive, send: Send) -> No
         message = MESSAGES.get(status, "Internal server error") + " (a fault of the sandbox)"
         if fault.echo_key:
             message += f", called with the key {caller_key(Headers(scope=scope))}"
-        response = native_error(status, message, scope["state"]["ids"].next("error"))
+        if status == 401:
+            response = key_error(message)
+        else:
+            response = native_error(status, message, scope["state"]["ids"].reference())
         if status in EMPTY_STATUSES:
             response = Response(status_code=status)
     await response(scope, receive, Delivery(fault, scope, send))

@@ -6,12 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 from starlette.responses import Response
 
 Model = TypeVar("Model", bound=BaseModel)
 
 Problem = dict[str, Any]
-"""One validation problem as frameworks spell it: ``loc``, ``msg``, ``type``."""
+"""One validation problem as frameworks spell it: ``type``, ``loc``, ``msg``, ``input``."""
+BODY_IS_WRONG = "Request validation error."
+"""The message of every 422 whose reasons are listed in ``detail.errors``."""
+UNAUTHENTICATED = 16
+"""The code of the gateway that checks keys in front of the service."""
 
 
 class RequestError(Exception):
@@ -19,7 +24,8 @@ class RequestError(Exception):
 
     Args:
         status: HTTP status.
-        message: What is wrong.
+        message: What is wrong. The service lists what its models of a body find in ``detail``
+            below a generic message; what it finds out later it says in the message alone.
         problems: Where, for a body that breaks the rules.
     """
 
@@ -33,14 +39,14 @@ class RequestError(Exception):
 def invalid(field: str, message: str) -> RequestError:
     """Return the 422 for one wrong field, named as ``messages`` or ``response_format.type``."""
     loc: list[str | int] = ["body", *field.split(".")]
-    problem = {"loc": loc, "msg": message, "type": "value_error"}
-    return RequestError(422, "Request validation error", [problem])
+    problem = {"type": "value_error", "loc": loc, "msg": message, "input": None}
+    return RequestError(422, f"{field}: {message}", [problem])
 
 
 def invalid_parameter(where: str, name: str, message: str) -> RequestError:
     """Return the 422 for something wrong outside the body: in the path, query or header."""
-    problem = {"loc": [where, name], "msg": message, "type": "value_error"}
-    return RequestError(422, "Request validation error", [problem])
+    problem = {"type": "value_error", "loc": [where, name], "msg": message, "input": None}
+    return RequestError(422, f"{name}: {message}", [problem])
 
 
 def frame(data: Mapping[str, Any], *, named: bool = False) -> bytes:
@@ -63,15 +69,33 @@ def parse(model: type[Model], content: bytes) -> Model:
         # pydantic reads NaN and 1e999 as numbers. JSON has neither: no response could repeat them.
         json.loads(content, parse_float=_finite, parse_constant=_finite)
     except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
         problems = [
-            {"loc": ["body", *each["loc"]], "msg": each["msg"], "type": each["type"]}
-            for each in error.errors(include_url=False, include_context=False, include_input=False)
+            {
+                "type": each["type"],
+                "loc": ["body", *each["loc"]],
+                "msg": each["msg"],
+                "input": _as_json(each["input"]),
+            }
+            for each in found
         ]
-        raise RequestError(422, "Request validation error", problems) from error
+        raise RequestError(422, BODY_IS_WRONG, problems) from error
     except ValueError as error:
-        problem = {"loc": ["body"], "msg": f"Invalid JSON: {error}", "type": "json_invalid"}
-        raise RequestError(422, "Request validation error", [problem]) from error
+        problem = {
+            "type": "json_invalid",
+            "loc": ["body"],
+            "msg": f"Invalid JSON: {error}",
+            "input": None,
+        }
+        raise RequestError(422, BODY_IS_WRONG, [problem]) from error
     return body
+
+
+def _as_json(value: Any) -> Any:
+    # Of a body that is no JSON pydantic shows the bytes; NaN and 1e999 it reads as numbers.
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return json.loads(to_json(value, inf_nan_mode="null", fallback=lambda _: None))
 
 
 def _finite(text: str) -> float:
@@ -111,6 +135,11 @@ def openai_error(error: RequestError) -> Response:
     return json_response({"error": body}, error.status)
 
 
+def key_error(message: str) -> Response:
+    """Return the 401 of the gateway in front of the service, which has a shape of its own."""
+    return json_response({"code": UNAUTHENTICATED, "message": message}, 401)
+
+
 def error_response(error: RequestError, ref_id: str, *, framework: bool = False) -> Response:
     """Return `error` in the dialect of its operation.
 
@@ -121,12 +150,9 @@ def error_response(error: RequestError, ref_id: str, *, framework: bool = False)
     """
     # Some operations are documented with the error body of a web framework instead.
     if framework and error.problems:
-        return json_response({"detail": error.problems}, error.status)
-    detail = {"errors": error.problems} if error.problems else None
-    message = error.message
-    if error.problems:
-        first = error.problems[0]
-        # Most clients show the message alone, so it names the first field that is wrong.
-        where = ".".join(str(part) for part in first["loc"][1:])
-        message += f": {where + ': ' if where else ''}{first['msg']}"
-    return native_error(error.status, message, ref_id, detail)
+        listed = [{name: each[name] for name in ("loc", "msg", "type")} for each in error.problems]
+        return json_response({"detail": listed}, error.status)
+    if error.status == 401:
+        return key_error(error.message)
+    detail = {"errors": error.problems} if error.message == BODY_IS_WRONG else None
+    return native_error(error.status, error.message, ref_id, detail)

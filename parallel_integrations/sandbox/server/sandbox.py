@@ -22,6 +22,7 @@ from parallel_integrations.sandbox.state.state import (
     python_reference_index,
 )
 from parallel_integrations.sandbox.state.tasks import TASK_SECONDS, Tasks
+from parallel_integrations.sandbox.state.waiting import Waiting
 from parallel_integrations.sandbox.state.webhooks import WEBHOOK_SECRET, Webhooks
 from parallel_integrations.sandbox.web.corpus import Corpus, Page
 from parallel_integrations.sandbox.web.index import Index
@@ -40,6 +41,16 @@ class Sandbox:
             ``cf-aig-authorization: Bearer <token>``.
         stream_done: Whether a chat stream ends with ``data: [DONE]``. The live service leaves it
             open, so clients must accept both.
+        clean: Whether pages are clean: nothing but their text in up to four excerpts, every page of
+            the built-in web with a date, and an error for each address without a page. The default
+            is what the live service returns: one text a page with titles of sections, navigation
+            and cookie notes, most pages without a date, and a page that says "couldn't find" with
+            status 200 where a site does not have an address.
+        quickstart: Whether ``/v1beta/search`` with its ``parallel-beta`` header responds as the
+            older quickstart shows (`rank`, `published_at`, excerpts with offsets). The live service
+            was never seen to.
+        service_times: Share of the live service's waiting times that every response takes: 1 waits
+            as long, 0.01 a hundredth. `findall_seconds` and `task_seconds` then count for nothing.
         clock: Gives the time that responses carry. The default stands still, so that they repeat
             byte for byte.
         findall_seconds: How long a FindAll run works, in real seconds. A run or monitor fails when
@@ -78,6 +89,9 @@ class Sandbox:
         api_key: str = "sandbox-key",
         gateway_token: str | None = None,
         stream_done: bool = True,
+        clean: bool = False,
+        quickstart: bool = False,
+        service_times: float = 0.0,
         clock: Clock = lambda: SANDBOX_TIME,
         findall_seconds: float = 0.05,
         seed: int = 0,
@@ -86,8 +100,10 @@ class Sandbox:
     ) -> None:
         if findall_seconds < 0:
             raise ValueError(f"findall_seconds: {findall_seconds} is less than 0")
+        if service_times < 0:
+            raise ValueError(f"service_times: {service_times} is less than 0")
         if pages is None:
-            index = python_reference_index()
+            index = python_reference_index(clean=clean)
         else:
             index = Index(pages if isinstance(pages, Corpus) else Corpus.folder(pages))
         self.api_key = api_key
@@ -100,6 +116,9 @@ class Sandbox:
             tasks=Tasks(task_seconds),
             webhooks=Webhooks(webhook_secret),
             findall_seconds=findall_seconds,
+            clean=clean,
+            quickstart=quickstart,
+            waiting=Waiting(service_times),
         )
         self._recorder = Recorder()
         self._app = build(

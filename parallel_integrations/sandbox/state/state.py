@@ -11,6 +11,7 @@ from parallel_integrations.sandbox.state.ledger import Ledger
 from parallel_integrations.sandbox.state.monitors import Monitor
 from parallel_integrations.sandbox.state.tasks import Group, Tasks
 from parallel_integrations.sandbox.state.times import rfc3339
+from parallel_integrations.sandbox.state.waiting import Waiting
 from parallel_integrations.sandbox.state.webhooks import Message, Webhooks, encode, objection
 from parallel_integrations.sandbox.web.corpus import Corpus
 from parallel_integrations.sandbox.web.index import Index
@@ -21,13 +22,17 @@ SANDBOX_TIME = datetime(2026, 5, 2, 10, 0, tzinfo=UTC)
 """The instant at which a sandbox's clock stands, so that its responses never change."""
 
 
+ACCOUNT = "sandbox_00000000"
+"""What the 32 characters of every id begin with, as those of one account do."""
+
+
 class Ids:
     """Counts up one series of ids per kind, so that a run repeats byte for byte.
 
     Example:
         >>> ids = Ids()
-        >>> ids.next("search"), ids.next("search"), ids.next("extract")
-        ('search_sandbox_000001', 'search_sandbox_000002', 'extract_sandbox_000001')
+        >>> ids.next("search"), ids.next("search")[-3:], ids.next("extract")[-3:]
+        ('search_sandbox_000000000000000000000001', '002', '001')
     """
 
     def __init__(self) -> None:
@@ -36,7 +41,11 @@ class Ids:
     def next(self, kind: str) -> str:
         """Return the next id of `kind`."""
         self._counts[kind] = self._counts.get(kind, 0) + 1
-        return f"{kind}_sandbox_{self._counts[kind]:06}"
+        return f"{kind}_{ACCOUNT}{self._counts[kind]:016}"
+
+    def reference(self) -> str:
+        """Return the next support reference of an error: 32 characters, without a kind."""
+        return self.next("").removeprefix("_")
 
     def clear(self) -> None:
         """Start every series again."""
@@ -54,6 +63,8 @@ class State:
             to them as ``previous_interaction_id``.
         findall: FindAll run id → run, oldest first.
         monitors: Monitor id → monitor, oldest first.
+        clean: Whether pages are shown as they are, in several excerpts, without a crawler's noise.
+        quickstart: Whether the older search responds in the shape of the older quickstart.
         forgotten: Kinds and ids of what memory no longer shows.
         mcp_sessions: Ids of the open sessions with the MCP server.
     """
@@ -72,6 +83,9 @@ class State:
     monitors: dict[str, Monitor] = field(default_factory=dict)
     forgotten: set[tuple[str, str]] = field(default_factory=set)
     mcp_sessions: set[str] = field(default_factory=set)
+    clean: bool = False
+    quickstart: bool = False
+    waiting: Waiting = field(default_factory=Waiting)
     _first_index: Index = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -128,7 +142,7 @@ class State:
         self.index = self._first_index
 
 
-@lru_cache(maxsize=1)
-def python_reference_index() -> Index:
-    """Return the default web's index, built once per process: it never changes."""
-    return Index(Corpus.python_reference())
+@lru_cache(maxsize=2)
+def python_reference_index(*, clean: bool) -> Index:
+    """Return the index of the built-in web, built once per process: it never changes."""
+    return Index(Corpus.python_reference(clean=clean))

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections import Counter, deque
+from bisect import insort
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -63,6 +64,10 @@ class Batch:
         """Return when the runs came to `status`, as responses carry it."""
         share = {"queued": 0.0, "running": QUEUED_SHARE}.get(status, 1.0)
         return rfc3339(self.created + timedelta(seconds=self.seconds * share))
+
+
+def _ends(batch: Batch) -> float:
+    return batch.ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,7 @@ class Tasks:
             raise ValueError(f"task_seconds: {seconds} is less than 0")
         self.seconds = seconds
         self._runs: dict[str, Run] = {}
-        self._unbilled: deque[Batch] = deque()
+        self._unbilled: list[Batch] = []
         self._lock = threading.Lock()
 
     def __iter__(self) -> Iterator[Run]:
@@ -169,8 +174,7 @@ class Tasks:
         batch.failing = sum(run.input.failure is not None for run in batch.runs)
         with self._lock:
             self._runs.update((run.run_id, run) for run in batch.runs)
-            # All take equally long, so the first that began is the first that is due.
-            self._unbilled.append(batch)
+            insort(self._unbilled, batch, key=_ends)
 
     def due(self) -> list[Entry]:
         """Return what is to be billed for the runs that completed since the last call."""
@@ -178,7 +182,7 @@ class Tasks:
         done: list[Batch] = []
         with self._lock:
             while self._unbilled and self._unbilled[0].ends <= now:
-                done.append(self._unbilled.popleft())
+                done.append(self._unbilled.pop(0))
         return [
             Entry("task_run", TASK_USD[run.processor.removesuffix("-fast")], run.processor)
             for batch in done
@@ -213,7 +217,7 @@ class Group:
     events: list[Event] = field(default_factory=list)
     known_status: dict[str, Any] = field(default_factory=dict)
     _batches: list[Batch] = field(default_factory=list)
-    _going: deque[Batch] = field(default_factory=deque)
+    _going: list[Batch] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.known_status = self._summary(0.0)
@@ -257,15 +261,14 @@ class Group:
     def add(self, batch: Batch) -> None:
         """Add the runs of a request, after `advance` to the time they began."""
         self._batches.append(batch)
-        self._going.append(batch)
+        insort(self._going, batch, key=_ends)
         self.runs += batch.runs
         self.events.append(self._summary(batch.began))
 
     def advance(self, now: float) -> None:
         """Note what has happened until `now`."""
-        # All runs take equally long, so batches end in the order in which they began.
         while self._going and self._going[0].ends <= now:
-            batch = self._going.popleft()
+            batch = self._going.pop(0)
             # The runs first, then the status that counts them.
             self.events += batch.runs
             self.events.append(self._summary(batch.ends))

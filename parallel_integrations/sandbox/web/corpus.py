@@ -14,10 +14,13 @@ class Page:
     Attributes:
         url: Where the page is published.
         title: What it is called.
-        text: The whole page as Markdown-like text. Excerpts are slices of exactly this string.
+        text: What the page says, as Markdown-like text. It is all that search and chat look at.
         published: The day it was published, None when unknown.
         language: Language tag such as ``en``, None when unknown.
         aliases: Other addresses for which `Corpus.get` returns this page.
+        before: What a crawler reads above the text, such as navigation and cookie notes. It is part
+            of the full content and comes along with excerpts that begin the page.
+        after: What it reads below the text.
 
     Example:
         ```python
@@ -35,6 +38,8 @@ class Page:
     published: date | None = None
     language: str | None = None
     aliases: tuple[str, ...] = ()
+    before: str = ""
+    after: str = ""
 
 
 class Corpus:
@@ -65,6 +70,7 @@ class Corpus:
         for page in self.pages:
             for alias in page.aliases:
                 self._by_url.setdefault(normal(alias), page)
+        self._sites = {_site(address) for address in self._by_url} - {""}
 
     def __len__(self) -> int:
         return len(self.pages)
@@ -81,12 +87,22 @@ class Corpus:
         # The fragment is tried first: topics of the Python reference differ in nothing else.
         return found or self._by_url.get(normal(url.partition("#")[0]))
 
-    @classmethod
-    def python_reference(cls) -> "Corpus":
-        """Return the Python language reference that ships inside the running CPython."""
-        from parallel_integrations.sandbox.web.python_reference import pages
+    def has_site(self, url: str) -> bool:
+        """Return whether a page is published on the host of `url`."""
+        return _site(normal(url)) in self._sites
 
-        return cls(pages())
+    @classmethod
+    def python_reference(cls, *, clean: bool = False) -> "Corpus":
+        """Return the Python language reference that ships inside the running CPython.
+
+        Args:
+            clean: Whether every page is nothing but its text and has a date. The default is as a
+                crawler finds pages: most have no date, headings end in ``¶``, and a part of them
+                has navigation and cookie notes around the text.
+        """
+        from parallel_integrations.sandbox.web.python_reference import crawled, pages
+
+        return cls(pages() if clean else crawled())
 
     @classmethod
     def folder(cls, directory: str | Path) -> "Corpus":
@@ -104,6 +120,13 @@ class Corpus:
         from parallel_integrations.sandbox.web.folder import pages
 
         return cls(pages(Path(directory)))
+
+
+def _site(address: str) -> str:
+    try:
+        return urlsplit(address).netloc
+    except ValueError:
+        return ""
 
 
 def normal(url: str) -> str:

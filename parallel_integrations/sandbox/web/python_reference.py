@@ -11,8 +11,10 @@ address people know, such as ``…/compound_stmts.html#with``, finds the page to
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pydoc_data.topics import topics
+from zlib import crc32
 
 from parallel_integrations.sandbox.web.corpus import Page
 
@@ -48,8 +50,32 @@ RELEASED = {
 }
 """The day each minor version of Python 3 came out."""
 
+DATED_IN_TEN = 4
+"""How many of ten pages have a date when they are crawled, as in published responses."""
+MAX_REST_CHARS = 80_000
+"""Characters of further sections below the one that a page is about."""
+NAVIGATION = """\
+[Skip to content](#main)
+We use cookies to give you the best experience of this site. Accept all Reject all Cookie Settings
+[](https://docs.python.org/3/ "Documentation")
+[Python](https://www.python.org/) »
+[What's new](https://docs.python.org/3/whatsnew/index.html "What's new")
+[Tutorial](https://docs.python.org/3/tutorial/index.html "Tutorial")
+[Library reference](https://docs.python.org/3/library/index.html "Library reference")
+[Language reference](https://docs.python.org/3/reference/index.html "Language reference")
+Theme Auto Light Dark
+Table of contents"""
+FOOT = """\
+### This page
+* [Report a bug](https://docs.python.org/3/bugs.html)
+* [Show source](#)
+Was this page helpful?
+Yes No
+© Copyright Python Software Foundation. [Privacy notice](#) | [Cookie Settings](#)"""
+
 _DOCUMENT_OF = {label: name for name, labels in DOCUMENTS.items() for label in labels.split()}
 _HEADING = re.compile(r"^(?P<text>\S.*)\n(?P<line>\*{3,}|={3,}|-{3,}|\^{3,}|~{3,})$", re.MULTILINE)
+_TITLE_LINE = re.compile(r"^#{1,5} \S.*$", re.MULTILINE)
 _LEVEL = {"*": "#", "=": "##", "-": "###", "^": "####", "~": "#####"}
 
 
@@ -76,6 +102,27 @@ def pages() -> Iterator[Page]:
             published=None if label in UNDATED else released,
             language="en",
             aliases=(section,) if whole else (section, f"{document}?topic={label}"),
+        )
+
+
+def crawled() -> Iterator[Page]:
+    """Yield the same pages as a crawler finds them.
+
+    Below the section that a page is about stands more of the document it is taken from.
+    """
+    every = [replace(page, text=_TITLE_LINE.sub(r"\g<0> ¶", page.text)) for page in pages()]
+    for number, page in enumerate(every):
+        document, topic, _ = page.url.partition("?topic=")
+        of_document = [each for each in every if each.url.startswith(document + "?")]
+        place = of_document.index(page) if topic else 0
+        others = of_document[place + 1 :] + of_document[:place] if topic else []
+        rest = "\n\n".join(other.text for other in others)[:MAX_REST_CHARS]
+        chance = crc32(page.title.encode())
+        yield replace(
+            page,
+            published=page.published if 7 * number % 10 < DATED_IN_TEN else None,
+            before=NAVIGATION if chance % 3 == 0 else "",
+            after=f"{FOOT}\n\n{rest}".strip(),
         )
 
 

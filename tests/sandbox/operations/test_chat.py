@@ -5,6 +5,7 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
+from tests.sandbox.ids import numbered
 
 QUESTION = "What does the with statement do?"
 
@@ -29,7 +30,7 @@ def test_plain_answer(http: httpx.Client, sandbox: Sandbox, path: str) -> None:
     [choice] = payload["choices"]
     assert choice["finish_reason"] is None
     assert choice["message"]["role"] == "assistant"
-    assert payload["interaction_id"] == "interaction_sandbox_000001"
+    assert payload["interaction_id"] == numbered("interaction")
     [basis] = payload["basis"]
     assert basis["field"] == "output"
     assert basis["confidence"] == "high"

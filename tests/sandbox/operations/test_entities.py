@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
+from tests.sandbox.ids import numbered
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ def test_entity_search(sandbox: Sandbox, path: str, kind: str, set_id: str, item
     headers = {"x-api-key": sandbox.api_key}
     payload = httpx.post(sandbox.url + path, json=wanted, headers=headers, trust_env=False).json()
 
-    assert payload[set_id] == f"{set_id.removesuffix('_id')}_sandbox_000001"
+    assert payload[set_id] == numbered(set_id.removesuffix("_id"))
     assert len(payload[items]) == 7
     for item in payload[items]:
         assert item["description"].startswith("A page of the sandbox's web, not a ")

@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
+from tests.sandbox.ids import numbered
 
 WITH = "https://docs.python.org/3/reference/compound_stmts.html#with"
 TYPES = "https://docs.python.org/3/reference/datamodel.html?topic=types"
@@ -18,58 +19,102 @@ def test_a_missing_page_is_only_an_item_in_errors(http: httpx.Client, sandbox: S
     assert response.status_code == 200
     payload = response.json()
     assert set(payload) == {"extract_id", "results", "errors", "session_id", "warnings", "usage"}
-    assert payload["extract_id"] == "extract_sandbox_000001"
+    assert payload["extract_id"] == numbered("extract")
     [result] = payload["results"]
     assert result["url"] == WITH, "the address that was requested"
     assert result["title"] == 'The "with" statement'
     assert result["full_content"] is None
-    assert [(e["error_type"], e["http_status_code"]) for e in payload["errors"]] == [
-        ("fetch_error", 404),
-        ("fetch_error", None),
-        ("fetch_error", None),
-    ]
-    assert sandbox.ledger.usd == 0.004
-    assert payload["usage"] == [{"name": "sku_extract_excerpts", "count": 4}]
+    assert [set(each.values()) - {each["url"]} for each in payload["errors"]] == [
+        {"fetch_error", None}
+    ] * 3
+    assert sandbox.ledger.usd == 0.001, "what cannot be read costs nothing"
+    assert payload["usage"] == [{"name": "sku_extract_excerpts", "count": 1}]
+    [warning] = payload["warnings"]
+    assert warning["type"] == "warning"
+    assert warning["message"].startswith("Neither objective nor search_queries were provided")
+
+
+def test_an_extract_of_which_every_page_fails_costs_nothing(
+    http: httpx.Client, sandbox: Sandbox
+) -> None:
+    payload = http.post("/v1/extract", json={"urls": [NOWHERE]}).json()
+
+    assert (payload["results"], payload["usage"]) == ([], [])
+    assert sandbox.ledger.count() == 0
+
+
+@pytest.mark.parametrize("path", ["/v1/extract", "/v1beta/extract"])
+def test_a_site_shows_something_at_every_address(http: httpx.Client, path: str) -> None:
+    url = "https://docs.python.org/3/no-such-page.html"
+    full: dict[str, Any] = {"full_content": True}
+    body = full if "beta" in path else {"advanced_settings": full}
+    payload = http.post(path, json={"urls": [url], "objective": "closures", **body}).json()
+
+    [result] = payload["results"]
+    assert payload["errors"] == []
+    assert result["title"] == "404 Page Not Found - docs.python.org"
+    assert result["publish_date"] is None
+    assert result["excerpts"][0].startswith("Section Title: We couldn't find that\nContent:\n")
+    assert result["full_content"].startswith("# We couldn't find that\n\n")
+
+
+def test_clean_pages_fail_where_there_is_none() -> None:
+    url = "https://docs.python.org/3/no-such-page.html"
+    with Sandbox(clean=True) as clean:
+        headers = {"x-api-key": clean.api_key}
+        body = {"urls": [url, WITH]}
+        payload = httpx.post(clean.url + "/v1/extract", json=body, headers=headers).json()
+        page = clean.corpus.get(WITH)
+    assert page is not None
+    assert [each["url"] for each in payload["errors"]] == [url]
+    [beginning] = payload["results"][0]["excerpts"]
+    assert page.text.startswith(beginning)
 
 
 def test_excerpts_follow_the_objective(http: httpx.Client, sandbox: Sandbox) -> None:
-    def excerpts(**body: Any) -> list[str]:
+    def excerpt(**body: Any) -> str:
         [result] = http.post("/v1/extract", json={"urls": [TYPES], **body}).json()["results"]
-        found: list[str] = result["excerpts"]
+        [found] = result["excerpts"]
+        assert isinstance(found, str)
         return found
 
     page = sandbox.corpus.get(TYPES)
     assert page is not None
-    [beginning] = excerpts()
-    assert page.text.startswith(beginning)
-    assert len(beginning) > 5000
-    focused = excerpts(objective="What are generator functions?")
-    assert any("generator" in excerpt for excerpt in focused)
-    assert sum(map(len, focused)) <= 3000
-    assert all(excerpt in page.text for excerpt in focused)
-    assert excerpts(search_queries=["generator functions"])
-    assert sum(map(len, excerpts(objective="generators", max_chars_total=300))) <= 300
-    assert excerpts(objective="zxqv") == excerpts(
-        advanced_settings={"excerpt_settings": {"max_chars_per_result": 3000}}
-    ), "a page that says nothing about the objective begins at its beginning"
+    whole = excerpt()
+    assert len(whole) > len(page.text), "without an objective it is the whole page"
+    focused = excerpt(objective="What are generator functions?")
+    assert "generator" in focused
+    assert len(focused) <= 20_000
+    assert excerpt(search_queries=["generator functions"]) == focused.replace("\r", "")
+    assert len(excerpt(objective="generators", max_chars_total=300)) <= 300
+    limited = {"excerpt_settings": {"max_chars_per_result": 20_000}}
+    assert excerpt(objective="zxqv") == excerpt(advanced_settings=limited), (
+        "a page that says nothing about the objective begins at its beginning"
+    )
 
 
 def test_full_content(http: httpx.Client, sandbox: Sandbox) -> None:
-    def content(full_content: Any) -> dict[str, Any]:
-        body = {"urls": [WITH], "advanced_settings": {"full_content": full_content}}
+    def content(full_content: Any, url: str = WITH) -> dict[str, Any]:
+        body = {"urls": [url], "advanced_settings": {"full_content": full_content}}
         payload: dict[str, Any] = http.post("/v1/extract", json=body).json()
         return payload
 
     page = sandbox.corpus.get(WITH)
     assert page is not None
     whole = content(full_content=True)
-    assert whole["results"][0]["full_content"] == page.text
-    assert "only repeat the full content" in whole["warnings"][0]["message"]
+    text = whole["results"][0]["full_content"]
+    assert page.text in text
+    assert text.endswith(page.after)
+    assert {each["name"] for each in whole["usage"]} == {
+        "sku_extract_excerpts",
+        "sku_extract_full",
+    }
     part = content({"max_chars_per_result": 100})["results"][0]["full_content"]
     assert 0 < len(part) <= 100
-    assert page.text.startswith(part)
-    assert content({})["results"][0]["full_content"] == page.text
+    assert text.startswith(part)
+    assert content({})["results"][0]["full_content"] == text
     assert content(full_content=False)["results"][0]["full_content"] is None
+    assert len(content(full_content=True, url=TYPES)["results"][0]["full_content"]) > 100_000
 
 
 @pytest.mark.parametrize(
@@ -91,7 +136,7 @@ def test_v1_is_strict(http: httpx.Client, body: dict[str, Any]) -> None:
     response = http.post("/v1/extract", json=body)
 
     assert response.status_code == 422
-    assert response.json()["error"]["ref_id"].startswith("extract_sandbox_")
+    assert response.json()["error"]["message"] == "Request validation error."
 
 
 def test_v1beta(http: httpx.Client) -> None:
@@ -101,7 +146,7 @@ def test_v1beta(http: httpx.Client) -> None:
     payload = ask(excerpts=False, full_content=True, surprise=1).json()
     assert set(payload) == {"extract_id", "results", "errors", "warnings", "usage"}
     assert payload["results"][0]["excerpts"] is None
-    assert payload["results"][0]["full_content"].startswith("# The")
+    assert '# The "with" statement' in payload["results"][0]["full_content"]
     assert len(payload["errors"]) == 1
     limited = ask(excerpts={"max_chars_per_result": 1000}, objective="exceptions").json()
     assert 0 < sum(map(len, limited["results"][0]["excerpts"])) <= 1000

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
+from tests.sandbox.ids import numbered
 from tests.sandbox.inbox import Inbox
 from tests.sandbox.operations.findall_calls import (
     CONDITIONS,
@@ -56,7 +57,7 @@ def test_an_ingested_schema_can_be_run(http: httpx.Client) -> None:
 
 def test_a_run_from_its_beginning_to_its_end(http: httpx.Client, sandbox: Sandbox) -> None:
     first = http.post(RUNS, json=body(metadata={"row": 7})).json()
-    assert first["findall_id"] == "findall_sandbox_000001"
+    assert first["findall_id"] == numbered("findall")
     assert first["status"]["status"] == "queued"
     assert first["status"]["is_active"] is True
     assert first["metadata"] == {"row": 7}
@@ -188,7 +189,7 @@ def test_unknown_runs(http: httpx.Client, path: str) -> None:
 
     assert response.status_code == 404
     assert response.json()["error"]["message"] == "FindAll run not found"
-    assert response.json()["error"]["ref_id"].startswith("error_sandbox_")
+    assert response.json()["error"]["ref_id"].startswith("sandbox_")
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,9 @@ def test_events_come_in_pages_newest_first(http: httpx.Client, sandbox: Sandbox)
     group = pages[3]["event_group_id"]
     only = events(http, monitor_id, event_group_id=group, limit=1, cursor=first["next_cursor"])
     assert (only["events"], only["next_cursor"]) == ([pages[3]], None)
-    assert events(http, monitor_id, event_group_id="none")["events"] == []
+    unknown = http.get(f"{MONITORS}/{monitor_id}/events", params={"event_group_id": "none"})
+    assert unknown.status_code == 422
+    assert unknown.json()["error"]["message"] == "Could not find event group with id none"
     assert len(events(http, monitor_id)["events"]) == 6
 
 

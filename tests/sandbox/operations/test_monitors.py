@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
+from tests.sandbox.ids import numbered
 from tests.sandbox.operations.monitor_calls import (
     MONITORS,
     QUERY,
@@ -21,7 +22,7 @@ def test_a_new_monitor_runs_at_once(http: httpx.Client, sandbox: Sandbox) -> Non
     monitor = create(http, metadata={"row": "7"})
 
     assert monitor == {
-        "monitor_id": "monitor_sandbox_000001",
+        "monitor_id": numbered("monitor"),
         "type": "event_stream",
         "status": "active",
         "frequency": "1d",
@@ -58,7 +59,7 @@ def test_listing(http: httpx.Client) -> None:
         create(http)
     snapshot = {"task_run_id": task_run(http, "with statement")}
     create(http, type="snapshot", settings=snapshot)
-    http.post(f"{MONITORS}/monitor_sandbox_000002/cancel")
+    http.post(f"{MONITORS}/{numbered('monitor', 2)}/cancel")
 
     assert listed(http) == ["4", "3", "1"]
     assert listed(http, "?status=cancelled") == ["2"]

@@ -12,6 +12,7 @@ from parallel_integrations.sandbox import Corpus, Page, Sandbox
 from parallel_integrations.sandbox.web.domains import allowed, covers
 from parallel_integrations.sandbox.web.index import Index
 from parallel_integrations.sandbox.web.passages import choose, passages
+from tests.sandbox.ids import numbered
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +130,8 @@ def test_v1_response(http: httpx.Client, sandbox: Sandbox) -> None:
     payload = ask(http, objective="What does the with statement do?")
 
     assert set(payload) == {"search_id", "results", "session_id", "warnings", "usage"}
-    assert payload["search_id"] == "search_sandbox_000001"
-    assert payload["session_id"] == "session_sandbox_000001"
+    assert payload["search_id"] == numbered("search")
+    assert payload["session_id"] == numbered("session")
     assert payload["warnings"] is None
     assert payload["usage"] == [{"name": "sku_search", "count": 1}]
     assert len(payload["results"]) == 10
@@ -138,9 +139,37 @@ def test_v1_response(http: httpx.Client, sandbox: Sandbox) -> None:
     assert set(first) == {"url", "title", "publish_date", "excerpts"}
     page = sandbox.corpus.get(first["url"])
     assert page is not None
-    assert all(excerpt in page.text for excerpt in first["excerpts"])
-    assert page.published is not None
-    assert first["publish_date"] == page.published.isoformat()
+    assert first["publish_date"] == (page.published.isoformat() if page.published else None)
+
+
+def test_excerpts_have_the_form_and_size_of_published_ones(http: httpx.Client) -> None:
+    results = []
+    for query in ("compare objects for equality", "import system", "generators", "what is a class"):
+        results += ask(http, search_queries=[query])["results"]
+    texts = [text for each in results for text in each["excerpts"]]
+
+    assert {len(each["excerpts"]) for each in results} == {1}
+    assert 50_000 < sum(map(len, texts)) / 4 < 80_000
+    assert max(map(len, texts)) <= 10_000
+    assert sum(text.startswith("Section Title: ") for text in texts) > 0.5 * len(texts)
+    assert all("Section Title: " in text and "\nContent:\n" in text for text in texts)
+    assert any(" > " in text for text in texts)
+    assert any("\n ... \n" in text for text in texts)
+    assert any("¶" in text and "We use cookies" in text for text in texts)
+    dated = sum(each["publish_date"] is not None for each in results)
+    assert 0.2 < dated / len(results) < 0.6
+
+
+def test_clean_pages_are_nothing_but_text() -> None:
+    headers = {"x-api-key": "sandbox-key"}
+    with Sandbox(clean=True) as clean, httpx.Client(base_url=clean.url, headers=headers) as http:
+        results = ask(http, objective="What does the with statement do?")["results"]
+        pages = {page.url: page for page in clean.corpus}
+    assert max(len(each["excerpts"]) for each in results) > 1
+    for each in results:
+        assert all(excerpt in pages[each["url"]].text for excerpt in each["excerpts"])
+        assert sum(map(len, each["excerpts"])) <= 1500
+        assert each["publish_date"]
 
 
 def test_responses_repeat_but_for_their_counters(http: httpx.Client, sandbox: Sandbox) -> None:
@@ -169,9 +198,11 @@ def test_limits_of_results_and_characters(http: httpx.Client) -> None:
 
 def test_more_results_cost_more(http: httpx.Client, sandbox: Sandbox) -> None:
     payload = ask(http, advanced_settings={"max_results": 40})
+    extra = len(payload["results"]) - 10
 
-    assert payload["usage"][1] == {"name": "sku_search_additional_results", "count": 30}
-    assert sandbox.ledger.usd == 0.035
+    assert extra > 20
+    assert payload["usage"][1] == {"name": "sku_search_additional_results", "count": extra}
+    assert sandbox.ledger.usd == pytest.approx(0.005 + 0.001 * extra)
 
 
 def test_source_policy(http: httpx.Client) -> None:
@@ -252,9 +283,10 @@ def test_v1_is_strict(
     payload = response.json()
     assert payload["type"] == "error"
     assert set(payload["error"]) == {"ref_id", "message", "detail"}
-    assert payload["error"]["ref_id"].startswith("search_sandbox_")
-    assert where in payload["error"]["message"]
-    assert payload["error"]["detail"]["errors"][0]["loc"][0] == "body"
+    assert payload["error"]["message"] == "Request validation error."
+    [problem, *_] = payload["error"]["detail"]["errors"]
+    assert set(problem) == {"type", "loc", "msg", "input"}
+    assert where in ".".join(map(str, problem["loc"]))
     assert sandbox.ledger.count() == 0
 
 
@@ -272,12 +304,15 @@ def test_v1_modes(http: httpx.Client, sandbox: Sandbox, mode: str | None) -> Non
     assert sandbox.ledger.usd == (0.001 if mode in ("turbo", "fast") else 0.005)
 
 
-def test_v1beta_with_its_header_has_the_first_shape(http: httpx.Client, sandbox: Sandbox) -> None:
-    payload = http.post(
-        "/v1beta/search",
-        json={"objective": "What does the with statement do?", "unknown": "is ignored"},
-        headers={"parallel-beta": "other, search-extract-2025-10-10"},
-    ).json()
+QUICKSTART = {"parallel-beta": "other, search-extract-2025-10-10"}
+
+
+def test_the_quickstart_shape_is_there_on_request() -> None:
+    headers = {"x-api-key": "sandbox-key", **QUICKSTART}
+    body = {"objective": "What does the with statement do?", "unknown": "is ignored"}
+    with Sandbox(quickstart=True) as sandbox:
+        payload = httpx.post(sandbox.url + "/v1beta/search", json=body, headers=headers).json()
+        without = ask_older(sandbox, body)
 
     assert payload["objective"] == "What does the with statement do?"
     assert payload["search_queries"] is None
@@ -289,7 +324,31 @@ def test_v1beta_with_its_header_has_the_first_shape(http: httpx.Client, sandbox:
         assert result["published_at"] is None or result["published_at"].endswith("T00:00:00Z")
         for excerpt in result["excerpts"]:
             assert excerpt["text"] == page.text[excerpt["start_char"] : excerpt["end_char"]]
-            assert excerpt["source"] == page.url
+            assert excerpt["source"] == "body"
+    assert set(without) == {"search_id", "results", "usage"}
+
+
+def ask_older(sandbox: Sandbox, body: dict[str, Any], **headers: str) -> dict[str, Any]:
+    headers = {"x-api-key": sandbox.api_key, **headers}
+    payload: dict[str, Any] = httpx.post(
+        sandbox.url + "/v1beta/search", json=body, headers=headers
+    ).json()
+    return payload
+
+
+def test_v1beta_with_its_header_responds_as_it_was_seen(sandbox: Sandbox) -> None:
+    payload = ask_older(sandbox, {"objective": "generators", "max_results": 12}, **QUICKSTART)
+
+    assert set(payload) == {"search_id", "results", "usage"}
+    assert payload["usage"] == [
+        {"name": "sku_search", "count": 1},
+        {"name": "sku_extract_excerpts", "count": 2},
+    ]
+    keys = {frozenset(each) for each in payload["results"]}
+    undated = frozenset({"url", "title", "excerpts"})
+    assert keys == {undated, undated | {"publish_date"}}
+    warned = ask_older(sandbox, {"objective": "generators", "location": "uk"}, **QUICKSTART)
+    assert "'uk'" in warned["warnings"][0]["message"]
 
 
 @pytest.mark.parametrize(
@@ -308,19 +367,30 @@ def test_v1beta_without_header_has_the_documented_shape(
 ) -> None:
     payload = http.post("/v1beta/search", json=body).json()
 
-    assert set(payload) == {"search_id", "results", "warnings", "usage"}
+    assert set(payload) == {"search_id", "results", "usage"}
     assert len(payload["results"]) == min(10, body.get("max_results", 10))
     assert all(isinstance(text, str) for each in payload["results"] for text in each["excerpts"])
     total = sum(len(text) for each in payload["results"] for text in each["excerpts"])
-    assert total <= body.get("excerpts", {}).get("max_chars_total", 20_000)
+    assert total <= body.get("excerpts", {}).get("max_chars_total", 80_000)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [{}, {"objective": " "}, {"search_queries": []}, {"objective": "x", "mode": "basic"}],
-)
+@pytest.mark.parametrize("body", [{}, {"objective": " "}, {"search_queries": []}])
 def test_v1beta_refuses_what_asks_nothing(http: httpx.Client, body: dict[str, Any]) -> None:
-    assert http.post("/v1beta/search", json=body).status_code == 422
+    response = http.post("/v1beta/search", json=body)
+
+    assert response.status_code == 422
+    error = response.json()["error"]
+    assert error["message"] == (
+        "Either 'objective' or 'search_queries' must be provided and non-empty"
+    )
+    assert error["detail"] is None
+
+
+def test_v1beta_refuses_a_mode_of_v1(http: httpx.Client) -> None:
+    response = http.post("/v1beta/search", json={"objective": "x", "mode": "basic"})
+
+    [problem] = response.json()["error"]["detail"]["errors"]
+    assert (problem["loc"], problem["input"]) == (["body", "mode"], "basic")
 
 
 def test_an_index_that_goes_closes_its_database() -> None:

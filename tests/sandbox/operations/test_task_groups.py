@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
+from tests.sandbox.ids import numbered
 from tests.sandbox.operations.test_tasks import SCHEMA, json_spec, run_body
 
 GROUPS = "/v1/tasks/groups"
@@ -43,7 +44,7 @@ def test_an_empty_group(http: httpx.Client, sandbox: Sandbox) -> None:
 
     assert made.status_code == 200
     assert made.json() == {
-        "taskgroup_id": "tgrp_sandbox_000001",
+        "taskgroup_id": numbered("tgrp"),
         "metadata": {"a": 1},
         "created_at": "2026-05-02T10:00:00.000000Z",
         "status": {
@@ -54,9 +55,9 @@ def test_an_empty_group(http: httpx.Client, sandbox: Sandbox) -> None:
             "modified_at": "2026-05-02T10:00:00.000000Z",
         },
     }
-    assert http.get(f"{GROUPS}/tgrp_sandbox_000001").json() == made.json()
-    assert runs(http, "tgrp_sandbox_000001") == []
-    [event] = events(http, "tgrp_sandbox_000001")
+    assert http.get(f"{GROUPS}/{numbered('tgrp')}").json() == made.json()
+    assert runs(http, numbered("tgrp")) == []
+    [event] = events(http, numbered("tgrp"))
     assert event["status"] == made.json()["status"]
     assert [entry.operation for entry in sandbox.ledger.entries] == ["create_task_group"]
 
@@ -66,7 +67,7 @@ def test_runs_are_added_and_end(http: httpx.Client, sandbox: Sandbox) -> None:
     inputs = [run_body(word, "lite", metadata={"i": i}) for i, word in enumerate(["with", "try"])]
     added = add(http, group, [*inputs, run_body("for", metadata={"sandbox": "fail"})])
 
-    assert added["run_ids"] == [f"trun_sandbox_00000{n}" for n in (1, 2, 3)]
+    assert added["run_ids"] == [numbered("trun", n) for n in (1, 2, 3)]
     assert (added["run_cursor"], added["event_cursor"]) == (None, None)
     assert added["status"]["task_run_status_counts"] == {"queued": 3}
     assert added["status"]["is_active"] is True
@@ -272,7 +273,7 @@ def test_thousands_of_runs(http: httpx.Client, sandbox: Sandbox) -> None:
     for batch in range(3):
         inputs = [run_body(f"row {batch * 1000 + n}", "lite") for n in range(1000)]
         add(http, group, inputs, "?refresh_status=false", default_task_spec={"output_schema": "x"})
-    http.get(f"/v1/tasks/runs/trun_sandbox_{3000:06}/result")
+    http.get(f"/v1/tasks/runs/{numbered('trun', 3000)}/result")
     seen = runs(http, group, include_output="true")
 
     assert [each["run"]["run_id"][-6:] for each in seen] == [f"{n:06}" for n in range(1, 3001)]

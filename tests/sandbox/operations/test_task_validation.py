@@ -71,7 +71,12 @@ def test_wrong_requests(
     assert response.status_code == 422
     body = response.json()
     assert body["type"] == "error"
-    assert body["error"]["detail"]["errors"][0]["loc"][:2] == ["body", where]
+    error = body["error"]
+    if error["detail"]:
+        assert error["message"] == "Request validation error."
+        assert error["detail"]["errors"][0]["loc"][:2] == ["body", where]
+    else:
+        assert error["message"].startswith(where)
     assert sandbox.ledger.count() == 0
 
 
@@ -113,7 +118,7 @@ def test_schemas_that_are_refused(http: httpx.Client, schema: Any, message: str,
 
     assert response.status_code == 422
     assert message in response.json()["error"]["message"]
-    assert side in response.json()["error"]["detail"]["errors"][0]["loc"]
+    assert response.json()["error"]["message"].startswith(f"task_spec.{side}.json_schema: ")
 
 
 @pytest.mark.parametrize(

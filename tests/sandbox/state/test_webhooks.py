@@ -16,6 +16,7 @@ from parallel_integrations.api import parse_webhook, verify_webhook
 from parallel_integrations.sandbox import Sandbox
 from parallel_integrations.sandbox.state.state import State, python_reference_index
 from parallel_integrations.sandbox.state.webhooks import ATTEMPTS, Message, Webhooks
+from tests.sandbox.ids import numbered
 
 RUNS = "/v1/tasks/runs"
 TIMEOUT_SECONDS = 5.0
@@ -93,7 +94,7 @@ def test_the_end_of_a_run_is_reported_and_signed(
     }
     assert now["is_active"] is False
     assert headers["content-type"] == "application/json"
-    assert headers["webhook-id"] == "whevent_sandbox_000001"
+    assert headers["webhook-id"] == numbered("whevent")
     key = base64.b64decode(sandbox.webhook_secret.removeprefix("whsec_"))
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     wanted = base64.b64encode(hmac.digest(key, signed, sha256)).decode()
@@ -165,7 +166,7 @@ def test_other_machines_get_nothing(http: httpx.Client, webhook: Any, message: s
 
 
 def test_events_that_are_not_named_are_not_reported(receiver: Receiver) -> None:
-    state = State(python_reference_index())
+    state = State(python_reference_index(clean=False))
     state.deliver(None, "findall.run.completed", {})
     state.deliver(hook(receiver.url), "findall.run.completed", {})
     state.deliver(hook(receiver.url, "findall.run.completed"), "findall.run.completed", {"a": 1})
@@ -173,7 +174,7 @@ def test_events_that_are_not_named_are_not_reported(receiver: Receiver) -> None:
     time.sleep(0.02)
     state.reset()
 
-    assert headers["webhook-id"] == "whevent_sandbox_000001"
+    assert headers["webhook-id"] == numbered("whevent")
     assert json.loads(body)["data"] == {"a": 1}
     assert len(receiver.taken) == 1
 

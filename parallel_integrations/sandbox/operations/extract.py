@@ -111,7 +111,6 @@ async def extract(call: Call) -> Result:
     return Result(response, bill=_bill(len(response["results"])))
 
 
-
 async def older_extract(call: Call) -> Result:
     """Handle ``POST /v1beta/extract``."""
     body = call.parse(OlderExtractBody)

@@ -124,4 +124,4 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-OPERATIONS = (Operation("decide", "POST", "/v1/decisions", decide, ref_kind="decision"),)
+OPERATIONS = (Operation("decide", "POST", "/v1/decisions", decide),)

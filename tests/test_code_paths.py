@@ -104,7 +104,7 @@ def _tool_call(**arguments: Any) -> dict[str, Any]:
 
 
 def _search_retriever(question: SearchRequest, client: ParallelClient) -> ParallelSearchRetriever:
-    return ParallelSearchRetriever(client=client, **fixed(question, "objective"))
+    return ParallelSearchRetriever(client=client, **searched(question))
 
 
 def _search_tool(question: SearchRequest, client: ParallelClient) -> ParallelSearchTool:
@@ -112,11 +112,11 @@ def _search_tool(question: SearchRequest, client: ParallelClient) -> ParallelSea
 
 
 def _llama_retriever(question: SearchRequest, client: ParallelClient) -> ParallelRetriever:
-    return ParallelRetriever(client=client, **fixed(question, "objective"))
+    return ParallelRetriever(client=client, **searched(question))
 
 
 def _reader(question: SearchRequest, client: ParallelClient) -> ParallelReader:
-    return ParallelReader(client=client, **fixed(question, "objective"))
+    return ParallelReader(client=client, **searched(question))
 
 
 async def _from_search_retriever(question: Any, client: ParallelClient) -> Found:

@@ -18,6 +18,7 @@ from parallel_integrations._documents.adapter import PacedAdapter
 from parallel_integrations._documents.evidence import DocumentSettings, PageDocument
 from parallel_integrations._documents.queries import derive_queries
 from parallel_integrations._documents.query_writer import PROMPT, falling_back, read_written
+from parallel_integrations._documents.searching import RETRIEVER_MODE, search_request
 from parallel_integrations.api import search
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models.pages import Objective
@@ -41,12 +42,14 @@ class ParallelSearchRetriever(PacedAdapter, SearchSettings, DocumentSettings, Ba
     text give no document.
 
     Besides the connection (`api_key`, `base_url`, `timeout` in seconds, `max_retries`, `client`)
-    and the settings of a search (`mode`, `source_policy`, `fetch_policy`, `location`,
+    and the settings of a search (`source_policy`, `fetch_policy`, `location`,
     `max_chars_total`, `max_chars_per_result`, `session_id`, `client_model`) it takes:
 
     Attributes:
         k: Number of results, 1 to 40; 10 by default, which a search's price includes. Also
             accepted as `max_results`; both can be given per call too.
+        mode: `advanced` by default, because one search has to find it all; `fast` costs a fifth and
+            takes about 2 seconds less.
         objective: The objective of all searches; the question then decides the keyword queries
             alone.
         split: `"page"` (default) for one document per page, `"excerpt"` for one per excerpt, with
@@ -83,6 +86,7 @@ class ParallelSearchRetriever(PacedAdapter, SearchSettings, DocumentSettings, Ba
         le=MAX_RESULTS,
         validation_alias=AliasChoices("k", "max_results"),
     )
+    mode: str | None = Field(default=RETRIEVER_MODE, min_length=1)
     objective: Objective | None = None
     query_writer: Runnable[Any, Any] | None = None
 
@@ -140,7 +144,7 @@ class ParallelSearchRetriever(PacedAdapter, SearchSettings, DocumentSettings, Ba
         if self.objective is not None:
             fields.setdefault("search_queries", derive_queries(query))
             fields["objective"] = self.objective
-        return SearchRequest.from_settings(self, max_results=self.k if k is None else k, **fields)
+        return search_request(self, max_results=self.k if k is None else k, **fields)
 
     def _prompt(self, query: str) -> str:
         wants_prompt = isinstance(self.query_writer, BaseLanguageModel)

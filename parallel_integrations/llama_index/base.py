@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from parallel_integrations._documents.adapter import Adapter, ConnectionOptions, PacedAdapter
 from parallel_integrations._documents.evidence import DocumentSettings, PageDocument, Split
+from parallel_integrations._documents.searching import RETRIEVER_MODE
 from parallel_integrations.models.policies import FetchPolicy, SourcePolicy
 from parallel_integrations.models.search import DEFAULT_RESULTS, MAX_RESULTS, SearchSettings
 
@@ -48,6 +49,7 @@ class PageSearch(PacedAdapter, SearchSettings, DocumentSettings):
     """Settings of a search and its documents."""
 
     max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS)
+    mode: str | None = Field(default=RETRIEVER_MODE, min_length=1)
 
 
 # The TypedDicts name the fields for editors and type checkers, which `**settings` alone does not.

@@ -72,6 +72,12 @@ from parallel_integrations.models.search import SearchRequest as SearchRequest
 from parallel_integrations.models.search import SearchResponse as SearchResponse
 from parallel_integrations.models.search import SearchResult as SearchResult
 from parallel_integrations.models.shared import StreamEvent as StreamEvent
+from parallel_integrations.models.suggestion import SuggestedProcessors as SuggestedProcessors
+from parallel_integrations.models.suggestion import SuggestedTask as SuggestedTask
+from parallel_integrations.models.suggestion import (
+    SuggestProcessorRequest as SuggestProcessorRequest,
+)
+from parallel_integrations.models.suggestion import SuggestTaskRequest as SuggestTaskRequest
 from parallel_integrations.models.task import CreateTaskRunRequest as CreateTaskRunRequest
 from parallel_integrations.models.task import TaskOutput as TaskOutput
 from parallel_integrations.models.task import TaskRun as TaskRun

@@ -91,14 +91,26 @@ def enrich(
     *,
     rows: Annotated[Path, typer.Argument(help="Rows: a .csv, .tsv, .jsonl or .ndjson file.")],
     output_schema: Annotated[
-        str,
+        str | None,
         typer.Option(help="What to find out: a JSON schema file, or a description of a text."),
-    ],
+    ] = None,
+    describe: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead: what to find out, in words; schema, processor and price are proposed."
+        ),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Go on with what --describe comes to, unasked.")
+    ] = False,
     journal: Annotated[
         Path, typer.Option(help="File that records what is paid for; the same one goes on.")
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="JSON lines, one a row.")],
-    processor: Annotated[str, typer.Option(help="Decides price and depth.")] = "lite",
+    processor: Annotated[
+        str | None,
+        typer.Option(help="Decides price and depth; lite, or with --describe the recommended."),
+    ] = None,
     max_cost: Annotated[
         float | None, typer.Option(help="USD that must never be passed, the journal's included.")
     ] = None,
@@ -130,6 +142,8 @@ def enrich(
             journal,
             output,
             processor,
+            describe=describe,
+            is_agreed=yes,
             max_cost_usd=max_cost,
             price_per_row_usd=price_per_row,
             retry_failed=retry_failed,

@@ -8,10 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from parallel_integrations._cli.enrich_output import lock_path, replacing
+from parallel_integrations._cli.proposal import Proposal
 from parallel_integrations._cli.signals import EndedError, ended_by_signals
 from parallel_integrations._cli.terminal import printable
 from parallel_integrations._protocol.settings import KEY_VARIABLE, key_from_environment
@@ -20,6 +22,7 @@ from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, en
 from parallel_integrations.models.task import TaskSettings
 
 ALL_DONE: Final = 0
+NOT_AGREED: Final = 1
 SOME_FAILED: Final = 3
 SOME_NOT_SUBMITTED: Final = 4
 INTERRUPTED: Final = 130
@@ -27,21 +30,32 @@ SECONDS_BETWEEN_LINES: Final = 5.0
 
 
 def run(
-    rows: Path, output_schema: str, journal: Path, output: Path, processor: str, **options: Any
+    rows: Path,
+    output_schema: str | None,
+    journal: Path,
+    output: Path,
+    processor: str | None,
+    *,
+    describe: str | None = None,
+    is_agreed: bool = False,
+    **options: Any,
 ) -> int:
     """Enrich a file of rows and write the output file once all rows are complete.
 
     Args:
         rows: The file of rows.
-        output_schema: A file with a JSON schema, a text file, or a description of a text.
+        output_schema: A file with a JSON schema, a text file, or a description of a text; None
+            with `describe`.
         journal: Where what is paid for is recorded.
         output: JSON lines, one a row and in order; the file is replaced whole.
-        processor: Decides price and depth.
+        processor: Decides price and depth; `lite`, or with `describe` the recommended one.
+        describe: What to find out, in words, of which the API makes a schema.
+        is_agreed: Whether what `describe` comes to is submitted without a question.
         **options: As for `enrich`.
 
     Returns:
-        Exit status: 0, 3 where rows failed, 4 where the limit kept rows from being submitted, 128
-        and its number where a signal ended it.
+        Exit status: 0, 1 where it was not agreed to, 3 where rows failed, 4 where the limit kept
+        rows from being submitted, 128 and its number where a signal ended it.
 
     Raises:
         ParallelError, ValueError: What stopped it; the journal goes on.
@@ -52,16 +66,30 @@ def run(
             "sandbox` in another terminal and set here the two variables that it prints."
         )
     _check_apart(rows, journal, output)
-    settings = TaskSettings(processor=processor, output_schema=read_schema(output_schema))
+    if (output_schema is None) == (describe is None):
+        raise ValueError("give one of --output-schema and --describe")
     display = _ProgressDisplay()
     try:
         with ended_by_signals(), ParallelClient() as client:
+            proposal = None
+            if output_schema is not None:
+                schema = read_schema(output_schema)
+                settings = TaskSettings(processor=processor or "lite", output_schema=schema)
+            else:
+                proposal = Proposal.of(client, describe or "", journal, processor)
+                settings = proposal.settings
             operation = enrich(
                 rows, settings, journal=journal, server=client.settings.base_url, **options
             )
             # The output is checked and locked before the operation begins, and sends anything.
             stream = client.stream(operation)
-            with replacing(output) as file, display, closing(stream):
+            with replacing(output) as file, closing(stream), display:
+                if proposal is not None and not proposal.is_agreed:
+                    first = next(stream)  # how many rows there are, before any is sent
+                    assert isinstance(first, EnrichmentProgress)  # noqa: S101 - says `enrich`
+                    if not display.agree(proposal, first, is_agreed=is_agreed):
+                        return NOT_AGREED
+                    proposal.keep()
                 for event in stream:
                     if isinstance(event, EnrichedRow):
                         file.write(event.model_dump_json())
@@ -180,6 +208,23 @@ class _ProgressDisplay:
         if not self._console.is_terminal and now - self._printed_at >= SECONDS_BETWEEN_LINES:
             self._printed_at = now
             self.print(f"{progress.finished}/{progress.total} rows, {details}")
+
+    def agree(self, proposal: Proposal, first: EnrichmentProgress, *, is_agreed: bool) -> bool:
+        """Show what is proposed and what it costs, and ask whether to go on."""
+        self._bar.stop()
+        self.print(str(proposal))
+        self.update(first)
+        if is_agreed or self._confirmed():
+            self._bar.start()
+            return True
+        self.print("Nothing was submitted. --yes goes on without a question.")
+        return False
+
+    def _confirmed(self) -> bool:
+        try:
+            return typer.confirm("Go on?", err=True)
+        except typer.Abort:  # nobody is there to ask
+            return False
 
     def conclude(self, output: Path) -> int:
         """Print how it ended; returns the exit status."""

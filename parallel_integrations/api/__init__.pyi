@@ -31,6 +31,8 @@ from parallel_integrations.api.monitors import update_monitor as update_monitor
 from parallel_integrations.api.responses import respond as respond
 from parallel_integrations.api.responses import stream_response as stream_response
 from parallel_integrations.api.searches import search as search
+from parallel_integrations.api.suggestions import suggest_processor as suggest_processor
+from parallel_integrations.api.suggestions import suggest_task as suggest_task
 from parallel_integrations.api.task_groups import add_task_group_runs as add_task_group_runs
 from parallel_integrations.api.task_groups import create_task_group as create_task_group
 from parallel_integrations.api.task_groups import retrieve_task_group as retrieve_task_group

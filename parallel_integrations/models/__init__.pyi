@@ -93,6 +93,12 @@ from parallel_integrations.models.shared import StreamEvent as StreamEvent
 from parallel_integrations.models.shared import UnreadableEvent as UnreadableEvent
 from parallel_integrations.models.shared import UsageItem as UsageItem
 from parallel_integrations.models.shared import Warning as Warning  # noqa: A004 - the API's own word
+from parallel_integrations.models.suggestion import SuggestedProcessors as SuggestedProcessors
+from parallel_integrations.models.suggestion import SuggestedTask as SuggestedTask
+from parallel_integrations.models.suggestion import (
+    SuggestProcessorRequest as SuggestProcessorRequest,
+)
+from parallel_integrations.models.suggestion import SuggestTaskRequest as SuggestTaskRequest
 from parallel_integrations.models.task import CreateTaskRunRequest as CreateTaskRunRequest
 from parallel_integrations.models.task import McpToolCall as McpToolCall
 from parallel_integrations.models.task import RunError as RunError

@@ -287,6 +287,13 @@ _JSON: Final[dict[str, Any]] = {
         "candidate_set_id": "set_1",
         "candidates": [{"name": "with", "url": PAGE_URL, "description": "A statement."}],
     },
+    "POST /v1beta/tasks/suggest": {
+        "title": "Statements",
+        "output_schema": {"type": "object", "properties": {"title": {"type": "string"}}},
+        "input_schema": None,
+        "warnings": [],
+    },
+    "POST /v1beta/tasks/suggest-processor": {"recommended_processors": ["lite"]},
     "POST /v1/monitors": _MONITOR,
     "GET /v1/monitors": {"monitors": [_MONITOR], "next_cursor": None},
     "GET /v1/monitors/[^/]+": _MONITOR,

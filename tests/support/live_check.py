@@ -300,6 +300,12 @@ def tasks(ask: Ask, scope: str, undo: ExitStack) -> None:
     )
     ask("entity_search", entities, usd=0.005)
 
+    wanted = models.SuggestTaskRequest(user_intent="founding year and headquarters")
+    suggested = ask("suggest_task", wanted, optional=True)
+    schema = (suggested.output_schema if suggested else None) or SCHEMA
+    task = models.SuggestProcessorRequest(output_schema=schema)
+    ask("suggest_processor", task, optional=True)
+
 
 def findall(ask: Ask, scope: str, undo: ExitStack) -> None:
     """FindAll, on the cheapest generator that can be enriched, extended and cancelled."""

@@ -147,6 +147,22 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", f"{_MEMORY}/evict", "evict_memory", note=NEWER),
     Operation(
         "POST",
+        "/v1beta/tasks/suggest",
+        "suggest_task",
+        models.SuggestedTask,
+        "query",
+        note=UNDOCUMENTED,
+    ),
+    Operation(
+        "POST",
+        "/v1beta/tasks/suggest-processor",
+        "suggest_processor",
+        models.SuggestedProcessors,
+        "query",
+        note=UNDOCUMENTED,
+    ),
+    Operation(
+        "POST",
         "/v1beta/search",
         "search_older_generation",
         models.SearchResponse,
@@ -198,6 +214,7 @@ ENRICHMENT: Final = models.EnrichFindallRequest(output_schema=SCHEMA)
 ENTITIES: Final = models.EntitySearchRequest(
     entity_type="companies", objective="Makers of compilers"
 )
+SUGGESTION: Final = models.SuggestTaskRequest(user_intent="founding year and headquarters")
 MONITOR: Final = models.CreateMonitorRequest(
     type="event_stream", frequency="1d", settings=models.EventStreamSettings(query="new syntax")
 )
@@ -233,6 +250,10 @@ EXAMPLES: Final[Mapping[str, Callable[[], Any]]] = {
     ),
     "cancel_findall": lambda: api.cancel_findall(FINDALL_ID),
     "entity_search": lambda: api.entity_search(ENTITIES),
+    "suggest_task": lambda: api.suggest_task(SUGGESTION),
+    "suggest_processor": lambda: api.suggest_processor(
+        models.SuggestProcessorRequest(output_schema=SCHEMA)
+    ),
     "create_monitor": lambda: api.create_monitor(MONITOR),
     "list_monitors": lambda: api.list_monitors(),
     "retrieve_monitor": lambda: api.retrieve_monitor(MONITOR_ID),

@@ -287,6 +287,18 @@ def _entities() -> Talk:
     yield Step(lambda: api.entity_search(request), _ENTITIES_USD)
 
 
+def _suggested() -> Talk:
+    wanted = models.SuggestTaskRequest(user_intent="founding year and headquarters")
+    task = yield Step(lambda: api.suggest_task(wanted))
+
+    def schemas() -> models.SuggestProcessorRequest:
+        return models.SuggestProcessorRequest(
+            output_schema=task.output_schema, input_schema=task.input_schema
+        )
+
+    yield Step(lambda: api.suggest_processor(schemas()))
+
+
 def _monitored() -> Talk:
     request = models.CreateMonitorRequest(
         type="event_stream",
@@ -497,6 +509,7 @@ SCENARIOS: Final = (
         full=True,
     ),
     Scenario("findall/entity_search", _entities),
+    Scenario("tasks/suggested", _suggested),
     Scenario("monitors/watched_query", _monitored, full=True),
     Scenario("monitors/watched_task", _snapshot, full=True),
     Scenario("memory/found_and_forgotten", _remembered),

@@ -11,6 +11,7 @@ from parallel_integrations.sandbox.operations import (
     monitors,
     responses,
     search,
+    suggestions,
     task_groups,
     tasks,
 )
@@ -29,5 +30,6 @@ OPERATIONS: tuple[Operation, ...] = (
     *monitors.OPERATIONS,
     *memory.OPERATIONS,
     *mcp.OPERATIONS,
+    *suggestions.OPERATIONS,
 )
 """Every operation the sandbox serves."""

@@ -77,6 +77,13 @@ LISTED: Final = {"objective": "otters", "entity_type": "people", "match_limit": 
 EVICT: Final = {"kind": "task", "id": "x", "memory_scope_key": "scope"}
 
 BODIES: Final[dict[str, dict[str, Any]]] = {
+    "/v1beta/tasks/suggest": {
+        "user_intent": "weight and habitat",
+        "previous_task": {"input_schema": SCHEMA},
+    },
+    "/v1beta/tasks/suggest-processor": {
+        "task_spec": {"output_schema": JSON_FORM, "input_schema": JSON_FORM}
+    },
     "/mcp": {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"capabilities": {}}},
     "/v1/search": {
         **SEARCH,

@@ -48,6 +48,17 @@ def suggest_processor(request: SuggestProcessorRequest) -> Flow[SuggestedProcess
 
     Returns:
         A flow whose result is the `SuggestedProcessors`.
+
+    Example:
+        ```python
+        from parallel_integrations import ParallelClient, SuggestProcessorRequest
+        from parallel_integrations.api import suggest_processor
+
+        schema = {"type": "object", "properties": {"founded": {"type": "integer"}}}
+        request = SuggestProcessorRequest(output_schema=schema)
+        with ParallelClient() as client:
+            print(client.run(suggest_processor(request)).recommended_processors)
+        ```
     """
     SuggestProcessorRequest.expect(request)
     return call(_send("/v1beta/tasks/suggest-processor", request), SuggestedProcessors)

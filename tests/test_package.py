@@ -22,6 +22,7 @@ PARTS = {
     "await_findall",
     "numbered_requests",
     "run_number",
+    "run_within",
     "runs_to_add",
     "start_findall",
     "stream_chunks",

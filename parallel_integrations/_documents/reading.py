@@ -4,7 +4,8 @@ import asyncio
 import warnings
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel
 
@@ -26,6 +27,7 @@ from parallel_integrations.models.extract import (
 )
 
 MAX_CONCURRENCY: Final = 4
+NO_TEXT: Final = "no_text"
 
 
 def distinct_urls(urls: Iterable[str]) -> list[str]:
@@ -53,23 +55,49 @@ def extract_requests(settings: BaseModel, urls: Any, **fields: Any) -> list[Extr
     ]
 
 
+@dataclass(frozen=True)
+class FailedCall:
+    """One call of several that failed, for which none of the others is given up."""
+
+    request: ExtractRequest
+    error: ParallelError
+
+    @property
+    def errors(self) -> list[ExtractError]:
+        """The failure, of each page that the call was to read."""
+        kind = type(self.error).__name__
+        return [
+            ExtractError(url=url, error_type=kind, content=str(self.error))
+            for url in self.request.urls
+        ]
+
+
+CallOutcome: TypeAlias = ExtractResponse | FailedCall
+
+
 def read_pages(
     client: ParallelClient, requests: Sequence[ExtractRequest], max_concurrency: int
-) -> Iterator[ExtractResponse]:
-    """Send extracts in threads, at most `max_concurrency` ahead; give the responses in order.
+) -> Iterator[CallOutcome]:
+    """Send extracts in threads, at most `max_concurrency` ahead; give the outcomes in order.
 
     Raises:
-        ParallelError: A call failed, or no thread can be started.
+        ParallelError: No thread can be started.
     """
+
+    def read(request: ExtractRequest) -> CallOutcome:
+        try:
+            return client.run(extract(request))
+        except ParallelError as error:
+            return FailedCall(request, error)
+
     if max_concurrency == 1 or len(requests) == 1:
-        for request in requests:
-            yield client.run(extract(request))
+        yield from map(read, requests)
         return
     with ThreadPoolExecutor(max_concurrency) as pool:
-        waiting: list[Future[ExtractResponse]] = []
+        waiting: list[Future[CallOutcome]] = []
         for request in requests:
             try:
-                waiting.append(pool.submit(client.run, extract(request)))
+                waiting.append(pool.submit(read, request))
             except RuntimeError as error:
                 pool.shutdown(cancel_futures=True)
                 raise ParallelError(
@@ -84,12 +112,19 @@ def read_pages(
 
 async def aread_pages(
     client: ParallelClient, requests: Sequence[ExtractRequest], max_concurrency: int
-) -> AsyncGenerator[ExtractResponse, None]:
-    """Send extracts as tasks, at most `max_concurrency` ahead; give the responses in order."""
-    waiting: list[asyncio.Task[ExtractResponse]] = []
+) -> AsyncGenerator[CallOutcome, None]:
+    """Send extracts as tasks, at most `max_concurrency` ahead; give the outcomes in order."""
+
+    async def read(request: ExtractRequest) -> CallOutcome:
+        try:
+            return await client.arun(extract(request))
+        except ParallelError as error:
+            return FailedCall(request, error)
+
+    waiting: list[asyncio.Task[CallOutcome]] = []
     try:
         for request in requests:
-            waiting.append(asyncio.create_task(client.arun(extract(request))))
+            waiting.append(asyncio.create_task(read(request)))
             if len(waiting) >= max_concurrency:
                 yield await waiting.pop(0)
         while waiting:
@@ -107,7 +142,7 @@ def warn_unread(error: ExtractError) -> None:
 
 
 class PageReading:
-    """Turns the responses of one reading into documents, and counts what could not be read."""
+    """Turns the outcomes of one reading into documents, and accounts for every page."""
 
     def __init__(
         self, settings: DocumentSettings, on_error: Callable[[ExtractError], object]
@@ -116,21 +151,45 @@ class PageReading:
         self._on_error = on_error
         self._names: set[str] = set()
         self._failed: list[ExtractError] = []
+        self._failed_calls: list[FailedCall] = []
+        self._has_response = False
 
-    def documents(self, response: ExtractResponse) -> Iterator[PageDocument]:
-        """Report the response's failures to `on_error`, then give its documents."""
-        for error in response.errors:
-            self._failed.append(error)
-            self._on_error(error)
-        for document in self._settings.documents_of(response.results):
+    def documents(self, outcome: CallOutcome) -> Iterator[PageDocument]:
+        """Report what could not be read to `on_error`, then give the documents of a call."""
+        if isinstance(outcome, FailedCall):
+            self._failed_calls.append(outcome)
+            if self._has_response:
+                self._report(outcome.errors)
+            return
+        if not self._has_response:
+            # Only now is the failure of the calls before one of some pages, and not of all.
+            self._has_response = True
+            for failed in self._failed_calls:
+                self._report(failed.errors)
+        self._report(outcome.errors)
+        documents = list(self._settings.documents_of(outcome.results))
+        with_text = {normalized_url(document.metadata["url"]) for document in documents}
+        self._report(
+            ExtractError(url=page.url, error_type=NO_TEXT, content="the page holds no text")
+            for page in outcome.results
+            if normalized_url(page.url) not in with_text
+        )
+        for document in documents:
             if document.name not in self._names:
                 self._names.add(document.name)
                 yield document
 
     def finish(self) -> None:
-        """Raise a `ParallelError` if pages failed and no other gave a document."""
+        """Raise a `ParallelError` if there is no document: the calls' own where each failed."""
+        if self._failed_calls and not self._has_response:
+            raise self._failed_calls[0].error
         if self._failed and not self._names:
             raise unreadable(self._failed)
+
+    def _report(self, errors: Iterable[ExtractError]) -> None:
+        for error in errors:
+            self._failed.append(error)
+            self._on_error(error)
 
 
 def unreadable(failed: Sequence[ExtractError], max_chars: int | None = None) -> ParallelError:

@@ -11,8 +11,33 @@ from parallel_integrations._protocol.flow import END, MORE, Emit, More, Send
 from parallel_integrations._protocol.redaction import scrub
 from parallel_integrations._protocol.sse import DONE, EventDecoder, open_stream
 from parallel_integrations.errors import StreamInterruptedError
+from parallel_integrations.models.tolerant_reading import REPLACEMENT
 
 Event = TypeVar("Event")
+
+
+class HalfCharacters:
+    """Joins characters that were cut in two between the pieces of a text.
+
+    Attributes:
+        held: The first half of one, whose second half may be in the next piece.
+    """
+
+    def __init__(self) -> None:
+        self.held = ""
+
+    def add(self, piece: str) -> str:
+        """A piece with the half before it, and without one at its end."""
+        text = self.held + piece
+        if not text.isascii():
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        self.held = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        return text.removesuffix(self.held)
+
+    def rest(self) -> str:
+        """What stands for a half whose other half never came; mostly nothing."""
+        held, self.held = self.held, ""
+        return held and REPLACEMENT
 
 
 def answer_stream(
@@ -20,6 +45,7 @@ def answer_stream(
     read: Callable[[str, httpx.Response, list[str]], Event],
     text_of: Callable[[Event], str],
     is_last: Callable[[Event], bool] | None = None,
+    rest: Callable[[], str] = str,
 ) -> Generator[Send | More | Emit[Event], Any, None]:
     """Emit the events of an answer.
 
@@ -29,15 +55,17 @@ def answer_stream(
         text_of: What an event adds to the answer's text.
         is_last: Whether nothing comes after an event; without it, `[DONE]` or the end of the stream
             is the end of the answer.
+        rest: The data of one more event at the end, for what `read` held back; empty without any.
 
     Raises:
-        StreamInterruptedError: The stream was cut; `partial` holds the text so far.
+        StreamInterruptedError: The stream was cut (`partial` holds the text so far), or it brought
+            no text.
     """
     response = yield from open_stream(send)
     decoder = EventDecoder()
     text: list[str] = []
-    began = False
-    while True:
+    whole = False
+    while not whole:
         try:
             received: bytes = yield MORE
         except httpx.HTTPError as failure:
@@ -46,26 +74,28 @@ def answer_stream(
                 partial=scrub("".join(text), response),
             ) from failure
         for data in decoder.feed_data(received):
-            whole = data == DONE
-            if not whole:
+            if data == DONE:
+                whole = is_last is None
+            else:
                 event = read(data, response, text)
-                began = True
                 text.append(text_of(event))
                 yield Emit(event)
                 whole = is_last is not None and is_last(event)
-            elif is_last is not None:
-                continue
             if whole:
-                # The answer is whole, so what breaks now is no error; read to its end, the
-                # response gives its connection back.
-                with suppress(httpx.HTTPError):
-                    yield END
-                return
+                break
         if not received:
             break
-    if is_last is not None:
+    if not whole and is_last is not None:
         raise StreamInterruptedError(
             "The stream ended before the answer did.", partial=scrub("".join(text), response)
         )
-    if not began:
-        raise StreamInterruptedError("The stream ended without a single chunk.")
+    if data := rest():
+        event = read(data, response, text)
+        text.append(text_of(event))
+        yield Emit(event)
+    if whole:
+        # What breaks now is no error; read to its end, the response gives its connection back.
+        with suppress(httpx.HTTPError):
+            yield END
+    if not any(text):
+        raise StreamInterruptedError("The stream ended without any text.")

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
-from pydantic_core import from_json
 
 from parallel_integrations._protocol.redaction import (
     MAX_SCRUBBED_CHARACTERS,
@@ -29,6 +28,7 @@ from parallel_integrations.errors import (
     StatusError,
     UnexpectedAnswerError,
 )
+from parallel_integrations.models.tolerant_reading import read_json, storable
 
 SHOWN_CHARACTERS: Final = 200
 MAX_MESSAGE_CHARACTERS: Final = 2000
@@ -128,8 +128,14 @@ def error_body(body: Any) -> tuple[str, Any, str | None]:
 
 def reported_error(body: Any, response: httpx.Response) -> str:
     """Message and reference of an error that came within a stream."""
+    return reported_words(body, response) or "no message"
+
+
+def reported_words(body: Any, response: httpx.Response) -> str:
+    """Message and reference of an error that came with a success; empty where it says nothing."""
     message, _, ref_id = error_body(scrub_json(body, response))
-    return f"{message or 'no message'}{f' (ref_id {ref_id})' if ref_id else ''}"
+    reference = f"(ref_id {ref_id})" if ref_id else ""
+    return storable(" ".join(filter(None, (message, reference))))
 
 
 def _shortened(message: str) -> str:
@@ -141,7 +147,7 @@ def _shortened(message: str) -> str:
 def _read_error_body(response: httpx.Response) -> tuple[str, Any, str | None]:
     text = _decoded(response, response.content[: MAX_ERROR_BYTES + 1])
     try:
-        body = scrub_json(from_json(text), response)
+        body = scrub_json(read_json(text), response)
     except (ValueError, RecursionError):
         shown = scrub(text[:MAX_SCRUBBED_CHARACTERS], response)
         return " ".join(shown.split())[:SHOWN_CHARACTERS], None, None

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import httpx
 from httpx_sse import ServerSentEvent
 from pydantic import ValidationError
-from pydantic_core import from_json
+from pydantic_core import to_json
 
 from parallel_integrations._protocol.error_mapping import (
     reported_error,
@@ -33,6 +33,7 @@ from parallel_integrations._protocol.sse import (
 )
 from parallel_integrations.errors import StreamInterruptedError
 from parallel_integrations.models.shared import StreamEvent, first_fault
+from parallel_integrations.models.tolerant_reading import read_items, read_json
 
 Event = TypeVar("Event", bound=StreamEvent)
 
@@ -271,7 +272,7 @@ def _read_event(
 ) -> StreamEvent:
     try:
         text = without_echo(raw.data.encode(), response)
-        data = from_json(text)
+        data = read_json(text)
         if not isinstance(data, dict):
             raise ValueError("not an object")
         kind = data.get("type") or raw.event
@@ -279,9 +280,11 @@ def _read_event(
             raise _reported(data, response)
         data["type"] = kind
         cls = class_of(kind, kinds, StreamEvent)
+        event = read_items(cls, data)
         if WIRE_TEXT in cls.model_fields:
-            data[WIRE_TEXT] = text.decode()
-        return cls.model_validate(data)
+            # What had to be left out would make it unreadable again.
+            setattr(event, WIRE_TEXT, (text if event.is_readable else to_json(data)).decode())
+        return event
     except ValidationError as error:
         why = first_fault(error)
     except ValueError as error:

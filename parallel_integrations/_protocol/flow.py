@@ -32,7 +32,7 @@ from parallel_integrations._protocol.retry import (
     retry_after_seconds,
 )
 from parallel_integrations.errors import ParallelError, TaskTimeoutError
-from parallel_integrations.models.shared import RequestModel
+from parallel_integrations.models.shared import ModelT, RequestModel
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 Event = TypeVar("Event")
 Event_co = TypeVar("Event_co", covariant=True)
-ResponseT = TypeVar("ResponseT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ Stream: TypeAlias = Generator[Send | More | Emit[Event], Any, None]
 """What `stream` takes."""
 
 
-def call(send: Send, response_type: type[ResponseT]) -> Flow[ResponseT]:
+def call(send: Send, response_type: type[ModelT]) -> Flow[ModelT]:
     """Send, repeat as the retry table allows, and read the response as `response_type`."""
     response = yield from exchange(send)
     result = read_response(response, response_type)

@@ -3,18 +3,17 @@
 import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import quote
-
-from pydantic_core import from_json
 
 from parallel_integrations._protocol.error_mapping import unexpected_response
 from parallel_integrations._protocol.flow import Flow, Send, exchange
 from parallel_integrations._protocol.redaction import scrub_json
 from parallel_integrations._protocol.response_reading import read_response
 from parallel_integrations.errors import InvalidArgumentError, ParallelError, UnexpectedAnswerError
+from parallel_integrations.models.shared import ModelT
+from parallel_integrations.models.tolerant_reading import read_json
 
-ResponseT = TypeVar("ResponseT")
 NO_IDS: Final = frozenset({"", ".", ".."})
 MAX_ID_CHARACTERS: Final = 1000
 
@@ -71,7 +70,7 @@ def carrying(**ids: str) -> Iterator[None]:
         raise
 
 
-def create(send: Send, response_type: type[ResponseT], id_name: str) -> Flow[ResponseT]:
+def create(send: Send, response_type: type[ModelT], id_name: str) -> Flow[ModelT]:
     """Create something that is paid for; a response that cannot be read does not cost its id."""
     response = yield from exchange(send)
     try:
@@ -80,7 +79,7 @@ def create(send: Send, response_type: type[ResponseT], id_name: str) -> Flow[Res
             raise unexpected_response(response, f"{id_name} is none that can be sent again")
     except UnexpectedAnswerError as error:
         try:
-            body = from_json(response.content)
+            body = read_json(response.content)
         except ValueError:
             body = None
         found = scrub_json(body.get(id_name), response) if isinstance(body, dict) else None

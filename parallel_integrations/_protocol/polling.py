@@ -22,6 +22,7 @@ from parallel_integrations._protocol.retry import (
 from parallel_integrations.errors import (
     InvalidArgumentError,
 )
+from parallel_integrations.models.shared import ModelT
 
 DEADLINE_SECONDS: Final = 3600.0
 
@@ -146,13 +147,13 @@ def _may_pass(error: errors.ParallelError) -> bool:
 
 def poll(
     send: Send,
-    response_type: type[T],
-    is_done: Callable[[T], bool],
+    response_type: type[ModelT],
+    is_done: Callable[[ModelT], bool],
     *,
     deadline_seconds: float,
-    late: Callable[[T | None], str],
+    late: Callable[[ModelT | None], str],
     reached: bool = False,
-) -> Flow[T]:
+) -> Flow[ModelT]:
     """Look a status up, at growing distances, until `is_done`.
 
     Args:

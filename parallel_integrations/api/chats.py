@@ -1,22 +1,29 @@
 """Chat: web-grounded answers, whole or streamed (docs/reference/facts.md, 7)."""
 
+import json
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import httpx
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from parallel_integrations._protocol.answer_stream import answer_stream
-from parallel_integrations._protocol.error_mapping import SHOWN_CHARACTERS, reported_error
-from parallel_integrations._protocol.flow import Flow, Send, Stream, call
+from parallel_integrations._protocol.answer_stream import HalfCharacters, answer_stream
+from parallel_integrations._protocol.error_mapping import SHOWN_CHARACTERS, reported_words
+from parallel_integrations._protocol.flow import Flow, Send, Stream, exchange
 from parallel_integrations._protocol.redaction import beginning, scrub
+from parallel_integrations._protocol.response_reading import read_response, unread
 from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations._protocol.routes import CHAT_PATH
 from parallel_integrations.errors import StreamInterruptedError
 from parallel_integrations.models.chat import SPEED_MODEL, ChatChunk, ChatRequest, ChatResponse
 from parallel_integrations.models.shared import first_fault
+from parallel_integrations.models.tolerant_reading import (
+    decode_json,
+    read_items,
+    storable_json,
+)
 
 SPEED_TIMEOUT_SECONDS: Final = 60.0
 RESEARCH_TIMEOUT_SECONDS: Final = 600.0
@@ -35,10 +42,18 @@ def chat(request: ChatRequest) -> Flow[ChatResponse]:
         A flow for `ParallelClient.run` or `arun`; its result is a `ChatResponse`.
 
     Raises:
+        UnexpectedAnswerError: A response without any text, or with an error, whatever its status.
         ParallelError: From the client, as the retry table and the API's status demand.
     """
     ChatRequest.expect(request)
-    return call(_send(request.model_copy(update={"stream": False})), ChatResponse)
+    response = yield from exchange(_send(request.model_copy(update={"stream": False})))
+    answer = read_response(response, ChatResponse)
+    if (answer.model_extra or {}).get("error"):  # what came beside it is cut short
+        raise unread(response, "the answer was broken off")
+    if not answer.text:
+        reason = f" (finish_reason {answer.finish_reason!r})" if answer.finish_reason else ""
+        raise unread(response, f"it holds no answer{reason}")
+    return answer
 
 
 def stream_chat(request: ChatRequest) -> Stream[ChatResponse]:
@@ -52,7 +67,8 @@ def stream_chat(request: ChatRequest) -> Stream[ChatResponse]:
         whose `text` adds up to the answer.
 
     Raises:
-        StreamInterruptedError: The stream was cut or reported an error; `partial` holds the text.
+        StreamInterruptedError: The stream was cut, reported an error (`partial` holds the text),
+            or ended without any text.
         ParallelError: From the client, before the first chunk.
 
     Example:
@@ -66,20 +82,24 @@ def stream_chat(request: ChatRequest) -> Stream[ChatResponse]:
                 print(chunk.text, end="")
         ```
     """
-    return _stream(request, _read_chunk)
+    reader = _ChunkReader()
+    return _stream(request, reader, reader.read)
 
 
 def stream_chunks(request: ChatRequest) -> Stream[ChatChunk]:
     """As `stream_chat`, with chunks that are read no further than their text needs."""
-    return _stream(request, _skim_chunk)
+    reader = _ChunkReader()
+    return _stream(request, reader, reader.skim)
 
 
 def _stream(
-    request: ChatRequest, read: Callable[[str, httpx.Response, list[str]], Chunk]
+    request: ChatRequest,
+    reader: "_ChunkReader",
+    read: Callable[[str, httpx.Response, list[str]], Chunk],
 ) -> Stream[Chunk]:
     ChatRequest.expect(request)
     send = _send(request.model_copy(update={"stream": True}))
-    return answer_stream(send, read, attrgetter("text"))
+    return answer_stream(send, read, attrgetter("text"), rest=reader.rest)
 
 
 def _send(request: ChatRequest) -> Send:
@@ -97,48 +117,94 @@ def _send(request: ChatRequest) -> Send:
     )
 
 
-def _skim_chunk(data: str, response: httpx.Response, text: list[str]) -> ChatChunk:
-    # Plain JSON takes 5 µs a chunk, the model 40: at a thousand chunks a second that is what the
-    # caller waits for. The first chunk is read in full, for what it says of the whole answer, and
-    # so is every chunk that holds anything besides its text.
-    if text:
+class _ChunkReader:
+    """Reads the chunks of one streamed answer, each given the texts before it."""
+
+    def __init__(self) -> None:
+        self._halves = HalfCharacters()
+        self._has_deltas = False
+
+    def skim(self, data: str, response: httpx.Response, text: list[str]) -> ChatChunk:
+        """A chunk, read no further than its text needs."""
+        # Plain JSON takes 5 µs a chunk, the model 40: at a thousand chunks a second that is what
+        # the caller waits for. The first chunk is read in full, for what it says of the whole
+        # answer, and so is every chunk that holds anything besides its text.
+        if self._has_deltas and not self._halves.held:
+            try:
+                raw = from_json(data)
+                [choice] = raw["choices"]
+                added, named = choice["delta"]["content"], raw.get("id")
+                if (
+                    isinstance(added, str)
+                    and "\0" not in added
+                    and (named is None or isinstance(named, str))
+                    and not choice.get("index")
+                    and not choice.get("finish_reason")
+                    and not raw.get("basis")
+                    and not raw.get("interaction_id")
+                    and not raw.get("usage")
+                    and not raw.get("error")
+                ):
+                    return ChatChunk(added, raw, named)
+            except (AttributeError, KeyError, TypeError, ValueError):
+                pass  # not what most chunks are: read in full, and reported if that fails
+        chunk, raw = self._read(data, response, text)
+        return ChatChunk(chunk.text, raw, chunk.id, chunk)
+
+    def read(self, data: str, response: httpx.Response, text: list[str]) -> ChatResponse:
+        """A chunk, read in full."""
+        return self._read(data, response, text)[0]
+
+    def rest(self) -> str:
+        """The data of a chunk with what was held back, once no more come; empty without any."""
+        rest = self._halves.rest()
+        return json.dumps({"choices": [{"delta": {"content": rest}}]}) if rest else ""
+
+    def _read(
+        self, data: str, response: httpx.Response, text: list[str]
+    ) -> tuple[ChatResponse, dict[str, Any]]:
+        raw, fault = None, "an error"
         try:
-            raw = from_json(data)
-            [choice] = raw["choices"]
-            added, named = choice["delta"]["content"], raw.get("id")
-            if (
-                isinstance(added, str)
-                and (named is None or isinstance(named, str))
-                and not choice.get("finish_reason")
-                and not raw.get("basis")
-                and not raw.get("interaction_id")
-                and not raw.get("usage")
-                and not raw.get("error")
-            ):
-                return ChatChunk(added, raw, named)
-        except (AttributeError, KeyError, TypeError, ValueError):
-            pass  # not what most chunks are: read in full, and reported if that fails
-    chunk = _read_chunk(data, response, text)
-    return ChatChunk(chunk.text, from_json(data), chunk.id, chunk)
+            raw = decode_json(data)
+            self._join_halves(raw)
+            raw = storable_json(raw)
+            chunk = read_items(ChatResponse, raw)
+        except ValidationError as error:
+            fault = first_fault(error)
+        except ValueError as error:
+            fault = str(error)
+        else:
+            known = chunk.model_fields_set & ChatResponse.model_fields.keys()
+            if not (chunk.model_extra or {}).get("error") and (known or not chunk.model_extra):
+                self._settle(chunk, text)
+                return chunk, raw
+        partial = scrub("".join(text), response)
+        if words := reported_words(raw, response):
+            raise StreamInterruptedError(f"The API broke the answer off: {words}", partial=partial)
+        why, shown = scrub(fault, response), beginning(data, response, SHOWN_CHARACTERS)
+        raise StreamInterruptedError(f"A chunk cannot be read ({why}): {shown!r}", partial=partial)
 
+    def _join_halves(self, raw: Any) -> None:
+        try:
+            delta = next(each for each in raw["choices"] if not each.get("index"))["delta"]
+            if isinstance(delta["content"], str):
+                delta["content"] = self._halves.add(delta["content"])
+        except (AttributeError, KeyError, TypeError, StopIteration):
+            pass  # no text: the next chunk may bring the other half
 
-def _read_chunk(data: str, response: httpx.Response, text: list[str]) -> ChatResponse:
-    try:
-        chunk = ChatResponse.model_validate_json(data)
-        fault = None
-    except ValidationError as error:
-        chunk, fault = ChatResponse(), first_fault(error)
-    extra = chunk.model_extra or {}
-    if fault is None and not extra.get("error"):
-        return chunk
-    partial = scrub("".join(text), response)
-    try:
-        body = from_json(data)
-    except ValueError:
-        body = None
-    if isinstance(body, dict) and body.get("error"):
-        raise StreamInterruptedError(
-            f"The API broke the answer off: {reported_error(body, response)}", partial=partial
-        )
-    why, shown = scrub(fault or "", response), beginning(data, response, SHOWN_CHARACTERS)
-    raise StreamInterruptedError(f"A chunk cannot be read ({why}): {shown!r}", partial=partial)
+    def _settle(self, chunk: ChatResponse, text: list[str]) -> None:
+        """Make `delta` what a chunk adds, whatever else it has."""
+        choice = chunk.first_choice
+        if choice is None:
+            return
+        if choice.delta is not None:
+            self._has_deltas = True
+        elif choice.message is not None:
+            # A message is the answer so far, from servers that repeat it, or a piece of it.
+            said, before = choice.message.content or "", "".join(text)
+            if said.startswith(before):
+                said = said.removeprefix(before)
+            elif self._has_deltas:
+                said = ""
+            choice.delta = choice.message.model_copy(update={"content": said})
+        choice.message = None

@@ -5,9 +5,8 @@ from typing import Any, Final
 
 import httpx
 from pydantic import ValidationError
-from pydantic_core import from_json
 
-from parallel_integrations._protocol.answer_stream import answer_stream
+from parallel_integrations._protocol.answer_stream import HalfCharacters, answer_stream
 from parallel_integrations._protocol.error_mapping import SHOWN_CHARACTERS, reported_error
 from parallel_integrations._protocol.events import class_of
 from parallel_integrations._protocol.flow import Flow, Send, Stream, call
@@ -22,6 +21,7 @@ from parallel_integrations.models.response import (
     ResponseStateEvent,
 )
 from parallel_integrations.models.shared import first_fault
+from parallel_integrations.models.tolerant_reading import decode_json, read_items, storable_json
 
 RESPONSE_TIMEOUT_SECONDS: Final = 150.0
 """The API itself gives up after 120 s."""
@@ -74,7 +74,8 @@ def stream_response(request: RespondRequest) -> Stream[ResponseEvent]:
         ```
     """
     RespondRequest.expect(request)
-    return answer_stream(_send(request, stream=True), _read_event, attrgetter("delta"), _is_last)
+    read = _EventReader().read
+    return answer_stream(_send(request, stream=True), read, attrgetter("delta"), _is_last)
 
 
 def _send(request: RespondRequest, *, stream: bool) -> Send:
@@ -106,25 +107,42 @@ def _is_last(event: ResponseEvent) -> bool:
     return isinstance(event, ResponseStateEvent) and event.is_last
 
 
-def _read_event(data: str, response: httpx.Response, text: list[str]) -> ResponseEvent:
-    try:
-        body: Any = from_json(without_echo(data.encode(), response))
-        kind = body.get("type") if isinstance(body, dict) else None
-        if kind == "error" or (kind is None and isinstance(body, dict) and body.get("error")):
-            raise _failed(reported_error(body, response), text, response)
-        event = class_of(kind, RESPONSE_EVENTS, ResponseEvent).model_validate(body)
-    except ValidationError as error:
-        fault = first_fault(error)
-    except ValueError as error:
-        fault = str(error)
-    else:
-        if event.type == "response.failed" and isinstance(event, ResponseStateEvent):
-            raise _failed(scrub(_reason(event.response), response), text, response)
-        return event
-    why, shown = scrub(fault, response), beginning(data, response, SHOWN_CHARACTERS)
-    raise StreamInterruptedError(
-        f"An event cannot be read ({why}): {shown!r}", partial=scrub("".join(text), response)
-    )
+class _EventReader:
+    """Reads the events of one streamed response, each given the texts before it."""
+
+    def __init__(self) -> None:
+        self._halves = HalfCharacters()
+
+    def read(self, data: str, response: httpx.Response, text: list[str]) -> ResponseEvent:
+        """An event of its data."""
+        try:
+            body: Any = decode_json(without_echo(data.encode(), response))
+            kind = body.get("type") if isinstance(body, dict) else None
+            if kind == "error" or (kind is None and isinstance(body, dict) and body.get("error")):
+                raise _failed(reported_error(storable_json(body), response), text, response)
+            self._join_halves(body)
+            event = read_items(class_of(kind, RESPONSE_EVENTS, ResponseEvent), storable_json(body))
+        except ValidationError as error:
+            fault = first_fault(error)
+        except ValueError as error:
+            fault = str(error)
+        else:
+            if event.type == "response.failed" and isinstance(event, ResponseStateEvent):
+                raise _failed(scrub(_reason(event.response), response), text, response)
+            return event
+        why, shown = scrub(fault, response), beginning(data, response, SHOWN_CHARACTERS)
+        raise StreamInterruptedError(
+            f"An event cannot be read ({why}): {shown!r}", partial=scrub("".join(text), response)
+        )
+
+    def _join_halves(self, body: Any) -> None:
+        """Make a character whole whose halves came in two events; the text ends with its part."""
+        if not isinstance(body, dict):
+            return
+        if isinstance(piece := body.get("delta"), str):
+            body["delta"] = self._halves.add(piece)
+        elif self._halves.held:
+            body["delta"] = self._halves.rest()
 
 
 def _reason(response: RespondResponse) -> str:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import BaseModel
-from pydantic_core import from_json
 
 from parallel_integrations._protocol.events import (
     STREAM_TIMEOUT_SECONDS,
@@ -53,6 +52,7 @@ from parallel_integrations.models.task_group import (
     TaskGroupStatusEvent,
     TaskInput,
 )
+from parallel_integrations.models.tolerant_reading import read_items, read_json
 
 ADD_TIMEOUT_SECONDS: Final = 120.0
 
@@ -361,7 +361,7 @@ def _wait(
         cursor = event.event_id or cursor
         result = TaskGroupResult()
         if isinstance(event, UnreadableEvent):
-            result.run, result.validation_error = _run_within(event.text), event.fault
+            result.run, result.validation_error = run_within(event.text), event.fault
         elif isinstance(event, TaskRunStateEvent):
             result.run, result.output = event.run, event.output
             if event.output is not None:
@@ -422,10 +422,10 @@ def runs_to_add(
     )
 
 
-def _run_within(text: str) -> TaskRun | None:
+def run_within(text: str) -> TaskRun | None:
     """The run of an event of which something else cannot be read."""
     try:
-        return TaskRunStateEvent.model_validate({"run": from_json(text)["run"]}).run
+        return read_items(TaskRunStateEvent, {"run": read_json(text)["run"]}).run
     except (ValueError, TypeError, LookupError):
         return None
 

@@ -15,6 +15,7 @@ from parallel_integrations.errors import (
     UnexpectedAnswerError,
 )
 from parallel_integrations.models.shared import first_fault
+from parallel_integrations.models.tolerant_reading import read_as
 from parallel_integrations.models.webhook import WebhookPayload
 
 TOLERANCE_SECONDS: Final = 300
@@ -120,9 +121,11 @@ def parse_webhook(body: bytes) -> WebhookPayload:
             f"parse_webhook takes the raw body as bytes: got {type(body).__name__}"
         )
     try:
-        return WebhookPayload.model_validate_json(body)
+        return read_as(WebhookPayload, bytes(body))
     except ValidationError as error:
         fault = first_fault(error)
+    except ValueError as error:
+        fault = str(error)
     shown = body[:200].decode("utf-8", "replace")
     # Raised out here, the error does not drag pydantic's along, which shows the whole message.
     raise UnexpectedAnswerError(f"This is no webhook message ({fault}): {shown!r}", body=shown)

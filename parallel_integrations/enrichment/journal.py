@@ -23,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from parallel_integrations.errors import JournalError
 from parallel_integrations.models.task import TaskOutput, TaskRunStateEvent
+from parallel_integrations.models.tolerant_reading import read_as
 
 
 class OutcomeState(IntEnum):
@@ -535,8 +536,8 @@ class Journal:
             return None
         _, run_id, state, text, error = found
         try:
-            event = None if text is None else TaskRunStateEvent.model_validate_json(text)
-        except ValidationError:
+            event = None if text is None else read_as(TaskRunStateEvent, text)
+        except ValueError:
             raise damaged(self._path, f"the output of row {task}") from None
         output = event.output if event else None
         if output is None and error is None:

@@ -1,14 +1,10 @@
 """Submitted batches: polls a task group, reads outcomes, finds tasks that never arrived."""
 
-import json
-import re
 import time
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from math import isinf
 from typing import Any, Final
-
-from pydantic import ValidationError
 
 from parallel_integrations import errors
 from parallel_integrations._protocol import polling
@@ -19,13 +15,13 @@ from parallel_integrations.api.task_groups import (
     LOOKS_AFTER_SECONDS,
     retrieve_task_group,
     run_number,
+    run_within,
     task_group_runs,
 )
 from parallel_integrations.enrichment.journal import Batch, Outcome, OutcomeState
 from parallel_integrations.models.shared import StreamEvent, UnreadableEvent
 from parallel_integrations.models.task import (
     TERMINAL,
-    TaskOutput,
     TaskRun,
     TaskRunResult,
     TaskRunStateEvent,
@@ -55,7 +51,6 @@ READ_ERRORS: Final = (
     errors.UnexpectedAnswerError,
 )
 """Errors of reading what is paid for; those of the key and the account among them stop the run."""
-SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(slots=True)
@@ -411,7 +406,8 @@ def list_runs(
         if isinstance(event, TaskRunStateEvent):
             take(ListedRun(event))
         elif isinstance(event, UnreadableEvent):
-            take(ListedRun(_readable_part(event.text), event.fault))
+            run = run_within(event.text)
+            take(ListedRun(TaskRunStateEvent(run=run) if run else None, event.fault))
 
     runs = task_group_runs(taskgroup_id, include_output=include_output, last_event_id=last_event_id)
     yield from each(runs, take_event)
@@ -434,32 +430,6 @@ def retrieve_output(run_id: str) -> Flow[TaskRunResult]:
     )
     with carrying(run_id=run_id):
         return (yield from call(send, TaskRunResult))
-
-
-def _readable_part(text: str) -> TaskRunStateEvent | None:
-    """What can be read of a run's event that as a whole cannot."""
-    try:
-        data = json.loads(text)
-        # Half surrogate pairs, which no store takes, become replacement characters.
-        data = json.loads(SURROGATE.sub("\ufffd", json.dumps(data, ensure_ascii=False)))
-    except (ValueError, RecursionError):
-        return None
-    run = data.get("run") if isinstance(data, dict) else None
-    if not isinstance(run, dict) or not isinstance(run.get("run_id"), str):
-        return None
-    metadata, status = run.get("metadata"), run.get("status")
-    try:
-        output = TaskOutput.model_validate(data.get("output"))
-    except ValidationError:
-        output = None
-    return TaskRunStateEvent(
-        run=TaskRun(
-            run_id=run["run_id"],
-            status=status if isinstance(status, str) else "",
-            metadata=metadata if isinstance(metadata, dict) else None,
-        ),
-        output=output,
-    )
 
 
 def _may_pass(error: errors.ParallelError) -> bool:

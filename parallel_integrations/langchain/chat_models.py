@@ -258,7 +258,8 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         events = self.resolved_client().stream(stream_chunks(request))
         with model_errors(), closing(events):
             for event in events:
-                chunk = builder.add(event)
+                if (chunk := builder.add(event)) is None:
+                    continue
                 if run_manager:
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
@@ -277,7 +278,8 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         with model_errors():
             async with aclosing(events):
                 async for event in events:
-                    chunk = builder.add(event)
+                    if (chunk := builder.add(event)) is None:
+                        continue
                     if run_manager:
                         await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                     yield chunk

@@ -29,9 +29,9 @@ class ParallelExtractLoader(PacedAdapter, ExtractSettings, DocumentSettings, Bas
 
     A document's metadata is `url`, `title`, `published_at` and `source` (= url); its id depends on
     the url alone (with `split="excerpt"` on url and text), so that indexing the same pages again
-    changes nothing. A page that cannot be
-    read is reported to `on_error` and does not end the loading. A failed call does, and where no
-    page at all can be read that is an error.
+    changes nothing. Every page is given or reported to `on_error`: one that cannot be read, one
+    without text, one of a call that failed beside others. Where no page at all can be read that is
+    an error.
 
     Besides the connection and the settings of an extract (`fetch_policy`, `max_chars_total`,
     `max_chars_per_result`, `session_id`, `client_model`) it takes:
@@ -46,11 +46,11 @@ class ParallelExtractLoader(PacedAdapter, ExtractSettings, DocumentSettings, Bas
         constant_keys: True gives every document the same metadata keys.
         max_concurrency: How many calls at once, 4 by default; 1 needs no threads.
         rate_limiter: LangChain's, as on chat models: waited for before each call.
-        on_error: Called with the `ExtractError` of each page that cannot be read; a warning by
+        on_error: Called with the `ExtractError` of each page that is not given; a warning by
             default.
 
     Raises:
-        ParallelError: From loading, when a call fails or no page can be read.
+        ParallelError: From loading, when every call fails or no page can be read.
         InvalidArgumentError: Something that is no URL, before anything is sent.
 
     Example:

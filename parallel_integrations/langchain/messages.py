@@ -29,6 +29,7 @@ from parallel_integrations._documents.stop import StopFilter
 from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.chat import ChatChunk, ChatResponse
 from parallel_integrations.models.page_facts import page_title
+from parallel_integrations.models.shared import Warning  # noqa: A004 - the API's own word
 
 PROVIDER: Final = "parallel"
 SENDABLE_ROLES: Final = {
@@ -122,8 +123,8 @@ def to_result(response: ChatResponse, model: str, stop: Sequence[str] = ()) -> C
         id=response.id or None,
         additional_kwargs=_basis_kwargs(response.basis),
         response_metadata={
-            **_model_metadata(response, model),
-            **_closing_metadata(response.interaction_id, response.finish_reason),
+            **_model_metadata(response.model or model),
+            **_closing_metadata(response.interaction_id, response.finish_reason, response.warnings),
         },
         usage_metadata=_usage(response.usage),
     )
@@ -138,35 +139,43 @@ class ChunkBuilder:
     """Turns streamed chunks into LangChain's.
 
     Merging chunks concatenates their strings, so each must be in one chunk only: the model's name
-    in the first; citations, interaction id, usage and finish reason in the last.
+    in the first; citations, interaction id, usage and finish reason in the last. All have one id,
+    by which LangGraph joins them to one message. Those without text are left out, so that a
+    fallback is used where an answer never begins.
     """
 
     def __init__(self, model: str, stop: Sequence[str] = ()) -> None:
         self._model = model
         self._stop = StopFilter(stop)
         self._began = False
+        self._id: str | None = None
+        self._warnings: list[Warning] = []
         self._basis: list[FieldBasis] = []
         self._interaction_id: str | None = None
         self._finish_reason: str | None = None
         self._usage: dict[str, Any] | None = None
 
-    def add(self, chunk: ChatChunk) -> ChatGenerationChunk:
-        """The chunk that carries this piece of text."""
-        metadata: dict[str, Any] = {}
+    def add(self, chunk: ChatChunk) -> ChatGenerationChunk | None:
+        """The chunk that carries this piece of text; None where it has none."""
         if (response := chunk.response) is not None:
-            if not self._began:
-                metadata = _model_metadata(response, self._model)
-            self._began = True
+            self._warnings += response.warnings
             self._basis = response.basis or self._basis
             self._interaction_id = response.interaction_id or self._interaction_id
             self._finish_reason = response.finish_reason or self._finish_reason
             self._usage = response.usage or self._usage
+            if not self._began:
+                self._model = response.model or self._model
+                self._id = self._id or response.id or None
         text = self._stop.add(chunk.text)
+        if not text:
+            return None
+        metadata = {} if self._began else _model_metadata(self._model)
+        self._began = True
         # Copies: to have each of them validated would take a fourth of the stream's CPU time.
         message = _MESSAGE.model_copy(
             update={
                 "content": text,
-                "id": chunk.id or None,
+                "id": self._id,
                 "response_metadata": metadata,
                 "additional_kwargs": {},
                 "tool_calls": [],
@@ -180,10 +189,11 @@ class ChunkBuilder:
         """The closing chunk, once the stream has ended properly."""
         message = AIMessageChunk(
             content=self._stop.rest(),
+            id=self._id,
             additional_kwargs=_basis_kwargs(self._basis),
             response_metadata={
                 "model_provider": PROVIDER,
-                **_closing_metadata(self._interaction_id, self._finish_reason),
+                **_closing_metadata(self._interaction_id, self._finish_reason, self._warnings),
             },
             usage_metadata=_usage(self._usage),
             chunk_position="last",
@@ -235,15 +245,19 @@ def _basis_kwargs(basis: list[FieldBasis]) -> dict[str, Any]:
     return {"basis": dump_basis(basis)} if basis else {}
 
 
-def _model_metadata(response: ChatResponse, model: str) -> dict[str, Any]:
-    return {"model_name": response.model or model, "model_provider": PROVIDER}
+def _model_metadata(model: str) -> dict[str, Any]:
+    return {"model_name": model, "model_provider": PROVIDER}
 
 
-def _closing_metadata(interaction_id: str | None, finish_reason: str | None) -> dict[str, Any]:
+def _closing_metadata(
+    interaction_id: str | None, finish_reason: str | None, warnings: Sequence[Warning]
+) -> dict[str, Any]:
     # The API sends none; a response that ended properly has stopped by itself.
-    metadata = {"finish_reason": finish_reason or "stop"}
+    metadata: dict[str, Any] = {"finish_reason": finish_reason or "stop"}
     if interaction_id:
         metadata["interaction_id"] = interaction_id
+    if warnings:
+        metadata["warnings"] = [each.message for each in warnings]
     return metadata
 
 

@@ -368,7 +368,7 @@ def _whole(pieces: list[Any]) -> Any:
 
 def _row(row: EnrichedRow) -> dict[str, Any]:
     result: dict[str, Any] = {"number": row.number, "input": row.input}
-    result |= cited_output(row.output or TaskOutput())
+    result |= cited_output(row.output or TaskOutput(content=None))
     return result | {
         "run_id": row.run_id,
         "parsed": row.parsed,

@@ -1,7 +1,8 @@
 """Structured output: the schema in the request, and the parser of the answer."""
 
-import json
+import copy
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 from langchain_core.exceptions import OutputParserException
@@ -19,11 +20,12 @@ from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.json import parse_partial_json
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
+from parallel_integrations._documents.json_values import json_so_far, json_values, opening_of
 from parallel_integrations.errors import InvalidArgumentError
+from parallel_integrations.models.output_schema import drop_nulls
+from parallel_integrations.models.tolerant_reading import storable_json
 
 METHODS: Final = ("json_schema", "function_calling", "json_mode")
-# Models write line breaks into strings, which strict JSON forbids.
-_DECODER: Final = json.JSONDecoder(strict=False)
 
 
 def bind_schema(
@@ -77,7 +79,7 @@ class _Parser(BaseCumulativeTransformOutputParser[Any]):
         if partial:
             return self._begun(text)
         fault: ValueError | None = None
-        for value in _objects(text, self._opening):
+        for value in json_values(text, self._opening):
             try:
                 return self._fitted(value)
             except ValueError as error:
@@ -130,19 +132,13 @@ class _Parser(BaseCumulativeTransformOutputParser[Any]):
 
     @property
     def _opening(self) -> str:
-        return "[" if self.json_schema.get("type") == "array" else "{"
+        return opening_of(self.json_schema)
 
     def _begun(self, text: str) -> Any:
-        start = text.find(self._opening)
-        if start < 0:
-            return None
         try:
-            value, _ = _DECODER.raw_decode(text, start)
+            value = storable_json(parse_partial_json(json_so_far(text, self._opening)))
         except ValueError:
-            try:
-                value = parse_partial_json(text[start:])
-            except ValueError:
-                return None
+            return None
         if self.schema_class is None:
             return value
         try:
@@ -153,29 +149,27 @@ class _Parser(BaseCumulativeTransformOutputParser[Any]):
     def _fitted(self, value: Any) -> Any:
         if self.schema_class is None:
             if fault := schema_violation(value, self.json_schema):
-                raise ValueError(fault)
+                value = null_as_default(value, self.json_schema)
+                if schema_violation(value, self.json_schema):
+                    raise ValueError(fault)
             return value
         # Classes of pydantic 1 have another name for it; both raise a ValueError.
         read = getattr(self.schema_class, "model_validate", None) or self.schema_class.parse_obj
-        return read(value)
+        try:
+            return read(value)
+        except ValueError as error:
+            # Null for a field with a default means that nothing was found.
+            found = copy.deepcopy(value)
+            faults = error.errors() if hasattr(error, "errors") else ()
+            with suppress(ValueError):
+                if drop_nulls(found, faults):
+                    return read(found)
+            raise
 
 
 def _collected(piece: str | BaseMessage, text: list[str]) -> str | BaseMessage:
     text.append(piece if isinstance(piece, str) else piece.text)
     return piece
-
-
-def _objects(text: str, opening: str) -> Iterator[Any]:
-    """Every complete JSON object (or array) in a text, without those inside another."""
-    place = text.find(opening)
-    while place >= 0:
-        try:
-            value, end = _DECODER.raw_decode(text, place)
-        except (ValueError, RecursionError):
-            end = place + 1
-        else:
-            yield value
-        place = text.find(opening, end)
 
 
 _TYPES: Final[dict[str, type | tuple[type, ...]]] = {
@@ -200,6 +194,37 @@ def schema_violation(value: Any, schema: dict[str, Any]) -> str | None:
         schema: A JSON schema; its references point into itself.
     """
     return _fault(value, schema, schema, "")
+
+
+def null_as_default(value: Any, schema: dict[str, Any]) -> Any:
+    """A value whose nulls are replaced where a schema has a default and takes no null.
+
+    Args:
+        value: As `json.loads` returns it.
+        schema: A JSON schema; its references point into itself.
+    """
+    return _defaulted(value, schema, schema)
+
+
+def _defaulted(value: Any, schema: Any, root: dict[str, Any]) -> Any:
+    if isinstance(schema, dict) and "$ref" in schema:
+        schema = _target(root, schema["$ref"])
+    if not isinstance(schema, dict):
+        return value
+    if isinstance(value, list):
+        return [_defaulted(item, schema.get("items"), root) for item in value]
+    if not isinstance(value, dict):
+        return value
+    found = {}
+    for name, item in value.items():
+        part = schema.get("properties", {}).get(name)
+        if item is not None or _fault(None, part, root, name) is None:
+            found[name] = _defaulted(item, part, root)
+        elif "default" in part:
+            found[name] = part["default"]
+        elif name in schema.get("required", ()):
+            found[name] = item
+    return found
 
 
 def _fault(value: Any, schema: Any, root: dict[str, Any], where: str) -> str | None:

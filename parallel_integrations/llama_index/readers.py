@@ -161,9 +161,10 @@ class ParallelExtractReader(
     """Reads any number of web pages, PDFs included, as documents, 20 to a call.
 
     Metadata and ids are those of `ParallelReader`: they depend on the page alone, so that an
-    `IngestionPipeline` with a docstore skips what has not changed. A page that cannot be read is
-    reported to `on_error` and costs none of the others; when none of them can be read, that is
-    an error. URLs of the same page (`…#a`, `…#b`) are read and billed once.
+    `IngestionPipeline` with a docstore skips what has not changed. Every page is given or reported
+    to `on_error`: one that cannot be read, one without text, one of a call that failed beside
+    others; when none can be read, that is an error. URLs of the same page (`…#a`, `…#b`) are
+    read and billed once.
 
     Besides the connection (`api_key`, `base_url`, `timeout` in seconds, 120 by default,
     `max_retries`, 2 by default, `client`) and the settings of an extract (`fetch_policy`,
@@ -177,11 +178,11 @@ class ParallelExtractReader(
         constant_keys: True gives every document the same metadata keys.
         rate_limiter: LlamaIndex's, as on LLMs: waited for before each call.
         max_concurrency: How many calls at once, 4 by default; 1 needs no threads.
-        on_error: Called with the `ExtractError` of each page that cannot be read; a warning by
+        on_error: Called with the `ExtractError` of each page that is not given; a warning by
             default. Not part of serialization.
 
     Raises:
-        ParallelError: From every load method, when a call fails or no page can be read.
+        ParallelError: From every load method, when every call fails or no page can be read.
         InvalidArgumentError: Something that is no URL, before anything is sent.
         TypeError: An unknown argument.
 
@@ -229,7 +230,7 @@ class ParallelExtractReader(
             `split="excerpt"`; pages without text give none.
 
         Raises:
-            ParallelError: A call failed, or no page could be read.
+            ParallelError: Every call failed, or no page could be read.
             InvalidArgumentError: No URL, something that is none, or a value past its limit.
         """
         return list(self.lazy_load_data(urls, objective, search_queries, **settings))

@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
@@ -16,12 +16,12 @@ from llama_index.core.program.streaming_utils import process_streaming_content_i
 from llama_index.core.program.utils import FlexibleModel
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.types import Model, PydanticProgramMode
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from parallel_integrations._documents.json_values import json_so_far, json_values, opening_of
 from parallel_integrations.errors import UnexpectedAnswerError
 from parallel_integrations.llama_index.citations import attach_evidence, evidence_of
-from parallel_integrations.models.output_schema import class_schema
-from parallel_integrations.models.shared import first_fault
+from parallel_integrations.models.output_schema import class_schema, parse_output
 
 SHOWN_CHARACTERS: Final = 200
 _UNNAMEABLE: Final = re.compile(r"[^A-Za-z0-9_-]+")
@@ -45,14 +45,14 @@ def read_object(output_cls: type[Model], response: ChatResponse) -> Model:
         UnexpectedAnswerError: The answer's text does not fit the class.
     """
     text = response.message.content or ""
-    try:
-        value = output_cls.model_validate_json(text)
-    except ValidationError as error:
-        fault = first_fault(error)
-    else:
-        attach_evidence(value, evidence_of(response))
-        return value
-    # Raised outside of the handler: pydantic's error, as context, would show the whole answer.
+    faults = []
+    for found in json_values(text, opening_of(output_cls.model_json_schema())):
+        value, fault = parse_output(found, output_cls)
+        if value is not None:
+            attach_evidence(value, evidence_of(response))
+            return cast(Model, value)
+        faults.append(fault)
+    fault = faults[0] if faults else "it holds no whole JSON object"
     shown = text[:SHOWN_CHARACTERS]
     raise UnexpectedAnswerError(
         f"The answer does not fit {output_cls.__name__}: {fault}. It begins: {shown!r}", body=shown
@@ -193,6 +193,7 @@ class PartialObject:
 
     def __init__(self, output_cls: type[Model]) -> None:
         self._output_cls: type[BaseModel] = output_cls
+        self._opening = opening_of(output_cls.model_json_schema())
         self._partial: Any = None
         self._last = ChatResponse(message=ChatMessage())
 
@@ -201,8 +202,10 @@ class PartialObject:
         self._last = response
         if not response.delta:
             return None
+        text = json_so_far(response.message.content or "", self._opening)
+        begun = ChatResponse(message=ChatMessage(content=text))
         self._partial = process_streaming_content_incremental(
-            response, self._output_cls, self._partial
+            begun, self._output_cls, self._partial
         )
         return self._partial
 

@@ -86,6 +86,7 @@ from parallel_integrations.models.search import SearchRequest as SearchRequest
 from parallel_integrations.models.search import SearchResponse as SearchResponse
 from parallel_integrations.models.search import SearchResult as SearchResult
 from parallel_integrations.models.search import SearchSettings as SearchSettings
+from parallel_integrations.models.shared import ApiResponse as ApiResponse
 from parallel_integrations.models.shared import Excerpt as Excerpt
 from parallel_integrations.models.shared import RequestModel as RequestModel
 from parallel_integrations.models.shared import ResponseModel as ResponseModel

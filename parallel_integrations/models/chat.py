@@ -17,6 +17,7 @@ from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.headers import checked_headers
 from parallel_integrations.models.notebook import output_html
 from parallel_integrations.models.shared import (
+    ApiResponse,
     ApiVersion,
     Items,
     JsonObject,
@@ -218,6 +219,14 @@ class ChatRequest(RequestModel):
         return {f"chat_{str(model).removeprefix('parallel/')}": 1}
 
 
+def _joined(content: Any) -> Any:
+    """The text of content that comes in parts, as other servers of this wire send it."""
+    if not isinstance(content, list):
+        return content
+    parts = [part.get("text") if isinstance(part, dict) else part for part in content]
+    return "".join([part for part in parts if isinstance(part, str)])
+
+
 class ChatDelta(ResponseModel):
     """A message, or what a chunk adds to one.
 
@@ -227,26 +236,26 @@ class ChatDelta(ResponseModel):
     """
 
     role: str | None = None
-    content: str | None = None
+    content: Annotated[str | None, BeforeValidator(_joined)] = None
 
 
 class ChatChoice(ResponseModel):
     """The one answer that Chat gives.
 
     Attributes:
-        message: The answer, or what this chunk adds (`delta` on the wire).
+        message: The answer.
+        delta: What this chunk adds to it; in a stream.
         finish_reason: Why it ended, where said.
         index: Its place; always 0.
     """
 
-    message: ChatDelta | None = Field(
-        default=None, validation_alias=AliasChoices("message", "delta")
-    )
+    message: ChatDelta | None = None
+    delta: ChatDelta | None = None
     finish_reason: str | None = None
     index: int | None = 0
 
 
-class ChatResponse(ResponseModel):
+class ChatResponse(ApiResponse):
     """An answer, or one chunk of a streamed one; most of OpenAI's fields come empty.
 
     Attributes:
@@ -270,10 +279,14 @@ class ChatResponse(ResponseModel):
     @property
     def text(self) -> str:
         """The answer's text, or the text this chunk adds."""
-        for choice in self.choices:
-            if choice.message is not None and choice.message.content:
-                return choice.message.content
-        return ""
+        choice = self.first_choice
+        said = (choice.message, choice.delta) if choice else ()
+        return next((each.content for each in said if each and each.content), "")
+
+    @property
+    def first_choice(self) -> ChatChoice | None:
+        """The answer's choice; others would be alternatives of it, not parts."""
+        return next((each for each in self.choices if not each.index), None)
 
     def _repr_html_(self) -> str:
         return output_html(self.text, self.basis)
@@ -281,10 +294,7 @@ class ChatResponse(ResponseModel):
     @property
     def finish_reason(self) -> str | None:
         """Why the answer ended, where the wire says so."""
-        for choice in self.choices:
-            if choice.finish_reason:
-                return choice.finish_reason
-        return None
+        return (self.first_choice and self.first_choice.finish_reason) or None
 
 
 class ChatChunk(NamedTuple):

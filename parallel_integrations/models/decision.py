@@ -15,6 +15,7 @@ from pydantic import (
 
 from parallel_integrations.models.basis import Citation
 from parallel_integrations.models.shared import (
+    ApiResponse,
     ApiVersion,
     Items,
     RequestModel,
@@ -258,7 +259,7 @@ Answer: TypeAlias = Annotated[SerializeAsAny[DecisionAnswer], BeforeValidator(_r
 Kind = TypeVar("Kind", bound=DecisionAnswer)
 
 
-class DecideResponse(ResponseModel):
+class DecideResponse(ApiResponse):
     """Answers to questions, and the pages that they rest on as a whole.
 
     Attributes:

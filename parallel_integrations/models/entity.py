@@ -2,10 +2,11 @@
 
 from typing import Any, ClassVar, Final, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, field_validator
 
 from parallel_integrations.models.findall import MAX_MATCHES, MIN_MATCHES
 from parallel_integrations.models.shared import (
+    ApiResponse,
     ApiVersion,
     Items,
     RequestModel,
@@ -49,19 +50,14 @@ class Entity(ResponseModel):
     description: str | None = None
 
 
-class EntitySearchResponse(ResponseModel):
-    """A list of entities."""
+class EntitySearchResponse(ApiResponse):
+    """A list of entities; older documents have `candidates` and `candidate_set_id`."""
 
-    entities: Items[Entity] = []
-    entity_set_id: str | None = None
+    main_lists = frozenset({"entities"})
 
-    @model_validator(mode="before")
-    @classmethod
-    def _older_names(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        older = {"candidate_set_id": "entity_set_id", "candidates": "entities"}
-        return {
-            older[name] if name in older and older[name] not in values else name: value
-            for name, value in values.items()
-        }
+    entities: Items[Entity] = Field(
+        default=[], validation_alias=AliasChoices("entities", "candidates")
+    )
+    entity_set_id: str | None = Field(
+        default=None, validation_alias=AliasChoices("entity_set_id", "candidate_set_id")
+    )

@@ -180,14 +180,16 @@ class ExtractResponse(PagesResponse):
         extract_id: The API's id of this call, where given.
     """
 
+    main_lists = frozenset({"results", "errors"})
+
     results: Items[ExtractResult]
     errors: Items[ExtractError] = []
     extract_id: str | None = None
 
     @property
     def is_whole(self) -> bool:
-        """Whether every page could be read."""
-        return not self.errors
+        """Whether every page could be read, and the whole response."""
+        return self.is_readable and not self.errors
 
     def _repr_html_(self) -> str:
         return pages_html(self.results, self.errors)

@@ -16,6 +16,7 @@ from parallel_integrations.models.policies import (
 )
 from parallel_integrations.models.prices import findall_skus
 from parallel_integrations.models.shared import (
+    ApiResponse,
     ApiVersion,
     Items,
     RequestModel,
@@ -38,7 +39,7 @@ class MatchCondition(ResponseModel):
     description: Text = ""
 
 
-class FindallSchema(ResponseModel):
+class FindallSchema(ApiResponse):
     """A search for entities as the API understood it; meant to be edited before it is run.
 
     Attributes:
@@ -83,7 +84,7 @@ class FindallStatus(ResponseModel):
     termination_reason: str | None = None
 
 
-class FindallRun(ResponseModel):
+class FindallRun(ApiResponse):
     """A FindAll run.
 
     Attributes:
@@ -130,13 +131,15 @@ class FindallCandidate(ResponseModel):
         return found.get("value") if isinstance(found, dict) and "value" in found else found
 
 
-class FindallResult(ResponseModel):
+class FindallResult(ApiResponse):
     """What a run has found so far.
 
     Attributes:
         candidates: Entities, matched or not.
         last_event_id: Where `findall_events` goes on.
     """
+
+    main_lists = frozenset({"candidates"})
 
     run: FindallRun
     candidates: Items[FindallCandidate] = []

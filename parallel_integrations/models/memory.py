@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, Field
 
 from parallel_integrations.models.policies import MemoryScopeKey
 from parallel_integrations.models.shared import (
+    ApiResponse,
     Items,
     RequestModel,
     ResponseModel,
@@ -71,7 +72,9 @@ class Memory(ResponseModel):
     matched_count: int | None = None
 
 
-class RetrieveMemoryResponse(ResponseModel):
+class RetrieveMemoryResponse(ApiResponse):
     """Memories, best first."""
+
+    main_lists = frozenset({"results"})
 
     results: Items[Memory]

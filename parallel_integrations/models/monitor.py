@@ -14,11 +14,11 @@ from parallel_integrations.models.policies import (
     Webhook,
 )
 from parallel_integrations.models.shared import (
+    ApiResponse,
     ApiVersion,
     Items,
     RequestModel,
     ResponseModel,
-    Warning,  # noqa: A004 - the API's own word
 )
 from parallel_integrations.models.task import TaskOutput
 
@@ -253,7 +253,7 @@ class SnapshotOutput(ResponseModel):
     latest_snapshot: TaskOutput | None = None
 
 
-class Monitor(ResponseModel):
+class Monitor(ApiResponse):
     """A monitor.
 
     Attributes:
@@ -276,12 +276,14 @@ class Monitor(ResponseModel):
     last_run_at: str | None = None
 
 
-class MonitorPage(ResponseModel):
+class MonitorPage(ApiResponse):
     """Monitors, newest first.
 
     Attributes:
         next_cursor: Where the next page begins; None on the last.
     """
+
+    main_lists = frozenset({"monitors"})
 
     monitors: Items[Monitor] = []
     next_cursor: str | None = None
@@ -338,13 +340,14 @@ class MonitorEvent(ResponseModel):
         return rest | known
 
 
-class MonitorEventPage(ResponseModel):
+class MonitorEventPage(ApiResponse):
     """Events of a monitor, newest first.
 
     Attributes:
         next_cursor: Where the next page begins; None on the last.
     """
 
+    main_lists = frozenset({"events"})
+
     events: Items[MonitorEvent] = []
     next_cursor: str | None = None
-    warnings: Items[Warning] = []

@@ -1,7 +1,7 @@
 """Output schemas: from a class to what the API accepts, and from an output to the class."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -124,7 +124,7 @@ def parse_output(content: Any, schema: object) -> tuple[BaseModel | None, str | 
         # Optional fields are requested as unions with null, whatever their default: a null there
         # means that nothing was found.
         found = from_json(to_json(content))
-        if sum([_without_null(found, fault["loc"]) for fault in first.errors(include_url=False)]):
+        if drop_nulls(found, first.errors(include_url=False)):
             with suppress(ValidationError):
                 return schema.model_validate_json(to_json(found)), None
     except Exception as error:  # noqa: BLE001 - a validator of the user's; the output is paid for
@@ -135,8 +135,12 @@ def parse_output(content: Any, schema: object) -> tuple[BaseModel | None, str | 
     )
 
 
-def _without_null(node: Any, loc: tuple[int | str, ...]) -> bool:
-    """Take the null out that a fault points at; returns whether there was one."""
+def drop_nulls(value: Any, faults: Iterable[Any]) -> bool:
+    """Take the nulls out that pydantic's faults point at; returns whether there were any."""
+    return sum(_drop_null(value, fault["loc"]) for fault in faults) > 0
+
+
+def _drop_null(node: Any, loc: tuple[int | str, ...]) -> bool:
     for step in loc:
         if isinstance(node, dict) and step in node:
             if node[step] is None:

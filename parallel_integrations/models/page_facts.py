@@ -1,13 +1,22 @@
 """Facts of a page beside its text: title, date, address."""
 
-from datetime import date, datetime
+import re
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-from parallel_integrations.models.basis import Citation
-from parallel_integrations.models.pages import PageResult
+if TYPE_CHECKING:
+    from parallel_integrations.models.basis import Citation
+    from parallel_integrations.models.pages import PageResult
+
+MIN_SECONDS: Final = 100_000_000
+"""Of a number of seconds since 1970 (here in 1973); a smaller one is something else."""
+MIN_MILLISECONDS: Final = 100_000_000_000
+_YEAR_OR_MONTH: Final = re.compile(r"[12][0-9]{3}(-(0[1-9]|1[0-2]))?")
 
 
-def page_title(page: PageResult | Citation) -> str:
+def page_title(page: "PageResult | Citation") -> str:
     """The title; host and path of the url where there is none."""
     if page.title and (title := page.title.strip()):
         return title
@@ -18,11 +27,11 @@ def page_title(page: PageResult | Citation) -> str:
 
 
 def published_at(value: str | None) -> str | None:
-    """An ISO 8601 date or datetime as it is; None for anything else."""
-    if not value:
-        return None
-    text = value.strip()
+    """An ISO 8601 date or datetime as it is, also a year, or a year and a month; None else."""
+    text = (value or "").strip()
     try:
+        if _YEAR_OR_MONTH.fullmatch(text):
+            return text
         if len(text) <= len("YYYY-MM-DD"):
             date.fromisoformat(text)
         else:
@@ -41,6 +50,39 @@ def published_day(value: str | None) -> int:
     except ValueError:  # a year, or a year and a month: its first day
         day = datetime.fromisoformat(f"{value}-01-01"[: len("YYYY-MM-DD")])
     return day.year * 10_000 + day.month * 100 + day.day
+
+
+def date_text(value: Any) -> str:
+    """A date as a text: a number is a year, `20260501`, or (milli)seconds since 1970.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        digits = str(value)
+        if _YEAR_OR_MONTH.fullmatch(digits):
+            return digits
+        with suppress(ValueError):
+            return date.fromisoformat(digits).isoformat()
+        seconds = value / 1000 if value >= MIN_MILLISECONDS else value
+        if MIN_SECONDS <= seconds < MIN_MILLISECONDS:
+            return datetime.fromtimestamp(seconds, UTC).isoformat()
+    raise ValueError("no date")
+
+
+def page_key(url: str) -> str:
+    """What two spellings of one page's address have in common; for comparing alone.
+
+    Scheme, `www.`, a slash at the end and a fragment that does not route make no difference.
+    """
+    parts = url_parts(url.strip())
+    if parts is None:
+        return url
+    host = (parts.hostname or "").removeprefix("www.")
+    fragment = parts.fragment if parts.fragment.startswith(("/", "!")) else ""
+    return f"{host} {parts.path.rstrip('/')} {parts.query} {fragment}"
 
 
 def url_parts(url: str) -> SplitResult | None:

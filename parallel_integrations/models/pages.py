@@ -1,6 +1,7 @@
 """Pages: settings, fields and response parts that search and extract share."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -9,16 +10,19 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
     StringConstraints,
 )
+from pydantic_core import CoreSchema, core_schema
 
+from parallel_integrations.models.page_facts import date_text, published_at
 from parallel_integrations.models.policies import FetchPolicy, one_as_list
 from parallel_integrations.models.shared import (
+    ApiResponse,
     Excerpts,
-    Items,
     ResponseModel,
     UsageItems,
-    Warning,  # noqa: A004 - the API's own word
 )
 
 MAX_QUERY_CHARACTERS: Final = 200
@@ -44,6 +48,12 @@ def _not_blank(value: str) -> str:
     return value
 
 
+def _date_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    # Numbers second: a text is read without a Python call.
+    other = core_schema.no_info_plain_validator_function(date_text)
+    return core_schema.union_schema([handler(source), other], mode="left_to_right")
+
+
 Query = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUERY_CHARACTERS),
@@ -57,6 +67,11 @@ Objective = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_OBJECTIVE_CHARACTERS),
     AfterValidator(_not_blank),
 ]
+
+
+DATE_NAMES: Final = ("publish_date", "published_at", "published_date")
+"""What the generations of the wire call a page's date."""
+DateText = Annotated[str, GetPydanticSchema(_date_schema)]
 
 
 class PageSettings(BaseModel):
@@ -96,18 +111,26 @@ class PageResult(ResponseModel):
 
     Attributes:
         publish_date: When it was published, as the wire wrote it (`publish_date`, `published_at`
-            or `published_date`, a date or a datetime).
+            or `published_date`, whichever can be read); a number in ISO 8601.
         excerpts: Its passages, as strings; each has `start_char` and `end_char`, not None where
             the wire gives offsets.
     """
 
     url: str
     title: str | None = None
-    publish_date: str | None = Field(
-        default=None,
-        validation_alias=AliasChoices("publish_date", "published_at", "published_date"),
-    )
+    publish_date: DateText | None = Field(default=None, validation_alias=AliasChoices(*DATE_NAMES))
     excerpts: Excerpts = []
+
+    def model_post_init(self, context: Any) -> None:
+        """Take the date from another of its names where the first one holds none."""
+        others = self.model_extra or {}
+        if others.keys().isdisjoint(DATE_NAMES) or published_at(self.publish_date):
+            return
+        for name in DATE_NAMES:
+            with suppress(ValueError):
+                if published_at(found := date_text(others.get(name))):
+                    self.publish_date = found
+                    return
 
     @property
     def passages(self) -> Sequence[str]:
@@ -120,18 +143,19 @@ class PageResult(ResponseModel):
         return EXCERPT_SEPARATOR.join(self.passages)
 
 
-class PagesResponse(ResponseModel):
+class PagesResponse(ApiResponse):
     """What every response with pages has in common.
 
     Attributes:
         session_id: The session it belongs to, where given.
     """
 
+    main_lists = frozenset({"results"})
+
     session_id: str | None = None
-    warnings: Items[Warning] = []
     usage: UsageItems = []
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything that was requested came back."""
-        return True
+        """Whether everything that was requested came back and could be read."""
+        return self.is_readable

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from parallel_integrations.models.chat import ExtraHeaders
 from parallel_integrations.models.shared import (
+    ApiResponse,
     ApiVersion,
     Items,
     JsonObject,
@@ -268,7 +269,7 @@ class IncompleteDetails(ResponseModel):
     reason: str | None = None
 
 
-class RespondResponse(ResponseModel):
+class RespondResponse(ApiResponse):
     """An answer with its citations.
 
     Attributes:
@@ -283,6 +284,8 @@ class RespondResponse(ResponseModel):
         reasoning: As `text`, `temperature`, `tools` and the like, OpenAI's field with a default or
             null, whatever was requested.
     """
+
+    essential_fields = frozenset({"error"})
 
     id: Text = ""
     object: str | None = None

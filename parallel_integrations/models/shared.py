@@ -156,6 +156,15 @@ class ResponseModel(BaseModel):
     # first use: most programs read few of them.
     model_config = ConfigDict(extra="allow", populate_by_name=True, defer_build=True)
 
+    main_lists: ClassVar[frozenset[str]] = frozenset()
+    """The lists that a response is there for: where no element of them can be read, nothing can."""
+
+    essential_fields: ClassVar[frozenset[str]] = frozenset()
+    """Fields (`status.is_active`) whose default would say what a malformed value does not."""
+
+
+ModelT = TypeVar("ModelT", bound=ResponseModel)
+
 
 def _null_as_empty(value: Any) -> Any:
     return [] if value is None else value
@@ -195,6 +204,26 @@ class Warning(ResponseModel):  # noqa: A001 - the API's own word
     type: Text = ""
     message: Text = ""
     detail: Any = None
+
+
+UNREADABLE: Final = "unreadable"
+"""Type of the warnings about what was left out because it cannot be read."""
+
+
+class ApiResponse(ResponseModel):
+    """A response, an event or a message as a whole.
+
+    Attributes:
+        warnings: What the API wants known, and (`type="unreadable"`) what of the response could
+            not be read and was left out.
+    """
+
+    warnings: Items[Warning] = []
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether everything in it could be read."""
+        return all(each.type != UNREADABLE for each in self.warnings)
 
 
 class UsageItem(ResponseModel):
@@ -251,15 +280,19 @@ class Excerpt(str):
 
     @classmethod
     def from_wire(cls, value: Any) -> "Excerpt":
-        """An excerpt from a string, an object `{text, start_char, end_char, source}` or null."""
+        """An excerpt from a string, an object `{text, start_char, end_char, source}` or null.
+
+        Raises:
+            ValueError: It is none of them.
+        """
         if isinstance(value, cls):
             return value
         if not isinstance(value, dict):
-            return cls(value or "")
+            value = {"text": value}
         if (text := value.get("text", value.get("content"))) is None:
             text = ""
         if not isinstance(text, str):
-            raise ValueError("an excerpt object needs a string under 'text' or 'content'")
+            raise ValueError("neither a string nor an object with one under 'text'")
         excerpt = cls(text)
         for name, kind in (("start_char", int), ("end_char", int), ("source", str)):
             if isinstance(found := value.get(name), kind):
@@ -286,28 +319,30 @@ def _write_excerpt(excerpt: Excerpt) -> dict[str, Any]:
     }
 
 
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 def _from_strings(texts: list[str]) -> list[Excerpt]:
     return [text if isinstance(text, Excerpt) else Excerpt(text) for text in texts if text]
 
 
-def _from_anything(value: Any) -> list[Excerpt]:
-    values = value if isinstance(value, list) else [value]
-    return [excerpt for item in values if (excerpt := Excerpt.from_wire(item))]
+FAST_ALTERNATIVE: Final = "(texts)"
+"""Marks faults that say only that excerpts have not their most frequent form."""
 
 
 def _excerpts_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-    one = core_schema.union_schema(
-        [core_schema.str_schema(), core_schema.dict_schema(), core_schema.none_schema()]
-    )
     # Strings first: what the current wire sends is read without a Python call per excerpt.
     strings = core_schema.no_info_after_validator_function(
         _from_strings, core_schema.list_schema(core_schema.str_schema(strict=True))
     )
+    one = core_schema.no_info_plain_validator_function(Excerpt.from_wire)
     anything = core_schema.no_info_after_validator_function(
-        _from_anything, core_schema.union_schema([core_schema.list_schema(one), one])
+        _from_strings,
+        core_schema.no_info_before_validator_function(_as_list, core_schema.list_schema(one)),
     )
     return core_schema.union_schema(
-        [strings, anything],
+        [(strings, FAST_ALTERNATIVE), anything],
         mode="left_to_right",
         serialization=core_schema.plain_serializer_function_ser_schema(_write_excerpts),
     )
@@ -325,7 +360,7 @@ def first_fault(error: ValidationError) -> str:
     return f"{where}: {fault['msg']}" if where else fault["msg"]
 
 
-class StreamEvent(ResponseModel):
+class StreamEvent(ApiResponse):
     """Any event; also what an event of a type unknown to this version becomes.
 
     Attributes:

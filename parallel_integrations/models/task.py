@@ -5,7 +5,7 @@ import re
 from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import from_json, to_json, to_jsonable_python
+from pydantic_core import to_json, to_jsonable_python
 
 from parallel_integrations.models._bodies import flattened
 from parallel_integrations.models._validation import CheckedModel
@@ -26,15 +26,16 @@ from parallel_integrations.models.policies import (
 )
 from parallel_integrations.models.prices import PRICES_USD, task_sku
 from parallel_integrations.models.shared import (
+    ApiResponse,
     ApiVersion,
     Items,
     RequestModel,
     ResponseModel,
     StreamEvent,
     Text,
-    Warning,  # noqa: A004 - the API's own word
     sendable,
 )
+from parallel_integrations.models.tolerant_reading import read_json
 
 DEFAULT_PROCESSOR: Final = "base"
 MAX_MCP_SERVERS: Final = 10
@@ -246,7 +247,7 @@ class RunError(ResponseModel):
         return ": ".join(part for part in (self.message, text[:MAX_DETAIL_CHARACTERS]) if part)
 
 
-class TaskRun(ResponseModel):
+class TaskRun(ApiResponse):
     """A task run as it stands.
 
     Attributes:
@@ -263,7 +264,6 @@ class TaskRun(ResponseModel):
     metadata: dict[str, Any] | None = None
     taskgroup_id: str | None = None
     error: RunError | None = None
-    warnings: Items[Warning] = []
     created_at: str | None = None
     modified_at: str | None = None
 
@@ -301,7 +301,7 @@ class TaskOutput(ResponseModel):
     """
 
     type: str = "text"
-    content: Any = None
+    content: Any
     basis: Items[FieldBasis] = []
     mcp_tool_calls: Items[McpToolCall] = []
     output_schema: dict[str, Any] | None = None
@@ -310,12 +310,12 @@ class TaskOutput(ResponseModel):
         """Decode JSON that came as a string."""
         if self.type == "json" and isinstance(self.content, str):
             try:
-                self.content = from_json(self.content)
+                self.content = read_json(self.content)
             except ValueError:
                 log.debug("output of type json is a text that is no JSON; kept as it is")
 
 
-class TaskRunResult(ResponseModel):
+class TaskRunResult(ApiResponse):
     """A finished run with its output.
 
     Attributes:
@@ -338,7 +338,7 @@ class TaskRunResult(ResponseModel):
         return self
 
 
-class TaskRunInput(ResponseModel):
+class TaskRunInput(ApiResponse):
     """A run's request as the API stored it.
 
     Attributes:
@@ -370,6 +370,8 @@ class TaskRunStateEvent(StreamEvent):
         wire_text: The JSON that it was read from, where it came off a stream; kept so that it
             can be written down as it is.
     """
+
+    essential_fields = frozenset({"output"})
 
     run: TaskRun
     output: TaskOutput | None = None

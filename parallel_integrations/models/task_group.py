@@ -10,6 +10,7 @@ from parallel_integrations.models.output_schema import OutputSchema
 from parallel_integrations.models.policies import Metadata
 from parallel_integrations.models.prices import task_sku
 from parallel_integrations.models.shared import (
+    ApiResponse,
     ApiVersion,
     Items,
     RequestModel,
@@ -89,8 +90,13 @@ class TaskGroupStatus(ResponseModel):
     modified_at: str | None = None
 
 
-class TaskGroup(ResponseModel):
+STATUS_FIELDS: Final = frozenset({"status", "status.is_active", "status.num_task_runs"})
+
+
+class TaskGroup(ApiResponse):
     """A group."""
+
+    essential_fields = STATUS_FIELDS
 
     taskgroup_id: str
     status: TaskGroupStatus = TaskGroupStatus()
@@ -98,7 +104,7 @@ class TaskGroup(ResponseModel):
     created_at: str | None = None
 
 
-class AddedTaskGroupRuns(ResponseModel):
+class AddedTaskGroupRuns(ApiResponse):
     """What was added.
 
     Attributes:
@@ -116,6 +122,8 @@ class AddedTaskGroupRuns(ResponseModel):
 
 class TaskGroupStatusEvent(StreamEvent):
     """The group's status changed."""
+
+    essential_fields = STATUS_FIELDS
 
     status: TaskGroupStatus
 

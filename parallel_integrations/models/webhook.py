@@ -2,10 +2,10 @@
 
 from typing import Any, Final
 
-from pydantic import ValidationError, ValidationInfo, field_validator
+from pydantic import ValidationInfo, field_validator
 
 from parallel_integrations.models.findall import FindallCandidate, FindallRun
-from parallel_integrations.models.shared import ResponseModel, first_fault
+from parallel_integrations.models.shared import ApiResponse, ResponseModel
 from parallel_integrations.models.task import TaskRun
 
 
@@ -21,7 +21,7 @@ class MonitorNotice(ResponseModel):
     metadata: dict[str, Any] | None = None
 
 
-class WebhookPayload(ResponseModel):
+class WebhookPayload(ApiResponse):
     """A webhook's message.
 
     Attributes:
@@ -44,11 +44,7 @@ class WebhookPayload(ResponseModel):
             raise ValueError("it is no object")
         for prefix, kind in _DATA:
             if info.data.get("type", "").startswith(prefix):
-                try:
-                    return kind.model_validate(value)
-                except ValidationError as error:
-                    fault = first_fault(error)
-                raise ValueError(fault)
+                return kind.model_validate(value)
         return value
 
 

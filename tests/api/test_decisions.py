@@ -93,7 +93,7 @@ def test_a_success_without_an_answer_is_an_error(body: dict[str, Any]) -> None:
     with (
         RawServer(lambda talk, _: talk.respond(json.dumps(body).encode())) as server,
         ParallelClient(api_key="any", base_url=server.url) as client,
-        pytest.raises(UnexpectedAnswerError, match="holds no answer"),
+        pytest.raises(UnexpectedAnswerError, match=r"holds (no answer|nothing)"),
     ):
         client.run(decide(DecideRequest(state=STATE, questions={"a": NOUL})))
 

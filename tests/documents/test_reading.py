@@ -9,10 +9,17 @@ from typing import Any
 import pytest
 from langchain_core.messages import ToolCall, ToolMessage
 
-from parallel_integrations import ParallelError
+from parallel_integrations import (
+    ExtractRequest,
+    InvalidRequestError,
+    ParallelClient,
+    ParallelError,
+)
+from parallel_integrations.api import extract
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.langchain import ParallelExtractLoader, ParallelExtractTool
 from parallel_integrations.llama_index import ParallelExtractReader, ParallelToolSpec
+from parallel_integrations.models import ExtractError
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
 
@@ -143,9 +150,112 @@ async def test_failed_pages_of_several_calls_are_all_named(sandbox: Sandbox, loa
 
 
 @ALL_LOADS
-async def test_pages_without_text_alone_are_no_error(sandbox: Sandbox, load: Load) -> None:
-    sandbox.faults.add(body={"extract_id": "e", "results": [NO_TEXT], "errors": []})
-    assert await load(sandbox.url, [PAGE]) == []
+@pytest.mark.parametrize(
+    ("results", "kind"), [([], "not_returned"), ([NO_TEXT], "no_text")], ids=["unnamed", "no text"]
+)
+async def test_a_page_that_is_not_given_is_named(
+    sandbox: Sandbox, load: Load, results: list[dict[str, Any]], kind: str
+) -> None:
+    """An empty list would not distinguish it from a page that was never requested."""
+    reported: list[ExtractError] = []
+    other = {"url": f"{PAGE}?other", "excerpts": ["text"]}
+    sandbox.faults.add(body={"extract_id": "e", "results": [*results, other], "errors": []})
+    urls = [PAGE, f"{PAGE}?other"]
+    assert await load(sandbox.url, urls, on_error=reported.append) == urls[1:]
+    assert [(error.url, error.error_type) for error in reported] == [(PAGE, kind)]
+    sandbox.faults.add(body={"extract_id": "e", "results": results, "errors": []})
+    with pytest.raises(ParallelError, match=f"No page could be read.*{kind}"):
+        await load(sandbox.url, [PAGE], on_error=reported.append)
+
+
+@ALL_LOADS
+async def test_documents_come_in_the_order_of_the_urls(sandbox: Sandbox, load: Load) -> None:
+    urls = [f"{PAGE}?{number}" for number in (3, 1, 2)]
+    results = [{"url": url, "excerpts": ["text"]} for url in sorted(urls)]
+    sandbox.faults.add(body={"extract_id": "e", "results": results, "errors": []})
+    assert await load(sandbox.url, urls) == urls
+
+
+@ALL_LOADS
+async def test_a_page_under_another_address_is_no_missing_one(sandbox: Sandbox, load: Load) -> None:
+    """Redirects: which address led where, the response does not say."""
+    urls = ["http://www.a.example/x/", "https://a.example/old", "https://c.example/"]
+    came = ["https://c.example", "https://a.example/x", "https://b.example/new"]
+    results = [{"url": url, "excerpts": ["text"]} for url in came]
+    sandbox.faults.add(body={"extract_id": "e", "results": results, "errors": []})
+    assert await load(sandbox.url, urls) == [came[1], came[2], came[0]]
+
+
+async def test_the_client_accounts_for_every_url(sandbox: Sandbox, client: ParallelClient) -> None:
+    urls = [f"{PAGE}?{number}" for number in range(4)]
+    results = [{"url": urls[2], "excerpts": ["text"]}, None]
+    errors = [{"url": urls[1], "error_type": "fetch_error"}, {"url": 7}]
+    sandbox.faults.add(body={"extract_id": "e", "results": results, "errors": errors}, times=2)
+    request = ExtractRequest(urls=urls)
+    for response in (client.run(extract(request)), await client.arun(extract(request))):
+        assert [page.url for page in response.results] == [urls[2]]
+        named = [(error.url, error.error_type) for error in response.errors]
+        assert named[:3] == [
+            (urls[0], "not_returned"),
+            (urls[1], "fetch_error"),
+            (urls[3], "not_returned"),
+        ]
+        assert not response.is_whole
+
+
+@BOTH_TOOLS
+def test_a_tool_names_a_page_that_the_response_does_not(
+    sandbox: Sandbox, tool: Callable[[Sandbox, list[str]], str]
+) -> None:
+    results = [{"url": PAGE, "excerpts": ["text"]}]
+    sandbox.faults.add(body={"extract_id": "e", "results": results, "errors": []})
+    text = tool(sandbox, [MISSING, PAGE])
+    assert text.startswith("success")
+    assert f"{MISSING}: not_returned" in text
+    sandbox.faults.add(body={"extract_id": "e", "results": [], "errors": []})
+    assert tool(sandbox, [MISSING]).startswith("error")
+
+
+def failing(part: bytes) -> Callable[[Talk, bytes], None]:
+    """Refuses the calls whose body holds `part`, and responds to the others."""
+
+    def play(talk: Talk, request: bytes) -> None:
+        body = request.partition(b"\r\n\r\n")[2]
+        if part in body:
+            talk.respond(b'{"error": {"message": "out of order"}}', status="422 No")
+            return
+        results = [{"url": url, "excerpts": ["text"]} for url in json.loads(body)["urls"]]
+        talk.respond(json.dumps({"extract_id": "e", "results": results, "errors": []}).encode())
+
+    return play
+
+
+@ALL_LOADS
+@pytest.mark.parametrize("first", [0, 20, 40])
+@pytest.mark.parametrize("max_concurrency", [1, 4])
+async def test_a_failed_call_costs_its_own_pages_alone(
+    load: Load, first: int, max_concurrency: int
+) -> None:
+    urls = [f"https://example.com/{number:03}" for number in range(60)]
+    reported: list[ExtractError] = []
+    with RawServer(failing(urls[first].encode())) as raw:
+        found = await load(raw.url, urls, on_error=reported.append, max_concurrency=max_concurrency)
+        lost = urls[first : first + 20]
+        assert found == [url for url in urls if url not in lost]
+        assert [error.url for error in reported] == lost
+        assert {error.error_type for error in reported} == {"InvalidRequestError"}
+        assert all("out of order" in str(error) for error in reported)
+        with pytest.warns(UserWarning, match="out of order"):
+            assert await load(raw.url, urls) == found
+
+
+@ALL_LOADS
+async def test_calls_that_all_fail_are_their_own_error(load: Load) -> None:
+    reported: list[ExtractError] = []
+    urls = [f"https://example.com/{number}" for number in range(60)]
+    with RawServer(failing(b"example.com")) as raw, pytest.raises(InvalidRequestError):
+        await load(raw.url, urls, on_error=reported.append)
+    assert not reported
 
 
 @ALL_LOADS

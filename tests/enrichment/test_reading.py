@@ -189,7 +189,6 @@ RESULT = b'{"run": {"run_id": "trun_1", "status": "completed"}, "output": %b}' %
 @pytest.mark.parametrize(
     "damaged",
     [
-        run(1, b'{"type": "text", "content": "x", "basis": 3}'),
         run(1, b"[]"),
         run(1, b'{"type": 1}'),
         run(1, b"[" * 5000 + b"]" * 5000),
@@ -229,6 +228,8 @@ def test_an_output_that_cannot_be_read_costs_its_row_alone(
     "odd",
     [
         run(1, b'{"type": "text", "content": "a\\ud800b"}'),
+        run(1, b'{"type": "text", "content": "Found.", "basis": 3}'),
+        run(1, b'{"type": 5, "content": "Found.", "basis": [null, {"field": {}}]}'),
         run(1, FOUND, b', "warnings": 7'),
         run(1, FOUND, b', "error": "text"'),
     ],

@@ -140,7 +140,7 @@ async def test_structured_prediction_takes_settings_per_call(sandbox: Sandbox) -
     assert set(body) == {"model", "messages", "response_format"}
 
 
-@pytest.mark.parametrize("text", ["No JSON.", '{"purpose": 1, "examples": []}', ""])
+@pytest.mark.parametrize("text", ["No JSON.", '{"purpose": 1, "examples": []}'])
 async def test_an_answer_that_does_not_fit_the_class_is_refused(
     sandbox: Sandbox, text: str
 ) -> None:
@@ -178,3 +178,54 @@ async def test_other_program_modes_use_llama_indexs_programs(sandbox: Sandbox) -
     assert llm.structured_predict(Statement, PROMPT, name="with").purpose == "p"
     assert (await llm.astructured_predict(Statement, PROMPT, name="with")).purpose == "p"
     assert all("response_format" not in request.body for request in sandbox.requests)
+
+
+FITTING = '{"purpose": "Calls __enter__.", "examples": ["a"]}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"```json\n{FITTING}\n```",
+        f"```\n{FITTING}\n```\nHope this helps!",
+        f"As the pages [1] say, {{roughly}}: {FITTING} [2]",
+        f'First {{"note": 1}}, then {FITTING}',
+        f"\ufeff{FITTING}",
+        '{"purpose": "Calls\n__enter__.", "examples": ["a\\u0000"]}',
+    ],
+    ids=["fenced", "chatty", "among words", "second object", "byte order mark", "characters"],
+)
+async def test_json_is_found_as_in_langchain(sandbox: Sandbox, text: str) -> None:
+    message = {"role": "assistant", "content": text}
+    sandbox.faults.add(path=CHAT, times=2, body={"choices": [{"index": 0, "message": message}]})
+    pieces = [text[start : start + 5] for start in range(0, len(text), 5)]
+    chunks = [json.dumps({"choices": [{"delta": {"content": piece}}]}) for piece in pieces]
+    stream = "".join(f"data: {chunk}\n\n" for chunk in [*chunks, "[DONE]"])
+    for found in await four_scripted(sandbox, stream):
+        assert found[-1].purpose.startswith("Calls")
+        assert found[-1].examples in (["a"], ["a\ufffd"])
+
+
+async def four_scripted(sandbox: Sandbox, stream: str) -> list[list[Any]]:
+    """As `four`, of which the latter two get a stream."""
+    sandbox.faults.add(path=CHAT, times=2, content_type="text/event-stream", body=stream)
+    return await four(make(sandbox))
+
+
+class Counted(BaseModel):
+    """A count that may be missing."""
+
+    name: str
+    count: int = 3
+    inner: list[Statement] = []
+
+
+async def test_null_for_a_field_with_a_default_is_the_default(sandbox: Sandbox) -> None:
+    """The schema that is sent lets the model say null where it found nothing."""
+    message = {"role": "assistant", "content": '{"name": "with", "count": null, "inner": null}'}
+    sandbox.faults.add(path=CHAT, times=2, body={"choices": [{"index": 0, "message": message}]})
+    llm = make(sandbox)
+    found = llm.structured_predict(Counted, PROMPT, name="with")
+    assert (found.count, found.inner) == (3, [])
+    found = await llm.astructured_predict(Counted, PROMPT, name="with")
+    assert (found.count, found.inner) == (3, [])

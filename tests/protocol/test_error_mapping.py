@@ -196,7 +196,7 @@ def _unreadable(talk: Talk, key: str) -> None:
 
 
 def _field(talk: Talk, key: str) -> None:
-    talk.respond(json.dumps({"results": [], "usage": {key: "many"}}).encode())
+    talk.respond(json.dumps({"usage": {key: "many"}}).encode())
 
 
 def _ref_id(talk: Talk, key: str) -> None:

@@ -23,7 +23,7 @@ from parallel_integrations import (
 from parallel_integrations._documents.reading import unreadable
 from parallel_integrations.api import (
     chat,
-    create_task_run,
+    create_task_group,
     extract,
     run_task,
     search,
@@ -308,12 +308,13 @@ def test_a_failed_run_that_repeats_the_key_does_not_show_it() -> None:
 @pytest.mark.parametrize("said", [KEY, f"trun_{KEY}", f"trun_{KEY[:42]}", KEY[1:]])
 def test_an_id_that_repeats_the_key_is_in_no_note(at: tuple[Server, str], said: str) -> None:
     server, url = at
-    server.made = (200, "application/json", json.dumps({"run_id": said, "status": 5}).encode())
+    group = {"taskgroup_id": said, "status": 5}
+    server.made = (200, "application/json", json.dumps(group).encode())
     with (
         ParallelClient(api_key=KEY, base_url=url) as client,
         pytest.raises(ParallelError) as caught,
     ):
-        client.run(create_task_run(TASK))
+        client.run(create_task_group())
     assert not parts_left(everything(caught.value), KEY)
 
 

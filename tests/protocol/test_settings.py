@@ -172,7 +172,7 @@ def test_the_public_api_is_the_default() -> None:
 
 
 async def test_the_path_of_the_base_url_is_kept() -> None:
-    response = b'{"results": [], "choices": []}'
+    response = b'{"results": [], "choices": [{"message": {"content": "Yes."}}]}'
     with RawServer(lambda talk, _: talk.respond(response)) as server:
         for base in ("/a/b", "/a/b/"):
             async with ParallelClient(api_key="some-key", base_url=server.url + base) as client:

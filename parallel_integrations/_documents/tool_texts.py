@@ -80,12 +80,13 @@ def matches_text(result: FindallResult, max_chars: int) -> str:
     return text or "Nothing matches. Loosen the conditions."
 
 
-def started_text(run: TaskRun) -> str:
+def started_text(run: TaskRun, max_chars: int) -> str:
     """What a model reads of research that has begun."""
-    return (
+    text = (
         f"Started research {run.run_id} ({run.status or 'queued'}). It takes minutes. Do something "
         f"else, then call parallel_get_research with run_id={run.run_id}; do not start it again."
     )
+    return truncated(text, max_chars)
 
 
 def research_text(found: ResearchProgress | TaskRunResult, max_chars: int) -> str:

@@ -17,6 +17,15 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field, PrivateAttr
 
 from parallel_integrations._documents.adapter import PacedAdapter, refuse_unknown
+from parallel_integrations._documents.agent_tools import (
+    EXTRACT,
+    FIND_ALL,
+    GET_RESEARCH,
+    SEARCH,
+    START_RESEARCH,
+    TASK,
+    AgentTool,
+)
 from parallel_integrations._documents.evidence import (
     PageDocument,
     notes_of,
@@ -38,26 +47,8 @@ from parallel_integrations._documents.research import (
     start_research,
 )
 from parallel_integrations._documents.searching import TOOL_MODE, search_request
-from parallel_integrations._documents.tool_arguments import (
-    EXTRACT,
-    FIND_ALL,
-    GET_RESEARCH,
-    SEARCH,
-    START_RESEARCH,
-    TASK,
-    AgentTool,
-    in_words,
-)
-from parallel_integrations._documents.tool_texts import (
-    MAX_OUTPUT_CHARS,
-    MIN_OUTPUT_CHARS,
-    extract_text,
-    matches_text,
-    research_text,
-    search_text,
-    started_text,
-    task_text,
-)
+from parallel_integrations._documents.tool_arguments import in_words
+from parallel_integrations._documents.tool_texts import MAX_OUTPUT_CHARS, MIN_OUTPUT_CHARS
 from parallel_integrations._protocol.flow import Flow, Operation, Stream
 from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
 from parallel_integrations.api import extract, search
@@ -71,18 +62,17 @@ from parallel_integrations.errors import (
     TaskFailedError,
     UnexpectedAnswerError,
 )
-from parallel_integrations.models.extract import ExtractRequest, ExtractResponse, ExtractSettings
+from parallel_integrations.models.extract import ExtractResponse, ExtractSettings
 from parallel_integrations.models.findall import FindallResult
 from parallel_integrations.models.output_schema import OutputSchema
 from parallel_integrations.models.pages import PageSettings
 from parallel_integrations.models.search import (
     DEFAULT_RESULTS,
     MAX_RESULTS,
-    SearchRequest,
     SearchResponse,
     SearchSettings,
 )
-from parallel_integrations.models.shared import RequestModel, StreamEvent
+from parallel_integrations.models.shared import StreamEvent
 from parallel_integrations.models.task import (
     CreateTaskRunRequest,
     TaskOptions,
@@ -142,20 +132,17 @@ class ParallelTool(PacedAdapter, BaseTool):
     """
 
     kind: ClassVar[AgentTool]
-    request: ClassVar[type[RequestModel]]
-    """The request of one call; its fields that are no arguments can be set for one call."""
 
     response_format: Literal["content_and_artifact"] = "content_and_artifact"
     handle_tool_error: bool | str | Callable[[ToolException], Any] | None = True
     max_output_chars: int = Field(default=MAX_OUTPUT_CHARS, ge=MIN_OUTPUT_CHARS)
 
-    # What each tool adds: the operation of one call, and what its result becomes.
-
     def _operation(self, fields: dict[str, Any]) -> Any:
+        """What each tool adds: the operation of one call."""
         raise NotImplementedError
 
     def _content_and_artifact(self, result: Any) -> ContentAndArtifact:
-        raise NotImplementedError
+        return self.kind.text(result, self.max_output_chars), result.model_dump(mode="json")
 
     @inspected
     def _run(
@@ -197,7 +184,7 @@ class ParallelTool(PacedAdapter, BaseTool):
                 f"configurable[{self.name!r}] must be a mapping of settings by name"
             )
         arguments = self.kind.arguments.model_fields
-        refuse_unknown(type(self), given, self.request.model_fields.keys() - arguments.keys())
+        refuse_unknown(type(self), given, self.kind.request.model_fields.keys() - arguments.keys())
         return {name: value for name, value in given.items() if value is not None}
 
     def _named(self, arguments: tuple[Any, ...]) -> dict[str, Any]:
@@ -379,7 +366,6 @@ class ParallelSearchTool(SearchSettings, SessionTool):
     """
 
     kind = SEARCH
-    request = SearchRequest
     name: str = SEARCH.name
     description: str = SEARCH.description
     args_schema: type[BaseModel] = SEARCH.arguments
@@ -391,10 +377,9 @@ class ParallelSearchTool(SearchSettings, SessionTool):
         return search(search_request(self, **self._in_session(fields)))
 
     def _content_and_artifact(self, result: SearchResponse) -> ContentAndArtifact:
-        artifact = result.model_dump(mode="json")
         if self.content_format == "search_result" and (found := [*page_documents(result.results)]):
-            return self._blocks(found, notes_of(result)), artifact
-        return search_text(result, self.max_output_chars), artifact
+            return self._blocks(found, notes_of(result)), result.model_dump(mode="json")
+        return super()._content_and_artifact(result)
 
     def _blocks(self, found: list[PageDocument], notes: list[str]) -> list[str | dict[str, Any]]:
         tail = [truncated("\n\n".join(notes), self.max_output_chars // 2)] if notes else []
@@ -430,16 +415,12 @@ class ParallelExtractTool(ExtractSettings, SessionTool):
     """
 
     kind = EXTRACT
-    request = ExtractRequest
     name: str = EXTRACT.name
     description: str = EXTRACT.description
     args_schema: type[BaseModel] = EXTRACT.arguments
 
     def _operation(self, fields: dict[str, Any]) -> Flow[ExtractResponse]:
         return extract(extract_request(self, **self._in_session(fields)))
-
-    def _content_and_artifact(self, result: ExtractResponse) -> ContentAndArtifact:
-        return extract_text(result, self.max_output_chars), result.model_dump(mode="json")
 
 
 def _search_result_block(item: PageDocument, max_chars: int) -> dict[str, Any]:
@@ -482,7 +463,6 @@ class ParallelTaskRunTool(ResearchSettings, StreamingTool):
     """
 
     kind = TASK
-    request = CreateTaskRunRequest
     name: str = TASK.name
     description: str = TASK.description
     args_schema: type[BaseModel] = TASK.arguments
@@ -490,9 +470,6 @@ class ParallelTaskRunTool(ResearchSettings, StreamingTool):
     def _operation(self, fields: dict[str, Any]) -> Stream[StreamEvent | TaskRunResult]:
         request = self.task_request(fields)
         return stream_task(request, deadline_seconds=self.deadline_seconds)
-
-    def _content_and_artifact(self, result: TaskRunResult) -> ContentAndArtifact:
-        return task_text(result, self.max_output_chars), result.model_dump(mode="json")
 
 
 class ParallelFindAllTool(FindAllSettings, StreamingTool):
@@ -522,7 +499,6 @@ class ParallelFindAllTool(FindAllSettings, StreamingTool):
     """
 
     kind = FIND_ALL
-    request = FindAllRequest
     name: str = FIND_ALL.name
     description: str = FIND_ALL.description
     args_schema: type[BaseModel] = FIND_ALL.arguments
@@ -530,9 +506,6 @@ class ParallelFindAllTool(FindAllSettings, StreamingTool):
     def _operation(self, fields: dict[str, Any]) -> Stream[StreamEvent | FindallResult]:
         request = FindAllRequest.from_settings(self, **fields)
         return stream_find_all(request, self.deadline_seconds)
-
-    def _content_and_artifact(self, result: FindallResult) -> ContentAndArtifact:
-        return matches_text(result, self.max_output_chars), result.model_dump(mode="json")
 
 
 class ParallelStartResearchTool(ResearchSettings, ParallelTool):
@@ -560,16 +533,12 @@ class ParallelStartResearchTool(ResearchSettings, ParallelTool):
     """
 
     kind = START_RESEARCH
-    request = CreateTaskRunRequest
     name: str = START_RESEARCH.name
     description: str = START_RESEARCH.description
     args_schema: type[BaseModel] = START_RESEARCH.arguments
 
     def _operation(self, fields: dict[str, Any]) -> Flow[TaskRun]:
         return start_research(self.task_request(fields))
-
-    def _content_and_artifact(self, result: TaskRun) -> ContentAndArtifact:
-        return started_text(result), result.model_dump(mode="json")
 
 
 class ParallelGetResearchTool(ParallelTool):
@@ -592,13 +561,9 @@ class ParallelGetResearchTool(ParallelTool):
     """
 
     kind = GET_RESEARCH
-    request = RequestModel
     name: str = GET_RESEARCH.name
     description: str = GET_RESEARCH.description
     args_schema: type[BaseModel] = GET_RESEARCH.arguments
 
     def _operation(self, fields: dict[str, Any]) -> Operation[ResearchProgress | TaskRunResult]:
         return look_up_research(fields["run_id"])
-
-    def _content_and_artifact(self, result: ResearchProgress | TaskRunResult) -> ContentAndArtifact:
-        return research_text(result, self.max_output_chars), result.model_dump(mode="json")

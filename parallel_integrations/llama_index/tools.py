@@ -13,6 +13,15 @@ from llama_index.core.workflow import Context, Event
 from pydantic import Field
 
 from parallel_integrations._documents.adapter import ConnectionOptions, PacedAdapter
+from parallel_integrations._documents.agent_tools import (
+    EXTRACT,
+    FIND_ALL,
+    GET_RESEARCH,
+    SEARCH,
+    START_RESEARCH,
+    TASK,
+    AgentTool,
+)
 from parallel_integrations._documents.evidence import (
     dump_basis,
     match_documents,
@@ -27,26 +36,8 @@ from parallel_integrations._documents.research import (
     start_research,
 )
 from parallel_integrations._documents.searching import TOOL_MODE, search_request
-from parallel_integrations._documents.tool_arguments import (
-    EXTRACT,
-    FIND_ALL,
-    GET_RESEARCH,
-    SEARCH,
-    START_RESEARCH,
-    TASK,
-    AgentTool,
-    explained,
-)
-from parallel_integrations._documents.tool_texts import (
-    MAX_OUTPUT_CHARS,
-    MIN_OUTPUT_CHARS,
-    extract_text,
-    matches_text,
-    research_text,
-    search_text,
-    started_text,
-    task_text,
-)
+from parallel_integrations._documents.tool_arguments import explained
+from parallel_integrations._documents.tool_texts import MAX_OUTPUT_CHARS, MIN_OUTPUT_CHARS
 from parallel_integrations._protocol.flow import Flow, Operation
 from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
 from parallel_integrations.api import extract, run_task, search
@@ -183,7 +174,7 @@ class ParallelProgressEvent(Event):
 def from_search(response: SearchResponse, max_chars: int) -> Found:
     """The pages that a search found."""
     documents = as_nodes(Document, page_documents(response.results))
-    return Found(documents, search_text(response, max_chars), response.session_id)
+    return Found(documents, SEARCH.text(response, max_chars), response.session_id)
 
 
 def from_extract(response: ExtractResponse, max_chars: int) -> Found:
@@ -193,7 +184,7 @@ def from_extract(response: ExtractResponse, max_chars: int) -> Found:
         ParallelError: None could.
     """
     documents = as_nodes(Document, page_documents(response.results))
-    return Found(documents, extract_text(response, max_chars), response.session_id)
+    return Found(documents, EXTRACT.text(response, max_chars), response.session_id)
 
 
 def from_task(result: TaskRunResult, max_chars: int) -> Found:
@@ -201,12 +192,12 @@ def from_task(result: TaskRunResult, max_chars: int) -> Found:
     output, run = result.output, result.run
     answer = _of_run(run, report_as_text(output.content, []), interaction_id=run.interaction_id)
     attach_evidence(answer, {"basis": dump_basis(output.basis), **answer.metadata})
-    return Found([answer, *cited_nodes(Document, output.basis)], task_text(result, max_chars))
+    return Found([answer, *cited_nodes(Document, output.basis)], TASK.text(result, max_chars))
 
 
-def from_start(run: TaskRun) -> Found:
+def from_start(run: TaskRun, max_chars: int) -> Found:
     """The run that was started."""
-    text = started_text(run)
+    text = START_RESEARCH.text(run, max_chars)
     return Found([_of_run(run, text, status=run.status)], text)
 
 
@@ -214,7 +205,7 @@ def from_research(found: ResearchProgress | TaskRunResult, max_chars: int) -> Fo
     """How a run stands, or its answer with the excerpts that it cites."""
     if isinstance(found, TaskRunResult):
         return from_task(found, max_chars)
-    text = research_text(found, max_chars)
+    text = GET_RESEARCH.text(found, max_chars)
     return Found([_of_run(found.run, text, status=found.run.status)], text)
 
 
@@ -232,7 +223,7 @@ def _of_run(run: TaskRun, text: str, **facts: str | None) -> Document:
 def from_matches(result: FindallResult, max_chars: int) -> Found:
     """The entities that matched, each with the reasons."""
     documents = as_nodes(Document, match_documents(result.matches))
-    return Found(documents, matches_text(result, max_chars))
+    return Found(documents, FIND_ALL.text(result, max_chars))
 
 
 class ParallelToolSpec(BaseToolSpec):
@@ -421,7 +412,7 @@ class ParallelToolSpec(BaseToolSpec):
             ParallelError: No run was started, or its id cannot be read.
         """
         request = self._task(START_RESEARCH, {"input": input, **other})
-        return from_start(self._client.run(start_research(request)))
+        return from_start(self._client.run(start_research(request)), self._max_chars)
 
     async def aparallel_start_research(
         self,
@@ -430,7 +421,7 @@ class ParallelToolSpec(BaseToolSpec):
     ) -> list[Document]:
         """Start researching a question, awaiting; all else as in `parallel_start_research`."""
         request = self._task(START_RESEARCH, {"input": input, **other})
-        return from_start(await self._client.arun(start_research(request)))
+        return from_start(await self._client.arun(start_research(request)), self._max_chars)
 
     def parallel_get_research(self, run_id: str | None = None, **other: Any) -> list[Document]:
         """Look up research that was started; takes 2 seconds at most while it goes on.

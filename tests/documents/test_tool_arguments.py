@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parallel_integrations import SearchRequest
-from parallel_integrations._documents.tool_arguments import (
+from parallel_integrations._documents.agent_tools import (
     EXTRACT,
     FIND_ALL,
     GET_RESEARCH,

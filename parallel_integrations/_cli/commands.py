@@ -1,5 +1,6 @@
 """Commands of `parallel-integrations`: options, errors and exit status of each."""
 
+import errno
 import sys
 import time
 from io import TextIOWrapper
@@ -15,7 +16,6 @@ except ModuleNotFoundError:
     sys.exit("The command needs its extra: pip install 'parallel-integrations[cli]'")
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     help="Parallel's web search and research APIs for LangChain and LlamaIndex.",
@@ -23,8 +23,21 @@ app = typer.Typer(
 main = app
 
 
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        from parallel_integrations import __version__
+
+        typer.echo(f"parallel-integrations {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _prepare() -> None:
+def _prepare(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
     if isinstance(sys.stdout, TextIOWrapper):  # a terminal's encoding may lack characters of a page
         sys.stdout.reconfigure(errors="backslashreplace")
 
@@ -34,7 +47,7 @@ def _stopped(reason: str) -> typer.Exit:
     return typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog="Example: parallel-integrations demo 'What does nonlocal do?'")
 def demo(
     question: Annotated[
         str, typer.Argument(help="The question.")
@@ -47,24 +60,86 @@ def demo(
         str, typer.Option(help="The MCP server of --web, e.g. a sandbox's /mcp.")
     ] = SEARCH_MCP_URL,
 ) -> None:
-    """Answer a question end to end, through LangChain and through LlamaIndex.
+    """Search and answer one question, with sources, through the frameworks that are installed.
 
     Without PARALLEL_API_KEY it runs on the embedded sandbox, with it on the live API. With --web
-    it searches the web without an account (a key is used if there is one).
+    it searches the web without an account (a key is used if there is one). The exit status is 1 if
+    nothing was found.
     """
     from parallel_integrations._cli.demo import run_demo, run_web_demo
     from parallel_integrations.errors import ParallelError
 
     try:
-        if web:
-            run_web_demo(question, web_url)
-        else:
-            run_demo(question)
+        found = run_web_demo(question, web_url) if web else run_demo(question)
     except (ParallelError, ValueError) as error:
         raise _stopped(f"{type(error).__name__}: {error}") from error
 
+    if not found:
+        raise typer.Exit(1)
 
-@app.command()
+
+_JSON = typer.Option("--json", help="Print JSON.")
+_SANDBOX = typer.Option("--sandbox", help="Use an embedded sandbox over Python's manual.")
+
+
+@app.command(epilog="Example: parallel-integrations search 'fusion power news' --max-results 5")
+def search(
+    question: Annotated[str, typer.Argument(help="What to find out.")],
+    *,
+    max_results: Annotated[int, typer.Option(min=1, max=40, help="How many pages.")] = 5,
+    mode: Annotated[
+        str, typer.Option(help="fast (0.001 USD), basic or advanced (0.005).")
+    ] = "fast",
+    as_json: Annotated[bool, _JSON] = False,
+    sandbox: Annotated[bool, _SANDBOX] = False,
+) -> None:
+    """Search the web and print pages with the sentences that matter.
+
+    Without PARALLEL_API_KEY it searches without an account. The exit status is 1 if nothing was
+    found.
+    """
+    from parallel_integrations._cli.search import run_search
+    from parallel_integrations.errors import ParallelError
+
+    try:
+        found = run_search(
+            question, max_results=max_results, mode=mode, as_json=as_json, sandbox=sandbox
+        )
+    except (ParallelError, ValueError) as error:
+        raise _stopped(f"{type(error).__name__}: {error}") from error
+    if not found:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: parallel-integrations ask 'Who runs the ECB?' --model base")
+def ask(
+    question: Annotated[str, typer.Argument(help="The question.")],
+    *,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="speed (no citations), lite, base, core, or parallel for the Responses API."
+        ),
+    ] = "base",
+    as_json: Annotated[bool, _JSON] = False,
+    sandbox: Annotated[bool, _SANDBOX] = False,
+) -> None:
+    """Answer a question from the web, with its sources.
+
+    Needs PARALLEL_API_KEY, or --sandbox.
+    """
+    from parallel_integrations._cli.search import run_ask
+    from parallel_integrations.errors import ParallelError
+
+    try:
+        answered = run_ask(question, model=model, as_json=as_json, sandbox=sandbox)
+    except (ParallelError, ValueError) as error:
+        raise _stopped(f"{type(error).__name__}: {error}") from error
+    if not answered:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: parallel-integrations doctor --offline")
 def doctor(
     *,
     offline: Annotated[
@@ -86,7 +161,10 @@ def doctor(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(
+    epilog="Example: parallel-integrations enrich companies.csv --output-schema 'The year of "
+    "foundation' --journal work.db -o companies.jsonl --max-cost 1"
+)
 def enrich(
     *,
     rows: Annotated[Path, typer.Argument(help="Rows: a .csv, .tsv, .jsonl or .ndjson file.")],
@@ -154,7 +232,10 @@ def enrich(
     raise typer.Exit(status)
 
 
-@app.command()
+@app.command(
+    epilog="Example: parallel-integrations evaluate questions.jsonl --max-results 3,5,10 "
+    "--max-cost 1 --html report.html"
+)
 def evaluate(
     *,
     questions: Annotated[
@@ -204,9 +285,11 @@ def evaluate(
     raise typer.Exit(status)
 
 
-@app.command()
+@app.command(epilog="Example: parallel-integrations sandbox --pages docs --port 0")
 def sandbox(
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8765,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
+    ] = 8765,
     pages: Annotated[
         Path | None,
         typer.Option(help="Folder of Markdown, HTML or text to search; else Python's manual."),
@@ -217,7 +300,11 @@ def sandbox(
 
     try:
         running = Sandbox(pages=pages, port=port).start()
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        taken = f"port {port} is taken: stop what uses it, or take --port 0 for a free one"
+        reason = taken if error.errno == errno.EADDRINUSE else error
+        raise _stopped(f"The sandbox cannot start: {reason}") from error
+    except ValueError as error:
         raise _stopped(f"The sandbox cannot start: {error}") from error
     typer.echo(
         "Sandbox: not Parallel's service, only its protocol, over local pages.\n\n"

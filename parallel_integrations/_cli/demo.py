@@ -1,97 +1,198 @@
-"""Command `demo`: one question through search and chat, in LangChain and in LlamaIndex."""
+"""Command `demo`: one question, its sources and a cited answer, on one screen."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain as joined
-from typing import Any, Final
+from importlib import import_module
+from typing import Any, Final, NamedTuple
 
-from langchain_core.documents import Document
-from langchain_core.output_parsers import StrOutputParser
-from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import Runnable, RunnablePassthrough
 from rich.console import Console
 from rich.markup import escape
 
-from parallel_integrations._cli.terminal import printable
-from parallel_integrations._documents.evidence import PageDocument, numbered
+from parallel_integrations._cli.sources import readable_excerpt, show, show_source
+from parallel_integrations._documents.evidence import page_documents
 from parallel_integrations._protocol.search_mcp import SearchMcp
 from parallel_integrations._protocol.settings import KEY_VARIABLE, key_from_environment
+from parallel_integrations.api.chats import chat
+from parallel_integrations.api.searches import search
 from parallel_integrations.client import ParallelClient
-from parallel_integrations.langchain import (
-    ChatParallel,
-    ParallelExtractLoader,
-    ParallelSearchRetriever,
-)
+from parallel_integrations.models.basis import FieldBasis
+from parallel_integrations.models.chat import ChatRequest
 from parallel_integrations.models.prices import PRICES_USD
+from parallel_integrations.models.search import SearchRequest
 
-COST_USD: Final = 2 * PRICES_USD["search"] + 2 * PRICES_USD["chat_speed"] + PRICES_USD["chat_lite"]
-WEB_COST_USD: Final = 2 * PRICES_USD["search"] + PRICES_USD["extract"]
 RESULTS: Final = 3
-EXCERPT_CHARACTERS: Final = 90
-
-PROMPT = ChatPromptTemplate.from_messages(
-    [
-        ("system", "Answer from these numbered sources and cite them like [1].\n\n{sources}"),
-        ("human", "{question}"),
-    ]
-)
+MODEL: Final = "base"
+COST_USD: Final = PRICES_USD["search_fast"] + PRICES_USD[f"chat_{MODEL}"]
 
 
-def run_web_demo(question: str, url: str, console: Console | None = None) -> None:
-    """Search the real web and read a page, without an account, and print the results.
+class _Found(NamedTuple):
+    """A page that was found, by whichever framework."""
+
+    text: str
+    metadata: dict[str, Any]
+
+
+def run_demo(question: str, console: Console | None = None) -> bool:
+    """Search, answer with citations, and say what comes next.
+
+    Both go through the frameworks that are installed: search through LangChain where there is one,
+    the answer through LlamaIndex, or else both through the one there is, or through neither.
+
+    Args:
+        question: The question.
+        console: Where to print; standard output if left out. Progress is shown on terminals only.
+
+    Returns:
+        Whether anything was found.
+    """
+    console = console or Console(highlight=False)
+    with _opened_client(console) as client:
+        return _run(console, client, question, is_web=False)
+
+
+def run_web_demo(question: str, url: str, console: Console | None = None) -> bool:
+    """Search the real web without an account, and say what comes next.
 
     Args:
         question: What to search for.
         url: Address of the MCP server.
         console: Where to print; standard output if left out.
+
+    Returns:
+        Whether anything was found.
     """
     console = console or Console(highlight=False)
     with ParallelClient(route=SearchMcp(url=url)) as client:
         price = (
-            f"with the key in {KEY_VARIABLE}; this costs about {WEB_COST_USD:.3f} USD."
+            f"with the key in {KEY_VARIABLE}; this costs about {PRICES_USD['search']:.3f} USD."
             if client.settings.api_key
             else "without an account: nothing is billed, and the limits are low."
         )
-        _show(console, f"The web by {client.settings.base_url}, {price}")
-        console.rule("LangChain", align="left")
-        documents = _retrieved(console, client, question)
-        if documents:
-            url = documents[0].metadata["url"]
-            _show(console, f"\n{escape(f'ParallelExtractLoader(urls=[{url!r}]).load()')}\n")
-            with console.status("reading …"):
-                pages = ParallelExtractLoader(client=client, urls=[url], objective=question).load()
-            for page in pages:
-                text = page.page_content
-                _source(console, 1, page.metadata, text, f"{len(text)} characters")
-        console.rule("LlamaIndex", align="left")
-        _show(console, f"{escape(f'ParallelRetriever.retrieve({question!r})')}\n")
-        with console.status("loading LlamaIndex, and searching …"):
-            from parallel_integrations.llama_index import ParallelRetriever
-
-            nodes = ParallelRetriever(client=client, max_results=RESULTS).retrieve(question)
-        for number, node in enumerate(nodes, 1):
-            date = node.metadata.get("published_at", "unknown")
-            _source(console, number, node.metadata, node.get_content(), f"published_at: {date}")
+        show(console, f"The web by {client.settings.base_url}, {price}")
+        return _run(console, client, question, is_web=True)
 
 
-def run_demo(question: str, console: Console | None = None) -> None:
-    """Run the demo for a question and print the results.
+def _run(console: Console, client: ParallelClient, question: str, *, is_web: bool) -> bool:
+    show(console, f"\n[bold]{escape(question)}[/bold]\n")
+    with console.status("searching …"):
+        code, found = _search(client, question, is_web=is_web)
+    show(console, f"[dim]{escape(code)}[/dim]")
+    for number, page in enumerate(found, 1):
+        meta = page.metadata
+        excerpt = readable_excerpt(question, page.text)
+        show_source(console, number, meta["title"], meta["url"], excerpt, meta.get("published_at"))
+    if not found:
+        show(console, "Nothing was found.")
+        if not is_web and not key_from_environment():
+            show(
+                console,
+                "The sandbox knows Python's manual only: ask about Python, give it a folder of "
+                "yours (`parallel-integrations sandbox --pages FOLDER`), or search the web without "
+                "an account: `parallel-integrations demo --web`.",
+            )
+        return False
+    if not is_web:
+        with console.status("answering, 10 to 60 seconds on the live API …"):
+            code, text, basis = _answer(client, question)
+        show(console, f"\n[dim]{escape(code)}[/dim]")
+        _show_answer(console, question, text, basis)
+    _what_next(console, question, is_web=is_web)
+    return True
 
-    Args:
-        question: The question.
-        console: Where to print; standard output if left out. Progress is shown on terminals only.
-    """
-    console = console or Console(highlight=False)
-    with _opened_client(console) as client:
-        _langchain(console, client, question)
-        _llama_index(console, client, question)
+
+def _has(framework: str) -> bool:
+    try:
+        import_module(framework)
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
+def _search(client: ParallelClient, question: str, *, is_web: bool) -> tuple[str, list[_Found]]:
+    """The code that a user would write, and what it finds."""
+    mode: dict[str, Any] = {} if is_web else {"mode": "fast"}
+    if _has("langchain_core"):
+        from parallel_integrations.langchain import ParallelSearchRetriever
+
+        documents = ParallelSearchRetriever(client=client, k=RESULTS, **mode).invoke(question)
+        code = "LangChain: ParallelSearchRetriever(k=3).invoke(question)"
+        return code, [_Found(each.page_content, each.metadata) for each in documents]
+    if _has("llama_index.core"):
+        from parallel_integrations.llama_index import ParallelRetriever
+
+        nodes = ParallelRetriever(client=client, max_results=RESULTS, **mode).retrieve(question)
+        code = "LlamaIndex: ParallelRetriever(max_results=3).retrieve(question)"
+        return code, [_Found(each.get_content(), each.metadata) for each in nodes]
+    request = SearchRequest(objective=question, max_results=RESULTS, **mode)
+    pages = page_documents(client.run(search(request)).results)
+    code = "client.run(search(SearchRequest(objective=question, max_results=3)))"
+    return code, [_Found(each.text, each.metadata) for each in pages]
+
+
+def _answer(client: ParallelClient, question: str) -> tuple[str, str, list[FieldBasis]]:
+    """The code that a user would write, the answer and its basis."""
+    if _has("llama_index.core"):
+        from parallel_integrations.llama_index import ParallelQueryEngine, evidence_of
+
+        response = ParallelQueryEngine(client=client, model=MODEL).query(question)
+        basis = [FieldBasis.model_validate(each) for each in evidence_of(response).get("basis", ())]
+        code = f"LlamaIndex: ParallelQueryEngine(model='{MODEL}').query(question)"
+        return code, str(response), basis
+    if _has("langchain_core"):
+        from parallel_integrations.langchain import ChatParallel
+
+        message = ChatParallel(client=client, model=MODEL).invoke(question)
+        basis = [
+            FieldBasis.model_validate(each) for each in message.additional_kwargs.get("basis", ())
+        ]
+        return f"LangChain: ChatParallel(model='{MODEL}').invoke(question)", message.text, basis
+    request = ChatRequest(model=MODEL, messages=[{"role": "user", "content": question}])
+    result = client.run(chat(request))
+    return f"client.run(chat(ChatRequest(model='{MODEL}', …)))", result.text, result.basis
+
+
+def _show_answer(console: Console, question: str, text: str, basis: list[FieldBasis]) -> None:
+    # A list at its end would repeat the sources that follow.
+    body = text.partition("\nSources:\n")[0].replace("**", "")
+    show(console, body.strip(), markup=False)
+    cited = {citation.url: citation for field in basis for citation in field.citations}
+    if cited:
+        show(console, "\n[bold]cited[/bold]")
+    for number, citation in enumerate(cited.values(), 1):
+        excerpt = readable_excerpt(question, "\n".join(str(each) for each in citation.excerpts))
+        show_source(console, number, citation.title or citation.url, citation.url, excerpt)
+
+
+def _what_next(console: Console, question: str, *, is_web: bool) -> None:
+    has_key = bool(key_from_environment())
+    console.rule("what next", align="left")
+    if not is_web and not has_key:
+        show(console, "without an account  parallel-integrations demo --web")
+    if not has_key:
+        show(
+            console,
+            f"with a key          export {KEY_VARIABLE}=…   (https://platform.parallel.ai), then "
+            "parallel-integrations doctor",
+            soft_wrap=True,
+        )
+    framework = "langchain" if _has("langchain_core") else "llama_index"
+    name = "ParallelSearchRetriever" if framework == "langchain" else "ParallelRetriever"
+    method = "invoke" if framework == "langchain" else "retrieve"
+    show(
+        console,
+        f"in code             from parallel_integrations.{framework} import {name}\n"
+        f"                    for each in {name}().{method}({question!r}):\n"
+        '                        print(each.metadata["url"])',
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 @contextmanager
 def _opened_client(console: Console) -> Iterator[ParallelClient]:
     if key_from_environment():
         with ParallelClient() as client:
-            _show(
+            show(
                 console,
                 f"Live API at {client.settings.base_url}, because {KEY_VARIABLE} is set; "
                 f"this costs about {COST_USD:.3f} USD.",
@@ -104,93 +205,9 @@ def _opened_client(console: Console) -> Iterator[ParallelClient]:
         Sandbox(clean=True) as sandbox,
         ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url) as client,
     ):
-        _show(
+        show(
             console,
             f"Sandbox, because {KEY_VARIABLE} is not set: a local server simulates Parallel's API "
-            "over the Python language reference. Nothing leaves this machine, nothing is billed. "
-            "`demo --web` searches the web instead, without an account.",
+            "over Python's manual. Nothing leaves this machine, nothing is billed.",
         )
         yield client
-
-
-def _langchain(console: Console, client: ParallelClient, question: str) -> None:
-    console.rule("LangChain", align="left")
-    documents = _retrieved(console, client, question)
-    answering: Runnable[dict[str, Any], str] = (
-        RunnablePassthrough.assign(sources=_sources)
-        | PROMPT
-        | ChatParallel(client=client, model="speed")
-        | StrOutputParser()
-    )
-    _show(console, "\nprompt | ChatParallel(model='speed'), streamed:\n")
-    pieces = answering.stream({"question": question, "documents": documents})
-    with console.status("waiting for the first words …"):
-        first = next(pieces, "")
-    for text in joined([first], pieces):
-        _show(console, text, end="", markup=False, soft_wrap=True)
-    _show(console, "\n")
-
-
-def _retrieved(console: Console, client: ParallelClient, question: str) -> list[Document]:
-    _show(console, f"{escape(f'ParallelSearchRetriever.invoke({question!r})')}\n")
-    with console.status("searching …"):
-        documents = ParallelSearchRetriever(client=client, k=RESULTS).invoke(question)
-    for number, document in enumerate(documents, 1):
-        date = document.metadata["published_at"] or "unknown"
-        _source(console, number, document.metadata, document.page_content, f"published_at: {date}")
-    return documents
-
-
-def _sources(inputs: dict[str, Any]) -> str:
-    found = (
-        PageDocument(each.metadata["url"], each.page_content, each.metadata)
-        for each in inputs["documents"]
-    )
-    return numbered(list(found))
-
-
-def _llama_index(console: Console, client: ParallelClient, question: str) -> None:
-    console.rule("LlamaIndex", align="left")
-    with console.status("loading LlamaIndex …"):
-        from llama_index.core.query_engine import RetrieverQueryEngine
-
-        from parallel_integrations.llama_index import (
-            ParallelLLM,
-            ParallelQueryEngine,
-            ParallelRetriever,
-        )
-
-    retriever = ParallelRetriever(client=client, max_results=RESULTS)
-    engine = RetrieverQueryEngine.from_args(retriever, llm=ParallelLLM(client=client))
-    _show(console, "RetrieverQueryEngine(ParallelRetriever, ParallelLLM):\n")
-    with console.status("searching and answering …"):
-        response = engine.query(question)
-    _show(console, str(response), markup=False, soft_wrap=True)
-    _show(console, "\nsource nodes:\n")
-    for number, source in enumerate(response.source_nodes, 1):
-        detail = f"score: {source.get_score():.2f}"
-        _source(console, number, source.metadata, source.get_content(), detail)
-
-    _show(console, "\nParallelQueryEngine(model='lite'), a researched answer with its evidence:\n")
-    with console.status("researching, 10 to 60 seconds on the live API …"):
-        researched = ParallelQueryEngine(client=client, model="lite").query(question)
-    _show(console, str(researched), markup=False, soft_wrap=True)
-    _show(console, "\ncited:\n")
-    for number, source in enumerate(researched.source_nodes, 1):
-        detail = f"confidence: {source.metadata['confidence'] or 'unknown'}"
-        _source(console, number, source.metadata, source.get_content(), detail)
-
-
-def _source(console: Console, number: int, meta: Mapping[str, Any], text: str, detail: str) -> None:
-    """Print a numbered source: title, URL, the beginning of its text, and a detail."""
-    excerpt = " ".join(text.split())
-    excerpt = excerpt[:EXCERPT_CHARACTERS] + " …" * (len(excerpt) > EXCERPT_CHARACTERS)
-    title = " ".join(meta["title"].split())
-    _show(console, f"  {escape(f'[{number}]')} [bold]{escape(title)}[/bold]")
-    _show(console, f"      {escape(meta['url'])}", soft_wrap=True)
-    _show(console, f"      [dim]{escape(excerpt)}[/dim]", soft_wrap=True)
-    _show(console, f"      {escape(detail)}")
-
-
-def _show(console: Console, text: str, **options: Any) -> None:
-    console.print(printable(text), **options)

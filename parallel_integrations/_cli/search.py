@@ -1,0 +1,128 @@
+"""Commands `search` and `ask`: results, or an answer with its sources, in the terminal."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from rich.console import Console
+
+from parallel_integrations._cli.sources import readable_excerpt, show, show_source
+from parallel_integrations._cli.terminal import printable
+from parallel_integrations._protocol.search_mcp import SearchMcp
+from parallel_integrations._protocol.settings import KEY_VARIABLE, key_from_environment
+from parallel_integrations.api.chats import stream_chat
+from parallel_integrations.api.responses import stream_response
+from parallel_integrations.api.searches import search
+from parallel_integrations.client import ParallelClient
+from parallel_integrations.models.basis import Citation
+from parallel_integrations.models.chat import ChatRequest
+from parallel_integrations.models.page_facts import page_title, published_at
+from parallel_integrations.models.response import RespondRequest, ResponseStateEvent
+from parallel_integrations.models.search import SearchRequest
+
+RESPONSES_MODEL: Final = "parallel"
+
+
+def run_search(question: str, *, max_results: int, mode: str, as_json: bool, sandbox: bool) -> bool:
+    """Search, and print the pages.
+
+    Returns:
+        Whether anything was found.
+    """
+    errors = Console(stderr=True, highlight=False)
+    with _opened(errors, sandbox=sandbox, needs_key=False) as client:
+        anonymous = isinstance(client.settings.route, SearchMcp)
+        given: dict[str, Any] = {} if anonymous else {"mode": mode}
+        request = SearchRequest(objective=question, max_results=max_results, **given)
+        response = client.run(search(request))
+    if as_json:
+        print(response.model_dump_json(indent=2))
+        return bool(response.results)
+    console = Console(highlight=False)
+    for number, page in enumerate(response.results, 1):
+        excerpt = readable_excerpt(question, page.text)
+        date = published_at(page.publish_date)
+        show_source(console, number, page_title(page), page.url, excerpt, date)
+    for warning in response.warnings:
+        errors.print(printable(f"Warning: {warning.message}"), soft_wrap=True)
+    if not response.results:
+        errors.print("Nothing was found.")
+    _say_cost(errors, client)
+    return bool(response.results)
+
+
+def run_ask(question: str, *, model: str, as_json: bool, sandbox: bool) -> bool:
+    """Answer a question, and print the answer with its sources.
+
+    Returns:
+        Whether there is an answer.
+    """
+    errors, console = Console(stderr=True, highlight=False), Console(highlight=False)
+    parts: list[str] = []
+    citations: list[Citation] = []
+    with _opened(errors, sandbox=sandbox, needs_key=True) as client:
+        for part in _answer(client, question, model, citations):
+            parts.append(part)
+            if not as_json:
+                show(console, part, end="", markup=False, soft_wrap=True)
+    text = "".join(parts)
+    sources = {citation.url: citation for citation in reversed(citations)}
+    ordered = [sources[url] for url in reversed(sources)]
+    if as_json:
+        cited = [each.model_dump(mode="json") for each in ordered]
+        answer = {"answer": text, "citations": cited, "usd": client.usage.usd}
+        print(json.dumps(answer, indent=2, ensure_ascii=False))
+        return bool(text.strip())
+    console.print()
+    # An answer may end in a list of its own.
+    listed = [] if "\nSources:\n" in text else ordered
+    if listed:
+        console.print("\nSources", style="bold")
+    for number, source in enumerate(listed, 1):
+        excerpt = readable_excerpt(question, "\n".join(str(each) for each in source.excerpts))
+        show_source(console, number, page_title(source), source.url, excerpt)
+    _say_cost(errors, client)
+    return bool(text.strip())
+
+
+def _answer(
+    client: ParallelClient, question: str, model: str, citations: list[Citation]
+) -> Iterator[str]:
+    """An answer piece by piece; its citations are added to the list."""
+    if model == RESPONSES_MODEL:
+        for event in client.stream(stream_response(RespondRequest(input=question))):
+            yield event.delta
+            if isinstance(event, ResponseStateEvent) and event.is_last:
+                found = event.response.annotations if event.response else []
+                citations += [Citation(url=each.url, title=each.title) for each in found]
+        return
+    request = ChatRequest(model=model, messages=[{"role": "user", "content": question}])
+    for chunk in client.stream(stream_chat(request)):
+        yield chunk.text
+        citations += [each for field in chunk.basis for each in field.citations]
+
+
+@contextmanager
+def _opened(errors: Console, *, sandbox: bool, needs_key: bool) -> Iterator[ParallelClient]:
+    """A client: of an embedded sandbox, with the key, or over the route that needs no account."""
+    if sandbox:
+        from parallel_integrations.sandbox import Sandbox
+
+        with (
+            Sandbox() as server,
+            ParallelClient(api_key=server.api_key, base_url=server.url) as client,
+        ):
+            errors.print("Sandbox: over Python's manual on this machine; nothing is billed.")
+            yield client
+    elif needs_key or key_from_environment():
+        with ParallelClient() as client:
+            yield client
+    else:
+        errors.print(f"{KEY_VARIABLE} is not set: searching without an account, with low limits.")
+        with ParallelClient(route=SearchMcp()) as client:
+            yield client
+
+
+def _say_cost(errors: Console, client: ParallelClient) -> None:
+    errors.print(f"{client.usage.usd:.3f} USD", style="dim")

@@ -9,32 +9,39 @@ instead of 0.3 s.
 import ast
 import pkgutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-
-def by_module(names: Mapping[str, str]) -> dict[str, str]:
-    """Name to module, from module to names with blanks between."""
-    return {name: module for module, listed in names.items() for name in listed.split()}
+from parallel_integrations._install import install_command
 
 
-def lazy_names(
-    package: str, names: Mapping[str, str], *, needs: str = "", extra: str = ""
-) -> Callable[[str], Any]:
-    """A module `__getattr__` that imports each name from its module at first use.
+def names_of_stub(
+    package: str, *, needs: str = "", extra: str = ""
+) -> tuple[Callable[[str], Any], list[str]]:
+    """The lazy names that a package's stub, `__init__.pyi`, imports.
+
+    The stub is the one list of a package's public names: type checkers and editors read it as
+    well.
 
     Args:
         package: The package's dotted name.
-        names: Public name to the module, below `package`, that defines it.
         needs: Top-level module that the extra installs; none where no extra is needed.
         extra: Name of the extra.
 
     Returns:
-        The function to assign to `__getattr__`. It gives submodules too, and raises `ImportError`
-        naming the extra where the framework is missing.
+        Its `__getattr__`, which imports each name from its module at first use, gives submodules
+        too, and raises `ImportError` naming the extra where the framework is missing; its
+        `__all__`.
     """
+    stub = ast.parse(pkgutil.get_data(package, "__init__.pyi") or b"")
+    names = {
+        name.name: (node.module or "").removeprefix(f"{package}.")
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
 
     def load(name: str) -> Any:
         if name not in names:
@@ -46,7 +53,7 @@ def lazy_names(
         except ModuleNotFoundError as error:
             if needs and (error.name or "").split(".")[0] == needs:
                 raise ImportError(
-                    f"{package}.{name} needs {needs}: pip install 'parallel-integrations[{extra}]'"
+                    f"{package}.{name} needs {needs}: {install_command(extra)}"
                 ) from error
             raise
         setattr(module, name, value)
@@ -54,26 +61,4 @@ def lazy_names(
 
     module = sys.modules[package]
     module.__dir__ = lambda: sorted({*vars(module), *names})  # type: ignore[method-assign]
-    return load
-
-
-def names_of_stub(package: str) -> tuple[Callable[[str], Any], list[str]]:
-    """The lazy names that a package's stub, `__init__.pyi`, imports.
-
-    The stub is the one list of a package's public names: type checkers and editors read it as
-    well.
-
-    Args:
-        package: The package's dotted name.
-
-    Returns:
-        Its `__getattr__` and its `__all__`.
-    """
-    stub = ast.parse(pkgutil.get_data(package, "__init__.pyi") or b"")
-    names = {
-        name.name: (node.module or "").removeprefix(f"{package}.")
-        for node in stub.body
-        if isinstance(node, ast.ImportFrom)
-        for name in node.names
-    }
-    return lazy_names(package, names), sorted(names)
+    return load, sorted(names)

@@ -143,6 +143,9 @@ ALLOWED: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("parallel_integrations/_protocol/answer_stream.py", "answer", "", _MODEL),
     ("tests/*/test_responses.py", "answer", "", _MODEL),
     ("parallel_integrations/_cli/demo.py", "answer", "", _MODEL),
+    ("parallel_integrations/_cli/search.py", "answer", "", _MODEL),
+    ("parallel_integrations/_cli/commands.py", "answer", "Search and answer|answered", _MODEL),
+    ("tests/cli/test_commands.py", "answer", "", _MODEL),
     ("parallel_integrations/sandbox/*", "answer", r"answering", "how the sandbox finds an answer"),
     ("parallel_integrations/sandbox/answering/*", "answer", "", _MODEL),
     (

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Annotated
 
 from parallel_integrations._cli.terminal import printable
+from parallel_integrations._install import install_command
 from parallel_integrations._protocol.routes import SEARCH_MCP_URL
 
 try:
     import typer
 except ModuleNotFoundError:
-    sys.exit("The command needs its extra: pip install 'parallel-integrations[cli]'")
+    sys.exit(f"The command needs its extra: {install_command('cli')}")
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -16,6 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 from packaging.requirements import Requirement
 
+from parallel_integrations._install import install_command
 from parallel_integrations._protocol.retry import epoch_seconds
 from parallel_integrations._protocol.routes import KEYS_AT
 from parallel_integrations._protocol.settings import (
@@ -117,7 +118,7 @@ def _versions() -> Iterator[Finding]:
         yield Finding(
             "warn",
             f"{DISTRIBUTION} can be imported but is not installed: versions cannot be compared",
-            "pip install '.[all]' in the checkout",
+            install_command("all"),
         )
         return
     for requirement in requirements:
@@ -131,7 +132,7 @@ def _versions() -> Iterator[Finding]:
             yield Finding(
                 "skip" if extra else "fail",
                 f"{requirement.name} is not installed",
-                f"pip install '{DISTRIBUTION}[{extra}]' if you want it"
+                f"{install_command(extra)}, if you want it"
                 if extra
                 else f"pip install '{requirement.name}{requirement.specifier}'",
             )

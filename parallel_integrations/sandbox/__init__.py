@@ -23,6 +23,8 @@ Example:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from parallel_integrations._install import install_command
+
 if TYPE_CHECKING:
     from parallel_integrations.sandbox.server.faults import Fault, Faults
     from parallel_integrations.sandbox.server.recorder import RecordedRequest
@@ -53,7 +55,6 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] in ("starlette", "uvicorn"):
             raise ImportError(
-                "the sandbox needs starlette and uvicorn: "
-                "pip install 'parallel-integrations[sandbox]'"
+                f"the sandbox needs starlette and uvicorn: {install_command('sandbox')}"
             ) from error
         raise

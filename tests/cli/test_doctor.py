@@ -13,6 +13,7 @@ import pytest
 
 from parallel_integrations._cli import doctor
 from parallel_integrations._cli.doctor import Finding, examine
+from parallel_integrations._install import install_command
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
 
@@ -213,7 +214,7 @@ def test_doctor_checks_versions_and_missing_packages(monkeypatch: pytest.MonkeyP
     found = findings_by_status(offline=True)
     assert "langchain-core 1.0.0 is outside" in only(found["fail"])
     assert "pip install 'langchain-core" in only(found["fail"])
-    assert "pip install 'parallel-integrations[llama-index]'" in str(found["skip"][0])
+    assert install_command("llama-index") in str(found["skip"][0])
 
 
 @pytest.mark.parametrize(("key", "status"), [("sandbox-key", 0), ("wrong-key", 1)])

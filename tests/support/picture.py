@@ -25,10 +25,9 @@ REMOTE_FONT: Final = re.compile(r"@font-face \{\{.*?\}\}\s*", re.DOTALL)
 
 
 def draw() -> str:
-    """The SVG: what the demo shows of LangChain, without a key."""
+    """The SVG: what the demo shows without a key."""
     recorded = Console(record=True, file=io.StringIO(), width=COLUMNS, highlight=False)
-    with demo._opened_client(recorded) as client:
-        demo._langchain(recorded, client, QUESTION)
+    demo.run_demo(QUESTION, recorded)
     # Text that the demo does not wrap itself is wrapped here.
     drawing = Console(record=True, file=io.StringIO(), width=COLUMNS, highlight=False)
     drawing.print(Text("$ make demo", style="bold green"))

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from parallel_integrations._install import install_command
 from parallel_integrations.sandbox import Corpus, Page, Sandbox
 from tests.sandbox.ids import numbered
 
@@ -192,4 +193,4 @@ def test_without_its_libraries_the_import_says_what_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert "pip install 'parallel-integrations[sandbox]'" in done.stdout
+    assert install_command("sandbox") in done.stdout

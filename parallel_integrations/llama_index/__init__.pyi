@@ -1,0 +1,21 @@
+"""The public names, each imported from its module when it is first used."""
+
+from parallel_integrations.llama_index.citations import citation_blocks as citation_blocks
+from parallel_integrations.llama_index.citations import evidence_of as evidence_of
+from parallel_integrations.llama_index.evaluators import (
+    ParallelFactEvaluator as ParallelFactEvaluator,
+)
+from parallel_integrations.llama_index.extractors import ParallelExtractor as ParallelExtractor
+from parallel_integrations.llama_index.llms import ParallelLLM as ParallelLLM
+from parallel_integrations.llama_index.query_engines import (
+    ParallelQueryEngine as ParallelQueryEngine,
+)
+from parallel_integrations.llama_index.readers import ParallelExtractReader as ParallelExtractReader
+from parallel_integrations.llama_index.readers import ParallelReader as ParallelReader
+from parallel_integrations.llama_index.resolved_citations import (
+    resolve_citations as resolve_citations,
+)
+from parallel_integrations.llama_index.retrievers import ParallelRetriever as ParallelRetriever
+from parallel_integrations.llama_index.selectors import ParallelSelector as ParallelSelector
+from parallel_integrations.llama_index.tools import ParallelProgressEvent as ParallelProgressEvent
+from parallel_integrations.llama_index.tools import ParallelToolSpec as ParallelToolSpec

@@ -4,9 +4,15 @@ from parallel_integrations.langchain.chat_models import ChatParallel as ChatPara
 from parallel_integrations.langchain.chat_models import ChatParallelWeb as ChatParallelWeb
 from parallel_integrations.langchain.citations import resolve_citations as resolve_citations
 from parallel_integrations.langchain.decisions import ParallelDecisions as ParallelDecisions
-from parallel_integrations.langchain.document_loaders import ParallelExtractLoader as ParallelExtractLoader
-from parallel_integrations.langchain.middleware import ParallelBudgetMiddleware as ParallelBudgetMiddleware
-from parallel_integrations.langchain.retrievers import ParallelSearchRetriever as ParallelSearchRetriever
+from parallel_integrations.langchain.document_loaders import (
+    ParallelExtractLoader as ParallelExtractLoader,
+)
+from parallel_integrations.langchain.middleware import (
+    ParallelBudgetMiddleware as ParallelBudgetMiddleware,
+)
+from parallel_integrations.langchain.retrievers import (
+    ParallelSearchRetriever as ParallelSearchRetriever,
+)
 from parallel_integrations.langchain.runnables import ParallelDeepResearch as ParallelDeepResearch
 from parallel_integrations.langchain.runnables import ParallelEnrichment as ParallelEnrichment
 from parallel_integrations.langchain.toolkits import ParallelToolkit as ParallelToolkit
@@ -14,6 +20,8 @@ from parallel_integrations.langchain.tools import ParallelExtractTool as Paralle
 from parallel_integrations.langchain.tools import ParallelFindAllTool as ParallelFindAllTool
 from parallel_integrations.langchain.tools import ParallelGetResearchTool as ParallelGetResearchTool
 from parallel_integrations.langchain.tools import ParallelSearchTool as ParallelSearchTool
-from parallel_integrations.langchain.tools import ParallelStartResearchTool as ParallelStartResearchTool
+from parallel_integrations.langchain.tools import (
+    ParallelStartResearchTool as ParallelStartResearchTool,
+)
 from parallel_integrations.langchain.tools import ParallelTaskRunTool as ParallelTaskRunTool
 from parallel_integrations.langchain.tools import ParallelWebSearchTool as ParallelWebSearchTool

@@ -1,9 +1,11 @@
 """Keyword queries from a question, without any model: deterministic, in any script."""
 
+import logging
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Any, Final
 from unicodedata import category, normalize
 
 from parallel_integrations._documents.stop_words import (
@@ -44,6 +46,8 @@ _VOWELS = re.compile("[\u064b-\u065f\u0670]")
 _REPLACED = re.compile(r"[\ud800-\udfff\x00]")
 
 _NO_KEYWORDS: Final = OPENERS | LINKS | REQUESTS
+
+log = logging.getLogger("parallel_integrations")
 
 STOP: Final = "\n"
 COMMA: Final = ","
@@ -97,29 +101,42 @@ def shortened(text: str, max_chars: int) -> str:
     return text[:at].strip() or text[:max_chars]
 
 
-class Shortened(NamedTuple):
-    """A question as the API takes it.
+def as_objective(question: Any) -> Any:
+    """A question of any length and script as an objective.
 
-    Attributes:
-        text: Its beginning, where it is too long.
-        note: What was done to it; empty where nothing was.
+    Of one that is too long it is the beginning, with a warning in the log. What is no text stays as
+    it is, for the request to refuse it.
     """
-
-    text: str
-    note: str = ""
-
-
-def as_objective(question: str) -> Shortened:
-    """A question of any length and script as an objective, which has at most 5000 characters."""
-    question = readable(question)
+    if not isinstance(question, str):
+        return question
+    question = readable(question).strip()
     text = shortened(question, MAX_OBJECTIVE_CHARACTERS)
-    if len(text) == len(question.strip()):
-        return Shortened(text)
-    return Shortened(
-        text,
-        f"The question has {len(question)} characters; its first {len(text)} were sent, of the "
-        f"{MAX_OBJECTIVE_CHARACTERS} that the API takes.",
-    )
+    if len(text) < len(question):
+        log.warning(
+            "a question of %d characters was shortened to its first %d; the API takes %d",
+            len(question),
+            len(text),
+            MAX_OBJECTIVE_CHARACTERS,
+        )
+    return text
+
+
+def search_fields(
+    question: Any, *, objective: Any = None, search_queries: Any = None
+) -> dict[str, Any]:
+    """`objective` and `search_queries` of a search for a question; given ones come first.
+
+    Args:
+        question: Of any length; may be blank where one of the others is given.
+        objective: In place of the question, which then decides the queries alone.
+        search_queries: In place of those that are derived from the question.
+    """
+    is_question = isinstance(question, str) and bool(question.strip())
+    if is_question and search_queries is None:
+        search_queries = derive_queries(question)
+    if objective is None and (is_question or search_queries is None):
+        objective = question
+    return {"objective": as_objective(objective), "search_queries": search_queries}
 
 
 def _tokens(question: str) -> Iterator[str]:
@@ -243,6 +260,7 @@ def _plain_words(words: list[str]) -> frozenset[str]:
     return frozenset(map(_plain, words))
 
 
+@lru_cache(maxsize=4096)  # each word is looked up several times, and most come again
 def _plain(word: str) -> str:
     """A word as lists of stop words have it: in lower case, without the vowel marks of Arabic."""
     return word.lower() if word.isascii() else _VOWELS.sub("", word.lower())

@@ -3,12 +3,13 @@
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
 from pydantic import BaseModel
 
+from parallel_integrations._documents.queries import readable
 from parallel_integrations.models.pages import MAX_QUERIES, MAX_QUERY_CHARACTERS
 
 PROMPT: Final = (
@@ -38,12 +39,13 @@ def falling_back() -> Iterator[None]:
         )
 
 
-def read_written(output: object) -> dict[str, Any]:
+def read_written(output: object, keeping: object = None) -> dict[str, Any]:
     """`objective` and `search_queries` from the output of a query writer.
 
     Args:
         output: An object or mapping with these names, a message whose text is JSON, or JSON text,
             fenced or with words around it.
+        keeping: An objective that the developer gave; where it is not None, no other is read.
 
     Returns:
         The valid ones of the two, without queries that are too long or too many.
@@ -54,21 +56,21 @@ def read_written(output: object) -> dict[str, Any]:
     values = _mapping(output)
     written: dict[str, Any] = {}
     objective = values.get("objective")
-    if isinstance(objective, str) and objective.strip():
-        written["objective"] = objective.strip()
+    if keeping is None and isinstance(objective, str) and objective.strip():
+        written["objective"] = readable(objective).strip()
     queries = values.get("search_queries")
     queries = [queries] if isinstance(queries, str) else queries
-    if isinstance(queries, list | tuple):
-        usable = [
-            query.strip()
-            for query in queries
-            if isinstance(query, str) and 0 < len(query.strip()) <= MAX_QUERY_CHARACTERS
-        ]
-        if usable:
-            written["search_queries"] = usable[:MAX_QUERIES]
+    if isinstance(queries, list | tuple) and (usable := usable_queries(queries)):
+        written["search_queries"] = usable
     if not written:
         raise ValueError("the query writer gave neither objective nor search_queries")
     return written
+
+
+def usable_queries(queries: Iterable[object]) -> list[str]:
+    """Those that can be sent: texts that are neither blank nor too long, 5 at most."""
+    texts = (readable(query).strip() for query in queries if isinstance(query, str))
+    return [text for text in texts if 0 < len(text) <= MAX_QUERY_CHARACTERS][:MAX_QUERIES]
 
 
 def _mapping(output: object) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from parallel_integrations._documents.adapter import PacedAdapter
 from parallel_integrations._documents.evidence import DocumentSettings
+from parallel_integrations._documents.queries import as_objective
 from parallel_integrations._documents.reading import (
     MAX_CONCURRENCY,
     PageReading,
@@ -38,7 +39,8 @@ class ParallelExtractLoader(PacedAdapter, ExtractSettings, DocumentSettings, Bas
 
     Attributes:
         urls: One or several; URLs of the same page (`…#a`, `…#b`) are read and billed once.
-        objective: What you want to know from the pages; excerpts are chosen by it.
+        objective: What you want to know from the pages; excerpts are chosen by it. Of more than
+            5000 characters the first are sent, with a warning in the log.
         search_queries: Keywords to choose excerpts by.
         full_content: True (the default here) for whole pages, False for excerpts.
         split: `"page"` for one document per page, `"excerpt"` for one per excerpt.
@@ -64,7 +66,7 @@ class ParallelExtractLoader(PacedAdapter, ExtractSettings, DocumentSettings, Bas
     """
 
     urls: Annotated[list[str], BeforeValidator(one_as_list)]
-    objective: Objective | None = None
+    objective: Annotated[Objective | None, BeforeValidator(as_objective)] = None
     search_queries: Queries | None = None
     full_content: Any = True
     max_concurrency: int = Field(default=MAX_CONCURRENCY, ge=1)

@@ -1,5 +1,6 @@
 """Search as a LangChain retriever."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from langchain_core.callbacks import (
@@ -16,7 +17,7 @@ from pydantic import AliasChoices, Field, model_validator
 
 from parallel_integrations._documents.adapter import PacedAdapter
 from parallel_integrations._documents.evidence import DocumentSettings, PageDocument
-from parallel_integrations._documents.queries import derive_queries
+from parallel_integrations._documents.queries import search_fields
 from parallel_integrations._documents.query_writer import PROMPT, falling_back, read_written
 from parallel_integrations._documents.searching import RETRIEVER_MODE, search_request
 from parallel_integrations.api import search
@@ -25,7 +26,6 @@ from parallel_integrations.models.pages import Objective
 from parallel_integrations.models.search import (
     DEFAULT_RESULTS,
     MAX_RESULTS,
-    SearchRequest,
     SearchResponse,
     SearchSettings,
 )
@@ -36,7 +36,9 @@ SEARCH_EVENT: Final = "parallel_search"
 class ParallelSearchRetriever(PacedAdapter, SearchSettings, DocumentSettings, BaseRetriever):
     """Finds web pages for a question and returns them as documents with their sources.
 
-    The question is the search's objective; keyword queries are derived from it without a model.
+    The question is the search's objective; keyword queries are derived from it without a model. One
+    of more than 5000 characters is shortened, with a warning in the log. A call may bring its own:
+    `retriever.invoke(question, search_queries=[…], objective="…")`.
     A document's metadata is `url`, `title`, `published_at` (ISO 8601 or None) and `source`
     (= url); its id depends on the url alone, with `split="excerpt"` on url and text. Pages without
     text give no document.
@@ -50,8 +52,8 @@ class ParallelSearchRetriever(PacedAdapter, SearchSettings, DocumentSettings, Ba
             accepted as `max_results`; both can be given per call too.
         mode: `advanced` by default, because one search has to find it all; `fast` costs a fifth and
             takes about 2 seconds less.
-        objective: The objective of all searches; the question then decides the keyword queries
-            alone.
+        objective: The objective of all searches, or of one call; the question then decides the
+            keyword queries alone.
         split: `"page"` (default) for one document per page, `"excerpt"` for one per excerpt, with
             `start_char` and `end_char` in its metadata where the wire gives them.
         published_day: True adds the day of publication to the metadata as a number (20240501, 0
@@ -94,7 +96,7 @@ class ParallelSearchRetriever(PacedAdapter, SearchSettings, DocumentSettings, Ba
     @classmethod
     def _one_number(cls, values: Any) -> Any:
         if isinstance(values, dict):
-            _agreed(values.get("k"), values.get("max_results"))
+            _agreed(values.get("k"), values.get("max_results"), DEFAULT_RESULTS)
         return values
 
     def _get_relevant_documents(
@@ -104,14 +106,19 @@ class ParallelSearchRetriever(PacedAdapter, SearchSettings, DocumentSettings, Ba
         run_manager: CallbackManagerForRetrieverRun,
         k: int | None = None,
         max_results: int | None = None,
+        objective: str | None = None,
+        search_queries: Sequence[str] | None = None,
     ) -> list[Document]:
-        k = _agreed(k, max_results)
         config: RunnableConfig = {"callbacks": run_manager.get_child()}
-        request = self._request(query, k)  # first, so that a bad question costs no model call
-        if self.query_writer is not None:
+        objective = self.objective if objective is None else objective
+        fields = search_fields(query, objective=objective, search_queries=search_queries)
+        fields["max_results"] = _agreed(k, max_results, self.k)
+        request = search_request(self, **fields)  # a bad one costs no model call
+        if self.query_writer is not None and search_queries is None:
             with falling_back():
                 written = self.query_writer.invoke(self._prompt(query), config)
-                request = self._request(query, k, read_written(written))
+                fields |= read_written(written, keeping=objective)
+                request = search_request(self, **fields)
         response = self.resolved_client().run(search(request))
         if run_manager.handlers:  # without any, dumping the response would be wasted
             dispatch_custom_event(SEARCH_EVENT, _volatile(response), config=config)
@@ -124,27 +131,23 @@ class ParallelSearchRetriever(PacedAdapter, SearchSettings, DocumentSettings, Ba
         run_manager: AsyncCallbackManagerForRetrieverRun,
         k: int | None = None,
         max_results: int | None = None,
+        objective: str | None = None,
+        search_queries: Sequence[str] | None = None,
     ) -> list[Document]:
-        k = _agreed(k, max_results)
         config: RunnableConfig = {"callbacks": run_manager.get_child()}
-        request = self._request(query, k)  # first, so that a bad question costs no model call
-        if self.query_writer is not None:
+        objective = self.objective if objective is None else objective
+        fields = search_fields(query, objective=objective, search_queries=search_queries)
+        fields["max_results"] = _agreed(k, max_results, self.k)
+        request = search_request(self, **fields)  # a bad one costs no model call
+        if self.query_writer is not None and search_queries is None:
             with falling_back():
                 written = await self.query_writer.ainvoke(self._prompt(query), config)
-                request = self._request(query, k, read_written(written))
+                fields |= read_written(written, keeping=objective)
+                request = search_request(self, **fields)
         response = await self.resolved_client().arun(search(request))
-        if run_manager.handlers:
+        if run_manager.handlers:  # without any, dumping the response would be wasted
             await adispatch_custom_event(SEARCH_EVENT, _volatile(response), config=config)
         return self._documents(response)
-
-    def _request(
-        self, query: str, k: int | None, written: dict[str, Any] | None = None
-    ) -> SearchRequest:
-        fields: dict[str, Any] = {"objective": query, **(written or {})}
-        if self.objective is not None:
-            fields.setdefault("search_queries", derive_queries(query))
-            fields["objective"] = self.objective
-        return search_request(self, max_results=self.k if k is None else k, **fields)
 
     def _prompt(self, query: str) -> str:
         wants_prompt = isinstance(self.query_writer, BaseLanguageModel)
@@ -159,12 +162,13 @@ def as_document(page: PageDocument) -> Document:
     return Document(id=page.id, page_content=page.text, metadata=page.metadata)
 
 
-def _agreed(k: int | None, max_results: int | None) -> int | None:
+def _agreed(k: int | None, max_results: int | None, default: int) -> int:
     if k is not None and max_results is not None and k != max_results:
         raise InvalidArgumentError(
             f"k={k} and max_results={max_results} are two names of one number; give one of them"
         )
-    return max_results if k is None else k
+    given = max_results if k is None else k
+    return default if given is None else given
 
 
 def _volatile(response: SearchResponse) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from parallel_integrations._documents.adapter import Adapter, ConnectionOptions, PacedAdapter
 from parallel_integrations._documents.evidence import DocumentSettings, PageDocument, Split
 from parallel_integrations._documents.searching import RETRIEVER_MODE
+from parallel_integrations.models.pages import Objective
 from parallel_integrations.models.policies import FetchPolicy, SourcePolicy
 from parallel_integrations.models.search import DEFAULT_RESULTS, MAX_RESULTS, SearchSettings
 
@@ -48,6 +49,7 @@ HIDDEN_FROM_EMBEDDING: Final = ("url", *HIDDEN_FROM_LLM)
 class PageSearch(PacedAdapter, SearchSettings, DocumentSettings):
     """Settings of a search and its documents."""
 
+    objective: Objective | None = None
     max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS)
     mode: str | None = Field(default=RETRIEVER_MODE, min_length=1)
 
@@ -79,6 +81,7 @@ class PageSearchOptions(SearchOptions, ConnectionOptions, total=False):
     """Every keyword argument of `PageSearch`."""
 
     rate_limiter: Any
+    objective: str | None
     split: Split
     published_day: bool
     constant_keys: bool

@@ -1,7 +1,7 @@
 """Search and extract as LlamaIndex readers."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
 from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
 from llama_index.core.readers.base import BasePydanticReader
@@ -10,6 +10,7 @@ from pydantic import Field
 
 from parallel_integrations._documents.adapter import PacedAdapter
 from parallel_integrations._documents.evidence import DocumentSettings
+from parallel_integrations._documents.queries import as_objective, search_fields
 from parallel_integrations._documents.reading import (
     MAX_CONCURRENCY,
     PageReading,
@@ -33,9 +34,15 @@ from parallel_integrations.models.extract import (
     ExtractSettings,
     FullContentSettings,
 )
-from parallel_integrations.models.search import SearchResponse
+from parallel_integrations.models.search import SearchRequest, SearchResponse
 
 dispatcher = get_dispatcher(__name__)
+
+
+class SearchCallOptions(SearchOptions, total=False):
+    """Keyword arguments of one call of a search reader."""
+
+    objective: str | None
 
 
 class ParallelReader(PageSearch, Component, BasePydanticReader):
@@ -56,6 +63,8 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
         max_results: Number of results, 1 to 40; 10 by default, which a search's price includes.
         mode: `advanced` by default, because one search has to find it all; `fast` costs a fifth and
             takes about 2 seconds less.
+        objective: The objective of all searches, or of one call; the query then decides the
+            keyword queries alone.
         split: `"page"` (default) for one document per page, `"excerpt"` for one per excerpt, with
             `start_char` and `end_char` in its metadata where the API gives them.
         rate_limiter: LlamaIndex's, as on LLMs: waited for before each search.
@@ -91,16 +100,18 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
         self,
         query: str | None = None,
         search_queries: Sequence[str] | None = None,
-        **settings: Unpack[SearchOptions],
+        **settings: Unpack[SearchCallOptions],
     ) -> list[Document]:
         """Search once and load what was found.
 
         Args:
-            query: The objective in natural language; at most 5000 characters. Without
-                `search_queries`, keyword queries are derived from it, without a model.
+            query: The objective in natural language; of more than 5000 characters the first are
+                sent, with a warning in the log. Without `search_queries`, keyword queries are
+                derived from it, without a model.
             search_queries: 1 to 5 keyword queries, at most 200 characters each; they may also
                 stand alone.
-            **settings: `max_results` and the other settings of a search, for this call only.
+            **settings: `objective`, in place of the query, which then decides the keyword queries
+                alone; `max_results` and the other settings of a search, for this call only.
 
         Returns:
             One document per page, or per excerpt with `split="excerpt"`; empty if the search
@@ -111,8 +122,7 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
             InvalidArgumentError: Neither query nor search_queries, a value past its limit, or
                 an unknown setting.
         """
-        fields = {"objective": query, "search_queries": search_queries, **settings}
-        request = search_request(self, **fields)
+        request = self._request(query, search_queries, **settings)
         return self._documents(self.resolved_client().run(search(request)))
 
     @dispatcher.span
@@ -120,18 +130,17 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
         self,
         query: str | None = None,
         search_queries: Sequence[str] | None = None,
-        **settings: Unpack[SearchOptions],
+        **settings: Unpack[SearchCallOptions],
     ) -> list[Document]:
         """Search once and load what was found, awaiting; everything else as in `load_data`."""
-        fields = {"objective": query, "search_queries": search_queries, **settings}
-        request = search_request(self, **fields)
+        request = self._request(query, search_queries, **settings)
         return self._documents(await self.resolved_client().arun(search(request)))
 
     def lazy_load_data(
         self,
         query: str | None = None,
         search_queries: Sequence[str] | None = None,
-        **settings: Unpack[SearchOptions],
+        **settings: Unpack[SearchCallOptions],
     ) -> Iterable[Document]:
         """As `load_data`, but nothing is sent before the first document is taken."""
         yield from self.load_data(query, search_queries, **settings)
@@ -140,10 +149,21 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
         self,
         query: str | None = None,
         search_queries: Sequence[str] | None = None,
-        **settings: Unpack[SearchOptions],
+        **settings: Unpack[SearchCallOptions],
     ) -> Iterable[Document]:
         """As `aload_data`: the API sends all results in one response, so none come early."""
         return await self.aload_data(query, search_queries, **settings)
+
+    def _request(
+        self,
+        query: str | None,
+        search_queries: Sequence[str] | None,
+        objective: str | None = None,
+        **settings: Any,
+    ) -> SearchRequest:
+        objective = self.objective if objective is None else objective
+        fields = search_fields(query, objective=objective, search_queries=search_queries)
+        return search_request(self, **fields, **settings)
 
     def _documents(self, response: SearchResponse) -> list[Document]:
         return list(as_nodes(Document, self.documents_of(response.results)))
@@ -221,7 +241,8 @@ class ParallelExtractReader(
 
         Args:
             urls: Web addresses, any number.
-            objective: What you want to know from the pages; excerpts are chosen by it.
+            objective: What you want to know from the pages; excerpts are chosen by it. Of more
+                than 5000 characters the first are sent, with a warning in the log.
             search_queries: Keywords to choose excerpts by.
             **settings: `full_content` and the other settings of an extract, for this call only.
 
@@ -244,7 +265,11 @@ class ParallelExtractReader(
         **settings: Unpack[ExtractOptions],
     ) -> list[Document]:
         """Read pages, awaiting; everything else as in `load_data`."""
-        fields = {"objective": objective, "search_queries": search_queries, **settings}
+        fields = {
+            "objective": as_objective(objective),
+            "search_queries": search_queries,
+            **settings,
+        }
         requests = extract_requests(self, urls, **fields)
         reading = PageReading(self, self.on_error)
         documents: list[Document] = []
@@ -261,7 +286,11 @@ class ParallelExtractReader(
         **settings: Unpack[ExtractOptions],
     ) -> Iterable[Document]:
         """As `load_data`, a document at a time; at most `max_concurrency` calls go ahead."""
-        fields = {"objective": objective, "search_queries": search_queries, **settings}
+        fields = {
+            "objective": as_objective(objective),
+            "search_queries": search_queries,
+            **settings,
+        }
         requests = extract_requests(self, urls, **fields)
         reading = PageReading(self, self.on_error)
         for response in read_pages(self.resolved_client(), requests, self.max_concurrency):

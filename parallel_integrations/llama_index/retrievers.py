@@ -7,7 +7,13 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms.llm import LLM
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
-from parallel_integrations._documents.query_writer import PROMPT, falling_back, read_written
+from parallel_integrations._documents.queries import search_fields
+from parallel_integrations._documents.query_writer import (
+    PROMPT,
+    falling_back,
+    read_written,
+    usable_queries,
+)
 from parallel_integrations._documents.searching import search_request
 from parallel_integrations.api import search
 from parallel_integrations.llama_index.base import PageSearch, PageSearchOptions, as_nodes
@@ -18,7 +24,10 @@ class ParallelRetriever(BaseRetriever):
     """Finds web pages for a question and returns them as nodes, best first.
 
     The question, stripped of surrounding blanks, is the search's objective; keyword queries are
-    derived from it without a model, or written by the one given as `query_writer`.
+    derived from it without a model, or written by the one given as `query_writer`. One of more than
+    5000 characters is shortened, with a warning in the log. A call brings its own queries as
+    `QueryBundle(question, custom_embedding_strs=["…", "…"])`; of these, the first 5 of at most 200
+    characters are sent (a hypothetical document of HyDE is longer, and no query).
 
     A node's metadata is `url`, `title`, `published_at` (ISO 8601, left out where unknown) and
     `source` (= url); its id depends on the url, and with `split="excerpt"` on the text, alone.
@@ -74,31 +83,37 @@ class ParallelRetriever(BaseRetriever):
         super().__init__(callback_manager=callback_manager, verbose=verbose)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        request = self._request(query_bundle)
-        if self.query_writer is not None:
+        fields = self._fields(query_bundle)
+        request = search_request(self.settings, **fields)
+        if self.query_writer is not None and not query_bundle.custom_embedding_strs:
             with falling_back():
-                text = self.query_writer.complete(_prompt(request)).text
-                request = self._rewritten(request, text)
+                text = self.query_writer.complete(_prompt(query_bundle)).text
+                request = self._rewritten(fields, text)
         return self._ranked(self.settings.resolved_client().run(search(request)))
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        request = self._request(query_bundle)
-        if self.query_writer is not None:
+        fields = self._fields(query_bundle)
+        request = search_request(self.settings, **fields)
+        if self.query_writer is not None and not query_bundle.custom_embedding_strs:
             with falling_back():
-                text = (await self.query_writer.acomplete(_prompt(request))).text
-                request = self._rewritten(request, text)
+                text = (await self.query_writer.acomplete(_prompt(query_bundle))).text
+                request = self._rewritten(fields, text)
         return self._ranked(await self.settings.resolved_client().arun(search(request)))
 
-    def _request(self, query_bundle: QueryBundle, **written: Any) -> SearchRequest:
-        return search_request(self.settings, **{"objective": query_bundle.query_str, **written})
+    def _fields(self, query_bundle: QueryBundle) -> dict[str, Any]:
+        own = usable_queries(query_bundle.custom_embedding_strs or ()) or None
+        return search_fields(
+            query_bundle.query_str, objective=self.settings.objective, search_queries=own
+        )
 
-    def _rewritten(self, request: SearchRequest, text: str) -> SearchRequest:
-        return self._request(QueryBundle(request.objective or ""), **read_written(text))
+    def _rewritten(self, fields: dict[str, Any], text: str) -> SearchRequest:
+        written = read_written(text, keeping=self.settings.objective)
+        return search_request(self.settings, **{**fields, **written})
 
     def _ranked(self, response: SearchResponse) -> list[NodeWithScore]:
         nodes = as_nodes(TextNode, self.settings.documents_of(response.results))
         return [NodeWithScore(node=node, score=1 / (1 + rank)) for rank, node in enumerate(nodes)]
 
 
-def _prompt(request: SearchRequest) -> str:
-    return PROMPT.format(question=request.objective)
+def _prompt(query_bundle: QueryBundle) -> str:
+    return PROMPT.format(question=query_bundle.query_str.strip())

@@ -93,7 +93,7 @@ def test_ten_results_by_default(sandbox: Sandbox) -> None:
     assert sandbox.ledger.usd == 0.005
 
 
-@pytest.mark.parametrize("question", ["", "  \n", "x" * 5001])
+@pytest.mark.parametrize("question", ["", "  \n"])
 async def test_invalid_searches_of_a_retriever_are_not_sent(
     sandbox: Sandbox, question: str
 ) -> None:

@@ -16,6 +16,11 @@ from typing import Any
 
 from parallel_integrations._install import install_command
 
+ROOT = "parallel_integrations"
+PACKAGES = [
+    f".{name}" for name in "api langchain llama_index models enrichment evaluation sandbox".split()
+]
+
 
 def names_of_stub(
     package: str, *, needs: str = "", extra: str = ""
@@ -47,6 +52,9 @@ def names_of_stub(
         if name not in names:
             if not name.startswith("_") and find_spec(f"{package}.{name}"):
                 return import_module(f"{package}.{name}")
+            if not name.startswith("_") and (place := _place_of(name)):
+                # No AttributeError: an import statement would replace it by a message of its own.
+                raise ImportError(f"{name} is not in {package}: from {place} import {name}")
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         try:
             value = getattr(import_module(f"{package}.{names[name]}"), name)
@@ -62,3 +70,12 @@ def names_of_stub(
     module = sys.modules[package]
     module.__dir__ = lambda: sorted({*vars(module), *names})  # type: ignore[method-assign]
     return load, sorted(names)
+
+
+def _place_of(name: str) -> str | None:
+    """The subpackage that a public name is imported from; None for what is no name of ours."""
+    for part in ("", *PACKAGES):
+        place = ROOT + part
+        if name in import_module(place).__all__:
+            return place
+    return None

@@ -5,12 +5,13 @@ import os
 import pickle
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing
 from copy import deepcopy
 from functools import partial
+from inspect import signature
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Never, NoReturn, Self, TypeVar, cast
 from weakref import WeakValueDictionary
 
 import httpx
@@ -33,6 +34,7 @@ from parallel_integrations._transport.driver import atake_step, take_step
 from parallel_integrations._transport.in_flight import SharedRequests
 from parallel_integrations._transport.usage import Usage
 from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError, ParallelError
+from parallel_integrations.models._validation import unknown_argument
 from parallel_integrations.models.shared import ApiVersion, RequestModel
 
 if TYPE_CHECKING:
@@ -43,6 +45,11 @@ Result = TypeVar("Result")
 Event = TypeVar("Event")
 CACHE_TTL_SECONDS: Final = 3600
 MAX_KEPT_POOLS: Final = 8
+_LEAD: Final = (
+    ". Operations are functions, which a client carries out: client.run(search(SearchRequest("
+    "objective='…'))), or arun to await it, with search from parallel_integrations.api and "
+    "SearchRequest from parallel_integrations"
+)
 INTEGRATION_HEADER: Final = "x-parallel-integration"
 
 
@@ -63,6 +70,9 @@ class ParallelClient:
         max_retries: How often a failed call is repeated where that cannot be paid twice; 2.
         retry_timeouts: True repeats search, extract and chat after a read timeout too, at the
             price of perhaps paying twice.
+        plain_http_hosts: Hosts of your own network, such as `["litellm"]`, that may be called by
+            plain http, which sends the key unencrypted; besides those in
+            `PARALLEL_PLAIN_HTTP_HOSTS`, with commas between.
         route: `CloudflareGateway(…)` to go through Cloudflare's AI Gateway; `SearchMcp()` for
             search and extract without an account.
         api_version: `"v1"`, `"v1beta"`, or `"v1beta-processor"` for the oldest search body.
@@ -101,6 +111,7 @@ class ParallelClient:
         timeout: float | None = None,
         max_retries: int | None = None,
         retry_timeouts: bool = False,
+        plain_http_hosts: Sequence[str] = (),
         route: "CloudflareGateway | SearchMcp | None" = None,
         api_version: ApiVersion = "v1",
         chat_path: str | None = None,
@@ -110,17 +121,27 @@ class ParallelClient:
         max_response_bytes: int = MAX_RESPONSE_BYTES,
         http_client: httpx.Client | None = None,
         http_async_client: httpx.AsyncClient | None = None,
+        **unknown: Never,
     ) -> None:
+        for name in unknown:
+            raise unknown_argument("ParallelClient", name, _ARGUMENTS)
         _check_kind("http_client", http_client, httpx.Client)
         _check_kind("http_async_client", http_async_client, httpx.AsyncClient)
         if headers is not None and not isinstance(headers, Mapping):
             raise InvalidArgumentError(f"headers= must be a mapping, not {type(headers).__name__}")
+        hosts = plain_http_hosts if isinstance(plain_http_hosts, list | tuple) else [None]
+        if not all(isinstance(host, str) for host in hosts):
+            raise InvalidArgumentError(
+                f"plain_http_hosts={plain_http_hosts!r:.100} must be a list of host names, like "
+                "['litellm']"
+            )
         settings = Settings(
             api_key=SecretStr(api_key) if isinstance(api_key, str) else api_key,
             base_url=base_url or "",
             timeout=timeout,
             max_retries=MAX_RETRIES if max_retries is None else max_retries,
             retry_timeouts=retry_timeouts,
+            plain_http_hosts=tuple(plain_http_hosts),
             route=route or DIRECT,
             api_version=api_version,
             chat_path=chat_path or CHAT_PATH,
@@ -132,6 +153,13 @@ class ParallelClient:
             Pools(settings.base_url, http_client, http_async_client),
             _shared_requests(opened(cache), cache_ttl_seconds),
         )
+
+    if not TYPE_CHECKING:  # a type checker knows what there is
+
+        def __getattr__(self, name: str) -> NoReturn:
+            # Not for private names: copies and pickles look for some.
+            lead = "" if name.startswith("_") else _LEAD
+            raise AttributeError(f"ParallelClient has no {name!r}{lead}")
 
     @classmethod
     def shared(cls, settings: Settings) -> "ParallelClient":
@@ -484,3 +512,6 @@ def _renew_lock() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
+
+
+_ARGUMENTS: Final = tuple(signature(ParallelClient).parameters)

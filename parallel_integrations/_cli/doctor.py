@@ -24,8 +24,8 @@ from parallel_integrations._protocol.settings import (
     BASE_URL_VARIABLE,
     CONNECT_TIMEOUT_SECONDS,
     KEY_VARIABLE,
-    LOOPBACK,
     checked_base_url,
+    is_loopback,
     key_from_environment,
 )
 from parallel_integrations._version import __version__
@@ -182,7 +182,7 @@ def _base_url() -> Generator[Finding, None, str | None]:
             "pass ParallelClient(route=CloudflareGateway(account_id=…, gateway_id=…)) and unset "
             f"{BASE_URL_VARIABLE}: Chat has another path there",
         )
-    elif parts.hostname in LOOPBACK:
+    elif is_loopback(parts.hostname or ""):
         yield Finding("ok", f"{where}: on this machine, a sandbox perhaps; not the live API")
     elif base_url == BASE_URL:
         yield Finding("ok", f"{where}: the live API, directly")

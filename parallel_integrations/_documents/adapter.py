@@ -22,16 +22,19 @@ from parallel_integrations._protocol.settings import (
     checked_base_url,
     checked_key,
     key_from_environment,
+    refuse_api_paths,
 )
 from parallel_integrations._version import __version__
 from parallel_integrations.client import ParallelClient
-from parallel_integrations.errors import ParallelError
+from parallel_integrations.errors import InvalidArgumentError, ParallelError
 from parallel_integrations.models._validation import (
     CheckedModel,
     argument_names,
     shown_name,
     unknown_argument,
 )
+
+CONNECTION: Final = ("api_key", "base_url", "timeout", "max_retries")
 
 
 def refuse_unknown(cls: type, given: Iterable[str], known: Collection[str]) -> None:
@@ -73,6 +76,14 @@ class Adapter(CheckedModel):
         if not isinstance(values, dict):
             return values
         refuse_unknown(cls, values, argument_names(cls))
+        if values.get("client") is not None:
+            beside = [name for name in CONNECTION if values.get(name) is not None]
+            if beside:
+                raise InvalidArgumentError(
+                    f"client= and {beside[0]}= exclude each other: the client has its own, give "
+                    f"{beside[0]}= to ParallelClient(…)",
+                    field=beside[0],
+                )
         return values
 
     @field_validator("api_key", mode="before")
@@ -83,12 +94,11 @@ class Adapter(CheckedModel):
     @field_validator("base_url")
     @classmethod
     def _check_base_url(cls, value: str | None) -> str | None:
-        try:
-            return checked_base_url(value) if value else None
-        except ValueError as error:
-            if value and "@" in value:  # pydantic would show it, and it may hold a password
-                raise TypeError(str(error)) from None
-            raise
+        if not value:
+            return None
+        base_url = checked_base_url(value)
+        refuse_api_paths(base_url)
+        return base_url
 
     def resolved_client(self) -> ParallelClient:
         """The client that sends the requests: the given one, or one shared by equal settings."""

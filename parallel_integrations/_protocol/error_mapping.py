@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
+from pydantic_core import from_json, to_json
 
 from parallel_integrations._protocol.redaction import (
     MAX_SCRUBBED_CHARACTERS,
@@ -12,7 +13,8 @@ from parallel_integrations._protocol.redaction import (
     scrub_failure,
     scrub_json,
 )
-from parallel_integrations._protocol.retry import conditions_of
+from parallel_integrations._protocol.retry import conditions_of, retry_after_seconds
+from parallel_integrations._protocol.settings import is_loopback
 from parallel_integrations.errors import (
     AuthenticationError,
     ConflictError,
@@ -28,9 +30,14 @@ from parallel_integrations.errors import (
     StatusError,
     UnexpectedAnswerError,
 )
+from parallel_integrations.models.prices import PRICES_USD, task_sku
 from parallel_integrations.models.tolerant_reading import read_json, storable
 
 SHOWN_CHARACTERS: Final = 200
+MAX_INPUT_CHARACTERS: Final = 80
+PROCESSORS: Final = tuple(
+    sku.removeprefix("task_") for sku in PRICES_USD if sku.startswith("task_")
+)
 MAX_MESSAGE_CHARACTERS: Final = 2000
 REMEDIES_KEY: Final = "parallel_integrations_remedies"
 MAX_ERROR_BYTES: Final = 1_000_000
@@ -67,7 +74,7 @@ def status_error(response: httpx.Response) -> StatusError:
         remedy = "Set base_url to the final address if you trust it."
     else:
         parts.append(f": {message or response.reason_phrase or 'no message'}")
-        remedy = _remedies(response).get(status, cls.remedy)
+        remedy = _remedies(response).get(status) or _remedy(response) or cls.remedy
     if ref_id:
         parts.append(f" (ref_id {ref_id})")
     if remedy:
@@ -80,6 +87,38 @@ def status_error(response: httpx.Response) -> StatusError:
         detail=detail,
         ref_id=ref_id,
     )
+
+
+def _remedy(response: httpx.Response) -> str:
+    """A remedy that knows the response or the request; empty where there is none."""
+    if response.status_code == 429:
+        seconds = retry_after_seconds(response, conditions_of(response).now)
+        if seconds is not None:
+            return f"Wait {seconds:g} s (`retry_after`), or send fewer requests at once."
+    if response.status_code == 403:
+        return _known_processors(response)
+    return ""
+
+
+def _known_processors(response: httpx.Response) -> str:
+    try:
+        body = from_json(response.request.content)
+    except (RuntimeError, ValueError, httpx.RequestNotRead):  # no request, or one without a body
+        return ""
+    given = _processors(body)
+    unknown = [each for each in given if task_sku(each) not in PRICES_USD]
+    if not unknown:
+        return ""
+    return f"processor={unknown[0]!r} is none of {', '.join(PROCESSORS)}, each also with '-fast'."
+
+
+def _processors(body: Any) -> list[str]:
+    if not isinstance(body, dict):
+        return []
+    inputs = body.get("inputs")
+    parts = [body, *(inputs if isinstance(inputs, list) else [])]
+    found = [part.get("processor") for part in parts if isinstance(part, dict)]
+    return [each for each in found if isinstance(each, str)]
 
 
 def unexpected_response(
@@ -115,8 +154,12 @@ def error_body(body: Any) -> tuple[str, Any, str | None]:
         return "", body, None
     detail = inner.get("detail", inner.get("details"))
     message = inner.get("message")
+    reasons = _validation_message(detail)
     if not isinstance(message, str) or not message:
-        message = _validation_message(detail)
+        message = reasons
+    elif reasons and reasons not in message:
+        # The service's own message is a general one: what is wrong stands in the detail.
+        message = f"{message.rstrip('.')}: {reasons}"
     message = _shortened(message)
     ref_id = inner.get("ref_id")
     return (
@@ -165,17 +208,31 @@ def _decoded(response: httpx.Response, content: bytes) -> str:
 
 
 def _validation_message(detail: Any) -> str:
+    """Field and reason of each error in a detail, `{"errors": […]}` or a list (facts, 18.5)."""
     if isinstance(detail, str):
         return detail
+    if isinstance(detail, dict):
+        detail = detail.get("errors")
     if not isinstance(detail, list):
         return ""
-    lines = []
-    for item in detail:
-        if isinstance(item, dict) and isinstance(item.get("msg"), str):
-            loc = item.get("loc")
-            field = ".".join(map(str, loc)) if isinstance(loc, list) else ""
-            lines.append(f"{field}: {item['msg']}" if field else item["msg"])
-    return "; ".join(lines)
+    return "; ".join(
+        _reason(item)
+        for item in detail
+        if isinstance(item, dict) and isinstance(item.get("msg"), str)
+    )
+
+
+def _reason(item: dict[str, Any]) -> str:
+    loc = item.get("loc")
+    path = [str(step) for step in loc] if isinstance(loc, list) else []
+    field = ".".join(path[1:] if path[:1] == ["body"] else path)
+    reason = f"{field}: {item['msg']}" if field else item["msg"]
+    given = item.get("input")
+    if not isinstance(given, str | int | float):  # what is missing comes with the whole body
+        return str(reason)
+    shown = to_json(given).decode()
+    shown = shown if len(shown) <= MAX_INPUT_CHARACTERS else f"{shown[:MAX_INPUT_CHARACTERS]}…"
+    return f"{reason} (given: {shown})"
 
 
 def _remedies(response: httpx.Response) -> Mapping[int, str]:
@@ -195,6 +252,25 @@ def _where(response: httpx.Response) -> str:
     return f"{request.method} {request.url.path}"
 
 
+def _connection_remedy(failure: httpx.HTTPError) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in str(failure):
+        return (
+            "The server's certificate is not trusted here. Name a private CA's bundle in "
+            "SSL_CERT_FILE, or give clients that trust it: http_client=httpx.Client(verify=…) and "
+            "http_async_client=."
+        )
+    try:
+        url = failure.request.url
+    except RuntimeError:  # httpx raises it where no request is attached
+        url = httpx.URL()
+    if url.host and is_loopback(url.host):
+        return (
+            "Does the sandbox run there, and on this port? "
+            f"`parallel-integrations sandbox --port {url.port or 80}` starts it."
+        )
+    return "Check the network, base_url and the proxy settings (HTTPS_PROXY)."
+
+
 def transport_error(failure: httpx.HTTPError) -> ParallelError:
     """Our error for a failure below HTTP, naming the call and the remedy, never the key."""
     response = conditions_of(failure).response
@@ -208,8 +284,8 @@ def transport_error(failure: httpx.HTTPError) -> ParallelError:
     kind = type(failure).__name__
     if isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
         return ConnectionFailedError(
-            f"Could not connect for {where} ({kind}: {failure}). Nothing was sent. Check the "
-            "network, base_url and the proxy settings (HTTPS_PROXY)."
+            f"Could not connect for {where} ({kind}: {failure}). Nothing was sent. "
+            f"{_connection_remedy(failure)}"
         )
     if isinstance(failure, httpx.TimeoutException):
         return RequestTimeoutError(

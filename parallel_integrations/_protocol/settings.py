@@ -3,9 +3,11 @@
 import os
 import platform
 import re
+from collections.abc import Collection
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -33,12 +35,14 @@ USER_AGENT: Final = (
     f"parallel-integrations/{__version__} "
     f"(python {platform.python_version()}; httpx {httpx.__version__})"
 )
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+PLAIN_HTTP_VARIABLE: Final = "PARALLEL_PLAIN_HTTP_HOSTS"
 API_VERSIONS: Final = ("v1", "v1beta", "v1beta-processor")
 
 MAX_TIMEOUT_SECONDS: Final = 100_000_000
 """Three years; the operating system's own limit is not much further."""
 NOT_IN_URLS: Final = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]")
+
+_API_PATH: Final = re.compile(r"/(v\d+(alpha|beta)?(/[a-z/-]+)?|chat/completions)$")
 
 
 def key_from_environment() -> SecretStr | None:
@@ -77,7 +81,19 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def checked_base_url(base_url: str, name: str = "base_url") -> str:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by its own name: `localhost`, all of 127.0.0.0/8, or ::1."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def checked_base_url(
+    base_url: str, name: str = "base_url", plain_http_hosts: Collection[str] = ()
+) -> str:
     """`base_url`, else `PARALLEL_BASE_URL`, else the public API; without a trailing slash.
 
     Scheme and host come back in lower case, in which they mean the same.
@@ -85,6 +101,8 @@ def checked_base_url(base_url: str, name: str = "base_url") -> str:
     Args:
         base_url: The address; empty for the environment's.
         name: What it is called in an error.
+        plain_http_hosts: Hosts that may be called by http, besides loopback and those in
+            `PARALLEL_PLAIN_HTTP_HOSTS`.
 
     Raises:
         ValueError: It is no URL, not https (loopback excepted), or holds more than host and path.
@@ -92,12 +110,13 @@ def checked_base_url(base_url: str, name: str = "base_url") -> str:
     if not isinstance(base_url, str):
         raise InvalidArgumentError(f"{name}={base_url!r} must be a string like {BASE_URL!r}")
     url = (base_url or os.environ.get(BASE_URL_VARIABLE, "").strip() or BASE_URL).rstrip("/")
-    return _checked_url(url, name)
+    plain = [*plain_http_hosts, *os.environ.get(PLAIN_HTTP_VARIABLE, "").split(",")]
+    return _checked_url(url, name, frozenset(each.strip().lower() for each in plain))
 
 
 # A program may make adapters with each of its requests, always for the same address.
 @lru_cache(maxsize=64)
-def _checked_url(url: str, name: str) -> str:
+def _checked_url(url: str, name: str, plain_http_hosts: frozenset[str]) -> str:
     # What may hold a password is not shown, wherever a parser would look for it.
     said = f"{name} (not shown, for its '@')" if "@" in url else f"{name}={url!r}"
     if "@" in re.split("[/?#]", re.sub(r"^[^/]*//", "", url))[0]:
@@ -121,11 +140,35 @@ def _checked_url(url: str, name: str) -> str:
         raise InvalidArgumentError(f"{said} is not an http(s) URL like {BASE_URL!r}")
     if parts.query or parts.fragment:
         raise InvalidArgumentError(f"{said} must not hold a query or fragment")
-    if parts.scheme == "http" and host not in LOOPBACK:
+    if parts.scheme == "http" and not is_loopback(host) and host not in plain_http_hosts:
         raise InvalidArgumentError(
-            f"{said} would send the key unencrypted: use https (http for loopback only)"
+            f"{said} would send the key unencrypted: use https. For a host inside your own "
+            f"network, ParallelClient(plain_http_hosts=[{host!r}]) or {PLAIN_HTTP_VARIABLE}="
+            f"{host} permits it"
         )
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}"
+
+
+def refuse_api_paths(base_url: str) -> None:
+    """Refuse an address that the API's paths cannot follow: its own path, or a gateway's.
+
+    Raises:
+        InvalidArgumentError: It ends in `/v1`, as OpenAI's clients want it, or is Cloudflare's.
+    """
+    found = urlsplit(base_url.strip())
+    if found.hostname == "gateway.ai.cloudflare.com":
+        account, gateway = [*found.path.strip("/").split("/")[1:3], "…", "…"][:2]
+        raise InvalidArgumentError(
+            "base_url= is Cloudflare's AI Gateway, which is a route: ParallelClient(route="
+            f"CloudflareGateway(account_id={account!r}, gateway_id={gateway!r}))"
+        )
+    path = found.path.rstrip("/")
+    if (own := _API_PATH.search(path)) is not None:
+        bare = base_url.strip().rstrip("/").removesuffix(own[0])
+        raise InvalidArgumentError(
+            f"base_url={base_url!r} ends in the API's own path, which each operation adds: "
+            f"give {bare!r}"
+        )
 
 
 def checked_chat_path(path: str, base_url: str) -> str:
@@ -168,6 +211,7 @@ class Settings:
             operation has it.
         max_retries: How often a failed call is repeated where the retry table allows it.
         retry_timeouts: Whether search, extract and chat are repeated after a read timeout too.
+        plain_http_hosts: Hosts other than loopback that may be called by plain http.
         api_version: Generation of the wire.
         chat_path: Where Chat is found under `base_url`.
         route: Direct, or through a gateway.
@@ -184,6 +228,7 @@ class Settings:
     timeout: float | None = None
     max_retries: int = MAX_RETRIES
     retry_timeouts: bool = False
+    plain_http_hosts: tuple[str, ...] = ()
     api_version: ApiVersion = "v1"
     chat_path: str = CHAT_PATH
     route: Route = DIRECT
@@ -213,7 +258,8 @@ class Settings:
         gateway = getattr(self.route, "base_url", None)
         if gateway is None:
             raise InvalidArgumentError(
-                f"route={self.route!r} must be a CloudflareGateway(…) or SearchMcp(…), or left out"
+                f"route={self.route!r} must be CloudflareGateway(account_id=…, gateway_id=…) or "
+                "SearchMcp(), or left out"
             )
         if gateway and self.base_url:
             raise InvalidArgumentError(
@@ -228,7 +274,10 @@ class Settings:
         change(self, "api_key", checked_key(self.api_key) or key_from_environment())
         argument = "url" if self.route.has_sessions else "base"
         where = f"route={type(self.route).__name__}({argument}=…)" if gateway else "base_url"
-        change(self, "base_url", checked_base_url(gateway or self.base_url, where))
+        hosts = self.plain_http_hosts
+        change(self, "base_url", checked_base_url(gateway or self.base_url, where, hosts))
+        if not gateway:
+            refuse_api_paths(self.base_url)
         checked_chat_path(self.chat_path, self.base_url)
         change(self, "headers", checked_headers(self.headers))
 
@@ -254,7 +303,7 @@ class Settings:
         if isinstance(route, CloudflareGateway):
             route = replace(route, token=None)
         kept = (
-            *("timeout", "max_retries", "retry_timeouts"),
+            *("timeout", "max_retries", "retry_timeouts", "plain_http_hosts"),
             *("api_version", "chat_path", "max_response_bytes"),
         )
         state = {name: getattr(self, name) for name in kept}

@@ -21,7 +21,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
-from ipaddress import ip_address
 from math import inf
 from typing import Final, Generic, TypeVar
 from urllib.parse import urlsplit
@@ -30,6 +29,7 @@ from weakref import WeakKeyDictionary, finalize
 
 import httpx
 
+from parallel_integrations._protocol.settings import is_loopback
 from parallel_integrations._transport.connection import (
     KEEP_ALIVE_SECONDS,
     AwaitingConnection,
@@ -309,7 +309,7 @@ class Pools:
                 pool = self._blocking
         return pool
 
-    async def awaiting(self) -> "AwaitingConnectionPool | _GivenAsyncClient":
+    async def awaiting(self) -> "AwaitingConnectionPool | _GivenAsyncClient | _ForBlockingOnly":
         """What sends requests of the running event loop, awaiting."""
         if self._http_async_client is not None:
             return _GivenAsyncClient(self._http_async_client)
@@ -324,6 +324,8 @@ class Pools:
                 pool = _LoopPool(AwaitingConnectionPool(make, _max_connections()))
                 self._by_loop[loop] = pool
             await pool.bind()
+        if self._http_client is not None:
+            return _ForBlockingOnly(pool.connections)
         return pool.connections
 
     def close_expired(self) -> None:
@@ -377,6 +379,21 @@ class _GivenAsyncClient:
         response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
         response.stream = Body(response)
         return response
+
+
+class _ForBlockingOnly:
+    """Own connections beside a client that was given for blocking calls only."""
+
+    def __init__(self, pool: AwaitingConnectionPool) -> None:
+        self._pool = pool
+
+    async def open(self, request: httpx.Request, deadline: float) -> httpx.Response:
+        """Send, awaiting the headers; what fails may need what the given client was set up with."""
+        try:
+            return await self._pool.open(request, deadline)
+        except httpx.ConnectError as failure:
+            text = f"{failure}; http_client= is for blocking calls: give http_async_client= as well"
+            raise httpx.ConnectError(text, request=request) from failure
 
 
 def _refuse_closed(client: httpx.Client | httpx.AsyncClient, name: str) -> None:
@@ -436,16 +453,6 @@ def _proxy(base_url: str) -> str | None:
         return None
     proxy = proxies.get(parts.scheme.lower()) or proxies.get("all")
     return f"http://{proxy}" if proxy and "://" not in proxy else proxy
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine itself: `localhost`, 127.0.0.0/8 or `::1`."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _max_connections() -> float:

@@ -1,7 +1,7 @@
 """Base class, settings and nodes that the classes of this subpackage share."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, TypedDict, TypeVar
+from typing import Any, ClassVar, Final, TypedDict, TypeVar
 
 from llama_index.core.schema import BaseComponent, Document, TextNode
 from pydantic import Field, model_validator
@@ -48,6 +48,8 @@ HIDDEN_FROM_EMBEDDING: Final = ("url", *HIDDEN_FROM_LLM)
 
 class PageSearch(PacedAdapter, SearchSettings, DocumentSettings):
     """Settings of a search and its documents."""
+
+    shown_as: ClassVar[str] = "ParallelRetriever"
 
     objective: Objective | None = None
     max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
-from typing import Any, Final, NamedTuple, TypedDict, Unpack
+from typing import Any, ClassVar, Final, NamedTuple, TypedDict, Unpack
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.llms.types import (
@@ -112,6 +112,8 @@ def _engine_answer(response: ChatResponse) -> EngineAnswer:
 class TaskResponderSettings(Adapter, TaskSettings):
     """The validated arguments of a query engine that answers with tasks."""
 
+    shown_as: ClassVar[str] = "ParallelQueryEngine"
+
     previous_interaction_id: str | None = Field(default=None, min_length=1)
     deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
 
@@ -211,6 +213,9 @@ class QueryEngineOptions(ConnectionOptions, ChatEngineOptions, TaskEngineOptions
     previous_interaction_id: str | None
 
 
+_OWN: Final = ("model", "processor", "output_cls", "streaming", "sources_footer")
+
+
 class ParallelQueryEngine(BaseQueryEngine):
     """Answers questions from the web; its source nodes are the excerpts that an answer cites.
 
@@ -271,7 +276,7 @@ class ParallelQueryEngine(BaseQueryEngine):
         _refuse("streaming", streaming, "processor", processor, "a Task does not stream its answer")
         _refuse("streaming", streaming, "output_cls", output_cls, "an object is not streamed")
         _refuse("sources_footer", sources_footer, "output_cls", output_cls, "an object has no end")
-        refuse_unknown(type(self), settings, QueryEngineOptions.__annotations__)
+        refuse_unknown(type(self), settings, (*_OWN, *QueryEngineOptions.__annotations__))
         other, option = (
             (TaskEngineOptions, "processor") if processor is None else (ChatEngineOptions, "model")
         )

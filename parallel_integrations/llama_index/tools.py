@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
-from typing import Any, Final, Literal, Unpack
+from typing import Any, ClassVar, Final, Literal, Unpack
 from uuid import uuid4
 
 from llama_index.core.schema import Document
@@ -71,6 +71,8 @@ class ParallelToolSettings(
     PacedAdapter, SearchSettings, ExtractSettings, TaskSettings, FindAllSettings
 ):
     """The validated arguments of a `ParallelToolSpec`."""
+
+    shown_as: ClassVar[str] = "ParallelToolSpec"
 
     mode: str | None = Field(default=TOOL_MODE, min_length=1)
     max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS)

@@ -21,8 +21,8 @@ _OTHER_NAMES: Final[dict[str, str]] = {
     "search_queries": "queries keywords search_query",
     "urls": "url links web_paths web_path",
     "mode": "search_depth search_type processor",
-    "processor": "model model_name llm",
     "model": "llm engine model_id processor",
+    "processor": "model model_name llm",
     "query_writer": "llm",
     "output_schema": "schema response_format output_cls response_model json_schema",
     "output_cls": "output_schema schema response_model",
@@ -65,6 +65,7 @@ _ELSEWHERE: Final[dict[str, str]] = {
     **dict.fromkeys(
         ("tools", "functions"), "Parallel's chat models call no tools: let another model call them"
     ),
+    "llm": "a model that words the queries is query_writer=",
     "secret": "an account has one secret, which stands in its webhook settings",
     "include_answer": "a search gives pages: ChatParallel and ParallelQueryEngine reply in words",
     "rate_limiter": "a 429 is waited for and repeated by itself, as often as max_retries= says",

@@ -116,7 +116,7 @@ def argument_error(error: ValidationError, cls: type[BaseModel], given: Any) -> 
 
 def shown_name(cls: type) -> str:
     """The public name of a class, for messages: settings are classes that nobody has seen."""
-    return str(getattr(cls, "shown_as", None) or cls.__name__)
+    return str(vars(cls).get("shown_as", cls.__name__))
 
 
 def unknown_argument(
@@ -141,7 +141,10 @@ def _sentence(where: str, owner: str, faults: Sequence[Any]) -> str:
         shown = f"{where}={_short(repr(value))}"
     if kind in _LIMITS:
         length = len(value) if isinstance(value, str) else context.get("actual_length")
-        return f"{shown} {_LIMITS[kind].format_map({'length': length, **context})}"
+        numbers = {
+            name: f"{each:g}" if isinstance(each, float) else each for name, each in context.items()
+        }
+        return f"{shown} {_LIMITS[kind].format_map({'length': length, **numbers})}"
     wanted = [what for each in faults if (what := _wanted(each["type"]))]
     if wanted:
         return f"{shown} must be {' or '.join(dict.fromkeys(wanted))}"

@@ -42,7 +42,7 @@ FAULTS = pytest.mark.parametrize(
     ("fault", "remedy"),
     [
         ({"status": 401}, "Check PARALLEL_API_KEY"),
-        ({"status": 429, "retry_after": 120}, "Send fewer requests at once, or wait"),
+        ({"status": 429, "retry_after": 120}, "or send fewer requests at once"),
         ({"status": 500}, "Try again later"),
         ({"delay": 1.0}, "Try again, or ask for less at once."),
         ({"body": "<html>no</html>", "content_type": "text/html"}, "Try again; if it fails again"),

@@ -69,7 +69,7 @@ async def test_each_status_has_its_class(
         ),
         (
             {"detail": [{"loc": ["body", "mode"], "msg": "unknown", "type": "enum"}]},
-            "body.mode: unknown",
+            "mode: unknown",
             [{"loc": ["body", "mode"], "msg": "unknown", "type": "enum"}],
             None,
         ),

@@ -1,0 +1,333 @@
+"""The first mistakes that people make: each error says in one sentence what to do instead."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+from langchain_core.tools import ToolException
+
+import parallel_integrations
+from parallel_integrations import (
+    ArgumentTypeError,
+    CloudflareGateway,
+    ConnectionFailedError,
+    CreateTaskRunRequest,
+    InvalidArgumentError,
+    InvalidRequestError,
+    ParallelClient,
+    ParallelError,
+    PermissionDeniedError,
+    RateLimitError,
+    SearchRequest,
+)
+from parallel_integrations.api import create_task_run, search
+from parallel_integrations.langchain import (
+    ChatParallel,
+    ParallelDeepResearch,
+    ParallelSearchRetriever,
+    ParallelSearchTool,
+)
+from parallel_integrations.llama_index import (
+    ParallelLLM,
+    ParallelQueryEngine,
+    ParallelReader,
+    ParallelRetriever,
+    ParallelToolSpec,
+)
+from parallel_integrations.sandbox import Sandbox
+
+REAL: Final = os.environ.get("PARALLEL_REAL", "")  # read here, because tests clear it
+SEARCH: Final = SearchRequest(search_queries=["with statement exceptions"])
+SECRET: Final = "s3cret-that-nobody-may-see"
+INTERNAL: Final = re.compile(r"PageSearch|ToolSettings|ResponderSettings|pydantic|\n|Input should")
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "words"),
+    [
+        (ParallelSearchRetriever, "similarity_top_k", "called k="),
+        (ParallelSearchRetriever, "top_k", "called k="),
+        (ParallelSearchRetriever, "num_results", "called k="),
+        (ParallelRetriever, "similarity_top_k", "called max_results="),
+        (ParallelRetriever, "k", "called max_results="),
+        (ParallelRetriever, "llm", "query_writer="),
+        (ParallelReader, "include_domains", r"SourcePolicy\(include_domains="),
+        (ParallelReader, "exclude_domains", r"SourcePolicy\(exclude_domains="),
+        (ParallelSearchTool, "start_date", r"SourcePolicy\(after_date="),
+        (ParallelSearchTool, "topic", "objective"),
+        (ParallelSearchTool, "search_depth", "called mode="),
+        (ParallelToolSpec, "max_result", "'max_results'"),
+        (ParallelToolSpec, "headers", r"client=ParallelClient\(headers="),
+        (ParallelLLM, "api_base", "called base_url="),
+        (ParallelLLM, "request_timeout", "called timeout="),
+        (ChatParallel, "openai_api_base", "called base_url="),
+        (ChatParallel, "route", r"client=ParallelClient\(route="),
+        (ChatParallel, "gateway", r"client=ParallelClient\(route="),
+        (ParallelQueryEngine, "llm", "called model="),
+        (ParallelDeepResearch, "model", "called processor="),
+        (ParallelClient, "api_base", "called base_url="),
+        (ParallelClient, "gateway", "called route="),
+        (ParallelClient, "rate_limiter", "max_retries="),
+        (ParallelClient, "proxies", "http_client="),
+        (SearchRequest, "query", "called objective="),
+        (SearchRequest, "include_domains", r"SourcePolicy\(include_domains="),
+    ],
+)
+def test_an_argument_of_another_package_leads_to_its_name_here(
+    make: Callable[..., Any], name: str, words: str
+) -> None:
+    with pytest.raises(ArgumentTypeError, match=words) as caught:
+        make(**{name: SECRET})
+    assert isinstance(caught.value, ParallelError)
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, TypeError)
+    text = str(caught.value)
+    assert text.startswith(f"{make.__name__} has no argument {name!r}")
+    assert not INTERNAL.search(text)
+    assert SECRET not in text
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "words"),
+    [
+        (ParallelRetriever, {"max_results": 99}, "max_results=99 is too large: give at most 40"),
+        (ParallelToolSpec, {"max_results": "many"}, "max_results='many' must be a whole number"),
+        (ParallelSearchRetriever, {"k": 0}, "k=0 is too small: give at least 1"),
+        (ParallelQueryEngine, {"processor": "lite", "timeout": -1}, "timeout=-1 is too small"),
+        (ParallelSearchRetriever, {"base_url": "https://a.example/v1"}, "'https://a.example'"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(
+    make: Callable[..., Any], settings: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=re.escape(words)) as caught:
+        make(**settings)
+    assert isinstance(caught.value, ValueError)
+    assert not INTERNAL.search(str(caught.value))
+    assert caught.value.__cause__ is None
+
+
+def test_a_question_that_is_too_long_does_not_escape(sandbox: Sandbox) -> None:
+    tool = ParallelSearchTool(
+        api_key=sandbox.api_key, base_url=sandbox.url, handle_tool_error=False
+    )
+    objective = "x" * 5001
+    with pytest.raises((ParallelError, ToolException), match="5001 characters: give at most 5000"):
+        tool._run(objective, ["x y z"])
+    with pytest.raises(ParallelError, match="5001 characters"):
+        SearchRequest(objective=objective)
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize("make", [ParallelSearchRetriever, ParallelReader, ChatParallel])
+@pytest.mark.parametrize(
+    "beside", [{"api_key": SECRET}, {"timeout": 3}, {"max_retries": 0}, {"base_url": "https://a.b"}]
+)
+def test_a_client_and_settings_of_another_are_refused(
+    client: ParallelClient, make: Callable[..., Any], beside: dict[str, Any]
+) -> None:
+    [name] = beside
+    with pytest.raises(InvalidArgumentError, match=f"client= and {name}= exclude") as caught:
+        make(client=client, **beside)
+    assert SECRET not in str(caught.value)
+    assert make(client=client, api_key=None, base_url=None, timeout=None).client is client
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("https://api.parallel.ai/v1", "give 'https://api.parallel.ai'"),
+        ("https://api.parallel.ai/v1beta/", "give 'https://api.parallel.ai'"),
+        ("https://api.parallel.ai/chat/completions", "give 'https://api.parallel.ai'"),
+        ("https://proxy.example/parallel/v1", "give 'https://proxy.example/parallel'"),
+        (
+            "https://gateway.ai.cloudflare.com/v1/acc/gate/parallel",
+            r"CloudflareGateway\(account_id='acc', gateway_id='gate'\)",
+        ),
+        ("https://gateway.ai.cloudflare.com/v1", r"CloudflareGateway\("),
+    ],
+)
+def test_an_address_with_the_api_s_own_path_says_what_is_meant(
+    url: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for make in (ParallelClient, ParallelReader, ChatParallel):
+        with pytest.raises(InvalidArgumentError, match=words):
+            make(base_url=url)
+    monkeypatch.setenv("PARALLEL_BASE_URL", url)
+    with pytest.raises(InvalidArgumentError, match=words):
+        ParallelClient(api_key="k")
+
+
+def test_a_route_by_its_name_says_what_is_meant() -> None:
+    route: Any = "cloudflare"
+    with pytest.raises(InvalidArgumentError, match=r"CloudflareGateway\(account_id=…, gateway"):
+        ParallelClient(route=route)
+
+
+def test_an_operation_is_looked_for_on_the_client(client: ParallelClient) -> None:
+    anything: Any = client
+    for name in ("search", "asearch", "task_run", "beta", "chat", "invoke"):
+        with pytest.raises(AttributeError, match=r"client\.run\(search\(SearchRequest\("):
+            getattr(anything, name)
+        assert not hasattr(anything, name)
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "place"),
+    [
+        ("", "ChatParallel", ".langchain"),
+        ("", "search", ".api"),
+        ("", "Sandbox", ".sandbox"),
+        ("", "enrich", ".enrichment"),
+        (".api", "SearchRequest", ""),
+        (".langchain", "ParallelReader", ".llama_index"),
+        (".llama_index", "ParallelClient", ""),
+        (".models", "CloudflareGateway", ""),
+    ],
+)
+def test_a_name_imported_from_the_wrong_place_leads_on(package: str, name: str, place: str) -> None:
+    right = f"from parallel_integrations{place} import {name}"
+    with pytest.raises(ImportError, match=re.escape(right)):
+        exec(f"from parallel_integrations{package} import {name}")
+    exec(right)
+    assert not hasattr(parallel_integrations, "no_such_name")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "127.255.255.254", "[::1]", "localhost"])
+def test_all_of_loopback_may_be_called_by_plain_http(host: str) -> None:
+    assert ParallelClient(base_url=f"http://{host}:8080").settings.base_url.startswith("http://")
+    assert ParallelReader(base_url=f"http://{host}")
+
+
+@pytest.mark.parametrize("host", ["128.0.0.1", "[::2]", "10.0.0.1", "127.0.0.1.example", "0.0.0.0"])
+def test_other_addresses_are_not_loopback(host: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="plain_http_hosts="):
+        ParallelClient(base_url=f"http://{host}")
+
+
+def test_a_host_inside_a_cluster_is_permitted_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "http://litellm:4000"
+    for make in (ParallelClient, ParallelReader):
+        with pytest.raises(InvalidArgumentError, match=r"plain_http_hosts=\['litellm'\]"):
+            make(base_url=url)
+    client = ParallelClient(api_key="k", base_url=url, plain_http_hosts=["LiteLLM"])
+    assert client.settings.base_url == url
+    with pytest.raises(InvalidArgumentError, match="plain_http_hosts"):
+        ParallelClient(base_url="http://other:4000", plain_http_hosts=["litellm"])
+    for wrong in ("litellm", 3, [3]):
+        with pytest.raises(InvalidArgumentError, match="must be a list of host names"):
+            ParallelClient(plain_http_hosts=wrong)  # type: ignore[arg-type]
+    gateway = CloudflareGateway("a", "g", base="http://proxy:1/v1")
+    assert ParallelClient(route=gateway, plain_http_hosts=["proxy"]).settings.base_url
+    monkeypatch.setenv("PARALLEL_PLAIN_HTTP_HOSTS", "other, litellm")
+    assert ParallelReader(base_url=url)
+    assert ParallelClient(base_url=url).settings.base_url == url
+
+
+async def test_a_refused_connection_on_loopback_names_the_sandbox() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        port = taken.getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+        client = ParallelClient(api_key="k", base_url=url, max_retries=0)
+        with pytest.raises(ConnectionFailedError, match=f"sandbox --port {port}`"):
+            client.run(search(SEARCH))
+        with pytest.raises(ConnectionFailedError, match="Does the sandbox run there"):
+            await client.arun(search(SEARCH))
+
+
+@pytest.fixture
+def private_server(tmp_path: Path) -> Iterator[str]:
+    """The address of a TLS server whose certificate nobody has signed."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl makes the certificate")
+    made = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -keyout key -out cert"
+    subprocess.run([openssl, *made.split()], cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse_all() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                try:
+                    context.wrap_socket(connection, server_side=True).close()
+                except OSError:
+                    connection.close()
+
+        thread = threading.Thread(target=refuse_all, daemon=True)
+        thread.start()
+        yield f"https://localhost:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+def test_a_private_certificate_names_the_variable_and_the_clients(private_server: str) -> None:
+    client = ParallelClient(api_key="k", base_url=private_server, max_retries=0)
+    with pytest.raises(ConnectionFailedError, match=r"SSL_CERT_FILE.*http_client=httpx\.Client"):
+        client.run(search(SEARCH))
+    with httpx.Client() as own:
+        given = ParallelClient(api_key="k", base_url=private_server, max_retries=0, http_client=own)
+        with pytest.raises(ConnectionFailedError, match="give http_async_client= as well"):
+            asyncio.run(given.arun(search(SEARCH)))
+
+
+def test_a_limit_says_how_long_to_wait(sandbox: Sandbox) -> None:
+    client = ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url, max_retries=0)
+    sandbox.faults.add(status=429, retry_after=7)
+    with pytest.raises(RateLimitError, match=r"Wait 7 s \(`retry_after`\)") as caught:
+        client.run(search(SEARCH))
+    assert caught.value.retry_after == 7
+    sandbox.faults.add(status=429)
+    with pytest.raises(RateLimitError, match="Send fewer requests"):
+        client.run(search(SEARCH))
+
+
+def test_an_unknown_processor_is_shown_the_known_ones(client: ParallelClient) -> None:
+    request = CreateTaskRunRequest(input="x", processor="proo")
+    with pytest.raises(PermissionDeniedError, match=r"'proo' is none of lite, base, core, .*-fast"):
+        client.run(create_task_run(request))
+
+
+@pytest.mark.skipif(not REAL, reason="PARALLEL_REAL names no folder of published responses")
+@pytest.mark.parametrize(
+    ("name", "reasons"),
+    [
+        ("33_error_422_objective", ["Either 'objective' or 'search_queries' must be provided"]),
+        ("34_error_422_missing_urls", ["Request validation error: urls: Field required"]),
+        (
+            "35_error_422_extra_forbidden",
+            [
+                "excerpts: Extra inputs are not permitted (given: true)",
+                "full_content: Extra inputs are not permitted (given: false)",
+            ],
+        ),
+    ],
+)
+def test_a_refused_request_shows_the_service_s_reasons(
+    sandbox: Sandbox, client: ParallelClient, name: str, reasons: list[str]
+) -> None:
+    body = json.loads((Path(REAL) / f"{name}.json").read_text("utf-8"))
+    sandbox.faults.add(times=2, status=422, body=body)
+    with pytest.raises(InvalidRequestError) as caught:
+        client.run(search(SEARCH))
+    assert all(reason in str(caught.value) for reason in reasons)
+    assert all(reason in caught.value.message for reason in reasons)
+    tool = ParallelSearchTool(client=client)
+    shown = tool.invoke({"objective": "Why?", "search_queries": ["why because reason"]})
+    assert all(reason in shown for reason in reasons)

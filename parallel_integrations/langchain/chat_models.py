@@ -193,7 +193,7 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
 
     def with_structured_output(
         self,
-        schema: dict[str, Any] | type,
+        schema: dict[str, Any] | type | None = None,
         *,
         include_raw: bool = False,
         method: Literal["json_schema", "function_calling", "json_mode"] = "json_schema",
@@ -206,8 +206,10 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         fence or among words is found; an answer that does not fit is an `OutputParserException`.
 
         Args:
-            schema: A pydantic class, a TypedDict or a JSON schema; the first gives instances, the
-                others dicts. `stream` gives partial ones.
+            schema: A pydantic class, a TypedDict, a dataclass or a JSON schema, also inside of
+                OpenAI's dicts: `{"name": …, "schema": …}`, `{"type": "json_schema", …}`, a
+                function's. A pydantic class gives instances, all others dicts. `stream` gives
+                partial ones. None, with `method="json_mode"`: any object.
             include_raw: True gives `{"raw", "parsed", "parsing_error"}` and raises nothing.
             method: `"json_mode"` asks for any JSON object; the other two are one: these models
                 call no functions.

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from dataclasses import is_dataclass
 from typing import Any, Final
 
 from langchain_core.exceptions import OutputParserException
@@ -22,7 +23,12 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from parallel_integrations._documents.json_values import json_so_far, json_values, opening_of
 from parallel_integrations.errors import InvalidArgumentError
-from parallel_integrations.models.output_schema import drop_nulls
+from parallel_integrations.models.output_schema import (
+    drop_nulls,
+    foreign_schema,
+    named_schema,
+    response_name,
+)
 from parallel_integrations.models.tolerant_reading import storable_json
 
 METHODS: Final = ("json_schema", "function_calling", "json_mode")
@@ -30,7 +36,7 @@ METHODS: Final = ("json_schema", "function_calling", "json_mode")
 
 def bind_schema(
     model: BaseChatModel,
-    schema: dict[str, Any] | type,
+    schema: dict[str, Any] | type | None,
     *,
     include_raw: bool,
     method: str,
@@ -43,16 +49,14 @@ def bind_schema(
     """
     if method not in METHODS:
         raise InvalidArgumentError(f"method={method!r} must be one of {', '.join(METHODS)}")
-    # What is a JSON schema already is taken as it is: the converter would lose an array's items.
-    json_schema = (
-        schema
-        if isinstance(schema, dict) and schema.get("type") in ("object", "array")
-        else convert_to_json_schema(schema)
-    )
+    json_schema, beside = _json_schema({"type": "object"} if schema is None else schema)
     if method == "json_mode":
         response_format: dict[str, Any] = {"type": "json_object"}
+    elif schema is None:
+        raise InvalidArgumentError("schema=None goes with method='json_mode' only; give a schema")
     else:
-        named = {"name": json_schema.get("title", "output"), "schema": json_schema}
+        name = response_name(beside.get("name") or json_schema.get("title") or "output")
+        named = {**beside, "name": name, "schema": json_schema}
         if strict is not None:
             named["strict"] = strict
         response_format = {"type": "json_schema", "json_schema": named}
@@ -65,6 +69,21 @@ def bind_schema(
     if not include_raw:
         return bound | parser
     return RunnableMap(raw=bound) | RunnableLambda(parser.beside, parser.abeside)
+
+
+def _json_schema(schema: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The JSON schema of a class, a dict or a function, and the name and the like beside it."""
+    try:
+        # The converter would lose an array's items, and what it does not know of a dict.
+        if isinstance(schema, dict):
+            return named_schema(schema)
+        found = foreign_schema(schema) if is_dataclass(schema) else None
+        return found or convert_to_json_schema(schema), {}
+    except Exception as error:  # noqa: BLE001 - the converter raises many; nothing was sent
+        raise InvalidArgumentError(
+            f"schema={schema!r:.100} cannot be the schema of an object: give a pydantic class, a "
+            f"TypedDict, a dataclass or a JSON schema ({error})"
+        ) from None
 
 
 class _Parser(BaseCumulativeTransformOutputParser[Any]):

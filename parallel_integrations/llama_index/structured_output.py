@@ -1,6 +1,5 @@
 """Structured output: a pydantic class as the answer's JSON schema, and its objects."""
 
-import re
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
 from typing import Any, Final, cast
@@ -19,22 +18,28 @@ from llama_index.core.types import Model, PydanticProgramMode
 from pydantic import BaseModel
 
 from parallel_integrations._documents.json_values import json_so_far, json_values, opening_of
-from parallel_integrations.errors import UnexpectedAnswerError
+from parallel_integrations.errors import InvalidArgumentError, UnexpectedAnswerError
 from parallel_integrations.llama_index.citations import attach_evidence, evidence_of
-from parallel_integrations.models.output_schema import class_schema, parse_output
+from parallel_integrations.models.output_schema import class_schema, parse_output, response_name
 
 SHOWN_CHARACTERS: Final = 200
-_UNNAMEABLE: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
 dispatcher = get_dispatcher(__name__)
 
 
 def response_format(output_cls: type[BaseModel]) -> dict[str, Any]:
     """The `response_format` of a request for JSON that fits a class."""
-    name = _UNNAMEABLE.sub("_", output_cls.__name__)  # a generic class has brackets in its name
+    if not (isinstance(output_cls, type) and issubclass(output_cls, BaseModel)):
+        raise InvalidArgumentError(
+            f"output_cls={output_cls!r:.100} must be a pydantic class (of pydantic 2); for a JSON "
+            "schema, pass response_format={'name': …, 'schema': …} to chat()"
+        )
     return {
         "type": "json_schema",
-        "json_schema": {"name": name, "schema": class_schema(output_cls)},
+        "json_schema": {
+            "name": response_name(output_cls.__name__),
+            "schema": class_schema(output_cls),
+        },
     }
 
 

@@ -16,6 +16,7 @@ from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.headers import checked_headers
 from parallel_integrations.models.notebook import output_html
+from parallel_integrations.models.output_schema import class_schema, named_schema, response_name
 from parallel_integrations.models.shared import (
     ApiResponse,
     ApiVersion,
@@ -149,8 +150,8 @@ class ChatRequest(RequestModel):
         messages: The turns so far as `ChatMessage` or dict, oldest first; at least one. A system
             prompt comes first.
         model: `speed`, or the research models `lite`, `base` and `core`; newer ones pass through.
-        response_format: `{"type": "json_schema", "json_schema": {"name": …, "schema": …}}` and the
-            like, as the wire has it.
+        response_format: `{"type": "json_schema", "json_schema": {"name": …, "schema": …}}` as the
+            wire has it, or what stands in it, a JSON schema, or a pydantic class.
         previous_interaction_id: Continues an earlier chat or task with its context.
         extra_body: Further top-level fields of the body, for what the API learns later. Sampling
             parameters (temperature, max_tokens, stop …) are ignored by the API and not sent.
@@ -179,6 +180,21 @@ class ChatRequest(RequestModel):
     stream: bool = False
     extra_body: JsonObject | None = None
     extra_headers: ExtraHeaders | None = Field(default=None, repr=False)
+
+    @field_validator("response_format", mode="before")
+    @classmethod
+    def _whole_format(cls, given: Any) -> Any:
+        """The form that the API reads: it would drop another one silently, and be paid."""
+        if isinstance(given, type) and issubclass(given, BaseModel):
+            given = {"name": response_name(given.__name__), "schema": class_schema(given)}
+        if not isinstance(given, Mapping) or given.get("type") in ("text", "json_object"):
+            return given
+        schema, beside = named_schema(given)
+        wrapped = given.get("json_schema") if given.get("type") == "json_schema" else None
+        if isinstance(wrapped, Mapping) and "schema" in wrapped and "name" in wrapped:
+            return given
+        name = response_name(beside.get("name") or schema.get("title") or "output")
+        return {"type": "json_schema", "json_schema": {**beside, "name": name, "schema": schema}}
 
     @model_validator(mode="before")
     @classmethod

@@ -1,11 +1,20 @@
 """Output schemas: from a class to what the API accepts, and from an output to the class."""
 
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import is_dataclass
 from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, PydanticUserError, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import from_json, to_json
 
 from parallel_integrations.models.shared import sendable
@@ -19,13 +28,75 @@ UNSUPPORTED: Final = frozenset(
     patternProperties propertyNames uniqueItems unevaluatedItems unevaluatedProperties
     """.split()
 )
-_NOISE: Final = frozenset({"title", "default", "$defs", "discriminator"})
+_NOISE: Final = frozenset({"title", "default", "$defs", "definitions", "discriminator"})
+_UNNAMEABLE: Final = re.compile(r"[^A-Za-z0-9_-]+")
+_WRAPPERS: Final = frozenset({"json", "json_schema", "function"})
+_BESIDE: Final = ("name", "description", "strict")
+_JSON_TYPES: Final = frozenset("object array string number integer boolean null".split())
+_KEYWORDS: Final = frozenset("properties items $ref anyOf oneOf allOf enum const".split())
 _VALUES: Final = frozenset({"const", "enum", "examples"})
 """Keywords that hold values, not schemas."""
 
 
 class SchemaWarning(UserWarning):
     """Something in an output schema that the API does not accept was left out."""
+
+
+def named_schema(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A JSON schema, and what stands beside it, in any of the forms that people have one in.
+
+    These are the schema itself, OpenAI's `{"type": "json_schema", "json_schema": {…}}`, the
+    `{"name": …, "schema": …}` inside of it, a function's or tool's dict, with its parameters, and
+    Parallel's own `{"type": "json", "json_schema": …}`.
+
+    Returns:
+        The schema, and its `name`, `description` and `strict` where they were given.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    kind = given.get("type")
+    kind = str(kind) if isinstance(kind, list) else kind
+    inner = given.get("function" if kind == "function" else "json_schema")
+    if isinstance(inner, Mapping) and (kind in _WRAPPERS or kind is None):
+        return ({**inner}, {}) if kind == "json" or _is_schema(inner) else named_schema(inner)
+    for key in ("schema", "parameters", "input_schema"):
+        inner = given.get(key)
+        if isinstance(inner, Mapping) and (kind in _WRAPPERS or kind is None):
+            beside = {name: given[name] for name in _BESIDE if given.get(name) is not None}
+            return {**inner}, beside
+    if kind not in _WRAPPERS and _is_schema(given):
+        return {**given}, {}
+    shown = f"{dict(given)!r:.100}"
+    raise ValueError(
+        f"{shown} is no JSON schema: give one, like {{'type': 'object', 'properties': {{…}}}}, or "
+        "{'name': …, 'schema': {…}}"
+    )
+
+
+def _is_schema(given: Mapping[str, Any]) -> bool:
+    kind = given.get("type")
+    kinds = kind if isinstance(kind, list) else [kind]
+    return not given or any(each in _JSON_TYPES for each in kinds) or bool(_KEYWORDS & given.keys())
+
+
+def response_name(name: str) -> str:
+    """A schema's name as OpenAI's format admits it; a generic class has brackets in its own."""
+    return _UNNAMEABLE.sub("_", name)
+
+
+def foreign_schema(cls: Any) -> dict[str, Any] | None:
+    """The JSON schema of a dataclass, a TypedDict or a class of pydantic 1; None for others."""
+    typed_dict = isinstance(cls, type) and issubclass(cls, dict) and hasattr(cls, "__total__")
+    if typed_dict or is_dataclass(cls):
+        try:
+            return TypeAdapter(cls).json_schema()
+        except PydanticUserError as error:
+            raise ValueError(f"{cls.__name__} has no JSON schema: {error.message}") from None
+    if not isinstance(cls, type) or issubclass(cls, BaseModel) or not hasattr(cls, "__fields__"):
+        return None
+    older = getattr(cls, "schema", None)
+    return dict(older()) if callable(older) else None
 
 
 def wire_schema(schema: str | dict[str, Any] | type[BaseModel]) -> str | dict[str, Any]:
@@ -91,10 +162,30 @@ def _checked(schema: str | dict[str, Any] | type[BaseModel]) -> Any:
     return sendable(schema)
 
 
+def _understood(schema: Any) -> Any:
+    """What people give for a schema as one of the forms that are kept."""
+    if isinstance(schema, dict):
+        kind = schema.get("type")
+        own = isinstance(kind, str) and kind in WIRE_TYPES
+        if own and (kind != "json" or "json_schema" in schema):
+            return schema
+        if schema.keys() == {"description"}:
+            return {"type": "text", **schema}
+        return named_schema(schema)[0]
+    found = foreign_schema(schema)
+    if found is None:
+        return schema
+    return _accepted(found, found.get("$defs") or found.get("definitions") or {}, (), set())
+
+
 OutputSchema: TypeAlias = Annotated[
-    str | dict[str, Any] | type[BaseModel], AfterValidator(_checked)
+    str | dict[str, Any] | type[BaseModel], BeforeValidator(_understood), AfterValidator(_checked)
 ]
-"""A description of text, a JSON schema (or the wire's own `{"type": "json" …}`), or a class."""
+"""A description of text, a JSON schema (or the wire's own `{"type": "json" …}`), or a class.
+
+The dicts in which other APIs have a schema are understood, too (`named_schema`); of a dataclass, a
+TypedDict or a class of pydantic 1, the JSON schema is taken, and outputs stay dicts.
+"""
 
 
 def _json_only(schema: Any) -> Any:

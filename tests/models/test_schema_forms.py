@@ -1,0 +1,189 @@
+"""Every form in which people have a schema is understood, or refused before anything is sent."""
+
+import sys
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+from pydantic import BaseModel
+from typing_extensions import TypedDict
+
+from parallel_integrations import (
+    ChatRequest,
+    CreateTaskRunRequest,
+    EnrichFindallRequest,
+    InvalidArgumentError,
+    ParallelClient,
+)
+from parallel_integrations.langchain import ChatParallel
+from parallel_integrations.llama_index import ParallelLLM
+from parallel_integrations.sandbox import Sandbox
+
+QUESTION: Final = "How does the with statement handle exceptions?"
+TURN: Final = {"role": "user", "content": QUESTION}
+SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "purpose": {"type": "string"}},
+    "required": ["name", "purpose"],
+    "additionalProperties": False,
+}
+NAMED: Final = {"name": "statement", "schema": SCHEMA}
+FUNCTION: Final = {"name": "statement", "description": "A statement.", "parameters": SCHEMA}
+FORMS: Final[dict[str, dict[str, Any]]] = {
+    "schema": SCHEMA,
+    "name and schema": NAMED,
+    "strict": {**NAMED, "strict": True, "description": "A statement."},
+    "json_schema": {"type": "json_schema", "json_schema": NAMED},
+    "flat json_schema": {"type": "json_schema", **NAMED},
+    "function": FUNCTION,
+    "tool": {"type": "function", "function": FUNCTION},
+    "flat tool": {"type": "function", **FUNCTION},
+    "input_schema": {"name": "statement", "description": "x", "input_schema": SCHEMA},
+    "Parallel's own": {"type": "json", "json_schema": SCHEMA},
+    "without its type": {"json_schema": SCHEMA},
+}
+NONE_OF_THEM: Final[list[dict[str, Any]]] = [
+    {"name": "statement"},
+    {"name": "statement", "fields": ["name"]},
+    {"type": "json_schema"},
+    {"type": "json_schema", "json_schema": {"name": "statement"}},
+    {"type": "function", "name": "statement"},
+    {"name": "string", "purpose": "string"},
+]
+every_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+
+
+class Statement(BaseModel):
+    """A statement of the language."""
+
+    name: str
+    purpose: str
+
+
+@dataclass
+class StatementData:
+    """A statement of the language."""
+
+    name: str
+    purpose: str
+
+
+class StatementDict(TypedDict):
+    """A statement of the language."""
+
+    name: str
+    purpose: str
+
+
+def foreign_classes() -> list[Any]:
+    """Classes of other kinds than pydantic 2's."""
+    found: list[Any] = [StatementData, StatementDict]
+    if sys.version_info < (3, 14):
+        from pydantic.v1 import BaseModel as OldModel
+
+        class OldStatement(OldModel):
+            name: str
+            purpose: str
+
+        found.append(OldStatement)
+    return found
+
+
+def sent_schema(sandbox: Sandbox) -> Any:
+    sent = sandbox.requests[-1].body["response_format"]
+    assert sent["type"] == "json_schema"
+    assert sent["json_schema"]["name"]
+    return sent["json_schema"]["schema"]
+
+
+@every_form
+def test_a_chat_model_takes_every_form(sandbox: Sandbox, form: dict[str, Any]) -> None:
+    model = ChatParallel(api_key=sandbox.api_key, base_url=sandbox.url)
+    found = model.with_structured_output(form).invoke(QUESTION)
+    assert isinstance(found, dict)
+    assert found.keys() == {"name", "purpose"}
+    assert sent_schema(sandbox) == SCHEMA
+    if "name" in str(form.keys()):
+        assert sandbox.requests[-1].body["response_format"]["json_schema"]["name"] == "statement"
+
+
+@every_form
+def test_a_response_format_takes_every_form(sandbox: Sandbox, form: dict[str, Any]) -> None:
+    model = ChatParallel(api_key=sandbox.api_key, base_url=sandbox.url)
+    model.invoke(QUESTION, response_format=form)
+    assert sent_schema(sandbox) == SCHEMA
+    ParallelLLM(api_key=sandbox.api_key, base_url=sandbox.url).complete(
+        QUESTION, response_format=form
+    )
+    assert sent_schema(sandbox) == SCHEMA
+
+
+@every_form
+def test_a_task_takes_every_form(form: dict[str, Any]) -> None:
+    wire = {"type": "json", "json_schema": SCHEMA}
+    request = CreateTaskRunRequest(input="x", output_schema=form, input_schema=form)
+    assert request.body("v1")["task_spec"] == {"output_schema": wire, "input_schema": wire}
+    assert EnrichFindallRequest(output_schema=form).body("v1")["output_schema"] == wire
+
+
+def test_classes_of_other_kinds_give_their_schema(sandbox: Sandbox) -> None:
+    model = ChatParallel(api_key=sandbox.api_key, base_url=sandbox.url)
+    for schema in foreign_classes():
+        found: Any = model.with_structured_output(schema).invoke(QUESTION)
+        found = found if isinstance(found, dict) else found.dict()
+        assert found.keys() == {"name", "purpose"}
+        assert sent_schema(sandbox)["required"] == ["name", "purpose"]
+        body = CreateTaskRunRequest(input="x", output_schema=schema).body("v1")
+        assert body["task_spec"]["output_schema"]["json_schema"]["required"] == ["name", "purpose"]
+    assert ChatRequest(messages=[TURN], response_format=Statement).response_format == {
+        "type": "json_schema",
+        "json_schema": {
+            "name": "Statement",
+            "schema": {**SCHEMA, "description": "A statement of the language."},
+        },
+    }
+
+
+@pytest.mark.parametrize("form", NONE_OF_THEM, ids=str)
+def test_what_is_no_schema_is_refused_unsent(
+    sandbox: Sandbox, client: ParallelClient, form: dict[str, Any]
+) -> None:
+    model = ChatParallel(client=client)
+    for refused in (
+        lambda: model.with_structured_output(form),
+        lambda: ChatRequest(messages=[TURN], response_format=form),
+        lambda: CreateTaskRunRequest(input="x", output_schema=form),
+        lambda: model.invoke(QUESTION, response_format=form),
+        lambda: ParallelLLM(client=client).complete(QUESTION, response_format=form),
+    ):
+        with pytest.raises(InvalidArgumentError, match="is no JSON schema: give one"):
+            refused()
+    assert not sandbox.requests
+
+
+def test_what_is_no_class_for_an_object_is_refused_unsent(
+    sandbox: Sandbox, client: ParallelClient
+) -> None:
+    from llama_index.core.prompts import PromptTemplate
+
+    llm: Any = ParallelLLM(client=client)
+    for wrong in [*foreign_classes(), NAMED, int]:
+        with pytest.raises(InvalidArgumentError, match="must be a pydantic class"):
+            llm.structured_predict(wrong, PromptTemplate(QUESTION))
+    model: Any = ChatParallel(client=client)
+    for wrong in (int, 7, "a statement", [Statement]):
+        with pytest.raises(InvalidArgumentError, match="cannot be the schema of an object"):
+            model.with_structured_output(wrong)
+    with pytest.raises(InvalidArgumentError, match="json_mode"):
+        model.with_structured_output(None)
+    assert not sandbox.requests
+
+
+def test_any_object_needs_no_schema(sandbox: Sandbox) -> None:
+    model = ChatParallel(api_key=sandbox.api_key, base_url=sandbox.url)
+    chain = model.with_structured_output(None, method="json_mode")
+    sandbox.faults.add(
+        body={"choices": [{"message": {"role": "assistant", "content": '{"a": 1}'}}]}, status=200
+    )
+    assert chain.invoke(QUESTION) == {"a": 1}
+    assert sandbox.requests[-1].body["response_format"] == {"type": "json_object"}

@@ -46,6 +46,7 @@ from parallel_integrations._documents.research import (
     look_up_research,
     start_research,
 )
+from parallel_integrations._documents.results import as_results
 from parallel_integrations._documents.searching import TOOL_MODE, search_request
 from parallel_integrations._documents.tool_arguments import in_words
 from parallel_integrations._documents.tool_texts import MAX_OUTPUT_CHARS, MIN_OUTPUT_CHARS
@@ -83,7 +84,7 @@ from parallel_integrations.models.task import (
 
 PROGRESS_EVENT = "parallel_progress"
 
-Content: TypeAlias = str | list[str | dict[str, Any]]
+Content: TypeAlias = str | list[str | dict[str, Any]] | dict[str, Any]
 Run = TypeVar("Run", bound=Callable[..., Any])
 ContentAndArtifact: TypeAlias = tuple[Content, dict[str, Any]]
 
@@ -142,7 +143,11 @@ class ParallelTool(PacedAdapter, BaseTool):
         raise NotImplementedError
 
     def _content_and_artifact(self, result: Any) -> ContentAndArtifact:
-        return self.kind.text(result, self.max_output_chars), result.model_dump(mode="json")
+        return self.kind.text(result, self.max_output_chars), self._artifact(result)
+
+    def _artifact(self, result: Any) -> dict[str, Any]:
+        artifact: dict[str, Any] = result.model_dump(mode="json")
+        return artifact
 
     @inspected
     def _run(
@@ -242,11 +247,17 @@ class SessionTool(PageSettings, ParallelTool):
     """Base of the tools whose calls are joined to one session."""
 
     session_per_thread: bool = True
+    artifact_format: Literal["response", "results"] = "response"
     _session: str | None = PrivateAttr(default=None)
 
     def join_session(self, session_id: str) -> None:
         """Use this session where neither a fixed one nor a thread's own comes first."""
         self._session = session_id
+
+    def _artifact(self, result: Any) -> dict[str, Any]:
+        return (
+            as_results(result) if self.artifact_format == "results" else super()._artifact(result)
+        )
 
     def _in_session(self, fields: dict[str, Any]) -> dict[str, Any]:
         """The fields of one call with its session: given, or its agent's."""
@@ -348,7 +359,9 @@ class ParallelSearchTool(SearchSettings, SessionTool):
         mode: `fast` by default, the vendor's choice for agents (docs/reference/facts.md, 5);
             `advanced` searches deeper, takes about 2 seconds longer and costs five times as much.
         content_format: `"text"`, or `"search_result"` for content blocks that models with native
-            citations (Anthropic's) understand.
+            citations (Anthropic's) understand, or `"results"` for a dict, which code reads from
+            `tool.invoke({"query": question})["results"]`: see `parallel_integrations.as_results`.
+        artifact_format: `"response"` for the API's response, or `"results"` for that dict.
         max_output_chars: Most characters of the content, 40,000 by default; a truncated text says
             so.
         rate_limiter: LangChain's, as on chat models: waited for before each call of any tool.
@@ -371,14 +384,16 @@ class ParallelSearchTool(SearchSettings, SessionTool):
     args_schema: type[BaseModel] = SEARCH.arguments
     mode: str | None = Field(default=TOOL_MODE, min_length=1)
     max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS)
-    content_format: Literal["text", "search_result"] = "text"
+    content_format: Literal["text", "search_result", "results"] = "text"
 
     def _operation(self, fields: dict[str, Any]) -> Flow[SearchResponse]:
         return search(search_request(self, **self._in_session(fields)))
 
     def _content_and_artifact(self, result: SearchResponse) -> ContentAndArtifact:
         if self.content_format == "search_result" and (found := [*page_documents(result.results)]):
-            return self._blocks(found, notes_of(result)), result.model_dump(mode="json")
+            return self._blocks(found, notes_of(result)), self._artifact(result)
+        if self.content_format == "results":
+            return as_results(result, self.max_output_chars), self._artifact(result)
         return super()._content_and_artifact(result)
 
     def _blocks(self, found: list[PageDocument], notes: list[str]) -> list[str | dict[str, Any]]:

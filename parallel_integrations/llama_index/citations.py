@@ -88,7 +88,8 @@ def cited_nodes(kind: type[Node], basis: Iterable[FieldBasis]) -> list[Node]:
     return [
         kind(
             id_=passage.id,
-            text=str(passage.excerpt),
+            # An evaluator would take an empty text for a context.
+            text=str(passage.excerpt) or page_title(passage.citation),
             metadata=passage.metadata,
             excluded_embed_metadata_keys=list(CITED_FROM_EMBEDDING),
             excluded_llm_metadata_keys=list(CITED_FROM_LLM),

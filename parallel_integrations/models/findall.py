@@ -329,7 +329,7 @@ class EnrichFindallRequest(RequestModel):
 
     def max_skus(self, version: ApiVersion) -> NoReturn:
         """Refused: it is billed for each match of a run."""
-        raise ValueError(
+        raise InvalidArgumentError(
             f"An enrichment is billed like a task of processor={self.processor!r} for each match "
             "of its run, and how many there are only the API knows: estimate "
             "run_findall(request, enrich=…) instead."
@@ -347,7 +347,7 @@ class ExtendFindallRequest(RequestModel):
 
     def max_skus(self, version: ApiVersion) -> NoReturn:
         """Refused: the run's generator decides the price."""
-        raise ValueError(
+        raise InvalidArgumentError(
             f"{self.additional_match_limit} more matches are billed by the generator of their run, "
             "which only the API knows: estimate CreateFindallRunRequest(…, match_limit=…) instead."
         )

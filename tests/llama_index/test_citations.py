@@ -6,7 +6,7 @@ from llama_index.core.schema import TextNode
 
 from parallel_integrations.llama_index import ParallelLLM, citation_blocks, evidence_of
 from parallel_integrations.llama_index.citations import cited_nodes
-from parallel_integrations.models import FieldBasis
+from parallel_integrations.models import Citation, FieldBasis
 from parallel_integrations.sandbox import Sandbox
 
 QUESTION = "How does the with statement handle exceptions?"
@@ -103,3 +103,11 @@ def test_a_page_cited_twice_gives_two_ids_that_no_other_answer_gives() -> None:
     assert len(set(one)) == len(one) == 5
     assert ids(["Two."]) == [one[1]], "the same passage keeps its id"
     assert not {*ids(["Three."])} & {*one}
+
+
+def test_a_page_cited_as_a_whole_is_no_empty_context() -> None:
+    """Evaluators take the texts of source nodes as what an answer rests on."""
+    whole = FieldBasis(field="f", citations=[Citation(url="https://a.example/b", title="A page")])
+    unnamed = FieldBasis(field="g", citations=[Citation(url="https://a.example/b")])
+    texts = [node.get_content() for node in cited_nodes(TextNode, [whole, unnamed])]
+    assert texts == ["A page", "a.example/b"]

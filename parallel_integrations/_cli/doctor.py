@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 
 from parallel_integrations._install import install_command
 from parallel_integrations._protocol.retry import epoch_seconds
-from parallel_integrations._protocol.routes import KEYS_AT
+from parallel_integrations._protocol.routes import EU_HOST, KEYS_AT
 from parallel_integrations._protocol.settings import (
     BASE_URL,
     BASE_URL_VARIABLE,
@@ -184,6 +184,8 @@ def _base_url() -> Generator[Finding, None, str | None]:
         )
     elif is_loopback(parts.hostname or ""):
         yield Finding("ok", f"{where}: on this machine, a sandbox perhaps; not the live API")
+    elif parts.hostname == EU_HOST:
+        yield Finding("ok", f"{where}: the live API in Europe, which has search and extract only")
     elif base_url == BASE_URL:
         yield Finding("ok", f"{where}: the live API, directly")
     else:

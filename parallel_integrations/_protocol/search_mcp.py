@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
@@ -61,8 +61,8 @@ class SearchMcp(PlainRoute):
     """
 
     url: str = SEARCH_MCP_URL
-    needs_key: bool = False
-    has_sessions: bool = True
+    needs_key: bool = field(default=False, init=False, repr=False)
+    has_sessions: bool = field(default=True, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.url, str) or not self.url:

@@ -237,3 +237,18 @@ def test_the_exit_status_of_doctor_is_1_if_a_check_failed(
     assert done.returncode == status, done.stdout + done.stderr
     assert "ok    parallel-integrations 0." in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_the_host_in_europe_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARALLEL_BASE_URL", "https://eu.parallel.ai")
+    found = findings_by_status(offline=True)
+    assert any("search and extract only" in str(each) for each in found["ok"])
+
+
+def test_without_a_key_the_steps_are_named(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARALLEL_BASE_URL", sandbox.url)
+    [skipped] = [each for each in findings_by_status()["skip"] if "live call" in each.what]
+    for step in ("demo --web", "SearchMcp()", "sandbox", "PARALLEL_API_KEY"):
+        assert step in skipped.remedy

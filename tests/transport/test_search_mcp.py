@@ -1,7 +1,9 @@
 """Search and extract without an account, against a server built with the official MCP SDK."""
 
 import asyncio
+import copy
 import json
+import pickle
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -365,6 +367,38 @@ def test_unreadable_responses_are_errors(respond: Any) -> None:
         with pytest.raises(UnexpectedAnswerError):
             client.run(search(SEARCH))
         assert len(server.requests) == 3
+
+
+@BOTH
+async def test_a_page_that_the_server_does_not_mention_is_named(awaiting: bool) -> None:
+    other = f"{PAGE}/2"
+    request = ExtractRequest(urls=[PAGE, other, other])
+    with scripted(lambda n: rpc(n, {"structuredContent": PAGES})) as server:
+        async with ParallelClient(route=SearchMcp(url=server.url)) as client:
+            found = await run(client, extract(request), awaiting=awaiting)
+    assert [page.url for page in found.results] == [PAGE]
+    assert [(error.url, error.error_type) for error in found.errors] == [(other, "not_returned")]
+    assert not found.is_whole
+
+
+def test_a_page_may_come_back_under_another_address() -> None:
+    with (
+        scripted(lambda n: rpc(n, {"structuredContent": PAGES})) as server,
+        ParallelClient(route=SearchMcp(url=server.url)) as client,
+    ):
+        found = client.run(extract(ExtractRequest(urls=["https://example.com/moved"])))
+        assert found.is_whole
+
+
+def test_a_pickled_and_a_copied_client_open_a_session_of_their_own(sandbox: Sandbox) -> None:
+    client = ParallelClient(api_key=sandbox.api_key, route=SearchMcp(url=sandbox.url + "/mcp"))
+    client.run(search(SEARCH))
+    pickled = pickle.dumps(client)
+    assert sandbox.api_key.encode() not in pickled
+    for other in (pickle.loads(pickled), copy.deepcopy(client)):
+        assert other.run(search(SEARCH)).results
+    names = {each.headers.get("mcp-session-id") for each in sandbox.requests}
+    assert len(names - {None}) == 3
 
 
 def test_errors_of_the_protocol() -> None:

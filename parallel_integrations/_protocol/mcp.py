@@ -235,6 +235,6 @@ def _made(response: httpx.Response, status: int, body: Any) -> httpx.Response:
     return httpx.Response(
         status,
         headers={"content-type": "application/json", **kept},
-        content=json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
+        content=json.dumps(body).encode(),
         request=response.request,
     )

@@ -345,7 +345,7 @@ def scripted(respond: Any) -> RawServer:
 def test_unusual_responses_are_read(respond: Any) -> None:
     with scripted(respond) as server, ParallelClient(route=SearchMcp(url=server.url)) as client:
         page = client.run(search(SEARCH)).results[0]
-        assert page.url == PAGE
+        assert (page.url, page.title) == (PAGE, "A \ufffd page")
         assert b"mcp-protocol-version: 2025-03-26" in server.requests[-1].lower()
 
 

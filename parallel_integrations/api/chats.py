@@ -48,7 +48,7 @@ def chat(request: ChatRequest) -> Flow[ChatResponse]:
     ChatRequest.expect(request)
     response = yield from exchange(_send(request.model_copy(update={"stream": False})))
     answer = read_response(response, ChatResponse)
-    if (answer.model_extra or {}).get("error"):  # what came beside it is cut short
+    if _error_of(answer):  # what came beside it is cut short
         raise unread(response, "the answer was broken off")
     if not answer.text:
         reason = f" (finish_reason {answer.finish_reason!r})" if answer.finish_reason else ""
@@ -117,12 +117,17 @@ def _send(request: ChatRequest) -> Send:
     )
 
 
+def _error_of(chunk: ChatResponse) -> Any:
+    return (chunk.model_extra or {}).get("error")
+
+
 class _ChunkReader:
     """Reads the chunks of one streamed answer, each given the texts before it."""
 
     def __init__(self) -> None:
         self._halves = HalfCharacters()
         self._has_deltas = False
+        self._raw: dict[str, Any] | None = None  # of a chunk that had to be changed
 
     def skim(self, data: str, response: httpx.Response, text: list[str]) -> ChatChunk:
         """A chunk, read no further than its text needs."""
@@ -148,21 +153,36 @@ class _ChunkReader:
                     return ChatChunk(added, raw, named)
             except (AttributeError, KeyError, TypeError, ValueError):
                 pass  # not what most chunks are: read in full, and reported if that fails
-        chunk, raw = self._read(data, response, text)
-        return ChatChunk(chunk.text, raw, chunk.id, chunk)
+        chunk = self.read(data, response, text)
+        return ChatChunk(chunk.text, self._raw or from_json(data), chunk.id, chunk)
 
     def read(self, data: str, response: httpx.Response, text: list[str]) -> ChatResponse:
         """A chunk, read in full."""
-        return self._read(data, response, text)[0]
+        self._raw = None
+        # Most chunks are as documented: these get by with few calls.
+        if not self._halves.held and "\\u0000" not in data:
+            try:
+                chunk = ChatResponse.model_validate_json(data)
+            except ValidationError:
+                pass
+            else:
+                if chunk.choices and not (chunk.model_extra or {}).get("error"):
+                    choice = chunk.choices[0]
+                    if choice.delta is None or choice.message is not None or choice.index:
+                        self._settle(chunk, text)
+                    else:
+                        self._has_deltas = True
+                    return chunk
+        chunk = self._read_items(data, response, text)
+        self._settle(chunk, text)
+        return chunk
 
     def rest(self) -> str:
         """The data of a chunk with what was held back, once no more come; empty without any."""
         rest = self._halves.rest()
         return json.dumps({"choices": [{"delta": {"content": rest}}]}) if rest else ""
 
-    def _read(
-        self, data: str, response: httpx.Response, text: list[str]
-    ) -> tuple[ChatResponse, dict[str, Any]]:
+    def _read_items(self, data: str, response: httpx.Response, text: list[str]) -> ChatResponse:
         raw, fault = None, "an error"
         try:
             raw = decode_json(data)
@@ -175,9 +195,9 @@ class _ChunkReader:
             fault = str(error)
         else:
             known = chunk.model_fields_set & ChatResponse.model_fields.keys()
-            if not (chunk.model_extra or {}).get("error") and (known or not chunk.model_extra):
-                self._settle(chunk, text)
-                return chunk, raw
+            if not _error_of(chunk) and (known or not chunk.model_extra):
+                self._raw = raw
+                return chunk
         partial = scrub("".join(text), response)
         if words := reported_words(raw, response):
             raise StreamInterruptedError(f"The API broke the answer off: {words}", partial=partial)

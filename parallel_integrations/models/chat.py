@@ -295,14 +295,21 @@ class ChatResponse(ApiResponse):
     @property
     def text(self) -> str:
         """The answer's text, or the text this chunk adds."""
-        choice = self.first_choice
-        said = (choice.message, choice.delta) if choice else ()
-        return next((each.content for each in said if each and each.content), "")
+        for choice in self.choices:
+            if not choice.index:
+                for said in (choice.message, choice.delta):
+                    if said is not None and said.content:
+                        return said.content
+                break
+        return ""
 
     @property
     def first_choice(self) -> ChatChoice | None:
         """The answer's choice; others would be alternatives of it, not parts."""
-        return next((each for each in self.choices if not each.index), None)
+        for choice in self.choices:
+            if not choice.index:
+                return choice
+        return None
 
     def _repr_html_(self) -> str:
         return output_html(self.text, self.basis)

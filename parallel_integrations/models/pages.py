@@ -123,8 +123,8 @@ class PageResult(ResponseModel):
 
     def model_post_init(self, context: Any) -> None:
         """Take the date from another of its names where the first one holds none."""
-        others = self.model_extra or {}
-        if others.keys().isdisjoint(DATE_NAMES) or published_at(self.publish_date):
+        others = self.__pydantic_extra__  # the property would be one more call for each page
+        if not others or others.keys().isdisjoint(DATE_NAMES) or published_at(self.publish_date):
             return
         for name in DATE_NAMES:
             with suppress(ValueError):

@@ -58,16 +58,23 @@ def read_as(cls: type[ModelT], content: bytes | str) -> ModelT:
     Raises:
         ValueError: It is no JSON, or nothing of it fits (then pydantic's `ValidationError`).
     """
-    if not _holds_nul(content):
-        try:
-            return cls.model_validate_json(content)
-        except ValidationError:
-            pass
+    if (whole := read_whole(cls, content)) is not None:
+        return whole
     value, replaced = _read_leniently(content)
     response = read_items(cls, value)
     if replaced:
         warn(response, ["Characters that no store takes were replaced by U+FFFD."])
     return response
+
+
+def read_whole(cls: type[ModelT], content: bytes | str) -> ModelT | None:
+    """A JSON text as `cls`; None where it does not fit as a whole, or holds U+0000."""
+    if not _holds_nul(content):
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError:
+            pass
+    return None
 
 
 def read_items(cls: type[ModelT], value: Any) -> ModelT:
@@ -76,26 +83,29 @@ def read_items(cls: type[ModelT], value: Any) -> ModelT:
     Raises:
         ValidationError: Nothing of it fits, or an essential field does not.
     """
-    left_out, first, rounds = _LeftOut(value), None, 0
-    while True:
-        try:
-            response = cls.model_validate(value)
+    try:
+        return cls.model_validate(value)
+    except ValidationError as error:
+        first = last = error
+    left_out = _LeftOut(value)
+    for _ in range(MAX_ROUNDS):
+        places = left_out.faults(last)
+        if () in places or any(_name(place) in cls.essential_fields for place in places):
             break
-        except ValidationError as error:
-            first, rounds = first or error, rounds + 1
-            places = left_out.faults(error)
-            if () in places or any(_name(place) in cls.essential_fields for place in places):
-                raise first from None
-            if rounds > MAX_ROUNDS:
-                raise
         for place in sorted(places, key=_order, reverse=True):
             left_out.take(place, places[place])
-    # A response whose every element was malformed is not an empty one.
-    lost = left_out.fields - (cls.model_fields.keys() - cls.main_lists)  # may have older names
-    if first is not None and lost and not any(getattr(response, name) for name in cls.main_lists):
-        raise first
-    warn(response, left_out.sentences())
-    return response
+        try:
+            response = cls.model_validate(value)
+        except ValidationError as error:
+            last = error
+            continue
+        # A response whose every element was malformed is not an empty one.
+        lost = left_out.fields - (cls.model_fields.keys() - cls.main_lists)  # may have older names
+        if lost and not any(getattr(response, name) for name in cls.main_lists):
+            break
+        warn(response, left_out.sentences())
+        return response
+    raise first
 
 
 class _LeftOut:

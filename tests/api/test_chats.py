@@ -5,7 +5,7 @@ import gc
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -19,6 +19,14 @@ from parallel_integrations.api import chat, stream_chat
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
 from tests.support.requests import CHAT
+
+
+@pytest.fixture(scope="module")
+def session_sandbox() -> Iterator[Sandbox]:
+    """One for this module: connections are counted, and adapters keep theirs for a while."""
+    with Sandbox() as running:
+        yield running
+
 
 HEADERS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
 WORDS = ["Größe", " ist", " 大", " and", " small."]

@@ -66,6 +66,7 @@ _ELSEWHERE: Final[dict[str, str]] = {
         ("tools", "functions"), "Parallel's chat models call no tools: let another model call them"
     ),
     "llm": "a model that words the queries is query_writer=",
+    "urls": "they are given to the call, such as load_data(urls)",
     "secret": "an account has one secret, which stands in its webhook settings",
     "include_answer": "a search gives pages: ChatParallel and ParallelQueryEngine reply in words",
     "rate_limiter": "a 429 is waited for and repeated by itself, as often as max_retries= says",

@@ -1,5 +1,6 @@
 """Values that cannot be right: pydantic's faults as one sentence with field, value and remedy."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from types import NoneType
@@ -13,6 +14,7 @@ from parallel_integrations.models._hints import hint
 MAX_SHOWN_CHARACTERS: Final = 80
 _SECRET: Final = frozenset({"api_key", "headers", "extra_headers", "token", "base_url"})
 """Fields whose value is not repeated: it is a secret, or may hold one."""
+_TAG: Final = re.compile(r"^[A-Z]|[^a-z0-9_]|^(str|int|bool|float|dict|list)$")
 _SCALARS: Final = (str, int, float, NoneType)
 
 _KINDS: Final[tuple[tuple[str, str], ...]] = (
@@ -133,6 +135,8 @@ def _sentence(where: str, owner: str, faults: Sequence[Any]) -> str:
     kind, context = fault["type"], fault.get("ctx", {})
     if kind == "missing":
         return f"{owner} needs {where}=, which is missing"
+    if kind == "json_invalid":
+        return f"{owner}: {fault['msg']}"
     if "error" in context:
         text = str(context["error"])
         return text if not where or where.split(".")[0] in text else f"{where}: {text}"
@@ -169,7 +173,11 @@ def _path(loc: tuple[int | str, ...], given: Any) -> list[str]:
         elif number and isinstance(given, BaseModel) and step in type(given).model_fields:
             given = getattr(given, str(step))
         elif number and not (isinstance(given, Mapping) and number == len(loc) - 1):
-            continue
+            # Of a body that was rearranged, only the names that are none of pydantic's are kept.
+            if given is not None or (isinstance(step, str) and _TAG.search(step)):
+                continue
+        elif not number:
+            given = None
         path.append(str(step))
     return path
 

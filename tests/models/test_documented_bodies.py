@@ -379,6 +379,16 @@ FINDALL: Final = {"objective": "x", "entity_type": "y", "match_conditions": [CON
             "advanced_settings.max_result",
             "did you mean 'max_results'",
         ),
+        (CreateTaskRunRequest, {**TASK, "task_spec": {"output_schema": 3}}, "output_schema", "a t"),
+        (
+            SearchRequest,
+            {
+                "objective": "q",
+                "advanced_settings": {"source_policy": {"include_domains": ["a b"]}},
+            },
+            "source_policy.include_domains.0",
+            "not a domain",
+        ),
         (SearchRequest, {"objective": "q", "excerpts": True}, "excerpts", "an object"),
         (SearchRequest, {"objective": "q", "advanced_settings": "x"}, "advanced_settings", "obj"),
         (ExtractRequest, {"urls": ["https://a.b"], "excerpts": "all"}, "excerpts", "True or False"),

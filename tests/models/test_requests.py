@@ -170,6 +170,13 @@ def test_a_domain_may_be_written_as_people_do(written: str, sent: str) -> None:
         assert request.body("v1")["advanced_settings"]["source_policy"] == expected
 
 
+def test_text_that_is_no_json_is_refused_by_name() -> None:
+    with pytest.raises(InvalidArgumentError, match="SearchRequest: Invalid JSON"):
+        SearchRequest.model_validate_json("{objective")
+    with pytest.raises(InvalidArgumentError, match="max_results=99 is too large"):
+        SearchRequest.model_validate_json('{"objective": "q", "max_results": 99}')
+
+
 def test_nothing_is_sent_for_a_refused_value(sandbox: Sandbox, client: ParallelClient) -> None:
     with pytest.raises(InvalidArgumentError):
         client.run(search(SearchRequest(objective="q", max_results=41)))

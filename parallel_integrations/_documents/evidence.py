@@ -95,10 +95,12 @@ class DocumentSettings(BaseModel):
 
     def metadata_of(self, hits: Sequence[PageResult]) -> dict[str, Any]:
         """Flat JSON scalars in one fixed order; nothing that changes from search to search."""
-        first = hits[0]
-        # What the first hit does not know, another may.
-        titled = next((page for page in hits if (page.title or "").strip()), first)
-        date = next(filter(None, [published_at(page.publish_date) for page in hits]), None)
+        first = titled = hits[0]
+        date = published_at(first.publish_date)
+        for other in hits[1:]:  # what the first hit does not know, another may
+            date = date or published_at(other.publish_date)
+            if not (titled.title or "").strip() and (other.title or "").strip():
+                titled = other
         metadata: dict[str, Any] = {
             "url": first.url,
             "title": page_title(titled),

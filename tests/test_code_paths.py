@@ -103,6 +103,13 @@ def _tool_call(**arguments: Any) -> dict[str, Any]:
     return {"type": "tool_call", "id": "1", "name": "any", "args": arguments}
 
 
+def _searching(question: SearchRequest) -> dict[str, Any]:
+    """The call of a search tool."""
+    queries = question.search_queries
+    given = {"search_queries": queries} if queries and question.objective else {}
+    return _tool_call(objective=question.objective, **given)
+
+
 def _search_retriever(question: SearchRequest, client: ParallelClient) -> ParallelSearchRetriever:
     return ParallelSearchRetriever(client=client, **searched(question))
 
@@ -124,8 +131,7 @@ async def _from_search_retriever(question: Any, client: ParallelClient) -> Found
 
 
 async def _from_search_tool(question: Any, client: ParallelClient) -> Found:
-    call = _tool_call(objective=question.objective)
-    return _tool_found(await _search_tool(question, client).ainvoke(call))
+    return _tool_found(await _search_tool(question, client).ainvoke(_searching(question)))
 
 
 async def _from_llama_retriever(question: Any, client: ParallelClient) -> Found:
@@ -147,7 +153,7 @@ SEARCH_CODE_PATHS = {
     ),
     "langchain-tool": CodePath(
         lambda question, client: _tool_found(
-            _search_tool(question, client).invoke(_tool_call(objective=question.objective))
+            _search_tool(question, client).invoke(_searching(question))
         ),
         _from_search_tool,
     ),

@@ -142,6 +142,7 @@ def _send_what_is_excused(sandbox: Sandbox, connected: dict[str, Any]) -> None:
     with httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False) as http:
         assert http.post("/v1/search?a=1", json={"search_queries": ["with"]}).is_success
         assert http.post("/v1/responses", json={"model": "other", "input": "with"}).is_client_error
+        assert http.post("/v1beta/findall/ingest", json={"query": "statements"}).is_success
         older = {"objective": "with", "unknown": 1}
         assert http.post("/v1beta/search", json=older).is_success
         assert http.get("/v1/monitors?status=active,cancelled").is_success

@@ -1,9 +1,14 @@
 """How the adapters search: the mode that each states, and the request of one call."""
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations.models.extract import ExtractRequest
 from parallel_integrations.models.search import SearchRequest
+
+MIN_REQUESTED_CHARS: Final = 4000
+"""What even the smallest output requests: less, divided among ten results, says nothing."""
+Limited = TypeVar("Limited", SearchRequest, ExtractRequest)
 
 # Left out, the API takes `advanced`, at five times the price of `fast`, and may take another one
 # day (docs/reference/facts.md, 3.4 and 5). So each adapter says what it wants.
@@ -24,4 +29,17 @@ def search_request(settings: Adapter, **fields: Any) -> SearchRequest:
     given = "mode" in settings.model_fields_set or fields.get("mode") is not None
     if not given and not settings.resolved_client().settings.has_modes:
         request.mode = None
+    return request
+
+
+def as_much_as_shown(request: Limited, settings: Adapter, max_output_chars: int) -> Limited:
+    """A tool's request, for no more text than its model is shown.
+
+    A tenth of the output is left to titles, URLs and the marks of quoted lines. A `max_chars_total`
+    of the caller's stays; a route and the oldest generation, which take none, are given none.
+    """
+    connected = settings.resolved_client().settings
+    takes_limits = not connected.route.has_sessions and connected.api_version != "v1beta-processor"
+    if request.max_chars_total is None and takes_limits:
+        request.max_chars_total = max(MIN_REQUESTED_CHARS, max_output_chars * 9 // 10)
     return request

@@ -47,7 +47,7 @@ from parallel_integrations._documents.research import (
     start_research,
 )
 from parallel_integrations._documents.results import as_results
-from parallel_integrations._documents.searching import TOOL_MODE, search_request
+from parallel_integrations._documents.searching import TOOL_MODE, as_much_as_shown, search_request
 from parallel_integrations._documents.tool_arguments import in_words
 from parallel_integrations._documents.tool_texts import MAX_OUTPUT_CHARS, MIN_OUTPUT_CHARS
 from parallel_integrations._protocol.flow import Flow, Operation, Stream
@@ -362,8 +362,8 @@ class ParallelSearchTool(SearchSettings, SessionTool):
             citations (Anthropic's) understand, or `"results"` for a dict, which code reads from
             `tool.invoke({"query": question})["results"]`: see `parallel_integrations.as_results`.
         artifact_format: `"response"` for the API's response, or `"results"` for that dict.
-        max_output_chars: Most characters of the content, 40,000 by default; a truncated text says
-            so.
+        max_output_chars: Most characters of the content, 40,000 by default; no more text than that
+            is requested, unless `max_chars_total` says so. A truncated text says so.
         rate_limiter: LangChain's, as on chat models: waited for before each call of any tool.
         session_per_thread: Whether all calls of a LangGraph thread (`configurable.thread_id`) have
             one session id, so that search and extract of one agent belong together; True. A
@@ -387,7 +387,8 @@ class ParallelSearchTool(SearchSettings, SessionTool):
     content_format: Literal["text", "search_result", "results"] = "text"
 
     def _operation(self, fields: dict[str, Any]) -> Flow[SearchResponse]:
-        return search(search_request(self, **self._in_session(fields)))
+        request = search_request(self, **self._in_session(fields))
+        return search(as_much_as_shown(request, self, self.max_output_chars))
 
     def _content_and_artifact(self, result: SearchResponse) -> ContentAndArtifact:
         if self.content_format == "search_result" and (found := [*page_documents(result.results)]):
@@ -435,7 +436,8 @@ class ParallelExtractTool(ExtractSettings, SessionTool):
     args_schema: type[BaseModel] = EXTRACT.arguments
 
     def _operation(self, fields: dict[str, Any]) -> Flow[ExtractResponse]:
-        return extract(extract_request(self, **self._in_session(fields)))
+        request = extract_request(self, **self._in_session(fields))
+        return extract(as_much_as_shown(request, self, self.max_output_chars))
 
 
 def _search_result_block(item: PageDocument, max_chars: int) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from parallel_integrations._documents.research import (
     look_up_research,
     start_research,
 )
-from parallel_integrations._documents.searching import TOOL_MODE, search_request
+from parallel_integrations._documents.searching import TOOL_MODE, as_much_as_shown, search_request
 from parallel_integrations._documents.tool_arguments import explained
 from parallel_integrations._documents.tool_texts import MAX_OUTPUT_CHARS, MIN_OUTPUT_CHARS
 from parallel_integrations._protocol.flow import Flow, Operation
@@ -570,12 +570,14 @@ class ParallelToolSpec(BaseToolSpec):
     def _search(self, given: dict[str, Any], session_id: str) -> SearchRequest:
         with explained():
             fields = SEARCH.arguments.read(given)
-            return search_request(self.settings, session_id=session_id, **fields)
+            request = search_request(self.settings, session_id=session_id, **fields)
+            return as_much_as_shown(request, self.settings, self._max_chars)
 
     def _extract(self, given: dict[str, Any], session_id: str) -> ExtractRequest:
         with explained():
             fields = EXTRACT.arguments.read(given)
-            return extract_request(self.settings, session_id=session_id, **fields)
+            request = extract_request(self.settings, session_id=session_id, **fields)
+            return as_much_as_shown(request, self.settings, self._max_chars)
 
     def _task(self, tool: AgentTool, given: dict[str, Any]) -> CreateTaskRunRequest:
         with explained():

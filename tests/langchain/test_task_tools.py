@@ -352,7 +352,8 @@ def test_search_result_blocks(sandbox: Sandbox, budget: int) -> None:
         assert text["text"].strip()
         size += len(text["text"]) + len(block["source"]) + len(block["title"])
     assert size <= budget
-    results = len(message.artifact["results"])
+    results = sum(bool(each["excerpts"]) for each in message.artifact["results"])
+    assert sandbox.requests[-1].body["max_chars_total"] == max(4000, budget * 9 // 10)
     if budget == 40_000:
         assert len(blocks) == results > 5
         assert said == []

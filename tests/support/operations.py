@@ -390,6 +390,13 @@ EXCUSES: Final[tuple[Excuse, ...]] = (
         "data sources are newer than the document; a run's request is shown as it was sent",
     ),
     Excuse(
+        ("POST /v1beta/findall/ingest",),
+        "request",
+        "query|objective",
+        "unknown|required",
+        "the page about gateways shows this body",
+    ),
+    Excuse(
         ("POST /v1beta/findall/runs",),
         "request",
         r"webhook\.event_types\.\*",

@@ -42,6 +42,8 @@ Talk: TypeAlias = Generator[Any, Any, None]
 """Yields questions and steps, is sent what came back."""
 
 OBJECTIVE: Final = "How does the with statement handle exceptions?"
+QUERIES: Final = ["statement handle exceptions", "with statement handle exceptions"]
+"""What adapters derive from the objective."""
 READABLE_PAGE: Final = "https://docs.python.org/3/reference/compound_stmts.html"
 MISSING_PAGE: Final = "https://no-such-site.example/page.html"
 SOFT_404: Final = "https://docs.python.org/3/no-such-page.html"
@@ -371,6 +373,7 @@ SCENARIOS: Final = (
                 objective=OBJECTIVE,
                 max_results=2,
                 max_chars_per_result=2000,
+                max_chars_total=MAX_CHARS,
                 source_policy=models.SourcePolicy(
                     include_domains=["docs.python.org"], after_date="2020-01-01"
                 ),
@@ -387,7 +390,15 @@ SCENARIOS: Final = (
     ),
     Scenario(
         "search/older_generation",
-        ask(models.SearchRequest(objective=OBJECTIVE, max_results=3, max_chars_per_result=2000)),
+        ask(
+            models.SearchRequest(
+                objective=OBJECTIVE,
+                search_queries=QUERIES,
+                max_results=3,
+                max_chars_per_result=2000,
+                max_chars_total=MAX_CHARS,
+            )
+        ),
         client=(("api_version", "v1beta"),),
     ),
     Scenario(
@@ -399,17 +410,26 @@ SCENARIOS: Final = (
     ),
     Scenario(
         "search/oldest_generation",
-        ask(models.SearchRequest(objective=OBJECTIVE, max_results=3, max_chars_per_result=1500)),
+        ask(
+            models.SearchRequest(
+                objective=OBJECTIVE,
+                search_queries=QUERIES,
+                max_results=3,
+                max_chars_per_result=1500,
+            )
+        ),
         client=(("api_version", "v1beta-processor"),),
     ),
     Scenario(
         "search/invalid_request",
-        ask(models.SearchRequest(objective=OBJECTIVE, mode="clairvoyant")),
+        ask(
+            models.SearchRequest(objective=OBJECTIVE, mode="clairvoyant", max_chars_total=MAX_CHARS)
+        ),
         error=InvalidRequestError,
     ),
     Scenario(
         "search/wrong_key",
-        ask(models.SearchRequest(objective=OBJECTIVE)),
+        ask(models.SearchRequest(objective=OBJECTIVE, max_chars_total=MAX_CHARS)),
         wrong_key=True,
         error=AuthenticationError,
     ),
@@ -419,6 +439,7 @@ SCENARIOS: Final = (
             models.ExtractRequest(
                 urls=[READABLE_PAGE, MISSING_PAGE, SOFT_404],
                 objective=OBJECTIVE,
+                max_chars_total=MAX_CHARS,
                 max_chars_per_result=3000,
             )
         ),
@@ -430,6 +451,7 @@ SCENARIOS: Final = (
                 urls=[FULL_PAGE],
                 full_content={"max_chars_per_result": 4000},
                 max_chars_per_result=2000,
+                max_chars_total=MAX_CHARS,
             )
         ),
     ),
@@ -437,7 +459,10 @@ SCENARIOS: Final = (
         "extract/older_generation",
         ask(
             models.ExtractRequest(
-                urls=[READABLE_PAGE], objective=OBJECTIVE, max_chars_per_result=3000
+                urls=[READABLE_PAGE],
+                objective=OBJECTIVE,
+                max_chars_per_result=3000,
+                max_chars_total=MAX_CHARS,
             )
         ),
         client=(("api_version", "v1beta"),),

@@ -342,7 +342,8 @@ class Filler:
         if "const" in schema:
             return schema["const"]
         if "enum" in schema:
-            return None if None in schema["enum"] else next(iter(schema["enum"]), None)
+            # The service says null whether or not it is among the values.
+            return None
         branches = self._branches(schema)
         if branches is not None:
             # null says "not found" more plainly than an empty text or a 0 does.

@@ -13,7 +13,8 @@ from pydantic_core import SchemaValidator, core_schema
 from parallel_integrations.sandbox.answering.sentences import Quote
 
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w]|\.\d)")
-_URL_NAMES = {"url", "uri", "link", "href", "source", "source_url", "website"}
+_URL_NAMES = {"url", "uri", "link", "href", "source", "source_url", "website", "citation"}
+_URL_NAMES |= {f"{name}s" for name in _URL_NAMES} | {"references"}
 _TITLE_NAMES = {"title", "name", "headline", "topic", "subject", "page"}
 _DATE_NAMES = {"date", "published", "published_at", "publish_date", "updated_at"}
 _EMPTY_FORMATS = {

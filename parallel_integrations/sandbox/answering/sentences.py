@@ -13,6 +13,8 @@ from parallel_integrations.sandbox.web.passages import Span, sentences
 from parallel_integrations.sandbox.web.words import stem, stems, terms
 
 PAGES = 5
+THOROUGH_PAGES, THOROUGH_PASSAGES = 12, 10
+"""From how many pages, and how many passages of each, a long report quotes."""
 NOTHING_FOUND = "The sandbox found nothing about this in its pages."
 PASSAGES_PER_PAGE = 4
 SENTENCE_CHARS = range(20, 500)
@@ -125,8 +127,8 @@ def gather(
     question: str,
     context: Sequence[str] = (),
     *,
-    pages: int = PAGES,
     accept: Callable[[Page], bool] = lambda _: True,
+    thorough: bool = False,
 ) -> Evidence:
     """Return what the pages say about `question`.
 
@@ -134,10 +136,11 @@ def gather(
         index: The pages.
         question: The current question.
         context: Earlier questions, oldest first; they complete a short one ("and why?").
-        pages: From how many pages to quote at most.
         accept: Which pages may be quoted.
+        thorough: Whether to quote more of more pages, also of those that fit less.
     """
     texts = [question]
+    pages = THOROUGH_PAGES if thorough else PAGES
     # "And why?" holds no word that could be looked for.
     if context and len(terms(texts)) < MIN_TERMS:
         texts += context[-2:]
@@ -149,9 +152,10 @@ def gather(
     for hit in hits:
         # Full-text search always finds something; weak hits would be quoted as if they were
         # answers.
-        if hit.score < NEARLY_AS_GOOD * hits[0].score:
+        if not thorough and hit.score < NEARLY_AS_GOOD * hits[0].score:
             break
-        quotes += prose(hit.page, hit.passages[:PASSAGES_PER_PAGE])
+        count = THOROUGH_PASSAGES if thorough else PASSAGES_PER_PAGE
+        quotes += prose(hit.page, hit.passages[:count])
     return Evidence(texts, quotes)
 
 

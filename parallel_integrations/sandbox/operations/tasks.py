@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
+from parallel_integrations.sandbox.answering.reports import report, sections, short_text
 from parallel_integrations.sandbox.answering.schema_filler import Filler, SchemaError, check_schema
-from parallel_integrations.sandbox.answering.sentences import Evidence, basis, gather, quoted
+from parallel_integrations.sandbox.answering.sentences import gather
 from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
 from parallel_integrations.sandbox.operations.shared import (
     Loose,
@@ -195,36 +196,10 @@ class GroupRunsBody(Loose):
     default_task_spec: TaskSpec | None = None
 
 
-QUOTES: Mapping[str, int] = MappingProxyType(
-    {"lite": 3, "base": 4, "core": 5, "core2x": 5, "pro": 7, "ultra": 8}
-)
-"""How many sentences each processor quotes; those not named quote as many as ``ultra``."""
+QUOTES: Mapping[str, int] = MappingProxyType({"lite": 3, "base": 4, "core": 5, "core2x": 5})
+"""How many sentences each processor quotes; those not named quote all there is, in a report."""
 MAX_CACHED = 512
 """Findings kept, so that asking for a result again, or the same of many runs, costs nothing."""
-
-AUTO_SCHEMA: Mapping[str, Any] = MappingProxyType(
-    {
-        "type": "object",
-        "properties": {
-            "answer": {"type": ["string", "null"], "description": "The best sentence found."},
-            "findings": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "statement": {"type": "string", "description": "A sentence of a page."},
-                        "page": {"type": "string", "description": "The title of the page."},
-                    },
-                    "required": ["statement", "page"],
-                    "additionalProperties": False,
-                },
-            },
-        },
-        "required": ["answer", "findings"],
-        "additionalProperties": False,
-    }
-)
-"""The schema of a run whose request gives none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +226,8 @@ class Findings:
 def findings(index: Index, run: Run) -> Findings:
     """Return what a run finds in the pages of `index`."""
     given = run.input
-    quotes = QUOTES.get(run.processor.removesuffix("-fast"), QUOTES["ultra"])
+    processor = run.processor.removesuffix(FAST)
+    quotes = None if processor in PREMIUM else QUOTES[processor]
     return _find(index, given.question, given.context, given.spec, quotes, given.domains)
 
 
@@ -261,18 +237,23 @@ def _find(
     question: str,
     context: tuple[str, ...],
     spec: Spec,
-    quotes: int,
+    quotes: int | None,
     domains: tuple[tuple[str, ...], tuple[str, ...], str | None],
 ) -> Findings:
-    evidence = gather(index, question, context, accept=_policy(*domains))
+    # Only reports quote everything; a schema is filled from what fits best.
+    thorough = quotes is None and spec.kind != "json"
+    evidence = gather(index, question, context, accept=_policy(*domains), thorough=thorough)
     if spec.kind == "json":
         content, found = Filler(json.loads(spec.schema), evidence).fill(with_elements=True)
         output = {"type": "json", "content": content, "basis": found}
-    elif spec.kind == "text":
-        text, found = quoted(evidence, quotes)
-        output = {"type": "text", "content": text, "basis": found}
+    elif spec.kind == "auto" and quotes is None:
+        content, found = sections(evidence)
+        output = {"type": "json", "content": content, "basis": found, "output_schema": {}}
     else:
-        output = _auto(evidence, quotes)
+        text, found = report(evidence) if quotes is None else short_text(evidence, quotes)
+        output = {"type": "text", "content": text, "basis": found}
+        if spec.kind == "auto":
+            output = {**output, "type": "json", "content": {"output": text}, "output_schema": {}}
     return Findings(output, tuple(page.url for page in evidence.pages))
 
 
@@ -283,25 +264,13 @@ def _policy(
     return lambda page: allowed(page, include, exclude, first)
 
 
-def _auto(evidence: Evidence, count: int) -> dict[str, Any]:
-    best = evidence.best(count)
-    found = [basis("answer", evidence, best[:1])]
-    found += [
-        basis(f"findings.{number}.statement", evidence, [quote])
-        for number, quote in enumerate(best)
-    ]
-    content = {
-        "answer": best[0].text if best else None,
-        "findings": [{"statement": quote.text, "page": quote.page.title} for quote in best],
-    }
-    return {"type": "json", "content": content, "basis": found, "output_schema": dict(AUTO_SCHEMA)}
-
-
 STREAM_SECONDS = 570.0
 """The live service closes a stream after this long."""
 LAST_SHARE = 0.9
 """Share of a run's time by which all its messages are out."""
 SHOWN_CHARS = 100
+STARTING = "Starting research"
+"""What a run reports first."""
 SAMPLE = 5
 
 
@@ -375,6 +344,7 @@ def _steps(state: State, run: Run) -> list[Step]:
     found = findings(state.index, run)
     looked_for = run.input.question[:SHOWN_CHARS]
     events: list[tuple[str, str, Sequence[str]]] = [
+        ("exec_status", STARTING, ()),
         ("plan", f"Look for {looked_for!r} in the sandbox's {len(state.corpus)} pages", ()),
         ("search", f"Found {len(found.considered)} page(s) that hold these words", ()),
     ]
@@ -398,7 +368,8 @@ def _message(run: Run, step: Step) -> dict[str, Any]:
 
 
 def _stats(state: State, run: Run, step: Step) -> dict[str, Any]:
-    considered = 0 if step.kind == "plan" else len(findings(state.index, run).considered)
+    searched = step.kind != "plan" and step.message != STARTING
+    considered = len(findings(state.index, run).considered) if searched else 0
     return {
         "type": "task_run.progress_stats",
         "source_stats": {

@@ -120,21 +120,25 @@ class Run:
 
     def body(self, status: Status) -> dict[str, Any]:
         """Return the run as responses show it."""
-        error = None
+        # What there is nothing to say in is left out.
+        more: dict[str, Any] = {}
+        if self.input.warnings:
+            more["warnings"] = list(self.input.warnings)
         if status == "failed":
-            error = {"ref_id": self.error_id, "message": self.input.failure, "detail": None}
+            reason = self.input.failure
+            more["error"] = {"ref_id": self.error_id, "message": reason, "detail": None}
+        if self.group_id is not None:
+            more["taskgroup_id"] = self.group_id
         return {
             "run_id": self.run_id,
             "interaction_id": self.run_id,
             "status": status,
             "is_active": status in ACTIVE,
             "processor": self.processor,
-            "metadata": self.input.request.get("metadata"),
-            "taskgroup_id": self.group_id,
-            "warnings": list(self.input.warnings) or None,
-            "error": error,
+            "metadata": self.input.request.get("metadata") or {},
             "created_at": rfc3339(self.batch.created),
             "modified_at": self.batch.modified(status),
+            **more,
         }
 
 

@@ -152,7 +152,6 @@ def test_matches_are_billed_even_if_nobody_asks(http: httpx.Client, sandbox: San
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/v1beta/findall/ingest"),
         ("POST", RUNS),
         ("GET", f"{RUNS}/any"),
         ("GET", f"{RUNS}/any/result"),
@@ -174,6 +173,17 @@ def test_without_its_header_nothing_is_played(
     assert "FindAll V0" in response.text
     assert "parallel-beta" in response.text
     assert sandbox.ledger.count() == 0
+
+
+def test_the_body_of_the_page_about_gateways_is_read(sandbox: Sandbox) -> None:
+    url = sandbox.url + "/v1/account/gateway/parallel/v1beta/findall/ingest"
+    headers = {"x-api-key": sandbox.api_key}
+    older = httpx.post(url, json={"query": OBJECTIVE}, headers=headers)
+    newer = httpx.post(url, json={"objective": OBJECTIVE}, headers=headers)
+
+    assert older.status_code == 200
+    assert older.json() == newer.json()
+    assert older.json()["objective"] == OBJECTIVE
 
 
 def test_the_header_may_name_more(sandbox: Sandbox) -> None:

@@ -31,7 +31,8 @@ def test_events_are_repeated_after_the_end(path: str) -> None:
 
     assert messages(live) == messages(again)
     kinds = [each["type"].rpartition(".")[2] for each in messages(live)]
-    assert kinds[:3] == ["plan", "search", "result"]
+    assert kinds[:4] == ["exec_status", "plan", "search", "result"]
+    assert messages(live)[0]["message"] == "Starting research"
     assert kinds[-1] == "exec_status"
     stats = [each for each in live if each["type"] == "task_run.progress_stats"]
     meters = [each["progress_meter"] for each in stats]

@@ -1,4 +1,5 @@
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -79,9 +80,6 @@ def test_a_run_goes_from_queued_to_completed(http: httpx.Client) -> None:
         "is_active": True,
         "processor": "base",
         "metadata": {"row": "7", "n": 1, "on": True},
-        "taskgroup_id": None,
-        "warnings": None,
-        "error": None,
         "created_at": "2026-05-02T10:00:00.000000Z",
         "modified_at": "2026-05-02T10:00:00.000000Z",
     }
@@ -183,14 +181,57 @@ def test_json_output_is_filled_with_basis_for_fields_and_elements(http: httpx.Cl
         assert rule in [" ".join(excerpt.split()) for excerpt in excerpts]
 
 
-@pytest.mark.parametrize("spec", [None, {"output_schema": {"type": "auto"}}])
-def test_auto_output_says_its_schema(http: httpx.Client, spec: Any) -> None:
+AUTO = pytest.mark.parametrize("spec", [None, {"output_schema": {"type": "auto"}}])
+
+
+@AUTO
+def test_auto_output_is_one_text_of_a_small_processor(http: httpx.Client, spec: Any) -> None:
     output = result(http, **({"task_spec": spec} if spec else {}))["output"]
 
-    assert output["type"] == "json"
-    assert set(output["output_schema"]["properties"]) == set(output["content"])
-    assert output["content"]["answer"] == output["content"]["findings"][0]["statement"]
-    assert [each["field"] for each in output["basis"]][:2] == ["answer", "findings.0.statement"]
+    assert (output["type"], output["output_schema"]) == ("json", {})
+    assert list(output["content"]) == ["output"]
+    assert [each["field"] for each in output["basis"]] == ["output"]
+    excerpts = [each["excerpts"] for each in output["basis"][0]["citations"]]
+    assert all(excerpts[:2])
+    assert not any(excerpts[2:]), "later sources are only named"
+
+
+@AUTO
+def test_auto_output_is_a_report_in_sections_of_a_large_one(http: httpx.Client, spec: Any) -> None:
+    more = {"processor": "ultra", **({"task_spec": spec} if spec else {})}
+    output = result(http, "How do generators and exceptions work?", **more)["output"]
+    content, basis = output["content"], {each["field"]: each for each in output["basis"]}
+
+    first, *sections, last = content
+    assert (first, last) == ("executive_summary", "synthesis")
+    assert len(sections) > 2
+    assert basis[first] == {"field": first, "reasoning": "", "citations": [], "confidence": ""}
+    assert last not in basis
+    assert set(sections) == set(basis) - {first}
+    assert {"high", "medium", ""} <= {basis[name]["confidence"] for name in sections}
+    for name in sections:
+        assert content[name].startswith("### ")
+        assert f"[{name}[0]] [" in content[name]
+        assert re.fullmatch("[a-z0-9_]+", name)
+    assert sum(map(len, content.values())) > 5_000
+
+
+def test_a_text_of_a_large_processor_is_a_report_with_its_own_references(
+    http: httpx.Client,
+) -> None:
+    question = "How do generators and exceptions work?"
+    output = result(http, question, processor="pro", task_spec=TEXT)["output"]
+    [basis] = output["basis"]
+    report, references = output["content"].split("## References\n\n")
+    listed = re.findall(r"^(\d+)\. .*? (https://\S+)$", references, re.M)
+
+    assert report.startswith(f"# {question}\n\n## Executive Summary\n\n")
+    assert len(report) > 5_000
+    assert [int(number) for number, _ in listed] == list(range(1, len(listed) + 1))
+    assert set(re.findall(r"\[(\d+)\]", report)) == {number for number, _ in listed}
+    urls = [citation["url"] for citation in basis["citations"]]
+    assert set(urls) == {url for _, url in listed}
+    assert urls != [url for _, url in listed], "its numbers are not those of the citations"
 
 
 @pytest.mark.parametrize(
@@ -207,7 +248,7 @@ def test_nothing_found_is_said(http: httpx.Client) -> None:
 
     assert text["content"] == "The sandbox found nothing about this in its pages."
     assert filled["content"] == {"summary": "", "since": None, "rules": []}
-    assert auto["content"] == {"answer": None, "findings": []}
+    assert auto["content"] == {"output": text["content"]}
     assert all(each["citations"] == [] for each in text["basis"] + filled["basis"] + auto["basis"])
 
 

@@ -354,10 +354,10 @@ class ParallelClient:
         Raises:
             ValueError: It is not one line of printable ASCII.
         """
-        if any(name == INTEGRATION_HEADER for name, _ in self.settings.headers):
-            return self
         known = self._on_behalf.get(integration)
         if known is None:
+            if any(name == INTEGRATION_HEADER for name, _ in self.settings.headers):
+                return self
             settings = self.settings.with_header(INTEGRATION_HEADER, integration)
             known = self._on_behalf[integration] = object.__new__(type(self))
             vars(known).update(vars(self) | {"settings": settings, "_on_behalf": {}})

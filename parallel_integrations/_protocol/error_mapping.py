@@ -39,7 +39,7 @@ PROCESSORS: Final = tuple(
     sku.removeprefix("task_") for sku in PRICES_USD if sku.startswith("task_")
 )
 MAX_MESSAGE_CHARACTERS: Final = 2000
-REMEDIES_KEY: Final = "parallel_integrations_remedies"
+ROUTE_KEY: Final = "parallel_integrations_route"
 MAX_ERROR_BYTES: Final = 1_000_000
 """What comes of an error body beyond this is not read: it is a page, or a mistake."""
 
@@ -238,9 +238,12 @@ def _reason(item: dict[str, Any]) -> str:
 def _remedies(response: httpx.Response) -> Mapping[int, str]:
     """What the route of a request knows to do about a status."""
     try:
-        found: Mapping[int, str] = response.request.extensions.get(REMEDIES_KEY, {})
+        request = response.request
     except RuntimeError:  # httpx raises it where no request is attached
         return {}
+    if (route := request.extensions.get(ROUTE_KEY)) is None:
+        return {}
+    found: Mapping[int, str] = route.remedies(has_key="authorization" in request.headers)
     return found
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from parallel_integrations._protocol.error_mapping import REMEDIES_KEY
+from parallel_integrations._protocol.error_mapping import ROUTE_KEY
 from parallel_integrations._protocol.flow import Send
 from parallel_integrations._protocol.retry import CONDITIONS_KEY, LAST_RESPONSE_SECONDS, Conditions
 from parallel_integrations._protocol.routes import CHAT_PATH
@@ -40,9 +40,10 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
             "Without an account, ParallelClient(route=SearchMcp()) searches the web and reads "
             "pages; parallel_integrations.sandbox simulates the whole API offline."
         )
-    settings.route.check(
-        send.path, send.request, base_url=settings.base_url, has_key=key is not None
-    )
+    if settings.is_limited:
+        settings.route.check(
+            send.path, send.request, base_url=settings.base_url, has_key=key is not None
+        )
     path, betas = send.path, send.betas
     headers = [
         ("accept", "text/event-stream" if send.stream else "application/json"),
@@ -97,7 +98,7 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
                 "pool": timeout,
             },
             CONDITIONS_KEY: conditions,
-            REMEDIES_KEY: settings.route.remedies(has_key=key is not None),
+            ROUTE_KEY: settings.route,
         },
     )
     request.read()

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from parallel_integrations._protocol.routes import (
     CHAT_PATH,
     DIRECT,
+    EU_HOST,
     CloudflareGateway,
     Route,
 )
@@ -217,6 +218,7 @@ class Settings:
         route: Direct, or through a gateway.
         headers: Sent with every request.
         max_response_bytes: Most bytes of one response, decompressed, or of one event of a stream.
+        is_limited: Whether the route, or the host, carries some operations only.
 
     Raises:
         ValueError: A value that cannot be right; the message names it and the remedy.
@@ -234,6 +236,8 @@ class Settings:
     route: Route = DIRECT
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     max_response_bytes: int = MAX_RESPONSE_BYTES
+
+    is_limited: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.timeout is not None and not (
@@ -278,6 +282,7 @@ class Settings:
         change(self, "base_url", checked_base_url(gateway or self.base_url, where, hosts))
         if not gateway:
             refuse_api_paths(self.base_url)
+        change(self, "is_limited", self.route.has_sessions or EU_HOST in self.base_url)
         checked_chat_path(self.chat_path, self.base_url)
         change(self, "headers", checked_headers(self.headers))
 

@@ -195,6 +195,8 @@ class CallState:
         if request is None:
             return NOTHING
         settings = self._settings
+        if not settings.is_limited:
+            return request.skus(settings.api_version)
         has_key = settings.api_key is not None
         return settings.route.skus(request, settings.api_version, has_key=has_key)
 

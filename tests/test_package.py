@@ -21,6 +21,7 @@ SUBPACKAGES = ["", ".api", ".enrichment", ".langchain", ".llama_index", ".models
 PARTS = {
     "await_findall",
     "numbered_requests",
+    "result_of",
     "run_number",
     "run_within",
     "runs_to_add",

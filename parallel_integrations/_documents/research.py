@@ -11,10 +11,9 @@ from parallel_integrations.api import (
     create_task_run,
     retrieve_task_run,
     task_run_events,
-    wait_task_run,
 )
+from parallel_integrations.api.tasks import result_of
 from parallel_integrations.errors import ParallelError
-from parallel_integrations.models.output_schema import OutputSchema
 from parallel_integrations.models.shared import StreamEvent
 from parallel_integrations.models.task import (
     CreateTaskRunRequest,
@@ -27,7 +26,6 @@ from parallel_integrations.models.task import (
 
 LOOK_SECONDS: Final = 2.0
 """How long progress is collected: what has happened so far comes at once, more in minutes."""
-RESULT_SECONDS: Final = 60.0
 
 
 class ResearchProgress(BaseModel):
@@ -61,7 +59,7 @@ def start_research(request: CreateTaskRunRequest) -> Flow[TaskRun]:
 
 
 def look_up_research(
-    run_id: str, output_schema: OutputSchema | None = None
+    run_id: str,
 ) -> Generator[Send | More, Any, ResearchProgress | TaskRunResult]:
     """The result of a run that is over; how it stands and what it has done, of one that is not.
 
@@ -76,8 +74,4 @@ def look_up_research(
             yield from each(task_run_events(run_id, deadline_seconds=LOOK_SECONDS), found.add)
     if not found.run.is_over:
         return found
-    return (
-        yield from wait_task_run(
-            run_id, output_schema=output_schema, deadline_seconds=RESULT_SECONDS
-        )
-    )
+    return (yield from result_of(run_id, found.run))

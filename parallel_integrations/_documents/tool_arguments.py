@@ -162,7 +162,7 @@ class ToolArguments(BaseModel):
     def _refusal(cls, error: ValidationError, given: Any) -> ParallelError:
         unknown = [each["loc"][0] for each in error.errors() if each["type"] == "extra_forbidden"]
         if not unknown:
-            refused = argument_error(error, cls, given)
+            refused = argument_error(error, ToolArguments, given)  # named as it is shown
             field = getattr(refused, "field", "") or ".".join(map(str, error.errors()[0]["loc"]))
             return InvalidArgumentError(in_words(refused), field=field)
         names = ", ".join(cls.model_fields)
@@ -196,7 +196,7 @@ class SearchArguments(ToolArguments):
         if objectives and len(objectives) > 1 and "search_queries" not in values:
             values["search_queries"] = objectives
             del values["objective"]
-        elif objectives:
+        elif objectives and all(isinstance(each, str) for each in objectives):
             values["objective"] = " ".join(objectives)
         queries = values.get("search_queries")
         if "objective" in values and isinstance(queries, list):

@@ -228,9 +228,30 @@ def _explain(run_id: str, missing: NotFoundError, run: TaskRun) -> None:
     if run.status == "completed":
         raise missing
     if run.is_over:
-        reason = (run.error and run.error.reason) or "no reason given"
-        reference = f" (ref_id {run.error.ref_id})" if run.error and run.error.ref_id else ""
-        raise TaskFailedError(f"Task run {run_id} {run.status}: {reason}{reference}")
+        raise _failure(run_id, run)
+
+
+def _failure(run_id: str, run: TaskRun) -> TaskFailedError:
+    reason = (run.error and run.error.reason) or "no reason given"
+    reference = f" (ref_id {run.error.ref_id})" if run.error and run.error.ref_id else ""
+    return TaskFailedError(f"Task run {run_id} {run.status}: {reason}{reference}")
+
+
+def result_of(run_id: str, run: TaskRun) -> Flow[TaskRunResult]:
+    """Read the result of a run that is over, without waiting.
+
+    Args:
+        run_id: Its id.
+        run: How it stands.
+
+    Raises:
+        TaskFailedError: It failed or was cancelled; says why.
+    """
+    with carrying(run_id=run_id):
+        if run.status != "completed":
+            raise _failure(run_id, run)
+        send = Send("GET", _run_path(run_id, "/result"), retry=RetryPolicy.READ)
+        return (yield from call(send, TaskRunResult))
 
 
 def _run_path(run_id: str, part: str = "") -> str:

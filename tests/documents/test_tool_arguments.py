@@ -1,5 +1,6 @@
 """What models write as arguments: taken where the meaning is plain, refused in words otherwise."""
 
+import json
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError
 from parallel_integrations.models.pages import MAX_QUERIES, MAX_QUERY_CHARACTERS
 
 TOOLS = (SEARCH, EXTRACT, TASK, FIND_ALL, START_RESEARCH, GET_RESEARCH)
+NAMES = ["objective", "search_queries", "urls", "input", "run_id", "query", "url", "max_results"]
 GOOD = "What is a decorator?"
 PAGE, OTHER = "https://example.com/a", "https://example.org/b?c=d,e"
 LONG = "word " * 60
@@ -154,6 +156,29 @@ def test_queries_of_any_shape_beside_a_good_objective(value: Any, name: str) -> 
     assert 1 <= len(queries) <= MAX_QUERIES
     assert all(0 < len(query) <= MAX_QUERY_CHARACTERS for query in queries)
     SearchRequest(**read).model_dump_json().encode()
+
+
+@given(
+    st.sampled_from(TOOLS),
+    st.dictionaries(st.sampled_from(NAMES) | st.text(), json_values, max_size=4),
+)
+def test_arguments_of_any_shape(tool: AgentTool, written: dict[str, Any]) -> None:
+    """What is read names no setting and can be sent; everything else is refused in words."""
+    try:
+        read = tool.arguments.read(written)
+    except InvalidArgumentError as error:
+        str(error).encode()
+        return
+    assert read.keys() <= tool.arguments.model_fields.keys()
+    json.dumps(read, ensure_ascii=False).encode()
+
+
+@given(st.sampled_from(TOOLS), st.text(st.characters()))
+def test_a_text_of_any_kind_instead_of_arguments(tool: AgentTool, written: str) -> None:
+    try:
+        json.dumps(tool.arguments.read(written), ensure_ascii=False).encode()
+    except InvalidArgumentError as error:
+        str(error).encode()
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)

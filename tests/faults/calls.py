@@ -107,6 +107,8 @@ _FINDALL: Final = "/v1beta/findall"
 _MONITORS: Final = "/v1/monitors"
 
 CREATE_RUN: Final = Step("create", f"POST {_RUNS}", Kind.CREATE)
+RUN_RESULT: Final = Step("result", f"GET {_RUNS}/[^/]+/result", Kind.READ, ids=RUN, first=False)
+RUN_STATUS: Final = Step("status", f"GET {_RUNS}/[^/]+", Kind.READ, ids=RUN)
 RESULT: Final = Step("result", f"GET {_RUNS}/[^/]+/result", Kind.WAIT, ids=RUN, first=False)
 PROGRESS: Final = Step(
     "events", f"GET {_RUNS}/[^/]+/events", Kind.COURTESY, Sort.EVENTS, RUN, first=False

@@ -125,6 +125,19 @@ LANGCHAIN: Final[tuple[Call, ...]] = (
         calls.EXTRACT,
     ),
     _tool(
+        "ParallelStartResearchTool",
+        lambda at: _raising(langchain.ParallelStartResearchTool, at),
+        {"input": QUESTION},
+        calls.CREATE_RUN,
+    ),
+    _tool(
+        "ParallelGetResearchTool",
+        lambda at: _raising(langchain.ParallelGetResearchTool, at),
+        {"run_id": RUN_ID},
+        calls.RUN_STATUS,
+        calls.RUN_RESULT,
+    ),
+    _tool(
         "ParallelTaskRunTool",
         lambda at: _raising(
             langchain.ParallelTaskRunTool,

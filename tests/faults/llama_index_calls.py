@@ -14,7 +14,7 @@ from parallel_integrations import llama_index
 from tests.faults import calls
 from tests.faults.calls import Call, Connection, Step, Title, plain
 from tests.faults.table import Kind
-from tests.support.operations import PAGE_URL
+from tests.support.operations import PAGE_URL, RUN_ID
 
 QUESTION: Final = "What is a slot?"
 _PROMPT: Final = PromptTemplate("{question}")
@@ -41,6 +41,11 @@ def _spec(at: Connection) -> llama_index.ParallelToolSpec:
 
 def _engine(at: Connection, **more: Any) -> llama_index.ParallelQueryEngine:
     return llama_index.ParallelQueryEngine(**more, **at.settings)
+
+
+async def _aresume(at: Connection) -> str:
+    engine = _engine(at, processor="lite", deadline_seconds=at.deadline_seconds)
+    return str(await engine.aresume(RUN_ID))
 
 
 def _extractor(at: Connection) -> llama_index.ParallelExtractor:
@@ -207,6 +212,19 @@ LLAMA_INDEX: Final[tuple[Call, ...]] = (
         calls.RESULT,
     ),
     _call(
+        "ParallelToolSpec.parallel_start_research",
+        lambda at: _spec(at).parallel_start_research(QUESTION),
+        lambda at: _spec(at).aparallel_start_research(QUESTION),
+        calls.CREATE_RUN,
+    ),
+    _call(
+        "ParallelToolSpec.parallel_get_research",
+        lambda at: _spec(at).parallel_get_research(RUN_ID),
+        lambda at: _spec(at).aparallel_get_research(RUN_ID),
+        calls.RUN_STATUS,
+        calls.RUN_RESULT,
+    ),
+    _call(
         "ParallelToolSpec.parallel_find_all",
         lambda at: _spec(at).parallel_find_all("Python statements that bind names"),
         lambda at: _spec(at).aparallel_find_all("Python statements that bind names"),
@@ -229,6 +247,14 @@ LLAMA_INDEX: Final[tuple[Call, ...]] = (
         lambda at: _aask(at, processor="lite", deadline_seconds=at.deadline_seconds),
         calls.CREATE_RUN,
         calls.RESULT,
+    ),
+    _call(
+        "ParallelQueryEngine.resume",
+        lambda at: str(
+            _engine(at, processor="lite", deadline_seconds=at.deadline_seconds).resume(RUN_ID)
+        ),
+        _aresume,
+        Step("result", calls.RESULT.place, calls.RESULT.kind, ids=calls.RUN),
     ),
     _call(
         "ParallelQueryEngine output_cls",

@@ -140,6 +140,8 @@ ALLOWED: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("docs/reference/decisions.md", "answer", "", "the API's own word"),
     ("tests/*decision*", "answer", "", "the API's own word"),
     ("tests/*", "answer", r'"answers"', "the API's own word"),
+    ("parallel_integrations/_documents/answers.py", "answer", "", _MODEL),
+    ("docs/guides/answers.md", "answer", "", _MODEL),
     ("parallel_integrations/_protocol/answer_stream.py", "answer", "", _MODEL),
     ("tests/*/test_responses.py", "answer", "", _MODEL),
     ("parallel_integrations/_cli/demo.py", "answer", "", _MODEL),

@@ -1,6 +1,5 @@
 """Responses: researched answers with citations in their text (docs/reference/facts.md, 18.1)."""
 
-from operator import attrgetter
 from typing import Any, Final
 
 import httpx
@@ -75,7 +74,7 @@ def stream_response(request: RespondRequest) -> Stream[ResponseEvent]:
     """
     RespondRequest.expect(request)
     read = _EventReader().read
-    return answer_stream(_send(request, stream=True), read, attrgetter("delta"), _is_last)
+    return answer_stream(_send(request, stream=True), read, _text_of, _is_last)
 
 
 def _send(request: RespondRequest, *, stream: bool) -> Send:
@@ -101,6 +100,12 @@ def _whole(send: Send) -> Flow[RespondResponse]:
             status=200,
         )
     return response
+
+
+def _text_of(event: ResponseEvent) -> str:
+    if isinstance(event, ResponseStateEvent) and event.is_last:
+        return event.delta or event.response.text  # all of it, where no event brought a piece
+    return event.delta
 
 
 def _is_last(event: ResponseEvent) -> bool:

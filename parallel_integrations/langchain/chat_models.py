@@ -16,16 +16,27 @@ from langchain_core.runnables import Runnable
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
 from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations._documents.answers import AnyRequest, answer, answer_chunks
 from parallel_integrations._documents.stop import stop_sequences
 from parallel_integrations._protocol.settings import KEY_VARIABLE, key_from_environment
 from parallel_integrations._version import __version__
-from parallel_integrations.api import chat
-from parallel_integrations.api.chats import stream_chunks
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.langchain.errors import model_errors
-from parallel_integrations.langchain.messages import PROVIDER, ChunkBuilder, to_result, to_wire
+from parallel_integrations.langchain.messages import (
+    PROVIDER,
+    ChunkBuilder,
+    response_ids,
+    to_result,
+    to_wire,
+)
 from parallel_integrations.langchain.structured_output import bind_schema
-from parallel_integrations.models.chat import ChatSettings
+from parallel_integrations.models.response import (
+    DEFAULT_EFFORT,
+    EFFORTS,
+    MAX_CHARACTERS,
+    RESPONSES_MODEL,
+    AnswerSettings,
+)
 
 ABILITIES: Final = ("structured_output", "text_inputs", "text_outputs")
 INABILITIES: Final = tuple(
@@ -38,19 +49,30 @@ INABILITIES: Final = tuple(
 CHARACTERS_PER_TOKEN: Final = 4.0
 
 
-class ChatParallel(Adapter, ChatSettings, BaseChatModel):
-    """Web-grounded answers from Parallel's Chat.
+class ChatParallel(Adapter, AnswerSettings, BaseChatModel):
+    """Web-grounded answers from Parallel's Chat and Responses.
 
     `speed` answers in seconds; the research models `lite`, `base` and `core` take longer (10 s to
     5 min) and give the basis of their answer: `message.additional_kwargs["basis"]` holds it as the
     API sent it, `message.content_blocks` as standard citations. Calls and results of tools, which
     another model left in the history, are sent as text.
 
-    Besides the connection (`api_key`, `base_url`, `timeout` in seconds, by default 60 for `speed`
-    and 600 for other models, `max_retries`, `client`) it takes:
+    `parallel` is the model of Responses: 5 to 60 s by `reasoning_effort`, and each citation names
+    the span of the answer that it supports (`start_index`, `end_index`). It takes at most 20,000
+    characters, ids continue a conversation, and a schema is needed for JSON (`method="json_mode"`
+    is refused). [Which API answers](../guides/answers.md) compares them.
+
+    Besides the connection (`api_key`, `base_url`, `timeout` in seconds, by default 60 for `speed`,
+    150 for `parallel` and 600 for other models, `max_retries`, `client`) it takes:
 
     Attributes:
-        model: `speed` (default), `lite`, `base`, `core`; also accepted as `model_name`.
+        model: `speed` (default), `lite`, `base`, `core`, `parallel`; also as `model_name`.
+        reasoning_effort: Of `parallel`, also per call: `low` (0.010 USD), `medium` (0.050, the
+            API's default) or `high` (0.250).
+        previous_response_id: Of `parallel`, also per call: continues an earlier answer
+            (`response_id` in its `response_metadata`).
+        use_previous_response_id: Of `parallel`: True continues the last answer among the messages
+            by its id, and sends only what comes after it.
         previous_interaction_id: Continues an earlier answer (`interaction_id` in its
             `response_metadata`), also per call.
         extra_body: Further fields of the request's body, also per call.
@@ -109,7 +131,9 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         return {
             "model": self.model,
             "base_url": self.resolved_client().settings.base_url,
+            "reasoning_effort": self.reasoning_effort,
             "previous_interaction_id": self.previous_interaction_id,
+            "previous_response_id": self.previous_response_id,
             "extra_body": self.extra_body,
         }
 
@@ -140,6 +164,10 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
     def _resolve_model_profile(self) -> ModelProfile:
         profile: dict[str, Any] = {"name": f"Parallel {self.model}"}
         profile |= dict.fromkeys(ABILITIES, True) | dict.fromkeys(INABILITIES, False)
+        if self.model.lower() == RESPONSES_MODEL:
+            profile["max_input_tokens"] = int(MAX_CHARACTERS / CHARACTERS_PER_TOKEN)
+            profile["reasoning_effort_levels"] = list(EFFORTS)
+            profile["reasoning_effort_default"] = self.reasoning_effort or DEFAULT_EFFORT
         known = ModelProfile.__annotations__  # older versions of langchain_core have fewer
         return cast(ModelProfile, {key: profile[key] for key in profile if key in known})
 
@@ -225,6 +253,9 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
             )
         return bind_schema(self, schema, include_raw=include_raw, method=method, strict=strict)
 
+    def _request(self, messages: list[BaseMessage], called: Mapping[str, Any]) -> AnyRequest:
+        return self.answer_request(to_wire(messages), called, response_ids(messages))
+
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -232,9 +263,9 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        request, stops = self.request(to_wire(messages), kwargs), self._stops(stop)
+        request, stops = self._request(messages, kwargs), self._stops(stop)
         with model_errors():
-            return to_result(self.resolved_client().run(chat(request)), request.model, stops)
+            return to_result(self.resolved_client().run(answer(request)), request.model, stops)
 
     async def _agenerate(
         self,
@@ -243,9 +274,9 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        request, stops = self.request(to_wire(messages), kwargs), self._stops(stop)
+        request, stops = self._request(messages, kwargs), self._stops(stop)
         with model_errors():
-            response = await self.resolved_client().arun(chat(request))
+            response = await self.resolved_client().arun(answer(request))
             return to_result(response, request.model, stops)
 
     def _stream(
@@ -255,9 +286,9 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        request = self.request(to_wire(messages), kwargs)
+        request = self._request(messages, kwargs)
         builder = ChunkBuilder(request.model, self._stops(stop))
-        events = self.resolved_client().stream(stream_chunks(request))
+        events = self.resolved_client().stream(answer_chunks(request))
         with model_errors(), closing(events):
             for event in events:
                 if (chunk := builder.add(event)) is None:
@@ -274,9 +305,9 @@ class ChatParallel(Adapter, ChatSettings, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        request = self.request(to_wire(messages), kwargs)
+        request = self._request(messages, kwargs)
         builder = ChunkBuilder(request.model, self._stops(stop))
-        events = self.resolved_client().astream(stream_chunks(request))
+        events = self.resolved_client().astream(answer_chunks(request))
         with model_errors():
             async with aclosing(events):
                 async for event in events:

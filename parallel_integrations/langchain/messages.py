@@ -16,6 +16,14 @@ from langchain_core.messages import content as blocks
 from langchain_core.messages.block_translators import register_translator
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from parallel_integrations._documents.answers import (
+    AnyChunk,
+    AnyResponse,
+    evidence_in,
+    read_annotations,
+    tokens_of,
+    within,
+)
 from parallel_integrations._documents.chat_messages import (
     RESULT_ROLE,
     TOOL_ROLES,
@@ -24,14 +32,16 @@ from parallel_integrations._documents.chat_messages import (
     result_text,
     unsendable,
 )
-from parallel_integrations._documents.evidence import cited, dump_basis, read_basis
+from parallel_integrations._documents.evidence import cited, read_basis
 from parallel_integrations._documents.stop import StopFilter
-from parallel_integrations.models.basis import FieldBasis
-from parallel_integrations.models.chat import ChatChunk, ChatResponse
+from parallel_integrations.models.basis import Citation
 from parallel_integrations.models.page_facts import page_title
+from parallel_integrations.models.response import UrlCitation
 from parallel_integrations.models.shared import Warning  # noqa: A004 - the API's own word
 
 PROVIDER: Final = "parallel"
+CITED: Final = frozenset({"basis", "annotations"})
+"""What of an answer's evidence a message keeps in `additional_kwargs`; ids are metadata."""
 SENDABLE_ROLES: Final = {
     "system": "system",
     "developer": "system",
@@ -116,19 +126,26 @@ def _text(place: int, message: BaseMessage) -> str:
     return "".join(parts)
 
 
-def to_result(response: ChatResponse, model: str, stop: Sequence[str] = ()) -> ChatResult:
+def to_result(response: AnyResponse, model: str, stop: Sequence[str] = ()) -> ChatResult:
     """A response as LangChain's result, its text cut before the first of `stop`."""
+    text = StopFilter(stop).whole(response.text)
+    evidence = within(evidence_in(response), len(text))
     message = AIMessage(
-        content=StopFilter(stop).whole(response.text),
+        content=text,
         id=response.id or None,
-        additional_kwargs=_basis_kwargs(response.basis),
+        additional_kwargs=_cited_kwargs(evidence),
         response_metadata={
             **_model_metadata(response.model or model),
-            **_closing_metadata(response.interaction_id, response.finish_reason, response.warnings),
+            **_closing_metadata(evidence, response.finish_reason, response.warnings),
         },
-        usage_metadata=_usage(response.usage),
+        usage_metadata=_usage(response),
     )
     return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+def response_ids(messages: Sequence[BaseMessage]) -> list[str | None]:
+    """The id of the response that each message came with."""
+    return [each.response_metadata.get("response_id") for each in messages]
 
 
 _MESSAGE: Final = AIMessageChunk(content="")
@@ -149,26 +166,26 @@ class ChunkBuilder:
         self._stop = StopFilter(stop)
         self._began = False
         self._id: str | None = None
+        self._length = 0
         self._warnings: list[Warning] = []
-        self._basis: list[FieldBasis] = []
-        self._interaction_id: str | None = None
+        self._evidence: dict[str, Any] = {}
         self._finish_reason: str | None = None
-        self._usage: dict[str, Any] | None = None
+        self._usage: UsageMetadata | None = None
 
-    def add(self, chunk: ChatChunk) -> ChatGenerationChunk | None:
+    def add(self, chunk: AnyChunk) -> ChatGenerationChunk | None:
         """The chunk that carries this piece of text; None where it has none."""
         if (response := chunk.response) is not None:
             self._warnings += response.warnings
-            self._basis = response.basis or self._basis
-            self._interaction_id = response.interaction_id or self._interaction_id
+            self._evidence |= evidence_in(response)
             self._finish_reason = response.finish_reason or self._finish_reason
-            self._usage = response.usage or self._usage
+            self._usage = _usage(response) or self._usage
             if not self._began:
                 self._model = response.model or self._model
                 self._id = self._id or response.id or None
         text = self._stop.add(chunk.text)
         if not text:
             return None
+        self._length += len(text)
         metadata = {} if self._began else _model_metadata(self._model)
         self._began = True
         # Copies: to have each of them validated would take a fourth of the stream's CPU time.
@@ -187,22 +204,24 @@ class ChunkBuilder:
 
     def last(self) -> ChatGenerationChunk:
         """The closing chunk, once the stream has ended properly."""
+        rest = self._stop.rest()
+        evidence = within(self._evidence, self._length + len(rest))
         message = AIMessageChunk(
-            content=self._stop.rest(),
+            content=rest,
             id=self._id,
-            additional_kwargs=_basis_kwargs(self._basis),
+            additional_kwargs=_cited_kwargs(evidence),
             response_metadata={
                 "model_provider": PROVIDER,
-                **_closing_metadata(self._interaction_id, self._finish_reason, self._warnings),
+                **_closing_metadata(evidence, self._finish_reason, self._warnings),
             },
-            usage_metadata=_usage(self._usage),
+            usage_metadata=self._usage,
             chunk_position="last",
         )
         return ChatGenerationChunk(message=message)
 
 
 def citations(message: AIMessage) -> list[blocks.Annotation]:
-    """The message's basis as standard citations, one for each excerpt of each cited page."""
+    """The message's citations as standard ones: of each excerpt of a page, or of each span."""
     annotations: list[blocks.Annotation] = []
     for field, citation in cited(read_basis(message.additional_kwargs)):
         extras = {
@@ -222,14 +241,24 @@ def citations(message: AIMessage) -> list[blocks.Annotation]:
         annotations.extend(
             {**annotation, "cited_text": str(excerpt)} for excerpt in citation.excerpts
         )
+    annotations += map(_span_citation, read_annotations(message.additional_kwargs))
     return annotations
+
+
+def _span_citation(annotation: UrlCitation) -> blocks.Citation:
+    title = page_title(Citation(url=annotation.url, title=annotation.title))
+    citation = blocks.Citation(type="citation", url=annotation.url, title=title)
+    if annotation.start_index is not None and annotation.end_index is not None:
+        citation["start_index"] = annotation.start_index
+        citation["end_index"] = annotation.end_index
+    return citation
 
 
 def _content_blocks(message: AIMessage) -> list[blocks.ContentBlock]:
     if not isinstance(message.content, str):
         # langchain_core then reads the content generically.
         raise NotImplementedError
-    annotations = citations(message) if message.additional_kwargs.get("basis") else []
+    annotations = citations(message) if CITED.intersection(message.additional_kwargs) else []
     if not message.content and not annotations:
         return []
     block = blocks.TextContentBlock(type="text", text=message.content)
@@ -241,8 +270,8 @@ def _content_blocks(message: AIMessage) -> list[blocks.ContentBlock]:
 register_translator(PROVIDER, _content_blocks, _content_blocks)
 
 
-def _basis_kwargs(basis: list[FieldBasis]) -> dict[str, Any]:
-    return {"basis": dump_basis(basis)} if basis else {}
+def _cited_kwargs(evidence: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in evidence.items() if name in CITED}
 
 
 def _model_metadata(model: str) -> dict[str, Any]:
@@ -250,29 +279,18 @@ def _model_metadata(model: str) -> dict[str, Any]:
 
 
 def _closing_metadata(
-    interaction_id: str | None, finish_reason: str | None, warnings: Sequence[Warning]
+    evidence: dict[str, Any], finish_reason: str | None, warnings: Sequence[Warning]
 ) -> dict[str, Any]:
     # The API sends none; a response that ended properly has stopped by itself.
-    metadata: dict[str, Any] = {"finish_reason": finish_reason or "stop"}
-    if interaction_id:
-        metadata["interaction_id"] = interaction_id
+    ids = {name: value for name, value in evidence.items() if name not in CITED}
+    metadata: dict[str, Any] = {"finish_reason": finish_reason or "stop", **ids}
     if warnings:
         metadata["warnings"] = [each.message for each in warnings]
     return metadata
 
 
-def _usage(usage: dict[str, Any] | None) -> UsageMetadata | None:
-    input_tokens, output_tokens = (
-        (usage or {}).get(name) for name in ("prompt_tokens", "completion_tokens")
-    )
-    if (
-        not isinstance(input_tokens, int)
-        or not isinstance(output_tokens, int)
-        or input_tokens + output_tokens == 0
-    ):
+def _usage(response: AnyResponse) -> UsageMetadata | None:
+    if (tokens := tokens_of(response)) is None:
         return None
-    return UsageMetadata(
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        total_tokens=input_tokens + output_tokens,
-    )
+    read, written, total = tokens
+    return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=total)

@@ -24,13 +24,17 @@ from llama_index.core.tools import ToolOutput
 from llama_index.core.workflow import StopEvent
 from pydantic import BaseModel
 
+from parallel_integrations._documents.answers import read_annotations
 from parallel_integrations._documents.evidence import cited, normalized_url, read_basis, stable_id
 from parallel_integrations.llama_index.base import HIDDEN_FROM_EMBEDDING, HIDDEN_FROM_LLM, Node
 from parallel_integrations.models.basis import Citation, FieldBasis
 from parallel_integrations.models.page_facts import page_title
+from parallel_integrations.models.response import UrlCitation
 from parallel_integrations.models.shared import Excerpt
 
-EVIDENCE_KEYS: Final = ("basis", "interaction_id")
+IDS: Final = ("interaction_id", "response_id")
+LOCATION: Final = ("start_index", "end_index")
+EVIDENCE_KEYS: Final = ("basis", "annotations", *IDS)
 MAX_RECENT_ANSWERS: Final = 100
 # Not a field of the user's class: like a cached property it lives in the object's __dict__ only,
 # where comparing, dumping and the schema do not see it, but a copy and a pickle keep it.
@@ -98,6 +102,41 @@ def cited_nodes(kind: type[Node], basis: Iterable[FieldBasis]) -> list[Node]:
     ]
 
 
+def span_nodes(
+    kind: type[Node], annotations: Iterable[UrlCitation], answer: str = ""
+) -> list[Node]:
+    """The page of each cited span of an answer as a document or node.
+
+    Its text is empty: Responses quote no page. The span is metadata: where it is, and its words.
+    """
+    return [
+        kind(
+            id_=stable_id(f"{normalized_url(each.url)}#cited-for:{each.span(answer)}:{number}"),
+            text="",
+            metadata=_page_metadata(each) | _location(each) | _statement(each, answer),
+            excluded_embed_metadata_keys=[*CITED_FROM_EMBEDDING, *LOCATION],
+            excluded_llm_metadata_keys=[*CITED_FROM_LLM, *LOCATION],
+        )
+        for number, each in enumerate(annotations)
+    ]
+
+
+def _page_metadata(citation: UrlCitation) -> dict[str, Any]:
+    title = page_title(Citation(url=citation.url, title=citation.title))
+    return {"url": citation.url, "title": title, "source": citation.url}
+
+
+def _location(citation: UrlCitation) -> dict[str, Any]:
+    if citation.start_index is None or citation.end_index is None:
+        return {}
+    return dict(zip(LOCATION, (citation.start_index, citation.end_index), strict=True))
+
+
+def _statement(citation: UrlCitation, answer: str) -> dict[str, Any]:
+    span = citation.span(answer)
+    return {"statement": span} if span else {}
+
+
 def citation_blocks(response: Any) -> list[CitationBlock]:
     """The citations of a response as LlamaIndex's own blocks.
 
@@ -108,7 +147,9 @@ def citation_blocks(response: Any) -> list[CitationBlock]:
 
     Returns:
         One block for each excerpt of each cited page, whose `source` is the url; its text is empty
-        where a page is cited as a whole. Empty without citations, as always with `speed`.
+        where a page is cited as a whole. Of `parallel` one block for each cited span, whose place
+        in the answer is in `additional_location_info` (`start_index`, `end_index`); its text is
+        empty, because Responses quote no page. Empty without citations, as always with `speed`.
 
     Example:
         ```python
@@ -119,7 +160,8 @@ def citation_blocks(response: Any) -> list[CitationBlock]:
             print(block.title, block.source, block.cited_content.text[:80])
         ```
     """
-    return [
+    evidence = evidence_of(response)
+    quoted = [
         CitationBlock(
             cited_content=TextBlock(text=str(passage.excerpt)),
             source=passage.citation.url,
@@ -128,12 +170,22 @@ def citation_blocks(response: Any) -> list[CitationBlock]:
                 name: value for name, value in passage.metadata.items() if name.endswith("_char")
             },
         )
-        for passage in passages(read_basis(evidence_of(response)))
+        for passage in passages(read_basis(evidence))
     ]
+    spans = [
+        CitationBlock(
+            cited_content=TextBlock(text=""),
+            source=each.url,
+            title=page_title(Citation(url=each.url, title=each.title)),
+            additional_location_info=_location(each),
+        )
+        for each in read_annotations(evidence)
+    ]
+    return quoted + spans
 
 
 def evidence_of(response: Any) -> dict[str, Any]:
-    """The basis and the interaction id of a response, in every form that responses have.
+    """The citations and the id of a response, in every form that responses have.
 
     LlamaIndex's chat engines and memories keep nothing of an answer but its text. For them the
     evidence of the last 100 answers of this process is found by the answer's text.
@@ -147,7 +199,8 @@ def evidence_of(response: Any) -> dict[str, Any]:
 
     Returns:
         `basis` (a list of fields with reasoning, citations and confidence, as plain JSON) and
-        `interaction_id`, where the API sent them.
+        `interaction_id`, where the API sent them; of `parallel` `annotations` (a list of `url`,
+        `title`, `start_index`, `end_index`) and `response_id`.
 
     Example:
         ```python
@@ -163,8 +216,12 @@ def evidence_of(response: Any) -> dict[str, Any]:
     found = {}
     for part in _parts(response):
         inner = evidence_of(part)
-        basis = [*found.get("basis", ()), *inner.get("basis", ())]
-        found |= {**inner, "basis": basis} if basis else inner
+        joined: dict[str, Any] = {
+            name: [*found.get(name, ()), *inner.get(name, ())]
+            for name in ("basis", "annotations")
+            if name in found or name in inner
+        }
+        found |= {**inner, **joined}
     return found
 
 
@@ -236,9 +293,9 @@ class RecentAnswers:
             before = self._evidence.pop(text, evidence)
             if not text or not evidence:
                 return
-            if before.get("interaction_id") != evidence.get("interaction_id"):
+            if any(before.get(name) != evidence.get(name) for name in IDS):
                 # Two conversations that read alike: neither may be continued for the other.
-                evidence = {"basis": evidence.get("basis", [])}
+                evidence = {name: each for name, each in evidence.items() if name not in IDS}
             self._evidence[text] = evidence
             if len(self._evidence) > MAX_RECENT_ANSWERS:
                 del self._evidence[next(iter(self._evidence))]

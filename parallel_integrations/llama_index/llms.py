@@ -23,23 +23,28 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from pydantic import Field
 
-from parallel_integrations import api
+from parallel_integrations._documents.answers import AnyRequest, answer, answer_chunks
 from parallel_integrations._documents.stop import stop_sequences
-from parallel_integrations.api.chats import stream_chunks
 from parallel_integrations.llama_index.base import Component
-from parallel_integrations.llama_index.messages import StreamedResponse, to_response, to_wire
+from parallel_integrations.llama_index.messages import (
+    StreamedResponse,
+    response_ids,
+    to_response,
+    to_wire,
+)
 from parallel_integrations.llama_index.structured_output import StructuredChat
-from parallel_integrations.models.chat import ChatSettings
+from parallel_integrations.models.response import MAX_CHARACTERS, RESPONSES_MODEL, AnswerSettings
 
 # The API states no limit. LlamaIndex splits a longer prompt into several calls, each with a search
 # and a bill of its own, and its default (3900) is less than a few pages; this is far more than one
 # search returns.
 CONTEXT_WINDOW_TOKENS: Final = 128_000
+CHARACTERS_PER_TOKEN: Final = 4
 UNSET: Final = -1
 
 
-class ParallelLLM(Component, ChatSettings, StructuredChat):
-    """Web-grounded answers from Parallel's Chat.
+class ParallelLLM(Component, AnswerSettings, StructuredChat):
+    """Web-grounded answers from Parallel's Chat and Responses.
 
     `speed` answers in seconds; the research models `lite`, `base` and `core` take longer (10 s to
     5 min) and give the basis of their answer. A response's `additional_kwargs` hold `basis` (a list
@@ -50,6 +55,10 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
     responses of chat engines and agents, too. A message's own `additional_kwargs` stay empty:
     memories count them as tokens, and other LLMs may send them on.
 
+    `parallel` is the model of Responses: 5 to 60 s by `reasoning_effort`, 20,000 characters at
+    most. Instead of a basis its answers have `annotations`, each with the page and the span of the
+    text that it supports (`start_index`, `end_index`), and `response_id`.
+
     `structured_predict` and its other forms, `as_structured_llm` and engines with an output class
     send the class's JSON schema (`response_format`); while streaming, partial objects come first.
 
@@ -58,18 +67,24 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
     become text. It calls no tools itself: in agents use `ReActAgent`, for example as the writer of
     an `AgentWorkflow`, or let a function-calling LLM drive and Parallel search.
 
-    Besides the connection (`api_key`, `base_url`, `timeout` in seconds, by default 60 for `speed`
-    and 600 for other models, `max_retries`, 2 by default, `client`) and what every LlamaIndex LLM
-    has (`system_prompt`, `callback_manager`, `output_parser`, …) it takes:
+    Besides the connection (`api_key`, `base_url`, `timeout` in seconds, by default 60 for `speed`,
+    150 for `parallel` and 600 for other models, `max_retries`, 2 by default, `client`) and what
+    every LlamaIndex LLM has (`system_prompt`, `callback_manager`, `output_parser`, …) it takes:
 
     Attributes:
-        model: `speed` (default), `lite`, `base` or `core`; also per call.
+        model: `speed` (default), `lite`, `base`, `core` or `parallel`; also per call.
+        reasoning_effort: Of `parallel`, also per call: `low` (0.010 USD), `medium` (0.050, the
+            API's default) or `high` (0.250).
+        previous_response_id: Of `parallel`: continues an earlier answer by its `response_id`; also
+            per call.
+        use_previous_response_id: Of `parallel`: True continues the last answer among the messages
+            by its id, and sends only what comes after it.
         previous_interaction_id: Continues an earlier answer by its `interaction_id`; also per call.
         extra_body: Further fields of the request's body; those given per call are added.
         extra_headers: Further headers of the request; those given per call are added. Never part
             of repr or serialization.
         context_window: Tokens that LlamaIndex packs into one call at most; 128 000 by default,
-            because the API states no limit and each further call is billed.
+            because the API states no limit and each further call is billed; 5000 for `parallel`.
         stop: Texts before which an answer ends, also per call. The API knows none: the text is cut
             here, while the rest of a stream is read for its citations.
         temperature: Known, ignored by the API and not sent; so are `max_tokens` and, per call,
@@ -104,8 +119,11 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
     @property
     def metadata(self) -> LLMMetadata:
         """Properties of the model by which LlamaIndex chooses and fills its prompts."""
+        window = self.context_window
+        if self.model.lower() == RESPONSES_MODEL and "context_window" not in self.model_fields_set:
+            window = MAX_CHARACTERS // CHARACTERS_PER_TOKEN
         return LLMMetadata(
-            context_window=self.context_window,
+            context_window=window,
             num_output=UNSET,
             is_chat_model=True,
             is_function_calling_model=False,
@@ -198,25 +216,28 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
         """The stop sequences of a call: its own, else the fixed ones."""
         return stop_sequences(called.get("stop", self.stop))
 
+    def _request(self, messages: Sequence[ChatMessage], called: dict[str, Any]) -> AnyRequest:
+        return self.answer_request(to_wire(messages), called, response_ids(messages))
+
     # Without callback decorators: completions call these too, and would be counted twice.
 
     def _chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        request = self.request(to_wire(messages), kwargs)
+        request = self._request(messages, kwargs)
         stop = self._stops(kwargs)
-        return to_response(self.resolved_client().run(api.chat(request)), stop)
+        return to_response(self.resolved_client().run(answer(request)), stop)
 
     async def _achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        request = self.request(to_wire(messages), kwargs)
+        request = self._request(messages, kwargs)
         stop = self._stops(kwargs)
-        return to_response(await self.resolved_client().arun(api.chat(request)), stop)
+        return to_response(await self.resolved_client().arun(answer(request)), stop)
 
     def _stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         # Outside of the generator, so that a bad message is an error at the call.
-        request = self.request(to_wire(messages), kwargs)
+        request = self._request(messages, kwargs)
         streamed = StreamedResponse(self._stops(kwargs))
 
         def responses() -> ChatResponseGen:
-            with closing(self.resolved_client().stream(stream_chunks(request))) as chunks:
+            with closing(self.resolved_client().stream(answer_chunks(request))) as chunks:
                 for chunk in chunks:
                     if response := streamed.add(chunk):
                         yield response
@@ -227,11 +248,11 @@ class ParallelLLM(Component, ChatSettings, StructuredChat):
     async def _astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
-        request = self.request(to_wire(messages), kwargs)
+        request = self._request(messages, kwargs)
         streamed = StreamedResponse(self._stops(kwargs))
 
         async def responses() -> ChatResponseAsyncGen:
-            async with aclosing(self.resolved_client().astream(stream_chunks(request))) as chunks:
+            async with aclosing(self.resolved_client().astream(answer_chunks(request))) as chunks:
                 async for chunk in chunks:
                     if response := streamed.add(chunk):
                         yield response

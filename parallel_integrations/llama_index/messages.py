@@ -12,6 +12,12 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
+from parallel_integrations._documents.answers import (
+    AnyChunk,
+    AnyResponse,
+    evidence_in,
+    within,
+)
 from parallel_integrations._documents.chat_messages import (
     RESULT_ROLE,
     TOOL_ROLES,
@@ -20,13 +26,10 @@ from parallel_integrations._documents.chat_messages import (
     result_text,
     unsendable,
 )
-from parallel_integrations._documents.evidence import dump_basis
 from parallel_integrations._documents.stop import StopFilter
-from parallel_integrations.llama_index.citations import remember_evidence
-from parallel_integrations.models.basis import FieldBasis
-from parallel_integrations.models.chat import ChatChunk
-from parallel_integrations.models.chat import ChatResponse as WireResponse
+from parallel_integrations.llama_index.citations import evidence_of, remember_evidence
 
+ANSWER_FIELDS: Final = ("choices", "output")
 SENDABLE_ROLES: Final = {
     MessageRole.SYSTEM: "system",
     MessageRole.DEVELOPER: "system",
@@ -90,13 +93,17 @@ def _text(place: int, blocks: Sequence[Any]) -> str:
     return "\n".join(parts)  # as `ChatMessage.content` joins them
 
 
-def to_response(response: WireResponse, stop: Sequence[str] = ()) -> ChatResponse:
+def to_response(response: AnyResponse, stop: Sequence[str] = ()) -> ChatResponse:
     """A response as LlamaIndex's, its text cut before the first of `stop`."""
-    return _response(
-        StopFilter(stop).whole(response.text),
-        raw=_raw(response),
-        evidence=_evidence(response.basis, response.interaction_id),
-    )
+    text = StopFilter(stop).whole(response.text)
+    evidence = within(evidence_in(response), len(text))
+    raw = response.model_dump(mode="json", exclude_unset=True, by_alias=True)
+    return _response(text, raw={**raw, **evidence}, evidence=evidence)
+
+
+def response_ids(messages: Sequence[ChatMessage]) -> list[str | None]:
+    """The id of the response that each message came with."""
+    return [evidence_of(each).get("response_id") for each in messages]
 
 
 _MESSAGE: Final = ChatMessage(role=MessageRole.ASSISTANT)
@@ -105,21 +112,19 @@ _MESSAGE: Final = ChatMessage(role=MessageRole.ASSISTANT)
 class StreamedResponse:
     """Turns streamed chunks into LlamaIndex's, which hold the text so far and the new piece.
 
-    The API may send citations and the interaction id with any chunk; the last response has them.
+    The API may send citations and ids with any chunk; the last response has them.
     """
 
     def __init__(self, stop: Sequence[str] = ()) -> None:
         self._stop = StopFilter(stop)
         self._text = ""
-        self._basis: list[FieldBasis] = []
-        self._interaction_id: str | None = None
+        self._evidence: dict[str, Any] = {}
         self._raw: dict[str, Any] = {}
 
-    def add(self, chunk: ChatChunk) -> ChatResponse | None:
+    def add(self, chunk: AnyChunk) -> ChatResponse | None:
         """The response that carries this chunk's text; None where it has none."""
         if (response := chunk.response) is not None:
-            self._basis = response.basis or self._basis
-            self._interaction_id = response.interaction_id or self._interaction_id
+            self._evidence |= evidence_in(response)
         self._raw = chunk.raw
         text = self._stop.add(chunk.text)
         if not text:
@@ -131,10 +136,12 @@ class StreamedResponse:
 
     def last(self) -> ChatResponse:
         """The closing response, once the stream has ended properly."""
-        evidence = _evidence(self._basis, self._interaction_id)
-        beside_text = {name: value for name, value in self._raw.items() if name != "choices"}
-        raw = {**beside_text, **evidence}
         rest = self._stop.rest()
+        evidence = within(self._evidence, len(self._text) + len(rest))
+        # Of the last event, what is not the answer itself; a response's has it within.
+        last = self._raw.get("response", self._raw)
+        beside_text = {name: value for name, value in last.items() if name not in ANSWER_FIELDS}
+        raw = {**beside_text, **evidence}
         return _response(self._text + rest, delta=rest, raw=raw, evidence=evidence)
 
 
@@ -148,16 +155,3 @@ def _response(
     message = ChatMessage(role=MessageRole.ASSISTANT, content=text)
     remember_evidence(message, evidence)
     return ChatResponse(message=message, delta=delta, raw=raw, additional_kwargs=evidence)
-
-
-def _evidence(basis: list[FieldBasis], interaction_id: str | None) -> dict[str, Any]:
-    evidence: dict[str, Any] = {}
-    if basis:
-        evidence["basis"] = dump_basis(basis)
-    if interaction_id:
-        evidence["interaction_id"] = interaction_id
-    return evidence
-
-
-def _raw(response: WireResponse) -> dict[str, Any]:
-    return response.model_dump(mode="json", exclude_unset=True)

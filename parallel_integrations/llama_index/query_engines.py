@@ -26,6 +26,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from pydantic import BaseModel, Field
 
 from parallel_integrations._documents.adapter import Adapter, ConnectionOptions, refuse_unknown
+from parallel_integrations._documents.answers import read_annotations, sources_in
 from parallel_integrations._documents.evidence import dump_basis, read_basis, report_as_text
 from parallel_integrations._protocol.flow import Flow
 from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
@@ -35,9 +36,9 @@ from parallel_integrations.errors import (
     InvalidArgumentError,
     UnexpectedAnswerError,
 )
-from parallel_integrations.llama_index.citations import cited_nodes, evidence_of
+from parallel_integrations.llama_index.citations import cited_nodes, evidence_of, span_nodes
 from parallel_integrations.llama_index.llms import ParallelLLM
-from parallel_integrations.models.basis import FieldBasis
+from parallel_integrations.models.response import Effort
 from parallel_integrations.models.task import CreateTaskRunRequest, TaskRunResult, TaskSettings
 
 QUESTION: Final = PromptTemplate("{question}")
@@ -52,8 +53,10 @@ class EngineAnswer(NamedTuple):
     metadata: dict[str, Any]
 
     def nodes(self) -> list[NodeWithScore]:
-        """The cited excerpts as source nodes; without a score, because the API ranks none."""
+        """The cited excerpts or spans as source nodes; no score, because the API ranks none."""
         nodes = cited_nodes(TextNode, read_basis(self.metadata))
+        text = self.content if isinstance(self.content, str) else ""
+        nodes += span_nodes(TextNode, read_annotations(self.metadata), text)
         return [NodeWithScore(node=node) for node in nodes]
 
 
@@ -191,6 +194,8 @@ class ChatEngineOptions(TypedDict, total=False):
     """Arguments that only a chat model takes."""
 
     system_prompt: str | None
+    reasoning_effort: Effort | None
+    previous_response_id: str | None
     extra_body: dict[str, Any] | None
     extra_headers: dict[str, str] | None
 
@@ -223,13 +228,16 @@ class ParallelQueryEngine(BaseQueryEngine):
     longer, and goes deeper. No index, no embeddings and no other LLM are involved.
 
     A source node's text is a cited excerpt, its metadata `url`, `title`, `field`, `confidence`
-    (`low`, `medium`, `high`) and `reasoning`; it has no score. A response's `metadata` holds
+    (`low`, `medium`, `high`) and `reasoning`; it has no score. With `model="parallel"` its text is
+    empty, because Responses quote no page: `start_index`, `end_index` and `statement` say which
+    words of the answer the page supports. A response's `metadata` holds
     `basis` (as plain JSON) and `interaction_id`, and `run_id` of a Task: `citation_blocks` and
     `evidence_of` take it. With `streaming=True` both are filled once the last piece has come.
 
     Args:
         model: A chat model: `"lite"` (default, 0.005 USD a question, 10 to 60 s), `"base"` (0.010)
-            or `"core"` (0.025); `"speed"` answers in seconds and cites nothing.
+            or `"core"` (0.025); `"speed"` answers in seconds and cites nothing; `"parallel"` (0.010
+            to 0.250 by `reasoning_effort`, 5 to 60 s) cites a page for each span of its text.
         processor: A Task's processor instead: `"lite"` (0.005 USD), `"base"`, `"core"`, `"pro"`
             (0.10), `"ultra"` …, each also with `-fast`.
         output_cls: A pydantic class to answer with; the response is a `PydanticResponse`.
@@ -239,7 +247,8 @@ class ParallelQueryEngine(BaseQueryEngine):
         callback_manager: LlamaIndex's, for its events.
         **settings: The connection: `api_key`, `base_url`, `timeout` in seconds, `max_retries` (2),
             `client`. With either: `previous_interaction_id`. With a chat model: `system_prompt`,
-            `extra_body`, `extra_headers`. With a Task: `output_schema` (text unless given),
+            `extra_body`, `extra_headers`; with `parallel` `reasoning_effort` and
+            `previous_response_id`. With a Task: `output_schema` (text unless given),
             `source_policy`, `mcp_servers`, `location`, `data_sources`, `memory_scope_key`,
             `deadline_seconds` (3600).
 
@@ -336,7 +345,7 @@ class ParallelQueryEngine(BaseQueryEngine):
         nodes = answer.nodes()
         if isinstance(answer.content, BaseModel):
             return PydanticResponse(answer.content, nodes, answer.metadata)
-        basis = read_basis(answer.metadata) if self._sources_footer else []
+        basis = sources_in(answer.metadata) if self._sources_footer else []
         return Response(report_as_text(answer.content, basis), nodes, answer.metadata)
 
     # The generators hold the lists that they fill, not the response that holds them: a response
@@ -352,7 +361,7 @@ class ParallelQueryEngine(BaseQueryEngine):
                 for piece in stream:
                     if piece.delta:
                         yield piece.delta
-                    self._fill(nodes, metadata, piece.additional_kwargs)
+                    self._fill(nodes, metadata, piece)
             if footer := self._footer(metadata):
                 yield footer
 
@@ -368,20 +377,20 @@ class ParallelQueryEngine(BaseQueryEngine):
                 async for piece in stream:
                     if piece.delta:
                         yield piece.delta
-                    self._fill(nodes, metadata, piece.additional_kwargs)
+                    self._fill(nodes, metadata, piece)
             if footer := self._footer(metadata):
                 yield footer
 
         return AsyncStreamingResponse(pieces(), nodes, metadata)
 
     def _fill(
-        self, nodes: list[NodeWithScore], metadata: dict[str, Any], evidence: dict[str, Any]
+        self, nodes: list[NodeWithScore], metadata: dict[str, Any], piece: ChatResponse
     ) -> None:
-        metadata.update(evidence)
-        nodes.extend(EngineAnswer("", evidence).nodes())
+        metadata.update(piece.additional_kwargs)
+        nodes.extend(_engine_answer(piece).nodes())
 
     def _footer(self, metadata: dict[str, Any]) -> str:
-        basis: list[FieldBasis] = read_basis(metadata) if self._sources_footer else []
+        basis = sources_in(metadata) if self._sources_footer else []
         return report_as_text("", basis)
 
 

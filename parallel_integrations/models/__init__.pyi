@@ -67,6 +67,7 @@ from parallel_integrations.models.policies import McpServer as McpServer
 from parallel_integrations.models.policies import SourcePolicy as SourcePolicy
 from parallel_integrations.models.policies import Webhook as Webhook
 from parallel_integrations.models.prices import PRICES_USD as PRICES_USD
+from parallel_integrations.models.response import AnswerSettings as AnswerSettings
 from parallel_integrations.models.response import IncompleteDetails as IncompleteDetails
 from parallel_integrations.models.response import RespondMessage as RespondMessage
 from parallel_integrations.models.response import RespondRequest as RespondRequest

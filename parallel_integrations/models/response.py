@@ -1,11 +1,14 @@
 """Responses: requests, responses and events (docs/reference/facts.md, 18.1)."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
-from parallel_integrations.models.chat import ExtraHeaders
+from parallel_integrations.errors import InvalidArgumentError
+from parallel_integrations.models.basis import Citation, FieldBasis
+from parallel_integrations.models.chat import ChatRequest, ChatSettings, ExtraHeaders
+from parallel_integrations.models.notebook import output_html
 from parallel_integrations.models.shared import (
     ApiResponse,
     ApiVersion,
@@ -22,8 +25,17 @@ MAX_CHARACTERS: Final = 20_000
 """Of input and instructions together."""
 DEFAULT_EFFORT: Final = "medium"
 
+EFFORTS: Final = ("low", "medium", "high")
 Effort: TypeAlias = Literal["low", "medium", "high"]
 """How much is researched for a response."""
+
+RESPONSES_ONLY: Final = (
+    "reasoning_effort",
+    "previous_response_id",
+    "use_previous_response_id",
+)
+PER_RESPONSE: Final = ("reasoning_effort", "previous_response_id")
+"""What a call may give for one response, and Chat ignores or does not know."""
 
 Label: TypeAlias = Annotated[str, Field(max_length=512)]
 LabelName: TypeAlias = Annotated[str, Field(max_length=64)]
@@ -53,6 +65,92 @@ class RespondMessage(RequestModel):
         if isinstance(self.content, str):
             return self.content
         return "".join(part.text for part in self.content)
+
+
+class AnswerSettings(ChatSettings):
+    """Settings of a chat model that a developer fixes once: of Chat's models, or of `parallel`.
+
+    Attributes:
+        reasoning_effort: Of `parallel`: `low`, `medium` (the API's default) or `high`.
+        previous_response_id: Of `parallel`: continues an earlier response by its id.
+        use_previous_response_id: Of `parallel`: True continues the last response that the messages
+            hold by its id, and sends only what comes after it (and the system's turns).
+    """
+
+    reasoning_effort: Effort | None = None
+    previous_response_id: str | None = Field(default=None, min_length=1)
+    use_previous_response_id: bool = False
+
+    @model_validator(mode="after")
+    def _of_one_api(self) -> Self:
+        responds = self.model.lower() == RESPONSES_MODEL
+        foreign = ("previous_interaction_id",) if responds else RESPONSES_ONLY
+        for name in foreign:
+            if getattr(self, name):
+                raise ValueError(f"{name}= has no effect with model={self.model!r}")
+        return self
+
+    def answer_request(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        called: Mapping[str, Any],
+        response_ids: Sequence[str | None] = (),
+    ) -> "ChatRequest | RespondRequest":
+        """The request of one call, whose own arguments win.
+
+        Args:
+            messages: The turns, as Chat's wire has them.
+            called: As of `ChatSettings.request`, with `reasoning_effort` and
+                `previous_response_id` for `parallel`.
+            response_ids: The id of the response that a turn came with, for each turn.
+
+        Raises:
+            InvalidArgumentError: Tools, an argument that is not known or has no effect, or what
+                `RespondRequest` refuses.
+        """
+        named = {name: called[name] for name in PER_RESPONSE if name in called}
+        chat = self.request(messages, {n: v for n, v in called.items() if n not in named})
+        if chat.model.lower() != RESPONSES_MODEL:
+            if named.get("previous_response_id"):
+                raise InvalidArgumentError(
+                    f"previous_response_id= has no effect with model={chat.model!r}"
+                )
+            return chat
+        if called.get("previous_interaction_id"):
+            raise InvalidArgumentError(
+                f"previous_interaction_id= has no effect with model={chat.model!r}; a response is "
+                "continued by previous_response_id="
+            )
+        form = chat.response_format
+        if form is not None and form.get("type") == "json_object":
+            raise InvalidArgumentError(
+                "response_format: Responses answer 'json_object' in plain text; give a schema "
+                "('json_schema')"
+            )
+        previous = named.get("previous_response_id") or self.previous_response_id
+        turns = chat.messages
+        system = [each.content for each in turns if each.role == "system"]
+        if self.use_previous_response_id and not named.get("previous_response_id"):
+            for place in reversed(range(len(response_ids))):
+                if response_ids[place]:
+                    previous, turns = response_ids[place], turns[place + 1 :]
+                    break
+        said = [
+            RespondMessage(role=each.role, content=each.content)
+            for each in turns
+            if each.role != "system"
+        ]
+        one = said[0].text if len(said) == 1 and said[0].role == "user" else None
+        return RespondRequest(
+            input=one or said,
+            instructions="\n\n".join(system) or None,
+            reasoning_effort=named.get("reasoning_effort") or self.reasoning_effort,
+            previous_response_id=previous,
+            text_format=form,
+            model=chat.model,
+            extra_body=chat.extra_body,
+            extra_headers=chat.extra_headers,
+        )
 
 
 class RespondRequest(RequestModel):
@@ -221,6 +319,13 @@ class UrlCitation(ResponseModel):
             return ""
         return text[start:end]
 
+    def moved(self, offset: int) -> "UrlCitation":
+        """The citation in a text in which its part begins at `offset`."""
+        start, end = self.start_index, self.end_index
+        if not offset or start is None or end is None:
+            return self
+        return self.model_copy(update={"start_index": start + offset, "end_index": end + offset})
+
 
 class ResponsePart(ResponseModel):
     """A part of the answer.
@@ -323,9 +428,12 @@ class RespondResponse(ApiResponse):
         """The citations; their spans count from the beginning of `text`."""
         found, offset = [], 0
         for part in self.parts:
-            found += [moved(each, offset) for each in part.annotations]
+            found += [each.moved(offset) for each in part.annotations]
             offset += len(part.text)
         return found
+
+    def _repr_html_(self) -> str:
+        return output_html(self.text, cited_pages(self.annotations))
 
     @property
     def finish_reason(self) -> str | None:
@@ -334,12 +442,10 @@ class RespondResponse(ApiResponse):
         return "length" if reason == "max_output_tokens" else reason
 
 
-def moved(citation: UrlCitation, offset: int) -> UrlCitation:
-    """A citation of a part whose text begins at `offset`."""
-    start, end = citation.start_index, citation.end_index
-    if not offset or start is None or end is None:
-        return citation
-    return citation.model_copy(update={"start_index": start + offset, "end_index": end + offset})
+def cited_pages(annotations: Iterable[UrlCitation]) -> list[FieldBasis]:
+    """The cited pages, each once, as the basis of a text; none where nothing is cited."""
+    pages = {each.url: Citation(url=each.url, title=each.title) for each in annotations if each.url}
+    return [FieldBasis(field="output", citations=list(pages.values()))] if pages else []
 
 
 class ResponseEvent(StreamEvent):

@@ -79,6 +79,18 @@ async def _astructured(at: Connection) -> Any:
     return plain(await _chat(at).with_structured_output(Title).ainvoke(QUESTION))
 
 
+def _responses(at: Connection) -> langchain.ChatParallel:
+    return langchain.ChatParallel(model="parallel", **at.settings)
+
+
+async def _arespond(at: Connection) -> Any:
+    return (await _responses(at).ainvoke(QUESTION)).text
+
+
+async def _astream_response(at: Connection) -> Any:
+    return [each.text async for each in _responses(at).astream(QUESTION)]
+
+
 def _decisions(at: Connection) -> langchain.ParallelDecisions:
     return langchain.ParallelDecisions(**at.settings)
 
@@ -174,6 +186,20 @@ LANGCHAIN: Final[tuple[Call, ...]] = (
         lambda at: [each.text for each in _chat(at).stream(QUESTION)],
         _astream,
         (calls.CHAT_STREAM,),
+        also=ModelError,
+    ),
+    Call(
+        "ChatParallel.invoke parallel",
+        lambda at: _responses(at).invoke(QUESTION).text,
+        _arespond,
+        (calls.RESPONSE,),
+        also=ModelError,
+    ),
+    Call(
+        "ChatParallel.stream parallel",
+        lambda at: [each.text for each in _responses(at).stream(QUESTION)],
+        _astream_response,
+        (calls.RESPONSE_STREAM,),
         also=ModelError,
     ),
     Call(

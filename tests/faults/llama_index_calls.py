@@ -78,6 +78,19 @@ async def _stream_chat(at: Connection) -> list[str | None]:
     return [each.delta async for each in await _llm(at).astream_chat(_MESSAGES)]
 
 
+def _responses(at: Connection) -> llama_index.ParallelLLM:
+    return llama_index.ParallelLLM(model="parallel", **at.settings)
+
+
+async def _respond(at: Connection) -> str:
+    text: str = (await _responses(at).acomplete(QUESTION)).text
+    return text
+
+
+async def _stream_response(at: Connection) -> list[str | None]:
+    return [each.delta async for each in await _responses(at).astream_chat(_MESSAGES)]
+
+
 async def _stream_complete(at: Connection) -> list[str | None]:
     return [each.delta async for each in await _llm(at).astream_complete(QUESTION)]
 
@@ -179,6 +192,18 @@ LLAMA_INDEX: Final[tuple[Call, ...]] = (
         lambda at: [each.delta for each in _llm(at).stream_complete(QUESTION)],
         _stream_complete,
         calls.CHAT_STREAM,
+    ),
+    _call(
+        "ParallelLLM.stream_chat parallel",
+        lambda at: [each.delta for each in _responses(at).stream_chat(_MESSAGES)],
+        _stream_response,
+        calls.RESPONSE_STREAM,
+    ),
+    _call(
+        "ParallelLLM.complete parallel",
+        lambda at: _responses(at).complete(QUESTION).text,
+        _respond,
+        calls.RESPONSE,
     ),
     _call(
         "ParallelLLM.structured_predict",

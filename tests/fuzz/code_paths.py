@@ -91,6 +91,16 @@ def _chat_model_stream(client: ParallelClient) -> Any:
     return whole.content_blocks
 
 
+def _responses(client: ParallelClient) -> Any:
+    message = langchain.ChatParallel(model="parallel", client=client).invoke("with")
+    return message.content_blocks, message.usage_metadata
+
+
+def _responses_stream(client: ParallelClient) -> Any:
+    chunks = list(langchain.ChatParallel(model="parallel", client=client).stream("with"))
+    return sum(chunks[1:], chunks[0]).content_blocks
+
+
 def _structured(client: ParallelClient) -> Any:
     model = langchain.ChatParallel(client=client).with_structured_output(
         Statement, include_raw=True
@@ -117,6 +127,12 @@ def _llm(client: ParallelClient) -> Any:
 
 def _llm_stream(client: ParallelClient) -> Any:
     return list(llama_index.ParallelLLM(client=client).stream_chat([LlamaMessage(content="with")]))
+
+
+def _responses_engine(client: ParallelClient) -> Any:
+    engine = llama_index.ParallelQueryEngine(model="parallel", client=client)
+    response = engine.query("with")
+    return response.source_nodes, llama_index.citation_blocks(response)
 
 
 def _query_engine(client: ParallelClient) -> Any:
@@ -159,6 +175,8 @@ ADAPTERS: Final[Mapping[str, Callable[[ParallelClient], Any]]] = {
     ),
     "langchain chat": _chat_model,
     "langchain chat stream": _chat_model_stream,
+    "langchain responses": _responses,
+    "langchain responses stream": _responses_stream,
     "langchain structured output": _structured,
     **({"langchain decisions": _decisions} if HAS_DECISIONS else {}),
     "langchain deep research": _deep_research,
@@ -176,6 +194,7 @@ ADAPTERS: Final[Mapping[str, Callable[[ParallelClient], Any]]] = {
     ),
     "llama_index chat": _llm,
     "llama_index chat stream": _llm_stream,
+    "llama_index responses engine": _responses_engine,
     "llama_index query engine": _query_engine,
     "llama_index task query engine": _task_query_engine,
     "llama_index extractor": _extractor,

@@ -49,7 +49,7 @@ async def test_answers_are_typed_and_have_a_confidence(
     assert topic.choice == "exceptions"
     assert topic.confidence == topic.probabilities["exceptions"]  # the API leaves it out
     assert response.scores["level"].legend[2] == "A crash."
-    assert response.request_id == "decision_sandbox_000001"
+    assert response.request_id.startswith("decision_")
     assert response.model == "fast"
     assert response.citations[0].url.startswith("https://")
     assert response.citations[0].excerpts

@@ -99,6 +99,43 @@ class TestChatIntegration(_ChatModel, ChatModelIntegrationTests):
         return {"api_key": self.sandbox.api_key, "base_url": self.sandbox.url}
 
 
+class _ResponsesModel(_ChatModel):
+    """The model of Responses, which counts tokens and has no JSON mode."""
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"model": "parallel", "reasoning_effort": "low", "api_key": "test"}
+
+    @property
+    def supports_json_mode(self) -> bool:
+        return False
+
+    @property
+    def returns_usage_metadata(self) -> bool:
+        return True
+
+    @property
+    def supports_model_override(self) -> bool:
+        return False
+
+
+class TestResponsesUnit(_ResponsesModel, TestChatUnit):
+    @property
+    def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
+        return {"PARALLEL_API_KEY": "from-env"}, {"model": "parallel"}, {"api_key": "from-env"}
+
+
+class TestResponsesIntegration(_ResponsesModel, ChatModelIntegrationTests):
+    @pytest.fixture(autouse=True)
+    def _against(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        connection = {"api_key": self.sandbox.api_key, "base_url": self.sandbox.url}
+        return {"model": "parallel", "reasoning_effort": "low", **connection}
+
+
 class TestSearchToolUnit(ToolsUnitTests):
     @property
     def tool_constructor(self) -> type[BaseTool]:

@@ -13,6 +13,10 @@ from parallel_integrations import (
     InvalidRequestError,
     ParallelClient,
     ParallelError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
     TaskFailedError,
     api,
     models,
@@ -443,6 +447,25 @@ SCENARIOS: Final = (
                 max_chars_per_result=3000,
             )
         ),
+    ),
+    Scenario(
+        "extract/no_page_read",
+        ask(models.ExtractRequest(urls=[MISSING_PAGE], objective=OBJECTIVE)),
+    ),
+    *(
+        Scenario(
+            f"errors/{status}_{name}",
+            ask(models.SearchRequest(objective=OBJECTIVE, max_results=2)),
+            error=error,
+            faults=({"path": "/v1/search", "status": status},),
+            sandbox_only="the live API cannot be made to refuse",
+        )
+        for status, name, error in (
+            (402, "no_credit", PaymentRequiredError),
+            (403, "forbidden", PermissionDeniedError),
+            (429, "too_many_requests", RateLimitError),
+            (503, "unavailable", ServerError),
+        )
     ),
     Scenario(
         "extract/full_content",

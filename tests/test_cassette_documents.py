@@ -1,0 +1,104 @@
+"""Documents from cassettes, whole: text, id and every metadata key, for each generation."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+import pytest
+import yaml
+
+from parallel_integrations import ParallelError
+from parallel_integrations.langchain import ParallelSearchRetriever
+from parallel_integrations.llama_index import ParallelReader
+from tests.support.cassettes import CASSETTES, REPLAY_KEY, replaying
+from tests.support.contract import unknown_fields
+from tests.support.scenarios import BY_NAME, OBJECTIVE, SCENARIOS, Scenario, run
+
+ECHOED = {"objective", "search_queries", "results.*.rank", "results.*.metadata"}
+"""What the older quickstart's responses repeat of the request, or say twice."""
+OPENAI = {"*.object", "*.type"}
+"""What chat has of OpenAI's shape and nobody reads."""
+DATES = {
+    "search/with_source_policy": "publish_date",
+    "search/older_generation": "publish_date",
+    "search/oldest_generation": "publish_date",
+}
+"""Each generation, and what its responses call a page's date."""
+GENERATIONS = pytest.mark.parametrize("name", DATES)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.name)
+def test_our_models_know_every_field_of_a_cassette(scenario: Scenario) -> None:
+    with scenario.set_up(api_key=REPLAY_KEY) as client, replaying(scenario.name):
+        results = run(scenario, client)
+    unknown = set().union(*(unknown_fields(each) for each in results))
+    allowed = ECHOED if scenario.name == "search/quickstart_shape" else OPENAI
+    assert unknown <= allowed
+
+
+def documents(name: str, folder: Path = CASSETTES) -> list[tuple[Any, ...]]:
+    """What both frameworks make of a search: id, text, metadata."""
+    request = BY_NAME[name].talk().send(None)
+    fixed = {each: getattr(request, each) for each in request.model_fields_set}
+    fixed = {key: fixed[key] for key in fixed if key not in ("objective", "search_queries")}
+    settings = {"mode": None, **fixed}
+    with BY_NAME[name].set_up(api_key=REPLAY_KEY) as client:
+        with replaying(name, folder=folder):
+            chain = ParallelSearchRetriever(client=client, **settings).invoke(OBJECTIVE)
+        with replaying(name, folder=folder):
+            index = ParallelReader(client=client, **settings).load_data(OBJECTIVE)
+    found = [(each.id, each.page_content, each.metadata) for each in chain]
+    return [*found, *((each.id_, each.text, each.metadata) for each in index)]
+
+
+@GENERATIONS
+def test_a_document_is_what_the_response_says_and_no_more(name: str) -> None:
+    """The expectation is read from the file by hand, not by our models."""
+    [interaction] = yaml.safe_load((CASSETTES / f"{name}.yaml").read_text("utf-8"))["interactions"]
+    chain, index = [], []
+    for page in interaction["response"]["body"]["json"]["results"]:
+        [text] = page["excerpts"]
+        day = page.get(DATES[name])
+        metadata = {"url": page["url"], "title": page["title"], "published_at": day}
+        metadata["source"] = page["url"]
+        key = str(uuid5(NAMESPACE_URL, page["url"].partition("#")[0]))
+        chain.append((key, text, metadata))
+        known = {each: value for each, value in metadata.items() if value is not None}
+        index.append((key, text, known))
+    assert documents(name) == [*chain, *index]
+
+
+def _renamed(page: dict[str, Any], field: str) -> None:
+    page[f"{field}_new"] = page.pop(field)
+
+
+EDITS: dict[str, Callable[[dict[str, Any], str], Any]] = {
+    "dropped": lambda page, field: page.pop(field),
+    "renamed": _renamed,
+    "null": lambda page, field: page.update({field: None}),
+    "retyped": lambda page, field: page.update({field: {"other": 1}}),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.parametrize("field", ["url", "title", "date", "excerpts"])
+@GENERATIONS
+def test_an_edit_of_a_field_that_matters_is_noticed(
+    name: str, field: str, edit: str, tmp_path: Path
+) -> None:
+    data = yaml.safe_load((CASSETTES / f"{name}.yaml").read_text("utf-8"))
+    edited = copy.deepcopy(data)
+    field = DATES[name] if field == "date" else field
+    pages = edited["interactions"][0]["response"]["body"]["json"]["results"]
+    page = next(each for each in pages if each.get(field))
+    EDITS[edit](page, field)
+    path = tmp_path / f"{name}.yaml"
+    path.parent.mkdir()
+    path.write_text(yaml.safe_dump(edited, allow_unicode=True), "utf-8")
+    try:
+        changed = documents(name, tmp_path)
+    except ParallelError:
+        return
+    assert changed != documents(name)

@@ -548,7 +548,12 @@ SCENARIOS: Final = (
     # Slow enough to be followed from its queue on.
     Scenario("tasks/events", _followed_task, sandbox=(("task_seconds", 1.0),)),
     Scenario("task_groups/runs_with_outputs", _group),
-    Scenario("findall/from_words_to_result", _ingested, full=True),
+    Scenario(
+        "findall/from_words_to_result",
+        _ingested,
+        sandbox=(("findall_seconds", 1.0),),  # so that it is queued still when that is sent
+        full=True,
+    ),
     Scenario("findall/enriched", _enriched, full=True),
     Scenario(
         "findall/extended_and_cancelled",

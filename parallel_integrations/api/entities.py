@@ -1,22 +1,18 @@
 """Entity search: a list of entities at once (docs/reference/facts.md, 10)."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from parallel_integrations._protocol.flow import Flow, Send, call
 from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations.api.findall import BETAS, INGEST_TIMEOUT_SECONDS
 from parallel_integrations.errors import NotFoundError
-from parallel_integrations.models.entity import (
-    ENTITY_SEARCH,
-    EntitySearchRequest,
-    EntitySearchResponse,
-)
+from parallel_integrations.models.entity import EntitySearchRequest, EntitySearchResponse
+from parallel_integrations.models.prices import entity_skus
 from parallel_integrations.models.shared import ApiVersion, RequestModel
 
 
 def entity_search(request: EntitySearchRequest) -> Flow[EntitySearchResponse]:
-    """List entities at once, best effort; 0.005 USD with 100 results.
+    """List entities at once, best effort; 0.005 USD with 100 results, 0.05 per 1000 further ones.
 
     Falls back to the older path and names on a 404.
 
@@ -64,8 +60,8 @@ class _OlderEntitySearch(RequestModel):
     objective: str
     match_limit: int
 
-    def skus(self, version: ApiVersion) -> Mapping[str, int]:
-        return ENTITY_SEARCH
+    def skus(self, version: ApiVersion) -> dict[str, int]:
+        return entity_skus(self.match_limit)
 
     @classmethod
     def of(cls, request: EntitySearchRequest) -> "_OlderEntitySearch":

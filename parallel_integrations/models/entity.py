@@ -1,10 +1,11 @@
 """Entity search: request and response (docs/reference/facts.md, 10)."""
 
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from pydantic import AliasChoices, Field, field_validator
 
 from parallel_integrations.models.findall import MAX_MATCHES, MIN_MATCHES
+from parallel_integrations.models.prices import INCLUDED_ENTITIES, entity_skus
 from parallel_integrations.models.shared import (
     ApiResponse,
     ApiVersion,
@@ -14,7 +15,8 @@ from parallel_integrations.models.shared import (
     Text,
 )
 
-ENTITY_SEARCH: Final = {"entity_search": 1}
+EntityType: TypeAlias = Literal["people", "companies"]
+"""What entity search lists."""
 
 
 class EntitySearchRequest(RequestModel):
@@ -23,14 +25,22 @@ class EntitySearchRequest(RequestModel):
     Attributes:
         entity_type: `people` or `companies` (`company` in older bodies).
         objective: Which.
-        match_limit: How many, 5 to 1000.
+        match_limit: How many, 5 to 1000; 100 are included in the price (docs/reference/facts.md,
+            3.4).
     """
 
     api_defaults: ClassVar[frozenset[str]] = frozenset({"match_limit"})
 
-    entity_type: Literal["people", "companies"]
-    objective: str = Field(min_length=1)
-    match_limit: int = Field(default=100, ge=MIN_MATCHES, le=MAX_MATCHES)
+    entity_type: EntityType = Field(description="Whether people or companies are listed.")
+    objective: str = Field(
+        min_length=1, description="Which ones, in natural language: what each of them is or does."
+    )
+    match_limit: int = Field(
+        default=INCLUDED_ENTITIES,
+        ge=MIN_MATCHES,
+        le=MAX_MATCHES,
+        description="How many to list at most.",
+    )
 
     @field_validator("entity_type", mode="before")
     @classmethod
@@ -38,8 +48,8 @@ class EntitySearchRequest(RequestModel):
         return "companies" if value == "company" else value
 
     def skus(self, version: ApiVersion) -> dict[str, int]:
-        """One search, whatever it finds."""
-        return ENTITY_SEARCH
+        """One search, and the entities requested beyond those that its price includes."""
+        return entity_skus(self.match_limit)
 
 
 class Entity(ResponseModel):

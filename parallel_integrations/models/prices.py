@@ -38,11 +38,12 @@ PRICES_USD: Final[Mapping[str, float]] = MappingProxyType(
         "findall_core_match": 0.15,
         "findall_pro_match": 1.0,
         "entity_search": 0.005,
+        "entity_search_additional_results": 0.00005,
         "monitor_lite": 0.003,
         "monitor_base": 0.010,
     }
 )
-"""Price by SKU: of a request, a URL of an extract, a result beyond ten, a run, a match."""
+"""Price by SKU: of a request, a URL of an extract, a result beyond the included, a run, a match."""
 
 
 def task_sku(processor: str) -> str:
@@ -53,6 +54,19 @@ def task_sku(processor: str) -> str:
 def findall_skus(generator: str, match_limit: int) -> dict[str, int]:
     """What a FindAll run is billed as if it finds as many matches as it may."""
     return {f"findall_{generator}": 1, f"findall_{generator}_match": match_limit}
+
+
+INCLUDED_ENTITIES: Final = 100
+
+
+def entity_skus(match_limit: int) -> dict[str, int]:
+    """What an entity search is billed as if it finds as many as it may."""
+    if match_limit <= INCLUDED_ENTITIES:
+        return {"entity_search": 1}
+    return {
+        "entity_search": 1,
+        "entity_search_additional_results": match_limit - INCLUDED_ENTITIES,
+    }
 
 
 FAST_MODES: Final = frozenset({"fast", "turbo"})

@@ -137,6 +137,22 @@ def test_findall_and_entities_cost_what_the_ledger_says_besides_matches() -> Non
         assert client.usage.usd == sandbox.ledger.usd
 
 
+@pytest.mark.parametrize(
+    ("match_limit", "usd"), [(5, 0.005), (100, 0.005), (101, 0.00505), (1000, 0.05)]
+)
+@pytest.mark.parametrize("older", [False, True])
+def test_entities_past_those_included_cost_what_the_ledger_says(
+    sandbox: Sandbox, client: ParallelClient, match_limit: int, usd: float, older: bool
+) -> None:
+    if older:
+        sandbox.faults.add(path="/v1beta/findall/entity-search", status=404)
+    request = EntitySearchRequest(entity_type="people", objective="with", match_limit=match_limit)
+    operation = api.entity_search(request)
+    assert client.estimate(request).usd == client.estimate(operation).usd == usd
+    client.run(operation)
+    assert client.usage.usd == sandbox.ledger.usd == usd
+
+
 def test_an_older_server_is_paid_once_for_entities(
     sandbox: Sandbox, client: ParallelClient
 ) -> None:

@@ -11,7 +11,7 @@ from parallel_integrations.sandbox.operations.findall import (
     EntitySearchBody,
 )
 from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
-from parallel_integrations.sandbox.state.ledger import ENTITY_SEARCH_USD, Entry
+from parallel_integrations.sandbox.state.ledger import Entry, entity_search_usd
 from parallel_integrations.sandbox.web.index import Hit
 
 KINDS = {"people": "person", "companies": "company", "company": "company"}
@@ -30,7 +30,7 @@ async def candidates(call: Call) -> Result:
 def _listed(call: Call, body: EntitySearchBody | CandidatesBody, kind: str, name: str) -> Result:
     hits = call.state.index.search([body.objective], limit=body.match_limit)
     found = [_entity(hit, body.objective, KINDS[body.entity_type]) for hit in hits]
-    bill = Entry("entity_search", ENTITY_SEARCH_USD, body.entity_type)
+    bill = Entry("entity_search", entity_search_usd(body.match_limit), body.entity_type)
     return Result({f"{kind}_id": call.state.ids.next(kind), name: found}, bill=bill)
 
 

@@ -39,6 +39,8 @@ FINDALL_MATCH_USD: Mapping[str, float] = MappingProxyType(
 )
 """What each match of a FindAll run costs besides, by generator."""
 ENTITY_SEARCH_USD = 0.005
+INCLUDED_ENTITIES = 100
+EXTRA_ENTITY_USD = 0.00005
 MONITOR_USD: Mapping[str, float] = MappingProxyType({"lite": 0.003, "base": 0.010})
 """What each execution of a monitor costs, by processor."""
 FAST_MODES = frozenset({"turbo", "fast"})
@@ -133,3 +135,9 @@ def search_usd(mode: str, max_results: int) -> float:
     """Return the price of a search with this `max_results`, in US dollars."""
     price = FAST_SEARCH_USD if mode in FAST_MODES else SEARCH_USD
     return round(price + EXTRA_RESULT_USD * max(0, max_results - INCLUDED_RESULTS), 6)
+
+
+def entity_search_usd(match_limit: int) -> float:
+    """Return the price of an entity search with this ``match_limit``, in US dollars."""
+    extra = max(0, match_limit - INCLUDED_ENTITIES)
+    return round(ENTITY_SEARCH_USD + EXTRA_ENTITY_USD * extra, 6)

@@ -42,7 +42,7 @@ def names_of_stub(
     """
     stub = ast.parse(pkgutil.get_data(package, "__init__.pyi") or b"")
     names = {
-        name.name: (node.module or "").removeprefix(f"{package}.")
+        name.name: node.module or ""
         for node in stub.body
         if isinstance(node, ast.ImportFrom)
         for name in node.names
@@ -57,7 +57,7 @@ def names_of_stub(
                 raise ImportError(f"{name} is not in {package}: from {place} import {name}")
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         try:
-            value = getattr(import_module(f"{package}.{names[name]}"), name)
+            value = getattr(import_module(names[name]), name)
         except ModuleNotFoundError as error:
             if needs and (error.name or "").split(".")[0] == needs:
                 raise ImportError(

@@ -29,6 +29,9 @@ LANGCHAIN: dict[str, Use] = {
     "tool": lambda c: langchain.ParallelSearchTool(**c).invoke(SEARCH),
     "toolkit": lambda c: langchain.ParallelToolkit(**c).get_tools()[0].invoke(SEARCH),
     "loader": lambda c: langchain.ParallelExtractLoader(urls=[PAGE], **c).load(),
+    "entities": lambda c: langchain.ParallelEntityRetriever(**c).invoke(QUESTION),
+    "memory": lambda c: langchain.ParallelMemoryTool(**c).invoke(QUESTION),
+    "monitors": lambda c: langchain.ParallelMonitor(**c).list(),
     "chat": lambda c: langchain.ChatParallel(**c).invoke(QUESTION),
     "streamed chat": lambda c: list(langchain.ChatParallel(**c).stream(QUESTION)),
     "research": lambda c: langchain.ParallelDeepResearch(**c).invoke(QUESTION),
@@ -38,6 +41,8 @@ LLAMA_INDEX: dict[str, Use] = {
     "reader": lambda c: llama_index.ParallelReader(**c).load_data(QUESTION),
     "pages": lambda c: llama_index.ParallelExtractReader(**c).load_data([PAGE]),
     "tools": lambda c: llama_index.ParallelToolSpec(**c).to_tool_list()[0].call(**SEARCH),
+    "entities": lambda c: llama_index.ParallelEntityRetriever(**c).retrieve(QUESTION),
+    "monitors": lambda c: llama_index.ParallelMonitor(**c).list(),
     "model": lambda c: llama_index.ParallelLLM(**c).complete(QUESTION),
     "query engine": lambda c: llama_index.ParallelQueryEngine(**c).query(QUESTION),
 }

@@ -5,22 +5,28 @@ from typing import Any, Final, NamedTuple
 
 from parallel_integrations._documents.find_all import FindAllRequest
 from parallel_integrations._documents.tool_arguments import (
+    EntityArguments,
     ExtractArguments,
     FindAllArguments,
+    MemoryArguments,
     ResearchRunArguments,
     SearchArguments,
     TaskArguments,
     ToolArguments,
 )
 from parallel_integrations._documents.tool_texts import (
+    entities_text,
     extract_text,
     matches_text,
+    memory_text,
     research_text,
     search_text,
     started_text,
     task_text,
 )
+from parallel_integrations.models.entity import EntitySearchRequest
 from parallel_integrations.models.extract import ExtractRequest
+from parallel_integrations.models.memory import RetrieveMemoryRequest
 from parallel_integrations.models.search import SearchRequest
 from parallel_integrations.models.shared import RequestModel
 from parallel_integrations.models.task import CreateTaskRunRequest
@@ -95,4 +101,21 @@ GET_RESEARCH: Final = AgentTool(
     ResearchRunArguments,
     RequestModel,
     research_text,
+)
+ENTITY_SEARCH: Final = AgentTool(
+    "parallel_entity_search",
+    "List companies or people that fit a description, within a second. A quick list: none of them "
+    "is checked, and some may be missing. Returns each with its URL and description." + _QUOTED,
+    EntityArguments,
+    EntitySearchRequest,
+    entities_text,
+)
+MEMORY: Final = AgentTool(
+    "parallel_memory",
+    "Look up what was researched before: what earlier tasks, FindAll runs and monitors were about "
+    "and found, the best for the query first, or the most recent without one. Costs nothing, so "
+    "look here before you research again." + _QUOTED,
+    MemoryArguments,
+    RetrieveMemoryRequest,
+    memory_text,
 )

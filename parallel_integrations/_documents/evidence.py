@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from parallel_integrations.models.basis import Citation, FieldBasis
+from parallel_integrations.models.entity import Entity
 from parallel_integrations.models.findall import FindallCandidate
 from parallel_integrations.models.page_facts import (
     page_title,
@@ -18,8 +19,8 @@ from parallel_integrations.models.page_facts import (
     published_day,
     url_parts,
 )
-from parallel_integrations.models.pages import EXCERPT_SEPARATOR, PageResult, PagesResponse
-from parallel_integrations.models.shared import Excerpt
+from parallel_integrations.models.pages import EXCERPT_SEPARATOR, PageResult
+from parallel_integrations.models.shared import ApiResponse, Excerpt
 
 Split: TypeAlias = Literal["page", "excerpt"]
 """One document per page, or one per excerpt."""
@@ -225,7 +226,7 @@ def quoted(text: str) -> str:
     return "\n".join([f"> {line}" if line else ">" for line in text.splitlines()])
 
 
-def notes_of(response: PagesResponse) -> list[str]:
+def notes_of(response: ApiResponse) -> list[str]:
     """The response's warnings, as lines of a tool's text."""
     return [one_line(f"Note: {each.message}") for each in response.warnings if each.message]
 
@@ -248,7 +249,7 @@ def match_documents(matches: Iterable[FindallCandidate]) -> list[PageDocument]:
 
     The id depends on url and name, since one page may name several entities.
     """
-    documents = []
+    documents: list[PageDocument] = []
     for match in matches:
         lines = [match.description or match.name]
         lines += [f"{name}: {match.value(name)}" for name in match.output or ()]
@@ -256,12 +257,27 @@ def match_documents(matches: Iterable[FindallCandidate]) -> list[PageDocument]:
             lines.append(f"{field.field}: {field.reasoning}")
             urls = (web_address(citation.url) for citation in field.citations)
             lines += [f"Source: {url}" for url in urls if url]
-        text = "\n".join(dict.fromkeys(lines))
-        page = PageResult(url=match.url, title=match.name, excerpts=[Excerpt(text)])
-        for document in PAGES.documents_of([page]):
-            name = passage_name(document.name, match.name)
-            documents.append(document._replace(name=name))
+        documents += _entity(match.url, match.name, "\n".join(dict.fromkeys(lines)))
     return documents
+
+
+def entity_documents(entities: Iterable[Entity]) -> list[PageDocument]:
+    """Listed entities as documents: the description, or the name alone.
+
+    The id is that of a FindAll match on the same page; an entity that is listed twice is one.
+    """
+    documents = (
+        document
+        for each in entities
+        for document in _entity(each.url, each.name, each.description or each.name)
+    )
+    return list({document.name: document for document in documents}.values())
+
+
+def _entity(url: str, name: str, text: str) -> Iterator[PageDocument]:
+    page = PageResult(url=url, title=name, excerpts=[Excerpt(text)])
+    for document in PAGES.documents_of([page]):
+        yield document._replace(name=passage_name(document.name, name))
 
 
 def report_as_text(

@@ -26,7 +26,9 @@ from parallel_integrations._documents.find_all import FindAllRequest
 from parallel_integrations._protocol.paths import segment
 from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError, ParallelError
 from parallel_integrations.models._validation import argument_error
+from parallel_integrations.models.entity import EntitySearchRequest, EntityType
 from parallel_integrations.models.extract import MAX_URLS, ExtractRequest, WebUrl
+from parallel_integrations.models.memory import MAX_MEMORY_QUERY_CHARACTERS, RetrieveMemoryRequest
 from parallel_integrations.models.pages import (
     MAX_QUERIES,
     MAX_QUERY_CHARACTERS,
@@ -37,6 +39,7 @@ from parallel_integrations.models.search import SearchRequest
 
 T = TypeVar("T")
 
+_KINDS: Final = {"company": "companies", "person": "people", "persons": "people"}
 NOTHING_SENT: Final = "Nothing was sent. Correct the arguments: "
 
 
@@ -241,6 +244,44 @@ class FindAllArguments(ToolArguments):
     objective: str = _described(FindAllRequest, "objective", min_length=1)
 
 
+class EntityArguments(ToolArguments):
+    """Arguments of `parallel_entity_search`."""
+
+    other_names = {
+        "query": "objective",
+        "question": "objective",
+        "input": "objective",
+        "type": "entity_type",
+        "kind": "entity_type",
+    }
+
+    objective: str = _described(EntitySearchRequest, "objective", min_length=1)
+    entity_type: EntityType = _described(EntitySearchRequest, "entity_type")
+
+    @classmethod
+    def mended(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Take the kind in the singular and in any case."""
+        if isinstance(kind := values.get("entity_type"), str):
+            kind = kind.strip().lower()
+            values["entity_type"] = _KINDS.get(kind, kind)
+        return values
+
+
+class MemoryArguments(ToolArguments):
+    """Arguments of `parallel_memory`."""
+
+    other_names = {"objective": "query", "question": "query", "input": "query"}
+
+    query: OrNone[str] = _described(RetrieveMemoryRequest, "query", default_factory=_nothing)
+
+    @classmethod
+    def mended(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Shorten a query that is too long."""
+        if isinstance(query := values.get("query"), str):
+            values["query"] = _shortened(query.strip(), MAX_MEMORY_QUERY_CHARACTERS)
+        return values
+
+
 class ResearchRunArguments(ToolArguments):
     """Arguments of `parallel_get_research`."""
 
@@ -302,11 +343,11 @@ def _usable(queries: list[Any]) -> list[str]:
     return [*dict.fromkeys(texts)][:MAX_QUERIES]
 
 
-def _shortened(query: str) -> str:
-    if len(query) <= MAX_QUERY_CHARACTERS:
+def _shortened(query: str, max_chars: int = MAX_QUERY_CHARACTERS) -> str:
+    if len(query) <= max_chars:
         return query
-    cut = query[: MAX_QUERY_CHARACTERS + 1].rpartition(" ")[0]
-    return cut.strip() or query[:MAX_QUERY_CHARACTERS]
+    cut = query[: max_chars + 1].rpartition(" ")[0]
+    return cut.strip() or query[:max_chars]
 
 
 def _addresses(text: Any) -> list[Any]:

@@ -5,6 +5,7 @@ from typing import Final
 
 from parallel_integrations._documents.evidence import (
     as_text,
+    entity_documents,
     match_documents,
     notes_of,
     numbered,
@@ -14,10 +15,13 @@ from parallel_integrations._documents.evidence import (
     report_as_text,
     truncated,
 )
+from parallel_integrations._documents.memories import memory_documents
 from parallel_integrations._documents.reading import unreadable
 from parallel_integrations._documents.research import ResearchProgress
+from parallel_integrations.models.entity import EntitySearchResponse
 from parallel_integrations.models.extract import ExtractResponse
 from parallel_integrations.models.findall import FindallResult
+from parallel_integrations.models.memory import RetrieveMemoryResponse
 from parallel_integrations.models.search import SearchResponse
 from parallel_integrations.models.task import TaskRun, TaskRunResult
 
@@ -78,6 +82,30 @@ def matches_text(result: FindallResult, max_chars: int) -> str:
     """The entities that matched."""
     text = truncated(numbered(match_documents(result.matches), max_chars), max_chars)
     return text or "Nothing matches. Loosen the conditions."
+
+
+def entities_text(response: EntitySearchResponse, max_chars: int) -> str:
+    """The entities that were listed."""
+    found = entity_documents(response.entities)
+    return with_notes(
+        lambda available: numbered(found, available) or "Nothing was found. Loosen the objective.",
+        notes_of(response),
+        max_chars,
+    )
+
+
+def memory_text(response: RetrieveMemoryResponse, max_chars: int) -> str:
+    """What is remembered, each memory in a block of its own."""
+    blocks = [
+        f"[{number}] {one_line(' '.join(filter(None, each.metadata.values())))}\n"
+        + quoted(each.text)
+        for number, each in enumerate(memory_documents(response.results), 1)
+    ]
+    return with_notes(
+        lambda available: _PARAGRAPH.join(blocks) or "Nothing is remembered about it.",
+        notes_of(response),
+        max_chars,
+    )
 
 
 def started_text(run: TaskRun, max_chars: int) -> str:

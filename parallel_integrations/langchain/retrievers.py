@@ -1,4 +1,4 @@
-"""Search as a LangChain retriever."""
+"""Search and entity search as LangChain retrievers."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -16,12 +16,19 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import AliasChoices, Field, model_validator
 
 from parallel_integrations._documents.adapter import PacedAdapter
+from parallel_integrations._documents.entities import (
+    DEFAULT_ENTITIES,
+    entity_request,
+    listed,
+)
 from parallel_integrations._documents.evidence import DocumentSettings, PageDocument
 from parallel_integrations._documents.queries import search_fields
 from parallel_integrations._documents.query_writer import PROMPT, falling_back, read_written
 from parallel_integrations._documents.searching import RETRIEVER_MODE, search_request
-from parallel_integrations.api import search
+from parallel_integrations.api import entity_search, search
 from parallel_integrations.errors import InvalidArgumentError
+from parallel_integrations.models.entity import EntitySearchResponse, EntityType
+from parallel_integrations.models.findall import MAX_MATCHES
 from parallel_integrations.models.pages import Objective
 from parallel_integrations.models.search import (
     DEFAULT_RESULTS,
@@ -31,6 +38,7 @@ from parallel_integrations.models.search import (
 )
 
 SEARCH_EVENT: Final = "parallel_search"
+ENTITY_EVENT: Final = "parallel_entity_search"
 
 
 class ParallelSearchRetriever(PacedAdapter, SearchSettings, DocumentSettings, BaseRetriever):
@@ -157,6 +165,89 @@ class ParallelSearchRetriever(PacedAdapter, SearchSettings, DocumentSettings, Ba
         return [as_document(each) for each in self.documents_of(response.results)]
 
 
+class ParallelEntityRetriever(PacedAdapter, BaseRetriever):
+    """Lists companies or people that fit a description, within a second and unchecked.
+
+    A document's text is the entity's description. Its metadata is that of a found page: `url`,
+    `title` (the entity's name), `published_at` (None) and `source` (= url); its id depends on url
+    and name, and is that of a FindAll match of the same entity.
+
+    Besides the connection (`api_key`, `base_url`, `timeout` in seconds, `max_retries`, `client`)
+    it takes:
+
+    Attributes:
+        entity_type: `companies` (the default) or `people`; can be given per call, too.
+        k: How many, 1 to 1000; 10 by default, 100 are included in the price of 0.005 USD. Also
+            accepted as `max_results`; both can be given per call too.
+        rate_limiter: LangChain's, as on chat models: waited for before each call.
+
+    What changes from call to call (`entity_set_id`, `warnings`) is no metadata: callbacks receive
+    it as the custom event `parallel_entity_search`.
+
+    Raises:
+        ParallelError: From `invoke` and `ainvoke`; never an empty list in place of an error.
+        InvalidArgumentError: A setting past its limit, before anything is sent.
+
+    Example:
+        ```python
+        from parallel_integrations.langchain import ParallelEntityRetriever
+
+        retriever = ParallelEntityRetriever(entity_type="companies", k=5)
+        for document in retriever.invoke("makers of Python tools"):
+            print(document.metadata["title"], document.metadata["url"])
+        ```
+    """
+
+    entity_type: EntityType = "companies"
+    k: int = Field(
+        default=DEFAULT_ENTITIES,
+        ge=1,
+        le=MAX_MATCHES,
+        validation_alias=AliasChoices("k", "max_results"),
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_number(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            _agreed(values.get("k"), values.get("max_results"), DEFAULT_ENTITIES)
+        return values
+
+    def _get_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        k: int | None = None,
+        max_results: int | None = None,
+        entity_type: EntityType | None = None,
+    ) -> list[Document]:
+        k = _agreed(k, max_results, self.k)
+        request = entity_request(query, entity_type or self.entity_type, k)
+        response = self.resolved_client().run(entity_search(request))
+        if run_manager.handlers:
+            config: RunnableConfig = {"callbacks": run_manager.get_child()}
+            dispatch_custom_event(ENTITY_EVENT, _volatile(response), config=config)
+        return [as_document(each) for each in listed(response, k)]
+
+    async def _aget_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,
+        k: int | None = None,
+        max_results: int | None = None,
+        entity_type: EntityType | None = None,
+    ) -> list[Document]:
+        k = _agreed(k, max_results, self.k)
+        request = entity_request(query, entity_type or self.entity_type, k)
+        response = await self.resolved_client().arun(entity_search(request))
+        if run_manager.handlers:
+            config: RunnableConfig = {"callbacks": run_manager.get_child()}
+            await adispatch_custom_event(ENTITY_EVENT, _volatile(response), config=config)
+        return [as_document(each) for each in listed(response, k)]
+
+
 def as_document(page: PageDocument) -> Document:
     """A page as LangChain's document."""
     return Document(id=page.id, page_content=page.text, metadata=page.metadata)
@@ -171,5 +262,5 @@ def _agreed(k: int | None, max_results: int | None, default: int) -> int:
     return default if given is None else given
 
 
-def _volatile(response: SearchResponse) -> dict[str, Any]:
-    return response.model_dump(mode="json", exclude={"results"})
+def _volatile(response: SearchResponse | EntitySearchResponse) -> dict[str, Any]:
+    return response.model_dump(mode="json", exclude={"results", "entities"})

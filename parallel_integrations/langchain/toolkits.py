@@ -7,9 +7,11 @@ from langchain_core.tools import BaseTool, BaseToolkit
 
 from parallel_integrations._documents.adapter import PacedAdapter
 from parallel_integrations.langchain.tools import (
+    ParallelEntitySearchTool,
     ParallelExtractTool,
     ParallelFindAllTool,
     ParallelGetResearchTool,
+    ParallelMemoryTool,
     ParallelSearchTool,
     ParallelStartResearchTool,
     ParallelTaskRunTool,
@@ -18,7 +20,7 @@ from parallel_integrations.langchain.tools import (
 
 
 class ParallelToolkit(PacedAdapter, BaseToolkit):
-    """Search, extract, deep research and FindAll for one agent.
+    """Search, extract and deep research for one agent; FindAll, entities and memory on request.
 
     All tools share a client and a session: one per LangGraph thread where there is one, else one
     per `get_tools` call.
@@ -32,6 +34,8 @@ class ParallelToolkit(PacedAdapter, BaseToolkit):
             `ParallelGetResearchTool`, so that a run of minutes does not hold the agent's turn.
         find_all: Arguments of `ParallelFindAllTool`; without it if None, the default: it is
             the one tool with which an agent can spend dollars in one call.
+        entity_search: Arguments of `ParallelEntitySearchTool`; without it if None, the default.
+        memory: Arguments of `ParallelMemoryTool`; without it if None, the default.
 
     Example:
         ```python
@@ -46,10 +50,12 @@ class ParallelToolkit(PacedAdapter, BaseToolkit):
     extract: dict[str, Any] | None = {}
     task: dict[str, Any] | None = {}
     find_all: dict[str, Any] | None = None
+    entity_search: dict[str, Any] | None = None
+    memory: dict[str, Any] | None = None
     research: Literal["blocking", "background"] = "blocking"
 
     def get_tools(self) -> list[BaseTool]:
-        """The tools, in the order search, extract, research, find_all."""
+        """The tools, in the order search, extract, research, find_all, entities, memory."""
         client = self.resolved_client()
         tools: list[BaseTool] = []
         if self.search is not None:
@@ -63,6 +69,10 @@ class ParallelToolkit(PacedAdapter, BaseToolkit):
             tools.append(ParallelGetResearchTool(client=client))
         if self.find_all is not None:
             tools.append(ParallelFindAllTool(client=client, **self.find_all))
+        if self.entity_search is not None:
+            tools.append(ParallelEntitySearchTool(client=client, **self.entity_search))
+        if self.memory is not None:
+            tools.append(ParallelMemoryTool(client=client, **self.memory))
         session = f"toolkit-{uuid4()}"
         for tool in tools:
             if isinstance(tool, SessionTool):

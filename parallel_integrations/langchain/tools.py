@@ -1,4 +1,4 @@
-"""Search, extract, deep research and FindAll as tools for LangChain agents."""
+"""Search, extract, research, FindAll, entities and memory as tools for LangChain agents."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager, suppress
@@ -14,18 +14,21 @@ from langchain_core.callbacks import (
 )
 from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool, ToolException
-from pydantic import BaseModel, Field, PrivateAttr
+from pydantic import AwareDatetime, BaseModel, Field, PrivateAttr
 
 from parallel_integrations._documents.adapter import PacedAdapter, refuse_unknown
 from parallel_integrations._documents.agent_tools import (
+    ENTITY_SEARCH,
     EXTRACT,
     FIND_ALL,
     GET_RESEARCH,
+    MEMORY,
     SEARCH,
     START_RESEARCH,
     TASK,
     AgentTool,
 )
+from parallel_integrations._documents.entities import DEFAULT_ENTITIES
 from parallel_integrations._documents.evidence import (
     PageDocument,
     notes_of,
@@ -52,7 +55,7 @@ from parallel_integrations._documents.tool_arguments import in_words
 from parallel_integrations._documents.tool_texts import MAX_OUTPUT_CHARS, MIN_OUTPUT_CHARS
 from parallel_integrations._protocol.flow import Flow, Operation, Stream
 from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
-from parallel_integrations.api import extract, search
+from parallel_integrations.api import entity_search, extract, retrieve_memory, search
 from parallel_integrations.api.tasks import stream_task
 from parallel_integrations.errors import (
     ArgumentTypeError,
@@ -63,10 +66,18 @@ from parallel_integrations.errors import (
     TaskFailedError,
     UnexpectedAnswerError,
 )
+from parallel_integrations.models.entity import EntitySearchRequest, EntitySearchResponse
 from parallel_integrations.models.extract import ExtractResponse, ExtractSettings
-from parallel_integrations.models.findall import FindallResult
+from parallel_integrations.models.findall import MAX_MATCHES, MIN_MATCHES, FindallResult
+from parallel_integrations.models.memory import (
+    MAX_MEMORIES,
+    MemoryKind,
+    RetrieveMemoryRequest,
+    RetrieveMemoryResponse,
+)
 from parallel_integrations.models.output_schema import OutputSchema
 from parallel_integrations.models.pages import PageSettings
+from parallel_integrations.models.policies import MemoryScopeKey
 from parallel_integrations.models.search import (
     DEFAULT_RESULTS,
     MAX_RESULTS,
@@ -132,7 +143,7 @@ class ParallelTool(PacedAdapter, BaseTool):
     `invoke(…, {"configurable": {"parallel_search": {"max_results": 3}}})`.
     """
 
-    kind: ClassVar[AgentTool]
+    agent_tool: ClassVar[AgentTool]
 
     response_format: Literal["content_and_artifact"] = "content_and_artifact"
     handle_tool_error: bool | str | Callable[[ToolException], Any] | None = True
@@ -143,7 +154,7 @@ class ParallelTool(PacedAdapter, BaseTool):
         raise NotImplementedError
 
     def _content_and_artifact(self, result: Any) -> ContentAndArtifact:
-        return self.kind.text(result, self.max_output_chars), self._artifact(result)
+        return self.agent_tool.text(result, self.max_output_chars), self._artifact(result)
 
     def _artifact(self, result: Any) -> dict[str, Any]:
         artifact: dict[str, Any] = result.model_dump(mode="json")
@@ -188,12 +199,14 @@ class ParallelTool(PacedAdapter, BaseTool):
             raise ArgumentTypeError(
                 f"configurable[{self.name!r}] must be a mapping of settings by name"
             )
-        arguments = self.kind.arguments.model_fields
-        refuse_unknown(type(self), given, self.kind.request.model_fields.keys() - arguments.keys())
+        arguments = self.agent_tool.arguments.model_fields
+        refuse_unknown(
+            type(self), given, self.agent_tool.request.model_fields.keys() - arguments.keys()
+        )
         return {name: value for name, value in given.items() if value is not None}
 
     def _named(self, arguments: tuple[Any, ...]) -> dict[str, Any]:
-        return dict(zip(self.kind.arguments.model_fields, arguments, strict=False))
+        return dict(zip(self.agent_tool.arguments.model_fields, arguments, strict=False))
 
     # langchain_core inspects all fields' annotations twice a call. Of our own schemas it is known
     # that none is hidden from models, and that none is filled from the call's id.
@@ -209,7 +222,7 @@ class ParallelTool(PacedAdapter, BaseTool):
     ) -> str | dict[str, Any]:
         try:
             if self._has_own_schema():
-                return self.kind.arguments.read(tool_input)
+                return self.agent_tool.arguments.read(tool_input)
             return super()._parse_input(tool_input, tool_call_id)
         except ValueError as error:
             if self.handle_validation_error:
@@ -218,7 +231,7 @@ class ParallelTool(PacedAdapter, BaseTool):
             raise ToolException(in_words(error)) from error
 
     def _has_own_schema(self) -> bool:
-        return self.args_schema is self.kind.arguments
+        return self.args_schema is self.agent_tool.arguments
 
 
 class StreamingTool(ParallelTool):
@@ -378,7 +391,7 @@ class ParallelSearchTool(SearchSettings, SessionTool):
         ```
     """
 
-    kind = SEARCH
+    agent_tool = SEARCH
     name: str = SEARCH.name
     description: str = SEARCH.description
     args_schema: type[BaseModel] = SEARCH.arguments
@@ -430,7 +443,7 @@ class ParallelExtractTool(ExtractSettings, SessionTool):
         ```
     """
 
-    kind = EXTRACT
+    agent_tool = EXTRACT
     name: str = EXTRACT.name
     description: str = EXTRACT.description
     args_schema: type[BaseModel] = EXTRACT.arguments
@@ -479,7 +492,7 @@ class ParallelTaskRunTool(ResearchSettings, StreamingTool):
         ```
     """
 
-    kind = TASK
+    agent_tool = TASK
     name: str = TASK.name
     description: str = TASK.description
     args_schema: type[BaseModel] = TASK.arguments
@@ -515,7 +528,7 @@ class ParallelFindAllTool(FindAllSettings, StreamingTool):
         ```
     """
 
-    kind = FIND_ALL
+    agent_tool = FIND_ALL
     name: str = FIND_ALL.name
     description: str = FIND_ALL.description
     args_schema: type[BaseModel] = FIND_ALL.arguments
@@ -549,7 +562,7 @@ class ParallelStartResearchTool(ResearchSettings, ParallelTool):
         ```
     """
 
-    kind = START_RESEARCH
+    agent_tool = START_RESEARCH
     name: str = START_RESEARCH.name
     description: str = START_RESEARCH.description
     args_schema: type[BaseModel] = START_RESEARCH.arguments
@@ -577,10 +590,77 @@ class ParallelGetResearchTool(ParallelTool):
         ```
     """
 
-    kind = GET_RESEARCH
+    agent_tool = GET_RESEARCH
     name: str = GET_RESEARCH.name
     description: str = GET_RESEARCH.description
     args_schema: type[BaseModel] = GET_RESEARCH.arguments
 
     def _operation(self, fields: dict[str, Any]) -> Operation[ResearchProgress | TaskRunResult]:
         return look_up_research(fields["run_id"])
+
+
+class ParallelEntitySearchTool(ParallelTool):
+    """Lists companies or people for an agent within a second, unchecked.
+
+    The model sees `objective` and `entity_type`; code may give `match_limit` for one call in its
+    config. The content lists each with url and description; the artifact is the API's response as
+    plain JSON. `ParallelFindAllTool` takes minutes and says of each match why it is one.
+
+    Attributes:
+        match_limit: How many to list, 5 to 1000; 10 by default, 100 are included in the price of
+            0.005 USD.
+        max_output_chars: Most characters of the content, 40,000 by default; a truncated text says
+            so.
+
+    Example:
+        ```python
+        from parallel_integrations.langchain import ParallelEntitySearchTool
+
+        tool = ParallelEntitySearchTool(match_limit=5)
+        print(tool.invoke({"objective": "makers of compilers", "entity_type": "companies"}))
+        ```
+    """
+
+    agent_tool = ENTITY_SEARCH
+    name: str = ENTITY_SEARCH.name
+    description: str = ENTITY_SEARCH.description
+    args_schema: type[BaseModel] = ENTITY_SEARCH.arguments
+    match_limit: int = Field(default=DEFAULT_ENTITIES, ge=MIN_MATCHES, le=MAX_MATCHES)
+
+    def _operation(self, fields: dict[str, Any]) -> Flow[EntitySearchResponse]:
+        return entity_search(EntitySearchRequest.from_settings(self, **fields))
+
+
+class ParallelMemoryTool(ParallelTool):
+    """Looks up for an agent what was researched before; costs nothing (beta).
+
+    The model sees `query`; the other fields of `RetrieveMemoryRequest` (`limit`, `kind`, `since`,
+    `memory_scope_key`) are fixed on the instance or given by code for one call in its config. The
+    content names each task, FindAll run and monitor with what it was about and found; the artifact
+    is the API's response as plain JSON. Give tools that research the same `memory_scope_key`.
+
+    Attributes:
+        limit: How many memories, 1 to 25; the API's default where left out.
+        kind: Only memories of a `task`, `monitor` or `findall`.
+        since: Only what changed after this moment, with a time zone.
+        memory_scope_key: Whose memories; the personal ones where left out.
+
+    Example:
+        ```python
+        from parallel_integrations.langchain import ParallelMemoryTool
+
+        print(ParallelMemoryTool(limit=5).invoke("closures"))
+        ```
+    """
+
+    agent_tool = MEMORY
+    name: str = MEMORY.name
+    description: str = MEMORY.description
+    args_schema: type[BaseModel] = MEMORY.arguments
+    limit: int | None = Field(default=None, ge=1, le=MAX_MEMORIES)
+    kind: MemoryKind | None = None
+    since: AwareDatetime | None = None
+    memory_scope_key: MemoryScopeKey | None = None
+
+    def _operation(self, fields: dict[str, Any]) -> Flow[RetrieveMemoryResponse]:
+        return retrieve_memory(RetrieveMemoryRequest.from_settings(self, **fields))

@@ -1,5 +1,8 @@
 """The public names, each imported from its module when it is first used."""
 
+from parallel_integrations.api.webhooks import parse_webhook as parse_webhook
+from parallel_integrations.api.webhooks import verify_webhook as verify_webhook
+from parallel_integrations.api.webhooks import webhook_id as webhook_id
 from parallel_integrations.llama_index.citations import citation_blocks as citation_blocks
 from parallel_integrations.llama_index.citations import evidence_of as evidence_of
 from parallel_integrations.llama_index.evaluators import (
@@ -7,6 +10,7 @@ from parallel_integrations.llama_index.evaluators import (
 )
 from parallel_integrations.llama_index.extractors import ParallelExtractor as ParallelExtractor
 from parallel_integrations.llama_index.llms import ParallelLLM as ParallelLLM
+from parallel_integrations.llama_index.monitors import ParallelMonitor as ParallelMonitor
 from parallel_integrations.llama_index.query_engines import (
     ParallelQueryEngine as ParallelQueryEngine,
 )
@@ -14,6 +18,9 @@ from parallel_integrations.llama_index.readers import ParallelExtractReader as P
 from parallel_integrations.llama_index.readers import ParallelReader as ParallelReader
 from parallel_integrations.llama_index.resolved_citations import (
     resolve_citations as resolve_citations,
+)
+from parallel_integrations.llama_index.retrievers import (
+    ParallelEntityRetriever as ParallelEntityRetriever,
 )
 from parallel_integrations.llama_index.retrievers import ParallelRetriever as ParallelRetriever
 from parallel_integrations.llama_index.selectors import ParallelSelector as ParallelSelector

@@ -1,4 +1,4 @@
-"""Search, extract, task and FindAll as tools of LlamaIndex agents."""
+"""Search, extract, task, FindAll, entities and memory as tools of LlamaIndex agents."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -14,21 +14,26 @@ from pydantic import Field
 
 from parallel_integrations._documents.adapter import ConnectionOptions, PacedAdapter
 from parallel_integrations._documents.agent_tools import (
+    ENTITY_SEARCH,
     EXTRACT,
     FIND_ALL,
     GET_RESEARCH,
+    MEMORY,
     SEARCH,
     START_RESEARCH,
     TASK,
     AgentTool,
 )
+from parallel_integrations._documents.entities import DEFAULT_ENTITIES
 from parallel_integrations._documents.evidence import (
     dump_basis,
+    entity_documents,
     match_documents,
     page_documents,
     report_as_text,
 )
 from parallel_integrations._documents.find_all import FindAllRequest, FindAllSettings, find_all
+from parallel_integrations._documents.memories import memory_documents
 from parallel_integrations._documents.reading import extract_request
 from parallel_integrations._documents.research import (
     ResearchProgress,
@@ -40,14 +45,20 @@ from parallel_integrations._documents.tool_arguments import explained
 from parallel_integrations._documents.tool_texts import MAX_OUTPUT_CHARS, MIN_OUTPUT_CHARS
 from parallel_integrations._protocol.flow import Flow, Operation
 from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
-from parallel_integrations.api import extract, run_task, search
+from parallel_integrations.api import entity_search, extract, retrieve_memory, run_task, search
 from parallel_integrations.api.tasks import stream_task
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.errors import UnexpectedAnswerError
 from parallel_integrations.llama_index.base import SearchOptions, as_nodes
 from parallel_integrations.llama_index.citations import attach_evidence, cited_nodes
+from parallel_integrations.models.entity import EntitySearchRequest, EntitySearchResponse
 from parallel_integrations.models.extract import ExtractRequest, ExtractResponse, ExtractSettings
-from parallel_integrations.models.findall import FindallResult
+from parallel_integrations.models.findall import MAX_MATCHES, MIN_MATCHES, FindallResult
+from parallel_integrations.models.memory import (
+    MAX_MEMORIES,
+    RetrieveMemoryRequest,
+    RetrieveMemoryResponse,
+)
 from parallel_integrations.models.search import (
     DEFAULT_RESULTS,
     MAX_RESULTS,
@@ -77,6 +88,8 @@ class ParallelToolSettings(
     mode: str | None = Field(default=TOOL_MODE, min_length=1)
     max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS)
     research: Literal["blocking", "background"] = "blocking"
+    entity_limit: int = Field(default=DEFAULT_ENTITIES, ge=MIN_MATCHES, le=MAX_MATCHES)
+    memory_limit: int | None = Field(default=None, ge=1, le=MAX_MEMORIES)
     deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
     max_output_chars: int = Field(default=MAX_OUTPUT_CHARS, ge=MIN_OUTPUT_CHARS)
 
@@ -95,6 +108,8 @@ class ToolOptions(SearchOptions, ConnectionOptions, total=False):
     memory_scope_key: str | None
     generator: str
     match_limit: int
+    entity_limit: int
+    memory_limit: int
     rate_limiter: Any
     research: Literal["blocking", "background"]
     deadline_seconds: float
@@ -107,6 +122,10 @@ BACKGROUND: Final[list[str | tuple[str, str]]] = [
     (START_RESEARCH.name, f"a{START_RESEARCH.name}"),
     (GET_RESEARCH.name, f"a{GET_RESEARCH.name}"),
 ]
+ON_REQUEST: Final[list[str | tuple[str, str]]] = [
+    (ENTITY_SEARCH.name, f"a{ENTITY_SEARCH.name}"),
+    (MEMORY.name, f"a{MEMORY.name}"),
+]
 METADATA: Final = {
     tool.name: ToolMetadata(tool.description, tool.name, tool.arguments)
     for tool in (
@@ -116,6 +135,8 @@ METADATA: Final = {
         FIND_ALL,
         START_RESEARCH,
         GET_RESEARCH,
+        ENTITY_SEARCH,
+        MEMORY,
         TASK._replace(name="parallel_deep_research"),
     )
 }
@@ -228,6 +249,18 @@ def from_matches(result: FindallResult, max_chars: int) -> Found:
     return Found(documents, FIND_ALL.text(result, max_chars))
 
 
+def from_entities(response: EntitySearchResponse, max_chars: int) -> Found:
+    """The entities that were listed."""
+    documents = as_nodes(Document, entity_documents(response.entities))
+    return Found(documents, ENTITY_SEARCH.text(response, max_chars))
+
+
+def from_memories(response: RetrieveMemoryResponse, max_chars: int) -> Found:
+    """What is remembered, one document for each task, monitor and FindAll run."""
+    documents = as_nodes(Document, memory_documents(response.results))
+    return Found(documents, MEMORY.text(response, max_chars))
+
+
 class ParallelToolSpec(BaseToolSpec):
     """Web search, page reading, research and FindAll as tools for an agent.
 
@@ -248,6 +281,9 @@ class ParallelToolSpec(BaseToolSpec):
     serialization; outside of one, that of this object; your `session_id` before both. It stands on
     `raw_output` as `session_id`.
 
+    `parallel_entity_search` (companies or people, unchecked, within a second) and `parallel_memory`
+    (what earlier work of this `memory_scope_key` found) must be named.
+
     `parallel_deep_research` is for `FunctionAgent`, `ReActAgent` and `AgentWorkflow` only and must
     be named: it does what `parallel_task` does and streams a `ParallelProgressEvent` for each step
     through the workflow's context.
@@ -262,7 +298,8 @@ class ParallelToolSpec(BaseToolSpec):
             0.010 USD a run), `output_schema` (text unless given), `mcp_servers` and the other
             fields of `TaskSettings`, `research` (`"blocking"`). FindAll: `generator` (`"preview"`,
             0.10 USD a run; `"base"`, `"core"` and `"pro"` cost more, and more per match),
-            `match_limit` (10). `deadline_seconds` (3600) for tasks and FindAll. `max_output_chars`
+            `match_limit` (10). `entity_limit` (10) and `memory_limit` for the two tools of that
+            kind. `deadline_seconds` (3600) for tasks and FindAll. `max_output_chars`
             (40,000) for the text that the model reads; a truncated text says so.
 
     Attributes:
@@ -470,6 +507,53 @@ class ParallelToolSpec(BaseToolSpec):
         found = await self._client.arun(self._find_all(objective, other))
         return from_matches(found, self._max_chars)
 
+    def parallel_entity_search(
+        self, objective: str | None = None, entity_type: str | None = None, **other: Any
+    ) -> list[Document]:
+        """List companies or people, unchecked.
+
+        Args:
+            objective: Which ones.
+            entity_type: `companies` or `people`.
+            **other: What a model calls them instead, such as `query`.
+
+        Returns:
+            One document per entity.
+
+        Raises:
+            ParallelError: The call failed.
+        """
+        request = self._entities({"objective": objective, "entity_type": entity_type, **other})
+        return from_entities(self._client.run(entity_search(request)), self._max_chars)
+
+    async def aparallel_entity_search(
+        self, objective: str | None = None, entity_type: str | None = None, **other: Any
+    ) -> list[Document]:
+        """List companies or people, awaiting; all else as in `parallel_entity_search`."""
+        request = self._entities({"objective": objective, "entity_type": entity_type, **other})
+        return from_entities(await self._client.arun(entity_search(request)), self._max_chars)
+
+    def parallel_memory(self, query: str | None = None, **other: Any) -> list[Document]:
+        """Look up what earlier work was about and found; costs nothing.
+
+        Args:
+            query: What about; left out, the most recent.
+            **other: What a model calls it instead, such as `objective`.
+
+        Returns:
+            One document per task, monitor and FindAll run.
+
+        Raises:
+            ParallelError: The call failed, or the account has no memory.
+        """
+        request = self._memories({"query": query, **other})
+        return from_memories(self._client.run(retrieve_memory(request)), self._max_chars)
+
+    async def aparallel_memory(self, query: str | None = None, **other: Any) -> list[Document]:
+        """Look up earlier work, awaiting; everything else as in `parallel_memory`."""
+        request = self._memories({"query": query, **other})
+        return from_memories(await self._client.arun(retrieve_memory(request)), self._max_chars)
+
     async def parallel_deep_research(
         self,
         ctx: Context,
@@ -522,7 +606,7 @@ class ParallelToolSpec(BaseToolSpec):
         Returns:
             LlamaIndex's tools, whose output is text for the model and Documents for code.
         """
-        pairs = {pair[0]: pair for pair in (*BACKGROUND, *self.spec_functions)}
+        pairs = {pair[0]: pair for pair in (*BACKGROUND, *ON_REQUEST, *self.spec_functions)}
         tools = []
         for wanted in spec_functions or self.spec_functions:
             names = pairs.get(wanted, (wanted,)) if isinstance(wanted, str) else wanted
@@ -598,6 +682,20 @@ class ParallelToolSpec(BaseToolSpec):
             fields = FIND_ALL.arguments.read({"objective": objective, **other})
             request = FindAllRequest.from_settings(self.settings, **fields)
         return find_all(request, self.settings.deadline_seconds)
+
+    def _entities(self, given: dict[str, Any]) -> EntitySearchRequest:
+        with explained():
+            fields = ENTITY_SEARCH.arguments.read(given)
+            return EntitySearchRequest(match_limit=self.settings.entity_limit, **fields)
+
+    def _memories(self, given: dict[str, Any]) -> RetrieveMemoryRequest:
+        settings = self.settings
+        with explained():
+            return RetrieveMemoryRequest(
+                limit=settings.memory_limit,
+                memory_scope_key=settings.memory_scope_key,
+                **MEMORY.arguments.read(given),
+            )
 
 
 def _first(functions: list[Callable[..., Any]], *, awaits: bool) -> Callable[..., Any] | None:

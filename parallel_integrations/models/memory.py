@@ -1,6 +1,6 @@
 """Memory: requests and responses (beta; docs/reference/facts.md, 12)."""
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import AwareDatetime, Field
 
@@ -14,6 +14,8 @@ from parallel_integrations.models.shared import (
 
 MAX_MEMORY_QUERY_CHARACTERS: Final = 500
 MAX_MEMORIES: Final = 25
+MemoryKind: TypeAlias = Literal["task", "monitor", "findall"]
+"""What there are memories of."""
 
 
 class RetrieveMemoryRequest(RequestModel):
@@ -25,9 +27,13 @@ class RetrieveMemoryRequest(RequestModel):
         since: Only those changed after this moment, with a time zone.
     """
 
-    query: str | None = Field(default=None, max_length=MAX_MEMORY_QUERY_CHARACTERS)
+    query: str | None = Field(
+        default=None,
+        max_length=MAX_MEMORY_QUERY_CHARACTERS,
+        description="What earlier work should be about, in a few words.",
+    )
     limit: int | None = Field(default=None, ge=1, le=MAX_MEMORIES)
-    kind: Literal["task", "monitor", "findall"] | None = None
+    kind: MemoryKind | None = None
     since: AwareDatetime | None = None
     memory_scope_key: MemoryScopeKey | None = None
 
@@ -45,7 +51,7 @@ class ClearMemoryRequest(RequestModel):
 class EvictMemoryRequest(RequestModel):
     """Which memory to drop."""
 
-    kind: Literal["task", "monitor", "findall"]
+    kind: MemoryKind
     id: str = Field(min_length=1)
     memory_scope_key: MemoryScopeKey | None = None
 

@@ -136,6 +136,11 @@ RESPONSE: Final = Step("", "POST /v1/responses", Kind.CREATE)
 DECISION: Final = Step("", "POST /v1/decisions", Kind.CREATE)
 RESPONSE_STREAM: Final = Step("", "POST /v1/responses", Kind.CREATE, Sort.CHAT)
 
+ENTITIES: Final = Step("", f"POST {_FINDALL}/(entity-search|candidates)", Kind.QUERY)
+MEMORY: Final = Step("", "POST /v1beta/memory/retrieve", Kind.READ)
+CREATE_MONITOR: Final = Step("", f"POST {_MONITORS}", Kind.CREATE)
+MONITOR_EVENTS: Final = Step("", f"GET {_MONITORS}/[^/]+/events", Kind.READ)
+
 
 def plain(value: Any) -> Any:
     """A result as plain values, to compare."""

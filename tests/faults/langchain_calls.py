@@ -11,7 +11,7 @@ from parallel_integrations import langchain, models
 from tests.faults import calls
 from tests.faults.calls import Call, Connection, Step, Title, plain
 from tests.faults.table import Kind, Sort
-from tests.support.operations import PAGE_URL, RUN_ID
+from tests.support.operations import MONITOR_ID, PAGE_URL, RUN_ID
 
 QUESTION: Final = "What is a slot?"
 HAS_DECISIONS: Final = find_spec("langchain_core.decisions") is not None
@@ -65,6 +65,22 @@ async def _aretrieve(at: Connection) -> Any:
 
 async def _aload(at: Connection) -> Any:
     return plain([each async for each in _loader(at).alazy_load()])
+
+
+async def _alist_entities(at: Connection) -> Any:
+    return plain(await langchain.ParallelEntityRetriever(**at.settings).ainvoke(QUESTION))
+
+
+def _monitors(at: Connection) -> langchain.ParallelMonitor:
+    return langchain.ParallelMonitor(**at.settings)
+
+
+async def _acreate_monitor(at: Connection) -> Any:
+    return plain(await _monitors(at).acreate(QUESTION))
+
+
+async def _amonitor_events(at: Connection) -> Any:
+    return plain(await _monitors(at).aevents(MONITOR_ID))
 
 
 async def _achat(at: Connection) -> Any:
@@ -173,6 +189,36 @@ LANGCHAIN: Final[tuple[Call, ...]] = (
         FOUND_EVENTS,
         calls.FOUND_STATUS,
         calls.FOUND_RESULT,
+    ),
+    Call(
+        "ParallelEntityRetriever.invoke",
+        lambda at: plain(langchain.ParallelEntityRetriever(**at.settings).invoke(QUESTION)),
+        _alist_entities,
+        (calls.ENTITIES,),
+    ),
+    _tool(
+        "ParallelEntitySearchTool",
+        lambda at: _raising(langchain.ParallelEntitySearchTool, at),
+        {"objective": QUESTION, "entity_type": "people"},
+        calls.ENTITIES,
+    ),
+    _tool(
+        "ParallelMemoryTool",
+        lambda at: _raising(langchain.ParallelMemoryTool, at),
+        {"query": QUESTION},
+        calls.MEMORY,
+    ),
+    Call(
+        "ParallelMonitor.create",
+        lambda at: plain(_monitors(at).create(QUESTION)),
+        _acreate_monitor,
+        (calls.CREATE_MONITOR,),
+    ),
+    Call(
+        "ParallelMonitor.events",
+        lambda at: plain(_monitors(at).events(MONITOR_ID)),
+        _amonitor_events,
+        (calls.MONITOR_EVENTS,),
     ),
     Call(
         "ChatParallel.invoke",

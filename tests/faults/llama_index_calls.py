@@ -14,7 +14,7 @@ from parallel_integrations import llama_index
 from tests.faults import calls
 from tests.faults.calls import Call, Connection, Step, Title, plain
 from tests.faults.table import Kind
-from tests.support.operations import PAGE_URL, RUN_ID
+from tests.support.operations import MONITOR_ID, PAGE_URL, RUN_ID
 
 QUESTION: Final = "What is a slot?"
 _PROMPT: Final = PromptTemplate("{question}")
@@ -37,6 +37,10 @@ def _spec(at: Connection) -> llama_index.ParallelToolSpec:
     return llama_index.ParallelToolSpec(
         processor="lite", deadline_seconds=at.deadline_seconds, **at.settings
     )
+
+
+def _monitors(at: Connection) -> llama_index.ParallelMonitor:
+    return llama_index.ParallelMonitor(**at.settings)
 
 
 def _engine(at: Connection, **more: Any) -> llama_index.ParallelQueryEngine:
@@ -170,6 +174,24 @@ LLAMA_INDEX: Final[tuple[Call, ...]] = (
         calls.SEARCH,
     ),
     _call(
+        "ParallelEntityRetriever.retrieve",
+        lambda at: llama_index.ParallelEntityRetriever(**at.settings).retrieve(QUESTION),
+        lambda at: llama_index.ParallelEntityRetriever(**at.settings).aretrieve(QUESTION),
+        calls.ENTITIES,
+    ),
+    _call(
+        "ParallelMonitor.create",
+        lambda at: _monitors(at).create(QUESTION),
+        lambda at: _monitors(at).acreate(QUESTION),
+        calls.CREATE_MONITOR,
+    ),
+    _call(
+        "ParallelMonitor.events",
+        lambda at: _monitors(at).events(MONITOR_ID),
+        lambda at: _monitors(at).aevents(MONITOR_ID),
+        calls.MONITOR_EVENTS,
+    ),
+    _call(
         "ParallelSelector.select",
         lambda at: llama_index.ParallelSelector(**at.settings).select(_CHOICES, QUESTION),
         lambda at: llama_index.ParallelSelector(**at.settings).aselect(_CHOICES, QUESTION),
@@ -257,6 +279,18 @@ LLAMA_INDEX: Final[tuple[Call, ...]] = (
         calls.LATER_FINDALL,
         calls.FOUND_STATUS,
         calls.FOUND_RESULT,
+    ),
+    _call(
+        "ParallelToolSpec.parallel_entity_search",
+        lambda at: _spec(at).parallel_entity_search(QUESTION, "people"),
+        lambda at: _spec(at).aparallel_entity_search(QUESTION, "people"),
+        calls.ENTITIES,
+    ),
+    _call(
+        "ParallelToolSpec.parallel_memory",
+        lambda at: _spec(at).parallel_memory(QUESTION),
+        lambda at: _spec(at).aparallel_memory(QUESTION),
+        calls.MEMORY,
     ),
     _call(
         "ParallelToolSpec.parallel_deep_research",

@@ -69,6 +69,16 @@ ADAPTERS: Final[dict[str, tuple[Callable[..., Any], Callable[[Any], Any]]]] = {
         langchain.ParallelFindAllTool,
         lambda it: it.invoke({"objective": QUESTION}),
     ),
+    "ParallelEntityRetriever": (
+        langchain.ParallelEntityRetriever,
+        lambda it: it.invoke(QUESTION),
+    ),
+    "ParallelEntitySearchTool": (
+        langchain.ParallelEntitySearchTool,
+        lambda it: it.invoke({"objective": QUESTION, "entity_type": "people"}),
+    ),
+    "ParallelMemoryTool": (langchain.ParallelMemoryTool, lambda it: it.invoke({"query": QUESTION})),
+    "ParallelMonitor": (langchain.ParallelMonitor, lambda it: it.create(QUESTION)),
     "ParallelDeepResearch": (langchain.ParallelDeepResearch, lambda it: it.invoke(QUESTION)),
     "ParallelToolkit": (langchain.ParallelToolkit, lambda it: it.get_tools()),
     "ParallelReader": (llama_index.ParallelReader, lambda it: it.load_data(QUESTION)),

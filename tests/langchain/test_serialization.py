@@ -17,9 +17,13 @@ from langchain_core.runnables import ConfigurableField
 from parallel_integrations.langchain import (
     ChatParallel,
     ParallelDeepResearch,
+    ParallelEntityRetriever,
+    ParallelEntitySearchTool,
     ParallelExtractLoader,
     ParallelExtractTool,
     ParallelFindAllTool,
+    ParallelMemoryTool,
+    ParallelMonitor,
     ParallelSearchRetriever,
     ParallelSearchTool,
     ParallelTaskRunTool,
@@ -40,8 +44,12 @@ ADAPTERS: list[Callable[..., Any]] = [
     ChatParallel,
     loader,
     ParallelDeepResearch,
+    ParallelEntityRetriever,
+    ParallelEntitySearchTool,
     ParallelExtractTool,
     ParallelFindAllTool,
+    ParallelMemoryTool,
+    ParallelMonitor,
     ParallelSearchRetriever,
     ParallelSearchTool,
     ParallelTaskRunTool,
@@ -132,6 +140,10 @@ def _answered(adapter: Any) -> int:
             return len(adapter.get_tools()[0].invoke({"objective": "decorators"}))
         case ParallelExtractTool():
             return len(adapter.invoke({"urls": [URL]}))
+        case ParallelEntitySearchTool():
+            return len(adapter.invoke({"objective": "decorators", "entity_type": "people"}))
+        case ParallelMonitor():
+            return len(adapter.list()) + 1
         case _:
             return len(str(adapter.invoke("decorators")))
 

@@ -20,8 +20,11 @@ from langchain_tests.unit_tests import ChatModelUnitTests, ToolsUnitTests
 
 from parallel_integrations.langchain import (
     ChatParallel,
+    ParallelEntityRetriever,
+    ParallelEntitySearchTool,
     ParallelExtractTool,
     ParallelFindAllTool,
+    ParallelMemoryTool,
     ParallelSearchRetriever,
     ParallelSearchTool,
     ParallelTaskRunTool,
@@ -228,6 +231,42 @@ class TestFindAllToolIntegration(_FindAll, TestSearchToolIntegration):
     pass
 
 
+class _Entities:
+    @property
+    def tool_constructor(self) -> type[BaseTool]:
+        return ParallelEntitySearchTool
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return {"objective": "makers of compilers", "entity_type": "companies"}
+
+
+class TestEntityToolUnit(_Entities, TestSearchToolUnit):
+    pass
+
+
+class TestEntityToolIntegration(_Entities, TestSearchToolIntegration):
+    pass
+
+
+class _Memory:
+    @property
+    def tool_constructor(self) -> type[BaseTool]:
+        return ParallelMemoryTool
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return {"query": "closures"}
+
+
+class TestMemoryToolUnit(_Memory, TestSearchToolUnit):
+    pass
+
+
+class TestMemoryToolIntegration(_Memory, TestSearchToolIntegration):
+    pass
+
+
 class TestRetriever(RetrieversIntegrationTests):
     @pytest.fixture(autouse=True)
     def _against(self, sandbox: Sandbox) -> None:
@@ -244,3 +283,9 @@ class TestRetriever(RetrieversIntegrationTests):
     @property
     def retriever_query_example(self) -> str:
         return "How does the with statement handle exceptions?"
+
+
+class TestEntityRetriever(TestRetriever):
+    @property
+    def retriever_constructor(self) -> type[BaseRetriever]:
+        return ParallelEntityRetriever

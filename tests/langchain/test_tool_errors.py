@@ -16,9 +16,11 @@ from pydantic import BaseModel
 
 from parallel_integrations import ArgumentTypeError, ServerError, TaskFailedError, may_repeat
 from parallel_integrations.langchain import (
+    ParallelEntitySearchTool,
     ParallelExtractTool,
     ParallelFindAllTool,
     ParallelGetResearchTool,
+    ParallelMemoryTool,
     ParallelSearchTool,
     ParallelStartResearchTool,
     ParallelTaskRunTool,
@@ -35,6 +37,8 @@ INPUTS: dict[type[BaseTool], dict[str, Any]] = {
     ParallelFindAllTool: {"objective": "Python statements that bind names"},
     ParallelStartResearchTool: {"input": QUESTION},
     ParallelGetResearchTool: {"run_id": "trun_1"},
+    ParallelEntitySearchTool: {"objective": "makers", "entity_type": "companies"},
+    ParallelMemoryTool: {"query": "closures"},
 }
 EXTRA: list[tuple[type[BaseTool], dict[str, Any]]] = [
     (ParallelSearchTool, {"max_results": 40}),
@@ -49,6 +53,8 @@ EXTRA: list[tuple[type[BaseTool], dict[str, Any]]] = [
     (ParallelFindAllTool, {"match_limit": 1000}),
     (ParallelStartResearchTool, {"processor": "ultra8x"}),
     (ParallelGetResearchTool, {"output_schema": "x"}),
+    (ParallelEntitySearchTool, {"match_limit": 1000}),
+    (ParallelMemoryTool, {"memory_scope_key": "another's"}),
     (ParallelSearchTool, {"run_manager": "x", "callbacks": ["x"]}),
     (ParallelSearchTool, {"api_key": "mine", "base_url": "https://example.com"}),
     (ParallelSearchTool, {"configurable": {"parallel_search": {"max_results": 40}}}),
@@ -137,6 +143,9 @@ FAULTS: list[tuple[type[BaseTool], dict[str, Any], bool]] = [
     (ParallelStartResearchTool, {"status": 502}, False),
     (ParallelGetResearchTool, {"status": 503}, True),
     (ParallelGetResearchTool, {"reset": "body"}, True),
+    (ParallelEntitySearchTool, {"status": 500}, True),
+    (ParallelEntitySearchTool, {"reset": "body"}, False),
+    (ParallelMemoryTool, {"reset": "body"}, True),
     (ParallelFindAllTool, {"path": "*/ingest", "status": 500}, True),
     (ParallelFindAllTool, {"path": "*/runs", "status": 500}, False),
     (ParallelFindAllTool, {"path": "*/runs", "status": 503}, True),

@@ -15,6 +15,7 @@ from parallel_integrations.llama_index.query_engines import (
     TaskResponderSettings,
 )
 from parallel_integrations.llama_index.readers import ExtractOptions
+from parallel_integrations.llama_index.retrievers import EntityOptions, EntitySettings
 from parallel_integrations.llama_index.tools import ParallelToolSettings, ToolOptions
 from parallel_integrations.models import ExtractSettings, SearchSettings
 
@@ -48,7 +49,22 @@ def test_the_subpackage_opens_without_importing_the_framework() -> None:
     assert out.strip() == "False"
 
 
-@pytest.mark.parametrize("name", subpackage.__all__)
+WEBHOOKS = {"parse_webhook", "verify_webhook", "webhook_id"}
+
+
+def test_webhooks_are_verified_without_the_framework() -> None:
+    names = ", ".join(WEBHOOKS)
+    out = python(
+        "import sys\n"
+        "sys.modules['llama_index'] = sys.modules['langchain_core'] = None\n"
+        f"from parallel_integrations.llama_index import {names}\n"
+        f"from parallel_integrations.langchain import {names}\n"
+        "print(verify_webhook({}, b'', 'whsec_c2VjcmV0'))\n"
+    )
+    assert out.strip() == "False"
+
+
+@pytest.mark.parametrize("name", sorted({*subpackage.__all__} - WEBHOOKS))
 def test_without_the_extra_the_error_names_it(name: str) -> None:
     out = python(
         "import sys\n"
@@ -66,6 +82,7 @@ def test_typed_arguments_are_the_settings() -> None:
     assert set(get_type_hints(PageSearchOptions)) == set(PageSearch.model_fields)
     assert set(get_type_hints(ExtractOptions)) == set(ExtractSettings.model_fields)
     assert set(get_type_hints(ToolOptions)) == set(ParallelToolSettings.model_fields)
+    assert set(get_type_hints(EntityOptions)) == set(EntitySettings.model_fields)
     chat = {"system_prompt", "extra_body", "extra_headers"}
     left_out = {"processor", "input_schema", "enable_events", "webhook"}
     task = set(TaskResponderSettings.model_fields) - left_out

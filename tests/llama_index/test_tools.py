@@ -28,6 +28,7 @@ PAGE = "https://docs.python.org/3/reference/compound_stmts.html"
 MISSING = "https://no-such-site.example/no_such_page.html"
 NAMES = ["parallel_search", "parallel_extract", "parallel_task", "parallel_find_all"]
 FURTHER = ["parallel_deep_research", "parallel_start_research", "parallel_get_research"]
+FURTHER += ["parallel_entity_search", "parallel_memory"]
 INPUTS: dict[str, dict[str, Any]] = {
     "parallel_search": {"objective": QUESTION, "search_queries": ["with statement"]},
     "parallel_extract": {"urls": [PAGE], "objective": QUESTION},
@@ -66,12 +67,15 @@ def test_the_schemas_that_a_model_sees() -> None:
         "parallel_deep_research": ({"input"}, ["input"]),
         "parallel_start_research": ({"input"}, ["input"]),
         "parallel_get_research": ({"run_id"}, ["run_id"]),
+        "parallel_entity_search": ({"objective", "entity_type"}, ["objective", "entity_type"]),
+        "parallel_memory": ({"query"}, None),
     }
     for each in tools:
         function = each.metadata.to_openai_tool()["function"]
         parameters = each.metadata.get_parameters_dict()
         assert function["parameters"] == parameters
-        assert (set(parameters["properties"]), parameters["required"]) == seen[function["name"]]
+        required = parameters.get("required")
+        assert (set(parameters["properties"]), required) == seen[function["name"]]
         assert len(function["description"]) < MAX_CHARACTERS
         assert len(json.dumps(parameters)) < MAX_CHARACTERS
         assert all(field["description"] for field in parameters["properties"].values())
@@ -228,7 +232,7 @@ async def test_what_models_write_is_understood(sandbox: Sandbox) -> None:
 async def test_research_in_the_background(sandbox: Sandbox) -> None:
     tools = make(sandbox, research="background").to_tool_list()
     by_name = {each.metadata.name: each for each in tools}
-    assert list(by_name) == [*NAMES[:2], *FURTHER[1:], NAMES[3]]
+    assert list(by_name) == [*NAMES[:2], *FURTHER[1:3], NAMES[3]]
     start, look = by_name["parallel_start_research"], by_name["parallel_get_research"]
     started = start(input=QUESTION)
     [about] = started.raw_output

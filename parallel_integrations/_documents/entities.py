@@ -1,0 +1,37 @@
+"""Entity search as the retrievers use it: its settings, and the request of one call."""
+
+from typing import Final
+
+from parallel_integrations._documents.evidence import PageDocument, entity_documents
+from parallel_integrations.errors import InvalidArgumentError
+from parallel_integrations.models.entity import (
+    EntitySearchRequest,
+    EntitySearchResponse,
+    EntityType,
+)
+from parallel_integrations.models.findall import MAX_MATCHES, MIN_MATCHES
+
+DEFAULT_ENTITIES: Final = 10
+
+
+def entity_request(
+    objective: str, entity_type: EntityType, max_results: int
+) -> EntitySearchRequest:
+    """The request for so many entities; the API lists no fewer than five, at the same price.
+
+    Raises:
+        InvalidArgumentError: A number or an objective that cannot be right.
+    """
+    if max_results < 1:
+        raise InvalidArgumentError(
+            f"max_results={max_results} must be 1 to {MAX_MATCHES}", field="max_results"
+        )
+    limit = max(max_results, MIN_MATCHES)
+    return EntitySearchRequest(
+        objective=objective.strip(), entity_type=entity_type, match_limit=limit
+    )
+
+
+def listed(response: EntitySearchResponse, max_results: int) -> list[PageDocument]:
+    """The first entities of a response, as documents."""
+    return entity_documents(response.entities)[:max_results]

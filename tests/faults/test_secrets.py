@@ -40,7 +40,7 @@ from tests.faults.langchain_calls import DECISION, HAS_DECISIONS, LANGCHAIN
 from tests.faults.llama_index_calls import LLAMA_INDEX
 from tests.faults.secrets import Listener, leaks
 from tests.faults.test_matrix import LIBRARIES
-from tests.support.operations import PAGE_URL
+from tests.support.operations import PAGE_URL, RUN_ID
 
 CASSETTES: Final = Path(__file__).parents[2] / "cassettes"
 SEARCH: Final = SearchRequest(search_queries=["with statement exceptions"], max_results=3)
@@ -64,6 +64,14 @@ ADAPTERS: Final[dict[str, tuple[Callable[..., Any], Callable[[Any], Any]]]] = {
     "ParallelTaskRunTool": (
         langchain.ParallelTaskRunTool,
         lambda it: it.invoke({"input": QUESTION}),
+    ),
+    "ParallelStartResearchTool": (
+        langchain.ParallelStartResearchTool,
+        lambda it: it.invoke({"input": QUESTION}),
+    ),
+    "ParallelGetResearchTool": (
+        langchain.ParallelGetResearchTool,
+        lambda it: it.invoke({"run_id": RUN_ID}),
     ),
     "ParallelFindAllTool": (
         langchain.ParallelFindAllTool,

@@ -43,7 +43,10 @@ MAX_TIMEOUT_SECONDS: Final = 100_000_000
 """Three years; the operating system's own limit is not much further."""
 NOT_IN_URLS: Final = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]")
 
-_API_PATH: Final = re.compile(r"/(v\d+(alpha|beta)?(/[a-z/-]+)?|chat/completions)$")
+# A gateway's address, `…/v1/<account>/<gateway>/parallel`, is none of the API's own paths.
+_API_PATH: Final = re.compile(
+    r"/(v\d+(alpha|beta)?(?!/[^/]+/[^/]+/parallel$)(/[a-z/-]+)?|chat/completions)$"
+)
 
 
 def key_from_environment() -> SecretStr | None:

@@ -164,7 +164,7 @@ def doctor(
 
 @app.command(
     epilog="Example: parallel-integrations enrich companies.csv --output-schema 'The year of "
-    "foundation' --journal work.db -o companies.jsonl --max-cost 1"
+    "foundation' --journal work.db -o founded.csv --max-cost 1 --limit 5"
 )
 def enrich(
     *,
@@ -185,7 +185,20 @@ def enrich(
     journal: Annotated[
         Path, typer.Option(help="File that records what is paid for; the same one goes on.")
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="JSON lines, one a row.")],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="A .jsonl, .csv, .tsv or .parquet file, one row each."),
+    ],
+    columns: Annotated[
+        str | None, typer.Option(help="Columns that are submitted, e.g. name,city; else all.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Rows at most, as a trial; they count when the rest follows."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the rows and show the price; submit nothing.")
+    ] = False,
     processor: Annotated[
         str | None,
         typer.Option(help="Decides price and depth; lite, or with --describe the recommended."),
@@ -223,6 +236,9 @@ def enrich(
             processor,
             describe=describe,
             is_agreed=yes,
+            is_dry_run=dry_run,
+            columns=None if columns is None else [each.strip() for each in columns.split(",")],
+            limit=limit,
             max_cost_usd=max_cost,
             price_per_row_usd=price_per_row,
             retry_failed=retry_failed,

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any, Final
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from parallel_integrations._cli.enrich_output import lock_path, replacing
+from parallel_integrations._cli.enrich_output import check_output, lock_path, replacing
+from parallel_integrations._cli.enrich_tables import table_writer
 from parallel_integrations._cli.proposal import Proposal
 from parallel_integrations._cli.signals import EndedError, ended_by_signals
 from parallel_integrations._cli.terminal import printable
@@ -38,6 +40,7 @@ def run(
     *,
     describe: str | None = None,
     is_agreed: bool = False,
+    is_dry_run: bool = False,
     **options: Any,
 ) -> int:
     """Enrich a file of rows and write the output file once all rows are complete.
@@ -47,10 +50,11 @@ def run(
         output_schema: A file with a JSON schema, a text file, or a description of a text; None
             with `describe`.
         journal: Where what is paid for is recorded.
-        output: JSON lines, one a row and in order; the file is replaced whole.
+        output: The rows in order, in the form that its ending names; the file is replaced whole.
         processor: Decides price and depth; `lite`, or with `describe` the recommended one.
         describe: What to find out, in words, of which the API makes a schema.
         is_agreed: Whether what `describe` comes to is submitted without a question.
+        is_dry_run: Whether rows are checked and the price is shown, and nothing is submitted.
         **options: As for `enrich`.
 
     Returns:
@@ -60,7 +64,7 @@ def run(
     Raises:
         ParallelError, ValueError: What stopped it; the journal goes on.
     """
-    if not key_from_environment():
+    if not key_from_environment() and (describe is not None or not is_dry_run):
         raise ValueError(
             f"{KEY_VARIABLE} is not set. To try this without a key, run `parallel-integrations "
             "sandbox` in another terminal and set here the two variables that it prints."
@@ -68,6 +72,12 @@ def run(
     _check_apart(rows, journal, output)
     if (output_schema is None) == (describe is None):
         raise ValueError("give one of --output-schema and --describe")
+    if is_dry_run:
+        check_output(output)
+        table_writer(output)
+        recorded = journal if journal.exists() else None
+    else:
+        recorded = journal
     display = _ProgressDisplay()
     try:
         with ended_by_signals(), ParallelClient() as client:
@@ -79,15 +89,17 @@ def run(
                 proposal = Proposal.of(client, describe or "", journal, processor)
                 settings = proposal.settings
             operation = enrich(
-                rows, settings, journal=journal, server=client.settings.base_url, **options
+                rows, settings, journal=recorded, server=client.settings.base_url, **options
             )
             # The output is checked and locked before the operation begins, and sends anything.
             stream = client.stream(operation)
+            if is_dry_run:
+                with closing(stream):
+                    display.preview(proposal, _first(stream))
+                return ALL_DONE
             with replacing(output) as file, closing(stream), display:
                 if proposal is not None and not proposal.is_agreed:
-                    first = next(stream)  # how many rows there are, before any is sent
-                    assert isinstance(first, EnrichmentProgress)  # noqa: S101 - says `enrich`
-                    if not display.agree(proposal, first, is_agreed=is_agreed):
+                    if not display.agree(proposal, _first(stream), is_agreed=is_agreed):
                         return NOT_AGREED
                     proposal.keep()
                 for event in stream:
@@ -100,7 +112,14 @@ def run(
         with suppress(OSError):  # the terminal may be gone
             display.print("Interrupted. The same command goes on where this one stopped.")
         return ended.status if isinstance(ended, EndedError) else INTERRUPTED
-    return display.conclude(output)
+    return display.conclude(output, is_trial=options.get("limit") is not None)
+
+
+def _first(stream: Iterator[EnrichedRow | EnrichmentProgress]) -> EnrichmentProgress:
+    """How many rows there are, before any is sent."""
+    first = next(stream)
+    assert isinstance(first, EnrichmentProgress)  # noqa: S101 - says `enrich`
+    return first
 
 
 def _check_apart(rows: Path, journal: Path, output: Path) -> None:
@@ -163,7 +182,7 @@ def read_schema(given: str) -> str | dict[str, Any]:
 
 
 class _ProgressDisplay:
-    """Progress on stderr: the cost before, rows and rate meanwhile, a summary at the end.
+    """Progress on stderr: the cost before; rows, cost and time meanwhile; a summary at the end.
 
     On a terminal it is one bar; elsewhere, in a log, a line every few seconds.
     """
@@ -171,16 +190,18 @@ class _ProgressDisplay:
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
         self._bar = Progress(
-            BarColumn(),
-            TextColumn("{task.completed}/{task.total} rows"),
+            SpinnerColumn(),
+            BarColumn(bar_width=20),
             TextColumn("{task.fields[details]}"),
+            TimeElapsedColumn(),
             console=self._console,
             disable=not self._console.is_terminal,
         )
         self._bar.add_task("", total=None, details="")
         (self._task,) = self._bar.tasks
+        self._first: EnrichmentProgress | None = None
         self._last: EnrichmentProgress | None = None
-        self._printed_at = time.monotonic()
+        self._started_at = self._printed_at = time.monotonic()
 
     def __enter__(self) -> "_ProgressDisplay":
         self._bar.start()
@@ -195,19 +216,25 @@ class _ProgressDisplay:
 
     def update(self, progress: EnrichmentProgress) -> None:
         """Show how far it has come."""
-        is_first, self._last = self._last is None, progress
-        if is_first:
-            self.print(_announcement(progress))
-            return
-        task = self._task
-        self._bar.update(task.id, completed=progress.finished, total=progress.total)
-        # rich leaves the first update out of its rate: those rows are the journal's.
-        details = _details(progress, task.speed or 0.0)
-        self._bar.update(task.id, details=details)
         now = time.monotonic()
+        self._last = progress
+        if self._first is None:
+            self._first, self._started_at = progress, now
+            self.print(_announcement(progress))
+        elapsed = now - self._started_at
+        details = ", ".join(_details(progress, _seconds_left(self._first, progress, elapsed)))
+        self._bar.update(
+            self._task.id, completed=progress.finished, total=progress.total, details=details
+        )
         if not self._console.is_terminal and now - self._printed_at >= SECONDS_BETWEEN_LINES:
             self._printed_at = now
-            self.print(f"{progress.finished}/{progress.total} rows, {details}")
+            self.print(f"{details}, {timedelta(seconds=round(elapsed))} elapsed")
+
+    def preview(self, proposal: Proposal | None, first: EnrichmentProgress) -> None:
+        """Show what would be submitted, and its price."""
+        if proposal is not None:
+            self.print(str(proposal))
+        self.print(f"{_announcement(first)} Nothing was submitted.")
 
     def agree(self, proposal: Proposal, first: EnrichmentProgress, *, is_agreed: bool) -> bool:
         """Show what is proposed and what it costs, and ask whether to go on."""
@@ -226,11 +253,13 @@ class _ProgressDisplay:
         except typer.Abort:  # nobody is there to ask
             return False
 
-    def conclude(self, output: Path) -> int:
+    def conclude(self, output: Path, *, is_trial: bool) -> int:
         """Print how it ended; returns the exit status."""
         last = self._last or EnrichmentProgress()
         cost = "" if last.cost_usd is None else f", {last.cost_usd:.3f} USD in all"
         self.print(f"{last.finished} of {last.total} rows are in {output}{cost}.")
+        if is_trial:
+            self.print("The same command without --limit goes on; these rows are not paid again.")
         if last.failed:
             self.print(
                 f"{last.failed} failed, each with its reason there; --retry-failed submits them "
@@ -253,13 +282,25 @@ def _announcement(first: EnrichmentProgress) -> str:
     return f"{first.total} rows, {first.max_usd:.3f} USD in all at most{before}."
 
 
-def _details(progress: EnrichmentProgress, rate: float) -> str:
-    details = [f"{rate:.1f} rows/s"] if rate else []
+def _details(progress: EnrichmentProgress, seconds_left: float | None) -> Iterator[str]:
+    yield f"{progress.finished}/{progress.total} rows"
+    if progress.failed:
+        yield f"{progress.failed} failed"
+    if progress.in_flight:
+        yield f"{progress.in_flight} in flight"
     if progress.cost_usd is not None:
-        details.append(f"{progress.cost_usd:.3f} USD so far")
+        yield f"{progress.cost_usd:.3f} USD so far"
     if progress.waiting_reason is not None:
-        details.append(f"waiting for the API ({progress.waiting_reason})")
-    left = (progress.total or 0) - progress.finished - progress.not_submitted
-    if rate and left > 0:
-        details.append(f"about {timedelta(seconds=round(left / rate))} left")
-    return ", ".join(details)
+        yield f"waiting for the API ({progress.waiting_reason})"
+    if seconds_left is not None:
+        yield f"about {timedelta(seconds=round(seconds_left))} left"
+
+
+def _seconds_left(
+    first: EnrichmentProgress, progress: EnrichmentProgress, elapsed: float
+) -> float | None:
+    """Time for the runs that remain as far as the budget goes, at the pace of this run."""
+    if not first.remaining_runs or not progress.remaining_runs:
+        return None
+    done = first.remaining_runs - progress.remaining_runs
+    return progress.remaining_runs * elapsed / done if done > 0 and elapsed > 0 else None

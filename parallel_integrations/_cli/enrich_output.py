@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import Final, TextIO
+from typing import IO, Final
+
+from parallel_integrations._cli.enrich_tables import table_writer
 
 GOES_ON: Final = "The journal has every output: the same command writes it without paying again."
 
@@ -27,7 +29,7 @@ else:
 class Output:
     """An output file; it is given its name only if `is_complete` is set."""
 
-    def __init__(self, path: Path, file: TextIO) -> None:
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
         self.is_complete = False
         self._path = path
         self._file = file
@@ -39,7 +41,7 @@ class Output:
             ValueError: It cannot be written.
         """
         with _writing(self._path):
-            self._file.write(f"{line}\n")
+            self._file.write(f"{line}\n".encode())
 
 
 def lock_path(path: Path) -> Path:
@@ -49,7 +51,7 @@ def lock_path(path: Path) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Output]:
-    """Write an output under another name and rename it once it is complete.
+    """Write JSON lines under another name; once complete, rename them, or the table made of them.
 
     The operating system ends the lock with the process, however that ends; files of a killed run
     are removed by the next.
@@ -57,31 +59,56 @@ def replacing(path: Path) -> Iterator[Output]:
     Raises:
         ValueError: It is no file that can be written, or another run writes it.
     """
-    _check(path)
+    check_output(path)
+    write_table = table_writer(path)
     with _locked(path):
         _remove_leftovers(path)
-        made = path.with_name(f".{path.name}.{token_hex(8)}.part")
-        try:
+        with _part(path) as lines:
+            output = Output(path, lines)
+            yield output
+            if not output.is_complete:
+                return
+            if write_table is None:
+                _rename(lines, path)
+                return
+            with _part(path) as table:
+                with _writing(path):
+                    lines.flush()
+                    write_table(Path(lines.name), table)
+                _rename(table, path)
+
+
+@contextmanager
+def _part(path: Path) -> Iterator[IO[bytes]]:
+    """A file beside an output, removed unless it is renamed."""
+    made = path.with_name(f".{path.name}.{token_hex(8)}.part")
+    try:
+        with _writing(path):
+            # An unpredictable name, and "x": no link that was placed there is followed.
+            file = made.open("xb")
+        with file:
             with _writing(path):
-                # An unpredictable name, and "x": no link that was placed there is followed.
-                file = made.open("x", encoding="utf-8")
-            with file:
-                with _writing(path):
-                    _keep_mode(path, file.fileno())
-                output = Output(path, file)
-                yield output
-                with _writing(path):
-                    file.flush()
-                    os.fsync(file.fileno())
-            if output.is_complete:
-                with _writing(path):
-                    made.replace(path)
-        finally:
-            with suppress(OSError):
-                made.unlink(missing_ok=True)
+                _keep_mode(path, file.fileno())
+            yield file
+    finally:
+        with suppress(OSError):
+            made.unlink(missing_ok=True)
 
 
-def _check(path: Path) -> None:
+def _rename(file: IO[bytes], path: Path) -> None:
+    with _writing(path):
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()  # some systems rename no open file
+        Path(file.name).replace(path)
+
+
+def check_output(path: Path) -> None:
+    """Refuse a path that cannot be written.
+
+    Raises:
+        ValueError: It is a folder, lies in none, or is write-protected.
+    """
     if path.is_dir():
         raise ValueError(f"The output {path} is a folder. Name a file in it.")
     if not path.parent.is_dir():

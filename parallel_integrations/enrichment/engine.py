@@ -61,6 +61,7 @@ class Limits:
     groups_in_flight: int
     deadline_seconds: float
     settle_seconds: float
+    num_rows: float
 
 
 class Engine:
@@ -98,7 +99,9 @@ class Engine:
         limits = self._limits
         read_ahead = limits.rows_per_group * max(GROUPS_READ_AHEAD, limits.groups_in_flight + 1)
         if retry_failed:
-            self._may_pay_again = set(self._journal.unreadable)
+            self._may_pay_again = {
+                task for task in self._journal.unreadable if task < self._limits.num_rows
+            }
         self._rows.open(retry_failed=retry_failed)
         self._resume()
         yield Emit(self._progress())
@@ -300,6 +303,9 @@ class Engine:
     def _progress(self) -> EnrichmentProgress:
         progress = self._rows.progress()
         progress.cost_usd = self._budget.usd(self._num_completed)
+        to_submit = min(self._rows.max_unsent, self._budget.remaining_runs(self._num_paid))
+        if progress.total is not None:
+            progress.remaining_runs = progress.in_flight + int(to_submit)
         progress.reserved_usd = self._budget.usd(progress.in_flight + self._num_uncertain)
         if progress.total is not None:
             progress.max_usd = self._budget.max_usd(self._num_paid + self._rows.max_unsent)

@@ -552,11 +552,13 @@ class Journal:
         """How many tasks have an output, and so were paid for."""
         return self._number("SELECT COUNT(*) FROM outcomes WHERE event IS NOT NULL")
 
-    def num_unsent_rows(self) -> int:
-        """How many rows were read before and wait for a task that is still to be sent."""
+    def num_unsent_rows(self, limit: int) -> int:
+        """How many of the first rows were read before and wait for a task still to be sent."""
         return self._number(
             "SELECT COUNT(*) + (SELECT COUNT(*) FROM repeats JOIN tasks ON id = task "
-            "WHERE chunk IS NULL) FROM tasks WHERE chunk IS NULL"
+            "WHERE chunk IS NULL AND number < :limit) FROM tasks "
+            "WHERE chunk IS NULL AND id < :limit",
+            limit=limit,
         )
 
     def unfinished_batches(self) -> list[Batch]:
@@ -643,18 +645,18 @@ class Journal:
             with self._change():
                 pass
 
-    def retry_failed(self) -> None:
-        """Mark failed tasks unsent; those whose run may still complete are read again."""
+    def retry_failed(self, limit: int) -> None:
+        """Mark the failed of the first tasks unsent; a run that may complete is read again."""
         with self._change() as db:
             failed = db.execute(
-                "SELECT task FROM outcomes WHERE event IS NULL AND ended = ?",
-                (int(OutcomeState.FINAL),),
+                "SELECT task FROM outcomes WHERE event IS NULL AND ended = ? AND task < ?",
+                (int(OutcomeState.FINAL), limit),
             )
             for (task,) in failed.fetchall():
                 _move(db, task, None, None)
             db.execute(
-                "DELETE FROM outcomes WHERE event IS NULL AND ended != ?",
-                (int(OutcomeState.UNREADABLE),),
+                "DELETE FROM outcomes WHERE event IS NULL AND ended != ? AND task < ?",
+                (int(OutcomeState.UNREADABLE), limit),
             )
 
     def close(self) -> None:
@@ -676,9 +678,9 @@ class Journal:
         with closing(read_rows(self._db, self._path, table, where, *values)) as rows:
             return next(rows, None)
 
-    def _number(self, query: str) -> int:
+    def _number(self, query: str, **values: int) -> int:
         with journal_errors(self._path):
-            return int(self._db.execute(query).fetchone()[0])
+            return int(self._db.execute(query, values).fetchone()[0])
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:

@@ -13,7 +13,7 @@ class EnrichedRow(BaseModel):
 
     Attributes:
         number: Which row of the input, from 0.
-        input: The row as it was sent.
+        input: The row as it was given, with the columns that were not sent.
         output: Content and basis; None where there is an error.
         error: Why there is no output: the API's reason, or that the row was not submitted.
         submitted: False where `max_cost_usd` kept the row from being submitted.
@@ -48,6 +48,8 @@ class EnrichmentProgress(BaseModel):
         not_submitted: Those that `max_cost_usd` keeps from being submitted; they are not finished.
         total: Rows in all; None while that is not known.
         in_flight: Runs that the API is working on.
+        remaining_runs: Those in flight, and those that are still to be submitted as far as
+            `max_cost_usd` allows; None while the number of rows is not known.
         cost_usd: What completed runs cost; None where the price is not known.
         reserved_usd: What the runs in flight will cost if all of them complete, and those whose
             outputs could not be read.
@@ -63,6 +65,7 @@ class EnrichmentProgress(BaseModel):
     not_submitted: int = 0
     total: int | None = None
     in_flight: int = 0
+    remaining_runs: int | None = None
     cost_usd: float | None = None
     reserved_usd: float | None = None
     max_usd: float | None = None

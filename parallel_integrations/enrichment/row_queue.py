@@ -1,14 +1,16 @@
 """Row queue of a run: reads rows ahead within bounds, and yields them finished and in order."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from parallel_integrations.enrichment.journal import Batch, Journal, Outcome
 from parallel_integrations.enrichment.results import EnrichedRow, EnrichmentProgress
-from parallel_integrations.enrichment.rows import numbered
+from parallel_integrations.enrichment.rows import NumberedRow, numbered
+
+MAX_ROWS: Final = 2**63 - 1  # what SQLite compares with
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,7 @@ class PendingRow:
     """A row that was read and not yielded yet; `task` is the number of the first row like it."""
 
     number: int
+    given: str | dict[str, Any]
     input: str | dict[str, Any]
     key: bytes
     task: int
@@ -28,6 +31,8 @@ class RowQueue:
         source: Gives the rows.
         journal: Knows those of earlier runs, and records what happens to tasks.
         schema: What the outputs are read into.
+        columns: The fields that are sent; None sends all.
+        limit: How many rows at most are read, the first; None reads all.
 
     Attributes:
         total: How many rows there are; None while that is not known.
@@ -36,7 +41,14 @@ class RowQueue:
         accepts_more: False once what is not sent will not be sent in this run.
     """
 
-    def __init__(self, source: Iterable[Any], journal: Journal, schema: object) -> None:
+    def __init__(
+        self,
+        source: Iterable[Any],
+        journal: Journal,
+        schema: object,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> None:
         self.total: int | None = None
         self.queue: dict[int, PendingRow] = {}
         self.in_flight: set[int] = set()
@@ -44,7 +56,9 @@ class RowQueue:
         self._journal = journal
         self._source = source
         self._schema = schema
-        self._rows: Iterator[tuple[int, str | dict[str, Any], bytes]] = iter(())
+        self._columns = columns
+        self._limit = limit
+        self._rows: Iterator[NumberedRow] = iter(())
         self._all_read = False
         self._num_read = 0
         self._num_unread_tasks = 0
@@ -60,17 +74,17 @@ class RowQueue:
         """Begin to read; what can be iterated twice is checked whole before anything is sent."""
         if iter(self._source) is not self._source:
             total = 0
-            for number, _, key in numbered(self._source):
-                self._journal.check_row(number, key)
-                total = number + 1
+            for row in numbered(self._source, self._columns):
+                self._journal.check_row(row.number, row.key)
+                total = row.number + 1
             self._journal.check_total(total)
-            self.total = total
+            self.total = total if self._limit is None else min(total, self._limit)
+        limit = MAX_ROWS if self._limit is None else self._limit
         if retry_failed:
-            self._journal.retry_failed()
-        self._num_unread_tasks = (
-            (self.total or 0) - self._journal.num_rows + self._journal.num_unsent_rows()
-        )
-        self._rows = numbered(self._source)
+            self._journal.retry_failed(limit)
+        new = max(0, (self.total or 0) - self._journal.num_rows)
+        self._num_unread_tasks = new + self._journal.num_unsent_rows(limit)
+        self._rows = numbered(islice(self._source, self._limit), self._columns)
 
     @property
     def is_done(self) -> bool:
@@ -90,11 +104,13 @@ class RowQueue:
             found = next(self._rows, None)
             if found is None:
                 self._all_read = True
-                self._journal.check_total(self._num_read)
+                if self._limit is None:
+                    self._journal.check_total(self._num_read)
             else:
-                self._add(*found)
+                self._add(found)
 
-    def _add(self, number: int, row_input: str | dict[str, Any], key: bytes) -> None:
+    def _add(self, read: NumberedRow) -> None:
+        number, given, row_input, key = read
         self._num_read = number + 1
         recorded = self._journal.check_row(number, key)
         # The journal does not have queued tasks, so it cannot find the rows like them.
@@ -102,7 +118,7 @@ class RowQueue:
         known = None if task is not None else recorded or self._journal.find(key)
         if known is not None:
             task = known.task
-        row = PendingRow(number, row_input, key, number if task is None else task)
+        row = PendingRow(number, given, row_input, key, number if task is None else task)
         self._pending.append(row)
         self._num_waiting[row.task] += 1
         if recorded is None and self.accepts_more:
@@ -197,12 +213,12 @@ class RowQueue:
         if outcome is None:
             self._num_not_submitted += 1
             reason = "not submitted: one more row could cost more than max_cost_usd"
-            return EnrichedRow(number=row.number, input=row.input, error=reason, submitted=False)
+            return EnrichedRow(number=row.number, input=row.given, error=reason, submitted=False)
         self._num_yielded += 1
         self._num_failed += outcome.output is None
         return EnrichedRow(
             number=row.number,
-            input=row.input,
+            input=row.given,
             output=outcome.output,
             error=outcome.error,
             run_id=outcome.run_id,
@@ -210,10 +226,10 @@ class RowQueue:
         ).fit(self._schema)
 
     def finish(self) -> None:
-        """Record that this was the whole input, if all of it was submitted."""
+        """Record that this was the whole input, if all of it was read and submitted."""
         if self.accepts_more:
             self._journal.add_repeats(self._recordable_repeats())
-        if self._journal.num_rows == self._num_read:
+        if self._limit is None and self._journal.num_rows == self._num_read:
             self._journal.finish(self._num_read)
         self.total = self._num_read
 

@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final, NoReturn, TextIO, TypeAlias
+from typing import Any, Final, NamedTuple, NoReturn, TextIO, TypeAlias
 
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -13,7 +13,11 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from parallel_integrations.errors import InvalidArgumentError
 
 MAX_FIELD_CHARACTERS: Final = 10_000_000
-UNQUOTED: Final = {delimiter: re.compile(rf"[^{delimiter}\r\n]*") for delimiter in (",", "\t")}
+DELIMITERS: Final = (",", ";", "\t", "|")
+UNQUOTED: Final = {
+    delimiter: re.compile(rf"[^{re.escape(delimiter)}\r\n]*") for delimiter in DELIMITERS
+}
+QUOTED_FIELD: Final = re.compile(r'"(?:[^"]|"")*"?')
 QUOTED: Final = re.compile(r'(?:[^"]|"")*+')
 KEY_BYTES: Final = 16
 # Null values of pandas, by name: it need not be installed.
@@ -71,7 +75,7 @@ def records(file: TextIO, name: str, delimiter: str) -> Iterator[tuple[int, list
     Args:
         file: Opened with `newline=""`, so that line breaks inside quotes stay as they are.
         name: Its name, for errors.
-        delimiter: `,` or a tab.
+        delimiter: One of `DELIMITERS`.
 
     Raises:
         ValueError: A quote that is never closed, text after a closing quote, an endless field;
@@ -131,19 +135,34 @@ def _check_length(length: int) -> None:
         raise _RecordError(f"a field is longer than {MAX_FIELD_CHARACTERS:,} characters")
 
 
-def _csv(file: TextIO, name: str, delimiter: str = ",") -> Iterator[dict[str, str]]:
+def delimiter_of(header: str) -> str:
+    """The delimiter of a CSV file: what its header has most of outside quotes, else the comma.
+
+    Spreadsheets write semicolons where the comma is the decimal sign.
+    """
+    bare = QUOTED_FIELD.sub("", header)
+    return max(DELIMITERS, key=bare.count)
+
+
+def _csv(file: TextIO, name: str, delimiter: str | None = None) -> Iterator[dict[str, str]]:
+    delimiter = delimiter or delimiter_of(file.readline())
+    file.seek(0)
     lines = records(file, name, delimiter)
-    _, header = next(lines, (1, []))
+    first, header = next(lines, (1, []))
+    if header == ["sep=", ""]:  # how a spreadsheet names its delimiter
+        first, header = next(lines, (2, []))
     if not header or not all(column.strip() for column in header):
-        raise InvalidArgumentError(f"{name}, line 1: the header must name every column")
+        raise InvalidArgumentError(f"{name}, line {first}: the header must name every column")
     if len(set(header)) < len(header):
         twice = sorted({column for column in header if header.count(column) > 1})
-        raise InvalidArgumentError(f"{name}, line 1: several columns are named {', '.join(twice)}")
+        raise InvalidArgumentError(
+            f"{name}, line {first}: several columns are named {', '.join(twice)}"
+        )
     for line, values in lines:
         if values and len(values) != len(header):
             raise InvalidArgumentError(
-                f"{name}, line {line}: {len(values)} fields, the header has {len(header)}. "
-                "Quote fields that hold the delimiter or a line break."
+                f"{name}, line {line}: {len(values)} fields, the header has {len(header)} "
+                f"(delimiter {delimiter!r}). Quote fields that hold the delimiter or a line break."
             )
         if values:
             yield dict(zip(header, values, strict=True))
@@ -200,20 +219,50 @@ def row_source(rows: Rows) -> Iterable[Any]:
     return rows
 
 
-def numbered(source: Iterable[Any]) -> Iterator[tuple[int, str | dict[str, Any], bytes]]:
-    """Number, input as it is sent, and key of each row; equal inputs have equal keys.
+class NumberedRow(NamedTuple):
+    """A row as plain JSON.
+
+    Attributes:
+        number: Which one, from 0.
+        given: All of it.
+        input: What is sent of it.
+        key: Equal for equal inputs.
+    """
+
+    number: int
+    given: str | dict[str, Any]
+    input: str | dict[str, Any]
+    key: bytes
+
+
+def numbered(source: Iterable[Any], columns: Sequence[str] | None = None) -> Iterator[NumberedRow]:
+    """The rows, numbered.
+
+    Args:
+        source: The rows.
+        columns: The fields that are sent, in this order; None sends all.
 
     Raises:
-        ValueError: A row is no text or object, is empty, or cannot be JSON; says which.
+        ValueError: A row is no text or object, is empty, lacks a column, or cannot be JSON; says
+            which.
     """
     for number, row in enumerate(source):
         try:
-            plain = _plain(row)
+            given = _plain(row)
+            plain = given if columns is None else _selected(given, columns)
             text = json.dumps(plain, sort_keys=True, ensure_ascii=False, allow_nan=False)
             key = blake2b(text.encode(), digest_size=KEY_BYTES).digest()
         except (ValueError, TypeError, RecursionError, PydanticSerializationError) as error:
             raise InvalidArgumentError(f"Row {number} cannot be sent: {error}") from error
-        yield number, plain, key
+        yield NumberedRow(number, given, plain, key)
+
+
+def _selected(row: str | dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
+    if isinstance(row, str):
+        raise TypeError("it is a text and has no columns")
+    if missing := [name for name in columns if name not in row]:
+        raise ValueError(f"it has no column {missing[0]!r}; it has {', '.join(row)}")
+    return {name: row[name] for name in columns}
 
 
 def _plain(row: Any) -> str | dict[str, Any]:

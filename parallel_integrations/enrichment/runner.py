@@ -1,8 +1,10 @@
 """Entry point of enrichment: `enrich`, and the fingerprint of its settings."""
 
 import json
+from collections.abc import Sequence
 from contextlib import closing
 from hashlib import blake2b
+from math import inf
 from os import PathLike
 from pathlib import Path
 from typing import Final
@@ -14,7 +16,7 @@ from parallel_integrations.enrichment.budget import Budget
 from parallel_integrations.enrichment.engine import Engine, Limits
 from parallel_integrations.enrichment.journal import SERVER, Journal
 from parallel_integrations.enrichment.results import EnrichedRow, EnrichmentProgress
-from parallel_integrations.enrichment.row_queue import RowQueue
+from parallel_integrations.enrichment.row_queue import MAX_ROWS, RowQueue
 from parallel_integrations.enrichment.rows import Rows, row_source
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models.task import CreateTaskRunRequest, TaskSettings
@@ -30,6 +32,8 @@ def enrich(
     rows: Rows,
     settings: TaskSettings | None = None,
     *,
+    columns: Sequence[str] | None = None,
+    limit: int | None = None,
     journal: str | PathLike[str] | None = None,
     max_cost_usd: float | None = None,
     price_per_row_usd: float | None = None,
@@ -60,6 +64,10 @@ def enrich(
         rows: A file (`Path`) named `.csv`, `.tsv`, `.jsonl` or `.ndjson`, any iterable of texts,
             objects or pydantic instances, or a DataFrame of pandas or polars.
         settings: Processor, output schema and so on; the same for all rows.
+        columns: The fields of each row that are sent; None sends all. Rows that are equal in these
+            are one run.
+        limit: Rows at most, the first: a trial. With a journal, a call with more or without goes
+            on from there, and pays nothing twice.
         journal: A file that this run alone writes to; None keeps nothing beyond the run.
         max_cost_usd: Rows are no longer submitted where one more could pass this, the journal's
             earlier runs included; they come with `submitted=False`.
@@ -107,21 +115,37 @@ def enrich(
         )
     if groups_in_flight < 1:
         raise InvalidArgumentError(f"groups_in_flight={groups_in_flight!r} must be 1 or more")
+    is_number = isinstance(limit, int) and not isinstance(limit, bool)
+    if limit is not None and not (is_number and 1 <= limit <= MAX_ROWS):
+        raise InvalidArgumentError(f"limit={limit!r:.100} must be a number of rows, 1 or more")
+    _check_columns(columns)
     check_deadline(deadline_seconds)
     if not settle_seconds >= 0:
         raise InvalidArgumentError(f"settle_seconds={settle_seconds!r} must be 0 or more")
     budget = Budget(settings.processor, price_per_row_usd, max_cost_usd)
-    limits = Limits(rows_per_group, groups_in_flight, deadline_seconds, settle_seconds)
+    limits = Limits(
+        rows_per_group, groups_in_flight, deadline_seconds, settle_seconds, limit or inf
+    )
     path = None if journal is None else Path(journal)
     source = row_source(rows)
 
     def steps() -> Stream[EnrichedRow | EnrichmentProgress]:
         with closing(Journal(path, fingerprint(settings, server))) as opened:
-            queue = RowQueue(source, opened, settings.output_schema)
+            queue = RowQueue(source, opened, settings.output_schema, columns, limit)
             engine = Engine(queue, opened, settings, budget, limits)
             yield from engine.steps(retry_failed=retry_failed)
 
     return steps()
+
+
+def _check_columns(columns: Sequence[str] | None) -> None:
+    if columns is None:
+        return
+    is_list = isinstance(columns, list | tuple) and all(isinstance(each, str) for each in columns)
+    if not is_list or not columns or len(set(columns)) < len(columns):
+        raise InvalidArgumentError(
+            f"columns={columns!r:.100} must be a list of column names, each once"
+        )
 
 
 def fingerprint(settings: TaskSettings, server: str | None = None) -> dict[str, str]:

@@ -200,6 +200,8 @@ def _step(event: Any) -> dict[str, Any]:
 RUN_OPTIONS: Final = (
     "journal",
     "max_cost_usd",
+    "columns",
+    "limit",
     "price_per_row_usd",
     "retry_failed",
     "deadline_seconds",
@@ -228,6 +230,8 @@ class ParallelEnrichment(
         journal: A file that records what is paid for, so that the same call resumes after the
             process ended at any moment. One run at a time; give each its own.
         max_cost_usd: No row is sent that could raise the cost above this.
+        columns: The fields of each row that are sent; None sends all.
+        limit: Rows at most, the first: a trial, whose rows count when the rest follows.
         price_per_row_usd: What a row costs, for processors whose price is not known here.
         retry_failed: Whether rows that failed before, by the journal, are sent again. A row whose
             output could not be read may be paid twice.
@@ -251,6 +255,8 @@ class ParallelEnrichment(
     processor: str = Field(default="lite", min_length=1)
     journal: Path | None = None
     max_cost_usd: float | None = None
+    columns: list[str] | None = None
+    limit: int | None = None
     price_per_row_usd: float | None = None
     retry_failed: bool = False
     deadline_seconds: DeadlineSeconds = ENRICHMENT_DEADLINE_SECONDS

@@ -1,0 +1,271 @@
+"""What `enrich` writes, and which rows it sends: forms of output, trial, columns, dry run."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from parallel_integrations import InvalidArgumentError, ParallelClient
+from parallel_integrations._cli.commands import app
+from parallel_integrations._cli.enrich_tables import table_writer
+from parallel_integrations.enrichment import EnrichmentProgress
+from parallel_integrations.sandbox import Sandbox
+from tests.enrichment.support import SETTINGS, enriched, events, rows, started
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"purpose": {"type": "string"}, "number": {"type": "integer"}},
+}
+
+
+@pytest.fixture(autouse=True)
+def at_the_sandbox(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
+    monkeypatch.setenv("PARALLEL_BASE_URL", sandbox.url)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text("statement;number\nwith;1\nnonlocal;2\nlambda;3\n")
+    Path("schema.json").write_text(json.dumps(SCHEMA))
+
+
+def command(output: str, *arguments: str, source: str = "rows.csv") -> tuple[int, str]:
+    given = ["enrich", source, "--output-schema", "schema.json", "--journal", "run.db"]
+    done = CliRunner().invoke(app, [*given, "-o", output, *arguments])
+    assert "Traceback" not in done.stderr
+    return done.exit_code, done.stderr
+
+
+def sent(sandbox: Sandbox) -> list[Any]:
+    return [
+        each["input"]
+        for request in sandbox.requests
+        if request.method == "POST" and request.path.endswith("/runs")
+        for each in request.body["inputs"]
+    ]
+
+
+@pytest.mark.parametrize(("output", "delimiter"), [("out.csv", ","), ("OUT.TSV", "\t")])
+def test_a_table_has_the_columns_of_input_output_and_run(
+    sandbox: Sandbox, output: str, delimiter: str
+) -> None:
+    code, messages = command(output)
+    assert code == 0, messages
+    with Path(output).open(encoding="utf-8", newline="") as file:
+        header, *found = csv.reader(file, delimiter=delimiter)
+    assert header == [
+        *("statement", "number", "purpose", "output_number", "sources", "error", "run_id")
+    ]
+    assert [row[0] for row in found] == ["with", "nonlocal", "lambda"]
+    assert found[0][2]
+    assert found[0][4].startswith("https://docs.python.org")
+    assert sent(sandbox)[0] == {"statement": "with", "number": "1"}
+
+
+def test_a_parquet_file_has_typed_columns() -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    Path("rows.jsonl").write_text(
+        '{"n": 1, "share": 0.5, "ok": true, "tags": ["a"], "mixed": 1, '
+        '"large": 99999999999999999999}\n'
+        '{"n": 2, "share": 1, "ok": false, "tags": null, "mixed": "one", "large": 1}\n'
+    )
+    code, messages = command("out.parquet", source="rows.jsonl")
+    assert code == 0, messages
+    table = parquet.read_table("out.parquet")
+    kinds = {name: str(table.schema.field(name).type) for name in table.column_names}
+    assert kinds["n"] == "int64"
+    assert kinds["share"] == "double"
+    assert kinds["ok"] == "bool"
+    assert {kinds[name] for name in ("tags", "mixed", "large", "purpose")} == {"string"}
+    first, second = table.to_pylist()
+    assert first["tags"] == '["a"]'
+    assert first["large"] == "99999999999999999999"
+    assert second["tags"] is None
+    assert second["mixed"] == "one"
+
+
+def test_failed_rows_and_texts_of_pages_in_a_table(tmp_path: Path) -> None:
+    texts = ["=HYPERLINK(1)", "+SUM(A1)", "@cmd", "-5.2", "+49 30 1234", 'a,"b"\nc']
+    lines = tmp_path / "lines"
+    blank = {"error": None, "validation_error": None, "run_id": "r"}
+    made = [{"input": "=1", "output": {"content": text, "basis": []}, **blank} for text in texts]
+    made.append({"input": {"id": 1}, "output": None, **blank, "error": "it failed"})
+    lines.write_text("".join(f"{json.dumps(row)}\n" for row in made))
+    write = table_writer(Path("out.csv"))
+    assert write is not None
+    with Path("out.csv").open("wb") as file:
+        write(lines, file)
+    with Path("out.csv").open(newline="") as found:
+        header, *cells = csv.reader(found)
+    assert header == ["input", "id", "output", "sources", "error", "run_id"]
+    assert [row[2] for row in cells] == [*(f"'{text}" for text in texts[:3]), *texts[3:], ""]
+    assert cells[0][0] == "=1", "what was given is given back"
+    assert cells[-1] == ["", "1", "", "", "it failed", "r"]
+
+
+@pytest.mark.parametrize("output", ["out.xlsx", "out.json", "out.txt"])
+def test_an_output_of_unknown_kind_is_refused_before_anything_is_paid(
+    sandbox: Sandbox, output: str
+) -> None:
+    for more in ([], ["--dry-run"]):
+        code, messages = command(output, *more)
+        assert code == 1
+        assert f"{output} is of unknown kind" in messages
+        assert ".parquet" in messages
+    assert not sandbox.requests
+
+
+def test_parquet_without_its_library_is_refused_before_anything_is_paid(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    code, messages = command("out.parquet")
+    assert code == 1
+    assert "needs pyarrow" in messages
+    assert not sandbox.requests
+
+
+def test_the_rows_of_a_trial_count_when_the_rest_follows(sandbox: Sandbox) -> None:
+    code, messages = command("out.csv", "--limit", "2")
+    assert code == 0
+    assert "2 rows, 0.010 USD in all at most." in messages
+    assert "2 of 2 rows are in out.csv" in messages
+    assert "The same command without --limit goes on" in messages
+    assert len(Path("out.csv").read_text().splitlines()) == 3
+    code, messages = command("out.csv")
+    assert code == 0
+    assert "3 rows, 0.015 USD in all at most, 0.010 USD of it spent" in messages
+    assert [each["statement"] for each in sent(sandbox)] == ["with", "nonlocal", "lambda"]
+    assert command("out.csv", "--limit", "1")[0] == 0, "a trial after all of it"
+    assert started(sandbox) == 3
+
+
+def test_a_trial_changes_nothing_beyond_its_rows(
+    sandbox: Sandbox, client: ParallelClient, tmp_path: Path
+) -> None:
+    journal = tmp_path / "run.db"
+    failing = [*rows(3), {"sandbox": "fail"}]
+    assert enriched(client, failing, journal=journal)[3].error
+    assert len(enriched(client, failing, journal=journal, limit=2, retry_failed=True)) == 2
+    assert enriched(client, failing, journal=journal)[3].error
+    assert started(sandbox) == 4, "the failed row beyond the limit was not submitted again"
+
+
+def test_a_trial_reads_no_more_of_an_endless_input(client: ParallelClient) -> None:
+    endless = ({"number": n} for n in iter(int, 1))
+    assert len(enriched(client, endless, limit=3)) == 3
+    assert next(endless) == {"number": 0}
+
+
+def test_a_trial_is_checked_against_the_whole_input(client: ParallelClient) -> None:
+    with pytest.raises(InvalidArgumentError, match="Row 2 cannot be sent"):
+        enriched(client, ["a", "b", ""], limit=1)
+
+
+def test_columns_are_what_is_sent_and_paid_for(sandbox: Sandbox) -> None:
+    Path("rows.csv").write_text("id,statement\n1,with\n2,with\n3,lambda\n")
+    assert command("out.csv", "--columns", "statement")[0] == 0
+    assert sent(sandbox) == [{"statement": "with"}, {"statement": "lambda"}]
+    with Path("out.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["id"] for row in found] == ["1", "2", "3"]
+    assert found[0]["run_id"] == found[1]["run_id"]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"columns": ["statment"]}, "no column 'statment'; it has statement, number"),
+        ({"columns": "statement"}, "must be a list of column names"),
+        ({"columns": []}, "must be a list of column names"),
+        ({"columns": ["number", "number"]}, "each once"),
+        ({"limit": 0}, "limit=0 must be a number of rows"),
+        ({"limit": True}, "limit=True"),
+        ({"limit": 2.0}, "limit=2.0"),
+        ({"limit": 10**30}, "must be a number of rows"),
+    ],
+)
+def test_wrong_limits_and_columns_are_refused_unsent(
+    sandbox: Sandbox, client: ParallelClient, options: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=reason):
+        events(client, rows(2), **options)
+    assert not sandbox.requests
+
+
+def test_texts_have_no_columns(client: ParallelClient) -> None:
+    with pytest.raises(InvalidArgumentError, match="it is a text and has no columns"):
+        enriched(client, ["with"], columns=["statement"])
+
+
+def test_a_dry_run_says_the_price_and_touches_nothing(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PARALLEL_API_KEY")
+    before = sorted(Path().iterdir())
+    code, messages = command("out.csv", "--dry-run", "--processor", "core")
+    assert (code, messages) == (0, "3 rows, 0.075 USD in all at most. Nothing was submitted.\n")
+    code, messages = command("out.csv", "--dry-run", "--limit", "2")
+    assert messages.startswith("2 rows, 0.010 USD in all at most.")
+    assert command("out.csv", "--dry-run", source="missing.csv")[0] == 1
+    assert command("missing/out.csv", "--dry-run")[0] == 1
+    assert sorted(Path().iterdir()) == before
+    assert not sandbox.requests
+
+
+def test_a_dry_run_knows_what_the_journal_has(sandbox: Sandbox) -> None:
+    assert command("out.csv", "--limit", "2")[0] == 0
+    code, messages = command("out.csv", "--dry-run")
+    assert code == 0
+    assert "3 rows, 0.015 USD in all at most, 0.010 USD of it spent" in messages
+    assert started(sandbox) == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "name;city\nAda, Inc.;Rome\n",
+        'sep=;\n"name";city\n"Ada, Inc.";Rome\n',
+        "name\tcity\nAda, Inc.\tRome\n",
+        "name|city\r\nAda, Inc.|Rome\r\n",
+        'name,city\n"Ada, Inc.",Rome\n',
+        '\ufeff"name";"city"\n"Ada, Inc.";"Rome"\n',
+    ],
+)
+def test_the_delimiter_is_found(sandbox: Sandbox, client: ParallelClient, content: str) -> None:
+    Path("odd.csv").write_text(content, newline="", encoding="utf-8")
+    enriched(client, Path("odd.csv"))
+    assert sent(sandbox) == [{"name": "Ada, Inc.", "city": "Rome"}]
+
+
+def test_a_delimiter_inside_quotes_is_none(sandbox: Sandbox, client: ParallelClient) -> None:
+    Path("odd.csv").write_text('"a;b;c",d\n1,2\n')
+    enriched(client, Path("odd.csv"))
+    assert sent(sandbox) == [{"a;b;c": "1", "d": "2"}]
+
+
+def test_progress_says_what_is_in_flight_and_counts_the_time_left_within_the_budget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("parallel_integrations._cli.enrich.SECONDS_BETWEEN_LINES", 0)
+    Path("rows.csv").write_text("number\n" + "".join(f"{n}\n" for n in range(260)))
+    code, messages = command("out.csv", "--max-cost", "1")
+    assert code == 4
+    assert "0/260 rows, 200 in flight, 0.000 USD so far, 0:00:" in messages
+    done = [line for line in messages.splitlines() if line.startswith("200/260 rows, 1.000 USD")]
+    assert done
+    assert not [line for line in done if "left" in line], "the budget pays for no more"
+    code, messages = command("out.csv", "--max-cost", "2")
+    assert code == 0
+    assert "200/260 rows, 60 in flight, 1.000 USD so far" in messages
+
+
+def test_what_remains_is_what_the_budget_allows(client: ParallelClient) -> None:
+    found = events(client, rows(9), SETTINGS, max_cost_usd=0.02, rows_per_group=2)
+    remaining = [each.remaining_runs for each in found if isinstance(each, EnrichmentProgress)]
+    assert remaining[0] == 4
+    assert remaining[-1] == 0
+    assert remaining == sorted(remaining, key=lambda each: -(each or 0))

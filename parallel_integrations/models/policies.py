@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import (
@@ -152,17 +153,36 @@ class McpServer(RequestModel):
     allowed_tools: list[str] | None = None
 
 
+WEBHOOK_EVENTS: Final = (
+    "task_run.status",
+    *(f"findall.candidate.{each}" for each in ("generated", "matched", "unmatched", "enriched")),
+    *(f"findall.run.{each}" for each in ("completed", "cancelled", "failed")),
+    *(f"monitor.{each}" for each in ("event.detected", "execution.completed", "execution.failed")),
+)
+
+
 class Webhook(RequestModel):
     """Where the API reports to (docs/reference/facts.md, 13).
 
     Attributes:
         url: Receives a signed POST per event; see `parallel_integrations.api.webhooks`.
-        event_types: Which events; the API's documents name more for FindAll and monitors than its
-            schema does, so any is accepted. At least one: the API's default, none, reports nothing.
+        event_types: Which events (docs/reference/facts.md, 13). At least one: the API's default,
+            none, reports nothing. A name that is new passes; one that resembles a known one is
+            refused: nothing would ever be reported.
     """
 
     url: str = Field(min_length=1)
     event_types: list[str] = Field(min_length=1)
+
+    @field_validator("event_types")
+    @classmethod
+    def _without_misspelling(cls, names: list[str]) -> list[str]:
+        for name in names:
+            near = get_close_matches(name, WEBHOOK_EVENTS, n=1)
+            if name not in WEBHOOK_EVENTS and (near or "." not in name):
+                meant = f"did you mean {near[0]!r}" if near else ", ".join(WEBHOOK_EVENTS)
+                raise ValueError(f"{name!r} is no event type: {meant}")
+        return names
 
 
 MAX_KEY_CHARACTERS: Final = 16

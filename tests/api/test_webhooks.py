@@ -4,6 +4,7 @@ import base64
 import hmac
 import json
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from parallel_integrations import (
     CreateMonitorRequest,
     CreateTaskRunRequest,
     EventStreamSettings,
+    InvalidArgumentError,
     ParallelClient,
     TaskRun,
     UnexpectedAnswerError,
@@ -484,3 +486,23 @@ def test_the_guide_s_receiver_loses_no_message_and_works_once(
     assert receive(given_headers, body) == 200
     assert len(sandbox.requests) == fetched, "a repeat is no new work"
     assert receive(given_headers, body + b" ") == 401
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("task_run.stauts", "did you mean 'task_run.status'"),
+        ("findall.run.complete", "did you mean 'findall.run.completed'"),
+        ("monitor.events.detected", "did you mean 'monitor.event.detected'"),
+        ("status", "'status' is no event type: task_run.status, findall"),
+        ("", "is no event type"),
+    ],
+)
+def test_a_misspelt_event_type_is_an_error(name: str, reason: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=re.escape(reason)):
+        Webhook(url="https://a.example/hook", event_types=["task_run.status", name])
+
+
+def test_a_new_event_type_passes() -> None:
+    given = Webhook(url="https://a.example/hook", event_types=["search.index.refreshed"])
+    assert given.event_types == ["search.index.refreshed"]

@@ -27,7 +27,6 @@ from parallel_integrations.sandbox.operations.tasks import (
     McpServer,
     Metadata,
     ScopeKey,
-    Webhook,
 )
 from parallel_integrations.sandbox.server.responses import (
     RequestError,
@@ -52,6 +51,24 @@ MAX_ADDITIONAL_MATCHES = 1_000_000
 
 
 MatchLimit = Annotated[int, Field(ge=5, le=1000)]
+
+
+class Webhook(Loose):
+    """Where a run reports to; the schema names the type of tasks, the documents the others."""
+
+    url: Text
+    event_types: list[
+        Literal[
+            "task_run.status",
+            "findall.candidate.generated",
+            "findall.candidate.matched",
+            "findall.candidate.unmatched",
+            "findall.candidate.enriched",
+            "findall.run.completed",
+            "findall.run.cancelled",
+            "findall.run.failed",
+        ]
+    ] = []
 
 
 class IngestBody(Loose):

@@ -135,10 +135,10 @@ class McpServer(Loose):
 
 
 class Webhook(Loose):
-    """Where a run reports its end to; the documents name more event types than the schema."""
+    """Where a run reports its end to."""
 
     url: Text
-    event_types: list[str] = []
+    event_types: list[Literal["task_run.status"]] = []
 
 
 class DataSources(Loose):

@@ -39,6 +39,12 @@ _GATEWAY = re.compile(
 )
 
 
+SERVED = (
+    *((each.method, each.path) for each in OPERATIONS),
+    *((each.method, f"/v1/{{account}}/{{gateway}}/parallel{each.path}") for each in OPERATIONS),
+    ("POST", "/v1/{account}/{gateway}/compat/chat/completions"),
+)
+"""Method and path of each operation, and of each behind a gateway."""
 NO_KEY = "No API key provided (C.0)"
 WRONG_KEY = "Invalid API key (C.1)"
 

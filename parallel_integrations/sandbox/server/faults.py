@@ -3,9 +3,12 @@
 import fnmatch
 import json
 import random
+import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -77,6 +80,8 @@ class Faults:
 
     Args:
         seed: Seeds the random numbers behind `probability`, so that every run is the same.
+        served: Method and path of each operation, with `{…}` for ids. A fault that fits none could
+            never happen and is refused. None takes any.
 
     Example:
         >>> faults = Faults()
@@ -89,8 +94,9 @@ class Faults:
         ValueError: reset: 'sometimes' is none of 'before', 'headers', 'body'
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, served: Sequence[tuple[str, str]] | None = None) -> None:
         self._seed = seed
+        self._served = served
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         # No secret: a test must see the same faults in every run.
@@ -158,8 +164,8 @@ class Faults:
             The fault; its `fired` counts; `Faults.remove` removes it.
 
         Raises:
-            ValueError: If an argument is out of range or does not go with the others. The message
-                begins with the argument's name.
+            ValueError: If an argument is out of range or does not go with the others, or if no
+                operation has this path. The message begins with the argument's name.
         """
         fault = Fault(
             path=path,
@@ -183,6 +189,8 @@ class Faults:
             probability=probability,
         )
         check(fault)
+        if self._served is not None:
+            check_served(fault, self._served)
         with self._lock:
             self._faults.append(fault)
         return fault
@@ -221,6 +229,58 @@ def check(fault: Fault) -> None:
     for problem, name, why in _problems(fault):
         if problem:
             raise ValueError(f"{name}: {why}")
+
+
+def check_served(fault: Fault, served: Sequence[tuple[str, str]]) -> None:
+    """Check that a fault can happen: a typo in its path would make a test pass that tests nothing.
+
+    Raises:
+        ValueError: No operation has its method and path.
+    """
+    methods = {
+        method for method, path in served if fault.path is None or _overlap(fault.path, path)
+    }
+    if fault.path is not None and "{" in fault.path:  # compared as it is written
+        methods.clear()
+    if not methods:
+        paths = sorted({path for _, path in served if "{gateway}" not in path})
+        near = get_close_matches(fault.path or "", paths, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"path: no operation has {fault.path!r}{meant} A path begins with '/' or '*', and has "
+            "'*' where an id stands"
+        )
+    if fault.method is not None and fault.method not in methods:
+        raise ValueError(
+            f"method: {fault.path or 'the sandbox'} takes {', '.join(sorted(methods))}, not "
+            f"{fault.method}"
+        )
+
+
+_ID = re.compile(r"\{\w+_id\}")
+_NAME = re.compile(r"\{\w+\}")
+_CLASS = re.compile(r"\[!?\]?[^\]]*\]")
+
+
+def _overlap(pattern: str, path: str) -> bool:
+    """Whether there is a text that a pattern of a fault and a path with `{…}` both fit."""
+    # Both as characters, where "*" is any text, "?" any character, "+" any text without "/".
+    left = _CLASS.sub("?", pattern)
+    # Ids of the sandbox have a "_": else "*/serach" would fit every path that ends in an id.
+    is_pattern = any(each in pattern for each in "*?[")
+    right = _NAME.sub("+", _ID.sub("+_+" if is_pattern else "+", path))
+
+    @cache
+    def meet(i: int, j: int) -> bool:
+        if i == len(left) or j == len(right):
+            return not left[i:].strip("*") and not right[j:]
+        if left[i] == "*":
+            return meet(i + 1, j) or meet(i, j + 1)
+        if right[j] == "+":
+            return left[i] != "/" and (meet(i + 1, j + 1) or meet(i + 1, j))
+        return left[i] in ("?", right[j]) and meet(i + 1, j + 1)
+
+    return meet(0, 0)
 
 
 def _problems(fault: Fault) -> Iterable[tuple[bool, str, str]]:

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 from starlette.types import ASGIApp
 
 from parallel_integrations.sandbox.operations.monitors import publish, with_page
-from parallel_integrations.sandbox.server.app import KeyCheck, build
+from parallel_integrations.sandbox.server.app import SERVED, KeyCheck, build
 from parallel_integrations.sandbox.server.faults import Faults
 from parallel_integrations.sandbox.server.recorder import RecordedRequest, Recorder
 from parallel_integrations.sandbox.server.runner import Running
@@ -107,7 +107,7 @@ class Sandbox:
         else:
             index = Index(pages if isinstance(pages, Corpus) else Corpus.folder(pages))
         self.api_key = api_key
-        self.faults = Faults(seed)
+        self.faults = Faults(seed, SERVED)
         self.webhook_secret = webhook_secret
         self._state = State(
             index,

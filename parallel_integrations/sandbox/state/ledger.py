@@ -1,8 +1,10 @@
 """Ledger: what the sandbox's responses would have cost on the live service."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from types import MappingProxyType
 
 SEARCH_USD = 0.005
@@ -44,6 +46,21 @@ EXTRA_ENTITY_USD = 0.00005
 MONITOR_USD: Mapping[str, float] = MappingProxyType({"lite": 0.003, "base": 0.010})
 """What each execution of a monitor costs, by processor."""
 FAST_MODES = frozenset({"turbo", "fast"})
+BILLED = frozenset(
+    "search extract entity_search chat respond decide create_task_run create_task_group "
+    "add_task_group_runs task_run create_findall_run findall_match findall_enrichment "
+    "monitor_execution".split()
+)
+"""Names of what an entry can be."""
+
+
+def _check_operation(name: str) -> None:
+    if name not in BILLED:
+        near = get_close_matches(name, BILLED, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"operation: {name!r} is never billed{meant} Names: {', '.join(sorted(BILLED))}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +80,12 @@ class Entry:
     detail: str = ""
     units: int = 1
 
+    def __post_init__(self) -> None:
+        _check_operation(self.operation)
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.detail}".rstrip()
+
 
 class Ledger:
     """Every billed call since the start or the last reset. Threads may share it.
@@ -81,6 +104,8 @@ class Ledger:
         >>> ledger.add(Entry("search", 0.005))
         >>> ledger.count("search"), ledger.count(), ledger.usd
         (1, 1, 0.005)
+        >>> ledger
+        Ledger(0.005 USD: 1 search)
     """
 
     def __init__(self) -> None:
@@ -102,8 +127,21 @@ class Ledger:
         return round(sum(entry.usd for entry in self.entries), 6)
 
     def count(self, operation: str | None = None) -> int:
-        """Return how many calls of `operation` were billed, or of all operations."""
+        """Return how many calls of `operation` were billed, or of all operations.
+
+        Raises:
+            ValueError: No operation is billed under this name.
+        """
+        if operation is not None:
+            _check_operation(operation)
         return sum(operation in (None, entry.operation) for entry in self.entries)
+
+    def __repr__(self) -> str:
+        entries = self.entries
+        usd = round(sum(entry.usd for entry in entries), 6)
+        counts = Counter(map(str, entries))
+        calls = ", ".join(f"{count} {what}" for what, count in counts.items()) or "nothing billed"
+        return f"Ledger({usd:g} USD: {calls})"
 
     def add(self, entry: Entry) -> None:
         """Bill a call."""

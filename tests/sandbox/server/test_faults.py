@@ -1,4 +1,5 @@
 import json
+import re
 import threading
 import time
 from typing import Any
@@ -310,3 +311,47 @@ def test_contradictions_are_refused(name: str, arguments: dict[str, Any]) -> Non
     with pytest.raises(ValueError, match=rf"^{name}: "):
         faults.add(**arguments)
     assert len(faults) == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "hint"),
+    [
+        ("/v1/serach", None, "did you mean '/v1/search'"),
+        ("v1/search", None, "did you mean '/v1/search'"),
+        ("/v1/search/", None, "no operation has"),
+        ("/v1/SEARCH", None, "no operation has"),
+        ("http://127.0.0.1:8765/v1/search", None, "no operation has"),
+        ("/v1/tasks/runs/*/results", None, "did you mean"),
+        ("/v1/tasks/runs/{run_id}/result", None, "'*' where an id stands"),
+        ("*/serach", None, "no operation has"),
+        ("", None, "no operation has"),
+        ("/v1/search", "GET", "method: /v1/search takes POST, not GET"),
+        (None, "POTS", "method: the sandbox takes"),
+    ],
+)
+def test_a_fault_that_could_never_happen_is_refused(
+    sandbox: Sandbox, path: str | None, method: str | None, hint: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(hint)):
+        sandbox.faults.add(path, method, status=500)
+    assert len(sandbox.faults) == 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/search",
+        "/v1/*",
+        "*search",
+        "/v1beta/findall/runs/findall_1/result",
+        "/v1/tasks/runs/*/result",
+        "/v1/tasks/runs/trun_*/result",
+        "/v1/tasks/run?/*1/[re]*",
+        "/v1/*/gw/parallel/v1/extract",
+        "/v1/acct/gw/compat/chat/completions",
+        "*",
+    ],
+)
+def test_a_fault_that_can_happen_is_taken(sandbox: Sandbox, path: str) -> None:
+    sandbox.faults.add(path, status=500)
+    assert len(sandbox.faults) == 1

@@ -8,7 +8,7 @@ export Q
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo doctor test check check-versions format record live-check kill-test faults soak bench fuzz docs docs-serve picture dist clean
+.PHONY: help demo doctor test check check-versions format record live-check kill-test faults soak bench fuzz docs docs-serve outputs picture dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ docs: $(VENV)/.tools ## build the documentation into site/, no network
 
 docs-serve: $(VENV)/.tools ## show the documentation on http://localhost:8000 while you write it
 	@$(BIN)/zensical serve
+
+outputs: $(VENV)/.tools ## record in README and docs what their examples print
+	@$(BIN)/python -m tests.support.outputs
 
 picture: $(VENV)/.tools ## draw the demo's picture in docs/images
 	@$(BIN)/python -m tests.support.picture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from parallel_integrations import api
-from tests.support import picture
+from tests.support import outputs, picture
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -74,7 +74,26 @@ def test_the_extras_it_names_exist() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     named = re.search(r"pip install '\.\[(\S+)\]' +# or (.*)", README)
     assert named is not None
-    assert {named[1], *named[2].split(", ")} == set(extras["optional-dependencies"])
+    listed = {*named[1].split(","), *named[2].split(", ")}
+    assert listed == set(extras["optional-dependencies"])
+    assert f"'parallel-integrations[{named[1]}] @ git+" in README
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_figures_are_those_of_the_speed_page(page: str) -> None:
+    figures, measured = (
+        set(re.findall(r"\d+\.\d+\N{MULTIPLICATION SIGN}", (ROOT / path).read_text()))
+        for path in (page, "docs/speed.md")
+    )
+    assert figures
+    assert figures <= measured
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_the_first_example_shows_what_it_prints(page: str) -> None:
+    first = next(outputs.examples(page, (ROOT / page).read_text()))
+    assert first.shown
+    assert first.is_comparable  # on every Python: see tests/test_examples.py
 
 
 @pytest.mark.parametrize("page", PAGES)

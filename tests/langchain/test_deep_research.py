@@ -118,9 +118,10 @@ def test_fields_that_are_no_body_are_researched(sandbox: Sandbox, fields: Any) -
 def test_a_body_that_is_not_plain_is_refused(sandbox: Sandbox) -> None:
     with pytest.raises(InvalidArgumentError, match="'metdata'; did you mean 'metadata'"):
         make(sandbox).invoke({"input": "x", "processor": "pro", "metdata": {}})
-    for tasks in (make(sandbox).task_request, lambda body, _: CreateTaskRunRequest(input=body)):
+    body = {"input": "x", "processor": "ultra8x"}
+    for tasks in (make(sandbox).task_request, CreateTaskRunRequest.model_validate):
         with pytest.raises(InvalidArgumentError, match="body of a whole task"):
-            tasks({"input": "x", "processor": "ultra8x"}, {})
+            tasks({"input": body})
     assert not sandbox.requests
 
 

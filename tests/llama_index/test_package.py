@@ -84,6 +84,7 @@ def test_typed_arguments_are_the_settings() -> None:
     assert set(get_type_hints(ToolOptions)) == set(ParallelToolSettings.model_fields)
     assert set(get_type_hints(EntityOptions)) == set(EntitySettings.model_fields)
     chat = {"system_prompt", "extra_body", "extra_headers"}
+    chat |= {"reasoning_effort", "previous_response_id"}
     left_out = {"processor", "input_schema", "enable_events", "webhook"}
     task = set(TaskResponderSettings.model_fields) - left_out
     assert set(get_type_hints(QueryEngineOptions)) == chat | task

@@ -220,7 +220,6 @@ def _findall(state: State) -> Iterator[Memory]:
         matched = [one for one in run.candidates if one["match_status"] == "matched"]
         body = {
             "input_excerpt": excerpt(run.schema["objective"]),
-            "status": run.status["status"],
             "matched_count": len(matched),
         }
         yield Memory(

@@ -108,6 +108,24 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     },
     "/chat/completions": CHAT,
     "/v1beta/chat/completions": {**CHAT, "response_format": {"type": "json_object"}},
+    "/v1/responses": {
+        "model": "parallel",
+        "input": [{"role": "user", "content": [{"type": "input_text", "text": "Do otters swim?"}]}],
+        "instructions": "Be brief.",
+        "text": {"format": {"type": "json_schema", "name": "x", "schema": SCHEMA}},
+        "reasoning": {"effort": "low"},
+        "metadata": {"a": "b"},
+    },
+    "/v1/decisions": {
+        "state": {"animal": "otter"},
+        "questions": {
+            "swims": {"type": "noul", "instructions": "Does it swim?"},
+            "kind": {"type": "choice", "instructions": "Which?", "criteria": {"a": "A", "b": "B"}},
+            "fit": {"type": "score", "instructions": "How fit?", "criteria": ["bad", "good"]},
+        },
+        "mode": "fast",
+        "include_excerpts": True,
+    },
     "/v1/tasks/runs": TASK,
     "/v1/tasks/groups": {"metadata": {"a": 1.5}},
     "/v1/tasks/groups/{taskgroup_id}/runs": {
@@ -217,7 +235,10 @@ def checked(response: httpx.Response, sent: object) -> None:
     if response.headers.get("content-type") == "application/json":
         body = json.loads(response.content, parse_constant=lambda text: pytest.fail(said + text))
         if response.status_code >= 400:
-            assert "detail" in body or body["type"] == "error", said
+            # Responses has OpenAI's envelope.
+            error = body.get("error")
+            is_openai = isinstance(error, dict) and "code" in error
+            assert "detail" in body or is_openai or body["type"] == "error", said
 
 
 def test_every_operation_that_takes_a_body_is_tried() -> None:

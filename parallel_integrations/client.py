@@ -306,7 +306,8 @@ class ParallelClient:
 
         Returns:
             Counts by SKU and US dollars at the prices of `self.usage`; 0 for what is not billed.
-            Executions of a monitor, which come later, are not in it.
+            Of a monitor only its first execution is in it; a triggered one is taken for the
+            dearest.
 
         Raises:
             ValueError: An operation that has begun, or whose price only the API knows

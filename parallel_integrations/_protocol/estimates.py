@@ -43,6 +43,8 @@ def max_skus(priced: Any, settings: Settings) -> Counter[str]:
     total: Counter[str] = Counter()
     for value in arguments.values():
         for each in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(each, Send):
+                total.update(dict(each.max_skus))
             found = each.request if isinstance(each, Send) else each
             if isinstance(found, RequestModel | GeneratorType):
                 total += max_skus(found, settings)

@@ -77,6 +77,7 @@ class Send:
         betas: Values for the `parallel-beta` header.
         headers: Of this request alone.
         keep: How its response serves other equal requests; None: never.
+        max_skus: What it is billed as at most, where there is no `request` to say it.
     """
 
     method: str
@@ -92,6 +93,7 @@ class Send:
     betas: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     keep: Keep | None = field(default=None, compare=False)
+    max_skus: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +152,7 @@ def call(send: Send, response_type: type[ModelT]) -> Flow[ModelT]:
     """Send, repeat as the retry table allows, and read the response as `response_type`."""
     response = yield from exchange(send)
     result = read_response(response, response_type)
-    if send.keep is not None:
-        conditions_of(response).result = result
+    conditions_of(response).result = result
     return result
 
 

@@ -41,7 +41,7 @@ class Conditions:
         response: The response, had its headers arrived when the transport failed.
         elapsed_seconds: Since the flow started.
         now: Seconds since the epoch, for a `Retry-After` date.
-        result: What the flow read from a response that may be kept.
+        result: What the flow read from the response.
     """
 
     max_retries: int = 2

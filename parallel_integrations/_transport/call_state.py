@@ -14,9 +14,9 @@ from parallel_integrations._protocol.rendering import render
 from parallel_integrations._protocol.retry import Conditions, RetryPolicy
 from parallel_integrations._protocol.settings import Settings
 from parallel_integrations._transport.connection import MIN_SECONDS, Body
-from parallel_integrations._transport.usage import Usage
+from parallel_integrations._transport.usage import Counted, Usage
 from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError, ParallelError
-from parallel_integrations.models.shared import NOTHING
+from parallel_integrations.models.shared import NOTHING, ApiResponse
 
 HAS_EVENTS: Final = (
     "This operation is a stream of events: iterate client.stream(…) or client.astream(…)."
@@ -50,6 +50,7 @@ class CallState:
 
     __slots__ = (
         "_conditions",
+        "_counted",
         "_created",
         "_operation",
         "_request",
@@ -82,6 +83,7 @@ class CallState:
         # set.
         self._operation = operation if around is None else around(self, operation)
         self._send: Send | None = None
+        self._counted: Counted | None = None
         self._created = False
         self._request: httpx.Request | None = None
         self.step: Step | None = None
@@ -103,7 +105,11 @@ class CallState:
     def send(self, outcome: Any) -> None:
         """Give the operation what came of its step."""
         self._observe()
-        self._resume(self._operation.send, outcome)
+        try:
+            self._resume(self._operation.send, outcome)
+        finally:  # what was read was paid for, whatever became of the operation
+            if self._counted is not None and self._conditions.result is not None:
+                self._settle(self._counted, self._conditions.result)
 
     def throw(self, failure: httpx.HTTPError) -> None:
         """Throw what broke into the operation."""
@@ -117,7 +123,7 @@ class CallState:
         """The HTTP request of a step; its time begins at the first call of this method."""
         # The cache asks for the request of a step before the driver does: it is rendered once.
         if self._send is not send or self._request is None:
-            self._conditions.response = self._conditions.result = None
+            self._conditions.response = self._conditions.result = self._counted = None
             self._send = send
             self._request = render(send, self._settings, self._conditions)
             self.deadline = time.monotonic() + self._request.extensions["timeout"]["read"]
@@ -132,7 +138,7 @@ class CallState:
             return
         self._created |= self._send is not None and self._send.retry is RetryPolicy.CREATE
         # Counted with the headers: a success is taken as billed, whether its body arrives or not.
-        self._usage.add(self._skus())
+        self._counted = self._usage.count(self._skus())
         max_bytes = self._settings.max_response_bytes
         if self._send is not None and self._send.stream:
             body.bound(deadline=inf, max_bytes=max_bytes, per_event=True)
@@ -164,7 +170,7 @@ class CallState:
 
     def spared(self) -> None:
         """Count that a response came without a request of its own."""
-        self._usage.save(self._skus())
+        self._counted = self._usage.count(self._skus(), saved=True)
 
     def seconds_left(self) -> float:
         """How much of the time for the response is left."""
@@ -186,6 +192,12 @@ class CallState:
             # Whatever failed after it: the whole operation, made again, would create another.
             error.repeatable = error.repeatable and not self._created
             raise
+
+    def _settle(self, counted: Counted, result: object) -> None:
+        """Correct what was counted by what the response, once it is read, shows to be billed."""
+        self._counted = None
+        if counted.skus and isinstance(result, ApiResponse):
+            self._usage.settle(counted, result)
 
     def _observe(self) -> None:
         self._conditions.elapsed_seconds = time.monotonic() - self._started

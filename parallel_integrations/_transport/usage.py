@@ -3,14 +3,31 @@
 import os
 import threading
 from collections.abc import Mapping
+from typing import NamedTuple
 from weakref import WeakSet
 
 from parallel_integrations.models.prices import PRICES_USD
+from parallel_integrations.models.shared import ApiResponse
+
+
+class Counted(NamedTuple):
+    """What a request was counted as.
+
+    Attributes:
+        saved: Whether its response took no request.
+        resets: How often the usage had been reset by then.
+    """
+
+    skus: Mapping[str, int]
+    saved: bool
+    resets: int
 
 
 class Usage:
     """How much of each SKU a client has paid for, and an estimate of it in US dollars.
 
+    There are two figures: what the requests alone say (`estimated`), and that corrected by what the
+    responses report (`counts`), such as fewer results than requested, or pages that failed.
     What is counted, and what a client cannot know, is said in `docs/spend.md`. Threads, tasks and
     event loops may share it.
 
@@ -33,13 +50,16 @@ class Usage:
     def __init__(self, prices: Mapping[str, float] = PRICES_USD) -> None:
         self.prices = dict(prices)
         self._counts: dict[str, int] = {}
+        self._estimated: dict[str, int] = {}
+        self._reported: dict[str, int] = {}
         self._saved: dict[str, int] = {}
+        self._resets = 0
         self._lock = threading.RLock()  # a signal handler may count, too
         _living.add(self)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many of each SKU, as a copy."""
+        """How many of each SKU, as a copy; as responses report it, where they do."""
         with self._lock:
             return dict(self._counts)
 
@@ -47,6 +67,23 @@ class Usage:
     def usd(self) -> float:
         """What they cost at `prices`, exact to a millionth of a dollar."""
         return self._priced(self.counts)
+
+    @property
+    def estimated(self) -> dict[str, int]:
+        """How many of each SKU by the requests alone, as a copy."""
+        with self._lock:
+            return dict(self._estimated)
+
+    @property
+    def estimated_usd(self) -> float:
+        """What they would cost at `prices`, exact to a millionth of a dollar."""
+        return self._priced(self.estimated)
+
+    @property
+    def reported(self) -> dict[str, int]:
+        """What responses reported (`usage`), by the API's own names, as a copy."""
+        with self._lock:
+            return dict(self._reported)
 
     @property
     def saved(self) -> dict[str, int]:
@@ -66,30 +103,55 @@ class Usage:
             skus: How many of each, e.g. `{"findall_core_match": 12}`.
         """
         with self._lock:
-            for sku, count in skus.items():
-                self._counts[sku] = self._counts.get(sku, 0) + count
+            _add(self._counts, skus)
+            _add(self._estimated, skus)
 
-    def save(self, skus: Mapping[str, int]) -> None:
-        """Count the units of a response that took no request."""
+    def count(self, skus: Mapping[str, int], *, saved: bool = False) -> Counted:
+        """Count a request, or with `saved` a response that took none, until it is read."""
         with self._lock:
-            for sku, count in skus.items():
-                self._saved[sku] = self._saved.get(sku, 0) + count
+            if saved:
+                _add(self._saved, skus)
+            else:
+                self.add(skus)
+            return Counted(skus, saved, self._resets)
+
+    def settle(self, counted: Counted, response: ApiResponse) -> None:
+        """Correct what a request was counted as by what its response shows to be billed."""
+        billed = response.billed_skus(counted.skus)
+        with self._lock:
+            if counted.resets != self._resets:
+                return
+            if billed != counted.skus:
+                counts = self._saved if counted.saved else self._counts
+                _add(counts, {sku: -count for sku, count in counted.skus.items()})
+                _add(counts, billed)
+            if not counted.saved:
+                _add(self._reported, response.reported)
 
     def reset(self) -> None:
         """Begin at zero again; the prices stay."""
         with self._lock:
-            self._counts.clear()
-            self._saved.clear()
+            for counts in (self._counts, self._estimated, self._reported, self._saved):
+                counts.clear()
+            self._resets += 1
 
     def renewed(self) -> "Usage":
         """Another one with the same prices and nothing counted."""
         return Usage(self.prices)
 
     def __repr__(self) -> str:
-        return f"Usage(counts={self.counts}, usd={self.usd})"
+        estimated = "" if self.estimated == self.counts else f", estimated_usd={self.estimated_usd}"
+        return f"Usage(counts={self.counts}, usd={self.usd}{estimated})"
 
     def _priced(self, counts: Mapping[str, int]) -> float:
         return round(sum(self.prices.get(sku, 0.0) * count for sku, count in counts.items()), 6)
+
+
+def _add(counts: dict[str, int], skus: Mapping[str, int]) -> None:
+    for sku, count in skus.items():
+        counts[sku] = counts.get(sku, 0) + count
+        if not counts[sku]:
+            del counts[sku]
 
 
 _living: WeakSet[Usage] = WeakSet()

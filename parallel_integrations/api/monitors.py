@@ -148,7 +148,8 @@ def trigger_monitor(monitor_id: str) -> Flow[None]:
     Returns:
         A flow without a result.
     """
-    return order(Send("POST", f"{_path(monitor_id)}/trigger", retry=RetryPolicy.CREATE))
+    path = f"{_path(monitor_id)}/trigger"
+    return order(Send("POST", path, retry=RetryPolicy.CREATE, max_skus=(("monitor_base", 1),)))
 
 
 def monitor_events(

@@ -10,7 +10,7 @@ from parallel_integrations._protocol.error_mapping import SHOWN_CHARACTERS, repo
 from parallel_integrations._protocol.events import class_of
 from parallel_integrations._protocol.flow import Flow, Send, Stream, call
 from parallel_integrations._protocol.redaction import beginning, scrub, without_echo
-from parallel_integrations._protocol.retry import RetryPolicy
+from parallel_integrations._protocol.retry import RetryPolicy, conditions_of
 from parallel_integrations.errors import StreamInterruptedError, UnexpectedAnswerError
 from parallel_integrations.models.response import (
     RESPONSE_EVENTS,
@@ -91,7 +91,7 @@ def _send(request: RespondRequest, *, stream: bool) -> Send:
 
 def _whole(send: Send) -> Flow[RespondResponse]:
     response = yield from call(send, RespondResponse)
-    if response.status == "failed" or response.error is not None:
+    if response.has_failed:
         raise UnexpectedAnswerError(f"The API could not answer: {_reason(response)}", status=200)
     if not response.text:
         raise UnexpectedAnswerError(
@@ -132,6 +132,8 @@ class _EventReader:
         except ValueError as error:
             fault = str(error)
         else:
+            if isinstance(event, ResponseStateEvent):
+                conditions_of(response).result = event.response
             if event.type == "response.failed" and isinstance(event, ResponseStateEvent):
                 raise _failed(scrub(_reason(event.response), response), text, response)
             return event

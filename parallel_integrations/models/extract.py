@@ -1,6 +1,6 @@
 """Extract: request and response (docs/reference/facts.md, 6)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -190,6 +190,12 @@ class ExtractResponse(PagesResponse):
     def is_whole(self) -> bool:
         """Whether every page could be read, and the whole response."""
         return self.is_readable and not self.errors
+
+    def billed_skus(self, counted: Mapping[str, int]) -> Mapping[str, int]:
+        """What `usage` reports; else what was counted, without the pages that failed."""
+        if self.usage or not self.errors:
+            return super().billed_skus(counted)
+        return dict.fromkeys(counted, len(self.results))
 
     def _repr_html_(self) -> str:
         return pages_html(self.results, self.errors)

@@ -174,6 +174,10 @@ class CreateMonitorRequest(RequestModel):
         flat = self.model_dump(mode="json", exclude_none=True, exclude={"settings"})
         return {**flat, "settings": _without_none(self.settings.body(version))}
 
+    def skus(self, version: ApiVersion) -> dict[str, int]:
+        """One execution, at once; the later ones happen while nobody watches."""
+        return {f"monitor_{self.processor or 'lite'}": 1}
+
 
 class UpdateMonitorRequest(RequestModel):
     """Changes to a monitor; only what is given is changed, None clears where the wire allows it.

@@ -1,6 +1,7 @@
 """Pages: settings, fields and response parts that search and extract share."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, Final
 
@@ -18,6 +19,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from parallel_integrations.models.page_facts import date_text, published_at
 from parallel_integrations.models.policies import FetchPolicy, one_as_list
+from parallel_integrations.models.prices import reported_skus
 from parallel_integrations.models.shared import (
     ApiResponse,
     Excerpts,
@@ -154,6 +156,18 @@ class PagesResponse(ApiResponse):
 
     session_id: str | None = None
     usage: UsageItems = []
+
+    def billed_skus(self, counted: Mapping[str, int]) -> Mapping[str, int]:
+        """What `usage` reports, in our SKUs; what was counted where it reports nothing."""
+        return reported_skus(counted, self.reported) if self.usage else counted
+
+    @property
+    def reported(self) -> dict[str, int]:
+        """`usage` as the API's own units and how many of each."""
+        units: Counter[str] = Counter()
+        for item in self.usage:
+            units[item.name] += item.count
+        return dict(units)
 
     @property
     def is_whole(self) -> bool:

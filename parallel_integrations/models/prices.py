@@ -83,3 +83,24 @@ def search_skus(mode: str | None, max_results: int) -> Mapping[str, int]:
     if max_results <= INCLUDED_RESULTS:
         return skus
     return {**skus, "search_additional_results": max_results - INCLUDED_RESULTS}
+
+
+def reported_skus(counted: Mapping[str, int], reported: Mapping[str, int]) -> dict[str, int]:
+    """The units that a search's or an extract's response reports, in our SKUs.
+
+    The API's names do not say what a unit costs: a fast search is reported as any other, the older
+    generations report results beyond those included as excerpts (docs/reference/facts.md, 5), and
+    a page that is read with its full content is reported under two names. So the request decides
+    what a unit is, the report how many there were.
+
+    Args:
+        counted: What the request counts as, the search or extract itself first.
+        reported: How many of each of the API's units.
+    """
+    sku = next(iter(counted))
+    extracts = [count for name, count in reported.items() if name.startswith("sku_extract")]
+    if sku.startswith("extract"):
+        return {sku: max(extracts)} if extracts else dict(counted)
+    searches = reported.get("sku_search", counted[sku])
+    beyond = reported.get("sku_search_additional_results", 0) + sum(extracts)
+    return {sku: searches, "search_additional_results": beyond} if beyond else {sku: searches}

@@ -10,6 +10,7 @@ from parallel_integrations.models.basis import Citation, FieldBasis
 from parallel_integrations.models.chat import ChatRequest, ChatSettings, ExtraHeaders
 from parallel_integrations.models.notebook import output_html
 from parallel_integrations.models.shared import (
+    NOTHING,
     ApiResponse,
     ApiVersion,
     Items,
@@ -412,6 +413,15 @@ class RespondResponse(ApiResponse):
     parallel_tool_calls: Any = None
     tool_choice: Any = None
     tools: Any = None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the API could not answer."""
+        return self.status == "failed" or self.error is not None
+
+    def billed_skus(self, counted: Mapping[str, int]) -> Mapping[str, int]:
+        """Nothing for a failure: only successes are billed (docs/reference/facts.md, 3.4)."""
+        return NOTHING if self.has_failed else counted
 
     @property
     def parts(self) -> list[ResponsePart]:

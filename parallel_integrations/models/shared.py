@@ -220,6 +220,15 @@ class ApiResponse(ResponseModel):
 
     warnings: Items[Warning] = []
 
+    def billed_skus(self, counted: Mapping[str, int]) -> Mapping[str, int]:
+        """What the response shows to be billed, of what was counted by its request alone."""
+        return counted
+
+    @property
+    def reported(self) -> dict[str, int]:
+        """Which of the API's units it reports, and how many of each."""
+        return {}
+
     @property
     def is_readable(self) -> bool:
         """Whether everything in it could be read."""

@@ -1,8 +1,10 @@
 """`client.usage` against the sandbox's ledger, which knows nothing of it."""
 
+import asyncio
 import copy
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,11 @@ import pytest
 
 from parallel_integrations import (
     ChatRequest,
+    ConnectionFailedError,
     CreateFindallRunRequest,
     CreateMonitorRequest,
     CreateTaskRunRequest,
+    DecideRequest,
     EnrichFindallRequest,
     EntitySearchRequest,
     EventStreamSettings,
@@ -22,16 +26,19 @@ from parallel_integrations import (
     IngestFindallRequest,
     ParallelClient,
     ParallelError,
+    RespondRequest,
     SearchMcp,
     SearchRequest,
     TaskSettings,
     api,
+    search_results,
 )
 from parallel_integrations._documents.find_all import FindAllRequest, find_all
 from parallel_integrations.langchain import ChatParallel, ParallelSearchRetriever
-from parallel_integrations.models import PRICES_USD
+from parallel_integrations.models import PRICES_USD, Noul
 from parallel_integrations.models.prices import task_sku
 from parallel_integrations.sandbox import Sandbox
+from tests.support.operations import EXAMPLES, RESPOND
 
 SEARCH = SearchRequest(objective="the with statement")
 PAGE = "https://docs.python.org/3/reference/compound_stmts.html"
@@ -166,13 +173,24 @@ def test_an_older_server_is_paid_once_for_entities(
     assert sandbox.ledger.count("entity_search") == 1
 
 
-def test_what_costs_nothing_is_not_counted(sandbox: Sandbox, client: ParallelClient) -> None:
+@pytest.mark.parametrize("processor", [None, "lite", "base"])
+def test_a_monitor_runs_once_when_it_is_made(
+    sandbox: Sandbox, client: ParallelClient, processor: str | None
+) -> None:
     watch = CreateMonitorRequest(
-        type="event_stream", frequency="1d", settings=EventStreamSettings(query="with")
+        type="event_stream",
+        frequency="1d",
+        settings=EventStreamSettings(query="with"),
+        processor=processor,
     )
     monitor = client.run(api.create_monitor(watch))
     client.run(api.retrieve_monitor(monitor.monitor_id))
     client.run(api.cancel_monitor(monitor.monitor_id))
+    assert client.usage.counts == {f"monitor_{processor or 'lite'}": 1}
+    assert client.usage.usd == sandbox.ledger.usd
+
+
+def test_what_costs_nothing_is_not_counted(sandbox: Sandbox, client: ParallelClient) -> None:
     client.run(api.create_task_group())
     client.run(api.retrieve_memory())
     assert client.usage.counts == {}
@@ -210,6 +228,197 @@ def test_a_refused_mode_is_paid_as_the_one_that_was_taken(
     client.run(api.search(SearchRequest(objective="with", mode="fast")))
     assert client.usage.counts == {"search": 1}
     assert client.usage.usd == sandbox.ledger.usd
+
+
+MISSING = "https://no-such-site.example/page.html"
+
+
+def test_fewer_results_than_requested_are_billed_as_what_came(
+    sandbox: Sandbox, client: ParallelClient
+) -> None:
+    few = SearchRequest(
+        objective="the with statement",
+        max_results=40,
+        source_policy={"include_domains": ["docs.python.org"]},
+    )
+    found = client.run(api.search(few)).results
+    assert 10 < len(found) < 40 or len(found) < 10
+    beyond = max(0, len(found) - 10)
+    usage = client.usage
+    assert usage.estimated == {"search": 1, "search_additional_results": 30}
+    assert usage.counts == {"search": 1} | ({"search_additional_results": beyond} if beyond else {})
+    assert usage.usd == sandbox.ledger.usd < usage.estimated_usd == 0.035
+    assert f"usd={usage.usd}, estimated_usd=0.035" in repr(usage)
+    assert usage.reported["sku_search"] == 1
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta"])
+@pytest.mark.parametrize("full_content", [False, True])
+@pytest.mark.parametrize("urls", [[PAGE, MISSING], [MISSING], [PAGE]])
+def test_pages_that_failed_are_not_billed(
+    sandbox: Sandbox, version: Any, full_content: bool, urls: list[str]
+) -> None:
+    with opened(sandbox, api_version=version) as client:
+        client.run(api.extract(ExtractRequest(urls=urls, full_content=full_content)))
+    read = urls.count(PAGE)
+    assert client.usage.counts == ({"extract": read} if read else {})
+    assert client.usage.estimated == {"extract": len(urls)}
+    assert client.usage.usd == sandbox.ledger.usd
+
+
+@pytest.mark.parametrize(
+    ("request_", "body", "counts"),
+    [
+        # As published responses of the live service report it, in each generation.
+        (
+            SearchRequest(objective="o", max_results=15, mode="fast"),
+            {"usage": [{"name": "sku_search", "count": 1}]},
+            {"search_fast": 1},
+        ),
+        (
+            SearchRequest(objective="o", max_results=15),
+            {
+                "usage": [
+                    {"name": "sku_search", "count": 1},
+                    {"name": "sku_extract_excerpts", "count": 2},
+                ]
+            },
+            {"search": 1, "search_additional_results": 2},
+        ),
+        (
+            SearchRequest(objective="o", max_results=12),
+            {"usage": {"sku_search": 1, "sku_search_additional_results": 1}},
+            {"search": 1, "search_additional_results": 1},
+        ),
+        # Nothing, or nothing that is known: the request counts.
+        (
+            SearchRequest(objective="o", max_results=12),
+            {"usage": None},
+            {"search": 1, "search_additional_results": 2},
+        ),
+        (SearchRequest(objective="o"), {"usage": [{"name": "new", "count": 3}]}, {"search": 1}),
+        (SearchRequest(objective="o"), {"usage": "none"}, {"search": 1}),
+        (
+            ExtractRequest(urls=["https://a.b/1", "https://a.b/2", "https://a.b/3"]),
+            {
+                "usage": [
+                    {"name": "sku_extract_excerpts", "count": 2},
+                    {"name": "sku_extract_full", "count": 2},
+                ]
+            },
+            {"extract": 2},
+        ),
+        (ExtractRequest(urls=["https://a.b/2"]), {}, {"extract": 1}),
+        (
+            ExtractRequest(urls=["https://a.b/1", "https://a.b/2"]),
+            {"errors": [{"url": "https://a.b/1", "error_type": "fetch_error"}]},
+            {"extract": 1},
+        ),
+    ],
+)
+async def test_what_a_response_reports_is_what_counts(
+    sandbox: Sandbox, request_: Any, body: dict[str, Any], counts: dict[str, int]
+) -> None:
+    page = {"url": "https://a.b/2", "title": "t", "excerpts": ["x"]}
+    sandbox.faults.add(body={"search_id": "s", "results": [page], **body}, times=2)
+    make = api.search if isinstance(request_, SearchRequest) else api.extract
+    with opened(sandbox) as client:
+        client.run(make(request_))
+        assert client.usage.counts == counts
+        client.usage.reset()
+        await client.arun(make(request_))
+        assert client.usage.counts == counts
+        await client.aclose()
+
+
+async def test_a_response_that_failed_is_not_billed(
+    sandbox: Sandbox, client: ParallelClient
+) -> None:
+    failed = {
+        "id": "r",
+        "status": "failed",
+        "error": {"code": "x", "message": "quota used up"},
+        "output": [],
+    }
+    sandbox.faults.add(body=failed)
+    request = RespondRequest(input="q", reasoning_effort="high")
+    with pytest.raises(ParallelError, match="quota used up"):
+        client.run(api.respond(request))
+    event = json.dumps({"type": "response.failed", "response": failed})
+    sandbox.faults.add(
+        body=f"event: response.failed\ndata: {event}\n\n", content_type="text/event-stream"
+    )
+    with pytest.raises(ParallelError, match="quota used up"):
+        async for _ in client.astream(api.stream_response(request)):
+            pass
+    assert (client.usage.counts, client.usage.estimated) == ({}, {"response_high": 2})
+
+
+def test_a_response_that_is_read_after_a_reset_corrects_nothing(
+    sandbox: Sandbox, client: ParallelClient
+) -> None:
+    def read() -> Any:
+        response = yield from api.search(SearchRequest(objective="with", max_results=40))
+        client.usage.reset()
+        return response
+
+    client.run(read())
+    assert (client.usage.counts, client.usage.estimated) == ({}, {})
+
+
+def test_every_step_of_an_operation_is_corrected(sandbox: Sandbox, client: ParallelClient) -> None:
+    client.run(search_results("the with statement", max_results=40, include_raw_content=True))
+    assert client.usage.usd == sandbox.ledger.usd < client.usage.estimated_usd
+
+
+@pytest.mark.timeout(60)
+async def test_a_thousand_calls_at_once_cost_what_the_ledger_says() -> None:
+    """With faults that are repeated, and with responses that broke off after they were billed."""
+    questions = ["with", "nonlocal", "global", "import"]
+    task = CreateTaskRunRequest(input="with", processor="lite")
+    respond = RespondRequest(input="with", reasoning_effort="low")
+    decide = DecideRequest(state="with", questions={"a": Noul(instructions="Is it?")})
+    made: list[Callable[[int], Any]] = [
+        lambda n: api.search(
+            SearchRequest(
+                objective=questions[n % 4], max_results=12, mode="fast", max_chars_total=1000
+            )
+        ),
+        lambda n: api.search(
+            SearchRequest(objective=questions[n % 4], max_results=3, max_chars_total=1000)
+        ),
+        lambda n: api.entity_search(
+            EntitySearchRequest(
+                entity_type="people", objective=questions[n % 4], match_limit=95 + n % 10
+            )
+        ),
+        lambda n: api.extract(ExtractRequest(urls=[PAGE, f"{MISSING}?{n}"], max_chars_total=1000)),
+        lambda n: api.create_task_run(task),
+        lambda n: api.decide(decide),
+        lambda n: api.respond(respond),
+        lambda n: api.chat(ChatRequest(messages=TURN)),
+    ]
+    with Sandbox(task_seconds=0) as sandbox:
+        for fault in ({"status": 500}, {"reset": "before"}, {"cut_after_bytes": 9}):
+            sandbox.faults.add(path="/v1/search", times=20, **fault)  # type: ignore[arg-type]
+        sandbox.faults.add(path="/v1/extract", times=20, status=502)
+        sandbox.faults.add(times=100, status=503, retry_after=0)
+        sandbox.faults.add(times=100, status=429, retry_after=0)
+        client = opened(sandbox, max_retries=9, timeout=50)
+        calls = [client.arun(made[n % len(made)](n)) for n in range(1000)]
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+        failed = [each for each in ended if isinstance(each, BaseException)]
+        await client.aclose()
+        assert len(sandbox.requests) > 1000
+        assert [type(each) for each in failed] == [ConnectionFailedError] * 20, set(
+            map(str, failed)
+        )
+        assert client.usage.usd == sandbox.ledger.usd
+        counts = client.usage.counts
+        assert counts["search_fast"] + counts["search"] == sandbox.ledger.count("search") == 250
+        assert counts["extract"] == 125
+        assert client.usage.estimated["extract"] == 250
+        assert counts["task_lite"] == sandbox.ledger.count("task_run") == 125
 
 
 def test_prices_can_be_set(quick: Sandbox) -> None:
@@ -363,6 +572,37 @@ def test_a_price_is_known_before_anything_is_sent(
     assert (estimate.counts, estimate.usd) == (counts, usd)
     assert client.usage.counts == {}
     assert sandbox.requests == []
+
+
+AT_ONCE = (
+    *("search", "chat", "respond", "decide", "entity_search", "create_task_run"),
+    *("stream_chat", "stream_response", "create_monitor"),
+)
+"""Operations whose bill is due with their response."""
+OF_A_RUN = ("extend_findall", "enrich_findall")
+"""Operations whose price depends on a run that only the API knows."""
+
+
+@pytest.mark.parametrize("name", sorted({*EXAMPLES, "stream_chat", "stream_response"}))
+def test_every_operation_is_estimated(quick: Sandbox, name: str) -> None:
+    more = {
+        "stream_chat": lambda: api.stream_chat(CHAT),
+        "stream_response": lambda: api.stream_response(RESPOND),
+    }
+    operation = {**EXAMPLES, **more}[name]()
+    with opened(quick) as client:
+        if name in OF_A_RUN:
+            with pytest.raises(ValueError, match=r"billed by|for each match"):
+                client.estimate(operation)
+            return
+        estimate = client.estimate(operation)
+        assert set(estimate.counts) <= set(PRICES_USD)
+        if name not in AT_ONCE:
+            dear = {"extract", "add_task_group_runs", "create_findall_run", "trigger_monitor"}
+            assert bool(estimate.usd) == (name in dear)
+            return
+        list(client.stream(operation)) if name.startswith("stream") else client.run(operation)
+        assert client.usage.usd == estimate.usd == quick.ledger.usd > 0
 
 
 def test_an_estimate_is_made_at_the_prices_of_the_client(client: ParallelClient) -> None:

@@ -225,9 +225,8 @@ def test_the_demo_with_a_wrong_key_says_what_to_do(sandbox: Sandbox) -> None:
     assert "wrong-key" not in done.stderr
 
 
-@pytest.mark.parametrize("question", ["", "x" * 5001])
-def test_the_demo_refuses_an_impossible_question(question: str) -> None:
-    done = invoke("demo", question, **NO_KEY)
+def test_the_demo_refuses_an_impossible_question() -> None:
+    done = invoke("demo", "", **NO_KEY)
     assert done.exit_code == 1
     assert "objective" in done.stderr
     assert "Traceback" not in done.stderr

@@ -58,7 +58,7 @@ def test_a_search_alone_is_judged_by_its_excerpts(town: Connected) -> None:
     assert len(sandbox.requests) == 30
     assert (figures.questions, figures.failed, figures.fact_recall) == (30, 0, None)
     assert figures.evidence_recall is not None
-    assert figures.evidence_recall >= 0.9
+    assert figures.evidence_recall >= 0.8
     assert report.usd == pytest.approx(0.030)
     assert sandbox.ledger.usd == pytest.approx(0.030)
     assert [each.id for each in report.results] == [each.id for each in BUILT_IN]

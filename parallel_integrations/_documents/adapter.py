@@ -1,7 +1,7 @@
 """Base of all LangChain and LlamaIndex classes: client settings, and no unknown arguments."""
 
 import pickle
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from typing import Any, Final, Self, TypedDict
 
@@ -44,31 +44,57 @@ def refuse_unknown(cls: type, given: Iterable[str], known: Collection[str]) -> N
             raise unknown_argument(shown_name(cls), str(name), known)
 
 
-class Adapter(CheckedModel):
-    """Client settings that every LangChain and LlamaIndex class of this package takes.
+_FILLED_IN: Final = frozenset(
+    "metadata profile callback_manager messages_to_prompt completion_to_prompt".split()
+)
+"""Fields that the frameworks fill."""
 
-    Attributes:
-        api_key: Parallel's key; `PARALLEL_API_KEY` if left out. Kept as a `SecretStr`, never part
-            of repr, pickle or serialization.
-        base_url: The API's address; `PARALLEL_BASE_URL`, else the public API.
-        timeout: Seconds that a call may take, or between two pieces of a stream; by default each
-            operation has its own.
-        max_retries: How often a failed call is repeated where that cannot be paid twice.
-        client: A `ParallelClient` to use instead of the four above; adapters with equal settings
-            share one anyway.
-    """
+
+def described(adapter: object, arguments: Iterable[tuple[str, Any]]) -> str:
+    """An adapter as its constructor's call."""
+    given = ", ".join(f"{name}={value!r}" for name, value in arguments)
+    return f"{type(adapter).__name__}({given})"
+
+
+class Adapter(CheckedModel):
+    """Client settings that every LangChain and LlamaIndex class of this package takes."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True, populate_by_name=True)
 
     api_key: SecretStr | str | None = Field(
         default_factory=key_from_environment, exclude=True, repr=False
     )
+    """Parallel's key; `PARALLEL_API_KEY` if left out. Kept as a `SecretStr`, never part of repr,
+    pickle or serialization.
+    """
     base_url: str | None = None
+    """The API's address; `PARALLEL_BASE_URL`, else the public API."""
     timeout: float | None = Field(default=None, gt=0, le=MAX_TIMEOUT_SECONDS)
+    """Seconds that a call may take, or between two pieces of a stream; by default each operation
+    has its own.
+    """
     max_retries: int = Field(default=MAX_RETRIES, ge=0)
+    """How often a failed call is repeated where that cannot be paid twice."""
     client: ParallelClient | None = Field(default=None, exclude=True, repr=False)
+    """A `ParallelClient` to use instead of the four above; adapters with equal settings share one
+    anyway.
+    """
 
     _shared: tuple[tuple[object, ...], ParallelClient] | None = PrivateAttr(default=None)
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        """What differs from the defaults, as a caller would write it; never the key."""
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name, None)
+            given = name in self.model_fields_set and name not in _FILLED_IN
+            if given and field.repr and value != field.get_default():
+                yield name, value
+
+    def __repr__(self) -> str:
+        return described(self, self.__repr_args__())
+
+    def __str__(self) -> str:
+        return repr(self)
 
     @model_validator(mode="before")
     @classmethod
@@ -156,14 +182,12 @@ def _integration(cls: type) -> str:
 
 
 class PacedAdapter(Adapter):
-    """An adapter whose calls can be paced.
-
-    Attributes:
-        rate_limiter: Waited for before each call: LangChain's or LlamaIndex's, or any object with
-            `acquire()`, and `aacquire()` or `async_acquire()`. Copies share it.
-    """
+    """An adapter whose calls can be paced."""
 
     rate_limiter: Any = Field(default=None, exclude=True, repr=False)
+    """Waited for before each call: LangChain's or LlamaIndex's, or any object with `acquire()`, and
+    `aacquire()` or `async_acquire()`. Copies share it.
+    """
 
     @field_validator("rate_limiter")
     @classmethod

@@ -35,19 +35,18 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class PageDocument(NamedTuple):
-    """One document made of a page or of one of its excerpts.
-
-    Attributes:
-        name: What the id is derived from: the page's normalized url, with excerpts as documents
-            followed by a line break and the excerpt's text.
-        text: The page's excerpts, or its full content where that was requested.
-        metadata: `url`, `title`, `published_at` (ISO 8601 or None), `source` (= url), in this
-            order, then what `DocumentSettings` adds.
-    """
+    """One document made of a page or of one of its excerpts."""
 
     name: str
+    """What the id is derived from: the page's normalized url, with excerpts as documents followed
+    by a line break and the excerpt's text.
+    """
     text: str
+    """The page's excerpts, or its full content where that was requested."""
     metadata: dict[str, Any]
+    """`url`, `title`, `published_at` (ISO 8601 or None), `source` (= url), in this order, then what
+    `DocumentSettings` adds.
+    """
 
     @property
     def id(self) -> str:
@@ -56,22 +55,22 @@ class PageDocument(NamedTuple):
 
 
 class DocumentSettings(BaseModel):
-    """What becomes of a page.
-
-    Attributes:
-        split: `"page"` for one document per page, whose id depends on the url alone; `"excerpt"`
-            for one per excerpt, whose id depends on url and text, with `start_char` and `end_char`
-            in its metadata where the API gives them.
-        published_day: True adds the day of publication as a number, such as 20240501, for stores
-            that compare only numbers; 0 where it is not known.
-        constant_keys: True gives every document the same metadata keys with values of the same
-            types, for stores that fix their columns by the first batch: `published_at` is empty
-            and offsets are -1 where they are not known.
-    """
+    """What becomes of a page."""
 
     split: Split = "page"
+    """`"page"` for one document per page, whose id depends on the url alone; `"excerpt"` for one
+    per excerpt, whose id depends on url and text, with `start_char` and `end_char` in its metadata
+    where the API gives them.
+    """
     published_day: bool = False
+    """True adds the day of publication as a number, such as 20240501, for stores that compare only
+    numbers; 0 where it is not known.
+    """
     constant_keys: bool = False
+    """True gives every document the same metadata keys with values of the same types, for stores
+    that fix their columns by the first batch: `published_at` is empty and offsets are -1 where they
+    are not known.
+    """
 
     def documents_of(self, pages: Iterable[PageResult]) -> Iterator[PageDocument]:
         """Documents of pages, in their order.

@@ -30,12 +30,16 @@ class FindAllSettings(BaseModel):
     generator: str = Field(
         default="preview", min_length=1, description="How thoroughly to look; decides the price."
     )
+    """How thoroughly to look: `preview` (0.10 USD, at most 10), `base` (0.25 and 0.03 a match),
+    `core` (2 and 0.15) or `pro` (10 and 1).
+    """
     match_limit: int = Field(
         default=MAX_PREVIEW_MATCHES,
         ge=MIN_MATCHES,
         le=MAX_MATCHES,
         description="How many matches to stop at.",
     )
+    """How many matches to stop at: 5 to 1000, 10 at most for `preview`."""
 
     @field_validator("match_limit")
     @classmethod

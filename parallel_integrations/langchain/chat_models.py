@@ -76,7 +76,6 @@ class ChatParallel(Adapter, AnswerSettings, BaseChatModel):
         previous_interaction_id: Continues an earlier answer (`interaction_id` in its
             `response_metadata`), also per call.
         extra_body: Further fields of the request's body, also per call.
-        streaming: True makes `invoke` use a stream; False keeps `stream` from streaming.
         extra_headers: Sent besides the client's own, also per call; never part of repr, traces or
             pickles.
         stop: Texts before which an answer ends, also per call. The API knows none: the text is cut
@@ -105,7 +104,9 @@ class ChatParallel(Adapter, AnswerSettings, BaseChatModel):
 
     # Not excluded as elsewhere: langchain_core writes a placeholder for it and fills it on load.
     api_key: SecretStr | str | None = Field(default_factory=key_from_environment, repr=False)
+    """Parallel's key; `PARALLEL_API_KEY` if left out. Never part of repr or serialization."""
     streaming: bool = False
+    """True makes `invoke` use a stream; False keeps `stream` from streaming."""
 
     @model_validator(mode="after")
     def _set_parallel_version(self) -> "ChatParallel":

@@ -45,13 +45,10 @@ class DecisionRefusedError(UnexpectedAnswerError, ModelRefusalError):
 
 
 class ParallelClassifierResponse(ClassifierResponse):
-    """The answers, and the pages that they rest on.
-
-    Attributes:
-        citations: Of the request as a whole, not of a single answer.
-    """
+    """The answers, and the pages that they rest on."""
 
     citations: list[Citation] = []
+    """Of the request as a whole, not of a single answer."""
 
 
 class ParallelDecisions(Adapter, BaseDecisionModel):
@@ -61,12 +58,7 @@ class ParallelDecisions(Adapter, BaseDecisionModel):
 
     It takes up to 100 questions: `Noul`, `Choice` of 2 to 255 labels, `Score` of 2 to 10 levels.
     `confidence`, which the API may leave out, is then the probability of the chosen label or of the
-    likeliest level. Besides the connection (`api_key`, `base_url`, `timeout` in seconds, 60 by
-    default, `max_retries`, `client`) it takes:
-
-    Attributes:
-        model: The API's mode; `fast` is the only one known.
-        include_excerpts: Whether citations come with excerpts.
+    likeliest level.
 
     Raises:
         ImportError: langchain-core is older than 1.8.
@@ -93,7 +85,9 @@ class ParallelDecisions(Adapter, BaseDecisionModel):
     """
 
     model: str = Field(default="fast", min_length=1)
+    """The API's mode; `fast` is the only one known."""
     include_excerpts: bool = True
+    """Whether citations come with excerpts."""
 
     @property
     def _provider(self) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from langchain_core.messages import AIMessage, ToolMessage
 
+from parallel_integrations._documents.adapter import described
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.langchain.tools import ParallelTool
@@ -90,6 +91,9 @@ class ParallelBudgetMiddleware(Base):
         self.max_usd = max_usd
         self.on_limit = on_limit
         self._has_warned = False
+
+    def __repr__(self) -> str:
+        return described(self, {"max_usd": self.max_usd, "on_limit": self.on_limit}.items())
 
     @hook_config(can_jump_to=["end"])
     def before_model(self, state: Any, runtime: Any) -> dict[str, Any] | None:

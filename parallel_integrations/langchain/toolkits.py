@@ -25,18 +25,6 @@ class ParallelToolkit(PacedAdapter, BaseToolkit):
     All tools share a client and a session: one per LangGraph thread where there is one, else one
     per `get_tools` call.
 
-    Attributes:
-        search: Arguments of `ParallelSearchTool`; without the tool if None.
-        extract: Arguments of `ParallelExtractTool`; without it if None.
-        task: Arguments of `ParallelTaskRunTool`; without research if None.
-        research: `"blocking"` gives `ParallelTaskRunTool`, which waits for the report;
-            `"background"` gives `ParallelStartResearchTool`, with the same arguments, and
-            `ParallelGetResearchTool`, so that a run of minutes does not hold the agent's turn.
-        find_all: Arguments of `ParallelFindAllTool`; without it if None, the default: it is
-            the one tool with which an agent can spend dollars in one call.
-        entity_search: Arguments of `ParallelEntitySearchTool`; without it if None, the default.
-        memory: Arguments of `ParallelMemoryTool`; without it if None, the default.
-
     Example:
         ```python
         from parallel_integrations.langchain import ParallelToolkit
@@ -47,12 +35,24 @@ class ParallelToolkit(PacedAdapter, BaseToolkit):
     """
 
     search: dict[str, Any] | None = {}
+    """Arguments of `ParallelSearchTool`; without the tool if None."""
     extract: dict[str, Any] | None = {}
+    """Arguments of `ParallelExtractTool`; without it if None."""
     task: dict[str, Any] | None = {}
+    """Arguments of `ParallelTaskRunTool`; without research if None."""
     find_all: dict[str, Any] | None = None
+    """Arguments of `ParallelFindAllTool`; without it if None, the default: it is the one tool with
+    which an agent can spend dollars in one call.
+    """
     entity_search: dict[str, Any] | None = None
+    """Arguments of `ParallelEntitySearchTool`; without it if None, the default."""
     memory: dict[str, Any] | None = None
+    """Arguments of `ParallelMemoryTool`; without it if None, the default."""
     research: Literal["blocking", "background"] = "blocking"
+    """`"blocking"` gives `ParallelTaskRunTool`, which waits for the report; `"background"` gives
+    `ParallelStartResearchTool`, with the same arguments, and `ParallelGetResearchTool`, so that a
+    run of minutes does not hold the agent's turn.
+    """
 
     def get_tools(self) -> list[BaseTool]:
         """The tools, in the order search, extract, research, find_all, entities, memory."""

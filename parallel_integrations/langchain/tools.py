@@ -146,8 +146,13 @@ class ParallelTool(PacedAdapter, BaseTool):
     agent_tool: ClassVar[AgentTool]
 
     response_format: Literal["content_and_artifact"] = "content_and_artifact"
+    """Text for the model, an artifact for code; always."""
     handle_tool_error: bool | str | Callable[[ToolException], Any] | None = True
+    """Whether an error becomes a tool message that says what to do; False raises `ToolException`
+    with the error behind it as its cause.
+    """
     max_output_chars: int = Field(default=MAX_OUTPUT_CHARS, ge=MIN_OUTPUT_CHARS)
+    """Most characters of the content, 40,000 by default; a truncated text says so."""
 
     def _operation(self, fields: dict[str, Any]) -> Any:
         """What each tool adds: the operation of one call."""
@@ -238,6 +243,7 @@ class StreamingTool(ParallelTool):
     """Base of the tools that take minutes: the run's events are reported while it works."""
 
     deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
+    """How long to wait in all."""
 
     def _result(self, operation: Any) -> Any:
         with closing(self.resolved_client().stream(operation)) as events:
@@ -260,7 +266,11 @@ class SessionTool(PageSettings, ParallelTool):
     """Base of the tools whose calls are joined to one session."""
 
     session_per_thread: bool = True
+    """Whether all calls of a LangGraph thread (`configurable.thread_id`) have one session id, so
+    that search and extract of one agent belong together. A `session_id` of yours comes first.
+    """
     artifact_format: Literal["response", "results"] = "response"
+    """`"response"` for the API's response, `"results"` for what `as_results` makes of it."""
     _session: str | None = PrivateAttr(default=None)
 
     def join_session(self, session_id: str) -> None:
@@ -293,15 +303,14 @@ class ResearchSettings(TaskOptions):
 
     Every runnable has an `input_schema` and an `output_schema` of its own, so the task's are given
     under these names and kept under others.
-
-    Attributes:
-        task_output_schema: `output_schema=` of the constructor: a description of a text, a JSON
-            schema, a pydantic class, or the wire's own form; left out, the processor decides.
-        task_input_schema: `input_schema=` of the constructor, in the same forms.
     """
 
     task_output_schema: OutputSchema | None = Field(default=None, alias="output_schema")
+    """`output_schema=` of the constructor: a description of a text, a JSON schema, a pydantic
+    class, or the wire's own form; left out, the processor decides.
+    """
     task_input_schema: OutputSchema | None = Field(default=None, alias="input_schema")
+    """`input_schema=` of the constructor, in the same forms."""
 
     def task_request(self, fields: dict[str, Any]) -> CreateTaskRunRequest:
         """The request of one call, whose own settings win."""
@@ -368,12 +377,6 @@ class ParallelSearchTool(SearchSettings, SessionTool):
     (`may_repeat` says whether to try again).
 
     Attributes:
-        max_results: Number of results, 1 to 40; 10 by default, which a search's price includes.
-        mode: `fast` by default, the vendor's choice for agents (docs/reference/facts.md, 5);
-            `advanced` searches deeper, takes about 2 seconds longer and costs five times as much.
-        content_format: `"text"`, or `"search_result"` for content blocks that models with native
-            citations (Anthropic's) understand, or `"results"` for a dict, which code reads from
-            `tool.invoke({"query": question})["results"]`: see `parallel_integrations.as_results`.
         artifact_format: `"response"` for the API's response, or `"results"` for that dict.
         max_output_chars: Most characters of the content, 40,000 by default; no more text than that
             is requested, unless `max_chars_total` says so. A truncated text says so.
@@ -396,8 +399,16 @@ class ParallelSearchTool(SearchSettings, SessionTool):
     description: str = SEARCH.description
     args_schema: type[BaseModel] = SEARCH.arguments
     mode: str | None = Field(default=TOOL_MODE, min_length=1)
+    """`fast` by default, the vendor's choice for agents (docs/reference/facts.md, 5); `advanced`
+    searches deeper, takes about 2 seconds longer and costs five times as much.
+    """
     max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS)
+    """Number of results, 1 to 40; 10 by default, which a search's price includes."""
     content_format: Literal["text", "search_result", "results"] = "text"
+    """`"text"`, or `"search_result"` for content blocks that models with native citations
+    (Anthropic's) understand, or `"results"` for a dict, which code reads from
+    `tool.invoke({"query": question})["results"]`: see `parallel_integrations.as_results`.
+    """
 
     def _operation(self, fields: dict[str, Any]) -> Flow[SearchResponse]:
         request = search_request(self, **self._in_session(fields))
@@ -607,8 +618,6 @@ class ParallelEntitySearchTool(ParallelTool):
     plain JSON. `ParallelFindAllTool` takes minutes and says of each match why it is one.
 
     Attributes:
-        match_limit: How many to list, 5 to 1000; 10 by default, 100 are included in the price of
-            0.005 USD.
         max_output_chars: Most characters of the content, 40,000 by default; a truncated text says
             so.
 
@@ -626,6 +635,7 @@ class ParallelEntitySearchTool(ParallelTool):
     description: str = ENTITY_SEARCH.description
     args_schema: type[BaseModel] = ENTITY_SEARCH.arguments
     match_limit: int = Field(default=DEFAULT_ENTITIES, ge=MIN_MATCHES, le=MAX_MATCHES)
+    """How many to list, 5 to 1000; 10 by default, 100 are included in the price of 0.005 USD."""
 
     def _operation(self, fields: dict[str, Any]) -> Flow[EntitySearchResponse]:
         return entity_search(EntitySearchRequest.from_settings(self, **fields))
@@ -638,12 +648,6 @@ class ParallelMemoryTool(ParallelTool):
     `memory_scope_key`) are fixed on the instance or given by code for one call in its config. The
     content names each task, FindAll run and monitor with what it was about and found; the artifact
     is the API's response as plain JSON. Give tools that research the same `memory_scope_key`.
-
-    Attributes:
-        limit: How many memories, 1 to 25; the API's default where left out.
-        kind: Only memories of a `task`, `monitor` or `findall`.
-        since: Only what changed after this moment, with a time zone.
-        memory_scope_key: Whose memories; the personal ones where left out.
 
     Example:
         ```python
@@ -658,9 +662,13 @@ class ParallelMemoryTool(ParallelTool):
     description: str = MEMORY.description
     args_schema: type[BaseModel] = MEMORY.arguments
     limit: int | None = Field(default=None, ge=1, le=MAX_MEMORIES)
+    """How many memories, 1 to 25; the API's default where left out."""
     kind: MemoryKind | None = None
+    """Only memories of a `task`, `monitor` or `findall`."""
     since: AwareDatetime | None = None
+    """Only what changed after this moment, with a time zone."""
     memory_scope_key: MemoryScopeKey | None = None
+    """Whose memories; the personal ones where left out."""
 
     def _operation(self, fields: dict[str, Any]) -> Flow[RetrieveMemoryResponse]:
         return retrieve_memory(RetrieveMemoryRequest.from_settings(self, **fields))

@@ -8,6 +8,7 @@ from llama_index.core.base.response.schema import Response
 from llama_index.core.evaluation import BaseEvaluator, EvaluationResult
 from llama_index.core.prompts.mixin import PromptDictType
 
+from parallel_integrations._documents.adapter import described
 from parallel_integrations.evaluation.answers import Answer, Passage, answer_of
 from parallel_integrations.evaluation.figures import Figure, figures_of
 from parallel_integrations.evaluation.functions import comment, question_of
@@ -51,6 +52,9 @@ class ParallelFactEvaluator(BaseEvaluator):
         self.figure: Figure = figure
         self.judge = judge_of(judge)
         self.min_score = min_score
+
+    def __repr__(self) -> str:
+        return described(self, {"figure": self.figure, "min_score": self.min_score}.items())
 
     def _get_prompts(self) -> PromptDictType:
         return {}

@@ -25,7 +25,12 @@ from llama_index.core.prompts.mixin import PromptMixinType
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from pydantic import BaseModel, Field
 
-from parallel_integrations._documents.adapter import Adapter, ConnectionOptions, refuse_unknown
+from parallel_integrations._documents.adapter import (
+    Adapter,
+    ConnectionOptions,
+    described,
+    refuse_unknown,
+)
 from parallel_integrations._documents.answers import read_annotations, sources_in
 from parallel_integrations._documents.evidence import dump_basis, read_basis, report_as_text
 from parallel_integrations._protocol.flow import Flow
@@ -70,40 +75,40 @@ class ChatResponder:
         callback_manager: CallbackManager,
         settings: dict[str, Any],
     ) -> None:
-        self._llm = ParallelLLM(model=model, callback_manager=callback_manager, **settings)
+        self.settings = ParallelLLM(model=model, callback_manager=callback_manager, **settings)
         self._output_cls = output_cls
 
     def respond(self, question: str) -> EngineAnswer:
         """Answer a question."""
         if self._output_cls is not None:
-            value = self._llm.structured_predict(self._output_cls, QUESTION, question=question)
+            value = self.settings.structured_predict(self._output_cls, QUESTION, question=question)
             return EngineAnswer(value, evidence_of(value))
-        return _engine_answer(self._llm.chat(self._messages(question)))
+        return _engine_answer(self.settings.chat(self._messages(question)))
 
     async def arespond(self, question: str) -> EngineAnswer:
         """Answer a question, awaiting."""
         if self._output_cls is not None:
-            value = await self._llm.astructured_predict(
+            value = await self.settings.astructured_predict(
                 self._output_cls, QUESTION, question=question
             )
             return EngineAnswer(value, evidence_of(value))
-        return _engine_answer(await self._llm.achat(self._messages(question)))
+        return _engine_answer(await self.settings.achat(self._messages(question)))
 
     def stream(self, question: str) -> ChatResponseGen:
         """Stream the answer to a question."""
-        stream: ChatResponseGen = self._llm.stream_chat(self._messages(question))
+        stream: ChatResponseGen = self.settings.stream_chat(self._messages(question))
         return stream
 
     async def astream(self, question: str) -> ChatResponseAsyncGen:
         """Stream the answer to a question, awaiting."""
-        stream: ChatResponseAsyncGen = await self._llm.astream_chat(self._messages(question))
+        stream: ChatResponseAsyncGen = await self.settings.astream_chat(self._messages(question))
         return stream
 
     def _messages(self, question: str) -> list[ChatMessage]:
         messages = [ChatMessage(role=MessageRole.USER, content=question)]
-        if self._llm.system_prompt:
+        if self.settings.system_prompt:
             messages.insert(
-                0, ChatMessage(role=MessageRole.SYSTEM, content=self._llm.system_prompt)
+                0, ChatMessage(role=MessageRole.SYSTEM, content=self.settings.system_prompt)
             )
         return messages
 
@@ -132,37 +137,37 @@ class TaskResponder:
                 "output_cls= and output_schema= exclude each other: both set the schema"
             )
         schema = output_cls or settings.get("output_schema") or TEXT
-        self._settings = TaskResponderSettings.model_validate(
+        self.settings = TaskResponderSettings.model_validate(
             {**settings, "processor": processor, "output_schema": schema}
         )
         self._output_cls = output_cls
 
     def respond(self, question: str) -> EngineAnswer:
         """Answer a question."""
-        return self._read(self._settings.resolved_client().run(self._flow(question)))
+        return self._read(self.settings.resolved_client().run(self._flow(question)))
 
     async def arespond(self, question: str) -> EngineAnswer:
         """Answer a question, awaiting."""
-        return self._read(await self._settings.resolved_client().arun(self._flow(question)))
+        return self._read(await self.settings.resolved_client().arun(self._flow(question)))
 
     def resume(self, run_id: str) -> EngineAnswer:
         """The answer of a run that exists already."""
-        return self._read(self._settings.resolved_client().run(self._waiting(run_id)))
+        return self._read(self.settings.resolved_client().run(self._waiting(run_id)))
 
     async def aresume(self, run_id: str) -> EngineAnswer:
         """The answer of a run that exists already, awaiting."""
-        return self._read(await self._settings.resolved_client().arun(self._waiting(run_id)))
+        return self._read(await self.settings.resolved_client().arun(self._waiting(run_id)))
 
     def _waiting(self, run_id: str) -> Flow[TaskRunResult]:
         return wait_task_run(
             run_id,
-            output_schema=self._settings.output_schema,
-            deadline_seconds=self._settings.deadline_seconds,
+            output_schema=self.settings.output_schema,
+            deadline_seconds=self.settings.deadline_seconds,
         )
 
     def _flow(self, question: str) -> Flow[TaskRunResult]:
-        request = CreateTaskRunRequest.from_settings(self._settings, input=question)
-        return run_task(request, deadline_seconds=self._settings.deadline_seconds)
+        request = CreateTaskRunRequest.from_settings(self.settings, input=question)
+        return run_task(request, deadline_seconds=self.settings.deadline_seconds)
 
     def _read(self, result: TaskRunResult) -> EngineAnswer:
         run, output = result.run, result.output
@@ -300,6 +305,9 @@ class ParallelQueryEngine(BaseQueryEngine):
             )
         else:
             self._responder = TaskResponder(processor, output_cls, dict(settings))
+
+    def __repr__(self) -> str:
+        return described(self, self._responder.settings.__repr_args__())
 
     def resume(self, run_id: str) -> RESPONSE_TYPE:
         """Wait for a run that exists already and give its answer; there is no second bill.

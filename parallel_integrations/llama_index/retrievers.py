@@ -9,7 +9,7 @@ from llama_index.core.llms.llm import LLM
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from pydantic import Field
 
-from parallel_integrations._documents.adapter import ConnectionOptions, PacedAdapter
+from parallel_integrations._documents.adapter import ConnectionOptions, PacedAdapter, described
 from parallel_integrations._documents.entities import (
     DEFAULT_ENTITIES,
     entity_request,
@@ -92,6 +92,9 @@ class ParallelRetriever(BaseRetriever):
         self.settings = PageSearch.model_validate(settings)
         self.query_writer = query_writer
         super().__init__(callback_manager=callback_manager, verbose=verbose)
+
+    def __repr__(self) -> str:
+        return described(self, self.settings.__repr_args__())
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         fields = self._fields(query_bundle)
@@ -182,6 +185,9 @@ class ParallelEntityRetriever(BaseRetriever):
     ) -> None:
         self.settings = EntitySettings.model_validate(settings)
         super().__init__(callback_manager=callback_manager, verbose=verbose)
+
+    def __repr__(self) -> str:
+        return described(self, self.settings.__repr_args__())
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         response = self.settings.resolved_client().run(entity_search(self._request(query_bundle)))

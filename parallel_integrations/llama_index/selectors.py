@@ -8,7 +8,12 @@ from llama_index.core.prompts.mixin import PromptDictType
 from llama_index.core.schema import QueryBundle
 from llama_index.core.tools.types import ToolMetadata
 
-from parallel_integrations._documents.adapter import Adapter, ConnectionOptions, refuse_unknown
+from parallel_integrations._documents.adapter import (
+    Adapter,
+    ConnectionOptions,
+    described,
+    refuse_unknown,
+)
 from parallel_integrations._documents.decisions import answer_of
 from parallel_integrations.api import decide
 from parallel_integrations.errors import InvalidArgumentError, UnexpectedAnswerError
@@ -86,6 +91,9 @@ class ParallelSelector(BaseSelector):
         self._threshold = threshold
         self._instructions = instructions or (EACH_INSTRUCTIONS if multi else INSTRUCTIONS)
         self._settings = Adapter(**connection)
+
+    def __repr__(self) -> str:
+        return described(self, {"multi": self._multi, "threshold": self._threshold}.items())
 
     def _get_prompts(self) -> dict[str, Any]:
         return {}

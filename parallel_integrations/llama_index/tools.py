@@ -12,7 +12,7 @@ from llama_index.core.tools.tool_spec.base import BaseToolSpec
 from llama_index.core.workflow import Context, Event
 from pydantic import Field
 
-from parallel_integrations._documents.adapter import ConnectionOptions, PacedAdapter
+from parallel_integrations._documents.adapter import ConnectionOptions, PacedAdapter, described
 from parallel_integrations._documents.agent_tools import (
     ENTITY_SEARCH,
     EXTRACT,
@@ -333,6 +333,9 @@ class ParallelToolSpec(BaseToolSpec):
         if self.settings.research == "background":
             pairs = ([pair] if pair[0] != TASK.name else BACKGROUND for pair in self.spec_functions)
             self.spec_functions = [pair for each in pairs for pair in each]
+
+    def __repr__(self) -> str:
+        return described(self, self.settings.__repr_args__())
 
     # `**other`, so that whatever else a model sends is refused in words that it understands.
 

@@ -79,29 +79,32 @@ class ChatMessage(RequestModel):
 
 
 class ChatSettings(BaseModel):
-    """Settings of chat that a developer fixes once for all requests.
-
-    Attributes:
-        model: `speed` (default), `lite`, `base`, `core`; also accepted as `model_name`.
-        previous_interaction_id: Continues an earlier answer by its `interaction_id`.
-        extra_body: Further fields of the request's body.
-        extra_headers: Sent besides the client's own; never part of repr or serialization.
-        temperature: Known, ignored by the API and not sent; so are `top_p`, `max_tokens`, `seed`
-            and `n`. `stop` is not sent either, but honoured by the chat models of both frameworks.
-    """
+    """Settings of chat that a developer fixes once for all requests."""
 
     model: str = Field(
         default=SPEED_MODEL, min_length=1, validation_alias=AliasChoices("model", "model_name")
     )
+    """`speed` (default), `lite`, `base`, `core`; also accepted as `model_name`."""
     previous_interaction_id: str | None = Field(default=None, min_length=1)
+    """Continues an earlier answer by its `interaction_id`."""
     extra_body: JsonObject | None = None
+    """Further fields of the request's body."""
     extra_headers: ExtraHeaders | None = Field(default=None, repr=False, exclude=True)
+    """Sent besides the client's own; never part of repr or serialization."""
     temperature: float | None = None
+    """Known, ignored by the API and not sent."""
     top_p: float | None = None
+    """Known, ignored by the API and not sent."""
     max_tokens: int | None = None
+    """Known, ignored by the API and not sent."""
     stop: list[str] | str | None = None
+    """Texts before which an answer ends. Not sent, but honoured by the chat models of both
+    frameworks.
+    """
     seed: int | None = None
+    """Known, ignored by the API and not sent."""
     n: int | None = None
+    """Known, ignored by the API and not sent."""
 
     def model_of(self, called: Mapping[str, Any]) -> str:
         """The model of one call: its own, else the fixed one."""
@@ -146,17 +149,6 @@ class ChatSettings(BaseModel):
 class ChatRequest(RequestModel):
     """A conversation to continue.
 
-    Attributes:
-        messages: The turns so far as `ChatMessage` or dict, oldest first; at least one. A system
-            prompt comes first.
-        model: `speed`, or the research models `lite`, `base` and `core`; newer ones pass through.
-        response_format: `{"type": "json_schema", "json_schema": {"name": …, "schema": …}}` as the
-            wire has it, or what stands in it, a JSON schema, or a pydantic class.
-        previous_interaction_id: Continues an earlier chat or task with its context.
-        extra_body: Further top-level fields of the body, for what the API learns later. Sampling
-            parameters (temperature, max_tokens, stop …) are ignored by the API and not sent.
-        extra_headers: Sent besides the client's own.
-
     OpenAI's other parameters (temperature, max_tokens …) are documented as ignored: given as
     fields, they become a part of `extra_body`.
 
@@ -174,12 +166,25 @@ class ChatRequest(RequestModel):
     """
 
     messages: list[ChatMessage] = Field(min_length=1)
+    """The turns so far as `ChatMessage` or dict, oldest first; at least one. A system prompt comes
+    first.
+    """
     model: str = Field(default=SPEED_MODEL, min_length=1)
+    """`speed`, or the research models `lite`, `base` and `core`; newer ones pass through."""
     response_format: JsonObject | None = None
+    """`{"type": "json_schema", "json_schema": {"name": …, "schema": …}}` as the wire has it, or
+    what stands in it, a JSON schema, or a pydantic class.
+    """
     previous_interaction_id: str | None = Field(default=None, min_length=1)
+    """Continues an earlier chat or task with its context."""
     stream: bool = False
+    """Whether the answer comes in chunks."""
     extra_body: JsonObject | None = None
+    """Further top-level fields of the body, for what the API learns later. Sampling parameters
+    (temperature, max_tokens, stop …) are ignored by the API and not sent.
+    """
     extra_headers: ExtraHeaders | None = Field(default=None, repr=False)
+    """Sent besides the client's own."""
 
     @field_validator("response_format", mode="before")
     @classmethod

@@ -56,25 +56,16 @@ class FullContentSettings(RequestModel):
 
 
 class ExtractSettings(PageSettings):
-    """Settings of extract that a developer fixes once for all requests.
-
-    Attributes:
-        full_content: True for the whole page as markdown besides the excerpts, or how much of it.
-    """
+    """Settings of extract that a developer fixes once for all requests."""
 
     full_content: bool | FullContentSettings = Field(
         default=False, description="True: the whole page as markdown besides the excerpts."
     )
+    """True for the whole page as markdown besides the excerpts, or how much of it."""
 
 
 class ExtractRequest(ExtractSettings, RequestModel):
     """Pages to read.
-
-    Attributes:
-        urls: 1 to 20 web addresses.
-        objective: What is wanted from them; excerpts are chosen by it. At most 5000 characters.
-        search_queries: Keywords to choose excerpts by; at most 5 of 200 characters.
-        excerpts: False for no excerpts, in the older generations only; v1 always gives some.
 
     A body as documented is read too, of each generation: `advanced_settings={…}`, `excerpts={…}`.
 
@@ -88,21 +79,25 @@ class ExtractRequest(ExtractSettings, RequestModel):
     urls: Annotated[
         list[WebUrl], Field(min_length=1, max_length=MAX_URLS), BeforeValidator(one_as_list)
     ] = Field(description="1 to 20 web addresses to read.")
+    """1 to 20 web addresses."""
     objective: Objective | None = Field(
         default=None,
         json_schema_extra=without_null,
         description="What you want to know from these pages.",
     )
+    """What is wanted from them; excerpts are chosen by it. At most 5000 characters."""
     search_queries: Queries | None = Field(
         default=None,
         json_schema_extra=without_null,
         description="Keywords to choose the excerpts by.",
     )
+    """Keywords to choose excerpts by; at most 5 of 200 characters."""
 
     excerpts: bool | None = Field(
         default=None,
         description="False: no excerpts, in the older generations only; v1 always gives some.",
     )
+    """False for no excerpts, in the older generations only; v1 always gives some."""
 
     @model_validator(mode="before")
     @classmethod

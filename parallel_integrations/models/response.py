@@ -69,18 +69,16 @@ class RespondMessage(RequestModel):
 
 
 class AnswerSettings(ChatSettings):
-    """Settings of a chat model that a developer fixes once: of Chat's models, or of `parallel`.
-
-    Attributes:
-        reasoning_effort: Of `parallel`: `low`, `medium` (the API's default) or `high`.
-        previous_response_id: Of `parallel`: continues an earlier response by its id.
-        use_previous_response_id: Of `parallel`: True continues the last response that the messages
-            hold by its id, and sends only what comes after it (and the system's turns).
-    """
+    """Settings of a chat model that a developer fixes once: of Chat's models, or of `parallel`."""
 
     reasoning_effort: Effort | None = None
+    """Of `parallel`: `low`, `medium` (the API's default) or `high`."""
     previous_response_id: str | None = Field(default=None, min_length=1)
+    """Of `parallel`: continues an earlier response by its id."""
     use_previous_response_id: bool = False
+    """Of `parallel`: True continues the last response that the messages hold by its id, and sends
+    only what comes after it (and the system's turns).
+    """
 
     @model_validator(mode="after")
     def _of_one_api(self) -> Self:

@@ -42,34 +42,27 @@ _OF_BODIES: Final = frozenset({"advanced_settings", "excerpt_settings", "excerpt
 
 
 class SearchSettings(PageSettings):
-    """Settings of search that a developer fixes once for all requests.
-
-    Attributes:
-        mode: `basic`, `advanced` (the API's default), `turbo` or `fast`; newer ones pass through.
-        location: ISO 3166 alpha-2 code of the country to search from, e.g. `us`.
-    """
+    """Settings of search that a developer fixes once for all requests."""
 
     mode: str | None = Field(
         default=None,
         min_length=1,
         description="Search mode: 'basic', 'advanced' (default), 'turbo' or 'fast'.",
     )
+    """`basic`, `advanced` (the API's default), `turbo` or `fast`; newer ones pass through."""
     location: Country | None = Field(
         default=None,
         description="Country to search from, ISO 3166 alpha-2, e.g. 'us'.",
     )
+    """ISO 3166 alpha-2 code of the country to search from, e.g. `us`."""
     source_policy: SourcePolicy | None = Field(
         default=None, description="Which sources may be used."
     )
+    """Which sources may be used, and how old they may be."""
 
 
 class SearchRequest(SearchSettings, RequestModel):
     """One search. Given only an objective, the queries are derived from it without any model.
-
-    Attributes:
-        objective: What is wanted, in natural language; at most 5000 characters.
-        search_queries: 1 to 5 keyword queries of 3-6 words, at most 200 characters each.
-        max_results: 1 to 40 results; 10 are included in a search's price.
 
     A body as documented is read too, of each generation: `advanced_settings={…}`, `excerpts={…}`,
     `processor="base"`.
@@ -96,18 +89,21 @@ class SearchRequest(SearchSettings, RequestModel):
         description="What you want to find out, in natural language, with any guidance on sources "
         "or freshness.",
     )
+    """What is wanted, in natural language; at most 5000 characters."""
     search_queries: Queries | None = Field(
         default=None,
         json_schema_extra=without_null,
         description="Three different keyword queries of 3-6 words each that together cover the "
         "objective.",
     )
+    """1 to 5 keyword queries of 3-6 words, at most 200 characters each."""
     max_results: int = Field(
         default=DEFAULT_RESULTS,
         ge=1,
         le=MAX_RESULTS,
         description="How many results, 1 to 40.",
     )
+    """1 to 40 results; 10 are included in a search's price."""
 
     @model_validator(mode="before")
     @classmethod

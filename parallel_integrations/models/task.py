@@ -90,27 +90,28 @@ def _input_value(value: Any) -> Any:
 
 
 class TaskOptions(CheckedModel):
-    """How tasks are done, whatever their schemas.
-
-    Attributes:
-        processor: `lite`, `base` (default here), `core`, `core2x`, `pro`, `ultra` …, each also
-            with `-fast`; decides price and depth. Newer ones pass through.
-        mcp_servers: Tool servers the task may use; at most 10.
-        location: ISO 3166 alpha-2 code of the country to search from.
-        data_sources: `{"free": […], "pay_per_use": […]}`, for processors without `-fast`; no name
-            may be that of an MCP server (docs/reference/facts.md, 18.5).
-        enable_events: Whether progress can be followed; the API's default is on from `pro` up.
-        webhook: Where the API reports the run's end to.
-    """
+    """How tasks are done, whatever their schemas."""
 
     processor: str = Field(default=DEFAULT_PROCESSOR, min_length=1)
+    """`lite`, `base` (default here), `core`, `core2x`, `pro`, `ultra` …, each also with `-fast`;
+    decides price and depth. Newer ones pass through.
+    """
     source_policy: SourcePolicy | None = None
+    """Which sources may be used, and how old they may be."""
     mcp_servers: list[McpServer] | None = Field(default=None, max_length=MAX_MCP_SERVERS)
+    """Tool servers the task may use; at most 10."""
     location: Country | None = None
+    """ISO 3166 alpha-2 code of the country to search from."""
     data_sources: dict[str, list[str]] | None = None
+    """`{"free": […], "pay_per_use": […]}`, for processors without `-fast`; no name may be that of
+    an MCP server (docs/reference/facts.md, 18.5).
+    """
     enable_events: bool | None = None
+    """Whether progress can be followed; the API's default is on from `pro` up."""
     webhook: Webhook | None = None
+    """Where the API reports the run's end to."""
     memory_scope_key: MemoryScopeKey | None = None
+    """Name of the memory that the run reads and adds to (beta)."""
 
     @model_validator(mode="after")
     def _check_data_sources(self) -> Self:
@@ -136,27 +137,20 @@ class TaskOptions(CheckedModel):
 
 
 class TaskSettings(TaskOptions):
-    """Settings of tasks that a developer fixes once for all requests.
-
-    Attributes:
-        output_schema: What comes back: a description of a text, a JSON schema, a pydantic class,
-            or the wire's own form; left out, the processor decides.
-        input_schema: What goes in, in the same forms.
-    """
+    """Settings of tasks that a developer fixes once for all requests."""
 
     model_config = ConfigDict(extra="forbid")
 
     output_schema: OutputSchema | None = None
+    """What comes back: a description of a text, a JSON schema, a pydantic class, or the wire's own
+    form; left out, the processor decides.
+    """
     input_schema: OutputSchema | None = None
+    """What goes in, in the same forms."""
 
 
 class CreateTaskRunRequest(TaskSettings, RequestModel):
     """One task to run.
-
-    Attributes:
-        input: The question, or an object (or pydantic instance) of fields to enrich.
-        metadata: Labels: keys of at most 16 characters, values of at most 512.
-        previous_interaction_id: Continues an earlier task or chat with its context.
 
     A body as documented is read too: `task_spec={…}`, `advanced_settings={…}`.
 
@@ -165,8 +159,11 @@ class CreateTaskRunRequest(TaskSettings, RequestModel):
     """
 
     input: Annotated[str | dict[str, Any], BeforeValidator(_input_value)]
+    """The question, or an object (or pydantic instance) of fields to enrich."""
     metadata: Metadata | None = None
+    """Labels: keys of at most 16 characters, values of at most 512."""
     previous_interaction_id: str | None = Field(default=None, min_length=1)
+    """Continues an earlier task or chat with its context."""
 
     @model_validator(mode="before")
     @classmethod

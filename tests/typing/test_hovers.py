@@ -1,0 +1,45 @@
+"""Editors show a description for each argument of a constructor: the field's own docstring."""
+
+import ast
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from parallel_integrations import langchain, llama_index, models
+from parallel_integrations._documents.adapter import Adapter
+
+OF_THE_FRAMEWORK = {"name", "description", "args_schema", "is_remote"}
+"""Fields of the frameworks' own classes, which say what a tool or a reader is."""
+REQUESTS = (models.SearchRequest, models.ExtractRequest, models.TaskSettings, models.ChatRequest)
+
+
+def constructed() -> list[type[BaseModel]]:
+    named = [getattr(each, name) for each in (langchain, llama_index) for name in each.__all__]
+    return [each for each in named if inspect.isclass(each) and issubclass(each, Adapter)]
+
+
+def undescribed(cls: type[Any]) -> list[str]:
+    """Fields that a class declares, and no docstring follows."""
+    source = Path(inspect.getsourcefile(cls) or "").read_text("utf-8")
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
+            return [
+                each.target.id
+                for each, after in zip(node.body, [*node.body[1:], None], strict=True)
+                if isinstance(each, ast.AnnAssign)
+                and isinstance(each.target, ast.Name)
+                and each.target.id in cls.model_fields.keys() - OF_THE_FRAMEWORK
+                and not (isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant))
+            ]
+    raise AssertionError(f"{cls} is not in {source[:40]}")
+
+
+@pytest.mark.parametrize("cls", [*constructed(), *REQUESTS], ids=lambda cls: cls.__name__)
+def test_every_argument_of_a_constructor_is_described(cls: type[BaseModel]) -> None:
+    ours = [each for each in cls.__mro__ if each.__module__.startswith("parallel_integrations.")]
+    ours = [each for each in ours if "[" not in each.__name__]  # their bases come anyway
+    wrong = {each.__name__: undescribed(each) for each in ours if issubclass(each, BaseModel)}
+    assert {name: fields for name, fields in wrong.items() if fields} == {}

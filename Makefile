@@ -95,8 +95,9 @@ docs-serve: $(VENV)/.tools ## show the documentation on http://localhost:8000 wh
 outputs: $(VENV)/.tools ## record in README and docs what their examples print
 	@$(BIN)/python -m tests.support.outputs
 
-picture: $(VENV)/.tools ## draw the demo's picture in docs/images
+picture: $(VENV)/.tools ## draw the pictures in docs/images
 	@$(BIN)/python -m tests.support.picture
+	@$(BIN)/python -m tests.support.drawings
 
 dist: $(VENV)/.tools ## build wheel and source distribution into dist/
 	@rm -rf dist

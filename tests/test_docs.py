@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import yaml
 from parallel_integrations._cli import doctor
 from parallel_integrations._cli.commands import app
 from parallel_integrations.sandbox import Sandbox
+from tests.support import drawings
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -37,6 +39,8 @@ class Links(HTMLParser):
         self.links: list[str] = []
         self.loaded: list[str] = []
         self.anchors: set[str] = set()
+        self.title, self.description = "", ""
+        self._in_title = False
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -48,14 +52,22 @@ class Links(HTMLParser):
             self.loaded.append(given["href"])
         elif "src" in given:
             self.loaded.append(given["src"])
+        elif tag == "meta" and given.get("name") == "description":
+            self.description = given["content"]
+        self._in_title = tag == "title" and not self.title
+
+    def handle_data(self, data: str) -> None:
+        if self._in_title:
+            self.title, self._in_title = data, False
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Links]:
-    """The built pages by their path, such as `langchain/rag/`."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the built site."""
     folder = tmp_path_factory.mktemp("site")
     shutil.copy(ROOT / "mkdocs.yml", folder)
     shutil.copytree(DOCS, folder / "docs")
+    shutil.copytree(ROOT / "theme", folder / "theme")
     (folder / "parallel_integrations").symlink_to(ROOT / "parallel_integrations")
     done = subprocess.run(
         [sys.executable, "-m", "zensical", "build", "--strict", "--clean"],
@@ -69,20 +81,24 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Links]:
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
     assert "warning" not in output.lower(), output
-    out = folder / "site"
+    return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def site(built: Path) -> dict[str, Links]:
+    """The built pages by their path, such as `langchain/rag/`."""
     return {
-        posixpath.join(str(path.parent.relative_to(out)), "").removeprefix("./"): Links(
+        posixpath.join(str(path.parent.relative_to(built)), "").removeprefix("./"): Links(
             path.read_text()
         )
-        for path in out.rglob("index.html")
+        for path in built.rglob("index.html")
     }
 
 
 @pytest.fixture(scope="module")
-def files(site: dict[str, Links], tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Everything else that was built: pictures, scripts, styles."""
-    out = next(tmp_path_factory.getbasetemp().glob("site*/site"))
-    return {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+def files(built: Path) -> set[str]:
+    """Everything that was built: pages, pictures, scripts, styles."""
+    return {str(path.relative_to(built)) for path in built.rglob("*") if path.is_file()}
 
 
 def test_every_page_is_built(site: dict[str, Links]) -> None:
@@ -90,6 +106,41 @@ def test_every_page_is_built(site: dict[str, Links]) -> None:
         folder, name = posixpath.split(page.removesuffix(".md"))
         path = folder if name == "index" else posixpath.join(folder, name)
         assert (f"{path}/" if path else "") in site, page
+
+
+def test_every_page_has_a_title_and_a_description_of_its_own(site: dict[str, Links]) -> None:
+    for of in ("title", "description"):
+        found = Counter(getattr(page, of) for page in site.values())
+        assert found.most_common(1)[0][1] == 1, found.most_common(1)
+    for place, page in site.items():
+        assert 20 < len(page.description) <= 160, place
+
+
+def test_an_address_without_a_page_leads_on(built: Path, site: dict[str, Links]) -> None:
+    article = (built / "404.html").read_text().partition("<article")[2].partition("</article")[0]
+    links = [link.strip("/") for link in Links(article).links]
+    assert len(links) > 3
+    for link in links:
+        assert not link or f"{link}/" in site
+
+
+def test_what_is_copied_from_a_console_are_commands(built: Path) -> None:
+    for page in PAGES:
+        for block in re.findall(
+            r"^ *```console\n(.*?)^ *```", (DOCS / page).read_text(), re.M | re.S
+        ):
+            assert block.lstrip().startswith("$ "), page  # else all of it is taken for output
+    html = (built / "start" / "core" / "index.html").read_text()
+    assert '<span class="gp">$ </span>' in html
+    rule = (built / "assets" / "extra.css").read_text().partition("[data-md-copying] .gp")[2]
+    assert rule.partition("{")[2].split()[:2] == ["display:", "none;"]
+
+
+@pytest.mark.parametrize("path", drawings.DRAWINGS, ids=lambda path: path.stem)
+def test_drawings_are_up_to_date_and_load_nothing(path: Path) -> None:
+    svg = path.read_text()
+    assert svg == drawings.DRAWINGS[path](), "`make picture` draws it"
+    assert not re.search(r"@import|url\(|<script|href", svg)
 
 
 def nav(entries: Any) -> list[str]:

@@ -5,19 +5,22 @@ says so: its ids contain ``sandbox``, its web is the Python language reference t
 CPython (or a folder of yours), its search is SQLite's full-text search and its chat only quotes.
 
 Example:
-    >>> import json, urllib.request
-    >>> from parallel_integrations.sandbox import Sandbox
-    >>> with Sandbox() as sandbox:
-    ...     request = urllib.request.Request(
-    ...         sandbox.url + "/v1/search",
-    ...         data=json.dumps({"search_queries": ["context manager protocol"]}).encode(),
-    ...         headers={"x-api-key": sandbox.api_key},
-    ...     )
-    ...     response = json.load(urllib.request.urlopen(request))
-    >>> response["search_id"]
-    'search_sandbox_000000000000000000000001'
-    >>> sandbox.ledger.count("search"), sandbox.ledger.usd
-    (1, 0.005)
+    ```python
+    import json
+    import urllib.request
+
+    from parallel_integrations.sandbox import Sandbox
+
+    with Sandbox() as sandbox:
+        request = urllib.request.Request(
+            sandbox.url + "/v1/search",
+            data=json.dumps({"search_queries": ["context manager protocol"]}).encode(),
+            headers={"x-api-key": sandbox.api_key},
+        )
+        response = json.load(urllib.request.urlopen(request))
+    assert response["search_id"] == "search_sandbox_000000000000000000000001"
+    assert (sandbox.ledger.count("search"), sandbox.ledger.usd) == (1, 0.005)
+    ```
 """
 
 from importlib import import_module

@@ -74,11 +74,14 @@ def judge(description: str, page: Page, besides: str = "") -> Verdict:
             of thing that is looked for.
 
     Example:
-        >>> page = Page("https://sandbox.example/with", "With", "It manages a context.")
-        >>> judge("must be about context managers", page).yes
-        True
-        >>> judge("must be about fractions", page).missing
-        ('fractions',)
+        ```python
+        from parallel_integrations.sandbox import Page
+        from parallel_integrations.sandbox.answering.matching import judge
+
+        page = Page("https://sandbox.example/with", "With", "It manages a context.")
+        assert judge("must be about context managers", page).yes
+        assert judge("must be about fractions", page).missing == ("fractions",)
+        ```
     """
     wanted = terms([description])
     common = _REQUEST_WORDS | stems(besides)

@@ -27,13 +27,20 @@ def ingested(objective: str) -> dict[str, Any]:
     """Return the FindAll schema for an objective, made by rules from its words alone.
 
     Example:
-        >>> schema = ingested("Find all Python statements that bind names and open a scope")
-        >>> schema["entity_type"]
-        'statements'
-        >>> [condition["name"] for condition in schema["match_conditions"]]
-        ['python_statements_check', 'bind_names_check', 'open_scope_check']
-        >>> schema["match_conditions"][1]["description"]
-        'The statements must fit: bind names.'
+        ```python
+        from parallel_integrations.sandbox.answering.objectives import ingested
+
+        schema = ingested("Find all Python statements that bind names and open a scope")
+        assert schema["entity_type"] == "statements"
+        assert [condition["name"] for condition in schema["match_conditions"]] == [
+            "python_statements_check",
+            "bind_names_check",
+            "open_scope_check",
+        ]
+        assert (
+            schema["match_conditions"][1]["description"] == "The statements must fit: bind names."
+        )
+        ```
     """
     # "Find all" would otherwise become part of the entity type.
     text = _OPENING.sub("", " ".join(objective.split()), count=1).rstrip(".!? ")

@@ -38,8 +38,11 @@ def numbers_in(text: str, *, whole: bool) -> Iterator[int | float]:
     """Yield the numbers of `text` in order; only the whole ones if `whole`.
 
     Example:
-        >>> list(numbers_in("New in version 3.11: 20 of 1.5", whole=True))
-        [20]
+        ```python
+        from parallel_integrations.sandbox.answering.schema_values import numbers_in
+
+        assert list(numbers_in("New in version 3.11: 20 of 1.5", whole=True)) == [20]
+        ```
     """
     for found in _NUMBER.findall(text):
         if "." not in found:

@@ -225,9 +225,14 @@ def split(text: str) -> list[str]:
     """Return `text` in pieces, whole words where it has enough of them.
 
     Example:
-        >>> text = "one two three four five six seven eight nine"
-        >>> split(text)[0], len(split(text)), "".join(split(text)) == text
-        ('one ', 8, True)
+        ```python
+        from parallel_integrations.sandbox.operations.chat import split
+
+        text = "one two three four five six seven eight nine"
+        pieces = split(text)
+        assert pieces[0] == "one " and len(pieces) == 8
+        assert "".join(pieces) == text
+        ```
     """
     parts = re.findall(r"\S+\s*|\s+", text)
     if len(parts) < CHUNKS.start:

@@ -155,8 +155,11 @@ def shares(total: int | None, each: int, wanted: Sequence[int]) -> list[int]:
         wanted: How many characters each result could use.
 
     Example:
-        >>> shares(1000, 600, [100, 900, 900])
-        [100, 450, 450]
+        ```python
+        from parallel_integrations.sandbox.operations.shared import shares
+
+        assert shares(1000, 600, [100, 900, 900]) == [100, 450, 450]
+        ```
     """
     if total is None:
         return [min(each, want) for want in wanted]

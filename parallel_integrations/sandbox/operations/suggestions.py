@@ -79,8 +79,14 @@ def fields_of(intent: str) -> dict[str, str]:
     """Return name and text of each thing that a sentence lists.
 
     Example:
-        >>> fields_of("founding year and the headquarters")
-        {'founding_year': 'founding year', 'headquarters': 'headquarters'}
+        ```python
+        from parallel_integrations.sandbox.operations.suggestions import fields_of
+
+        assert fields_of("founding year and the headquarters") == {
+            "founding_year": "founding year",
+            "headquarters": "headquarters",
+        }
+        ```
     """
     found = {}
     for part in _BETWEEN_FIELDS.split(intent):

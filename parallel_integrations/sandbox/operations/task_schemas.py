@@ -123,8 +123,13 @@ def review(schema: Any, most_fields: int | None = None) -> Review:
         most_fields: How many fields the processor is good for.
 
     Example:
-        >>> review({"type": "object", "properties": {"day": {"format": "date"}}}).errors
-        ["day uses 'format', which is not supported"]
+        ```python
+        from parallel_integrations.sandbox.operations.task_schemas import review
+
+        assert review({"type": "object", "properties": {"day": {"format": "date"}}}).errors == [
+            "day uses 'format', which is not supported"
+        ]
+        ```
     """
     found = Review()
     if not isinstance(schema, Mapping) or schema.get("type") != "object":
@@ -151,8 +156,14 @@ def input_mismatch(schema: Mapping[str, Any], value: Any) -> str | None:
     """Return how an input differs from its input schema at first sight, or None.
 
     Example:
-        >>> input_mismatch({"type": "object", "required": ["city"]}, {"town": "Ulm"})
-        "the input has no 'city'"
+        ```python
+        from parallel_integrations.sandbox.operations.task_schemas import input_mismatch
+
+        assert (
+            input_mismatch({"type": "object", "required": ["city"]}, {"town": "Ulm"})
+            == "the input has no 'city'"
+        )
+        ```
     """
     if not isinstance(value, Mapping):
         return "the input is a text, input_schema describes an object"

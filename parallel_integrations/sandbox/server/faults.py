@@ -84,14 +84,17 @@ class Faults:
             never happen and is refused. None takes any.
 
     Example:
-        >>> faults = Faults()
-        >>> fault = faults.add(path="/v1/search", times=2, status=429, retry_after=1)
-        >>> fault.fired
-        0
-        >>> faults.add(reset="sometimes")
-        Traceback (most recent call last):
-            ...
-        ValueError: reset: 'sometimes' is none of 'before', 'headers', 'body'
+        ```python
+        from parallel_integrations.sandbox import Faults
+
+        faults = Faults()
+        fault = faults.add(path="/v1/search", times=2, status=429, retry_after=1)
+        assert fault.fired == 0
+        try:
+            faults.add(reset="sometimes")
+        except ValueError as error:
+            print(error)  # reset: 'sometimes' is none of 'before', 'headers', 'body'
+        ```
     """
 
     def __init__(self, seed: int = 0, served: Sequence[tuple[str, str]] | None = None) -> None:

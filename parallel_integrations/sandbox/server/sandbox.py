@@ -73,9 +73,12 @@ class Sandbox:
         ValueError: If a duration is negative or the secret is none.
 
     Example:
-        >>> with Sandbox() as sandbox:
-        ...     sandbox.url.startswith("http://127.0.0.1:")
-        True
+        ```python
+        from parallel_integrations.sandbox import Sandbox
+
+        with Sandbox() as sandbox:
+            print(sandbox.url)  # http://127.0.0.1:43117
+        ```
     """
 
     middleware: ClassVar[list[Callable[[ASGIApp], ASGIApp]]] = []

@@ -100,12 +100,14 @@ class Ledger:
     ingesting, memory and whatever else only reads or stops cost nothing and are no entries.
 
     Example:
-        >>> ledger = Ledger()
-        >>> ledger.add(Entry("search", 0.005))
-        >>> ledger.count("search"), ledger.count(), ledger.usd
-        (1, 1, 0.005)
-        >>> ledger
-        Ledger(0.005 USD: 1 search)
+        ```python
+        from parallel_integrations.sandbox import Entry, Ledger
+
+        ledger = Ledger()
+        ledger.add(Entry("search", 0.005))
+        assert (ledger.count("search"), ledger.count(), ledger.usd) == (1, 1, 0.005)
+        assert repr(ledger) == "Ledger(0.005 USD: 1 search)"
+        ```
     """
 
     def __init__(self) -> None:

@@ -30,9 +30,16 @@ class Ids:
     """Counts up one series of ids per kind, so that a run repeats byte for byte.
 
     Example:
-        >>> ids = Ids()
-        >>> ids.next("search"), ids.next("search")[-3:], ids.next("extract")[-3:]
-        ('search_sandbox_000000000000000000000001', '002', '001')
+        ```python
+        from parallel_integrations.sandbox.state.state import Ids
+
+        ids = Ids()
+        assert (ids.next("search"), ids.next("search")[-3:], ids.next("extract")[-3:]) == (
+            "search_sandbox_000000000000000000000001",
+            "002",
+            "001",
+        )
+        ```
     """
 
     def __init__(self) -> None:

@@ -31,9 +31,15 @@ def objection(webhook: Mapping[str, Any]) -> str | None:
     """Return why nothing will be sent to a webhook, or None.
 
     Example:
-        >>> objection({"url": "http://127.0.0.1:8000/hook", "event_types": ["task_run.status"]})
-        >>> objection({"url": "https://example.com/hook", "event_types": ["task_run.status"]})
-        'webhook.url: the sandbox sends only to http on this machine; nothing is sent'
+        ```python
+        from parallel_integrations.sandbox.state.webhooks import objection
+
+        objection({"url": "http://127.0.0.1:8000/hook", "event_types": ["task_run.status"]})
+        assert (
+            objection({"url": "https://example.com/hook", "event_types": ["task_run.status"]})
+            == "webhook.url: the sandbox sends only to http on this machine; nothing is sent"
+        )
+        ```
     """
     try:
         parts = urlsplit(webhook["url"])

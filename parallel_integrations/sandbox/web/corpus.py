@@ -49,11 +49,13 @@ class Corpus:
         ValueError: If there is no page, or two pages have the same address.
 
     Example:
-        >>> corpus = Corpus([Page("https://sandbox.example/a", "A", "Some text.")])
-        >>> corpus.get("HTTPS://sandbox.example:443/a").title
-        'A'
-        >>> corpus.get("https://sandbox.example/b") is None
-        True
+        ```python
+        from parallel_integrations.sandbox import Corpus, Page
+
+        corpus = Corpus([Page("https://sandbox.example/a", "A", "Some text.")])
+        assert corpus.get("HTTPS://sandbox.example:443/a").title == "A"
+        assert corpus.get("https://sandbox.example/b") is None
+        ```
     """
 
     def __init__(self, pages: Iterable[Page]) -> None:

@@ -42,14 +42,15 @@ def excerpt(page: Page, ranked: tuple[Span, ...], limit: int) -> str:
         limit: Characters of the excerpt, titles of sections included.
 
     Example:
-        >>> page = Page("https://a.example/", "A", "# A\n\nOne.\n\n## B\n\nTwo.")
-        >>> print(excerpt(page, ((0, 9), (11, 21)), 100))
-        Section Title: A
-        Content:
-        One.
-        Section Title: A > B
-        Content:
-        Two.
+        ```python
+        from parallel_integrations.sandbox import Page
+        from parallel_integrations.sandbox.web.crawled import excerpt
+
+        page = Page("https://a.example/", "A", "# A\n\nOne.\n\n## B\n\nTwo.")
+        text = excerpt(page, ((0, 9), (11, 21)), 100)
+        assert text.split("\n")[:3] == ["Section Title: A", "Content:", "One."]
+        assert text.split("\n")[3:] == ["Section Title: A > B", "Content:", "Two."]
+        ```
     """
     own = choose(page.text, ranked, limit, most=MAX_PASSAGES)
     if not own:

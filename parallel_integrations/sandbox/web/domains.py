@@ -39,10 +39,12 @@ def covers(domain: str, url: str) -> bool:
     that ends where a segment does; paths are case-sensitive.
 
     Example:
-        >>> covers("python.org", "https://docs.python.org/3/")
-        True
-        >>> covers("docs.python.org/3", "https://docs.python.org/3.11/")
-        False
+        ```python
+        from parallel_integrations.sandbox.web.domains import covers
+
+        assert covers("python.org", "https://docs.python.org/3/")
+        assert not covers("docs.python.org/3", "https://docs.python.org/3.11/")
+        ```
     """
     parts = split_url(url)
     name, slash, path = domain.partition("/")

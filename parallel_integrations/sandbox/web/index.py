@@ -59,9 +59,16 @@ class Index:
         RuntimeError: If this Python's SQLite was built without FTS5.
 
     Example:
-        >>> index = Index(Corpus.python_reference())
-        >>> index.search(["what does the with statement do"])[0].page.title
-        'The "with" statement'
+        ```python
+        from parallel_integrations.sandbox import Corpus
+        from parallel_integrations.sandbox.web.index import Index
+
+        index = Index(Corpus.python_reference())
+        assert (
+            index.search(["what does the with statement do"])[0].page.title
+            == 'The "with" statement'
+        )
+        ```
     """
 
     def __init__(self, corpus: Corpus) -> None:

@@ -19,9 +19,15 @@ def passages(text: str) -> list[Span]:
     """Return consecutive passages of whole paragraphs; a heading begins a new one.
 
     Example:
-        >>> text = "# A  One.  # B  Two.".replace("  ", chr(10) * 2)
-        >>> [text[start:end].split() for start, end in passages(text)]
-        [['#', 'A', 'One.'], ['#', 'B', 'Two.']]
+        ```python
+        from parallel_integrations.sandbox.web.passages import passages
+
+        text = "# A  One.  # B  Two.".replace("  ", chr(10) * 2)
+        assert [text[start:end].split() for start, end in passages(text)] == [
+            ["#", "A", "One."],
+            ["#", "B", "Two."],
+        ]
+        ```
     """
     found: list[Span] = []
     for start, end in _paragraphs(text):

@@ -30,10 +30,12 @@ def words(text: str) -> list[str]:
     """Return the words of `text` in lower case; a run without spaces becomes its letter pairs.
 
     Example:
-        >>> words("What is __enter__()?")
-        ['what', 'is', 'enter']
-        >>> words("東京都 2020")
-        ['東 京', '京 都', '2020']
+        ```python
+        from parallel_integrations.sandbox.web.words import words
+
+        assert words("What is __enter__()?") == ["what", "is", "enter"]
+        assert words("東京都 2020") == ["東 京", "京 都", "2020"]
+        ```
     """
     found: list[str] = []
     for match in _RUN.finditer(text.lower()):
@@ -60,8 +62,11 @@ def match_expression(looked_for: Iterable[str]) -> str:
     """Return an FTS5 expression that matches any of the terms, quoted so that none is an operator.
 
     Example:
-        >>> match_expression(["near", "東 京"])
-        '"near" OR "東 京"'
+        ```python
+        from parallel_integrations.sandbox.web.words import match_expression
+
+        assert match_expression(["near", "東 京"]) == '"near" OR "東 京"'
+        ```
     """
     return " OR ".join(f'"{term}"' for term in looked_for)
 
@@ -75,8 +80,11 @@ def stem(word: str) -> str:
     """Return a crude stem, so that "managers" and "manager" meet.
 
     Example:
-        >>> stem("statements") == stem("statement")
-        True
+        ```python
+        from parallel_integrations.sandbox.web.words import stem
+
+        assert stem("statements") == stem("statement")
+        ```
     """
     for suffix in _SUFFIXES:
         # At least four letters remain, or "red" and "rings" would become the same.

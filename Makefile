@@ -20,10 +20,12 @@ $(BIN)/python:
 	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 
 $(VENV)/.package: $(BIN)/python pyproject.toml
+	@echo "Installing the package into $(VENV) …"
 	@$(BIN)/python -m pip install --quiet --editable '.[all]'
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.package
+	@echo "Installing the development tools into $(VENV) (once, a few minutes) …"
 	@$(BIN)/python -m pip install --quiet --group dev
 	@touch $@
 
@@ -36,11 +38,14 @@ doctor: $(VENV)/.package ## check key, address, proxy, clock and versions; say w
 test: $(VENV)/.tools ## run the whole suite, no network
 	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadgroup --benchmark-disable $(ARGS)
 
-check: $(VENV)/.tools ## lint, types, import rules
+check: $(VENV)/.tools ## lint, types, import rules, workflow and templates
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms $(wildcard .github/ISSUE_TEMPLATE/[^c]*.yml)
 
 oldest = $(shell sed -n 's/.*"$(1)>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 

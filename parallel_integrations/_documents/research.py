@@ -24,6 +24,8 @@ from parallel_integrations.models.task import (
     TaskRunStateEvent,
 )
 
+TEXT: Final = {"type": "text"}
+"""Schema of a report to read: without one a processor from `pro` up chooses fields of its own."""
 LOOK_SECONDS: Final = 2.0
 """How long progress is collected: what has happened so far comes at once, more in minutes."""
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from parallel_integrations._documents.adapter import Adapter, PacedAdapter
 from parallel_integrations._documents.evidence import cited, dump_basis
+from parallel_integrations._documents.research import TEXT
 from parallel_integrations._protocol.flow import Stream
 from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
 from parallel_integrations.api.tasks import resume_task, stream_task
@@ -39,10 +40,11 @@ class ParallelDeepResearch(
 
     The input is a question, or an object of fields, or a task's body as Parallel documents it
     (`{"input": …, "processor": …, "task_spec": …}`), or `{"run_id": …}` to go on waiting for a run.
-    The report is a dict: `content` (text or JSON), `citations` (url, title, field, excerpts),
-    `basis` (as the API sent it), `run_id`, `interaction_id`, and `parsed`, the output as an
-    instance of the pydantic class given as `output_schema`, with `validation_error` where it did
-    not fit.
+    The report is a dict: `content` (a text; JSON with a JSON schema, or with
+    `output_schema={"type": "auto"}`, where the processor chooses the fields), `citations` (url,
+    title, field, excerpts), `basis` (as the API sent it), `run_id`, `interaction_id`, and `parsed`,
+    the output as an instance of the pydantic class given as `output_schema`, with
+    `validation_error` where it did not fit.
 
     `stream` gives the run's events as dicts with `type` (the first, `task_run.state`, has the run's
     id in `run`), and the report, of type `report`, last; `invoke` sends the same events as custom
@@ -59,7 +61,8 @@ class ParallelDeepResearch(
 
         research = ParallelDeepResearch(processor="lite")
         report = research.invoke("How do generators differ from coroutines?")
-        print(report["content"], [citation["url"] for citation in report["citations"]])
+        print(report["content"])
+        print([citation["url"] for citation in report["citations"]])
         ```
     """
 
@@ -157,6 +160,8 @@ class ParallelDeepResearch(
             body = CreateTaskRunRequest.model_validate(given)
             settings = {name: getattr(body, name) for name in body.model_fields_set} | settings
             given = settings.pop("input")
+        elif self.task_output_schema is None:
+            settings = {"output_schema": TEXT} | settings
         request = self.task_request({**settings, "input": given})
         return stream_task(request, deadline_seconds=self.deadline_seconds)
 

@@ -33,6 +33,7 @@ from parallel_integrations._documents.adapter import (
 )
 from parallel_integrations._documents.answers import read_annotations, sources_in
 from parallel_integrations._documents.evidence import dump_basis, read_basis, report_as_text
+from parallel_integrations._documents.research import TEXT
 from parallel_integrations._protocol.flow import Flow
 from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
 from parallel_integrations.api import run_task, wait_task_run
@@ -48,7 +49,6 @@ from parallel_integrations.models.task import CreateTaskRunRequest, TaskRunResul
 
 QUESTION: Final = PromptTemplate("{question}")
 # Without a schema, a task's output is a JSON object of the processor's own design.
-TEXT: Final = {"type": "text"}
 
 
 class EngineAnswer(NamedTuple):

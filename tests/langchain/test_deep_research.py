@@ -74,6 +74,19 @@ def test_the_default_processor_does_deep_research(sandbox: Sandbox) -> None:
     assert sandbox.requests[0].body["processor"] == "pro"
 
 
+def test_a_report_is_a_text_unless_a_schema_is_given(sandbox: Sandbox) -> None:
+    research = ParallelDeepResearch(**connection(sandbox))
+    assert isinstance(research.invoke(QUESTION)["content"], str)
+    assert isinstance(research.invoke({"statement": "with"})["content"], str)
+    auto = {"type": "auto"}
+    chosen = research.invoke(QUESTION, output_schema=auto)
+    assert isinstance(chosen["content"], dict)
+    fixed = ParallelDeepResearch(output_schema=auto, **connection(sandbox)).invoke(QUESTION)
+    assert isinstance(fixed["content"], dict)
+    sent = [each.body["task_spec"] for each in sandbox.requests if each.method == "POST"]
+    assert [each["output_schema"] for each in sent] == [{"type": "text"}] * 2 + [auto] * 2
+
+
 BODY: Any = {
     "input": QUESTION,
     "processor": "base",

@@ -71,7 +71,7 @@ record: $(VENV)/.tools ## record the cassettes from the sandbox (LIVE=1: from th
 	@LIVE=$(LIVE) FULL=$(FULL) YES=$(YES) $(BIN)/python -m tests.support.record
 
 live-check: $(VENV)/.tools ## try each operation once on the live API (FULL=1: FindAll and monitors too)
-	@FULL=$(FULL) YES=$(YES) $(BIN)/python -m tests.support.live_check
+	@FULL=$(FULL) YES=$(YES) REPORT=$(REPORT) $(BIN)/python -m tests.support.live_check
 
 kill-test: $(VENV)/.tools ## kill an enrichment of 500 rows at 20 random instants (ROWS=, KILLS=, SEED=)
 	@KILL_TEST_ROWS=$(or $(ROWS),500) KILL_TEST_KILLS=$(or $(KILLS),20) \

@@ -20,6 +20,7 @@ from tests.support.cassettes import (
     RESPONSE_HEADERS,
     CassetteFormat,
     recording,
+    replaying,
 )
 from tests.support.record import WRONG_KEY, main, record_from_sandbox
 from tests.support.scenarios import (
@@ -289,6 +290,67 @@ def test_recording_live_omits_what_is_dear_and_what_only_the_sandbox_does(
     monkeypatch.setenv("FULL", "1")
     assert main(["findall/enriched", "monitors/watched_query", "tasks/failed_run"]) == 1
     assert "0.431 USD  altogether" in capsys.readouterr().out
+
+
+LIVE = sorted(
+    each.name for each in SCENARIOS if not each.sandbox_only and not each.faults and not each.client
+)
+"""Scenarios that the live API can be recorded for, and a sandbox in its place as it is."""
+
+
+def test_recording_live_makes_cassettes_that_replay(
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """With the sandbox in the place of the live API, by its address."""
+    for name, value in {
+        "LIVE": "1",
+        "FULL": "1",
+        "YES": "1",
+        "PARALLEL_API_KEY": sandbox.api_key,
+        "PARALLEL_BASE_URL": sandbox.url,
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert main(LIVE, tmp_path) == 0
+    out = capsys.readouterr().out
+    assert out.index("altogether, billed to your account") < out.index("recorded")
+    assert {"responses/streamed", "decisions/three_kinds", "findall/entity_search"} <= {*LIVE}
+    for name in LIVE:
+        assert f"recorded {name}" in out
+        text = (tmp_path / f"{name}.yaml").read_text("utf-8")
+        assert text.startswith("recorded_from: elsewhere")
+        assert sandbox.api_key not in text
+        assert "127.0.0.1" not in text
+        scenario = BY_NAME[name]
+        with scenario.set_up(api_key=REPLAY_KEY) as client, replaying(name, folder=tmp_path):
+            assert run(scenario, client)
+
+
+def test_a_scenario_that_fails_keeps_its_cassette_and_costs_no_other(
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    for name, value in {
+        "LIVE": "1",
+        "YES": "1",
+        "PARALLEL_API_KEY": sandbox.api_key,
+        "PARALLEL_BASE_URL": sandbox.url,
+    }.items():
+        monkeypatch.setenv(name, value)
+    before = tmp_path / "decisions" / "three_kinds.yaml"
+    before.parent.mkdir()
+    before.write_text("as it was")
+    sandbox.faults.add(path="/v1/decisions", status=403, echo_key=True)
+    assert main(["decisions/three_kinds", "responses/cited_text"], tmp_path) == 1
+    out = capsys.readouterr().out
+    assert "FAILED   decisions/three_kinds: PermissionDeniedError" in out
+    assert "recorded responses/cited_text" in out
+    assert sandbox.api_key not in out
+    assert before.read_text() == "as it was"
 
 
 def test_prices_are_the_published_ones() -> None:

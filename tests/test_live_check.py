@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -36,6 +37,7 @@ class Checked:
     status: int
     out: str
     err: str
+    report: str
 
     def row(self, operation: str) -> str:
         """What the table says of an operation, with what stands below it."""
@@ -63,19 +65,24 @@ def run_check(
     contract: Contract,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> RunCheck:
     """Runs the check with this in the environment."""
 
     def run(**environment: str) -> Checked:
         monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
         monkeypatch.setenv("PARALLEL_BASE_URL", sandbox.url)
+        monkeypatch.setenv("PARALLEL_MCP_URL", f"{sandbox.url}/mcp")
+        monkeypatch.setenv("REPORT", str(tmp_path / "report.md"))
         paths = [str(each.path) for each in contract.documents]
         monkeypatch.setenv(VARIABLE, os.pathsep.join(paths))
         for name, value in {"YES": "1", **environment}.items():
             monkeypatch.setenv(name, value)
+        report = tmp_path / "report.md"
+        report.unlink(missing_ok=True)
         status = main()
         out, err = capsys.readouterr()
-        return Checked(status, out, err)
+        return Checked(status, out, err, report.read_text() if report.exists() else "")
 
     return run
 
@@ -101,8 +108,11 @@ def test_everything_is_called_once_and_keeps_the_contract(
     assert checked.status == 0, checked.out
     for name in set(api.__all__) - NOT_CALLED:
         assert "BROKEN" not in checked.row(name)
+    for name in ("search (MCP, no key)", "extract (MCP, no key)"):
+        assert "BROKEN" not in checked.row(name)
+    assert [each.path for each in sandbox.requests].count("/mcp") > 2
     assert "0 broken" in checked.out
-    assert sandbox.api_key not in checked.out + checked.err
+    assert sandbox.api_key not in checked.out + checked.err + checked.report
     assert sandbox.ledger.usd <= sum(map(price_usd, {**CHEAP, **DEAR}.values())) < 1
 
 
@@ -133,6 +143,51 @@ def test_it_needs_a_key(run_check: RunCheck, monkeypatch: pytest.MonkeyPatch) ->
     checked = run_check(PARALLEL_API_KEY="  ")
     assert checked.status == 1
     assert "PARALLEL_API_KEY" in checked.err
+
+
+def test_the_report_can_be_attached_to_an_issue(run_check: RunCheck, sandbox: Sandbox) -> None:
+    body = {"results": [{"url": "https://private.example/", "new": 7}], "session_id": "s-123456"}
+    sandbox.faults.add(path="/v1/search", body=body)
+    sandbox.faults.add(path="/v1/extract", status=403, echo_key=True)
+    sandbox.faults.add(path="/v1/tasks/runs/*/result", status=422, times=None)
+    checked = run_check()
+    assert checked.status == 1
+    report = checked.report
+    assert "| search | " in report
+    assert re.search(r"^## search: (BROKEN|differs)$", report, re.M)
+    shape = '{"results": [{"url": "text", "new": "number"}], "session_id": "text"}'
+    assert shape in report
+    assert "## extract: BROKEN" in report
+    assert "PermissionDeniedError" in report
+    assert "/v1/tasks/runs/[run_id]/result" in report
+    assert re.search(r"- USD: 0\.064 at most, 0\.0\d+ by the requests, 0\.0\d+ as the resp", report)
+    assert "another address (not shown)" in report
+    for private in (sandbox.api_key, sandbox.url, "private.example", "s-123456", "_sandbox_0"):
+        assert private not in report, private
+
+
+def test_what_agrees_is_one_line_of_the_report(run_check: RunCheck) -> None:
+    checked = run_check()
+    agreed = re.findall(r"^\| (\w.*?) \|.* as agreed \|$", checked.report, re.M)
+    assert {"decide", "entity_search", "search (MCP, no key)"} <= {*agreed}
+    assert not [name for name in agreed if f"## {name}: " in checked.report]
+    assert '"type": "response.completed"' in checked.report
+
+
+def test_without_its_address_mcp_is_left_out(run_check: RunCheck, sandbox: Sandbox) -> None:
+    checked = run_check(PARALLEL_MCP_URL="")
+    assert checked.status == 0, checked.out
+    assert "left out  MCP" in checked.out
+    assert "/mcp" not in {each.path for each in sandbox.requests}
+
+
+def test_mcp_is_called_without_the_key(run_check: RunCheck, sandbox: Sandbox) -> None:
+    run_check()
+    keys = ("authorization", "x-api-key")
+    sent = [each for each in sandbox.requests if each.path == "/mcp"]
+    assert sent
+    assert not [each for each in sent if any(name in each.headers for name in keys)]
+    assert os.environ["PARALLEL_API_KEY"] == sandbox.api_key
 
 
 def test_one_failure_costs_only_what_depends_on_it(run_check: RunCheck, sandbox: Sandbox) -> None:
@@ -232,7 +287,7 @@ def test_the_key_is_not_printed_even_where_the_server_echoes_it(
 def test_what_was_made_is_cancelled_even_where_the_response_cannot_be_read(
     run_check: RunCheck, sandbox: Sandbox
 ) -> None:
-    body = {"monitor_id": "monitor_sandbox_000000000000000000000001", "type": ["no", "text"]}
+    body = {"monitor_id": "monitor_sandbox_000000000000000000000001", "error": "half made"}
     sandbox.faults.add(path="/v1/monitors", method="POST", body=body)
     checked = run_check(FULL="1")
     assert checked.status == 1
@@ -262,13 +317,14 @@ def test_the_tape_holds_what_was_said_uncompressed() -> None:
     assert exchange.whole
 
 
-def test_it_runs_as_a_module(sandbox: Sandbox) -> None:
+def test_it_runs_as_a_module(sandbox: Sandbox, tmp_path: Path) -> None:
     environment = {
         "PATH": os.environ.get("PATH", ""),
         "PYTHONPATH": os.pathsep.join(sys.path),
         "PARALLEL_API_KEY": sandbox.api_key,
         "PARALLEL_BASE_URL": sandbox.url,
         "YES": "1",
+        "REPORT": str(tmp_path / "report.md"),
     }
     done = subprocess.run(
         [sys.executable, "-m", live_check.__name__],

@@ -3,8 +3,9 @@
 Needs PARALLEL_API_KEY. Says first what it will cost and asks whether to go on (YES=1 says yes).
 FindAll and monitors, the dearer part, are run with FULL=1 only. Every response is read with our
 models and, where PARALLEL_OPENAPI names the vendor's document, held against that. Whatever was
-started is cancelled, however the check ends. The exit status is 0 where everything keeps the
-contract.
+started is cancelled, however the check ends. A report that can be attached to an issue is written
+to `live-check-report.md` (REPORT names another file). The exit status is 0 where everything keeps
+the contract.
 """
 
 import json
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
@@ -25,10 +27,13 @@ from parallel_integrations import (
     ParallelClient,
     ParallelError,
     PermissionDeniedError,
+    SearchMcp,
     StatusError,
     api,
     models,
 )
+from parallel_integrations._protocol.search_mcp import SEARCH_MCP_URL
+from tests.support.cassettes import PUBLIC_API
 from tests.support.contract import (
     ERROR_STATUS,
     UNKNOWN,
@@ -38,9 +43,12 @@ from tests.support.contract import (
     absent_fields,
     unknown_fields,
 )
+from tests.support.live_report import ids_in, markdown, shape_of, values_of
 from tests.support.operations import STREAMS
 
 KEY_VARIABLE: Final = "PARALLEL_API_KEY"
+MCP_VARIABLE: Final = "PARALLEL_MCP_URL"
+REPORT: Final = "live-check-report.md"
 DEADLINE_SECONDS: Final = 900.0
 MATCHES: Final = 5
 SCHEMA: Final[dict[str, Any]] = {
@@ -114,6 +122,7 @@ class Row:
         status: HTTP status of the last response, or why there is none.
         faults: What breaks the contract; any makes the check fail.
         notes: What differs without breaking it.
+        shapes: What the responses look like, without their values.
     """
 
     name: str
@@ -121,6 +130,12 @@ class Row:
     status: str = ""
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    shapes: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> str:
+        """In a word or two."""
+        return "BROKEN" if self.faults else "differs" if self.notes else "as agreed"
 
 
 class Asker:
@@ -128,6 +143,7 @@ class Asker:
 
     def __init__(self, client: ParallelClient, tape: Tape, contract: Contract) -> None:
         self.rows: list[Row] = []
+        self.ids: dict[str, str] = {}
         self._client = client
         self._tape = tape
         self._contract = contract
@@ -194,6 +210,9 @@ class Asker:
         self._last = None
         for exchange in self._tape.take(self._prefix):
             self._last = exchange
+            row.shapes.append(f"{exchange.method} {exchange.status}\n{shape_of(exchange)}")
+            for secret, name in ids_in(values_of(exchange)):
+                self.ids.setdefault(secret, name)
             row.status = str(exchange.status)
             for fault in self._contract.check(exchange):
                 kind = row.notes if fault.rule in (UNKNOWN, ERROR_STATUS) else row.faults
@@ -202,6 +221,7 @@ class Asker:
             row.notes.append(f"unknown to our models: {', '.join(sorted(unknown))}")
         if absent := absent_fields(response):
             row.notes.append(f"absent: {', '.join(sorted(absent))}")
+        row.shapes = list(dict.fromkeys(row.shapes))
         row.faults = list(dict.fromkeys(row.faults))
         row.notes = list(dict.fromkeys(row.notes))
 
@@ -360,6 +380,15 @@ def monitors(ask: Ask, scope: str, undo: ExitStack) -> None:
     ask("monitor_events", monitor_id, include_completions=True)
 
 
+def without_account(ask: Ask, scope: str, undo: ExitStack) -> None:
+    """Search and extract over the hosted MCP server, which need no key."""
+    session = str(uuid4())
+    query = models.SearchRequest(objective="When was Python 1.0 released?", session_id=session)
+    ask("search", query, variant="(MCP, no key)")
+    page = models.ExtractRequest(urls=["https://www.python.org/about/"], session_id=session)
+    ask("extract", page, variant="(MCP, no key)")
+
+
 CHEAP: Final[dict[str, Part]] = {
     "Search, Extract, Chat, Responses, Decisions": web,
     "tasks, groups, memory, entities": tasks,
@@ -375,7 +404,14 @@ def price_usd(part: Part) -> float:
     return counter.usd
 
 
-def check(client: ParallelClient, tape: Tape, contract: Contract, *, full: bool) -> list[Row]:
+def check(
+    client: ParallelClient,
+    tape: Tape,
+    contract: Contract,
+    *,
+    full: bool,
+    keyless: ParallelClient | None = None,
+) -> Asker:
     """Run each operation once and clean up.
 
     Args:
@@ -383,6 +419,7 @@ def check(client: ParallelClient, tape: Tape, contract: Contract, *, full: bool)
         tape: What is said.
         contract: What it is held against.
         full: FindAll and monitors, too.
+        keyless: A client of the hosted MCP server; None where that is left out.
     """
     ask = Asker(client, tape, contract)
     scope = f"live-check-{uuid4().hex[:12]}"
@@ -390,9 +427,13 @@ def check(client: ParallelClient, tape: Tape, contract: Contract, *, full: bool)
         with ExitStack() as undo:
             for part in ({**CHEAP, **DEAR} if full else CHEAP).values():
                 part(ask, scope, undo)
+            if keyless is not None:
+                other = Asker(keyless, Tape(), contract)
+                other.rows = ask.rows
+                without_account(other, scope, undo)
     except KeyboardInterrupt:
         ask.rows.append(Row("interrupted", faults=["what was left was not tried"]))
-    return ask.rows
+    return ask
 
 
 def table(rows: Sequence[Row]) -> Iterator[str]:
@@ -400,40 +441,69 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
     width = max(len(row.name) for row in rows)
     yield f"{'operation':{width}}  seconds  status     verdict"
     for row in rows:
-        verdict = "BROKEN" if row.faults else "differs" if row.notes else "as agreed"
-        yield f"{row.name:{width}}  {row.seconds:7.2f}  {row.status:9}  {verdict}"
+        yield f"{row.name:{width}}  {row.seconds:7.2f}  {row.status:9}  {row.verdict}"
         yield from (f"    ! {fault}" for fault in row.faults)
         yield from (f"    - {note}" for note in row.notes)
 
 
+def _mcp_url(client: ParallelClient) -> str | None:
+    """The MCP server beside the API; None where the API is somewhere else and none was named."""
+    named = os.environ.get(MCP_VARIABLE, "").strip()
+    public = client.settings.base_url == PUBLIC_API
+    return named or (SEARCH_MCP_URL if public else None)
+
+
+def _keyless(url: str) -> ParallelClient:
+    """A client without the key, which would be sent, and billed, otherwise."""
+    key = os.environ.pop(KEY_VARIABLE)
+    try:
+        return ParallelClient(route=SearchMcp(url=url))
+    finally:
+        os.environ[KEY_VARIABLE] = key
+
+
 def main() -> int:
-    """Ask, check, print; the exit status."""
+    """Ask, check, print, report; the exit status."""
     full, sure = (os.environ.get(name, "") not in ("", "0") for name in ("FULL", "YES"))
-    if not os.environ.get(KEY_VARIABLE, "").strip():
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    if not key:
         print(f"The live check needs {KEY_VARIABLE}.", file=sys.stderr)
         return 1
     tape = Tape()
-    with httpx.Client(event_hooks={"response": [tape.record]}) as http:
+    with ExitStack() as opened:
+        http = opened.enter_context(httpx.Client(event_hooks={"response": [tape.record]}))
         client = ParallelClient(http_client=http)
         contract = Contract.from_environment()
+        mcp_url = _mcp_url(client)
         print(f"Each operation once at {client.settings.base_url}:")
         parts = {**CHEAP, **DEAR} if full else CHEAP
         for name, part in parts.items():
             print(f"{price_usd(part):7.3f} USD  {name}")
+        if mcp_url:
+            print(f"{0:7.3f} USD  Search and Extract over MCP, without the key")
         usd = sum(map(price_usd, parts.values()))
         print(f"{usd:7.3f} USD  altogether at most, billed to your account")
         for name, part in {} if full else DEAR.items():
             print(f"  left out  {name}: {price_usd(part):.3f} USD more, with FULL=1")
+        if not mcp_url:
+            print(f"  left out  MCP: {MCP_VARIABLE} names no address beside this one")
         if not sure and input("Go on? [y/N] ").strip().lower() != "y":
             return 1
         names = ", ".join(each.path.name for each in contract.documents)
-        print(f"Held against our models and {names or f'no document ({VARIABLE} names none)'}.\n")
-        rows = check(client, tape, contract, full=full)
-    secret = client.settings.api_key.get_secret_value() if client.settings.api_key else ""
-    for line in table(rows):
-        print(line.replace(secret, "[key]"))  # whatever else was done about it before
-    broken = sum(bool(row.faults) for row in rows)
-    print(f"\n{len(rows)} calls, {broken} broken.")
+        names = names or f"no document ({VARIABLE} names none)"
+        print(f"Held against our models and {names}.\n")
+        keyless = opened.enter_context(_keyless(mcp_url)) if mcp_url else None
+        done = check(client, tape, contract, full=full, keyless=keyless)
+    for line in table(done.rows):
+        print(line.replace(key, "[key]"))  # whatever else was done about it before
+    broken = sum(bool(row.faults) for row in done.rows)
+    usage = client.usage
+    print(f"\n{len(done.rows)} calls, {broken} broken.")
+    print(f"{usage.usd:.3f} USD as responses report, {usage.estimated_usd:.3f} by the requests.")
+    path = Path(os.environ.get("REPORT") or REPORT)
+    secrets = {**done.ids, key: "[key]"}
+    path.write_text(markdown(done.rows, client, max_usd=usd, documents=names, secrets=secrets))
+    print(f"The report, which holds no key, no id and no content, is in {path}.")
     return 1 if broken else 0
 
 

@@ -1,5 +1,7 @@
 """The public names, each imported from its module when it is first used."""
 
+from parallel_integrations._documents.notebook import show as show
+from parallel_integrations._documents.notebook import show_progress as show_progress
 from parallel_integrations._documents.results import as_results as as_results
 from parallel_integrations._documents.results import search_results as search_results
 from parallel_integrations._protocol.routes import CloudflareGateway as CloudflareGateway

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from parallel_integrations.models.notebook import model_html
 from parallel_integrations.models.output_schema import parse_output
 from parallel_integrations.models.task import TaskOutput
 
@@ -38,6 +39,9 @@ class EnrichedRow(BaseModel):
             self.parsed, self.validation_error = parse_output(self.output.content, schema)
         return self
 
+    def _repr_html_(self) -> str:
+        return model_html(self)
+
 
 class EnrichmentProgress(BaseModel):
     """How far an enrichment has come; reported at the start, after every poll and at the end.
@@ -70,3 +74,6 @@ class EnrichmentProgress(BaseModel):
     reserved_usd: float | None = None
     max_usd: float | None = None
     waiting_reason: str | None = None
+
+    def _repr_html_(self) -> str:
+        return model_html(self)

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models._bodies import renamed
 from parallel_integrations.models.basis import FieldBasis
+from parallel_integrations.models.notebook import candidate_html, findall_html
 from parallel_integrations.models.output_schema import JsonSchema, wire_schema
 from parallel_integrations.models.policies import (
     McpServer,
@@ -130,6 +131,9 @@ class FindallCandidate(ResponseModel):
         found = (self.output or {}).get(name)
         return found.get("value") if isinstance(found, dict) and "value" in found else found
 
+    def _repr_html_(self) -> str:
+        return candidate_html(self)
+
 
 class FindallResult(ApiResponse):
     """What a run has found so far.
@@ -158,6 +162,9 @@ class FindallResult(ApiResponse):
     def matches(self) -> list[FindallCandidate]:
         """The candidates that matched."""
         return [one for one in self.candidates if one.match_status == "matched"]
+
+    def _repr_html_(self) -> str:
+        return findall_html(self)
 
 
 class FindallStatusEvent(StreamEvent):

@@ -1,17 +1,25 @@
-"""HTML of responses for notebooks: numbered sources, everything escaped."""
+"""HTML of responses for notebooks: cards and tables, numbered sources, everything escaped."""
 
+import re
 from collections.abc import Iterable, Mapping
 from html import escape
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from pydantic import BaseModel
 from pydantic_core import to_json
 
 from parallel_integrations.models.basis import Citation, FieldBasis
 from parallel_integrations.models.page_facts import page_title, published_at
 from parallel_integrations.models.pages import PageResult
 
+if TYPE_CHECKING:
+    from parallel_integrations.models.findall import FindallCandidate, FindallResult
+
 MAX_EXCERPT_CHARACTERS: Final = 300
+# Notebooks align the cells of a table to the right.
+CELL: Final = 'style="text-align:left;vertical-align:top;white-space:pre-wrap"'
+OWN_NUMBER: Final = re.compile(r"\[\d+\]")
 WRAPPED: Final = 'style="white-space:pre-wrap"'
 QUIET: Final = 'style="opacity:.7"'
 
@@ -52,49 +60,145 @@ def output_html(content: Any, basis: Iterable[FieldBasis]) -> str:
         # The passages shown are those of the first field that cites a page with any.
         if citation.url not in sources or not sources[citation.url].excerpts:
             sources[citation.url] = citation
-    numbers = {url: number for number, url in enumerate(sources, 1)}
+    # A report may have numbers of its own, which mean other sources than these.
+    mark = "S" if isinstance(content, str) and OWN_NUMBER.search(content) else ""
+    marks = {url: f"[{mark}{number}]" for number, url in enumerate(sources, 1)}
     parts = [_content(content)]
-    if rows := [_row(field, numbers) for field in fields]:
-        header = "".join(f"<th>{name}</th>" for name in ("field", "confidence", "sources", "why"))
-        parts.append(f"<table><tr>{header}</tr>{''.join(rows)}</table>")
+    if rows := [_basis_cells(field, marks) for field in fields]:
+        parts.append(_table(("field", "confidence", "sources", "why"), rows))
     if sources:
         items = (
-            f"<li>{_link(each)} <small {QUIET}>{escape(_host(each.url))}</small>"
-            f"{_quote(' … '.join(each.excerpts))}</li>"
+            f"<p>{marks[each.url]} {_link(each)} "
+            f"<small {QUIET}>{escape(_host(each.url))}</small></p>"
+            f"{_quote(' … '.join(each.excerpts))}"
             for each in sources.values()
         )
-        parts.append(f"<p>Sources</p><ol>{''.join(items)}</ol>")
+        parts.append(f"<p>Sources</p>{''.join(items)}")
     return f"<div>{''.join(parts)}</div>"
+
+
+def model_html(model: BaseModel) -> str:
+    """What a response holds, as a table of its fields; lists of things become tables of their own.
+
+    Args:
+        model: The response.
+
+    Returns:
+        HTML of its own, with no script and nothing to load.
+    """
+    if isinstance(model, PageResult):
+        return pages_html([model])
+    return f"<div>{_fields(model)}</div>"
+
+
+def findall_html(result: "FindallResult") -> str:
+    """What a FindAll run found: how it stands, and a row for each candidate, matches first."""
+    status = result.run.status
+    words = f"{len(result.matches)} of {len(result.candidates)} candidates matched"
+    if status is not None and status.status:
+        words += f" · {status.status}"
+    names = dict.fromkeys(name for one in result.candidates for name in one.output or ())
+    header = ("name", "status", *names, "description")
+    rows = [
+        (
+            _link(one),
+            escape(one.match_status),
+            *(_cell(one.value(name)) for name in names),
+            escape(one.description or ""),
+        )
+        for one in sorted(result.candidates, key=lambda one: one.match_status != "matched")
+    ]
+    return f"<div><p>{escape(words)}</p>{_table(header, rows) if rows else ''}</div>"
+
+
+def candidate_html(candidate: "FindallCandidate") -> str:
+    """An entity: name, description, its values and what they rest on."""
+    values = {name: candidate.value(name) for name in candidate.output or ()}
+    about = f"{_link(candidate)} <small {QUIET}>{escape(candidate.match_status)}</small>"
+    text = f"<p>{escape(candidate.description)}</p>" if candidate.description else ""
+    return f"<div><p>{about}</p>{text}{output_html(values, candidate.basis)}</div>"
+
+
+def _fields(model: BaseModel) -> str:
+    return _table((), [(escape(name), _cell(value)) for name, value in _filled(model).items()])
+
+
+def _filled(model: BaseModel) -> dict[str, Any]:
+    """The fields that hold something, of those that are part of the response."""
+    fields = type(model).model_fields.items()
+    held = {name: getattr(model, name, None) for name, field in fields if not field.exclude}
+    return {name: value for name, value in held.items() if value not in (None, "", [], {})}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        basis = getattr(value, "basis", None)
+        return _fields(value) if basis is None else _short_output(value, basis)
+    if isinstance(value, list) and value and all(isinstance(each, BaseModel) for each in value):
+        held = [_filled(each) for each in value]
+        names = dict.fromkeys(name for each in held for name in each)
+        return _table(names, [[_cell(each.get(name)) for name in names] for each in held])
+    if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+        return escape("\n".join(value))
+    if value is None:
+        return ""
+    if isinstance(value, Mapping) and value:
+        given = [(str(name), each) for name, each in value.items() if each is not None]
+        return _table((), [(escape(name), _cell(each)) for name, each in given])
+    text = _value(value)
+    return _anchor(text, escape(text)) if _host(text) else escape(text)
+
+
+def _short_output(output: Any, basis: Iterable[FieldBasis]) -> str:
+    """An output inside a table: the beginning of its content, and links to its sources."""
+    cited = {citation.url: citation for field in basis for citation in field.citations}
+    links = " · ".join(_link(citation) for citation in cited.values())
+    content = getattr(output, "content", None)
+    shown = _cell(content) if isinstance(content, Mapping) else _quote(_value(content))
+    return f"{shown}<p>{links}</p>" if links else shown
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table whose first column names each row where there is no header; cells are HTML."""
+    names = "".join(f"<th {CELL}>{escape(name)}</th>" for name in header)
+    body = []
+    for row in rows:
+        first, *rest = row
+        start = f"<td {CELL}>{first}</td>" if names else f"<th {CELL}>{first}</th>"
+        cells = "".join(f"<td {CELL}>{each}</td>" for each in rest)
+        body.append(f"<tr>{start}{cells}</tr>")
+    first_row = f"<tr>{names}</tr>" if names else ""
+    return f"<table>{first_row}{''.join(body)}</table>"
 
 
 def _content(content: Any) -> str:
     if not isinstance(content, Mapping):
         text = content if isinstance(content, str) else to_json(content, indent=2).decode()
         return f"<p {WRAPPED}>{escape(text)}</p>"
-    rows = (
-        f"<tr><th>{escape(str(name))}</th><td {WRAPPED}>{escape(_value(value))}</td></tr>"
-        for name, value in content.items()
-    )
-    return f"<table>{''.join(rows)}</table>"
+    rows = [(escape(str(name)), escape(_value(value))) for name, value in content.items()]
+    return _table((), rows) if rows else ""
 
 
 def _value(value: Any) -> str:
     return value if isinstance(value, str) else to_json(value, indent=2).decode()
 
 
-def _row(field: FieldBasis, numbers: Mapping[str, int]) -> str:
-    cited = dict.fromkeys(f"[{numbers[citation.url]}]" for citation in field.citations)
+def _basis_cells(field: FieldBasis, marks: Mapping[str, str]) -> list[str]:
+    cited = dict.fromkeys(marks[citation.url] for citation in field.citations)
     cells = (field.field or "output", field.confidence or "unknown", " ".join(cited))
-    shown = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-    return f"<tr>{shown}<td {WRAPPED}>{escape(field.reasoning)}</td></tr>"
+    return [escape(cell) for cell in (*cells, field.reasoning)]
 
 
-def _link(page: PageResult | Citation) -> str:
-    title = escape(page_title(page))
+def _link(page: "PageResult | Citation | FindallCandidate") -> str:
+    title = page_title(page) if isinstance(page, PageResult | Citation) else page.name
     if not _host(page.url):
-        return f"<b>{title}</b> {escape(page.url)}"
-    href = escape(page.url, quote=True)
-    return f'<a href="{href}" target="_blank" rel="noopener noreferrer"><b>{title}</b></a>'
+        return f"<b>{escape(title)}</b> {escape(page.url)}"
+    return _anchor(page.url, f"<b>{escape(title)}</b>")
+
+
+def _anchor(url: str, shown: str) -> str:
+    href = escape(url, quote=True)
+    return f'<a href="{href}" target="_blank" rel="noopener noreferrer">{shown}</a>'
 
 
 def _host(url: str) -> str:

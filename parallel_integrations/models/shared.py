@@ -162,6 +162,11 @@ class ResponseModel(BaseModel):
     essential_fields: ClassVar[frozenset[str]] = frozenset()
     """Fields (`status.is_active`) whose default would say what a malformed value does not."""
 
+    def _repr_html_(self) -> str:
+        from parallel_integrations.models.notebook import model_html  # which imports this module
+
+        return model_html(self)
+
 
 ModelT = TypeVar("ModelT", bound=ResponseModel)
 

@@ -311,6 +311,9 @@ class TaskOutput(ResponseModel):
             except ValueError:
                 log.debug("output of type json is a text that is no JSON; kept as it is")
 
+    def _repr_html_(self) -> str:
+        return output_html(self.content, self.basis)
+
 
 class TaskRunResult(ApiResponse):
     """A finished run with its output.

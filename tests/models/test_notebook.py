@@ -1,5 +1,6 @@
 """Responses as a notebook shows them: numbered sources, and nothing a page said becomes markup."""
 
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -7,15 +8,31 @@ import pytest
 from parallel_integrations import (
     ChatRequest,
     ChatResponse,
+    CreateFindallRunRequest,
+    CreateMonitorRequest,
     CreateTaskRunRequest,
+    EventStreamSettings,
     ExtractRequest,
     ExtractResponse,
+    FindallCandidate,
+    IngestFindallRequest,
     ParallelClient,
     SearchRequest,
     SearchResponse,
     TaskRunResult,
 )
-from parallel_integrations.api import chat, extract, run_task, search
+from parallel_integrations.api import (
+    cancel_monitor,
+    chat,
+    create_monitor,
+    extract,
+    ingest_findall,
+    monitor_events,
+    run_findall,
+    run_task,
+    search,
+)
+from parallel_integrations.models import Entity, TaskOutput
 
 ATTACK = "<script>alert(1)</script>\"'&"
 
@@ -129,7 +146,7 @@ def test_a_source_that_several_fields_cite_is_one_number() -> None:
     basis = [{"field": "x", "citations": [cited]}, {"field": "y", "citations": [again]}]
     run = {"run": {"run_id": "r"}, "output": {"type": "json", "content": {}, "basis": basis}}
     seen = shown(TaskRunResult.model_validate(run))
-    assert seen.text.count("[1]") == 2
+    assert seen.text.count("[1]") == 3, "beside each field, and before the source"
     assert seen.links == ["https://a.example/"]
     assert "The passage." in seen.text
 
@@ -189,3 +206,76 @@ def test_nothing_that_came_becomes_markup() -> None:
 def test_long_passages_are_cut() -> None:
     page = {"url": "https://a.example/", "excerpts": ["x" * 5000]}
     assert len(SearchResponse.model_validate({"results": [page]})._repr_html_()) < 1000
+
+
+def shown_cells_are_left_aligned(html: str) -> bool:
+    return all("text-align:left" in cell for cell in re.findall(r"<t[hd][^>]*>", html))
+
+
+def test_a_report_s_own_numbers_are_not_those_of_the_sources() -> None:
+    content = "Sales grew [2], then fell [12]."
+    cited = [{"url": f"https://a.example/{n}", "title": f"T{n}"} for n in (1, 2)]
+    output = {
+        "type": "text",
+        "content": content,
+        "basis": [{"field": "output", "citations": cited}],
+    }
+    for made in (
+        TaskRunResult.model_validate({"run": {"run_id": "r"}, "output": output}),
+        TaskOutput.model_validate(output),
+    ):
+        seen = shown(made)
+        assert re.findall(r"\[\d+\]", seen.text) == ["[2]", "[12]"]
+        assert "[S1] T1" in seen.text
+        assert "[S2] T2" in seen.text
+
+
+def test_findall_shows_its_schema_and_a_row_for_each_candidate(client: ParallelClient) -> None:
+    ingested = client.run(ingest_findall(IngestFindallRequest(objective="Python statements")))
+    seen = shown(ingested)
+    assert ingested.match_conditions[0].description in seen.text
+    assert ingested.entity_type in seen.text
+    request = CreateFindallRunRequest.from_schema(ingested, generator="preview", match_limit=5)
+    result = client.run(run_findall(request))
+    seen = shown(result)
+    number, found = len(result.matches), len(result.candidates)
+    assert f"{number} of {found} candidates matched · completed" in seen.text
+    assert seen.tags.count("tr") == found + 1
+    assert seen.links[:number] == [one.url for one in result.matches]
+    one = shown(result.matches[0])
+    assert result.matches[0].name in one.text
+    assert "Sources" in one.text
+    for html in (ingested._repr_html_(), result._repr_html_()):
+        assert shown_cells_are_left_aligned(html)
+
+
+def test_a_monitor_and_its_events_are_tables(client: ParallelClient) -> None:
+    request = CreateMonitorRequest(
+        type="event_stream",
+        frequency="1d",
+        settings=EventStreamSettings(query="new syntax", include_backfill=True),
+    )
+    monitor = client.run(create_monitor(request))
+    assert "new syntax" in shown(monitor).text
+    events = client.run(monitor_events(monitor.monitor_id))
+    html = events._repr_html_()
+    assert shown_cells_are_left_aligned(html)
+    seen = shown(events)
+    assert events.events[0].output is not None
+    assert seen.links[0] == events.events[0].output.basis[0].citations[0].url
+    client.run(cancel_monitor(monitor.monitor_id))
+
+
+def test_a_single_page_and_whatever_has_no_form_of_its_own(client: ParallelClient) -> None:
+    response = client.run(search(SearchRequest(objective="What is a closure?", max_results=2)))
+    [link] = shown(response.results[0]).links
+    assert link == response.results[0].url
+    made = FindallCandidate.model_validate({"name": ATTACK, "url": ATTACK, "description": ATTACK})
+    seen = shown(made)
+    assert "script" not in seen.tags
+    assert seen.links == []
+    entity = Entity.model_validate({"name": ATTACK, "url": "https://a.example", "odd": [ATTACK]})
+    seen = shown(entity)
+    assert seen.links == ["https://a.example"]
+    assert "script" not in seen.tags
+    assert ATTACK in seen.text

@@ -56,7 +56,7 @@ def named_schema(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, An
         ValueError: It is none of them.
     """
     kind = given.get("type")
-    kind = str(kind) if isinstance(kind, list) else kind
+    kind = kind if kind is None else str(kind)  # what is no text can be no wrapper
     inner = given.get("function" if kind == "function" else "json_schema")
     if isinstance(inner, Mapping) and (kind in _WRAPPERS or kind is None):
         return ({**inner}, {}) if kind == "json" or _is_schema(inner) else named_schema(inner)
@@ -76,7 +76,7 @@ def named_schema(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, An
 
 def _is_schema(given: Mapping[str, Any]) -> bool:
     kind = given.get("type")
-    kinds = kind if isinstance(kind, list) else [kind]
+    kinds = map(str, kind if isinstance(kind, list) else [kind])
     return not given or any(each in _JSON_TYPES for each in kinds) or bool(_KEYWORDS & given.keys())
 
 

@@ -44,6 +44,8 @@ FORMS: Final[dict[str, dict[str, Any]]] = {
 }
 NONE_OF_THEM: Final[list[dict[str, Any]]] = [
     {"name": "statement"},
+    {"type": {"other": 1}},
+    {"type": [["object"]]},
     {"name": "statement", "fields": ["name"]},
     {"type": "json_schema"},
     {"type": "json_schema", "json_schema": {"name": "statement"}},

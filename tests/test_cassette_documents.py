@@ -14,7 +14,8 @@ from parallel_integrations.langchain import ParallelSearchRetriever
 from parallel_integrations.llama_index import ParallelReader
 from tests.support.cassettes import CASSETTES, REPLAY_KEY, replaying
 from tests.support.contract import unknown_fields
-from tests.support.scenarios import BY_NAME, OBJECTIVE, SCENARIOS, Scenario, run
+from tests.support.scenario import Scenario, run
+from tests.support.scenarios import BY_NAME, OBJECTIVE, SCENARIOS
 
 ECHOED = {"objective", "search_queries", "results.*.rank", "results.*.metadata"}
 """What the older quickstart's responses repeat of the request, or say twice."""

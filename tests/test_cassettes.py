@@ -23,16 +23,8 @@ from tests.support.cassettes import (
     replaying,
 )
 from tests.support.record import WRONG_KEY, main, record_from_sandbox
-from tests.support.scenarios import (
-    BY_NAME,
-    MAX_CHARS,
-    OBJECTIVE,
-    SCENARIOS,
-    Scenario,
-    arun,
-    price_usd,
-    run,
-)
+from tests.support.scenario import Scenario, arun, price_usd, run
+from tests.support.scenarios import BY_NAME, MAX_CHARS, OBJECTIVE, SCENARIOS
 
 OpenCassette = Callable[..., AbstractContextManager[Any]]
 FILES = sorted(CASSETTES.glob("**/*.*"))

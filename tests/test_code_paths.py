@@ -31,7 +31,8 @@ from parallel_integrations.langchain import (
 )
 from parallel_integrations.llama_index import ParallelLLM, ParallelReader, ParallelRetriever
 from tests.support.cassettes import REPLAY_KEY, replaying
-from tests.support.scenarios import BY_NAME, Question, run
+from tests.support.scenario import Question, run
+from tests.support.scenarios import BY_NAME
 
 Found: TypeAlias = list[tuple[str, str, str]]
 """Per page: id, url, text."""

@@ -14,7 +14,8 @@ from parallel_integrations.langchain import ChatParallel
 from parallel_integrations.sandbox import Sandbox
 from tests.support.cassettes import REPLAY_KEY, replaying
 from tests.support.raw_server import RawServer
-from tests.support.scenarios import ANSWER_SCHEMA, BY_NAME, FOLLOW_UP, QUESTION, run
+from tests.support.scenario import run
+from tests.support.scenarios import ANSWER_SCHEMA, BY_NAME, FOLLOW_UP, QUESTION
 
 BOTH = pytest.mark.parametrize("awaiting", [False, True], ids=["blocking", "awaiting"])
 

@@ -25,7 +25,8 @@ from parallel_integrations.llama_index import (
 )
 from parallel_integrations.sandbox import Sandbox
 from tests.support.cassettes import REPLAY_KEY, replaying
-from tests.support.scenarios import BY_NAME, QUESTION, run
+from tests.support.scenario import run
+from tests.support.scenarios import BY_NAME, QUESTION
 
 BOTH = pytest.mark.parametrize("awaiting", [False, True], ids=["blocking", "awaiting"])
 TURN = [ChatMessage(role="user", content=QUESTION)]

@@ -5,13 +5,15 @@ every host are gone. A request is found by method, path, query and JSON body.
 """
 
 import asyncio
+import copy
 import json
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from unittest.mock import patch
 
 import vcr  # type: ignore[import-untyped]
@@ -29,7 +31,16 @@ MATCH_ON: Final = ("method", "path", "query", "json body")
 HIDDEN_KEY: Final = "[key]"
 REPLAY_KEY: Final = "replayed-without-a-key"
 
+Edit: TypeAlias = Callable[[dict[str, Any]], object]
+"""Changes a cassette's data."""
+
 _HOST = re.compile(r"^https?://[^/]+")
+
+
+@cache
+def parsed(text: str) -> Any:
+    """The YAML of a cassette as data, which is not to be changed."""
+    return yaml.safe_load(text)
 
 
 class CassetteFormat:
@@ -38,11 +49,18 @@ class CassetteFormat:
     Args:
         recorded_from: `sandbox` or `live`; stands in the file.
         secret: The key that was recorded with; it must not be in the file.
+        edit: Changes what is read, as a person could change the file.
     """
 
-    def __init__(self, recorded_from: str = "sandbox", secret: str | None = None) -> None:
+    def __init__(
+        self,
+        recorded_from: str = "sandbox",
+        secret: str | None = None,
+        edit: Edit | None = None,
+    ) -> None:
         self.recorded_from = recorded_from
         self.secret = secret
+        self.edit = edit
 
     def serialize(self, cassette: dict[str, Any]) -> str:
         """The YAML of a cassette."""
@@ -60,7 +78,10 @@ class CassetteFormat:
 
     def deserialize(self, text: str) -> dict[str, Any]:
         """A cassette from its YAML."""
-        data = yaml.safe_load(text)
+        data = parsed(text)
+        if self.edit is not None:
+            data = copy.deepcopy(data)
+            self.edit(data)
         return {
             "version": 1,
             "interactions": [
@@ -219,17 +240,20 @@ def recording(
 
 
 @contextmanager
-def replaying(name: str, *, folder: Path = CASSETTES) -> Iterator[Cassette]:
+def replaying(
+    name: str, *, folder: Path = CASSETTES, edit: Edit | None = None
+) -> Iterator[Cassette]:
     """Respond from `<folder>/<name>.yaml`, once each, and from nowhere else.
 
-    No time passes: what was waited for between two requests is over.
+    No time passes: what was waited for between two requests is over. With `edit`, what it makes of
+    the file is replayed, and the file stays as it is.
 
     Raises:
         AssertionError: There is no such cassette, or not everything in it was requested.
     """
     path = folder / f"{name}.yaml"
     assert path.is_file(), f"no cassette {path}: add a scenario and run `make record`"
-    tape = _recorder(CassetteFormat(), "none").use_cassette(str(path))
+    tape = _recorder(CassetteFormat(edit=edit), "none").use_cassette(str(path))
     with no_waiting(), tape as cassette:
         yield cassette
         left = [

@@ -17,7 +17,8 @@ from tempfile import TemporaryDirectory
 from parallel_integrations import ParallelError
 from parallel_integrations.sandbox import Sandbox
 from tests.support.cassettes import CASSETTES, PUBLIC_API, recording
-from tests.support.scenarios import BY_NAME, SCENARIOS, Scenario, price_usd, run
+from tests.support.scenario import Scenario, price_usd, run
+from tests.support.scenarios import BY_NAME, SCENARIOS
 
 WRONG_KEY = "not-a-key-that-anybody-has"
 
@@ -56,7 +57,7 @@ def _left_out(scenario: Scenario) -> str:
     """Why a scenario is not recorded live; empty where it is."""
     if scenario.full and not _is_set("FULL"):
         return f"{price_usd(scenario):.3f} USD, only with FULL=1"
-    return scenario.sandbox_only
+    return scenario.sandbox_only or ("it needs a gateway of yours" if scenario.gateway else "")
 
 
 def _is_set(name: str) -> bool:

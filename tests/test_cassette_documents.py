@@ -17,8 +17,6 @@ from tests.support.contract import unknown_fields
 from tests.support.scenario import Scenario, run
 from tests.support.scenarios import BY_NAME, OBJECTIVE, SCENARIOS
 
-ECHOED = {"objective", "search_queries", "results.*.rank", "results.*.metadata"}
-"""What the older quickstart's responses repeat of the request, or say twice."""
 OPENAI = {"*.object", "*.type"}
 """What chat has of OpenAI's shape and nobody reads."""
 DATES = {
@@ -35,8 +33,7 @@ def test_our_models_know_every_field_of_a_cassette(scenario: Scenario) -> None:
     with scenario.set_up(api_key=REPLAY_KEY) as client, replaying(scenario.name):
         results = run(scenario, client)
     unknown = set().union(*(unknown_fields(each) for each in results))
-    allowed = ECHOED if scenario.name == "search/quickstart_shape" else OPENAI
-    assert unknown <= allowed
+    assert unknown <= OPENAI
 
 
 def documents(name: str, folder: Path = CASSETTES) -> list[tuple[Any, ...]]:

@@ -164,7 +164,17 @@ class SearchRequest(SearchSettings, RequestModel):
 
 
 class SearchResult(PageResult):
-    """One ranked page of a search."""
+    """One ranked page of a search.
+
+    Attributes:
+        rank: Its place among the results, from 1, where the wire says so: only the older
+            quickstart's responses do (docs/reference/facts.md, 20); the results are in that order.
+        metadata: What those responses say about the page besides, such as `site_name` and
+            `language`.
+    """
+
+    rank: int | None = None
+    metadata: dict[str, Any] | None = None
 
 
 class SearchResponse(PagesResponse):
@@ -173,10 +183,15 @@ class SearchResponse(PagesResponse):
     Attributes:
         results: Pages, best first.
         search_id: The API's id of this search, where given.
+        objective: The request's objective, where the wire repeats it, as the older quickstart's
+            responses do.
+        search_queries: The request's queries, where the wire repeats them.
     """
 
     results: Items[SearchResult]
     search_id: str | None = None
+    objective: str | None = None
+    search_queries: list[str] | None = None
 
     def _repr_html_(self) -> str:
         return pages_html(self.results)

@@ -23,6 +23,7 @@ from parallel_integrations import (
 from parallel_integrations._protocol.response_reading import read_response
 from parallel_integrations.api import chat, extract, search
 from parallel_integrations.models import Excerpt
+from parallel_integrations.models.tolerant_reading import read_as
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
 from tests.support.requests import CHAT, SEARCH
@@ -95,15 +96,28 @@ def test_usage_is_read_as_list_and_as_object(usage: Any) -> None:
     assert [(item.name, item.count) for item in response.usage] == [("sku_search", 2)]
 
 
+def test_what_the_older_quickstart_repeats_is_read() -> None:
+    page = {"url": "https://a.example", "rank": 1, "metadata": {"language": "en"}}
+    body = {"objective": "a", "search_queries": ["b"], "results": [page]}
+    response = SearchResponse.model_validate_json(json.dumps(body))
+    assert (response.objective, response.search_queries) == ("a", ["b"])
+    assert (response.results[0].rank, response.results[0].metadata) == (1, {"language": "en"})
+    page |= {"rank": "first", "metadata": "en"}
+    body |= {"objective": 5, "search_queries": "b"}
+    response = read_as(SearchResponse, json.dumps(body))
+    assert (response.objective, response.results[0].rank) == (None, None)
+    assert response.results[0].url == "https://a.example"
+
+
 def test_what_is_unknown_is_kept_aside() -> None:
     body = {
-        "results": [{"url": "https://a.example", "rank": 7, "metadata": {"language": "en"}}],
+        "results": [{"url": "https://a.example", "score": 7, "site": {"language": "en"}}],
         "warnings": [{"type": "not_invented_yet", "message": "m", "since": 1}],
         "not_invented_yet": {"a": [1]},
     }
     response = SearchResponse.model_validate_json(json.dumps(body))
     assert response.model_extra == {"not_invented_yet": {"a": [1]}}
-    assert response.results[0].model_extra == {"rank": 7, "metadata": {"language": "en"}}
+    assert response.results[0].model_extra == {"score": 7, "site": {"language": "en"}}
     assert response.warnings[0].type == "not_invented_yet"
 
 

@@ -220,7 +220,12 @@ class ConnectionOptions(TypedDict, total=False):
     """Keyword arguments of `Adapter`, for constructors that take `**settings`."""
 
     api_key: str | SecretStr | None
+    """Parallel's key; `PARALLEL_API_KEY` if left out."""
     base_url: str | None
+    """The API's address; `PARALLEL_BASE_URL`, else the public API."""
     timeout: float | None
+    """Seconds that a call may take; by default each operation has its own."""
     max_retries: int
+    """How often a failed call is repeated where that cannot be paid twice; 2."""
     client: ParallelClient | None
+    """A `ParallelClient` to use instead of the four above."""

@@ -71,29 +71,43 @@ class PageOptions(TypedDict, total=False):
     """Keyword arguments of `PageSettings`."""
 
     fetch_policy: FetchPolicy | None
+    """How fresh a page must be; older ones are read again."""
     max_chars_total: int | None
+    """Most characters of all pages together."""
     max_chars_per_result: int | None
+    """Most characters of one page."""
     session_id: str | None
+    """Joins calls that belong together."""
     client_model: str | None
+    """The model that reads the results, which the API adapts them to."""
 
 
 class SearchOptions(PageOptions, total=False):
     """Keyword arguments of one search."""
 
     max_results: int
+    """How many results, 1 to 40; 10, which a search's price includes."""
     mode: str | None
+    """Search mode: `fast`, `turbo`, `basic` or `advanced`."""
     location: str | None
+    """ISO 3166 alpha-2 code of the country to search from, e.g. `us`."""
     source_policy: SourcePolicy | None
+    """Which sources may be used, and how old they may be."""
 
 
 class PageSearchOptions(SearchOptions, ConnectionOptions, total=False):
     """Every keyword argument of `PageSearch`."""
 
     rate_limiter: Any
+    """LlamaIndex's, as on LLMs: waited for before each call."""
     objective: str | None
+    """The objective of all searches; the query then decides the keyword queries alone."""
     split: Split
+    """`"page"` (default) for one node per page, `"excerpt"` for one per excerpt."""
     published_day: bool
+    """True adds the day of publication as a number, such as 20240501."""
     constant_keys: bool
+    """True gives every node the same metadata keys, with values of the same types."""
 
 
 def as_nodes(kind: type[Node], pages: Iterable[PageDocument]) -> Iterator[Node]:

@@ -199,28 +199,41 @@ class ChatEngineOptions(TypedDict, total=False):
     """Arguments that only a chat model takes."""
 
     system_prompt: str | None
+    """Instructions for the model."""
     reasoning_effort: Effort | None
+    """Of `parallel`: `low`, `medium` (the API's default) or `high`."""
     previous_response_id: str | None
+    """Of `parallel`: continues an earlier response by its id."""
     extra_body: dict[str, Any] | None
+    """Further fields of the request's body."""
     extra_headers: dict[str, str] | None
+    """Sent besides the client's own."""
 
 
 class TaskEngineOptions(TypedDict, total=False):
     """Arguments that only a Task takes."""
 
     output_schema: Any
+    """What a task answers with: a text's description, a JSON schema or a pydantic class."""
     source_policy: Any
+    """Which sources may be used, and how old they may be."""
     mcp_servers: Any
+    """Tool servers that a task may use; at most 10."""
     location: str | None
+    """ISO 3166 alpha-2 code of the country to search from, e.g. `us`."""
     data_sources: dict[str, list[str]] | None
+    """`{"free": […], "pay_per_use": […]}`: sources besides the web."""
     memory_scope_key: str | None
+    """Name of the memory that a task reads and adds to (beta)."""
     deadline_seconds: float
+    """How long to wait in all; 3600."""
 
 
 class QueryEngineOptions(ConnectionOptions, ChatEngineOptions, TaskEngineOptions, total=False):
     """Further keyword arguments of `ParallelQueryEngine`."""
 
     previous_interaction_id: str | None
+    """Continues an earlier answer by its `interaction_id`."""
 
 
 _OWN: Final = ("model", "processor", "output_cls", "streaming", "sources_footer")

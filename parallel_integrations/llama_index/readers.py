@@ -43,6 +43,7 @@ class SearchCallOptions(SearchOptions, total=False):
     """Keyword arguments of one call of a search reader."""
 
     objective: str | None
+    """The objective of all searches; the query then decides the keyword queries alone."""
 
 
 class ParallelReader(PageSearch, Component, BasePydanticReader):
@@ -156,6 +157,7 @@ class ExtractOptions(PageOptions, total=False):
     """Keyword arguments of `ExtractSettings`."""
 
     full_content: bool | FullContentSettings
+    """True for whole pages, or `FullContentSettings` for how much of a page."""
 
 
 class ParallelExtractReader(

@@ -139,8 +139,11 @@ class EntityOptions(ConnectionOptions, total=False):
     """Keyword arguments of `ParallelEntityRetriever`."""
 
     rate_limiter: Any
+    """LlamaIndex's, as on LLMs: waited for before each call."""
     entity_type: EntityType
+    """`"companies"` (default) or `"people"`."""
     max_results: int
+    """How many, 1 to 1000; 10, and 100 are included in the price."""
 
 
 class ParallelEntityRetriever(BaseRetriever):

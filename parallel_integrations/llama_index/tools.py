@@ -98,22 +98,39 @@ class ToolOptions(SearchOptions, ConnectionOptions, total=False):
     """Keyword arguments of `ParallelToolSpec`."""
 
     full_content: Any
+    """True for whole pages, or `FullContentSettings` for how much of a page."""
     processor: str
+    """Decides price and depth of a task; `base` (0.010 USD)."""
     output_schema: Any
+    """What a task answers with: a text's description, a JSON schema or a pydantic class."""
     input_schema: Any
+    """What a task is given, in the same forms."""
     mcp_servers: Any
+    """Tool servers that a task may use; at most 10."""
     data_sources: dict[str, list[str]] | None
+    """`{"free": […], "pay_per_use": […]}`: sources besides the web."""
     enable_events: bool | None
+    """Whether a task's progress can be followed."""
     webhook: Any
+    """Where the API reports a task's end to."""
     memory_scope_key: str | None
+    """Name of the memory that a task reads and adds to (beta)."""
     generator: str
+    """How thoroughly FindAll looks, and its price; `preview`."""
     match_limit: int
+    """How many matches FindAll stops at, 5 to 1000."""
     entity_limit: int
+    """How many entities are listed; 10."""
     memory_limit: int
+    """How many memories are given; 10."""
     rate_limiter: Any
+    """LlamaIndex's, as on LLMs: waited for before each call."""
     research: Literal["blocking", "background"]
+    """`"blocking"` (default) waits for a task, `"background"` starts it and looks later."""
     deadline_seconds: float
+    """How long to wait in all; 3600."""
     max_output_chars: int
+    """Most characters of the text that the model reads; 40,000."""
 
 
 CONTEXT: Final = "ctx"

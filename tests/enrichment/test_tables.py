@@ -216,6 +216,18 @@ def test_a_dry_run_says_the_price_and_touches_nothing(
     assert not sandbox.requests
 
 
+def test_a_dry_run_of_words_proposes_and_submits_nothing(sandbox: Sandbox) -> None:
+    before = sorted(Path().iterdir())
+    given = ["enrich", "rows.csv", "--describe", "purpose of the statement", "--journal", "run.db"]
+    done = CliRunner().invoke(app, [*given, "-o", "out.csv", "--dry-run"])
+    assert done.exit_code == 0, done.stderr
+    assert "Proposed schema:" in done.stderr
+    assert "3 rows, 0.015 USD in all at most. Nothing was submitted." in done.stderr
+    assert "Go on?" not in done.stderr
+    assert sorted(Path().iterdir()) == before
+    assert (started(sandbox), sandbox.ledger.usd) == (0, 0)
+
+
 def test_a_dry_run_knows_what_the_journal_has(sandbox: Sandbox) -> None:
     assert command("out.csv", "--limit", "2")[0] == 0
     code, messages = command("out.csv", "--dry-run")

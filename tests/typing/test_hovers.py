@@ -9,7 +9,8 @@ import pytest
 from pydantic import BaseModel
 
 from parallel_integrations import langchain, llama_index, models
-from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations._documents.adapter import Adapter, ConnectionOptions
+from parallel_integrations.llama_index import base, query_engines, readers, retrievers, tools
 
 OF_THE_FRAMEWORK = {"name", "description", "args_schema", "is_remote"}
 """Fields of the frameworks' own classes, which say what a tool or a reader is."""
@@ -23,6 +24,7 @@ def constructed() -> list[type[BaseModel]]:
 
 def undescribed(cls: type[Any]) -> list[str]:
     """Fields that a class declares, and no docstring follows."""
+    fields = set(getattr(cls, "model_fields", cls.__annotations__))
     source = Path(inspect.getsourcefile(cls) or "").read_text("utf-8")
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
@@ -31,7 +33,7 @@ def undescribed(cls: type[Any]) -> list[str]:
                 for each, after in zip(node.body, [*node.body[1:], None], strict=True)
                 if isinstance(each, ast.AnnAssign)
                 and isinstance(each.target, ast.Name)
-                and each.target.id in cls.model_fields.keys() - OF_THE_FRAMEWORK
+                and each.target.id in fields - OF_THE_FRAMEWORK
                 and not (isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant))
             ]
     raise AssertionError(f"{cls} is not in {source[:40]}")
@@ -43,3 +45,24 @@ def test_every_argument_of_a_constructor_is_described(cls: type[BaseModel]) -> N
     ours = [each for each in ours if "[" not in each.__name__]  # their bases come anyway
     wrong = {each.__name__: undescribed(each) for each in ours if issubclass(each, BaseModel)}
     assert {name: fields for name, fields in wrong.items() if fields} == {}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ConnectionOptions,
+        base.PageOptions,
+        base.SearchOptions,
+        base.PageSearchOptions,
+        readers.SearchCallOptions,
+        readers.ExtractOptions,
+        retrievers.EntityOptions,
+        tools.ToolOptions,
+        query_engines.ChatEngineOptions,
+        query_engines.TaskEngineOptions,
+        query_engines.QueryEngineOptions,
+    ],
+    ids=lambda options: options.__name__,
+)
+def test_so_is_every_setting_of_a_constructor_that_takes_many(options: type[Any]) -> None:
+    assert undescribed(options) == []

@@ -1,7 +1,7 @@
 """Monitors for both frameworks: made, listed and cancelled, their events as documents."""
 
 import logging
-from collections.abc import Iterable, Set
+from collections.abc import Sequence, Set
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from parallel_integrations._documents.adapter import PacedAdapter, refuse_unknown
@@ -90,7 +90,7 @@ class MonitorAdapter(PacedAdapter, Generic[DocumentT]):
             event_group_id: Only what one execution found: the id in a webhook's message.
 
         Raises:
-            TaskFailedError: There is nothing but failed executions; says why. Beside events, they
+            TaskFailedError: There is nothing but failed executions; says why. Beside others, they
                 are a warning in the log.
             ParallelError: The call failed.
         """
@@ -135,12 +135,12 @@ class MonitorAdapter(PacedAdapter, Generic[DocumentT]):
         return await self.resolved_client().arun(_listed(status))
 
 
-def event_documents(monitor_id: str, events: Iterable[MonitorEvent]) -> Documents[PageDocument]:
+def event_documents(monitor_id: str, events: Sequence[MonitorEvent]) -> Documents[PageDocument]:
     """A monitor's events as documents: see `MonitorAdapter.events`."""
     documents = []
     failures = []
     for event in events:
-        if event.error_message or event.event_type == "error":
+        if _is_failure(event):
             failures.append(event.error_message or "no reason was given")
         elif output := event.changed_output or event.output:
             first = next((one for _, one in cited(output.basis) if web_address(one.url)), None)
@@ -156,7 +156,7 @@ def event_documents(monitor_id: str, events: Iterable[MonitorEvent]) -> Document
                 documents.append(PageDocument(name, document.text, document.metadata | own))
     if failures:
         text = f"{len(failures)} executions of monitor {monitor_id} failed, the last: {failures[0]}"
-        if not documents:
+        if len(failures) == len(events):
             raise TaskFailedError(f"{text}. None found anything.")
         log.warning("%s", text)
     return documents
@@ -190,11 +190,29 @@ def _among(names: Set[str], settings: dict[str, Any]) -> dict[str, Any]:
     return {name: settings[name] for name in names & settings.keys()}
 
 
+def _is_failure(event: MonitorEvent) -> bool:
+    return event.event_type == "error" or bool(event.error_message)
+
+
 def _events(monitor_id: str, event_group_id: str | None) -> Operation[Documents[MonitorEvent]]:
+    found = yield from _fetched(monitor_id, event_group_id)
+    if found and all(map(_is_failure, found)):
+        # Whether others ran and found nothing: executions without events are left out otherwise.
+        found = yield from _fetched(monitor_id, event_group_id, include_completions=True)
+    return found
+
+
+def _fetched(
+    monitor_id: str, event_group_id: str | None, *, include_completions: bool = False
+) -> Operation[Documents[MonitorEvent]]:
     if event_group_id is not None:
-        return [*(yield from monitor_events(monitor_id, event_group_id=event_group_id)).events]
+        page = yield from monitor_events(
+            monitor_id, event_group_id=event_group_id, include_completions=include_completions
+        )
+        return [*page.events]
     found: Documents[MonitorEvent] = []
-    yield from each(all_monitor_events(monitor_id), found.append)
+    events = all_monitor_events(monitor_id, include_completions=include_completions)
+    yield from each(events, found.append)
     return found
 
 

@@ -167,9 +167,14 @@ async def test_failed_executions_are_no_empty_list(
 ) -> None:
     monitor_id = (await monitors("create", QUERY)).monitor_id
     events = "/v1/monitors/*/events"
-    sandbox.faults.add(path=events, body={"events": [FAILED]})
+    sandbox.faults.add(path=events, body={"events": [FAILED]}, times=2)
     with pytest.raises(TaskFailedError, match=f"{monitor_id} failed, the last: quota"):
         await monitors("events", monitor_id)
+    nothing = {"event_type": "completion", "timestamp": "2026-05-01T10:00:00Z"}
+    for body in ([FAILED], [FAILED, nothing]):  # another execution ran, and found nothing
+        sandbox.faults.add(path=events, body={"events": body})
+    assert await monitors("events", monitor_id) == []
+    assert sandbox.requests[-1].query["include_completions"] == "true"
     sandbox.faults.add(path=events, body={"events": [FOUND, FAILED]})
     with caplog.at_level(logging.WARNING, "parallel_integrations"):
         [document] = await monitors("events", monitor_id)

@@ -51,6 +51,8 @@ def test_example(place: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) 
     if "ParallelDecisions" in example.code:
         pytest.importorskip("langchain_core.decisions", reason="langchain-core 1.8 has them")
     printed = outputs.run(example)
+    if place in ON_PAGES:
+        assert bool(example.shown) == bool(printed.strip()), "`make outputs` records what it prints"
     if example.shown is not None and example.is_comparable:
         assert outputs.agree(example.shown, printed), f"`make outputs` records this:\n{printed}"
 
@@ -58,3 +60,33 @@ def test_example(place: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) 
 def test_there_are_examples() -> None:
     assert any(place.startswith("README.md") for place in EXAMPLES)
     assert any(place.startswith("parallel_integrations") for place in EXAMPLES)
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "agree"),
+    [
+        ("one\ntwo\n", "one\ntwo\n", True),
+        ("one\ntwo\n", "one\nthree\n", False),
+        ("one\n", "one\ntwo\n", False),
+        ("one\n…\nfour\n", "one\ntwo\nthree\nfour\n", True),
+        ("one\n…\nfour\n", "one\ntwo\nthree\n", False),
+        ("a long li…\n", "a long line\n", True),
+        ("a long li…\n", "a short line\n", False),
+        ("http://127.0.0.1:1 trun_sandbox_01\n", "http://127.0.0.1:22 trun_sandbox_0f\n", True),
+        ("1.5 seconds\n", "12 seconds\n", True),
+        ("[a] (b)*\n", "[a] (b)*  \n", True),
+    ],
+)
+def test_outputs_are_compared_but_for_what_varies(shown: str, printed: str, agree: bool) -> None:
+    assert outputs.agree(shown, printed) is agree
+
+
+def test_an_output_is_recorded_once(sandbox: Sandbox) -> None:
+    code = "```python\nfor number in range(20):\n    print('line', number)\n```\n"
+    once = outputs.recorded("page.md", f"# Page\n\n{code}\nAnd so on.\n", sandbox)
+    shown = "".join(f"line {number}\n" for number in range(11)) + "…\nline 19\n"
+    assert once == f"# Page\n\n{code}\n```text\n{shown}```\n\nAnd so on.\n"
+    assert outputs.recorded("page.md", once, sandbox) == once
+    renewed = outputs.recorded("page.md", once.replace("line 3", "line 33"), sandbox)
+    assert renewed == once
+    assert outputs.recorded("page.md", "```python\nx = 1\n```\n", sandbox).count("```") == 2

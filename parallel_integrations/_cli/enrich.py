@@ -112,7 +112,7 @@ def run(
         with suppress(OSError):  # the terminal may be gone
             display.print("Interrupted. The same command goes on where this one stopped.")
         return ended.status if isinstance(ended, EndedError) else INTERRUPTED
-    return display.conclude(output, is_trial=options.get("limit") is not None)
+    return display.conclude(output, options.get("limit"))
 
 
 def _first(stream: Iterator[EnrichedRow | EnrichmentProgress]) -> EnrichmentProgress:
@@ -253,12 +253,12 @@ class _ProgressDisplay:
         except typer.Abort:  # nobody is there to ask
             return False
 
-    def conclude(self, output: Path, *, is_trial: bool) -> int:
+    def conclude(self, output: Path, limit: int | None) -> int:
         """Print how it ended; returns the exit status."""
         last = self._last or EnrichmentProgress()
         cost = "" if last.cost_usd is None else f", {last.cost_usd:.3f} USD in all"
         self.print(f"{last.finished} of {last.total} rows are in {output}{cost}.")
-        if is_trial:
+        if limit is not None and last.total == limit:
             self.print("The same command without --limit goes on; these rows are not paid again.")
         if last.failed:
             self.print(

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from contextlib import AsyncExitStack, ExitStack
 from html import escape
 from typing import Any, Final, TypeVar, overload
 
@@ -50,6 +51,10 @@ def show(documents: Iterable[Any]) -> Shown:
         print(show(ParallelSearchRetriever(k=2).invoke("What is a closure?")))
         ```
     """
+    if hasattr(documents, "metadata"):  # one document is iterable, too: over its fields
+        documents = [documents]
+    if not isinstance(documents, Iterable):
+        raise _no_document(documents)
     return Shown([_page(each) for each in documents])
 
 
@@ -60,15 +65,19 @@ def _page(document: Any) -> PageResult:
     metadata = getattr(node, "metadata", None)
     text = getattr(node, "page_content", None) or getattr(node, "text", None)
     if not isinstance(metadata, dict):
-        raise ArgumentTypeError(
-            f"show takes documents or nodes, not {type(document).__name__}: give the list that a "
-            "retriever, loader or reader gave"
-        )
+        raise _no_document(document)
     return PageResult(
         url=str(metadata.get("url") or metadata.get("source") or ""),
         title=metadata.get("title"),
         publish_date=metadata.get("published_at"),
         excerpts=[text] if text else [],
+    )
+
+
+def _no_document(value: object) -> ArgumentTypeError:
+    return ArgumentTypeError(
+        f"show takes documents or nodes, not {type(value).__name__}: give the list that a "
+        "retriever, loader or reader gave"
     )
 
 
@@ -101,19 +110,23 @@ def show_progress(events: Any) -> Any:
 
 
 def _passed_on(events: Iterable[E]) -> Iterator[E]:
-    bar = _Bar()
-    for event in events:
-        bar.update(event)
-        yield event
-    bar.end()
+    with ExitStack() as ending:
+        if close := getattr(events, "close", None):  # left early, its connection ends at once
+            ending.callback(close)
+        bar = ending.enter_context(_Bar())
+        for event in events:
+            bar.update(event)
+            yield event
 
 
 async def _apassed_on(events: AsyncIterable[E]) -> AsyncIterator[E]:
-    bar = _Bar()
-    async for event in events:
-        bar.update(event)
-        yield event
-    bar.end()
+    async with AsyncExitStack() as ending:
+        if close := getattr(events, "aclose", None):
+            ending.push_async_callback(close)
+        bar = ending.enter_context(_Bar())
+        async for event in events:
+            bar.update(event)
+            yield event
 
 
 class _Bar:
@@ -133,9 +146,12 @@ class _Bar:
         if share is not None or words:
             self._show()
 
-    def end(self) -> None:
-        """Show that it is over."""
-        self._share = 1.0
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is None:
+            self._share = 1.0
         self._show()
         if self._shell is None and sys.stderr.isatty():
             sys.stderr.write("\n")

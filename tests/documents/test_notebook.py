@@ -1,10 +1,13 @@
 """Documents and progress in a notebook: cards, and a bar that passes the events on."""
 
 import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, closing
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from langchain_core.documents import Document
 
 from parallel_integrations import (
     ArgumentTypeError,
@@ -55,10 +58,50 @@ def test_a_document_of_elsewhere_is_shown_and_escaped() -> None:
     assert seen.links == []
 
 
-@pytest.mark.parametrize("wrong", ["a text", 7, {"page_content": "x"}])
+@pytest.mark.parametrize("wrong", ["a text", 7, None, {"page_content": "x"}])
 def test_what_is_no_document_is_refused(wrong: Any) -> None:
-    with pytest.raises(ArgumentTypeError, match="show takes documents or nodes, not"):
-        show([wrong])
+    for given in (wrong, [wrong]):
+        with pytest.raises(ArgumentTypeError, match="show takes documents or nodes, not"):
+            show(given)
+
+
+def test_one_document_may_be_shown_alone() -> None:
+    document = Document("Text.", metadata={"url": "https://a.example", "title": "A"})
+    assert repr(show(document)) == repr(show([document]))
+
+
+class Closable:
+    """A stream that knows whether it was closed."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        try:
+            yield {"message": "one"}
+            yield {"message": "two"}
+        finally:
+            self.is_closed = True
+
+    async def aevents(self) -> AsyncIterator[dict[str, Any]]:
+        try:
+            yield {"message": "one"}
+            yield {"message": "two"}
+        finally:
+            self.is_closed = True
+
+
+async def test_a_stream_that_is_left_early_is_closed() -> None:
+    sync = Closable()
+    kept = sync.events()
+    with closing(show_progress(kept)) as events:
+        next(events)
+    assert sync.is_closed
+    awaited = Closable()
+    akept = awaited.aevents()
+    async with aclosing(show_progress(akept)) as aevents:
+        await anext(aevents)
+    assert awaited.is_closed
 
 
 class Notebook:

@@ -27,6 +27,7 @@ THINGS: Final = "Things in the harbour"
 MAKERS: Final = "Builders of bridges"
 SESSION: Final = "cassettes"
 SCOPE: Final = "harbour"
+NO_GATEWAY: Final = "it needs a gateway of yours"
 TOOL_CHARS: Final = 36_000  # what a tool shows by default, less its frame
 HARBOUR: Final = Corpus(
     [
@@ -357,18 +358,23 @@ ADAPTER_SCENARIOS: Final = (
         "gateway/native",
         ask(models.SearchRequest(objective=QUESTION, max_results=2)),
         gateway=True,
+        sandbox_only=NO_GATEWAY,
     ),
     _about_harbour(
         "gateway/oldest_generation",
         ask(models.SearchRequest(objective=QUESTION, processor="base", max_results=2)),
         client=(("api_version", "v1beta-processor"),),
         gateway=True,
+        sandbox_only=NO_GATEWAY,
     ),
-    _about_harbour("gateway/compatible_chat", ask(said(QUESTION)), gateway=True),
+    _about_harbour(
+        "gateway/compatible_chat", ask(said(QUESTION)), gateway=True, sandbox_only=NO_GATEWAY
+    ),
     _about_harbour(
         "gateway/wrong_key",
         ask(said(QUESTION)),
         gateway=True,
+        sandbox_only=NO_GATEWAY,
         wrong_key=True,
         error=AuthenticationError,
     ),

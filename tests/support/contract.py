@@ -38,6 +38,11 @@ KEY_ERROR: Final = {
     "additionalProperties": False,
 }
 MAX_EVENTS: Final = 1000
+OF_THE_OLDER_QUICKSTART: Final = {
+    "SearchResponse": {"objective", "search_queries"},
+    "SearchResult": {"rank", "metadata"},
+}
+"""Fields that no current response is expected to have."""
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _BLANK_LINE: Final = re.compile(rb"\r?\n\r?\n")
 
@@ -416,6 +421,7 @@ def _note_absent(value: Any, where: str, seen: dict[str, list[set[str]]]) -> Non
         kind = f"{where}{type(value).__name__}"
         fields = {n for n, info in type(value).model_fields.items() if not info.exclude}
         fields -= ApiResponse.model_fields.keys()  # what our reading adds, few responses have
+        fields -= OF_THE_OLDER_QUICKSTART.get(type(value).__name__, set())
         seen.setdefault(kind, []).append({where + n for n in fields - value.model_fields_set})
     for name, inner in _inner(value):
         _note_absent(inner, f"{where}{name}.", seen)

@@ -57,7 +57,7 @@ def _left_out(scenario: Scenario) -> str:
     """Why a scenario is not recorded live; empty where it is."""
     if scenario.full and not _is_set("FULL"):
         return f"{price_usd(scenario):.3f} USD, only with FULL=1"
-    return scenario.sandbox_only or ("it needs a gateway of yours" if scenario.gateway else "")
+    return scenario.sandbox_only
 
 
 def _is_set(name: str) -> bool:

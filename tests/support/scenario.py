@@ -56,8 +56,7 @@ class Scenario:
         faults: The faults that are injected.
         sandbox_only: Why it cannot be recorded live; empty where it can.
         full: Whether it is recorded live with FULL=1 only, because it is dear or goes on by itself.
-        gateway: Whether it goes through Cloudflare's gateway; recorded from the sandbox only, which
-            stands in for it.
+        gateway: Whether it goes through Cloudflare's gateway, for which the sandbox stands in.
     """
 
     name: str

@@ -165,7 +165,7 @@ def _lines(figures: Figures) -> list[str]:
 
 _STYLE: Final = """
 :root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; display: block; overflow-x: auto; }
 th, td { text-align: left; padding: .25rem .75rem; border-bottom: 1px solid #8884; }
 details { margin: .5rem 0; } summary { cursor: pointer; }

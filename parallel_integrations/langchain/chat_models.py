@@ -76,6 +76,7 @@ class ChatParallel(Adapter, AnswerSettings, BaseChatModel):
         previous_interaction_id: Continues an earlier answer (`interaction_id` in its
             `response_metadata`), also per call.
         extra_body: Further fields of the request's body, also per call.
+        streaming: True makes `invoke` use a stream; False keeps `stream` from streaming.
         extra_headers: Sent besides the client's own, also per call; never part of repr, traces or
             pickles.
         stop: Texts before which an answer ends, also per call. The API knows none: the text is cut

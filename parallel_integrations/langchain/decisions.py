@@ -58,7 +58,12 @@ class ParallelDecisions(Adapter, BaseDecisionModel):
 
     It takes up to 100 questions: `Noul`, `Choice` of 2 to 255 labels, `Score` of 2 to 10 levels.
     `confidence`, which the API may leave out, is then the probability of the chosen label or of the
-    likeliest level.
+    likeliest level. Besides the connection (`api_key`, `base_url`, `timeout` in seconds, 60 by
+    default, `max_retries`, `client`) it takes:
+
+    Attributes:
+        model: The API's mode; `fast` is the only one known.
+        include_excerpts: Whether citations come with excerpts.
 
     Raises:
         ImportError: langchain-core is older than 1.8.

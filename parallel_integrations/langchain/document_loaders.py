@@ -34,7 +34,22 @@ class ParallelExtractLoader(PacedAdapter, ExtractSettings, DocumentSettings, Bas
     without text, one of a call that failed beside others. Where no page at all can be read that is
     an error.
 
-    It takes the settings of the connection, of an extract and of documents besides its own.
+    Besides the connection and the settings of an extract (`fetch_policy`, `max_chars_total`,
+    `max_chars_per_result`, `session_id`, `client_model`) it takes:
+
+    Attributes:
+        urls: One or several; URLs of the same page (`…#a`, `…#b`) are read and billed once.
+        objective: What you want to know from the pages; excerpts are chosen by it. Of more than
+            5000 characters the first are sent, with a warning in the log.
+        search_queries: Keywords to choose excerpts by.
+        full_content: True (the default here) for whole pages, False for excerpts.
+        split: `"page"` for one document per page, `"excerpt"` for one per excerpt.
+        published_day: True adds the day of publication as a number (20240501, 0 where unknown).
+        constant_keys: True gives every document the same metadata keys.
+        max_concurrency: How many calls at once, 4 by default; 1 needs no threads.
+        rate_limiter: LangChain's, as on chat models: waited for before each call.
+        on_error: Called with the `ExtractError` of each page that is not given; a warning by
+            default.
 
     Raises:
         ParallelError: From loading, when every call fails or no page can be read.

@@ -14,7 +14,11 @@ class ParallelMonitor(MonitorAdapter[Document]):
     to the account and goes on by itself: it is billed for each execution until it is cancelled, and
     any object of this class, in any process, takes its id.
 
-    It takes the settings of the connection, and `rate_limiter`.
+    Besides the connection (`api_key`, `base_url`, `timeout` in seconds, `max_retries`, `client`)
+    it takes:
+
+    Attributes:
+        rate_limiter: LangChain's, as on chat models: waited for before each call.
 
     Example:
         ```python

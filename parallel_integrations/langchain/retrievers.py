@@ -51,7 +51,27 @@ class ParallelSearchRetriever(PacedAdapter, SearchSettings, DocumentSettings, Ba
     (= url); its id depends on the url alone, with `split="excerpt"` on url and text. Pages without
     text give no document.
 
-    It takes the settings of the connection, of a search and of documents besides its own.
+    Besides the connection (`api_key`, `base_url`, `timeout` in seconds, `max_retries`, `client`)
+    and the settings of a search (`source_policy`, `fetch_policy`, `location`,
+    `max_chars_total`, `max_chars_per_result`, `session_id`, `client_model`) it takes:
+
+    Attributes:
+        k: Number of results, 1 to 40; 10 by default, which a search's price includes. Also
+            accepted as `max_results`; both can be given per call too.
+        mode: `advanced` by default, because one search has to find it all; `fast` costs a fifth and
+            takes about 2 seconds less.
+        objective: The objective of all searches, or of one call; the question then decides the
+            keyword queries alone.
+        split: `"page"` (default) for one document per page, `"excerpt"` for one per excerpt, with
+            `start_char` and `end_char` in its metadata where the wire gives them.
+        published_day: True adds the day of publication to the metadata as a number (20240501, 0
+            where unknown), for stores that compare only numbers.
+        constant_keys: True gives every document the same metadata keys, with values of the same
+            types.
+        rate_limiter: LangChain's, as on chat models: waited for before each search.
+        query_writer: A chat model, or any runnable that takes the question and gives `objective`
+            and `search_queries` (object, dict or JSON text). If it fails in any way, queries are
+            derived from the question, with a warning in the log.
 
     What changes from call to call (`search_id`, `session_id`, `warnings`, `usage`) is no metadata:
     callbacks receive it as the custom event `parallel_search`.
@@ -165,7 +185,14 @@ class ParallelEntityRetriever(PacedAdapter, BaseRetriever):
     `title` (the entity's name), `published_at` (None) and `source` (= url); its id depends on url
     and name, and is that of a FindAll match of the same entity.
 
-    It takes the settings of the connection besides its own.
+    Besides the connection (`api_key`, `base_url`, `timeout` in seconds, `max_retries`, `client`)
+    it takes:
+
+    Attributes:
+        entity_type: `companies` (the default) or `people`; can be given per call, too.
+        k: How many, 1 to 1000; 10 by default, 100 are included in the price of 0.005 USD. Also
+            accepted as `max_results`; both can be given per call too.
+        rate_limiter: LangChain's, as on chat models: waited for before each call.
 
     What changes from call to call (`entity_set_id`, `warnings`) is no metadata: callbacks receive
     it as the custom event `parallel_entity_search`.

@@ -50,6 +50,11 @@ class ParallelDeepResearch(
     id in `run`), and the report, of type `report`, last; `invoke` sends the same events as custom
     events named `parallel_progress`.
 
+    Attributes:
+        processor: Decides price and depth; `pro` (0.10 USD a run) by default, the first that does
+            deep research where no JSON schema is given.
+        deadline_seconds: How long to wait in all.
+
     Raises:
         TaskFailedError: The run failed; says why.
         TaskTimeoutError: The deadline passed; `run_id` on it, as on every error after the run was
@@ -228,6 +233,18 @@ class ParallelEnrichment(
     Equal rows are sent and paid once; failed rows are not billed. Progress is sent as
     custom events named `parallel_progress`, of type `enrichment.progress`. Every setting can be
     given for one call: `invoke(rows, journal="run.db")`.
+
+    Attributes:
+        processor: Decides price and depth; `lite` (0.005 USD a row) by default.
+        journal: A file that records what is paid for, so that the same call resumes after the
+            process ended at any moment. One run at a time; give each its own.
+        max_cost_usd: No row is sent that could raise the cost above this.
+        columns: The fields of each row that are sent; None sends all.
+        limit: Rows at most, the first: a trial, whose rows count when the rest follows.
+        price_per_row_usd: What a row costs, for processors whose price is not known here.
+        retry_failed: Whether rows that failed before, by the journal, are sent again. A row whose
+            output could not be read may be paid twice.
+        deadline_seconds: How long to wait in all; a day.
 
     Raises:
         ValueError: A row that cannot be sent, by its number; an invalid setting.

@@ -25,6 +25,18 @@ class ParallelToolkit(PacedAdapter, BaseToolkit):
     All tools share a client and a session: one per LangGraph thread where there is one, else one
     per `get_tools` call.
 
+    Attributes:
+        search: Arguments of `ParallelSearchTool`; without the tool if None.
+        extract: Arguments of `ParallelExtractTool`; without it if None.
+        task: Arguments of `ParallelTaskRunTool`; without research if None.
+        research: `"blocking"` gives `ParallelTaskRunTool`, which waits for the report;
+            `"background"` gives `ParallelStartResearchTool`, with the same arguments, and
+            `ParallelGetResearchTool`, so that a run of minutes does not hold the agent's turn.
+        find_all: Arguments of `ParallelFindAllTool`; without it if None, the default: it is
+            the one tool with which an agent can spend dollars in one call.
+        entity_search: Arguments of `ParallelEntitySearchTool`; without it if None, the default.
+        memory: Arguments of `ParallelMemoryTool`; without it if None, the default.
+
     Example:
         ```python
         from parallel_integrations.langchain import ParallelToolkit

@@ -303,6 +303,11 @@ class ResearchSettings(TaskOptions):
 
     Every runnable has an `input_schema` and an `output_schema` of its own, so the task's are given
     under these names and kept under others.
+
+    Attributes:
+        task_output_schema: `output_schema=` of the constructor: a description of a text, a JSON
+            schema, a pydantic class, or the wire's own form; left out, the processor decides.
+        task_input_schema: `input_schema=` of the constructor, in the same forms.
     """
 
     task_output_schema: OutputSchema | None = Field(default=None, alias="output_schema")
@@ -377,6 +382,12 @@ class ParallelSearchTool(SearchSettings, SessionTool):
     (`may_repeat` says whether to try again).
 
     Attributes:
+        max_results: Number of results, 1 to 40; 10 by default, which a search's price includes.
+        mode: `fast` by default, the vendor's choice for agents (docs/reference/facts.md, 5);
+            `advanced` searches deeper, takes about 2 seconds longer and costs five times as much.
+        content_format: `"text"`, or `"search_result"` for content blocks that models with native
+            citations (Anthropic's) understand, or `"results"` for a dict, which code reads from
+            `tool.invoke({"query": question})["results"]`: see `parallel_integrations.as_results`.
         artifact_format: `"response"` for the API's response, or `"results"` for that dict.
         max_output_chars: Most characters of the content, 40,000 by default; no more text than that
             is requested, unless `max_chars_total` says so. A truncated text says so.
@@ -618,6 +629,8 @@ class ParallelEntitySearchTool(ParallelTool):
     plain JSON. `ParallelFindAllTool` takes minutes and says of each match why it is one.
 
     Attributes:
+        match_limit: How many to list, 5 to 1000; 10 by default, 100 are included in the price of
+            0.005 USD.
         max_output_chars: Most characters of the content, 40,000 by default; a truncated text says
             so.
 
@@ -648,6 +661,12 @@ class ParallelMemoryTool(ParallelTool):
     `memory_scope_key`) are fixed on the instance or given by code for one call in its config. The
     content names each task, FindAll run and monitor with what it was about and found; the artifact
     is the API's response as plain JSON. Give tools that research the same `memory_scope_key`.
+
+    Attributes:
+        limit: How many memories, 1 to 25; the API's default where left out.
+        kind: Only memories of a `task`, `monitor` or `findall`.
+        since: Only what changed after this moment, with a time zone.
+        memory_scope_key: Whose memories; the personal ones where left out.
 
     Example:
         ```python

@@ -43,8 +43,21 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
     A node whose task failed gains nothing, with a warning in the log; when all fail, that is an
     error. Each task is billed (0.010 USD with `processor="base"`); failed ones are not.
 
-    It takes the settings of the connection, of a task, and what every LlamaIndex extractor has
-    (`metadata_mode`, `in_place`, `disable_template_rewrite`, `raise_on_error` …) besides its own.
+    Besides the connection (`api_key`, `base_url`, `timeout`, `max_retries`, 2 by default, for
+    calls that cannot be billed twice; `client`), the settings of a task (`processor`,
+    `source_policy`, `input_schema`, `mcp_servers` …) and what every LlamaIndex extractor has
+    (`metadata_mode`, `in_place`, `disable_template_rewrite`, `raise_on_error` …) it takes:
+
+    Attributes:
+        output_schema: The fields to research: a pydantic class, a JSON schema, or a description of
+            a text, which goes under `answer_key`.
+        input_keys: Metadata to send, as an object; by default the node's text is sent. Nodes that
+            have none of these keys are skipped.
+        answer_key: Name of the metadata where the output is one text; `"answer"`.
+        max_input_chars: Most characters of a node's text to send; 15,000.
+        deadline_seconds: How long to wait in all; 3600.
+        journal: A file that records what is paid for: after the process ended at any moment, the
+            same call resumes. One run at a time; other nodes need another file.
 
     Raises:
         ParallelError: From a run of the pipeline, with `taskgroup_id` once the group was created.

@@ -83,6 +83,8 @@ class ParallelLLM(Component, AnswerSettings, StructuredChat):
         extra_body: Further fields of the request's body; those given per call are added.
         extra_headers: Further headers of the request; those given per call are added. Never part
             of repr or serialization.
+        context_window: Tokens that LlamaIndex packs into one call at most; 128 000 by default,
+            because the API states no limit and each further call is billed; 5000 for `parallel`.
         stop: Texts before which an answer ends, also per call. The API knows none: the text is cut
             here, while the rest of a stream is read for its citations.
         temperature: Known, ignored by the API and not sent; so are `max_tokens` and, per call,

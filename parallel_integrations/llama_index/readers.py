@@ -55,7 +55,24 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
     `DocstoreStrategy.UPSERTS_AND_DELETE` a later search deletes what it does not find again;
     `UPSERTS` is the strategy for search results. Pages without text give no document.
 
-    It takes the settings of the connection, of a search and of documents besides its own.
+    Besides the connection (`api_key`, `base_url`, `timeout` in seconds, 90 by default,
+    `max_retries`, 2 by default, `client`) and the settings of a search (`source_policy`,
+    `fetch_policy`, `location`, `max_chars_total`, `max_chars_per_result`, `session_id`,
+    `client_model`), which the API chooses where left out, it takes:
+
+    Attributes:
+        max_results: Number of results, 1 to 40; 10 by default, which a search's price includes.
+        mode: `advanced` by default, because one search has to find it all; `fast` costs a fifth and
+            takes about 2 seconds less.
+        objective: The objective of all searches, or of one call; the query then decides the
+            keyword queries alone.
+        split: `"page"` (default) for one document per page, `"excerpt"` for one per excerpt, with
+            `start_char` and `end_char` in its metadata where the API gives them.
+        rate_limiter: LlamaIndex's, as on LLMs: waited for before each search.
+        published_day: True adds the day of publication to the metadata as a number (20240501, 0
+            where unknown), for stores that compare only numbers.
+        constant_keys: True gives every document the same metadata keys, with values of the same
+            types.
 
     Raises:
         ParallelError: From every load method; never an empty list in place of an error.
@@ -171,7 +188,20 @@ class ParallelExtractReader(
     others; when none can be read, that is an error. URLs of the same page (`…#a`, `…#b`) are
     read and billed once.
 
-    It takes the settings of the connection, of an extract and of documents besides its own.
+    Besides the connection (`api_key`, `base_url`, `timeout` in seconds, 120 by default,
+    `max_retries`, 2 by default, `client`) and the settings of an extract (`fetch_policy`,
+    `max_chars_total`, `max_chars_per_result`, `session_id`, `client_model`) it takes:
+
+    Attributes:
+        full_content: True (the default here) for whole pages as markdown, False for excerpts, or
+            `FullContentSettings` for how much of a page.
+        split: `"page"` (default) for one document per page, `"excerpt"` for one per excerpt.
+        published_day: True adds the day of publication as a number (20240501, 0 where unknown).
+        constant_keys: True gives every document the same metadata keys.
+        rate_limiter: LlamaIndex's, as on LLMs: waited for before each call.
+        max_concurrency: How many calls at once, 4 by default; 1 needs no threads.
+        on_error: Called with the `ExtractError` of each page that is not given; a warning by
+            default. Not part of serialization.
 
     Raises:
         ParallelError: From every load method, when every call fails or no page can be read.

@@ -66,3 +66,11 @@ def test_every_argument_of_a_constructor_is_described(cls: type[BaseModel]) -> N
 )
 def test_so_is_every_setting_of_a_constructor_that_takes_many(options: type[Any]) -> None:
     assert undescribed(options) == []
+
+
+@pytest.mark.parametrize("cls", constructed(), ids=lambda cls: f"{cls.__module__}.{cls.__name__}")
+def test_help_and_reference_list_every_argument_of_its_own(cls: type[BaseModel]) -> None:
+    """They show the class's docstring, where an editor shows that of the field."""
+    declared = vars(cls).get("__annotations__", {}).keys() & cls.model_fields.keys()
+    listed = {each for each in declared if f"\n        {each}: " in (cls.__doc__ or "")}
+    assert declared - listed - {"api_key"} - OF_THE_FRAMEWORK == set()

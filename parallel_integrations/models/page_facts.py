@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 MIN_SECONDS: Final = 100_000_000
 """Of a number of seconds since 1970 (here in 1973); a smaller one is something else."""
 MIN_MILLISECONDS: Final = 100_000_000_000
+MAX_MILLISECONDS: Final = 1000 * MIN_MILLISECONDS
 _YEAR_OR_MONTH: Final = re.compile(r"[12][0-9]{3}(-(0[1-9]|1[0-2]))?")
 
 
@@ -66,7 +67,8 @@ def date_text(value: Any) -> str:
             return digits
         with suppress(ValueError):
             return date.fromisoformat(digits).isoformat()
-        seconds = value / 1000 if value >= MIN_MILLISECONDS else value
+        # Not `value / 1000` at once: an integer may be too large for a float.
+        seconds = value / 1000 if MIN_MILLISECONDS <= value < MAX_MILLISECONDS else value
         if MIN_SECONDS <= seconds < MIN_MILLISECONDS:
             return datetime.fromtimestamp(seconds, UTC).isoformat()
     raise ValueError("no date")

@@ -28,6 +28,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetPydanticSchema,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import (
     CoreSchema,
@@ -209,6 +210,11 @@ class Warning(ResponseModel):  # noqa: A001 - the API's own word
     type: Text = ""
     message: Text = ""
     detail: Any = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text_alone(cls, value: Any) -> Any:
+        return {"message": value} if isinstance(value, str) else value
 
 
 UNREADABLE: Final = "unreadable"

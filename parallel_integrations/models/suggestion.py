@@ -6,10 +6,10 @@ from pydantic import Field, model_validator
 
 from parallel_integrations.models.output_schema import JsonSchema, OutputSchema, wire_schema
 from parallel_integrations.models.shared import (
+    ApiResponse,
     ApiVersion,
     Items,
     RequestModel,
-    ResponseModel,
     Text,
 )
 from parallel_integrations.models.task import TaskSettings, task_spec
@@ -42,20 +42,18 @@ class SuggestTaskRequest(RequestModel):
         return body
 
 
-class SuggestedTask(ResponseModel):
+class SuggestedTask(ApiResponse):
     """A task as the API would ask it; meant to be looked at before it is run.
 
     Attributes:
         title: What it is called.
         output_schema: JSON schema of what comes back.
         input_schema: JSON schema of what goes in.
-        warnings: What the API has to say about it, as the wire has it.
     """
 
     title: Text = ""
     output_schema: dict[str, Any] | None = None
     input_schema: dict[str, Any] | None = None
-    warnings: Items[Any] = []
 
     def settings(self, processor: str) -> TaskSettings:
         """Settings for tasks of this kind on a processor.
@@ -96,7 +94,7 @@ class SuggestProcessorRequest(RequestModel):
         return {"task_spec": task_spec(self.output_schema, self.input_schema)}
 
 
-class SuggestedProcessors(ResponseModel):
+class SuggestedProcessors(ApiResponse):
     """Processors for a task.
 
     Attributes:

@@ -25,6 +25,8 @@ MAX_WARNINGS: Final = 20
 """A response of a thousand malformed items names no more of them."""
 MAX_ROUNDS: Final = 50
 """Each takes out all that is found faulty; what that was part of may become faulty by it."""
+MAX_DEPTH: Final = 190
+"""Lists and objects within each other; pydantic reads 200 and cannot dump many more."""
 _NOT_STORABLE: Final = re.compile("[\ud800-\udfff\0]")
 
 Place = tuple[int | str, ...]
@@ -248,17 +250,16 @@ def storable_json(value: Any) -> Any:
     Raises:
         ValueError: It is nested too deeply.
     """
-    try:
-        return _cleaned(value)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    return _cleaned(value, MAX_DEPTH)
 
 
-def _cleaned(value: Any) -> Any:
+def _cleaned(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return storable(value)
+    if isinstance(value, list | dict) and not depth:
+        raise ValueError("it is nested too deeply")
     if isinstance(value, list):
-        return [_cleaned(item) for item in value]
+        return [_cleaned(item, depth - 1) for item in value]
     if isinstance(value, dict):
-        return {storable(name): _cleaned(item) for name, item in value.items()}
+        return {storable(name): _cleaned(item, depth - 1) for name, item in value.items()}
     return value

@@ -32,6 +32,8 @@ from parallel_integrations.models import (
     ResponsePartEvent,
     RetrieveMemoryResponse,
     StreamEvent,
+    SuggestedProcessors,
+    SuggestedTask,
     TaskGroup,
     TaskRun,
     TaskRunInput,
@@ -205,6 +207,13 @@ RESPONSES: dict[type[ResponseModel], dict[str, Any]] = {
         "usage": None,
     },
     RespondResponse: RESPONSE,
+    SuggestedTask: {
+        "title": "t",
+        "output_schema": {"type": "object"},
+        "input_schema": {"type": "object"},
+        "warnings": [WARNING],
+    },
+    SuggestedProcessors: {"recommended_processors": ["core"]},
     DecideResponse: {
         "decision_id": "d",
         "mode": "fast",
@@ -315,6 +324,7 @@ NEEDED = {
     FindallResult: {"run"},
     Monitor: {"monitor_id"},
     RetrieveMemoryResponse: {"results"},
+    SuggestedProcessors: {"recommended_processors"},
 }
 """Without these there is no response at all; everything else may be absent."""
 

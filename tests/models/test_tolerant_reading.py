@@ -245,6 +245,8 @@ DATES = [
     ({"publish_date": True}, None),
     ({"publish_date": 3.5}, None),
     ({"publish_date": 10**30}, None),
+    ({"publish_date": 10**400}, None),
+    ({"publish_date": -(10**400)}, None),
     ({"publish_date": ["2026"]}, None),
 ]
 

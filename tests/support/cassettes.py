@@ -40,7 +40,7 @@ _HOST = re.compile(r"^https?://[^/]+")
 @cache
 def parsed(text: str) -> Any:
     """The YAML of a cassette as data, which is not to be changed."""
-    return yaml.safe_load(text)
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 class CassetteFormat:

@@ -337,13 +337,15 @@ MCP_PATH: Final = "/mcp"
 
 
 def operation_of(method: str, path: str) -> Operation | None:
-    """The operation that a request is meant for."""
+    """The operation that a request is meant for, also through a gateway."""
+    path = _GATEWAY.sub("", path)
     for operation, pattern in _PATTERNS:
         if operation.method == method and pattern.fullmatch(path):
             return operation
     return None
 
 
+_GATEWAY: Final = re.compile(r"^/v1/[^/]+/[^/]+/(?:parallel|compat)(?=/)")
 # Fixed words are tried before parameters: `…/runs/{run_id}` would fit more than it means.
 _PATTERNS: Final = tuple(
     (each, re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(each.path))))

@@ -452,7 +452,7 @@ def receiver(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any
     [example] = [
         block.partition("```")[0]
         for block in guide.read_text(encoding="utf-8").split("```python\n")
-        if "def receive(" in block
+        if "def receive(headers" in block
     ]
     names: dict[str, Any] = {}
     exec(example, names)

@@ -429,8 +429,8 @@ def test_an_enrichment_interrupted_at_any_line_of_its_journal_is_resumed(
             interruptions += 1
             found = enriched(client, rows(3), journal=path)
             assert [row.error for row in found] == [None] * 3, f"interrupted at line {line}"
-            line += 23
+            line += 67
         return interruptions
 
     with ThreadPoolExecutor(1) as thread:  # it takes the errors that it was handling along
-        assert thread.submit(interrupt_everywhere).result() > 10
+        assert thread.submit(interrupt_everywhere).result() > 5

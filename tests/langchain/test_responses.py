@@ -144,14 +144,18 @@ def test_effort_is_given_once_or_per_call_and_other_settings_are_not_sent(
     client: ParallelClient, sandbox: Sandbox
 ) -> None:
     model = ChatParallel(
-        model="parallel", reasoning_effort="low", temperature=0, client=client, extra_body={"x": 1}
+        model="parallel",
+        reasoning_effort="low",
+        temperature=0,
+        client=client,
+        extra_body={"top_p": 1},
     )
     model.invoke(QUESTION, max_tokens=5)
     model.invoke(QUESTION, reasoning_effort="high")
     ChatParallel(client=client).invoke(QUESTION, model="parallel", reasoning_effort="medium")
     efforts = [each.body["reasoning"]["effort"] for each in sandbox.requests]
     assert efforts == ["low", "high", "medium"]
-    assert set(sandbox.requests[0].body) == {"model", "input", "reasoning", "x"}
+    assert set(sandbox.requests[0].body) == {"model", "input", "reasoning", "top_p"}
     # Known and ignored by Chat, as before.
     ChatParallel(client=client).invoke(QUESTION, reasoning_effort="low")
     assert "reasoning" not in sandbox.requests[-1].body

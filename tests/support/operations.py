@@ -446,7 +446,7 @@ EXCUSES: Final[tuple[Excuse, ...]] = (
     Excuse(
         ("POST /v1/responses",),
         "request",
-        "temperature",
+        "temperature|top_p",
         "unknown",
         "a parameter of OpenAI that is documented in prose to have no effect",
     ),

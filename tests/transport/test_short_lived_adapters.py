@@ -39,10 +39,10 @@ def connection(sandbox: Sandbox) -> dict[str, Any]:
 def test_fifteen_in_turn_make_one_connection(own: Sandbox) -> None:
     for _ in range(15):
         ParallelSearchRetriever(**connection(own), k=1).invoke(QUESTION)
-        gc.collect()
+        gc.collect(0)
     for _ in range(5):
         ParallelRetriever(**connection(own), max_results=1).retrieve(QUESTION)
-        gc.collect()
+        gc.collect(0)
     assert len(own.requests) == 20
     assert own.connections == 1
 
@@ -51,7 +51,7 @@ def test_fifteen_in_turn_in_an_event_loop_make_one_connection(own: Sandbox) -> N
     async def handlers() -> None:
         for _ in range(15):
             await ParallelSearchRetriever(**connection(own), k=1).ainvoke(QUESTION)
-            gc.collect()
+            gc.collect(0)
 
     asyncio.run(handlers())
     assert own.connections == 1

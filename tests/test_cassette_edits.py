@@ -36,7 +36,7 @@ NEVER_SENT: Final = {
 }
 OFFLINE: Final = {
     *("resolve_citations", "citation_blocks", "evidence_of", "ParallelFactEvaluator"),
-    *("ParallelBudgetMiddleware", "ParallelProgressEvent"),
+    *("ParallelBudgetMiddleware", "ParallelProgressEvent", "ParallelSearchEvent"),
     *("parse_webhook", "verify_webhook", "webhook_id"),
 }
 """Names of the adapters' packages that call nothing."""

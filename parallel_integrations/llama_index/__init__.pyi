@@ -8,6 +8,7 @@ from parallel_integrations.llama_index.citations import evidence_of as evidence_
 from parallel_integrations.llama_index.evaluators import (
     ParallelFactEvaluator as ParallelFactEvaluator,
 )
+from parallel_integrations.llama_index.events import ParallelSearchEvent as ParallelSearchEvent
 from parallel_integrations.llama_index.extractors import ParallelExtractor as ParallelExtractor
 from parallel_integrations.llama_index.llms import ParallelLLM as ParallelLLM
 from parallel_integrations.llama_index.monitors import ParallelMonitor as ParallelMonitor

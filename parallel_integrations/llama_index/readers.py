@@ -29,6 +29,7 @@ from parallel_integrations.llama_index.base import (
     as_node,
     as_nodes,
 )
+from parallel_integrations.llama_index.events import reported
 from parallel_integrations.models.extract import (
     ExtractError,
     ExtractSettings,
@@ -167,7 +168,7 @@ class ParallelReader(PageSearch, Component, BasePydanticReader):
         return search_request(self, **fields, **settings)
 
     def _documents(self, response: SearchResponse) -> list[Document]:
-        return list(as_nodes(Document, self.documents_of(response.results)))
+        return list(as_nodes(Document, self.documents_of(reported(response).results)))
 
 
 class ExtractOptions(PageOptions, total=False):

@@ -26,6 +26,7 @@ from parallel_integrations._documents.query_writer import (
 from parallel_integrations._documents.searching import search_request
 from parallel_integrations.api import entity_search, search
 from parallel_integrations.llama_index.base import PageSearch, PageSearchOptions, as_nodes
+from parallel_integrations.llama_index.events import reported
 from parallel_integrations.models.entity import EntitySearchRequest, EntityType
 from parallel_integrations.models.findall import MAX_MATCHES
 from parallel_integrations.models.search import SearchRequest, SearchResponse
@@ -125,7 +126,7 @@ class ParallelRetriever(BaseRetriever):
         return search_request(self.settings, **{**fields, **written})
 
     def _ranked(self, response: SearchResponse) -> list[NodeWithScore]:
-        return _ranked(self.settings.documents_of(response.results))
+        return _ranked(self.settings.documents_of(reported(response).results))
 
 
 class EntitySettings(PacedAdapter):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from parallel_integrations._documents.text_matching import closest_window
-from parallel_integrations.models.page_facts import url_parts
+from parallel_integrations.models.page_facts import page_key
 
 _NUMBERS: Final = r"\d{1,3}(?:\s*[-–]\s*\d{1,3})?"  # noqa: RUF001 - models write ranges with it
 _MARKER: Final = re.compile(rf"\[\^?({_NUMBERS}(?:\s*[,;]\s*\^?{_NUMBERS})*)\](?!\()")
@@ -72,7 +72,7 @@ def resolve_markers(answer: str, documents: Sequence[tuple[str, str, str]]) -> M
     )
     by_url: dict[str, list[int]] = {}
     for number, (url, _, _) in enumerate(documents):
-        by_url.setdefault(_key(url), []).append(number)
+        by_url.setdefault(page_key(url), []).append(number)
     found: list[tuple[int, str, list[int], list[str]]] = []
     links = list(_LINK.finditer(body))
     found += [(link.start(), link[0], *_known(by_url, link[2])) for link in links]
@@ -117,18 +117,8 @@ def _is_list(answer: str) -> bool:
 
 
 def _known(by_url: dict[str, list[int]], url: str) -> tuple[list[int], list[str]]:
-    numbers = by_url.get(_key(url), [])
+    numbers = by_url.get(page_key(url), [])
     return (numbers, []) if numbers else ([], [url])
-
-
-def _key(url: str) -> str:
-    """A url as people shorten it: without scheme, `www.`, a slash at the end and a fragment."""
-    parts = url_parts(url.strip())
-    if parts is None or not parts.hostname:
-        return url.strip()
-    fragment = f"#{parts.fragment}" if parts.fragment.startswith(("/", "!")) else ""
-    query = f"?{parts.query}" if parts.query else ""
-    return parts.hostname.removeprefix("www.") + parts.path.rstrip("/") + query + fragment
 
 
 def _numbers(text: str) -> list[int]:

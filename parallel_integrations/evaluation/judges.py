@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel, Field
 
+from parallel_integrations._documents.json_values import json_values
 from parallel_integrations._documents.text_matching import (
     closest_window,
     content_words,
@@ -249,16 +250,11 @@ def _read_reply(reply: Any) -> _Reply | None:
         text = getattr(reply, "text", None)
         reply = text if isinstance(text, str) else getattr(reply, "content", reply)
     try:
-        given = dict(_first_object(reply) if isinstance(reply, str) else reply)
+        given = dict(next(json_values(reply, "{"), ()) if isinstance(reply, str) else reply)
         given["verdict"] = str(given.get("verdict", given.get("support", ""))).strip().lower()
         return _Reply.model_validate({k: v for k, v in given.items() if v is not None})
     except (ValueError, TypeError):
         return None
-
-
-def _first_object(text: str) -> Any:
-    """The first JSON object of a text, which may stand in a fence or after a sentence."""
-    return json.JSONDecoder().raw_decode(text, text.index("{"))[0]
 
 
 def _find(quote: str, passage: str) -> tuple[int, int] | None:

@@ -98,6 +98,7 @@ def replying(reply: Any) -> ModelJudge:
     [
         ('{"verdict": "full", "quote": "412 metres"}', "full", True),
         ('Sure!\n```json\n{"verdict": "Partial", "quote": "412  metres"}\n```', "partial", True),
+        ('By {it}: {"verdict": "full", "quote": "It is 412\nmetres"}', "full", True),
         ({"verdict": "contradicted", "quote": "412 metres"}, "contradicted", True),
         ('{"verdict": "none"}', "none", True),
         ('{"verdict": "full", "quote": "413 metres"}', "undecided", False),

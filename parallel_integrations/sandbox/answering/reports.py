@@ -80,7 +80,7 @@ def _unfounded(field: str) -> dict[str, Any]:
 
 
 def _quotes_of(evidence: Evidence, page: Page) -> Sequence[Quote]:
-    return [quote for quote in evidence.quotes if quote.page is page]
+    return [quote for quote in evidence.quotes if quote.page == page]
 
 
 def _bullet(quote: Quote, marker: str = "") -> str:

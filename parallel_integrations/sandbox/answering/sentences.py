@@ -79,23 +79,23 @@ class Evidence:
     @cached_property
     def pages(self) -> list[Page]:
         """The pages, best first."""
-        return list({id(quote.page): quote.page for quote in self.quotes}.values())
+        return list(dict.fromkeys(quote.page for quote in self.quotes))
 
     def only(self, page: Page) -> "Evidence":
         """Return the evidence of one page."""
-        return Evidence(self.question, [q for q in self.quotes if q.page is page])
+        return Evidence(self.question, [q for q in self.quotes if q.page == page])
 
     def ranked(self, hint: str = "") -> list[Quote]:
         """Return the quotes, best first for the question and, above all, the words of `hint`."""
         hinted = {stem(term) for term in terms([hint])} if hint else set()
-        order = {id(page): place for place, page in enumerate(self.pages)}
+        order = {page: place for place, page in enumerate(self.pages)}
 
         def score(quote: Quote) -> float:
-            wanted = sum(self._weights[word] for word in self._wanted & quote.stems)
+            wanted = math.fsum(self._weights[word] for word in self._wanted & quote.stems)
             # The hint is a field's name: it outweighs the question, which all fields share. Later
             # pages
             # lose a little, so that equals come from the better page.
-            return wanted + 3 * len(hinted & quote.stems) - 0.4 * order[id(quote.page)]
+            return wanted + 3 * len(hinted & quote.stems) - 0.4 * order[quote.page]
 
         return sorted(self.quotes, key=score, reverse=True)
 
@@ -109,7 +109,7 @@ class Evidence:
         for quote in fitting:
             # Several sources make an answer that can be checked; one page would often fill it
             # alone.
-            if sum(each.page is quote.page for each in taken) < per_page:
+            if sum(each.page == quote.page for each in taken) < per_page:
                 taken.append(quote)
         if len(taken) < count:
             taken += [quote for quote in fitting if quote not in taken]
@@ -177,13 +177,13 @@ def _prose(page: Page, start: int, end: int) -> tuple[Quote, ...]:
 
 def basis(field: str, evidence: Evidence, quotes: Sequence[Quote]) -> dict[str, Any]:
     """Return the basis of one field of an answer: where its words come from."""
-    excerpts: dict[int, tuple[Page, list[str]]] = {}
+    excerpts: dict[Page, list[str]] = {}
     quotes = list(dict.fromkeys(quotes))
     for quote in quotes:
-        excerpts.setdefault(id(quote.page), (quote.page, []))[1].append(quote.excerpt)
+        excerpts.setdefault(quote.page, []).append(quote.excerpt)
     citations = [
         {"url": page.url, "title": page.title, "excerpts": texts}
-        for page, texts in excerpts.values()
+        for page, texts in excerpts.items()
     ]
     reasoning = (
         f"The sandbox quotes {len(quotes)} sentence(s) of {len(citations)} page(s) found for "
@@ -204,7 +204,7 @@ def quoted(evidence: Evidence, count: int) -> tuple[str, list[dict[str, Any]]]:
     quotes = evidence.best(count)
     if not quotes:
         return NOTHING_FOUND, [basis("output", evidence, [])]
-    pages = list({id(quote.page): quote.page for quote in quotes}.values())
+    pages = list(dict.fromkeys(quote.page for quote in quotes))
     lines = [f"“{quote.text}” [{pages.index(quote.page) + 1}]" for quote in quotes]
     sources = [f"[{n}] {page.title}: {page.url}" for n, page in enumerate(pages, 1)]
     text = "\n\n".join(["The sandbox's pages say:", *lines, "Sources:\n" + "\n".join(sources)])

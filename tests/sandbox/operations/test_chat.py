@@ -4,7 +4,7 @@ from typing import Any
 import httpx
 import pytest
 
-from parallel_integrations.sandbox import Sandbox
+from parallel_integrations.sandbox import Corpus, Page, Sandbox
 from tests.sandbox.ids import numbered
 
 QUESTION = "What does the with statement do?"
@@ -54,6 +54,31 @@ def test_models(http: httpx.Client, sandbox: Sandbox, model: str, usd: float) ->
     assert bool(payload["interaction_id"]) is (model != "speed")
     assert sandbox.ledger.usd == usd
     assert sandbox.ledger.entries[0].detail == model
+
+
+def test_an_answer_is_the_same_whatever_equal_pages_were_asked_before() -> None:
+    def found(question: str) -> Any:
+        copies = [
+            Page(f"https://{name}.example/", name.title(), text)
+            for name, text in (
+                (
+                    "otter",
+                    "# Food\n\nOtters eat fish in rivers.\n\n# Sleep\n\nOtters sleep in a den.",
+                ),
+                ("badger", "Badgers eat worms in meadows, and they sleep in a sett."),
+            )
+        ]
+        with Sandbox(Corpus(copies)) as sandbox:
+            headers = {"x-api-key": sandbox.api_key}
+            response = httpx.post(
+                f"{sandbox.url}/chat/completions", json=body(question), headers=headers
+            )
+        [basis] = response.json()["basis"]
+        return [each["url"] for each in basis["citations"]]
+
+    found("Is there fish in rivers?")  # one passage of a page, which is kept
+    urls = found("What do otters eat, and where do otters sleep?")
+    assert urls == ["https://otter.example/", "https://badger.example/"]
 
 
 def test_nothing_found_is_said(http: httpx.Client) -> None:

@@ -77,6 +77,10 @@ def _call_older_paths(sandbox: Sandbox, connected: dict[str, Any]) -> None:
     with ParallelClient(api_version="v1beta", **connected) as client:
         client.run(api.search(models.SearchRequest(objective=objective)))
         client.run(api.extract(models.ExtractRequest(urls=[sandbox.corpus.pages[0].url])))
+    with Sandbox(quickstart=True) as oldest:
+        url, api_key = oldest.url, oldest.api_key
+        with ParallelClient(api_key=api_key, base_url=url, api_version="v1beta") as client:
+            client.run(api.search(models.SearchRequest(objective=objective)))
     with ParallelClient(chat_path="/v1beta/chat/completions", **connected) as client:
         request = models.ChatRequest(messages=[{"role": "user", "content": objective}])
         client.run(api.chat(request))

@@ -7,6 +7,7 @@ other runs make few.
 import asyncio
 import ctypes
 import gc
+import itertools
 import os
 import random
 import subprocess
@@ -213,16 +214,23 @@ class ForgetfulCache:
         """Nothing is kept."""
 
 
+def _is_enough(number: int, count: int, came: Counter[str]) -> bool:
+    """Whether `count` calls were made and enough of them were cancelled before they ended."""
+    return number >= count and came["cancelled"] > count * CANCELLED / 4
+
+
 def _question(number: int) -> SearchRequest:
     return SearchRequest(search_queries=[f"with statement {number % 50}"], max_results=1)
 
 
 async def _cancelling_tasks(client: ParallelClient, count: int, came: Counter[str]) -> None:
     chance = random.Random(1)
-    left = iter(range(count))
+    numbers = itertools.count()
 
     async def work() -> None:
-        for number in left:
+        for number in numbers:
+            if _is_enough(number, count, came):
+                break
             call = asyncio.create_task(client.arun(api.search(_question(number))))
             if chance.random() < CANCELLED:
                 asyncio.get_running_loop().call_later(chance.random() * 0.05, call.cancel)
@@ -239,14 +247,14 @@ async def _cancelling_tasks(client: ParallelClient, count: int, came: Counter[st
 
 def _interrupting_threads(client: ParallelClient, count: int, came: Counter[str]) -> None:
     chance = random.Random(2)
-    left = iter(range(count))
+    numbers = itertools.count()
     calling: dict[int, bool] = {}
 
     def work() -> None:
         me = threading.get_ident()
         while True:
             try:
-                if (number := next(left, None)) is None:
+                if _is_enough(number := next(numbers), count, came):
                     break
                 calling[me] = True
                 found = client.run(api.search(_question(number))).results
@@ -310,6 +318,5 @@ def test_calls_that_are_cancelled_cost_no_other_call_anything(
         f"a time, in {time.monotonic() - start:.0f} s: {dict(came)}"
     )
     assert came.keys() <= {"response", "cancelled"}, came
-    assert came["cancelled"] > CALLS // 4 * CANCELLED / 4, "too few for the test to mean anything"
     assert time.monotonic() - start < MAX_SECONDS or SOAK
     assert connections == 0

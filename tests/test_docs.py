@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -40,6 +41,7 @@ class Links(HTMLParser):
         self.loaded: list[str] = []
         self.anchors: set[str] = set()
         self.title, self.description = "", ""
+        self.headings: list[int] = []
         self._in_title = False
         self.feed(html)
 
@@ -52,6 +54,8 @@ class Links(HTMLParser):
             self.loaded.append(given["href"])
         elif "src" in given:
             self.loaded.append(given["src"])
+        elif re.fullmatch(r"h[1-6]", tag):
+            self.headings.append(int(tag[1]))
         elif tag == "meta" and given.get("name") == "description":
             self.description = given["content"]
         self._in_title = tag == "title" and not self.title
@@ -114,6 +118,13 @@ def test_every_page_has_a_title_and_a_description_of_its_own(site: dict[str, Lin
         assert found.most_common(1)[0][1] == 1, found.most_common(1)
     for place, page in site.items():
         assert 20 < len(page.description) <= 160, place
+
+
+def test_headings_leave_no_level_out(site: dict[str, Links]) -> None:
+    for place, page in site.items():
+        assert page.headings.count(1) == 1, place
+        for above, heading in pairwise(page.headings):
+            assert heading <= above + 1, place
 
 
 def test_an_address_without_a_page_leads_on(built: Path, site: dict[str, Links]) -> None:

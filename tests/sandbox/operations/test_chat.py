@@ -56,7 +56,7 @@ def test_models(http: httpx.Client, sandbox: Sandbox, model: str, usd: float) ->
     assert sandbox.ledger.entries[0].detail == model
 
 
-def test_an_answer_is_the_same_whatever_equal_pages_were_asked_before() -> None:
+def test_a_response_is_the_same_whatever_equal_pages_were_searched_before() -> None:
     def found(question: str) -> Any:
         copies = [
             Page(f"https://{name}.example/", name.title(), text)

@@ -4,11 +4,10 @@ import asyncio
 import os
 import pickle
 import threading
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing
 from copy import deepcopy
-from functools import partial
+from functools import lru_cache, partial
 from inspect import signature
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Never, NoReturn, Self, TypeVar, cast
@@ -172,17 +171,16 @@ class ParallelClient:
         # Adapters come and go with each request of a program: with a client each, or none left in
         # between, they would pay a handshake each.
         with _shared_lock:
+            pools = _kept_pools.pop(settings, None)
             client = _shared.get(settings)
             if client is None:
-                pools = _kept_pools.get(settings) or Pools(settings.base_url)
                 client = _shared[settings] = cls.__new__(cls)
-                client._set_up(settings, pools)  # noqa: SLF001 - its own class
+                client._set_up(settings, pools or Pools(settings.base_url))  # noqa: SLF001
             _kept_pools[settings] = client._pools  # noqa: SLF001 - its own class
-            _kept_pools.move_to_end(settings)
             if len(_kept_pools) > MAX_KEPT_POOLS:
-                _kept_pools.popitem(last=False)
-            for pools in _kept_pools.values():
-                pools.close_expired()
+                del _kept_pools[next(iter(_kept_pools))]  # the one that was used longest ago
+            for kept in _kept_pools.values():
+                kept.close_expired()
             return client
 
     # `shared`, copies and pickles come here directly: they have settings, not the arguments.
@@ -359,7 +357,7 @@ class ParallelClient:
         if known is None:
             if any(name == INTEGRATION_HEADER for name, _ in self.settings.headers):
                 return self
-            settings = self.settings.with_header(INTEGRATION_HEADER, integration)
+            settings = _with_integration(self.settings, integration)
             known = self._on_behalf[integration] = object.__new__(type(self))
             vars(known).update(vars(self) | {"settings": settings, "_on_behalf": {}})
         return known
@@ -501,8 +499,14 @@ def _shared_requests(cache: ResponseCache | None, ttl_seconds: float) -> SharedR
     return SharedRequests(cache, ttl_seconds) if cache is not None else None
 
 
+# An adapter that is made for one request asks for the same as the one before it.
+@lru_cache(maxsize=2 * MAX_KEPT_POOLS)
+def _with_integration(settings: Settings, integration: str) -> Settings:
+    return settings.with_header(INTEGRATION_HEADER, integration)
+
+
 _shared: WeakValueDictionary[Settings, ParallelClient] = WeakValueDictionary()
-_kept_pools: OrderedDict[Settings, Pools] = OrderedDict()
+_kept_pools: dict[Settings, Pools] = {}  # the last used at the end
 _shared_lock = threading.RLock()  # a signal handler may make an adapter, too
 
 

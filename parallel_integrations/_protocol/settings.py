@@ -153,6 +153,7 @@ def _checked_url(url: str, name: str, plain_http_hosts: frozenset[str]) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}"
 
 
+@lru_cache(maxsize=64)
 def refuse_api_paths(base_url: str) -> None:
     """Refuse an address that the API's paths cannot follow: its own path, or a gateway's.
 

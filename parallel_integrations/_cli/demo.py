@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from parallel_integrations._cli.sources import readable_excerpt, show, show_source
 from parallel_integrations._documents.evidence import page_documents
+from parallel_integrations._protocol.routes import KEYS_AT
 from parallel_integrations._protocol.search_mcp import SearchMcp
 from parallel_integrations._protocol.settings import KEY_VARIABLE, key_from_environment
 from parallel_integrations.api.chats import chat
@@ -96,7 +97,7 @@ def _run(console: Console, client: ParallelClient, question: str, *, is_web: boo
             code, text, basis = _answer(client, question)
         show(console, f"\n[dim]{escape(code)}[/dim]")
         _show_answer(console, question, text, basis)
-    _what_next(console, question, is_web=is_web)
+    _what_next(console, is_web=is_web)
     return True
 
 
@@ -163,29 +164,38 @@ def _show_answer(console: Console, question: str, text: str, basis: list[FieldBa
         show_source(console, number, citation.title or citation.url, citation.url, excerpt)
 
 
-def _what_next(console: Console, question: str, *, is_web: bool) -> None:
+def _what_next(console: Console, *, is_web: bool) -> None:
     has_key = bool(key_from_environment())
     console.rule("what next", align="left")
     if not is_web and not has_key:
-        show(console, "without an account  parallel-integrations demo --web")
+        show(console, "without an account: parallel-integrations demo --web")
+    # What is to be copied is not broken into lines.
     if not has_key:
-        show(
-            console,
-            f"with a key          export {KEY_VARIABLE}=…   (https://platform.parallel.ai), then "
-            "parallel-integrations doctor",
-            soft_wrap=True,
-        )
-    framework = "langchain" if _has("langchain_core") else "llama_index"
-    name = "ParallelSearchRetriever" if framework == "langchain" else "ParallelRetriever"
-    method = "invoke" if framework == "langchain" else "retrieve"
-    show(
-        console,
-        f"in code             from parallel_integrations.{framework} import {name}\n"
-        f"                    for each in {name}().{method}({question!r}):\n"
-        '                        print(each.metadata["url"])',
-        markup=False,
-        soft_wrap=True,
-    )
+        show(console, f"with a key from {KEYS_AT}:")
+        command = f"    export {KEY_VARIABLE}=…; parallel-integrations doctor"
+        show(console, command, soft_wrap=True)
+    show(console, "in code:")
+    code = "\n".join(f"    {line}" for line in _code())
+    show(console, code, markup=False, soft_wrap=True)
+
+
+def _code() -> list[str]:
+    """Three lines to begin with, for the framework that is installed."""
+    if _has("langchain_core"):
+        framework, call = "langchain", "ParallelSearchRetriever().invoke"
+    elif _has("llama_index.core"):
+        framework, call = "llama_index", "ParallelRetriever().retrieve"
+    else:
+        return [
+            "from parallel_integrations import ParallelClient, SearchRequest, api",
+            'request = SearchRequest(objective="your own question")',
+            "print(ParallelClient().run(api.search(request)))",
+        ]
+    return [
+        f"from parallel_integrations.{framework} import {call.partition('(')[0]}",
+        f'for each in {call}("your own question"):',
+        '    print(each.metadata["url"])',
+    ]
 
 
 @contextmanager

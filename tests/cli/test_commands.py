@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import httpx
@@ -64,6 +65,18 @@ def test_the_demo_without_a_key_runs_on_the_sandbox_and_says_so() -> None:
     assert "**" not in done.stdout
 
 
+@pytest.mark.parametrize("columns", ["60", "80"])
+def test_the_demo_breaks_neither_words_nor_what_is_to_be_copied(columns: str) -> None:
+    done = invoke("demo", QUESTION, COLUMNS=columns, **NO_KEY)
+    for line in done.stdout.splitlines():
+        assert len(line) <= 80 or "https://" in line
+    words = invoke("demo", QUESTION, COLUMNS="200", **NO_KEY).stdout.split()
+    narrow = done.stdout.split()
+    assert [each for each in narrow if "─" not in each] == [
+        each for each in words if "─" not in each
+    ]
+
+
 def test_the_demo_cites_what_it_shows() -> None:
     done = invoke("demo", QUESTION, **NO_KEY)
     answer, _, cited = done.stdout.partition("\ncited\n")
@@ -102,13 +115,25 @@ main(["demo", "What is a decorator?"])
         ("langchain_core,llama_index", ["client.run(search(", "client.run(chat("]),
     ],
 )
-def test_the_demo_needs_no_framework(missing: str, shown: list[str]) -> None:
+def test_the_demo_needs_no_framework(
+    missing: str,
+    shown: list[str],
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT, missing],
         capture_output=True, text=True, env=_environment(), check=False, timeout=55,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert all(each in done.stdout for each in shown)
+    code = done.stdout.partition("\nin code:\n")[2]
+    assert not any(each.partition("_core")[0] in code for each in missing.split(","))
+    monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
+    monkeypatch.setenv("PARALLEL_BASE_URL", sandbox.url)
+    exec(textwrap.dedent(code).replace("your own question", QUESTION), {})
+    assert "https://docs.python.org/" in capsys.readouterr().out
 
 
 def test_the_demo_with_a_key_is_live_and_says_what_it_costs(sandbox: Sandbox) -> None:

@@ -15,7 +15,7 @@ CHART: Final = DOCS / "images" / "speed.svg"
 ARCHITECTURE: Final = DOCS / "images" / "architecture.svg"
 ONE_SEARCH: Final = DOCS / "images" / "one_search.svg"
 
-WIDTH: Final = 720
+WIDTH: Final = 460  # readable on a phone, which shows it at four fifths
 MARGIN: Final = 16
 STYLE: Final = """
 text { font: 13px system-ui, sans-serif; fill: #1f2430 }
@@ -66,59 +66,58 @@ def figures() -> list[tuple[str, float, str, float]]:
 
 def chart() -> str:
     """Bars of CPU time, ours and another package's, as ratios to plain httpx."""
-    left, step = 156, 44
+    step = 58
     rows = figures()
-    scale = (WIDTH - left - 158) / max(theirs for *_, theirs in rows)
+    scale = (WIDTH - 2 * MARGIN - 150) / max(theirs for *_, theirs in rows)
     parts = [_text(MARGIN, 28, "CPU time of a call, as a ratio to plain httpx", "bold")]
     for number, (label, ours, other, theirs) in enumerate(rows):
-        top = 46 + number * step
-        parts.append(_text(MARGIN, top + 19, label))
+        top = 62 + number * step
+        parts.append(_text(MARGIN, top - 6, label))
         for ratio, name, kind, down in (
             (ours, "this package", "ours", 0),
             (theirs, other, "theirs", 16),
         ):
             parts.append(
-                f'<rect class="{kind}" x="{left}" y="{top + down}" width="{ratio * scale:.1f}" '
+                f'<rect class="{kind}" x="{MARGIN}" y="{top + down}" width="{ratio * scale:.1f}" '
                 'height="13" rx="2"/>'
             )
             words = f"{ratio:.2f}\N{MULTIPLICATION SIGN} {name}"
-            parts.append(_text(left + ratio * scale + 6, top + down + 11, words, "small"))
-    one = left + scale
+            parts.append(_text(MARGIN + ratio * scale + 6, top + down + 11, words, "small"))
+        parts.append(
+            f'<path class="line" stroke-dasharray="3 3" d="M{MARGIN + scale:.1f} {top - 3}v35"/>'
+        )
     bottom = 46 + len(rows) * step
-    parts.append(
-        f'<path class="line" stroke-dasharray="3 3" d="M{one:.1f} 40V{bottom}"/>'
-        + _text(one - 30, bottom + 14, "plain httpx", "small")
-    )
+    parts.append(_text(MARGIN, bottom + 14, "dashed: plain httpx", "small"))
     return _drawing("CPU time as a ratio to plain httpx", bottom + 28, parts)
 
 
 LAYERS: Final = (
     ("your program", ("LangChain", "LlamaIndex", "plain Python", "command line")),
     ("adapters", ("langchain/", "llama_index/", "enrichment/", "evaluation/")),
-    ("shared", ("_documents/: text, ids, queries", "client.py: run, arun, stream")),
+    ("shared", ("_documents/: text, ids", "client.py: run, arun, stream")),
     ("without I/O", ("api/: operations", "models/: their data", "_protocol/: rules")),
     ("with I/O", ("_transport/: driver, connection pool, cache, usage",)),
-    ("servers", ("Parallel's API", "gateway", "hosted MCP server", "sandbox/")),
+    ("servers", ("Parallel's API", "gateway", "hosted MCP", "sandbox/")),
 )
 
 
 def architecture() -> str:
     """The subpackages, each layer above those that it calls."""
-    left, height, gap = 120, 40, 26
+    height, gap = 36, 40
     parts = []
     for number, (name, boxes) in enumerate(LAYERS):
-        top = MARGIN + number * (height + gap)
-        parts.append(_text(MARGIN, top + 25, name, "small"))
-        width = (WIDTH - left - MARGIN - 10 * (len(boxes) - 1)) / len(boxes)
+        top = MARGIN + 16 + number * (height + gap)
+        parts.append(_text(MARGIN, top - 6, name, "small"))
+        width = (WIDTH - 2 * MARGIN - 10 * (len(boxes) - 1)) / len(boxes)
         for place, box in enumerate(boxes):
-            x = left + place * (width + 10)
+            x = MARGIN + place * (width + 10)
             parts.append(
                 f'<rect class="box" x="{x:.1f}" y="{top}" width="{width:.1f}" height="{height}" '
-                'rx="5"/>' + _text(x + width / 2, top + 25, box, anchor="middle")
+                'rx="5"/>' + _text(x + width / 2, top + 23, box, anchor="middle")
             )
         if number + 1 < len(LAYERS):
-            parts.append(_arrow((WIDTH + left) / 2, top + height + 4, 0, gap - 8))
-    return _drawing("Layers of the package", len(LAYERS) * (height + gap) + 6, parts)
+            parts.append(_arrow(WIDTH / 2, top + height + 5, 0, gap - 10))
+    return _drawing("Layers of the package", len(LAYERS) * (height + gap) + 10, parts)
 
 
 COLUMNS: Final = ("your code", "retrievers.py", "api.search", "driver.py", "Parallel")
@@ -127,11 +126,11 @@ MESSAGES: Final = (
     (1, 1, "SearchRequest; queries derived"),
     (1, 3, "client.run(search(request))"),
     (3, 2, "next(flow)"),
-    (2, 3, "Send POST /v1/search"),
-    (3, 4, "HTTP request, rendered"),
+    (2, 3, "Send(POST …)"),
+    (3, 4, "HTTP request"),
     (4, 3, "response"),
-    (3, 2, "flow.send(response)"),
-    (2, 3, "429, 5xx: Send again"),
+    (3, 2, "send(response)"),
+    (2, 3, "429: Send again"),
     (2, 1, "SearchResponse"),
     (1, 0, "documents"),
 )
@@ -139,14 +138,15 @@ MESSAGES: Final = (
 
 def one_search() -> str:
     """What happens between a question and its documents, downwards in time."""
-    between, top, step = (WIDTH - 2 * 70) / (len(COLUMNS) - 1), 52, 34
+    edge, top, step = 50, 52, 34
+    between = (WIDTH - 2 * edge) / (len(COLUMNS) - 1)
     height = top + len(MESSAGES) * step
-    places = [70 + number * between for number in range(len(COLUMNS))]
+    places = [edge + number * between for number in range(len(COLUMNS))]
     parts = []
     for x, name in zip(places, COLUMNS, strict=True):
         parts.append(
-            f'<rect class="box" x="{x - 66:.1f}" y="{MARGIN}" width="132" height="26" rx="5"/>'
-            + _text(x, MARGIN + 18, name, anchor="middle")
+            f'<rect class="box" x="{x - 43:.1f}" y="{MARGIN}" width="86" height="26" rx="5"/>'
+            + _text(x, MARGIN + 17, name, "small", anchor="middle")
             + f'<path class="line" stroke-dasharray="2 4" d="M{x:.1f} {MARGIN + 26}V{height}"/>'
         )
     for number, (start, end, words) in enumerate(MESSAGES):
@@ -175,9 +175,10 @@ def _arrow(x: float, y: float, right: float, down: float) -> str:
 
 
 def _drawing(title: str, height: float, parts: Iterable[str]) -> str:
+    size = f'width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}"'
     return "\n".join(
         (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
             f"<title>{title}</title>",
             f"<style>{STYLE}</style>",
             f'<rect class="page" x="1" y="1" width="{WIDTH - 2}" height="{height - 2}" rx="8"/>',

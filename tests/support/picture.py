@@ -17,7 +17,7 @@ from parallel_integrations._cli import demo
 from parallel_integrations._protocol.settings import KEY_VARIABLE
 
 PATH: Final = Path(__file__).parents[2] / "docs" / "images" / "demo.svg"
-COLUMNS: Final = 100
+COLUMNS: Final = 90
 QUESTION: Final = "How does the with statement handle exceptions?"
 TEMPLATE: Final[str] = Console.export_svg.__kwdefaults__["code_format"]
 # Rich's own template loads its font from another host.

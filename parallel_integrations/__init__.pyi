@@ -39,14 +39,14 @@ from parallel_integrations.models.chat import ChatRequest as ChatRequest
 from parallel_integrations.models.chat import ChatResponse as ChatResponse
 from parallel_integrations.models.decision import DecideRequest as DecideRequest
 from parallel_integrations.models.decision import DecideResponse as DecideResponse
-from parallel_integrations.models.entity import EntitySearchRequest as EntitySearchRequest
-from parallel_integrations.models.entity import EntitySearchResponse as EntitySearchResponse
 from parallel_integrations.models.extract import ExtractError as ExtractError
 from parallel_integrations.models.extract import ExtractRequest as ExtractRequest
 from parallel_integrations.models.extract import ExtractResponse as ExtractResponse
 from parallel_integrations.models.extract import ExtractResult as ExtractResult
 from parallel_integrations.models.findall import CreateFindallRunRequest as CreateFindallRunRequest
 from parallel_integrations.models.findall import EnrichFindallRequest as EnrichFindallRequest
+from parallel_integrations.models.findall import EntitySearchRequest as EntitySearchRequest
+from parallel_integrations.models.findall import EntitySearchResponse as EntitySearchResponse
 from parallel_integrations.models.findall import ExtendFindallRequest as ExtendFindallRequest
 from parallel_integrations.models.findall import FindallCandidate as FindallCandidate
 from parallel_integrations.models.findall import FindallResult as FindallResult
@@ -74,13 +74,13 @@ from parallel_integrations.models.search import SearchRequest as SearchRequest
 from parallel_integrations.models.search import SearchResponse as SearchResponse
 from parallel_integrations.models.search import SearchResult as SearchResult
 from parallel_integrations.models.shared import StreamEvent as StreamEvent
-from parallel_integrations.models.suggestion import SuggestedProcessors as SuggestedProcessors
-from parallel_integrations.models.suggestion import SuggestedTask as SuggestedTask
-from parallel_integrations.models.suggestion import (
+from parallel_integrations.models.task import CreateTaskRunRequest as CreateTaskRunRequest
+from parallel_integrations.models.task import SuggestedProcessors as SuggestedProcessors
+from parallel_integrations.models.task import SuggestedTask as SuggestedTask
+from parallel_integrations.models.task import (
     SuggestProcessorRequest as SuggestProcessorRequest,
 )
-from parallel_integrations.models.suggestion import SuggestTaskRequest as SuggestTaskRequest
-from parallel_integrations.models.task import CreateTaskRunRequest as CreateTaskRunRequest
+from parallel_integrations.models.task import SuggestTaskRequest as SuggestTaskRequest
 from parallel_integrations.models.task import TaskOutput as TaskOutput
 from parallel_integrations.models.task import TaskRun as TaskRun
 from parallel_integrations.models.task import TaskRunResult as TaskRunResult

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from parallel_integrations.api.suggestions import suggest_processor, suggest_task
+from parallel_integrations.api.tasks import suggest_processor, suggest_task
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.errors import NotFoundError
 from parallel_integrations.models.prices import PRICES_USD, task_sku
-from parallel_integrations.models.suggestion import SuggestProcessorRequest, SuggestTaskRequest
-from parallel_integrations.models.task import TaskSettings
+from parallel_integrations.models.task import (
+    SuggestProcessorRequest,
+    SuggestTaskRequest,
+    TaskSettings,
+)
 
 
 @dataclass(slots=True)

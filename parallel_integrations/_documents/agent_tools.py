@@ -24,8 +24,8 @@ from parallel_integrations._documents.tool_texts import (
     started_text,
     task_text,
 )
-from parallel_integrations.models.entity import EntitySearchRequest
 from parallel_integrations.models.extract import ExtractRequest
+from parallel_integrations.models.findall import EntitySearchRequest
 from parallel_integrations.models.memory import RetrieveMemoryRequest
 from parallel_integrations.models.search import SearchRequest
 from parallel_integrations.models.shared import RequestModel

@@ -4,12 +4,13 @@ from typing import Final
 
 from parallel_integrations._documents.evidence import PageDocument, entity_documents
 from parallel_integrations.errors import InvalidArgumentError
-from parallel_integrations.models.entity import (
+from parallel_integrations.models.findall import (
+    MAX_MATCHES,
+    MIN_MATCHES,
     EntitySearchRequest,
     EntitySearchResponse,
     EntityType,
 )
-from parallel_integrations.models.findall import MAX_MATCHES, MIN_MATCHES
 
 DEFAULT_ENTITIES: Final = 10
 

@@ -11,8 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from parallel_integrations.models.basis import Citation, FieldBasis
-from parallel_integrations.models.entity import Entity
-from parallel_integrations.models.findall import FindallCandidate
+from parallel_integrations.models.findall import Entity, FindallCandidate
 from parallel_integrations.models.page_facts import (
     page_title,
     published_at,

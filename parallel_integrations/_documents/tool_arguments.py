@@ -26,8 +26,8 @@ from parallel_integrations._documents.find_all import FindAllRequest
 from parallel_integrations._protocol.paths import segment
 from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError, ParallelError
 from parallel_integrations.models._validation import argument_error
-from parallel_integrations.models.entity import EntitySearchRequest, EntityType
 from parallel_integrations.models.extract import MAX_URLS, ExtractRequest, WebUrl
+from parallel_integrations.models.findall import EntitySearchRequest, EntityType
 from parallel_integrations.models.memory import MAX_MEMORY_QUERY_CHARACTERS, RetrieveMemoryRequest
 from parallel_integrations.models.pages import (
     MAX_QUERIES,

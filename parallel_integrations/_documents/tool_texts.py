@@ -18,9 +18,8 @@ from parallel_integrations._documents.evidence import (
 from parallel_integrations._documents.memories import memory_documents
 from parallel_integrations._documents.reading import unreadable
 from parallel_integrations._documents.research import ResearchProgress
-from parallel_integrations.models.entity import EntitySearchResponse
 from parallel_integrations.models.extract import ExtractResponse
-from parallel_integrations.models.findall import FindallResult
+from parallel_integrations.models.findall import EntitySearchResponse, FindallResult
 from parallel_integrations.models.memory import RetrieveMemoryResponse
 from parallel_integrations.models.search import SearchResponse
 from parallel_integrations.models.task import TaskRun, TaskRunResult

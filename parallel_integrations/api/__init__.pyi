@@ -3,11 +3,11 @@
 from parallel_integrations.api.chats import chat as chat
 from parallel_integrations.api.chats import stream_chat as stream_chat
 from parallel_integrations.api.decisions import decide as decide
-from parallel_integrations.api.entities import entity_search as entity_search
 from parallel_integrations.api.extracts import extract as extract
 from parallel_integrations.api.findall import cancel_findall as cancel_findall
 from parallel_integrations.api.findall import create_findall_run as create_findall_run
 from parallel_integrations.api.findall import enrich_findall as enrich_findall
+from parallel_integrations.api.findall import entity_search as entity_search
 from parallel_integrations.api.findall import extend_findall as extend_findall
 from parallel_integrations.api.findall import findall_events as findall_events
 from parallel_integrations.api.findall import findall_result as findall_result
@@ -31,8 +31,6 @@ from parallel_integrations.api.monitors import update_monitor as update_monitor
 from parallel_integrations.api.responses import respond as respond
 from parallel_integrations.api.responses import stream_response as stream_response
 from parallel_integrations.api.searches import search as search
-from parallel_integrations.api.suggestions import suggest_processor as suggest_processor
-from parallel_integrations.api.suggestions import suggest_task as suggest_task
 from parallel_integrations.api.task_groups import add_task_group_runs as add_task_group_runs
 from parallel_integrations.api.task_groups import create_task_group as create_task_group
 from parallel_integrations.api.task_groups import retrieve_task_group as retrieve_task_group
@@ -47,6 +45,8 @@ from parallel_integrations.api.tasks import retrieve_task_run as retrieve_task_r
 from parallel_integrations.api.tasks import retrieve_task_run_input as retrieve_task_run_input
 from parallel_integrations.api.tasks import run_task as run_task
 from parallel_integrations.api.tasks import stream_task as stream_task
+from parallel_integrations.api.tasks import suggest_processor as suggest_processor
+from parallel_integrations.api.tasks import suggest_task as suggest_task
 from parallel_integrations.api.tasks import task_run_events as task_run_events
 from parallel_integrations.api.tasks import wait_task_run as wait_task_run
 from parallel_integrations.api.webhooks import parse_webhook as parse_webhook

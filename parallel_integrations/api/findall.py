@@ -1,4 +1,4 @@
-"""FindAll: entities of the web that match conditions (docs/reference/facts.md, 10)."""
+"""FindAll and entity search: entities of the web that match (docs/reference/facts.md, 10)."""
 
 import logging
 from dataclasses import replace
@@ -23,6 +23,7 @@ from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations.errors import (
     ConflictError,
     InvalidArgumentError,
+    NotFoundError,
     TaskFailedError,
     UnexpectedAnswerError,
 )
@@ -30,6 +31,8 @@ from parallel_integrations.models.findall import (
     EVENTS,
     CreateFindallRunRequest,
     EnrichFindallRequest,
+    EntitySearchRequest,
+    EntitySearchResponse,
     ExtendFindallRequest,
     FindallResult,
     FindallRun,
@@ -37,10 +40,8 @@ from parallel_integrations.models.findall import (
     FindallStatusEvent,
     IngestFindallRequest,
 )
-from parallel_integrations.models.shared import (
-    RequestModel,
-    StreamEvent,
-)
+from parallel_integrations.models.prices import entity_skus
+from parallel_integrations.models.shared import ApiVersion, RequestModel, StreamEvent
 
 BETAS: Final = ("findall-2025-09-15",)
 INGEST_TIMEOUT_SECONDS: Final = 120.0
@@ -376,3 +377,48 @@ def await_findall(
 
     with carrying(findall_id=findall_id):
         return (yield from within(collect(), deadline_seconds, late=late))
+
+
+def entity_search(request: EntitySearchRequest) -> Flow[EntitySearchResponse]:
+    """List entities at once, best effort; 0.005 USD with 100 results, 0.05 per 1000 further ones.
+
+    Falls back to the older path and names on a 404.
+
+    Args:
+        request: Which entities.
+
+    Returns:
+        A flow whose result is the `EntitySearchResponse`.
+    """
+    EntitySearchRequest.expect(request)
+    send = Send(
+        "POST",
+        "/v1beta/findall/entity-search",
+        request,
+        retry=RetryPolicy.QUERY,
+        timeout_seconds=INGEST_TIMEOUT_SECONDS,
+        betas=BETAS,
+    )
+    try:
+        return (yield from call(send, EntitySearchResponse))
+    except NotFoundError:
+        older = replace(
+            send, path="/v1beta/findall/candidates", request=_OlderEntitySearch.of(request)
+        )
+        return (yield from call(older, EntitySearchResponse))
+
+
+class _OlderEntitySearch(RequestModel):
+    """The request of the path that entity search had before."""
+
+    entity_type: str
+    objective: str
+    match_limit: int
+
+    def skus(self, version: ApiVersion) -> dict[str, int]:
+        return entity_skus(self.match_limit)
+
+    @classmethod
+    def of(cls, request: EntitySearchRequest) -> "_OlderEntitySearch":
+        older = {"companies": "company"}.get(request.entity_type, request.entity_type)
+        return cls(entity_type=older, objective=request.objective, match_limit=request.match_limit)

@@ -1,4 +1,4 @@
-"""Tasks: create, wait, follow and read (docs/reference/facts.md, 8)."""
+"""Tasks: create, wait, follow, read (docs/reference/facts.md, 8); suggestions of tasks (18.4)."""
 
 import logging
 from collections import Counter
@@ -45,6 +45,10 @@ from parallel_integrations.models.task import (
     EVENT_BETAS,
     TASK_EVENTS,
     CreateTaskRunRequest,
+    SuggestedProcessors,
+    SuggestedTask,
+    SuggestProcessorRequest,
+    SuggestTaskRequest,
     TaskRun,
     TaskRunInput,
     TaskRunProgressMessageEvent,
@@ -55,6 +59,7 @@ from parallel_integrations.models.task import (
 WAIT_SECONDS: Final = 25
 MARGIN_SECONDS: Final = 15.0
 """Beyond the wait that is requested of the server, before its response counts as lost."""
+SUGGEST_TIMEOUT_SECONDS: Final = 120.0
 
 log = logging.getLogger("parallel_integrations")
 
@@ -421,3 +426,39 @@ def _resume(
         wait_limit.reached = wait_limit.reached or not isinstance(error, ConnectionFailedError)
     waiting = _result_within(wait_limit, run_id, output_schema)
     yield Emit((yield from delayed(waiting, min(pause, wait_limit.remaining))))
+
+
+def suggest_task(request: SuggestTaskRequest) -> Flow[SuggestedTask]:
+    """Turn a description in words into the schemas of a task. Experimental.
+
+    Args:
+        request: What is to be found out.
+
+    Returns:
+        A flow whose result is the `SuggestedTask`; its `settings` are for tasks.
+    """
+    SuggestTaskRequest.expect(request)
+    return call(_send("/v1beta/tasks/suggest", request), SuggestedTask)
+
+
+def suggest_processor(request: SuggestProcessorRequest) -> Flow[SuggestedProcessors]:
+    """Recommend processors for a task, best first. Experimental.
+
+    Args:
+        request: The task's schemas.
+
+    Returns:
+        A flow whose result is the `SuggestedProcessors`.
+    """
+    SuggestProcessorRequest.expect(request)
+    return call(_send("/v1beta/tasks/suggest-processor", request), SuggestedProcessors)
+
+
+def _send(path: str, request: SuggestTaskRequest | SuggestProcessorRequest) -> Send:
+    return Send(
+        "POST",
+        path,
+        request,
+        retry=RetryPolicy.QUERY,
+        timeout_seconds=SUGGEST_TIMEOUT_SECONDS,
+    )

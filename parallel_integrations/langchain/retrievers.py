@@ -27,8 +27,7 @@ from parallel_integrations._documents.query_writer import PROMPT, falling_back, 
 from parallel_integrations._documents.searching import RETRIEVER_MODE, search_request
 from parallel_integrations.api import entity_search, search
 from parallel_integrations.errors import InvalidArgumentError
-from parallel_integrations.models.entity import EntitySearchResponse, EntityType
-from parallel_integrations.models.findall import MAX_MATCHES
+from parallel_integrations.models.findall import MAX_MATCHES, EntitySearchResponse, EntityType
 from parallel_integrations.models.pages import Objective
 from parallel_integrations.models.search import (
     DEFAULT_RESULTS,

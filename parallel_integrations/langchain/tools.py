@@ -66,9 +66,14 @@ from parallel_integrations.errors import (
     TaskFailedError,
     UnexpectedAnswerError,
 )
-from parallel_integrations.models.entity import EntitySearchRequest, EntitySearchResponse
 from parallel_integrations.models.extract import ExtractResponse, ExtractSettings
-from parallel_integrations.models.findall import MAX_MATCHES, MIN_MATCHES, FindallResult
+from parallel_integrations.models.findall import (
+    MAX_MATCHES,
+    MIN_MATCHES,
+    EntitySearchRequest,
+    EntitySearchResponse,
+    FindallResult,
+)
 from parallel_integrations.models.memory import (
     MAX_MEMORIES,
     MemoryKind,

@@ -27,8 +27,7 @@ from parallel_integrations._documents.searching import search_request
 from parallel_integrations.api import entity_search, search
 from parallel_integrations.llama_index.base import PageSearch, PageSearchOptions, as_nodes
 from parallel_integrations.llama_index.events import reported
-from parallel_integrations.models.entity import EntitySearchRequest, EntityType
-from parallel_integrations.models.findall import MAX_MATCHES
+from parallel_integrations.models.findall import MAX_MATCHES, EntitySearchRequest, EntityType
 from parallel_integrations.models.search import SearchRequest, SearchResponse
 
 

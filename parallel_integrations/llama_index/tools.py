@@ -51,9 +51,14 @@ from parallel_integrations.client import ParallelClient
 from parallel_integrations.errors import UnexpectedAnswerError
 from parallel_integrations.llama_index.base import SearchOptions, as_nodes
 from parallel_integrations.llama_index.citations import attach_evidence, cited_nodes
-from parallel_integrations.models.entity import EntitySearchRequest, EntitySearchResponse
 from parallel_integrations.models.extract import ExtractRequest, ExtractResponse, ExtractSettings
-from parallel_integrations.models.findall import MAX_MATCHES, MIN_MATCHES, FindallResult
+from parallel_integrations.models.findall import (
+    MAX_MATCHES,
+    MIN_MATCHES,
+    EntitySearchRequest,
+    EntitySearchResponse,
+    FindallResult,
+)
 from parallel_integrations.models.memory import (
     MAX_MEMORIES,
     RetrieveMemoryRequest,

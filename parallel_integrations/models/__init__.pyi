@@ -20,9 +20,6 @@ from parallel_integrations.models.decision import NoulCriteria as NoulCriteria
 from parallel_integrations.models.decision import RefusalAnswer as RefusalAnswer
 from parallel_integrations.models.decision import Score as Score
 from parallel_integrations.models.decision import ScoreAnswer as ScoreAnswer
-from parallel_integrations.models.entity import Entity as Entity
-from parallel_integrations.models.entity import EntitySearchRequest as EntitySearchRequest
-from parallel_integrations.models.entity import EntitySearchResponse as EntitySearchResponse
 from parallel_integrations.models.extract import ExtractError as ExtractError
 from parallel_integrations.models.extract import ExtractRequest as ExtractRequest
 from parallel_integrations.models.extract import ExtractResponse as ExtractResponse
@@ -31,6 +28,9 @@ from parallel_integrations.models.extract import ExtractSettings as ExtractSetti
 from parallel_integrations.models.extract import FullContentSettings as FullContentSettings
 from parallel_integrations.models.findall import CreateFindallRunRequest as CreateFindallRunRequest
 from parallel_integrations.models.findall import EnrichFindallRequest as EnrichFindallRequest
+from parallel_integrations.models.findall import Entity as Entity
+from parallel_integrations.models.findall import EntitySearchRequest as EntitySearchRequest
+from parallel_integrations.models.findall import EntitySearchResponse as EntitySearchResponse
 from parallel_integrations.models.findall import ExcludedEntity as ExcludedEntity
 from parallel_integrations.models.findall import ExtendFindallRequest as ExtendFindallRequest
 from parallel_integrations.models.findall import FindallCandidate as FindallCandidate
@@ -95,16 +95,16 @@ from parallel_integrations.models.shared import StreamEvent as StreamEvent
 from parallel_integrations.models.shared import UnreadableEvent as UnreadableEvent
 from parallel_integrations.models.shared import UsageItem as UsageItem
 from parallel_integrations.models.shared import Warning as Warning  # noqa: A004 - the API's own word
-from parallel_integrations.models.suggestion import SuggestedProcessors as SuggestedProcessors
-from parallel_integrations.models.suggestion import SuggestedTask as SuggestedTask
-from parallel_integrations.models.suggestion import (
-    SuggestProcessorRequest as SuggestProcessorRequest,
-)
-from parallel_integrations.models.suggestion import SuggestTaskRequest as SuggestTaskRequest
 from parallel_integrations.models.task import CreateTaskRunRequest as CreateTaskRunRequest
 from parallel_integrations.models.task import McpToolCall as McpToolCall
 from parallel_integrations.models.task import RunError as RunError
 from parallel_integrations.models.task import SourceStats as SourceStats
+from parallel_integrations.models.task import SuggestedProcessors as SuggestedProcessors
+from parallel_integrations.models.task import SuggestedTask as SuggestedTask
+from parallel_integrations.models.task import (
+    SuggestProcessorRequest as SuggestProcessorRequest,
+)
+from parallel_integrations.models.task import SuggestTaskRequest as SuggestTaskRequest
 from parallel_integrations.models.task import TaskOptions as TaskOptions
 from parallel_integrations.models.task import TaskOutput as TaskOutput
 from parallel_integrations.models.task import TaskRun as TaskRun

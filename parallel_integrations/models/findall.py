@@ -1,8 +1,8 @@
-"""FindAll: requests, responses and events (docs/reference/facts.md, 10)."""
+"""FindAll and entity search: requests, responses, events (docs/reference/facts.md, 10)."""
 
-from typing import Any, ClassVar, Final, NoReturn
+from typing import Any, ClassVar, Final, Literal, NoReturn, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models._bodies import renamed
@@ -15,7 +15,7 @@ from parallel_integrations.models.policies import (
     Metadata,
     Webhook,
 )
-from parallel_integrations.models.prices import findall_skus
+from parallel_integrations.models.prices import INCLUDED_ENTITIES, entity_skus, findall_skus
 from parallel_integrations.models.shared import (
     ApiResponse,
     ApiVersion,
@@ -26,6 +26,9 @@ from parallel_integrations.models.shared import (
     Text,
 )
 from parallel_integrations.models.task import MAX_MCP_SERVERS, TERMINAL
+
+EntityType: TypeAlias = Literal["people", "companies"]
+"""What entity search lists."""
 
 
 class MatchCondition(ResponseModel):
@@ -358,3 +361,57 @@ class ExtendFindallRequest(RequestModel):
             f"{self.additional_match_limit} more matches are billed by the generator of their run, "
             "which only the API knows: estimate CreateFindallRunRequest(…, match_limit=…) instead."
         )
+
+
+class EntitySearchRequest(RequestModel):
+    """A quick list of entities, best effort.
+
+    Attributes:
+        entity_type: `people` or `companies` (`company` in older bodies).
+        objective: Which.
+        match_limit: How many, 5 to 1000; 100 are included in the price (docs/reference/facts.md,
+            3.4).
+    """
+
+    api_defaults: ClassVar[frozenset[str]] = frozenset({"match_limit"})
+
+    entity_type: EntityType = Field(description="Whether people or companies are listed.")
+    objective: str = Field(
+        min_length=1, description="Which ones, in natural language: what each of them is or does."
+    )
+    match_limit: int = Field(
+        default=INCLUDED_ENTITIES,
+        ge=MIN_MATCHES,
+        le=MAX_MATCHES,
+        description="How many to list at most.",
+    )
+
+    @field_validator("entity_type", mode="before")
+    @classmethod
+    def _older_word(cls, value: Any) -> Any:
+        return "companies" if value == "company" else value
+
+    def skus(self, version: ApiVersion) -> dict[str, int]:
+        """One search, and the entities requested beyond those that its price includes."""
+        return entity_skus(self.match_limit)
+
+
+class Entity(ResponseModel):
+    """One entity."""
+
+    name: Text = ""
+    url: Text = ""
+    description: str | None = None
+
+
+class EntitySearchResponse(ApiResponse):
+    """A list of entities; older documents have `candidates` and `candidate_set_id`."""
+
+    main_lists = frozenset({"entities"})
+
+    entities: Items[Entity] = Field(
+        default=[], validation_alias=AliasChoices("entities", "candidates")
+    )
+    entity_set_id: str | None = Field(
+        default=None, validation_alias=AliasChoices("entity_set_id", "candidate_set_id")
+    )

@@ -27,12 +27,12 @@ from parallel_integrations._protocol.settings import (
     is_number,
 )
 from parallel_integrations._transport.cache import CacheArgument, ResponseCache, opened
-from parallel_integrations._transport.call_state import HAS_A_RESULT, CallState
+from parallel_integrations._transport.call_state import CallState
 from parallel_integrations._transport.connection_pool import Pools
 from parallel_integrations._transport.driver import atake_step, take_step
 from parallel_integrations._transport.in_flight import SharedRequests
 from parallel_integrations._transport.usage import Usage
-from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError, ParallelError
+from parallel_integrations.errors import InvalidArgumentError, ParallelError
 from parallel_integrations.models._validation import unknown_argument
 from parallel_integrations.models.shared import ApiVersion, RequestModel
 
@@ -212,29 +212,19 @@ class ParallelClient:
             TypeError: It is no operation, or a stream.
             ValueError: It was carried out before; each goes once.
         """
-        call = self._call(operation)
-        try:
+        with self._call(operation) as call:
             call.expect_result()
             while call.step is not None:
                 take_step(call, self._pools)
             return cast(Result, call.result)
-        finally:
-            call.close()
-            if call.response is not None:
-                call.response.close()
 
     async def arun(self, operation: Operation[Result]) -> Result:
         """Carry an operation out, awaiting; everything else as in `run`."""
-        call = self._call(operation, asyncio.get_running_loop())
-        try:
+        async with self._call(operation, asyncio.get_running_loop()) as call:
             call.expect_result()
             while call.step is not None:
                 await atake_step(call, self._pools)
             return cast(Result, call.result)
-        finally:
-            call.close()
-            if call.response is not None:
-                await call.response.aclose()
 
     def stream(self, operation: Stream[Event]) -> Generator[Event, None, None]:
         """Iterate a streaming operation's events.
@@ -252,43 +242,25 @@ class ParallelClient:
             TypeError: It is no operation, or one without events.
             ValueError: It was carried out before; each goes once.
         """
-        call = self._call(operation)
-        has_emitted = False
-        try:
+        with self._call(operation) as call:
             while call.step is not None:
                 if isinstance(call.step, Emit):
-                    has_emitted = True
                     yield call.step.event
                     call.send(None)
                 else:
                     take_step(call, self._pools)
-            # Whether an operation has events shows only once it is over: it may begin with
-            # requests.
-            if call.result is not None and not has_emitted:
-                raise ArgumentTypeError(HAS_A_RESULT)
-        finally:
-            call.close()
-            if call.response is not None:
-                call.response.close()
+            call.expect_events()
 
     async def astream(self, operation: Stream[Event]) -> AsyncGenerator[Event, None]:
         """Iterate a streaming operation's events, awaiting; everything else as in `stream`."""
-        call = self._call(operation, asyncio.get_running_loop())
-        has_emitted = False
-        try:
+        async with self._call(operation, asyncio.get_running_loop()) as call:
             while call.step is not None:
                 if isinstance(call.step, Emit):
-                    has_emitted = True
                     yield call.step.event
                     call.send(None)
                 else:
                     await atake_step(call, self._pools)
-            if call.result is not None and not has_emitted:
-                raise ArgumentTypeError(HAS_A_RESULT)
-        finally:
-            call.close()
-            if call.response is not None:
-                await call.response.aclose()
+            call.expect_events()
 
     def _call(self, operation: Any, loop: asyncio.AbstractEventLoop | None = None) -> CallState:
         layers = [layer for layer in (self._shared, self._sessions) if layer is not None]

@@ -8,6 +8,7 @@ run, so that a new version of a framework or of httpx shifts both sides. Seconds
 import asyncio
 import json
 import sys
+import traceback
 import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -139,6 +140,36 @@ def test_a_search(url: str, plain_search: Run) -> None:
     request = SearchRequest(objective=QUESTION, search_queries=QUERIES)
     with ParallelClient(**connection(url)) as client:
         assert within(0.75, ratio(lambda: client.run(search(request)), plain_search))
+
+
+@pytest.mark.parametrize("awaiting", [False, True])
+def test_three_functions_of_ours_lie_between_a_call_and_its_connection(
+    url: str, awaiting: bool
+) -> None:
+    """What a reader of a traceback, or of a profile, has to follow."""
+    request = SearchRequest(objective=QUESTION, search_queries=QUERIES)
+    connections = ("handle_request", "handle_async_request")
+    found: set[tuple[str, ...]] = set()  # a coroutine is entered again each time it goes on
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        code = frame.f_code
+        if event == "call" and code.co_name in connections and "httpx" in code.co_filename:
+            above = (each for each, _ in traceback.walk_stack(frame.f_back))
+            own = (f for f in above if f.f_globals["__name__"].startswith("parallel_integrations."))
+            found.add(tuple(f.f_code.co_name for f in own))
+
+    client = ParallelClient(**connection(url))
+    sys.setprofile(note)
+    try:
+        if awaiting:
+            asyncio.run(client.arun(search(request)))
+        else:
+            client.run(search(request))
+    finally:
+        sys.setprofile(None)
+        client.close()
+    a = "a" if awaiting else ""
+    assert found == {("open", f"{a}take_step", f"{a}run")}
 
 
 def test_langchain_s_retriever(url: str, plain_search: Run) -> None:

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable, Mapping
 from math import inf
 from types import GeneratorType
-from typing import Any, Final, cast
+from typing import Any, Final, Self, cast
 
 import httpx
 
 from parallel_integrations._protocol.error_mapping import MAX_ERROR_BYTES
-from parallel_integrations._protocol.flow import Send, Step
+from parallel_integrations._protocol.flow import Emit, Send, Step
 from parallel_integrations._protocol.rendering import render
 from parallel_integrations._protocol.retry import Conditions, RetryPolicy
 from parallel_integrations._protocol.settings import Settings
@@ -27,7 +27,10 @@ HAS_A_RESULT: Final = (
 
 
 class CallState:
-    """One run of an operation, without any I/O: what is to be done next, and what it made of it.
+    """One run of an operation: what is to be done next, and what it made of it.
+
+    It sends and reads nothing. Leaving it, as a context manager, ends the operation where it is and
+    closes its response.
 
     Args:
         operation: What an operation of `parallel_integrations.api` returned.
@@ -52,6 +55,7 @@ class CallState:
         "_conditions",
         "_counted",
         "_created",
+        "_has_emitted",
         "_operation",
         "_request",
         "_send",
@@ -85,6 +89,7 @@ class CallState:
         self._send: Send | None = None
         self._counted: Counted | None = None
         self._created = False
+        self._has_emitted = False
         self._request: httpx.Request | None = None
         self.step: Step | None = None
         self.result: Any = None
@@ -102,6 +107,17 @@ class CallState:
         if isinstance(self.step, Send) and self.step.stream:
             raise ArgumentTypeError(HAS_EVENTS)
 
+    def expect_events(self) -> None:
+        """Refuse an operation that is over, has a result and gave no event.
+
+        Only now: an operation with events may begin with requests like any other.
+
+        Raises:
+            TypeError: It is one.
+        """
+        if self.result is not None and not self._has_emitted:
+            raise ArgumentTypeError(HAS_A_RESULT)
+
     def send(self, outcome: Any) -> None:
         """Give the operation what came of its step."""
         self._observe()
@@ -115,9 +131,21 @@ class CallState:
         """Throw what broke into the operation."""
         self._resume(self._operation.throw, self.failed(failure))
 
-    def close(self) -> None:
-        """End the operation where it is."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
         self._operation.close()
+        if self.response is not None:
+            self.response.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self._operation.close()
+        if self.response is not None:
+            await self.response.aclose()
 
     def request(self, send: Send) -> httpx.Request:
         """The HTTP request of a step; its time begins at the first call of this method."""
@@ -185,7 +213,10 @@ class CallState:
 
     def _resume(self, proceed: Callable[[Any], Step], outcome: Any) -> None:
         try:
-            self.step = proceed(outcome)
+            self.step = step = proceed(outcome)
+            # For each chunk of a stream: a comparison, because `isinstance` would be a call.
+            if step.__class__ is Emit:
+                self._has_emitted = True
         except StopIteration as end:
             self.step, self.result = None, end.value
         except ParallelError as error:

@@ -189,7 +189,19 @@ class _AwaitingBackend(httpcore.AnyIOBackend):
         )
 
 
-class BlockingConnection(httpx.HTTPTransport):
+class _OneConnection:
+    """What a blocking and an awaiting transport with one connection have in common."""
+
+    _pool: Any
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether it is open, and nothing is under way on it."""
+        connections = self._pool.connections
+        return bool(connections) and all(connection.is_idle() for connection in connections)
+
+
+class BlockingConnection(_OneConnection, httpx.HTTPTransport):
     """A transport of httpx with one connection, for one call at a time.
 
     Args:
@@ -203,28 +215,16 @@ class BlockingConnection(httpx.HTTPTransport):
         # httpx passes neither on. The lock guards against other threads, of which there are none
         # here; an interruption while it is being taken would leave it taken for ever.
         self._pool._network_backend = _BlockingBackend(self.link)  # noqa: SLF001
-        self._pool._optional_thread_lock = nullcontext()  # type: ignore[assignment] # noqa: SLF001
-
-    @property
-    def is_reusable(self) -> bool:
-        """Whether it is open, and nothing is under way on it."""
-        connections = self._pool.connections
-        return bool(connections) and all(connection.is_idle() for connection in connections)
+        self._pool._optional_thread_lock = nullcontext()  # noqa: SLF001
 
 
-class AwaitingConnection(httpx.AsyncHTTPTransport):
+class AwaitingConnection(_OneConnection, httpx.AsyncHTTPTransport):
     """As `BlockingConnection`, for one event loop."""
 
     def __init__(self, context: ssl.SSLContext, proxy: str | None = None) -> None:
         super().__init__(verify=context, limits=ONE_CONNECTION, proxy=proxy)
         self.link = Link()
         self._pool._network_backend = _AwaitingBackend(self.link)  # noqa: SLF001
-
-    @property
-    def is_reusable(self) -> bool:
-        """Whether it is open, and nothing is under way on it."""
-        connections = self._pool.connections
-        return bool(connections) and all(connection.is_idle() for connection in connections)
 
 
 class Body(httpx.SyncByteStream, httpx.AsyncByteStream):

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
 from hmac import compare_digest
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import httpx
 from pydantic_core import from_json, to_json
@@ -37,6 +37,8 @@ INCIDENTAL_HEADERS: Final = frozenset(
 )
 # What described the bytes on the wire does not describe those that were read from it.
 WIRE_HEADERS: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+
+OfClient = TypeVar("OfClient")
 
 log = logging.getLogger("parallel_integrations")
 
@@ -219,24 +221,36 @@ class SharedRequests:
             log.warning("The cache cannot be %s (%s); calls go on without it", what, reason)
 
 
-class _Sharing:
-    """The part of one call: what it shares now, and what it has to keep.
+class PartOfCall(Generic[OfClient]):
+    """What is put around an operation, in one call.
 
     Args:
-        shared: Of the client.
+        shared: What the client's calls share.
         call: The call.
         loop: The event loop that the call runs in; None where it blocks.
     """
 
     def __init__(
-        self, shared: SharedRequests, call: CallState, loop: asyncio.AbstractEventLoop | None
+        self, shared: OfClient, call: CallState, loop: asyncio.AbstractEventLoop | None
     ) -> None:
         self._shared = shared
         self._call = call
         self._loop = loop
-        self._own: InFlightRequest | None = None
-        self._last: InFlightRequest | None = None
-        self._to_store: tuple[InFlightRequest, Keep, httpx.Response] | None = None
+
+    def paused(self, send: Send) -> Generator[Step, Any, Send]:
+        """Wait before a request is shared: nobody else should wait for this call's pause."""
+        if send.delay_seconds:
+            yield Wait(None, send.delay_seconds)
+            send = replace(send, delay_seconds=0.0)
+        return send
+
+
+class _Sharing(PartOfCall[SharedRequests]):
+    """What a call shares now, and what it has to keep."""
+
+    _own: InFlightRequest | None = None
+    _last: InFlightRequest | None = None
+    _to_store: tuple[InFlightRequest, Keep, httpx.Response] | None = None
 
     def handle(self, step: Step) -> Generator[Step, Any, Any]:
         """Take one step of the operation, sharing its request if others could ask the same."""
@@ -244,10 +258,7 @@ class _Sharing:
         if not isinstance(step, Send) or step.keep is None:
             return (yield step)
         keep = step.keep
-        if step.delay_seconds:  # before it is entered: nobody else should wait for the pause
-            yield Wait(None, step.delay_seconds)
-            step = replace(step, delay_seconds=0.0)
-        return (yield from self._share(step, keep))
+        return (yield from self._share((yield from self.paused(step)), keep))
 
     def store_what_was_read(self) -> Generator[Step, Any, None]:
         """Put the last response into the cache, now that the operation could read it.

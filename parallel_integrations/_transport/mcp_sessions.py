@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import Generator
 from copy import copy
-from dataclasses import replace
 from itertools import count
 from typing import Any, Final
 
@@ -22,7 +21,12 @@ from parallel_integrations._protocol.mcp import (
 )
 from parallel_integrations._protocol.search_mcp import SearchMcp
 from parallel_integrations._transport.call_state import CallState
-from parallel_integrations._transport.in_flight import InFlightRequest, InFlightRequests, Outcome
+from parallel_integrations._transport.in_flight import (
+    InFlightRequest,
+    InFlightRequests,
+    Outcome,
+    PartOfCall,
+)
 
 OPENING: Final = "opening"
 
@@ -62,31 +66,16 @@ class McpSessions:
         return relay(operation, _ToolCalls(self, call, loop).handle)
 
 
-class _ToolCalls:
-    """The part of one call.
-
-    Args:
-        sessions: Of the client.
-        call: The call.
-        loop: The event loop that the call runs in; None where it blocks.
-    """
-
-    def __init__(
-        self, sessions: McpSessions, call: CallState, loop: asyncio.AbstractEventLoop | None
-    ) -> None:
-        self._sessions = sessions
-        self._call = call
-        self._loop = loop
+class _ToolCalls(PartOfCall[McpSessions]):
+    """Makes a call's requests calls of tools."""
 
     def handle(self, step: Step) -> Generator[Any, Any, Any]:
         """Take one step of the operation: its request as the call of a tool."""
         if not isinstance(step, Send):
             return (yield step)
-        sessions = self._sessions
+        sessions = self._shared
         tool = sessions.route.tool(step.path, step.request, has_key=sessions.has_key)
-        if step.delay_seconds:
-            yield Wait(None, step.delay_seconds)
-            step = replace(step, delay_seconds=0.0)
+        step = yield from self.paused(step)
         lost: Session | None = None
         while True:
             session = sessions.session
@@ -108,11 +97,11 @@ class _ToolCalls:
         own = InFlightRequest(OPENING, self._loop)
         while True:
             try:
-                found = self._sessions.opening.join(own, None)
+                found = self._shared.opening.join(own, None)
                 if found is own:
                     return (yield from self._opened(first, send, own))
             finally:
-                self._sessions.opening.end(own)
+                self._shared.opening.end(own)
             request = self._call.request(first)
             if not (yield Wait(found.outcome, self._call.seconds_left())):
                 raise httpx.ReadTimeout("another call was opening the session: no response came")
@@ -121,8 +110,8 @@ class _ToolCalls:
                 raise self._call.failed(copy(outcome.failure))
             if outcome is not None:
                 return self._call.arrived(outcome.response(request))
-            if self._sessions.session is not None:
-                return self._sessions.session
+            if self._shared.session is not None:
+                return self._shared.session
             own = InFlightRequest(OPENING, self._loop)
 
     def _opened(
@@ -134,7 +123,7 @@ class _ToolCalls:
             if isinstance(session, Session):
                 response = yield confirmation(send, session)
                 if response.is_success:
-                    self._sessions.session = session
+                    self._shared.session = session
                     return session
         except httpx.HTTPError as failure:
             own.outcome.set_result(Outcome.failed(failure, self._call.begun))

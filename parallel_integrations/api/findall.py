@@ -41,7 +41,7 @@ from parallel_integrations.models.findall import (
     IngestFindallRequest,
 )
 from parallel_integrations.models.prices import entity_skus
-from parallel_integrations.models.shared import ApiVersion, RequestModel, StreamEvent
+from parallel_integrations.models.shared import ApiVersion, ModelT, RequestModel, StreamEvent
 
 BETAS: Final = ("findall-2025-09-15",)
 INGEST_TIMEOUT_SECONDS: Final = 120.0
@@ -96,8 +96,7 @@ def retrieve_findall_run(findall_id: str) -> Flow[FindallRun]:
     Returns:
         A flow whose result is the `FindallRun`.
     """
-    with carrying(findall_id=findall_id):
-        return (yield from call(_read_run(findall_id), FindallRun))
+    return _read(findall_id, FindallRun)
 
 
 def findall_result(findall_id: str) -> Flow[FindallResult]:
@@ -109,8 +108,7 @@ def findall_result(findall_id: str) -> Flow[FindallResult]:
     Returns:
         A flow whose result is the `FindallResult`.
     """
-    with carrying(findall_id=findall_id):
-        return (yield from call(_read_run(findall_id, "/result"), FindallResult))
+    return _read(findall_id, FindallResult, "/result")
 
 
 def findall_schema(findall_id: str) -> Flow[FindallSchema]:
@@ -122,8 +120,7 @@ def findall_schema(findall_id: str) -> Flow[FindallSchema]:
     Returns:
         A flow whose result is the `FindallSchema`.
     """
-    with carrying(findall_id=findall_id):
-        return (yield from call(_read_run(findall_id, "/schema"), FindallSchema))
+    return _read(findall_id, FindallSchema, "/schema")
 
 
 def findall_events(
@@ -160,6 +157,11 @@ class _FindallFollower(TimedFollower):
 
     def look_up(self) -> Flow[bool]:
         return (yield from retrieve_findall_run(self.findall_id)).is_over
+
+
+def _read(findall_id: str, response_type: type[ModelT], what: str = "") -> Flow[ModelT]:
+    with carrying(findall_id=findall_id):
+        return (yield from call(_read_run(findall_id, what), response_type))
 
 
 def _read_run(findall_id: str, what: str = "") -> Send:

@@ -40,7 +40,7 @@ from parallel_integrations.errors import (
     TaskTimeoutError,
 )
 from parallel_integrations.models.output_schema import OutputSchema
-from parallel_integrations.models.shared import StreamEvent
+from parallel_integrations.models.shared import ModelT, StreamEvent
 from parallel_integrations.models.task import (
     EVENT_BETAS,
     TASK_EVENTS,
@@ -93,8 +93,7 @@ def retrieve_task_run(run_id: str) -> Flow[TaskRun]:
     Raises:
         NotFoundError: No such run.
     """
-    with carrying(run_id=run_id):
-        return (yield from call(Send("GET", _run_path(run_id), retry=RetryPolicy.READ), TaskRun))
+    return _read(run_id, TaskRun)
 
 
 def retrieve_task_run_input(run_id: str) -> Flow[TaskRunInput]:
@@ -106,9 +105,7 @@ def retrieve_task_run_input(run_id: str) -> Flow[TaskRunInput]:
     Returns:
         A flow whose result is the request as the API stored it.
     """
-    with carrying(run_id=run_id):
-        send = Send("GET", _run_path(run_id, "/input"), retry=RetryPolicy.READ)
-        return (yield from call(send, TaskRunInput))
+    return _read(run_id, TaskRunInput, "/input")
 
 
 def wait_task_run(
@@ -255,8 +252,13 @@ def result_of(run_id: str, run: TaskRun) -> Flow[TaskRunResult]:
     with carrying(run_id=run_id):
         if run.status != "completed":
             raise _failure(run_id, run)
-        send = Send("GET", _run_path(run_id, "/result"), retry=RetryPolicy.READ)
-        return (yield from call(send, TaskRunResult))
+    return (yield from _read(run_id, TaskRunResult, "/result"))
+
+
+def _read(run_id: str, response_type: type[ModelT], part: str = "") -> Flow[ModelT]:
+    with carrying(run_id=run_id):
+        send = Send("GET", _run_path(run_id, part), retry=RetryPolicy.READ)
+        return (yield from call(send, response_type))
 
 
 def _run_path(run_id: str, part: str = "") -> str:

@@ -3,6 +3,8 @@
 import errno
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
@@ -48,6 +50,18 @@ def _stopped(reason: str) -> typer.Exit:
     return typer.Exit(1)
 
 
+@contextmanager
+def _errors_shown(*more: type[Exception]) -> Iterator[None]:
+    """Make a line and an exit status of what a user can mend; a traceback is for the rest."""
+    from parallel_integrations.errors import ParallelError
+
+    shown: tuple[type[Exception], ...] = (ParallelError, ValueError, *more)
+    try:
+        yield
+    except shown as error:
+        raise _stopped(f"{type(error).__name__}: {error}") from error
+
+
 @app.command(epilog="Example: parallel-integrations demo 'What does nonlocal do?'")
 def demo(
     question: Annotated[
@@ -68,13 +82,9 @@ def demo(
     nothing was found.
     """
     from parallel_integrations._cli.demo import run_demo, run_web_demo
-    from parallel_integrations.errors import ParallelError
 
-    try:
+    with _errors_shown():
         found = run_web_demo(question, web_url) if web else run_demo(question)
-    except (ParallelError, ValueError) as error:
-        raise _stopped(f"{type(error).__name__}: {error}") from error
-
     if not found:
         raise typer.Exit(1)
 
@@ -100,14 +110,11 @@ def search(
     found.
     """
     from parallel_integrations._cli.search import run_search
-    from parallel_integrations.errors import ParallelError
 
-    try:
+    with _errors_shown():
         found = run_search(
             question, max_results=max_results, mode=mode, as_json=as_json, sandbox=sandbox
         )
-    except (ParallelError, ValueError) as error:
-        raise _stopped(f"{type(error).__name__}: {error}") from error
     if not found:
         raise typer.Exit(1)
 
@@ -130,12 +137,9 @@ def ask(
     Needs PARALLEL_API_KEY, or --sandbox.
     """
     from parallel_integrations._cli.search import run_ask
-    from parallel_integrations.errors import ParallelError
 
-    try:
+    with _errors_shown():
         answered = run_ask(question, model=model, as_json=as_json, sandbox=sandbox)
-    except (ParallelError, ValueError) as error:
-        raise _stopped(f"{type(error).__name__}: {error}") from error
     if not answered:
         raise typer.Exit(1)
 
@@ -225,9 +229,8 @@ def enrich(
     signal ended it (130 for Ctrl+C).
     """
     from parallel_integrations._cli.enrich import run
-    from parallel_integrations.errors import ParallelError
 
-    try:
+    with _errors_shown():
         status = run(
             rows,
             output_schema,
@@ -244,8 +247,6 @@ def enrich(
             retry_failed=retry_failed,
             deadline_seconds=deadline,
         )
-    except (ParallelError, ValueError) as error:
-        raise _stopped(f"{type(error).__name__}: {error}") from error
     raise typer.Exit(status)
 
 
@@ -283,9 +284,8 @@ def evaluate(
     --max-cost kept some from being sent.
     """
     from parallel_integrations._cli.evaluate import run
-    from parallel_integrations.errors import ParallelError
 
-    try:
+    with _errors_shown(OSError):
         status = run(
             questions,
             max_results=max_results,
@@ -297,8 +297,6 @@ def evaluate(
             html=html,
             concurrency=concurrency,
         )
-    except (ParallelError, ValueError, OSError) as error:
-        raise _stopped(f"{type(error).__name__}: {error}") from error
     raise typer.Exit(status)
 
 

@@ -280,17 +280,17 @@ class Monitor(ApiResponse):
     last_run_at: str | None = None
 
 
-class MonitorPage(ApiResponse):
-    """Monitors, newest first.
+class _Page(ApiResponse):
+    next_cursor: str | None = None
+    """Where the next page begins; None on the last."""
 
-    Attributes:
-        next_cursor: Where the next page begins; None on the last.
-    """
+
+class MonitorPage(_Page):
+    """Monitors, newest first, and `next_cursor`, where the next page begins; None on the last."""
 
     main_lists = frozenset({"monitors"})
 
     monitors: Items[Monitor] = []
-    next_cursor: str | None = None
 
 
 class MonitorEvent(ResponseModel):
@@ -344,14 +344,9 @@ class MonitorEvent(ResponseModel):
         return rest | known
 
 
-class MonitorEventPage(ApiResponse):
-    """Events of a monitor, newest first.
-
-    Attributes:
-        next_cursor: Where the next page begins; None on the last.
-    """
+class MonitorEventPage(_Page):
+    """Events of a monitor, newest first, and `next_cursor` as of a `MonitorPage`."""
 
     main_lists = frozenset({"events"})
 
     events: Items[MonitorEvent] = []
-    next_cursor: str | None = None

@@ -1,12 +1,14 @@
 """Turns of a conversation that Parallel's Chat does not know, as text; and those it cannot take."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from pydantic_core import to_json
 
 from parallel_integrations._documents.evidence import one_line, quoted
 
+Message = TypeVar("Message")
+WireMessage: TypeAlias = Callable[[int, Message, dict[str, str]], dict[str, Any]]
 RESULT_ROLE: Final = "user"
 TOOL_ROLES: Final = frozenset({"tool", "function"})
 
@@ -28,6 +30,30 @@ class ToolCall(NamedTuple):
         given = self.arguments
         shown = given if isinstance(given, str) else to_json(given, fallback=str).decode()
         return f"(I called the tool {one_line(self.name)} with {one_line(shown)})"
+
+
+def sendable(messages: Sequence[Message], wire: WireMessage[Message]) -> list[dict[str, Any]]:
+    """Messages as Chat accepts them: role and text. Calls and results of tools become text.
+
+    Args:
+        messages: Of a framework.
+        wire: Turns one into the wire's; given its place, for errors, and the names of the tools
+            called before by the ids of the calls, which it adds its own to.
+
+    Raises:
+        ValueError: A message that Chat does not accept.
+    """
+    tools: dict[str, str] = {}
+    return [wire(place, message, tools) for place, message in enumerate(messages)]
+
+
+def with_calls(text: str, calls: Iterable[ToolCall], tools: dict[str, str]) -> str:
+    """An assistant's turn with the calls it made; `tools` is given their names."""
+    lines = [text]
+    for call in calls:
+        tools[call.id] = call.name
+        lines.append(call.text)
+    return "\n".join(filter(None, lines))
 
 
 def result_text(name: str, text: str, *, failed: bool = False) -> str:

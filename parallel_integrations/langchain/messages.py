@@ -30,7 +30,9 @@ from parallel_integrations._documents.chat_messages import (
     ToolCall,
     openai_calls,
     result_text,
+    sendable,
     unsendable,
+    with_calls,
 )
 from parallel_integrations._documents.evidence import cited, read_basis
 from parallel_integrations._documents.stop import StopFilter
@@ -62,21 +64,15 @@ UNSENT_BLOCKS: Final = frozenset(
 
 
 def to_wire(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
-    """Messages as Chat accepts them: role and text. Calls and results of tools become text.
-
-    Raises:
-        ValueError: A message that Chat does not accept.
-    """
-    tools: dict[str, str] = {}
-    return [_wire_message(place, message, tools) for place, message in enumerate(messages)]
+    """Messages as Chat accepts them: see `sendable`."""
+    return sendable(messages, _wire_message)
 
 
 def _wire_message(place: int, message: BaseMessage, tools: dict[str, str]) -> dict[str, Any]:
     """A message; `tools` gathers the name of each tool by the id of its call."""
     text = _text(place, message)
-    if isinstance(message, AIMessage) and (calls := _tool_calls(message)):
-        tools.update({call.id: call.name for call in calls})
-        text = "\n".join(filter(None, [text, *(call.text for call in calls)]))
+    if isinstance(message, AIMessage):
+        text = with_calls(text, _tool_calls(message), tools)
     if _role_name(message) in TOOL_ROLES:
         name = message.name or tools.get(getattr(message, "tool_call_id", ""), "")
         failed = getattr(message, "status", "") == "error"

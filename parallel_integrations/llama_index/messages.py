@@ -24,7 +24,9 @@ from parallel_integrations._documents.chat_messages import (
     ToolCall,
     openai_calls,
     result_text,
+    sendable,
     unsendable,
+    with_calls,
 )
 from parallel_integrations._documents.stop import StopFilter
 from parallel_integrations.llama_index.citations import evidence_of, remember_evidence
@@ -43,22 +45,14 @@ SENDABLE_ROLES: Final = {
 UNSENT_BLOCKS: Final = frozenset({"thinking", "cache", "citation", "tool_call"})
 
 
-def to_wire(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
-    """Messages as Chat accepts them: role and text. Calls and results of tools become text.
-
-    Raises:
-        ValueError: A message that Chat does not accept.
-    """
-    tools: dict[str, str] = {}
-    return [_wire_message(place, message, tools) for place, message in enumerate(messages)]
+def to_wire(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
+    """Messages as Chat accepts them: see `sendable`."""
+    return sendable(messages, _wire_message)
 
 
-def _wire_message(place: int, message: ChatMessage, tools: dict[str, str]) -> dict[str, str]:
+def _wire_message(place: int, message: ChatMessage, tools: dict[str, str]) -> dict[str, Any]:
     """A message; `tools` gathers the name of each tool by the id of its call."""
-    text = _text(place, message.blocks)
-    if calls := _tool_calls(message):
-        tools.update({call.id: call.name for call in calls})
-        text = "\n".join(filter(None, [text, *(call.text for call in calls)]))
+    text = with_calls(_text(place, message.blocks), _tool_calls(message), tools)
     if message.role.value in TOOL_ROLES:
         known = message.additional_kwargs
         name = known.get("name") or tools.get(known.get("tool_call_id") or "", "")

@@ -3,13 +3,15 @@
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 from pydantic import BaseModel
 
-from parallel_integrations._documents.queries import readable
+from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations._documents.queries import readable, search_fields
+from parallel_integrations._documents.searching import search_request
 from parallel_integrations.models.pages import MAX_QUERIES, MAX_QUERY_CHARACTERS
 
 PROMPT: Final = (
@@ -37,6 +39,46 @@ def falling_back() -> Iterator[None]:
         log.warning(
             "the query writer failed (%s); queries are derived instead", type(error).__name__
         )
+
+
+class QueriedSearch:
+    """The search for one question, whose queries a model may write.
+
+    Args:
+        settings: Of the adapter.
+        question: The user's.
+        objective: What the developer gave in its place.
+        search_queries: What the caller gave.
+        **fields: Further fields of this search.
+
+    Attributes:
+        request: The search as it stands. It is there before a model is called, so that one which
+            cannot be right costs no model call.
+    """
+
+    def __init__(
+        self,
+        settings: Adapter,
+        question: str,
+        *,
+        objective: str | None,
+        search_queries: Sequence[str] | None,
+        **fields: Any,
+    ) -> None:
+        self._settings = settings
+        self._objective = objective
+        found = search_fields(question, objective=objective, search_queries=search_queries)
+        self._fields = {**found, **fields}
+        self.request = search_request(settings, **self._fields)
+
+    def rewrite(self, written: object) -> None:
+        """Take objective and queries from a query writer's output.
+
+        Raises:
+            ValueError: There are none; the search stays as it was.
+        """
+        self._fields |= read_written(written, keeping=self._objective)
+        self.request = search_request(self._settings, **self._fields)
 
 
 def read_written(output: object, keeping: object = None) -> dict[str, Any]:

@@ -22,9 +22,8 @@ from parallel_integrations._documents.entities import (
     listed,
 )
 from parallel_integrations._documents.evidence import DocumentSettings, PageDocument
-from parallel_integrations._documents.queries import search_fields
-from parallel_integrations._documents.query_writer import PROMPT, falling_back, read_written
-from parallel_integrations._documents.searching import RETRIEVER_MODE, search_request
+from parallel_integrations._documents.query_writer import PROMPT, QueriedSearch, falling_back
+from parallel_integrations._documents.searching import RETRIEVER_MODE
 from parallel_integrations.api import entity_search, search
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models.findall import MAX_MATCHES, EntitySearchResponse, EntityType
@@ -40,7 +39,22 @@ SEARCH_EVENT: Final = "parallel_search"
 ENTITY_EVENT: Final = "parallel_entity_search"
 
 
-class ParallelSearchRetriever(PacedAdapter, SearchSettings, DocumentSettings, BaseRetriever):
+def _number(default: int, most: int) -> Any:
+    return Field(default=default, ge=1, le=most, validation_alias=AliasChoices("k", "max_results"))
+
+
+class _Numbered(PacedAdapter):
+    """A retriever whose `k` also goes by the name that the rest of the package has for it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_number(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            _agreed(values.get("k"), values.get("max_results"), 0)
+        return values
+
+
+class ParallelSearchRetriever(_Numbered, SearchSettings, DocumentSettings, BaseRetriever):
     """Finds web pages for a question and returns them as documents with their sources.
 
     The question is the search's objective; keyword queries are derived from it without a model. One
@@ -89,12 +103,7 @@ class ParallelSearchRetriever(PacedAdapter, SearchSettings, DocumentSettings, Ba
         ```
     """
 
-    k: int = Field(
-        default=DEFAULT_RESULTS,
-        ge=1,
-        le=MAX_RESULTS,
-        validation_alias=AliasChoices("k", "max_results"),
-    )
+    k: int = _number(DEFAULT_RESULTS, MAX_RESULTS)
     """Number of results, 1 to 40; 10 by default, which a search's price includes. Also accepted as
     `max_results`; both can be given per call too.
     """
@@ -112,13 +121,6 @@ class ParallelSearchRetriever(PacedAdapter, SearchSettings, DocumentSettings, Ba
     the question, with a warning in the log.
     """
 
-    @model_validator(mode="before")
-    @classmethod
-    def _one_number(cls, values: Any) -> Any:
-        if isinstance(values, dict):
-            _agreed(values.get("k"), values.get("max_results"), DEFAULT_RESULTS)
-        return values
-
     def _get_relevant_documents(
         self,
         query: str,
@@ -130,16 +132,11 @@ class ParallelSearchRetriever(PacedAdapter, SearchSettings, DocumentSettings, Ba
         search_queries: Sequence[str] | None = None,
     ) -> list[Document]:
         config: RunnableConfig = {"callbacks": run_manager.get_child()}
-        objective = self.objective if objective is None else objective
-        fields = search_fields(query, objective=objective, search_queries=search_queries)
-        fields["max_results"] = _agreed(k, max_results, self.k)
-        request = search_request(self, **fields)  # a bad one costs no model call
+        found = self._search(query, _agreed(k, max_results, self.k), objective, search_queries)
         if self.query_writer is not None and search_queries is None:
             with falling_back():
-                written = self.query_writer.invoke(self._prompt(query), config)
-                fields |= read_written(written, keeping=objective)
-                request = search_request(self, **fields)
-        response = self.resolved_client().run(search(request))
+                found.rewrite(self.query_writer.invoke(self._prompt(query), config))
+        response = self.resolved_client().run(search(found.request))
         if run_manager.handlers:  # without any, dumping the response would be wasted
             dispatch_custom_event(SEARCH_EVENT, _volatile(response), config=config)
         return self._documents(response)
@@ -155,19 +152,22 @@ class ParallelSearchRetriever(PacedAdapter, SearchSettings, DocumentSettings, Ba
         search_queries: Sequence[str] | None = None,
     ) -> list[Document]:
         config: RunnableConfig = {"callbacks": run_manager.get_child()}
-        objective = self.objective if objective is None else objective
-        fields = search_fields(query, objective=objective, search_queries=search_queries)
-        fields["max_results"] = _agreed(k, max_results, self.k)
-        request = search_request(self, **fields)  # a bad one costs no model call
+        found = self._search(query, _agreed(k, max_results, self.k), objective, search_queries)
         if self.query_writer is not None and search_queries is None:
             with falling_back():
-                written = await self.query_writer.ainvoke(self._prompt(query), config)
-                fields |= read_written(written, keeping=objective)
-                request = search_request(self, **fields)
-        response = await self.resolved_client().arun(search(request))
+                found.rewrite(await self.query_writer.ainvoke(self._prompt(query), config))
+        response = await self.resolved_client().arun(search(found.request))
         if run_manager.handlers:  # without any, dumping the response would be wasted
             await adispatch_custom_event(SEARCH_EVENT, _volatile(response), config=config)
         return self._documents(response)
+
+    def _search(
+        self, query: str, k: int, objective: str | None, search_queries: Sequence[str] | None
+    ) -> QueriedSearch:
+        objective = self.objective if objective is None else objective
+        return QueriedSearch(
+            self, query, objective=objective, search_queries=search_queries, max_results=k
+        )
 
     def _prompt(self, query: str) -> str:
         wants_prompt = isinstance(self.query_writer, BaseLanguageModel)
@@ -177,7 +177,7 @@ class ParallelSearchRetriever(PacedAdapter, SearchSettings, DocumentSettings, Ba
         return [as_document(each) for each in self.documents_of(response.results)]
 
 
-class ParallelEntityRetriever(PacedAdapter, BaseRetriever):
+class ParallelEntityRetriever(_Numbered, BaseRetriever):
     """Lists companies or people that fit a description, within a second and unchecked.
 
     A document's text is the entity's description. Its metadata is that of a found page: `url`,
@@ -212,22 +212,10 @@ class ParallelEntityRetriever(PacedAdapter, BaseRetriever):
 
     entity_type: EntityType = "companies"
     """`companies` (the default) or `people`; can be given per call, too."""
-    k: int = Field(
-        default=DEFAULT_ENTITIES,
-        ge=1,
-        le=MAX_MATCHES,
-        validation_alias=AliasChoices("k", "max_results"),
-    )
+    k: int = _number(DEFAULT_ENTITIES, MAX_MATCHES)
     """How many, 1 to 1000; 10 by default, 100 are included in the price of 0.005 USD. Also accepted
     as `max_results`; both can be given per call too.
     """
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_number(cls, values: Any) -> Any:
-        if isinstance(values, dict):
-            _agreed(values.get("k"), values.get("max_results"), DEFAULT_ENTITIES)
-        return values
 
     def _get_relevant_documents(
         self,

@@ -16,19 +16,17 @@ from parallel_integrations._documents.entities import (
     listed,
 )
 from parallel_integrations._documents.evidence import PageDocument
-from parallel_integrations._documents.queries import search_fields
 from parallel_integrations._documents.query_writer import (
     PROMPT,
+    QueriedSearch,
     falling_back,
-    read_written,
     usable_queries,
 )
-from parallel_integrations._documents.searching import search_request
 from parallel_integrations.api import entity_search, search
 from parallel_integrations.llama_index.base import PageSearch, PageSearchOptions, as_nodes
 from parallel_integrations.llama_index.events import reported
 from parallel_integrations.models.findall import MAX_MATCHES, EntitySearchRequest, EntityType
-from parallel_integrations.models.search import SearchRequest, SearchResponse
+from parallel_integrations.models.search import SearchResponse
 
 
 class ParallelRetriever(BaseRetriever):
@@ -97,32 +95,25 @@ class ParallelRetriever(BaseRetriever):
         return described(self, self.settings.__repr_args__())
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        fields = self._fields(query_bundle)
-        request = search_request(self.settings, **fields)
+        found = self._search(query_bundle)
         if self.query_writer is not None and not query_bundle.custom_embedding_strs:
             with falling_back():
-                text = self.query_writer.complete(_prompt(query_bundle)).text
-                request = self._rewritten(fields, text)
-        return self._ranked(self.settings.resolved_client().run(search(request)))
+                found.rewrite(self.query_writer.complete(_prompt(query_bundle)))
+        return self._ranked(self.settings.resolved_client().run(search(found.request)))
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        fields = self._fields(query_bundle)
-        request = search_request(self.settings, **fields)
+        found = self._search(query_bundle)
         if self.query_writer is not None and not query_bundle.custom_embedding_strs:
             with falling_back():
-                text = (await self.query_writer.acomplete(_prompt(query_bundle))).text
-                request = self._rewritten(fields, text)
-        return self._ranked(await self.settings.resolved_client().arun(search(request)))
+                found.rewrite(await self.query_writer.acomplete(_prompt(query_bundle)))
+        return self._ranked(await self.settings.resolved_client().arun(search(found.request)))
 
-    def _fields(self, query_bundle: QueryBundle) -> dict[str, Any]:
+    def _search(self, query_bundle: QueryBundle) -> QueriedSearch:
         own = usable_queries(query_bundle.custom_embedding_strs or ()) or None
-        return search_fields(
-            query_bundle.query_str, objective=self.settings.objective, search_queries=own
+        objective = self.settings.objective
+        return QueriedSearch(
+            self.settings, query_bundle.query_str, objective=objective, search_queries=own
         )
-
-    def _rewritten(self, fields: dict[str, Any], text: str) -> SearchRequest:
-        written = read_written(text, keeping=self.settings.objective)
-        return search_request(self.settings, **{**fields, **written})
 
     def _ranked(self, response: SearchResponse) -> list[NodeWithScore]:
         return _ranked(self.settings.documents_of(reported(response).results))

@@ -32,6 +32,7 @@ from parallel_integrations.llama_index.base import (
 from parallel_integrations.llama_index.events import reported
 from parallel_integrations.models.extract import (
     ExtractError,
+    ExtractRequest,
     ExtractSettings,
     FullContentSettings,
 )
@@ -275,12 +276,7 @@ class ParallelExtractReader(
         **settings: Unpack[ExtractOptions],
     ) -> list[Document]:
         """Read pages, awaiting; everything else as in `load_data`."""
-        fields = {
-            "objective": as_objective(objective),
-            "search_queries": search_queries,
-            **settings,
-        }
-        requests = extract_requests(self, urls, **fields)
+        requests = self._requests(urls, objective, search_queries, settings)
         reading = PageReading(self, self.on_error)
         documents: list[Document] = []
         async for response in aread_pages(self.resolved_client(), requests, self.max_concurrency):
@@ -296,12 +292,7 @@ class ParallelExtractReader(
         **settings: Unpack[ExtractOptions],
     ) -> Iterable[Document]:
         """As `load_data`, a document at a time; at most `max_concurrency` calls go ahead."""
-        fields = {
-            "objective": as_objective(objective),
-            "search_queries": search_queries,
-            **settings,
-        }
-        requests = extract_requests(self, urls, **fields)
+        requests = self._requests(urls, objective, search_queries, settings)
         reading = PageReading(self, self.on_error)
         for response in read_pages(self.resolved_client(), requests, self.max_concurrency):
             for page in reading.documents(response):
@@ -317,3 +308,13 @@ class ParallelExtractReader(
     ) -> Iterable[Document]:
         """As `aload_data`: LlamaIndex expects an iterable here, which cannot wait."""
         return await self.aload_data(urls, objective, search_queries, **settings)
+
+    def _requests(
+        self,
+        urls: Sequence[str] | str,
+        objective: str | None,
+        queries: Sequence[str] | None,
+        settings: ExtractOptions,
+    ) -> list[ExtractRequest]:
+        objective = as_objective(objective)
+        return extract_requests(self, urls, objective=objective, search_queries=queries, **settings)

@@ -359,7 +359,8 @@ class ParallelToolSpec(BaseToolSpec):
     def __repr__(self) -> str:
         return described(self, self.settings.__repr_args__())
 
-    # `**other`, so that whatever else a model sends is refused in words that it understands.
+    # `input` is the wire's own word. `**other`, so that whatever else a model sends is refused in
+    # words that it understands.
 
     def parallel_search(
         self,
@@ -427,11 +428,7 @@ class ParallelToolSpec(BaseToolSpec):
         request = self._extract(given, await self._session_of(given))
         return from_extract(await self._client.arun(extract(request)), self._max_chars)
 
-    def parallel_task(
-        self,
-        input: str | None = None,  # noqa: A002 - the wire's own word
-        **other: Any,
-    ) -> list[Document]:
+    def parallel_task(self, input: str | None = None, **other: Any) -> list[Document]:  # noqa: A002
         """Research a question in depth.
 
         Args:
@@ -448,21 +445,13 @@ class ParallelToolSpec(BaseToolSpec):
         flow = run_task(request, deadline_seconds=self.settings.deadline_seconds)
         return from_task(self._client.run(flow), self._max_chars)
 
-    async def aparallel_task(
-        self,
-        input: str | None = None,  # noqa: A002 - the wire's own word
-        **other: Any,
-    ) -> list[Document]:
+    async def aparallel_task(self, input: str | None = None, **other: Any) -> list[Document]:  # noqa: A002
         """Research a question in depth, awaiting; everything else as in `parallel_task`."""
         request = self._task(TASK, {"input": input, **other})
         flow = run_task(request, deadline_seconds=self.settings.deadline_seconds)
         return from_task(await self._client.arun(flow), self._max_chars)
 
-    def parallel_start_research(
-        self,
-        input: str | None = None,  # noqa: A002 - the wire's own word
-        **other: Any,
-    ) -> list[Document]:
+    def parallel_start_research(self, input: str | None = None, **other: Any) -> list[Document]:  # noqa: A002
         """Start researching a question and return at once.
 
         Args:
@@ -480,7 +469,7 @@ class ParallelToolSpec(BaseToolSpec):
 
     async def aparallel_start_research(
         self,
-        input: str | None = None,  # noqa: A002 - the wire's own word
+        input: str | None = None,  # noqa: A002
         **other: Any,
     ) -> list[Document]:
         """Start researching a question, awaiting; all else as in `parallel_start_research`."""

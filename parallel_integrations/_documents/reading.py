@@ -4,11 +4,13 @@ import asyncio
 import warnings
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from parallel_integrations._documents.adapter import PacedAdapter
 from parallel_integrations._documents.evidence import (
     DocumentSettings,
     PageDocument,
@@ -24,6 +26,7 @@ from parallel_integrations.models.extract import (
     ExtractError,
     ExtractRequest,
     ExtractResponse,
+    ExtractSettings,
 )
 
 MAX_CONCURRENCY: Final = 4
@@ -190,6 +193,39 @@ class PageReading:
         for error in errors:
             self._failed.append(error)
             self._on_error(error)
+
+
+class PageReader(PacedAdapter, ExtractSettings, DocumentSettings):
+    """What reads any number of pages, in both frameworks."""
+
+    max_concurrency: int = Field(default=MAX_CONCURRENCY, ge=1)
+    """How many calls at once, 4 by default; 1 needs no threads."""
+    on_error: Callable[[ExtractError], object] = Field(
+        default=warn_unread, exclude=True, repr=False
+    )
+    """Called with the `ExtractError` of each page that is not given; a warning by default. Not part
+    of serialization.
+    """
+
+    def pages(self, requests: Sequence[ExtractRequest]) -> Iterator[PageDocument]:
+        """The pages of some requests, in their order, as they are read."""
+        reading = PageReading(self, self.on_error)
+        for outcome in read_pages(self.resolved_client(), requests, self.max_concurrency):
+            yield from reading.documents(outcome)
+        reading.finish()
+
+    async def apages(
+        self, requests: Sequence[ExtractRequest]
+    ) -> AsyncGenerator[PageDocument, None]:
+        """The pages of some requests, awaiting."""
+        reading = PageReading(self, self.on_error)
+        outcomes = aread_pages(self.resolved_client(), requests, self.max_concurrency)
+        # Closed here: left to the collector, calls that nobody awaits would go on and be billed.
+        async with aclosing(outcomes):
+            async for outcome in outcomes:
+                for document in reading.documents(outcome):
+                    yield document
+        reading.finish()
 
 
 def unreadable(failed: Sequence[ExtractError], max_chars: int | None = None) -> ParallelError:

@@ -1,31 +1,22 @@
 """Extract as a LangChain document loader."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import Annotated, Any
 
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
-from parallel_integrations._documents.adapter import PacedAdapter
-from parallel_integrations._documents.evidence import DocumentSettings
 from parallel_integrations._documents.queries import as_objective
-from parallel_integrations._documents.reading import (
-    MAX_CONCURRENCY,
-    PageReading,
-    aread_pages,
-    extract_requests,
-    read_pages,
-    warn_unread,
-)
+from parallel_integrations._documents.reading import PageReader, extract_requests
 from parallel_integrations.langchain.retrievers import as_document
-from parallel_integrations.models.extract import ExtractError, ExtractRequest, ExtractSettings
+from parallel_integrations.models.extract import ExtractRequest
 from parallel_integrations.models.pages import Objective, Queries
 from parallel_integrations.models.policies import one_as_list
 
 
-class ParallelExtractLoader(PacedAdapter, ExtractSettings, DocumentSettings, BaseLoader):
+class ParallelExtractLoader(PageReader, BaseLoader):
     """Reads any number of web pages as documents, 20 a call, several calls at once.
 
     A document's metadata is `url`, `title`, `published_at` and `source` (= url); its id depends on
@@ -75,10 +66,6 @@ class ParallelExtractLoader(PacedAdapter, ExtractSettings, DocumentSettings, Bas
     """Keywords to choose excerpts by."""
     full_content: Any = True
     """True (the default here) for whole pages, False for excerpts."""
-    max_concurrency: int = Field(default=MAX_CONCURRENCY, ge=1)
-    """How many calls at once, 4 by default; 1 needs no threads."""
-    on_error: Callable[[ExtractError], object] = Field(default=warn_unread, repr=False)
-    """Called with the `ExtractError` of each page that is not given; a warning by default."""
 
     def lazy_load(self) -> Iterator[Document]:
         """Read the pages, in their order; at most `max_concurrency` calls go ahead.
@@ -86,10 +73,7 @@ class ParallelExtractLoader(PacedAdapter, ExtractSettings, DocumentSettings, Bas
         Yields:
             One document per page (or excerpt).
         """
-        reading = PageReading(self, self.on_error)
-        for response in read_pages(self.resolved_client(), self._requests(), self.max_concurrency):
-            yield from map(as_document, reading.documents(response))
-        reading.finish()
+        yield from map(as_document, self.pages(self._requests()))
 
     async def alazy_load(self) -> AsyncIterator[Document]:
         """Read the pages, awaiting; everything else as in `lazy_load`.
@@ -97,13 +81,9 @@ class ParallelExtractLoader(PacedAdapter, ExtractSettings, DocumentSettings, Bas
         Yields:
             One document per page (or excerpt).
         """
-        reading = PageReading(self, self.on_error)
-        responses = aread_pages(self.resolved_client(), self._requests(), self.max_concurrency)
-        async with aclosing(responses):
-            async for response in responses:
-                for document in reading.documents(response):
-                    yield as_document(document)
-        reading.finish()
+        async with aclosing(self.apages(self._requests())) as pages:
+            async for page in pages:
+                yield as_document(page)
 
     def _requests(self) -> list[ExtractRequest]:
         return extract_requests(self, self.urls) if self.urls else []

@@ -1,24 +1,14 @@
 """Search and extract as LlamaIndex readers."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Unpack
 
 from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
 from llama_index.core.readers.base import BasePydanticReader
 from llama_index.core.schema import Document
-from pydantic import Field
 
-from parallel_integrations._documents.adapter import PacedAdapter
-from parallel_integrations._documents.evidence import DocumentSettings
 from parallel_integrations._documents.queries import as_objective, search_fields
-from parallel_integrations._documents.reading import (
-    MAX_CONCURRENCY,
-    PageReading,
-    aread_pages,
-    extract_requests,
-    read_pages,
-    warn_unread,
-)
+from parallel_integrations._documents.reading import PageReader, extract_requests
 from parallel_integrations._documents.searching import search_request
 from parallel_integrations.api import search
 from parallel_integrations.llama_index.base import (
@@ -31,9 +21,7 @@ from parallel_integrations.llama_index.base import (
 )
 from parallel_integrations.llama_index.events import reported
 from parallel_integrations.models.extract import (
-    ExtractError,
     ExtractRequest,
-    ExtractSettings,
     FullContentSettings,
 )
 from parallel_integrations.models.search import SearchRequest, SearchResponse
@@ -179,9 +167,7 @@ class ExtractOptions(PageOptions, total=False):
     """True for whole pages, or `FullContentSettings` for how much of a page."""
 
 
-class ParallelExtractReader(
-    PacedAdapter, Component, ExtractSettings, DocumentSettings, BasePydanticReader
-):
+class ParallelExtractReader(PageReader, Component, BasePydanticReader):
     """Reads any number of web pages, PDFs included, as documents, 20 to a call.
 
     Metadata and ids are those of `ParallelReader`: they depend on the page alone, so that an
@@ -226,14 +212,6 @@ class ParallelExtractReader(
     """True (the default here) for whole pages as markdown, False for excerpts, or
     `FullContentSettings` for how much of a page.
     """
-    max_concurrency: int = Field(default=MAX_CONCURRENCY, ge=1)
-    """How many calls at once, 4 by default; 1 needs no threads."""
-    on_error: Callable[[ExtractError], object] = Field(
-        default=warn_unread, exclude=True, repr=False
-    )
-    """Called with the `ExtractError` of each page that is not given; a warning by default. Not part
-    of serialization.
-    """
 
     @classmethod
     def class_name(cls) -> str:
@@ -277,12 +255,7 @@ class ParallelExtractReader(
     ) -> list[Document]:
         """Read pages, awaiting; everything else as in `load_data`."""
         requests = self._requests(urls, objective, search_queries, settings)
-        reading = PageReading(self, self.on_error)
-        documents: list[Document] = []
-        async for response in aread_pages(self.resolved_client(), requests, self.max_concurrency):
-            documents += (as_node(Document, page) for page in reading.documents(response))
-        reading.finish()
-        return documents
+        return [as_node(Document, page) async for page in self.apages(requests)]
 
     def lazy_load_data(
         self,
@@ -292,12 +265,8 @@ class ParallelExtractReader(
         **settings: Unpack[ExtractOptions],
     ) -> Iterable[Document]:
         """As `load_data`, a document at a time; at most `max_concurrency` calls go ahead."""
-        requests = self._requests(urls, objective, search_queries, settings)
-        reading = PageReading(self, self.on_error)
-        for response in read_pages(self.resolved_client(), requests, self.max_concurrency):
-            for page in reading.documents(response):
-                yield as_node(Document, page)
-        reading.finish()
+        for page in self.pages(self._requests(urls, objective, search_queries, settings)):
+            yield as_node(Document, page)
 
     async def alazy_load_data(
         self,

@@ -16,8 +16,6 @@ from parallel_integrations.sandbox.answering.schema_values import (
 from parallel_integrations.sandbox.answering.sentences import Evidence, Quote, basis
 from parallel_integrations.sandbox.web.words import stems, terms
 
-Schema = Mapping[str, Any]
-
 ITEMS = 3
 """Items of an array, unless the schema wants more or fewer."""
 MAX_DEPTH = 12

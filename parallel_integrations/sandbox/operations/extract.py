@@ -7,16 +7,14 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
-from parallel_integrations.sandbox.operations.search import MaxChars, OlderExcerptSettings
 from parallel_integrations.sandbox.operations.shared import (
     ExcerptSettings,
     FetchPolicy,
     FullContentSettings,
-    Loose,
-    Objective,
-    OlderQueries,
+    OlderExcerptSettings,
+    OlderPagesBody,
+    PagesBody,
     Queries,
-    SessionId,
     Strict,
     per_result,
     published,
@@ -49,29 +47,21 @@ class AdvancedSettings(Strict):
     full_content: bool | FullContentSettings = False
 
 
-class ExtractBody(Strict):
+class ExtractBody(PagesBody):
     """Body of a v1 extract."""
 
     urls: Annotated[list[str], Field(min_length=1, max_length=20)]
-    objective: Objective | None = None
     search_queries: Queries | None = None
-    max_chars_total: MaxChars | None = None
-    session_id: SessionId | None = None
-    client_model: str | None = None
     advanced_settings: AdvancedSettings | None = None
 
 
-class OlderExtractBody(Loose):
-    """Body of a v1beta extract; keys it does not know are ignored."""
+class OlderExtractBody(OlderPagesBody):
+    """Body of a v1beta extract."""
 
     urls: Annotated[list[str], Field(min_length=1, max_length=10)]
     objective: Annotated[str, StringConstraints(max_length=3000)] | None = None
-    search_queries: OlderQueries | None = None
-    fetch_policy: FetchPolicy | None = None
     excerpts: bool | OlderExcerptSettings = True
     full_content: bool | FullContentSettings = False
-    session_id: SessionId | None = None
-    client_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from parallel_integrations.sandbox.operations.operation import Call, Operation, 
 from parallel_integrations.sandbox.operations.shared import (
     ExcerptSettings,
     FetchPolicy,
-    Loose,
     Objective,
-    OlderQueries,
+    OlderExcerptSettings,
+    OlderPagesBody,
+    PagesBody,
     Queries,
-    SessionId,
     SourcePolicy,
     Strict,
     per_result,
@@ -42,7 +42,6 @@ QUICKSTART_BETA = "search-extract-2025-10-10"
 EMPTY_SEARCH = "Either 'objective' or 'search_queries' must be provided and non-empty"
 
 MaxResults = Annotated[int, Field(ge=1, le=40)]
-MaxChars = Annotated[int, Field(ge=0)]
 
 
 class AdvancedSettings(Strict):
@@ -55,40 +54,25 @@ class AdvancedSettings(Strict):
     max_results: MaxResults | None = None
 
 
-class SearchBody(Strict):
+class SearchBody(PagesBody):
     """Body of a v1 search."""
 
     search_queries: Queries
-    objective: Objective | None = None
     mode: Literal["basic", "advanced", "turbo", "fast"] | None = None
-    max_chars_total: MaxChars | None = None
-    session_id: SessionId | None = None
-    client_model: str | None = None
     advanced_settings: AdvancedSettings | None = None
 
 
-class OlderExcerptSettings(Loose):
-    """``excerpts`` of the older search and extract."""
-
-    max_chars_per_result: int | None = None
-    max_chars_total: MaxChars | None = None
-
-
-class OlderSearchBody(Loose):
-    """Body of a v1beta search; keys it does not know are ignored."""
+class OlderSearchBody(OlderPagesBody):
+    """Body of a v1beta search."""
 
     objective: Objective | None = None
-    search_queries: OlderQueries | None = None
     mode: Literal["one-shot", "agentic", "fast"] | None = None
     processor: Literal["base", "pro"] | None = None
     max_results: MaxResults | None = None
     max_chars_per_result: int | None = None
     excerpts: OlderExcerptSettings = OlderExcerptSettings()
     source_policy: SourcePolicy | None = None
-    fetch_policy: FetchPolicy | None = None
     location: str | None = None
-    session_id: SessionId | None = None
-    client_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

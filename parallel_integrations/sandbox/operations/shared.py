@@ -47,6 +47,7 @@ Queries = Annotated[list[Query], Field(min_length=1, max_length=5)]
 OlderQueries = Annotated[list[Query], Field(max_length=5)]
 Objective = Annotated[str, StringConstraints(max_length=5000)]
 SessionId = Annotated[str, StringConstraints(max_length=1000)]
+MaxChars = Annotated[int, Field(ge=0)]
 
 
 class Loose(BaseModel):
@@ -98,6 +99,31 @@ class FullContentSettings(Loose):
     """How long the whole page may be."""
 
     max_chars_per_result: Annotated[int, Field(ge=1)] | None = None
+
+
+class PagesBody(Strict):
+    """What the bodies of v1 search and extract have in common."""
+
+    objective: Objective | None = None
+    max_chars_total: MaxChars | None = None
+    session_id: SessionId | None = None
+    client_model: str | None = None
+
+
+class OlderPagesBody(Loose):
+    """What the bodies of v1beta have in common; keys they do not know are ignored."""
+
+    search_queries: OlderQueries | None = None
+    fetch_policy: FetchPolicy | None = None
+    session_id: SessionId | None = None
+    client_model: str | None = None
+
+
+class OlderExcerptSettings(Loose):
+    """``excerpts`` of the older search and extract."""
+
+    max_chars_per_result: int | None = None
+    max_chars_total: MaxChars | None = None
 
 
 def per_result(given: int | None) -> int | None:

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 import httpx
 
-from parallel_integrations._protocol.error_mapping import transport_error
+from parallel_integrations._protocol.error_mapping import SHOWN_CHARACTERS, transport_error
 from parallel_integrations._protocol.flow import END, MORE, Emit, More, Send
-from parallel_integrations._protocol.redaction import scrub
+from parallel_integrations._protocol.redaction import beginning, scrub
 from parallel_integrations._protocol.sse import DONE, EventDecoder, open_stream
 from parallel_integrations.errors import StreamInterruptedError
 from parallel_integrations.models.tolerant_reading import REPLACEMENT
@@ -69,10 +69,8 @@ def answer_stream(
         try:
             received: bytes = yield MORE
         except httpx.HTTPError as failure:
-            raise StreamInterruptedError(
-                f"The answer was cut short: {transport_error(failure)}",
-                partial=scrub("".join(text), response),
-            ) from failure
+            reason = f"The answer was cut short: {transport_error(failure)}"
+            raise interrupted(reason, text, response) from failure
         for data in decoder.feed_data(received):
             if data == DONE:
                 whole = is_last is None
@@ -86,9 +84,7 @@ def answer_stream(
         if not received:
             break
     if not whole and is_last is not None:
-        raise StreamInterruptedError(
-            "The stream ended before the answer did.", partial=scrub("".join(text), response)
-        )
+        raise interrupted("The stream ended before the answer did.", text, response)
     if data := rest():
         event = read(data, response, text)
         text.append(text_of(event))
@@ -99,3 +95,16 @@ def answer_stream(
             yield END
     if not any(text):
         raise StreamInterruptedError("The stream ended without any text.")
+
+
+def interrupted(message: str, text: list[str], response: httpx.Response) -> StreamInterruptedError:
+    """The error for a stream that ends too early; it carries the text so far."""
+    return StreamInterruptedError(message, partial=scrub("".join(text), response))
+
+
+def unread_piece(
+    what: str, fault: str, data: str, text: list[str], response: httpx.Response
+) -> StreamInterruptedError:
+    """The error for a chunk or an event that cannot be read."""
+    why, shown = scrub(fault, response), beginning(data, response, SHOWN_CHARACTERS)
+    return interrupted(f"{what} cannot be read ({why}): {shown!r}", text, response)

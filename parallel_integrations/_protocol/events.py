@@ -10,7 +10,6 @@ from typing import Any, Final, TypeVar
 
 import httpx
 from httpx_sse import ServerSentEvent
-from pydantic import ValidationError
 from pydantic_core import to_json
 
 from parallel_integrations._protocol.error_mapping import (
@@ -285,10 +284,8 @@ def _read_event(
             # What had to be left out would make it unreadable again.
             setattr(event, WIRE_TEXT, (text if event.is_readable else to_json(data)).decode())
         return event
-    except ValidationError as error:
-        why = first_fault(error)
     except ValueError as error:
-        why = str(error)
+        why = first_fault(error)
     shown = beginning(raw.data, response, SHOWN_CHARACTERS)
     raise _UnreadableError(f"An event cannot be read ({scrub(why, response)}): {shown!r}")
 

@@ -13,19 +13,17 @@ from parallel_integrations._protocol.flow import Flow, More, Send, attempt, rela
 from parallel_integrations._protocol.response_reading import read_response
 from parallel_integrations._protocol.retry import (
     LAST_RESPONSE_SECONDS,
-    RETRY_AFTER_CAP_SECONDS,
     Failure,
     RetryPolicy,
     conditions_of,
     may_retry,
+    requested_pause,
 )
-from parallel_integrations.errors import (
-    InvalidArgumentError,
-)
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models.shared import ModelT
 
 DEADLINE_SECONDS: Final = 3600.0
-
+# Each pause doubles: what is done soon is seen soon, and an hour's wait costs few requests.
 FIRST_POLL_SECONDS: Final = 1.0
 MAX_POLL_SECONDS: Final = 10.0
 MAX_DEADLINE_SECONDS: Final = 2_592_000.0
@@ -113,7 +111,7 @@ class WaitLimit:
                 raise error from failure.cause
         else:
             self.failures = 0
-        return min(error.retry_after or 0.0, RETRY_AFTER_CAP_SECONDS)
+        return requested_pause(error)
 
     def check(self, late: Callable[[], str]) -> None:
         """Refuse to go on after the deadline.

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from parallel_integrations._protocol.error_mapping import reported_words, unexpected_response
 from parallel_integrations._protocol.redaction import without_echo
@@ -25,10 +25,8 @@ def read_response(response: httpx.Response, response_type: type[ModelT]) -> Mode
     content = without_echo(response.content, response)
     try:
         result = read_as(response_type, content)
-    except ValidationError as error:
-        fault = first_fault(error)
     except ValueError as error:
-        fault = str(error)
+        fault = first_fault(error)
     else:
         own = type(result).model_fields.keys() - BESIDE_CONTENT
         if own and not own & result.model_fields_set:

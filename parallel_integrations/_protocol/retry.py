@@ -91,6 +91,11 @@ def retry_after_seconds(response: httpx.Response, now: float) -> float | None:
     return seconds if isfinite(seconds) and seconds >= 0 else None
 
 
+def requested_pause(error: ParallelError) -> float:
+    """How long a server demands to be left alone, as far as it is obeyed."""
+    return min(error.retry_after or 0.0, RETRY_AFTER_CAP_SECONDS)
+
+
 def epoch_seconds(date: str) -> float | None:
     """Seconds since 1970 of an HTTP date; None where it is none."""
     try:

@@ -9,14 +9,17 @@ import httpx
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from parallel_integrations._protocol.answer_stream import HalfCharacters, answer_stream
-from parallel_integrations._protocol.error_mapping import SHOWN_CHARACTERS, reported_words
+from parallel_integrations._protocol.answer_stream import (
+    HalfCharacters,
+    answer_stream,
+    interrupted,
+    unread_piece,
+)
+from parallel_integrations._protocol.error_mapping import reported_words
 from parallel_integrations._protocol.flow import Flow, Send, Stream, exchange
-from parallel_integrations._protocol.redaction import beginning, scrub
 from parallel_integrations._protocol.response_reading import read_response, unread
 from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations._protocol.routes import CHAT_PATH
-from parallel_integrations.errors import StreamInterruptedError
 from parallel_integrations.models.chat import SPEED_MODEL, ChatChunk, ChatRequest, ChatResponse
 from parallel_integrations.models.shared import first_fault
 from parallel_integrations.models.tolerant_reading import (
@@ -189,20 +192,16 @@ class _ChunkReader:
             self._join_halves(raw)
             raw = storable_json(raw)
             chunk = read_items(ChatResponse, raw)
-        except ValidationError as error:
-            fault = first_fault(error)
         except ValueError as error:
-            fault = str(error)
+            fault = first_fault(error)
         else:
             known = chunk.model_fields_set & ChatResponse.model_fields.keys()
             if not _error_of(chunk) and (known or not chunk.model_extra):
                 self._raw = raw
                 return chunk
-        partial = scrub("".join(text), response)
         if words := reported_words(raw, response):
-            raise StreamInterruptedError(f"The API broke the answer off: {words}", partial=partial)
-        why, shown = scrub(fault, response), beginning(data, response, SHOWN_CHARACTERS)
-        raise StreamInterruptedError(f"A chunk cannot be read ({why}): {shown!r}", partial=partial)
+            raise interrupted(f"The API broke the answer off: {words}", text, response)
+        raise unread_piece("A chunk", fault, data, text, response)
 
     def _join_halves(self, raw: Any) -> None:
         try:

@@ -3,13 +3,17 @@
 from typing import Any, Final
 
 import httpx
-from pydantic import ValidationError
 
-from parallel_integrations._protocol.answer_stream import HalfCharacters, answer_stream
-from parallel_integrations._protocol.error_mapping import SHOWN_CHARACTERS, reported_error
+from parallel_integrations._protocol.answer_stream import (
+    HalfCharacters,
+    answer_stream,
+    interrupted,
+    unread_piece,
+)
+from parallel_integrations._protocol.error_mapping import reported_error
 from parallel_integrations._protocol.events import class_of
 from parallel_integrations._protocol.flow import Flow, Send, Stream, call
-from parallel_integrations._protocol.redaction import beginning, scrub, without_echo
+from parallel_integrations._protocol.redaction import scrub, without_echo
 from parallel_integrations._protocol.retry import RetryPolicy, conditions_of
 from parallel_integrations.errors import StreamInterruptedError, UnexpectedAnswerError
 from parallel_integrations.models.response import (
@@ -127,20 +131,15 @@ class _EventReader:
                 raise _failed(reported_error(storable_json(body), response), text, response)
             self._join_halves(body)
             event = read_items(class_of(kind, RESPONSE_EVENTS, ResponseEvent), storable_json(body))
-        except ValidationError as error:
-            fault = first_fault(error)
         except ValueError as error:
-            fault = str(error)
+            fault = first_fault(error)
         else:
             if isinstance(event, ResponseStateEvent):
                 conditions_of(response).result = event.response
             if event.type == "response.failed" and isinstance(event, ResponseStateEvent):
                 raise _failed(scrub(_reason(event.response), response), text, response)
             return event
-        why, shown = scrub(fault, response), beginning(data, response, SHOWN_CHARACTERS)
-        raise StreamInterruptedError(
-            f"An event cannot be read ({why}): {shown!r}", partial=scrub("".join(text), response)
-        )
+        raise unread_piece("An event", fault, data, text, response)
 
     def _join_halves(self, body: Any) -> None:
         """Make a character whole whose halves came in two events; the text ends with its part."""
@@ -160,6 +159,4 @@ def _reason(response: RespondResponse) -> str:
 
 
 def _failed(reason: str, text: list[str], response: httpx.Response) -> StreamInterruptedError:
-    return StreamInterruptedError(
-        f"The API broke the answer off: {reason}", partial=scrub("".join(text), response)
-    )
+    return interrupted(f"The API broke the answer off: {reason}", text, response)

@@ -27,10 +27,10 @@ from parallel_integrations._protocol.polling import (
 )
 from parallel_integrations._protocol.response_reading import read_response
 from parallel_integrations._protocol.retry import (
-    RETRY_AFTER_CAP_SECONDS,
     Failure,
     RetryPolicy,
     conditions_of,
+    requested_pause,
 )
 from parallel_integrations.errors import (
     ConnectionFailedError,
@@ -423,7 +423,7 @@ def _resume(
     except TaskTimeoutError:  # the result was polled until the deadline
         raise
     except ParallelError as error:
-        pause = min(error.retry_after or 0.0, RETRY_AFTER_CAP_SECONDS)
+        pause = requested_pause(error)
         wait_limit.elapsed_seconds = error.elapsed_seconds
         wait_limit.reached = wait_limit.reached or not isinstance(error, ConnectionFailedError)
     waiting = _result_within(wait_limit, run_id, output_schema)

@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
-from pydantic import ValidationError
-
 from parallel_integrations.errors import (
     ArgumentTypeError,
     InvalidArgumentError,
@@ -122,10 +120,8 @@ def parse_webhook(body: bytes) -> WebhookPayload:
         )
     try:
         return read_as(WebhookPayload, bytes(body))
-    except ValidationError as error:
-        fault = first_fault(error)
     except ValueError as error:
-        fault = str(error)
+        fault = first_fault(error)
     shown = body[:200].decode("utf-8", "replace")
     # Raised out here, the error does not drag pydantic's along, which shows the whole message.
     raise UnexpectedAnswerError(f"This is no webhook message ({fault}): {shown!r}", body=shown)

@@ -10,7 +10,7 @@ from parallel_integrations import errors
 from parallel_integrations._protocol import polling
 from parallel_integrations._protocol.flow import Flow, More, Send, call, delayed, each
 from parallel_integrations._protocol.paths import NO_IDS, carrying, segment
-from parallel_integrations._protocol.retry import RETRY_AFTER_CAP_SECONDS, RetryPolicy
+from parallel_integrations._protocol.retry import RetryPolicy, requested_pause
 from parallel_integrations.api.task_groups import (
     LOOKS_AFTER_SECONDS,
     retrieve_task_group,
@@ -226,8 +226,7 @@ class SubmittedBatch:
             self.give_up(error)
 
     def _wait_for(self, error: errors.ParallelError) -> None:
-        if error.retry_after is not None:
-            self._pause = max(self._pause, min(error.retry_after, RETRY_AFTER_CAP_SECONDS))
+        self._pause = max(self._pause, requested_pause(error))
 
     def _read_one_by_one(self) -> None:
         """List the runs without their outputs from now on, and read each output by itself."""

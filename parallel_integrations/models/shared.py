@@ -372,8 +372,10 @@ Excerpts: TypeAlias = Annotated[list[Excerpt], GetPydanticSchema(_excerpts_schem
 """Excerpts as strings, objects, one of either, or null; empty ones dropped."""
 
 
-def first_fault(error: ValidationError) -> str:
+def first_fault(error: ValueError) -> str:
     """The first thing that did not fit, without the value (it may hold anything)."""
+    if not isinstance(error, ValidationError):
+        return str(error)
     # The first alone: the others often follow from it, and a message is read by people and models.
     fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
     where = ".".join(map(str, fault["loc"]))

@@ -56,10 +56,11 @@ def with_calls(text: str, calls: Iterable[ToolCall], tools: dict[str, str]) -> s
     return "\n".join(filter(None, lines))
 
 
-def result_text(name: str, text: str, *, failed: bool = False) -> str:
+def result_turn(name: str, text: str, *, failed: bool = False) -> dict[str, Any]:
     """What a tool gave back, as a turn whose content cannot pass for the user's own words."""
     tool = f"the tool {one_line(name)}" if name else "a tool"
-    return f"({'Error' if failed else 'Result'} of {tool})\n{quoted(text)}"
+    content = f"({'Error' if failed else 'Result'} of {tool})\n{quoted(text)}"
+    return {"role": RESULT_ROLE, "content": content}
 
 
 def openai_calls(additional_kwargs: Mapping[str, Any]) -> Iterator[ToolCall]:

@@ -11,13 +11,12 @@ from parallel_integrations.api import findall_events
 from parallel_integrations.api.findall import await_findall, start_findall
 from parallel_integrations.errors import ParallelError
 from parallel_integrations.models.findall import (
-    MAX_MATCHES,
     MAX_PREVIEW_MATCHES,
-    MIN_MATCHES,
     FindallResult,
     FindallRun,
     FindallStatusEvent,
     IngestFindallRequest,
+    MatchLimit,
 )
 from parallel_integrations.models.prices import findall_skus
 from parallel_integrations.models.shared import ApiVersion, RequestModel, StreamEvent
@@ -33,11 +32,8 @@ class FindAllSettings(BaseModel):
     """How thoroughly to look: `preview` (0.10 USD, at most 10), `base` (0.25 and 0.03 a match),
     `core` (2 and 0.15) or `pro` (10 and 1).
     """
-    match_limit: int = Field(
-        default=MAX_PREVIEW_MATCHES,
-        ge=MIN_MATCHES,
-        le=MAX_MATCHES,
-        description="How many matches to stop at.",
+    match_limit: MatchLimit = Field(
+        default=MAX_PREVIEW_MATCHES, description="How many matches to stop at."
     )
     """How many matches to stop at: 5 to 1000, 10 at most for `preview`."""
 

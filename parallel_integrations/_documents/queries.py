@@ -21,12 +21,14 @@ from parallel_integrations._documents.stop_words import (
 )
 from parallel_integrations.models.pages import MAX_OBJECTIVE_CHARACTERS, MAX_QUERY_CHARACTERS
 
+# The API advises three queries of 3 to 6 words: longer ones match fewer pages.
 MAX_DERIVED: Final = 3
 MAX_QUERY_WORDS: Final = 6
 MIN_QUERY_WORDS: Final = 3
 MAX_FACET_WORDS: Final = 3
-"""What of one facet stands beside the topic."""
+"""What of one facet stands beside the topic: half of a query."""
 MAX_TOPIC_FACETS: Final = 4
+"""Of a long text, what it is about stands in its first sentences."""
 MAX_FACETS: Final = 30
 """Of a text of pages, the beginning says what it is about."""
 

@@ -53,13 +53,7 @@ class McpSessions:
     def around(
         self, call: CallState, operation: Any, loop: asyncio.AbstractEventLoop | None = None
     ) -> Generator[Step, Any, Any]:
-        """The same operation, whose requests become calls of tools.
-
-        Args:
-            call: The call that carries it out.
-            operation: The operation.
-            loop: The event loop that the call runs in; None where it blocks.
-        """
+        """The same operation, whose requests become calls of tools; as with a cache otherwise."""
         # A child would number its requests as its parent does, in the same session.
         if self._process != os.getpid():
             self._forget()

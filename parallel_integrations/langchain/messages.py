@@ -16,6 +16,7 @@ from langchain_core.messages import content as blocks
 from langchain_core.messages.block_translators import register_translator
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from parallel_integrations._documents import chat_messages
 from parallel_integrations._documents.answers import (
     AnyChunk,
     AnyResponse,
@@ -23,16 +24,6 @@ from parallel_integrations._documents.answers import (
     read_annotations,
     tokens_of,
     within,
-)
-from parallel_integrations._documents.chat_messages import (
-    RESULT_ROLE,
-    TOOL_ROLES,
-    ToolCall,
-    openai_calls,
-    result_text,
-    sendable,
-    unsendable,
-    with_calls,
 )
 from parallel_integrations._documents.evidence import cited, read_basis
 from parallel_integrations._documents.stop import StopFilter
@@ -65,30 +56,30 @@ UNSENT_BLOCKS: Final = frozenset(
 
 def to_wire(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
     """Messages as Chat accepts them: see `sendable`."""
-    return sendable(messages, _wire_message)
+    return chat_messages.sendable(messages, _wire_message)
 
 
 def _wire_message(place: int, message: BaseMessage, tools: dict[str, str]) -> dict[str, Any]:
     """A message; `tools` gathers the name of each tool by the id of its call."""
     text = _text(place, message)
     if isinstance(message, AIMessage):
-        text = with_calls(text, _tool_calls(message), tools)
-    if _role_name(message) in TOOL_ROLES:
+        text = chat_messages.with_calls(text, _tool_calls(message), tools)
+    if _role_name(message) in chat_messages.TOOL_ROLES:
         name = message.name or tools.get(getattr(message, "tool_call_id", ""), "")
         failed = getattr(message, "status", "") == "error"
-        return {"role": RESULT_ROLE, "content": result_text(name, text, failed=failed)}
+        return chat_messages.result_turn(name, text, failed=failed)
     wire: dict[str, Any] = {"role": _role(place, message), "content": text}
     if message.name:
         wire["name"] = message.name
     return wire
 
 
-def _tool_calls(message: AIMessage) -> list[ToolCall]:
+def _tool_calls(message: AIMessage) -> list[chat_messages.ToolCall]:
     parsed = [
-        ToolCall(call["id"] or "", call["name"] or "", call["args"] or {})
+        chat_messages.ToolCall(call["id"] or "", call["name"] or "", call["args"] or {})
         for call in [*message.tool_calls, *message.invalid_tool_calls]
     ]
-    return parsed or list(openai_calls(message.additional_kwargs))
+    return parsed or list(chat_messages.openai_calls(message.additional_kwargs))
 
 
 def _role_name(message: BaseMessage) -> str:
@@ -104,7 +95,7 @@ def _role(place: int, message: BaseMessage) -> str:
         return "assistant"
     role = _role_name(message)
     if role not in SENDABLE_ROLES:
-        raise unsendable(place, f"its role is {role!r}")
+        raise chat_messages.unsendable(place, f"its role is {role!r}")
     return SENDABLE_ROLES[role]
 
 
@@ -118,7 +109,7 @@ def _text(place: int, message: BaseMessage) -> str:
         elif block.get("type") in ("text", "text-plain") and isinstance(block.get("text"), str):
             parts.append(block["text"])
         elif not (isinstance(message, AIMessage) and block.get("type") in UNSENT_BLOCKS):
-            raise unsendable(place, f"it holds a {block.get('type')!r} block")
+            raise chat_messages.unsendable(place, f"it holds a {block.get('type')!r} block")
     return "".join(parts)
 
 

@@ -1,7 +1,7 @@
 """Search and entity search as LangChain retrievers."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final, TypedDict, Unpack
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForRetrieverRun,
@@ -15,7 +15,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import AliasChoices, Field, model_validator
 
-from parallel_integrations._documents.adapter import PacedAdapter
+from parallel_integrations._documents.adapter import PacedAdapter, refuse_unknown
 from parallel_integrations._documents.entities import (
     DEFAULT_ENTITIES,
     entity_request,
@@ -43,8 +43,31 @@ def _number(default: int, most: int) -> Any:
     return Field(default=default, ge=1, le=most, validation_alias=AliasChoices("k", "max_results"))
 
 
+class Call(TypedDict, total=False):
+    """What one call of a retriever may set."""
+
+    k: int | None
+    max_results: int | None
+
+
+class SearchCall(Call, total=False):
+    """What one call of a `ParallelSearchRetriever` may set."""
+
+    objective: str | None
+    search_queries: Sequence[str] | None
+
+
+class EntityCall(Call, total=False):
+    """What one call of a `ParallelEntityRetriever` may set."""
+
+    entity_type: EntityType | None
+
+
 class _Numbered(PacedAdapter):
     """A retriever whose `k` also goes by the name that the rest of the package has for it."""
+
+    call_names: ClassVar[frozenset[str]]
+    k: int
 
     @model_validator(mode="before")
     @classmethod
@@ -52,6 +75,11 @@ class _Numbered(PacedAdapter):
         if isinstance(values, dict):
             _agreed(values.get("k"), values.get("max_results"), 0)
         return values
+
+    def _count(self, call: Call) -> int:
+        """How many documents a call gives; refuses whatever else it was given."""
+        refuse_unknown(type(self), call, self.call_names)
+        return _agreed(call.get("k"), call.get("max_results"), self.k)
 
 
 class ParallelSearchRetriever(_Numbered, SearchSettings, DocumentSettings, BaseRetriever):
@@ -103,6 +131,7 @@ class ParallelSearchRetriever(_Numbered, SearchSettings, DocumentSettings, BaseR
         ```
     """
 
+    call_names = SearchCall.__optional_keys__
     k: int = _number(DEFAULT_RESULTS, MAX_RESULTS)
     """Number of results, 1 to 40; 10 by default, which a search's price includes. Also accepted as
     `max_results`; both can be given per call too.
@@ -126,14 +155,11 @@ class ParallelSearchRetriever(_Numbered, SearchSettings, DocumentSettings, BaseR
         query: str,
         *,
         run_manager: CallbackManagerForRetrieverRun,
-        k: int | None = None,
-        max_results: int | None = None,
-        objective: str | None = None,
-        search_queries: Sequence[str] | None = None,
+        **call: Unpack[SearchCall],
     ) -> list[Document]:
         config: RunnableConfig = {"callbacks": run_manager.get_child()}
-        found = self._search(query, _agreed(k, max_results, self.k), objective, search_queries)
-        if self.query_writer is not None and search_queries is None:
+        found = self._search(query, call)
+        if self.query_writer is not None and call.get("search_queries") is None:
             with falling_back():
                 found.rewrite(self.query_writer.invoke(self._prompt(query), config))
         response = self.resolved_client().run(search(found.request))
@@ -146,14 +172,11 @@ class ParallelSearchRetriever(_Numbered, SearchSettings, DocumentSettings, BaseR
         query: str,
         *,
         run_manager: AsyncCallbackManagerForRetrieverRun,
-        k: int | None = None,
-        max_results: int | None = None,
-        objective: str | None = None,
-        search_queries: Sequence[str] | None = None,
+        **call: Unpack[SearchCall],
     ) -> list[Document]:
         config: RunnableConfig = {"callbacks": run_manager.get_child()}
-        found = self._search(query, _agreed(k, max_results, self.k), objective, search_queries)
-        if self.query_writer is not None and search_queries is None:
+        found = self._search(query, call)
+        if self.query_writer is not None and call.get("search_queries") is None:
             with falling_back():
                 found.rewrite(await self.query_writer.ainvoke(self._prompt(query), config))
         response = await self.resolved_client().arun(search(found.request))
@@ -161,12 +184,14 @@ class ParallelSearchRetriever(_Numbered, SearchSettings, DocumentSettings, BaseR
             await adispatch_custom_event(SEARCH_EVENT, _volatile(response), config=config)
         return self._documents(response)
 
-    def _search(
-        self, query: str, k: int, objective: str | None, search_queries: Sequence[str] | None
-    ) -> QueriedSearch:
-        objective = self.objective if objective is None else objective
+    def _search(self, query: str, call: SearchCall) -> QueriedSearch:
+        count, objective = self._count(call), call.get("objective")
         return QueriedSearch(
-            self, query, objective=objective, search_queries=search_queries, max_results=k
+            self,
+            query,
+            objective=self.objective if objective is None else objective,
+            search_queries=call.get("search_queries"),
+            max_results=count,
         )
 
     def _prompt(self, query: str) -> str:
@@ -199,17 +224,9 @@ class ParallelEntityRetriever(_Numbered, BaseRetriever):
     Raises:
         ParallelError: From `invoke` and `ainvoke`; never an empty list in place of an error.
         InvalidArgumentError: A setting past its limit, before anything is sent.
-
-    Example:
-        ```python
-        from parallel_integrations.langchain import ParallelEntityRetriever
-
-        retriever = ParallelEntityRetriever(entity_type="companies", k=5)
-        for document in retriever.invoke("makers of Python tools"):
-            print(document.metadata["title"], document.metadata["url"])
-        ```
     """
 
+    call_names = EntityCall.__optional_keys__
     entity_type: EntityType = "companies"
     """`companies` (the default) or `people`; can be given per call, too."""
     k: int = _number(DEFAULT_ENTITIES, MAX_MATCHES)
@@ -222,12 +239,10 @@ class ParallelEntityRetriever(_Numbered, BaseRetriever):
         query: str,
         *,
         run_manager: CallbackManagerForRetrieverRun,
-        k: int | None = None,
-        max_results: int | None = None,
-        entity_type: EntityType | None = None,
+        **call: Unpack[EntityCall],
     ) -> list[Document]:
-        k = _agreed(k, max_results, self.k)
-        request = entity_request(query, entity_type or self.entity_type, k)
+        k = self._count(call)
+        request = entity_request(query, call.get("entity_type") or self.entity_type, k)
         response = self.resolved_client().run(entity_search(request))
         if run_manager.handlers:
             config: RunnableConfig = {"callbacks": run_manager.get_child()}
@@ -239,12 +254,10 @@ class ParallelEntityRetriever(_Numbered, BaseRetriever):
         query: str,
         *,
         run_manager: AsyncCallbackManagerForRetrieverRun,
-        k: int | None = None,
-        max_results: int | None = None,
-        entity_type: EntityType | None = None,
+        **call: Unpack[EntityCall],
     ) -> list[Document]:
-        k = _agreed(k, max_results, self.k)
-        request = entity_request(query, entity_type or self.entity_type, k)
+        k = self._count(call)
+        request = entity_request(query, call.get("entity_type") or self.entity_type, k)
         response = await self.resolved_client().arun(entity_search(request))
         if run_manager.handlers:
             config: RunnableConfig = {"callbacks": run_manager.get_child()}

@@ -16,18 +16,9 @@ from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import AwareDatetime, BaseModel, Field, PrivateAttr
 
+from parallel_integrations._documents import agent_tools
 from parallel_integrations._documents.adapter import PacedAdapter, refuse_unknown
-from parallel_integrations._documents.agent_tools import (
-    ENTITY_SEARCH,
-    EXTRACT,
-    FIND_ALL,
-    GET_RESEARCH,
-    MEMORY,
-    SEARCH,
-    START_RESEARCH,
-    TASK,
-    AgentTool,
-)
+from parallel_integrations._documents.agent_tools import AgentTool
 from parallel_integrations._documents.entities import DEFAULT_ENTITIES
 from parallel_integrations._documents.evidence import (
     PageDocument,
@@ -68,11 +59,10 @@ from parallel_integrations.errors import (
 )
 from parallel_integrations.models.extract import ExtractResponse, ExtractSettings
 from parallel_integrations.models.findall import (
-    MAX_MATCHES,
-    MIN_MATCHES,
     EntitySearchRequest,
     EntitySearchResponse,
     FindallResult,
+    MatchLimit,
 )
 from parallel_integrations.models.memory import (
     MAX_MEMORIES,
@@ -85,7 +75,7 @@ from parallel_integrations.models.pages import PageSettings
 from parallel_integrations.models.policies import MemoryScopeKey
 from parallel_integrations.models.search import (
     DEFAULT_RESULTS,
-    MAX_RESULTS,
+    NumResults,
     SearchResponse,
     SearchSettings,
 )
@@ -410,15 +400,15 @@ class ParallelSearchTool(SearchSettings, SessionTool):
         ```
     """
 
-    agent_tool = SEARCH
-    name: str = SEARCH.name
-    description: str = SEARCH.description
-    args_schema: type[BaseModel] = SEARCH.arguments
+    agent_tool = agent_tools.SEARCH
+    name: str = agent_tool.name
+    description: str = agent_tool.description
+    args_schema: type[BaseModel] = agent_tool.arguments
     mode: str | None = Field(default=TOOL_MODE, min_length=1)
     """`fast` by default, the vendor's choice for agents (docs/reference/facts.md, 5); `advanced`
     searches deeper, takes about 2 seconds longer and costs five times as much.
     """
-    max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS)
+    max_results: NumResults = DEFAULT_RESULTS
     """Number of results, 1 to 40; 10 by default, which a search's price includes."""
     content_format: Literal["text", "search_result", "results"] = "text"
     """`"text"`, or `"search_result"` for content blocks that models with native citations
@@ -459,21 +449,12 @@ class ParallelExtractTool(ExtractSettings, SessionTool):
     `client_model`) or given by code for one call in its config. Pages that cannot be read are named
     in the content, URL by URL; when none can, that is an error tool message. `max_output_chars` and
     `session_per_thread` are those of `ParallelSearchTool`.
-
-    Example:
-        ```python
-        from parallel_integrations.langchain import ParallelExtractTool
-
-        tool = ParallelExtractTool()
-        url = "https://docs.python.org/3/reference/compound_stmts.html"
-        print(tool.invoke({"urls": [url], "objective": "How does the with statement work?"}))
-        ```
     """
 
-    agent_tool = EXTRACT
-    name: str = EXTRACT.name
-    description: str = EXTRACT.description
-    args_schema: type[BaseModel] = EXTRACT.arguments
+    agent_tool = agent_tools.EXTRACT
+    name: str = agent_tool.name
+    description: str = agent_tool.description
+    args_schema: type[BaseModel] = agent_tool.arguments
 
     def _operation(self, fields: dict[str, Any]) -> Flow[ExtractResponse]:
         request = extract_request(self, **self._in_session(fields))
@@ -509,20 +490,12 @@ class ParallelTaskRunTool(ResearchSettings, StreamingTool):
         deadline_seconds: How long to wait in all.
         max_output_chars: Most characters of the content, 40,000 by default; a truncated text says
             so.
-
-    Example:
-        ```python
-        from parallel_integrations.langchain import ParallelTaskRunTool
-
-        tool = ParallelTaskRunTool(processor="lite", output_schema="A short comparison.")
-        print(tool.invoke({"input": "How do generators differ from coroutines?"}))
-        ```
     """
 
-    agent_tool = TASK
-    name: str = TASK.name
-    description: str = TASK.description
-    args_schema: type[BaseModel] = TASK.arguments
+    agent_tool = agent_tools.TASK
+    name: str = agent_tool.name
+    description: str = agent_tool.description
+    args_schema: type[BaseModel] = agent_tool.arguments
 
     def _operation(self, fields: dict[str, Any]) -> Stream[StreamEvent | TaskRunResult]:
         request = self.task_request(fields)
@@ -555,10 +528,10 @@ class ParallelFindAllTool(FindAllSettings, StreamingTool):
         ```
     """
 
-    agent_tool = FIND_ALL
-    name: str = FIND_ALL.name
-    description: str = FIND_ALL.description
-    args_schema: type[BaseModel] = FIND_ALL.arguments
+    agent_tool = agent_tools.FIND_ALL
+    name: str = agent_tool.name
+    description: str = agent_tool.description
+    args_schema: type[BaseModel] = agent_tool.arguments
 
     def _operation(self, fields: dict[str, Any]) -> Stream[StreamEvent | FindallResult]:
         request = FindAllRequest.from_settings(self, **fields)
@@ -589,10 +562,10 @@ class ParallelStartResearchTool(ResearchSettings, ParallelTool):
         ```
     """
 
-    agent_tool = START_RESEARCH
-    name: str = START_RESEARCH.name
-    description: str = START_RESEARCH.description
-    args_schema: type[BaseModel] = START_RESEARCH.arguments
+    agent_tool = agent_tools.START_RESEARCH
+    name: str = agent_tool.name
+    description: str = agent_tool.description
+    args_schema: type[BaseModel] = agent_tool.arguments
 
     def _operation(self, fields: dict[str, Any]) -> Flow[TaskRun]:
         return start_research(self.task_request(fields))
@@ -608,19 +581,12 @@ class ParallelGetResearchTool(ParallelTool):
     Attributes:
         max_output_chars: Most characters of the content, 40,000 by default; a truncated text says
             so.
-
-    Example:
-        ```python
-        from parallel_integrations.langchain import ParallelGetResearchTool
-
-        print(ParallelGetResearchTool().args)
-        ```
     """
 
-    agent_tool = GET_RESEARCH
-    name: str = GET_RESEARCH.name
-    description: str = GET_RESEARCH.description
-    args_schema: type[BaseModel] = GET_RESEARCH.arguments
+    agent_tool = agent_tools.GET_RESEARCH
+    name: str = agent_tool.name
+    description: str = agent_tool.description
+    args_schema: type[BaseModel] = agent_tool.arguments
 
     def _operation(self, fields: dict[str, Any]) -> Operation[ResearchProgress | TaskRunResult]:
         return look_up_research(fields["run_id"])
@@ -648,11 +614,11 @@ class ParallelEntitySearchTool(ParallelTool):
         ```
     """
 
-    agent_tool = ENTITY_SEARCH
-    name: str = ENTITY_SEARCH.name
-    description: str = ENTITY_SEARCH.description
-    args_schema: type[BaseModel] = ENTITY_SEARCH.arguments
-    match_limit: int = Field(default=DEFAULT_ENTITIES, ge=MIN_MATCHES, le=MAX_MATCHES)
+    agent_tool = agent_tools.ENTITY_SEARCH
+    name: str = agent_tool.name
+    description: str = agent_tool.description
+    args_schema: type[BaseModel] = agent_tool.arguments
+    match_limit: MatchLimit = DEFAULT_ENTITIES
     """How many to list, 5 to 1000; 10 by default, 100 are included in the price of 0.005 USD."""
 
     def _operation(self, fields: dict[str, Any]) -> Flow[EntitySearchResponse]:
@@ -681,10 +647,10 @@ class ParallelMemoryTool(ParallelTool):
         ```
     """
 
-    agent_tool = MEMORY
-    name: str = MEMORY.name
-    description: str = MEMORY.description
-    args_schema: type[BaseModel] = MEMORY.arguments
+    agent_tool = agent_tools.MEMORY
+    name: str = agent_tool.name
+    description: str = agent_tool.description
+    args_schema: type[BaseModel] = agent_tool.arguments
     limit: int | None = Field(default=None, ge=1, le=MAX_MEMORIES)
     """How many memories, 1 to 25; the API's default where left out."""
     kind: MemoryKind | None = None

@@ -11,7 +11,7 @@ from parallel_integrations._documents.evidence import DocumentSettings, PageDocu
 from parallel_integrations._documents.searching import RETRIEVER_MODE
 from parallel_integrations.models.pages import Objective
 from parallel_integrations.models.policies import FetchPolicy, SourcePolicy
-from parallel_integrations.models.search import DEFAULT_RESULTS, MAX_RESULTS, SearchSettings
+from parallel_integrations.models.search import DEFAULT_RESULTS, NumResults, SearchSettings
 
 
 class Component(Adapter, BaseComponent):
@@ -55,7 +55,7 @@ class PageSearch(PacedAdapter, SearchSettings, DocumentSettings):
     """The objective of all searches, or of one call; the query then decides the keyword queries
     alone.
     """
-    max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS)
+    max_results: NumResults = DEFAULT_RESULTS
     """Number of results, 1 to 40; 10 by default, which a search's price includes."""
     mode: str | None = Field(default=RETRIEVER_MODE, min_length=1)
     """`advanced` by default, because one search has to find it all; `fast` costs a fifth and takes

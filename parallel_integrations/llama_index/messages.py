@@ -12,21 +12,12 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
+from parallel_integrations._documents import chat_messages
 from parallel_integrations._documents.answers import (
     AnyChunk,
     AnyResponse,
     evidence_in,
     within,
-)
-from parallel_integrations._documents.chat_messages import (
-    RESULT_ROLE,
-    TOOL_ROLES,
-    ToolCall,
-    openai_calls,
-    result_text,
-    sendable,
-    unsendable,
-    with_calls,
 )
 from parallel_integrations._documents.stop import StopFilter
 from parallel_integrations.llama_index.citations import evidence_of, remember_evidence
@@ -47,31 +38,31 @@ UNSENT_BLOCKS: Final = frozenset({"thinking", "cache", "citation", "tool_call"})
 
 def to_wire(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
     """Messages as Chat accepts them: see `sendable`."""
-    return sendable(messages, _wire_message)
+    return chat_messages.sendable(messages, _wire_message)
 
 
 def _wire_message(place: int, message: ChatMessage, tools: dict[str, str]) -> dict[str, Any]:
     """A message; `tools` gathers the name of each tool by the id of its call."""
-    text = with_calls(_text(place, message.blocks), _tool_calls(message), tools)
-    if message.role.value in TOOL_ROLES:
+    text = chat_messages.with_calls(_text(place, message.blocks), _tool_calls(message), tools)
+    if message.role.value in chat_messages.TOOL_ROLES:
         known = message.additional_kwargs
         name = known.get("name") or tools.get(known.get("tool_call_id") or "", "")
-        return {"role": RESULT_ROLE, "content": result_text(name, text)}
+        return chat_messages.result_turn(name, text)
     return {"role": _role(place, message), "content": text}
 
 
-def _tool_calls(message: ChatMessage) -> list[ToolCall]:
+def _tool_calls(message: ChatMessage) -> list[chat_messages.ToolCall]:
     blocks = [
-        ToolCall(block.tool_call_id or "", block.tool_name, block.tool_kwargs)
+        chat_messages.ToolCall(block.tool_call_id or "", block.tool_name, block.tool_kwargs)
         for block in message.blocks
         if isinstance(block, ToolCallBlock)
     ]
-    return blocks or list(openai_calls(message.additional_kwargs))
+    return blocks or list(chat_messages.openai_calls(message.additional_kwargs))
 
 
 def _role(place: int, message: ChatMessage) -> str:
     if message.role not in SENDABLE_ROLES:
-        raise unsendable(place, f"its role is {message.role.value!r}")
+        raise chat_messages.unsendable(place, f"its role is {message.role.value!r}")
     return SENDABLE_ROLES[message.role]
 
 
@@ -83,7 +74,7 @@ def _text(place: int, blocks: Sequence[Any]) -> str:
         elif isinstance(block, CitableBlock):  # a document that another model may cite
             parts += [block.title, block.source, _text(place, block.content)]
         elif block.block_type not in UNSENT_BLOCKS:
-            raise unsendable(place, f"it holds a {type(block).__name__}")
+            raise chat_messages.unsendable(place, f"it holds a {type(block).__name__}")
     return "\n".join(parts)  # as `ChatMessage.content` joins them
 
 

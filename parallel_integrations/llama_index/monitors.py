@@ -10,14 +10,11 @@ IDS = ["monitor_id", "event_id"]
 
 
 class ParallelMonitor(MonitorAdapter[Document]):
-    """Watches the web on a schedule; what it finds becomes documents.
+    """Watches the web on a schedule; what it finds becomes LlamaIndex's documents.
 
-    Every method has an awaiting twin: `acreate`, `aevents`, `acancel`, `alist`. A monitor belongs
-    to the account and goes on by itself: it is billed for each execution until it is cancelled, and
-    any object of this class, in any process, takes its id.
-
-    Besides the connection (`api_key`, `base_url`, `timeout` in seconds, `max_retries`, `client`)
-    it takes:
+    A monitor belongs to the account: it goes on, billed for each execution, until it is cancelled,
+    and any object of this class, in any process, takes its id. It takes the connection (`api_key`,
+    `base_url`, `timeout` in seconds, `max_retries`, `client`) and:
 
     Attributes:
         rate_limiter: LlamaIndex's, as on LLMs: waited for before each call.

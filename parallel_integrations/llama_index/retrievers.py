@@ -159,15 +159,6 @@ class ParallelEntityRetriever(BaseRetriever):
         ParallelError: From `retrieve` and `aretrieve`; never an empty list in place of an error.
         InvalidArgumentError: A setting past its limit, before anything is sent.
         TypeError: An unknown argument.
-
-    Example:
-        ```python
-        from parallel_integrations.llama_index import ParallelEntityRetriever
-
-        retriever = ParallelEntityRetriever(entity_type="companies", max_results=5)
-        for node in retriever.retrieve("makers of Python tools"):
-            print(node.metadata["title"], node.metadata["url"])
-        ```
     """
 
     def __init__(

@@ -53,11 +53,10 @@ from parallel_integrations.llama_index.base import SearchOptions, as_nodes
 from parallel_integrations.llama_index.citations import attach_evidence, cited_nodes
 from parallel_integrations.models.extract import ExtractRequest, ExtractResponse, ExtractSettings
 from parallel_integrations.models.findall import (
-    MAX_MATCHES,
-    MIN_MATCHES,
     EntitySearchRequest,
     EntitySearchResponse,
     FindallResult,
+    MatchLimit,
 )
 from parallel_integrations.models.memory import (
     MAX_MEMORIES,
@@ -66,7 +65,7 @@ from parallel_integrations.models.memory import (
 )
 from parallel_integrations.models.search import (
     DEFAULT_RESULTS,
-    MAX_RESULTS,
+    NumResults,
     SearchRequest,
     SearchResponse,
     SearchSettings,
@@ -91,9 +90,9 @@ class ParallelToolSettings(
     shown_as: ClassVar[str] = "ParallelToolSpec"
 
     mode: str | None = Field(default=TOOL_MODE, min_length=1)
-    max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS)
+    max_results: NumResults = DEFAULT_RESULTS
     research: Literal["blocking", "background"] = "blocking"
-    entity_limit: int = Field(default=DEFAULT_ENTITIES, ge=MIN_MATCHES, le=MAX_MATCHES)
+    entity_limit: MatchLimit = DEFAULT_ENTITIES
     memory_limit: int | None = Field(default=None, ge=1, le=MAX_MEMORIES)
     deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
     max_output_chars: int = Field(default=MAX_OUTPUT_CHARS, ge=MIN_OUTPUT_CHARS)

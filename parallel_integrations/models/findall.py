@@ -1,6 +1,6 @@
 """FindAll and entity search: requests, responses, events (docs/reference/facts.md, 10)."""
 
-from typing import Any, ClassVar, Final, Literal, NoReturn, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Literal, NoReturn, TypeAlias
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
 
@@ -203,6 +203,7 @@ EVENTS: Final[dict[str, type[StreamEvent]]] = {
 
 MIN_MATCHES: Final = 5
 MAX_MATCHES: Final = 1000
+MatchLimit: TypeAlias = Annotated[int, Field(ge=MIN_MATCHES, le=MAX_MATCHES)]
 MAX_PREVIEW_MATCHES: Final = 10
 MAX_EXCLUDED: Final = 10_000
 _OLDEST: Final = frozenset({"query", "findall_spec", "processor", "result_limit"})
@@ -248,7 +249,7 @@ class CreateFindallRunRequest(RequestModel):
     entity_type: str = Field(min_length=1)
     match_conditions: list[MatchCondition] = Field(min_length=1)
     generator: str = Field(default="core", min_length=1)
-    match_limit: int = Field(default=MAX_PREVIEW_MATCHES, ge=MIN_MATCHES, le=MAX_MATCHES)
+    match_limit: MatchLimit = MAX_PREVIEW_MATCHES
     exclude_list: list[ExcludedEntity] | None = Field(default=None, max_length=MAX_EXCLUDED)
     metadata: Metadata | None = None
     webhook: Webhook | None = None
@@ -379,11 +380,8 @@ class EntitySearchRequest(RequestModel):
     objective: str = Field(
         min_length=1, description="Which ones, in natural language: what each of them is or does."
     )
-    match_limit: int = Field(
-        default=INCLUDED_ENTITIES,
-        ge=MIN_MATCHES,
-        le=MAX_MATCHES,
-        description="How many to list at most.",
+    match_limit: MatchLimit = Field(
+        default=INCLUDED_ENTITIES, description="How many to list at most."
     )
 
     @field_validator("entity_type", mode="before")

@@ -27,13 +27,14 @@ from parallel_integrations.models.shared import (
     UsageItems,
 )
 
-MAX_QUERY_CHARACTERS: Final = 200
-
+# The API's own limits: held here, what is past them is refused before it is sent.
 MAX_QUERIES: Final = 5
+MAX_QUERY_CHARACTERS: Final = 200
 MAX_OBJECTIVE_CHARACTERS: Final = 5000
 MAX_SESSION_ID_CHARACTERS: Final = 1000
-EXCERPT_SEPARATOR: Final = "\n\n"
 
+EXCERPT_SEPARATOR: Final = "\n\n"
+"""A blank line, so that neither a reader nor a splitter of texts takes two passages for one."""
 OLDER_BETA: Final = "search-extract-2025-10-10"
 
 

@@ -1,7 +1,7 @@
 """Search: request and response (docs/reference/facts.md, 5)."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -28,6 +28,7 @@ from parallel_integrations.models.shared import (
 
 MAX_RESULTS: Final = 40
 DEFAULT_RESULTS: Final = 10
+NumResults: TypeAlias = Annotated[int, Field(ge=1, le=MAX_RESULTS)]
 
 _V1_MODES: Final = {"one-shot": "basic", "agentic": "advanced"}
 _V1BETA_MODES: Final = {"turbo": "fast", "basic": "one-shot", "advanced": "agentic"}
@@ -97,11 +98,8 @@ class SearchRequest(SearchSettings, RequestModel):
         "objective.",
     )
     """1 to 5 keyword queries of 3-6 words, at most 200 characters each."""
-    max_results: int = Field(
-        default=DEFAULT_RESULTS,
-        ge=1,
-        le=MAX_RESULTS,
-        description="How many results, 1 to 40.",
+    max_results: NumResults = Field(
+        default=DEFAULT_RESULTS, description="How many results, 1 to 40."
     )
     """1 to 40 results; 10 are included in a search's price."""
 
@@ -203,17 +201,19 @@ def _v1_body(flat: dict[str, Any]) -> dict[str, Any]:
         advanced["excerpt_settings"] = _moved(flat, "max_chars_per_result")
     if advanced:
         flat["advanced_settings"] = advanced
-    if "mode" in flat:
-        flat["mode"] = _V1_MODES.get(flat["mode"], flat["mode"])
-    return flat
+    return _with_mode(flat, _V1_MODES)
 
 
 def _v1beta_body(flat: dict[str, Any]) -> dict[str, Any]:
     excerpts = _moved(flat, "max_chars_per_result", "max_chars_total")
     if excerpts:
         flat["excerpts"] = excerpts
-    if "mode" in flat:
-        flat["mode"] = _V1BETA_MODES.get(flat["mode"], flat["mode"])
+    return _with_mode(flat, _V1BETA_MODES)
+
+
+def _with_mode(flat: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    if "mode" in flat:  # a newer one passes through
+        flat["mode"] = names.get(flat["mode"], flat["mode"])
     return flat
 
 

@@ -230,6 +230,40 @@ def test_code_blocks_say_what_they_are(page: str) -> None:
     assert set(fences[1::2]) <= {""}
 
 
+FACTS = (DOCS / "reference" / "facts.md").read_text()
+DATE = re.compile(r"\b20\d\d\b")
+PUBLISHED = re.compile(
+    r"\]\(https://|OpenAPI document|published response|newer pages|parallel-web` \d"
+)
+
+
+def facts() -> dict[str, str]:
+    """The sections of the page of facts, from their numbers on: `## 5 …` and `**3.1 …`."""
+    found = re.split(r"^(?:## |\*\*)(?=\d|Differences)", FACTS, flags=re.MULTILINE)[1:]
+    # A heading without facts of its own is no section.
+    return {re.split(r"\.?\*\*|\n", each)[0]: each for each in found if len(each) > 60}
+
+
+@pytest.mark.parametrize("section", facts())
+def test_each_section_of_facts_names_sources_with_their_dates(section: str) -> None:
+    _, _, sources = facts()[section].partition("\nSource: ")
+    sources = re.sub(r"\s+", " ", sources.partition(".\n\n")[0])
+    assert sources, section
+    assert PUBLISHED.search(sources), sources
+    assert all(DATE.search(source) for source in sources.split("; ")), sources
+
+
+def test_there_are_facts() -> None:
+    assert len(facts()) > 20
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_that_names_a_price_leads_to_its_source(page: str) -> None:
+    prose = re.sub(r"^ *```.*?^ *```", "", (DOCS / page).read_text(), flags=re.M | re.S)
+    if page != "reference/facts.md" and re.search(r"\d\.\d+ USD|USD \d", prose):
+        assert "facts.md" in prose
+
+
 def blocks(page: str) -> list[str]:
     found = re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(), re.M | re.S)
     return [block for block in found if "pytest" in block or "def test_" in block]

@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 Q ?= How does the with statement handle exceptions?
 export Q
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Bytecode is kept: each worker and each subprocess of the tests would compile everything again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo doctor test check check-versions format record live-check kill-test faults soak bench fuzz docs docs-serve outputs picture dist clean

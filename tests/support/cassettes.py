@@ -20,6 +20,7 @@ import vcr  # type: ignore[import-untyped]
 import yaml
 from vcr.cassette import Cassette  # type: ignore[import-untyped]
 from vcr.request import Request  # type: ignore[import-untyped]
+from vcr.serializers.compat import convert_to_bytes  # type: ignore[import-untyped]
 
 from parallel_integrations._transport import driver
 
@@ -31,8 +32,8 @@ MATCH_ON: Final = ("method", "path", "query", "json body")
 HIDDEN_KEY: Final = "[key]"
 REPLAY_KEY: Final = "replayed-without-a-key"
 
-Edit: TypeAlias = Callable[[dict[str, Any]], object]
-"""Changes a cassette's data."""
+Edit: TypeAlias = Callable[[Any], object]
+"""Changes the body of a recorded response, as a person could change the file."""
 
 _HOST = re.compile(r"^https?://[^/]+")
 
@@ -49,18 +50,11 @@ class CassetteFormat:
     Args:
         recorded_from: `sandbox` or `live`; stands in the file.
         secret: The key that was recorded with; it must not be in the file.
-        edit: Changes what is read, as a person could change the file.
     """
 
-    def __init__(
-        self,
-        recorded_from: str = "sandbox",
-        secret: str | None = None,
-        edit: Edit | None = None,
-    ) -> None:
+    def __init__(self, recorded_from: str = "sandbox", secret: str | None = None) -> None:
         self.recorded_from = recorded_from
         self.secret = secret
-        self.edit = edit
 
     def serialize(self, cassette: dict[str, Any]) -> str:
         """The YAML of a cassette."""
@@ -78,10 +72,6 @@ class CassetteFormat:
 
     def deserialize(self, text: str) -> dict[str, Any]:
         """A cassette from its YAML."""
-        data = parsed(text)
-        if self.edit is not None:
-            data = copy.deepcopy(data)
-            self.edit(data)
         return {
             "version": 1,
             "interactions": [
@@ -92,13 +82,9 @@ class CassetteFormat:
                         "headers": _in_lists(each["request"]["headers"]),
                         "body": _wire_body(each["request"]["body"]),
                     },
-                    "response": {
-                        "status": {"code": each["response"]["status"], "message": None},
-                        "headers": _in_lists(each["response"]["headers"]),
-                        "body": {"string": _wire_body(each["response"]["body"])},
-                    },
+                    "response": _wire_response(each["response"]),
                 }
-                for each in data["interactions"]
+                for each in parsed(text)["interactions"]
             ],
         }
 
@@ -164,6 +150,14 @@ def _read_events(body: str) -> list[dict[str, Any]] | None:
             pass
         events.append(event)
     return events
+
+
+def _wire_response(response: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "status": {"code": response["status"], "message": None},
+        "headers": _in_lists(response["headers"]),
+        "body": {"string": _wire_body(response["body"])},
+    }
 
 
 def _wire_body(body: dict[str, Any]) -> str:
@@ -240,28 +234,57 @@ def recording(
 
 
 @contextmanager
-def replaying(
-    name: str, *, folder: Path = CASSETTES, edit: Edit | None = None
-) -> Iterator[Cassette]:
+def replaying(name: str, *, folder: Path = CASSETTES) -> Iterator[Cassette]:
     """Respond from `<folder>/<name>.yaml`, once each, and from nowhere else.
 
-    No time passes: what was waited for between two requests is over. With `edit`, what it makes of
-    the file is replayed, and the file stays as it is.
+    No time passes: what was waited for between two requests is over.
 
     Raises:
         AssertionError: There is no such cassette, or not everything in it was requested.
     """
+    with loaded(name, folder=folder) as tape, tape.replaying() as cassette:
+        yield cassette
+
+
+@contextmanager
+def loaded(name: str, *, folder: Path = CASSETTES) -> Iterator["Tape"]:
+    """The same, to be replayed any number of times: HTTP is patched once for all of them."""
     path = folder / f"{name}.yaml"
     assert path.is_file(), f"no cassette {path}: add a scenario and run `make record`"
-    tape = _recorder(CassetteFormat(edit=edit), "none").use_cassette(str(path))
-    with no_waiting(), tape as cassette:
-        yield cassette
+    recorder = _recorder(CassetteFormat(), "none")
+    with no_waiting(), recorder.use_cassette(str(path)) as cassette:
+        yield Tape(name, cassette, parsed(path.read_text("utf-8"))["interactions"])
+
+
+class Tape:
+    """A cassette while HTTP is patched to respond from it."""
+
+    def __init__(self, name: str, cassette: Cassette, recorded: list[dict[str, Any]]) -> None:
+        self._name = name
+        self._cassette = cassette
+        self._recorded = recorded
+
+    @contextmanager
+    def replaying(self, number: int = 0, edit: Edit | None = None) -> Iterator[Cassette]:
+        """Respond once each; with `edit`, what it makes of the response of that number."""
+        cassette = self._cassette
+        cassette.rewind()
+        request, response = cassette.data[number]
+        if edit is not None:
+            edited = copy.deepcopy(self._recorded[number]["response"])
+            edit(edited["body"])
+            cassette.data[number] = (request, convert_to_bytes(_wire_response(edited)))
+        try:
+            yield cassette
+        finally:
+            cassette.data[number] = (request, response)
         left = [
             f"{request.method} {request.path}"
             for number, request in enumerate(cassette.requests)
             if not cassette.play_counts[number]
         ]
-        assert not left, f"{name} was not replayed to its end; never requested: {', '.join(left)}"
+        never = ", ".join(left)
+        assert not left, f"{self._name} was not replayed to its end; never requested: {never}"
 
 
 @contextmanager

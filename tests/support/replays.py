@@ -30,7 +30,7 @@ from tests.support.adapter_scenarios import (
     THINGS,
     remembered_task,
 )
-from tests.support.cassettes import REPLAY_KEY, Edit, replaying
+from tests.support.cassettes import REPLAY_KEY, Edit, Tape, replaying
 from tests.support.scenario import arun, run
 from tests.support.scenarios import BY_NAME
 
@@ -79,11 +79,11 @@ class Replay:
     blocking: Callable[[ParallelClient], Picture]
     awaiting: Callable[[ParallelClient], Awaitable[Picture]]
 
-    def picture(self, edit: Edit | None = None) -> Picture:
-        """What comes of the cassette, or of an edited one."""
+    def picture(self, tape: Tape, number: int = 0, edit: Edit | None = None) -> Picture:
+        """What comes of its cassette, or of that with one response edited."""
         with (
             BY_NAME[self.cassette].set_up(api_key=REPLAY_KEY) as client,
-            replaying(self.cassette, edit=edit),
+            tape.replaying(number, edit),
         ):
             return self.blocking(client)
 

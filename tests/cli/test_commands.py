@@ -21,17 +21,6 @@ CLI = "parallel_integrations._cli.commands"
 QUESTION = "What is a decorator?"
 
 
-def command(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", CLI, *args],
-        capture_output=True,
-        text=True,
-        env={**_environment(), **environment},
-        check=False,
-        timeout=55,
-    )
-
-
 def _environment() -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(sys.path), "COLUMNS": "100"}
 
@@ -138,8 +127,8 @@ def test_the_demo_needs_no_framework(
 
 def test_the_demo_with_a_key_is_live_and_says_what_it_costs(sandbox: Sandbox) -> None:
     live = {"PARALLEL_API_KEY": sandbox.api_key, "PARALLEL_BASE_URL": sandbox.url}
-    done = command("demo", QUESTION, **live, FORCE_COLOR="1")  # as on a terminal
-    assert done.returncode == 0, done.stderr
+    done = invoke("demo", QUESTION, **live, FORCE_COLOR="1")  # as on a terminal
+    assert done.exit_code == 0, done.stderr
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout)
     for waiting in ("searching …", "answering, 10 to 60 seconds"):
         assert waiting in shown
@@ -287,13 +276,13 @@ def test_the_sandbox_command_serves_a_folder_until_it_is_interrupted(tmp_path: P
 
 
 def test_the_sandbox_command_explains_why_it_cannot_start(tmp_path: Path) -> None:
-    empty = command("sandbox", "--pages", str(tmp_path))
-    assert empty.returncode == 1
+    empty = invoke("sandbox", "--pages", str(tmp_path))
+    assert empty.exit_code == 1
     assert str(tmp_path) in empty.stderr
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        busy = command("sandbox", "--port", str(port))
-    assert busy.returncode == 1
+        busy = invoke("sandbox", "--port", str(port))
+    assert busy.exit_code == 1
     assert f"The sandbox cannot start: port {port} is taken" in busy.stderr
     assert "--port 0" in busy.stderr
     assert "Traceback" not in busy.stderr

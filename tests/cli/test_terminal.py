@@ -1,18 +1,22 @@
 """Text of pages and servers is printed without control sequences."""
 
+import contextlib
 import os
 import pty
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parallel_integrations._cli.commands import app
 from parallel_integrations._cli.terminal import printable
 from parallel_integrations.sandbox import Sandbox
 
@@ -50,9 +54,57 @@ def hostile(tmp_path: Path) -> Iterator[Sandbox]:
         yield sandbox
 
 
-def on_a_terminal(*args: str, **environment: str) -> tuple[int, str]:
-    """Run the command on a pseudo-terminal; exit status and every character it was sent."""
-    parent, child = pty.openpty()
+class Terminal:
+    """A pseudo-terminal; every character that it was sent."""
+
+    def __init__(self) -> None:
+        self._parent, self.child = pty.openpty()
+        self._sent = b""
+        self._reading = threading.Thread(target=self._read)
+        self._reading.start()
+
+    def _read(self) -> None:
+        # Linux raises an OSError once the other end is closed.
+        with contextlib.suppress(OSError):
+            while data := os.read(self._parent, 65536):
+                self._sent += data
+
+    def text(self) -> str:
+        """Every character, once all that writes has closed its end."""
+        self._reading.join(30)
+        os.close(self._parent)
+        return self._sent.decode()
+
+
+Run: TypeAlias = Callable[..., tuple[int, str]]
+"""Runs the command on a terminal: exit status and every character that was sent to that."""
+
+
+@pytest.fixture
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the command in this process, with a terminal as its standard output and error."""
+
+    def run(*args: str, **environment: str) -> tuple[int, str]:
+        terminal = Terminal()
+        with (
+            monkeypatch.context() as patch,
+            os.fdopen(terminal.child, "w", encoding="utf-8") as shown,
+        ):
+            for name, value in {"COLUMNS": "200", "TERM": "xterm-256color", **environment}.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "stdout", shown)
+            patch.setattr(sys, "stderr", shown)
+            with pytest.raises(SystemExit) as ended:
+                typer.main.get_command(app).main(args)
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, terminal.text()
+
+    return run
+
+
+def in_a_process(*args: str, **environment: str) -> tuple[int, str]:
+    """Run the command as a user runs it."""
+    terminal = Terminal()
     variables = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": ":".join(sys.path),
@@ -60,26 +112,21 @@ def on_a_terminal(*args: str, **environment: str) -> tuple[int, str]:
         "TERM": "xterm-256color",
         **environment,
     }
+    child = terminal.child
     running = subprocess.Popen(
         [sys.executable, "-m", CLI, *args], stdin=child, stdout=child, stderr=child, env=variables
     )
     os.close(child)
-    sent = b""
-    try:
-        while data := os.read(parent, 65536):
-            sent += data
-    except OSError:  # Linux raises it once the other end is closed
-        pass
-    finally:
-        os.close(parent)
-    return running.wait(30), sent.decode()
+    return running.wait(30), terminal.text()
 
 
 def live(sandbox: Sandbox) -> dict[str, str]:
     return {"PARALLEL_API_KEY": sandbox.api_key, "PARALLEL_BASE_URL": sandbox.url}
 
 
-def test_the_demo_prints_pages_without_control_sequences(hostile: Sandbox) -> None:
+def test_the_demo_prints_pages_without_control_sequences(
+    hostile: Sandbox, on_a_terminal: Run
+) -> None:
     status, sent = on_a_terminal("demo", QUESTION, **live(hostile))
     assert status == 0, sent
     assert not FORBIDDEN.findall(sent)
@@ -87,7 +134,7 @@ def test_the_demo_prints_pages_without_control_sequences(hostile: Sandbox) -> No
     assert re.search(r"\\x1b|\\x9b|\\x9d|\\x7f|\\x08|\\u202e|\\u2066|\\u2028", sent)
 
 
-def test_the_demo_prints_control_sequences_escaped(tmp_path: Path) -> None:
+def test_the_demo_prints_control_sequences_escaped(tmp_path: Path, on_a_terminal: Run) -> None:
     (tmp_path / "kiwi.md").write_text(f"# Kiwi \x1b]0;T\x07\n\nKiwi food{ALL}. Kiwi.\n", newline="")
     with Sandbox(pages=tmp_path) as sandbox:
         status, sent = on_a_terminal("demo", "kiwi food", **live(sandbox))
@@ -100,7 +147,7 @@ def test_the_demo_prints_control_sequences_escaped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["demo", "doctor", "enrich"])
 @pytest.mark.parametrize("kind", ["message", "page", "event"])
 def test_an_error_is_printed_without_control_sequences(
-    sandbox: Sandbox, tmp_path: Path, command: str, kind: str
+    sandbox: Sandbox, tmp_path: Path, on_a_terminal: Run, command: str, kind: str
 ) -> None:
     message = f"you {ALL} may not"
     if kind == "message":
@@ -128,7 +175,9 @@ def test_an_error_is_printed_without_control_sequences(
     assert r"\x1b]0;PWNED\x07" in sent
 
 
-def test_file_names_are_printed_without_control_sequences(tmp_path: Path) -> None:
+def test_file_names_are_printed_without_control_sequences(
+    tmp_path: Path, on_a_terminal: Run
+) -> None:
     for command in (
         ["sandbox", "--pages", f"{tmp_path}/\x1b]0;PWNED\x07"],
         [
@@ -143,11 +192,10 @@ def test_file_names_are_printed_without_control_sequences(tmp_path: Path) -> Non
 
 def test_characters_that_an_encoding_lacks_are_escaped(hostile: Sandbox) -> None:
     environment = {**live(hostile), "PYTHONIOENCODING": "ascii"}
-    status, sent = on_a_terminal(
-        "demo", "Wo findet ein Kiwi sein Futter, höchstens?", **environment
-    )
+    status, sent = in_a_process("demo", "Wo findet ein Kiwi sein Futter, höchstens?", **environment)
     assert status == 0, sent
     assert sent.isascii()
+    assert not FORBIDDEN.findall(sent)
 
 
 @given(st.text())

@@ -77,9 +77,7 @@ from parallel_integrations.models.shared import StreamEvent as StreamEvent
 from parallel_integrations.models.task import CreateTaskRunRequest as CreateTaskRunRequest
 from parallel_integrations.models.task import SuggestedProcessors as SuggestedProcessors
 from parallel_integrations.models.task import SuggestedTask as SuggestedTask
-from parallel_integrations.models.task import (
-    SuggestProcessorRequest as SuggestProcessorRequest,
-)
+from parallel_integrations.models.task import SuggestProcessorRequest as SuggestProcessorRequest
 from parallel_integrations.models.task import SuggestTaskRequest as SuggestTaskRequest
 from parallel_integrations.models.task import TaskOutput as TaskOutput
 from parallel_integrations.models.task import TaskRun as TaskRun

@@ -5,14 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from typing import Any, Final, Self, TypedDict
 
-from pydantic import (
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    SecretStr,
-    field_validator,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from parallel_integrations._protocol.pacing import check_rate_limiter
 from parallel_integrations._protocol.settings import (

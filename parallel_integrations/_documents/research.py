@@ -7,11 +7,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from parallel_integrations._protocol.flow import Flow, More, Send, each
-from parallel_integrations.api import (
-    create_task_run,
-    retrieve_task_run,
-    task_run_events,
-)
+from parallel_integrations.api import create_task_run, retrieve_task_run, task_run_events
 from parallel_integrations.api.tasks import result_of
 from parallel_integrations.errors import ParallelError
 from parallel_integrations.models.shared import StreamEvent

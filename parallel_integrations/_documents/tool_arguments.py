@@ -29,12 +29,7 @@ from parallel_integrations.models._validation import argument_error
 from parallel_integrations.models.extract import MAX_URLS, ExtractRequest, WebUrl
 from parallel_integrations.models.findall import EntitySearchRequest, EntityType
 from parallel_integrations.models.memory import MAX_MEMORY_QUERY_CHARACTERS, RetrieveMemoryRequest
-from parallel_integrations.models.pages import (
-    MAX_QUERIES,
-    MAX_QUERY_CHARACTERS,
-    Objective,
-    Queries,
-)
+from parallel_integrations.models.pages import MAX_QUERIES, MAX_QUERY_CHARACTERS, Objective, Queries
 from parallel_integrations.models.search import SearchRequest
 
 T = TypeVar("T")

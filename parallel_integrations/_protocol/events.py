@@ -12,24 +12,13 @@ import httpx
 from httpx_sse import ServerSentEvent
 from pydantic_core import to_json
 
-from parallel_integrations._protocol.error_mapping import (
-    reported_error,
-    transport_error,
-)
+from parallel_integrations._protocol.error_mapping import reported_error, transport_error
 from parallel_integrations._protocol.flow import MORE, Emit, Flow, More, Send
 from parallel_integrations._protocol.paths import text_parameter
 from parallel_integrations._protocol.polling import check_deadline, within
-from parallel_integrations._protocol.redaction import (
-    beginning,
-    scrub,
-    without_echo,
-)
+from parallel_integrations._protocol.redaction import beginning, scrub, without_echo
 from parallel_integrations._protocol.retry import LAST_RESPONSE_SECONDS, conditions_of
-from parallel_integrations._protocol.sse import (
-    DONE,
-    EventDecoder,
-    open_stream,
-)
+from parallel_integrations._protocol.sse import DONE, EventDecoder, open_stream
 from parallel_integrations.errors import StreamInterruptedError
 from parallel_integrations.models.shared import StreamEvent, first_fault
 from parallel_integrations.models.tolerant_reading import read_items, read_json

@@ -22,11 +22,7 @@ from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations._protocol.routes import CHAT_PATH
 from parallel_integrations.models.chat import SPEED_MODEL, ChatChunk, ChatRequest, ChatResponse
 from parallel_integrations.models.shared import first_fault
-from parallel_integrations.models.tolerant_reading import (
-    decode_json,
-    read_items,
-    storable_json,
-)
+from parallel_integrations.models.tolerant_reading import decode_json, read_items, storable_json
 
 SPEED_TIMEOUT_SECONDS: Final = 60.0
 RESEARCH_TIMEOUT_SECONDS: Final = 600.0

@@ -5,20 +5,9 @@ from dataclasses import replace
 from typing import Final
 
 from parallel_integrations._protocol.events import TimedFollower
-from parallel_integrations._protocol.flow import (
-    Flow,
-    Send,
-    Stream,
-    call,
-    order,
-)
+from parallel_integrations._protocol.flow import Flow, Send, Stream, call, order
 from parallel_integrations._protocol.paths import carrying, create, segment
-from parallel_integrations._protocol.polling import (
-    DEADLINE_SECONDS,
-    check_deadline,
-    poll,
-    within,
-)
+from parallel_integrations._protocol.polling import DEADLINE_SECONDS, check_deadline, poll, within
 from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations.errors import (
     ConflictError,

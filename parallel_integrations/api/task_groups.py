@@ -14,12 +14,7 @@ from parallel_integrations._protocol.events import (
 )
 from parallel_integrations._protocol.flow import Emit, Flow, More, Send, Stream, call, each
 from parallel_integrations._protocol.paths import carrying, create, segment, text_parameter
-from parallel_integrations._protocol.polling import (
-    DEADLINE_SECONDS,
-    check_deadline,
-    poll,
-    within,
-)
+from parallel_integrations._protocol.polling import DEADLINE_SECONDS, check_deadline, poll, within
 from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations.errors import (
     ConnectionFailedError,
@@ -29,10 +24,7 @@ from parallel_integrations.errors import (
     ServerError,
     UnexpectedAnswerError,
 )
-from parallel_integrations.models.output_schema import (
-    OutputSchema,
-    parse_output,
-)
+from parallel_integrations.models.output_schema import OutputSchema, parse_output
 from parallel_integrations.models.policies import Metadata
 from parallel_integrations.models.shared import StreamEvent, UnreadableEvent
 from parallel_integrations.models.task import (

@@ -20,12 +20,7 @@ from parallel_integrations.api.task_groups import (
 )
 from parallel_integrations.enrichment.journal import Batch, Outcome, OutcomeState
 from parallel_integrations.models.shared import StreamEvent, UnreadableEvent
-from parallel_integrations.models.task import (
-    TERMINAL,
-    TaskRun,
-    TaskRunResult,
-    TaskRunStateEvent,
-)
+from parallel_integrations.models.task import TERMINAL, TaskRun, TaskRunResult, TaskRunStateEvent
 from parallel_integrations.models.task_group import TaskGroupStatus
 
 # A group at work is listed once a fourth of its runs has ended since the last listing, or after a

@@ -16,11 +16,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import AliasChoices, Field, model_validator
 
 from parallel_integrations._documents.adapter import PacedAdapter, refuse_unknown
-from parallel_integrations._documents.entities import (
-    DEFAULT_ENTITIES,
-    entity_request,
-    listed,
-)
+from parallel_integrations._documents.entities import DEFAULT_ENTITIES, entity_request, listed
 from parallel_integrations._documents.evidence import DocumentSettings, PageDocument
 from parallel_integrations._documents.query_writer import PROMPT, QueriedSearch, falling_back
 from parallel_integrations._documents.searching import RETRIEVER_MODE

@@ -13,12 +13,7 @@ from llama_index.core.base.llms.types import (
 )
 
 from parallel_integrations._documents import chat_messages
-from parallel_integrations._documents.answers import (
-    AnyChunk,
-    AnyResponse,
-    evidence_in,
-    within,
-)
+from parallel_integrations._documents.answers import AnyChunk, AnyResponse, evidence_in, within
 from parallel_integrations._documents.stop import StopFilter
 from parallel_integrations.llama_index.citations import evidence_of, remember_evidence
 

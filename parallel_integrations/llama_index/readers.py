@@ -20,10 +20,7 @@ from parallel_integrations.llama_index.base import (
     as_nodes,
 )
 from parallel_integrations.llama_index.events import reported
-from parallel_integrations.models.extract import (
-    ExtractRequest,
-    FullContentSettings,
-)
+from parallel_integrations.models.extract import ExtractRequest, FullContentSettings
 from parallel_integrations.models.search import SearchRequest, SearchResponse
 
 dispatcher = get_dispatcher(__name__)

@@ -10,11 +10,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from pydantic import Field
 
 from parallel_integrations._documents.adapter import ConnectionOptions, PacedAdapter, described
-from parallel_integrations._documents.entities import (
-    DEFAULT_ENTITIES,
-    entity_request,
-    listed,
-)
+from parallel_integrations._documents.entities import DEFAULT_ENTITIES, entity_request, listed
 from parallel_integrations._documents.evidence import PageDocument
 from parallel_integrations._documents.query_writer import (
     PROMPT,

@@ -101,9 +101,7 @@ from parallel_integrations.models.task import RunError as RunError
 from parallel_integrations.models.task import SourceStats as SourceStats
 from parallel_integrations.models.task import SuggestedProcessors as SuggestedProcessors
 from parallel_integrations.models.task import SuggestedTask as SuggestedTask
-from parallel_integrations.models.task import (
-    SuggestProcessorRequest as SuggestProcessorRequest,
-)
+from parallel_integrations.models.task import SuggestProcessorRequest as SuggestProcessorRequest
 from parallel_integrations.models.task import SuggestTaskRequest as SuggestTaskRequest
 from parallel_integrations.models.task import TaskOptions as TaskOptions
 from parallel_integrations.models.task import TaskOutput as TaskOutput

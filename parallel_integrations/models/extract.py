@@ -17,13 +17,7 @@ from parallel_integrations.models.pages import (
     without_null,
 )
 from parallel_integrations.models.policies import one_as_list
-from parallel_integrations.models.shared import (
-    ApiVersion,
-    Items,
-    RequestModel,
-    ResponseModel,
-    Text,
-)
+from parallel_integrations.models.shared import ApiVersion, Items, RequestModel, ResponseModel, Text
 
 MAX_URLS: Final = 20
 _EXCERPT_LIMITS: Final = {name: name for name in ("max_chars_per_result", "max_chars_total")}

@@ -9,12 +9,7 @@ from parallel_integrations.models._bodies import renamed
 from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.notebook import candidate_html, findall_html
 from parallel_integrations.models.output_schema import JsonSchema, wire_schema
-from parallel_integrations.models.policies import (
-    McpServer,
-    MemoryScopeKey,
-    Metadata,
-    Webhook,
-)
+from parallel_integrations.models.policies import McpServer, MemoryScopeKey, Metadata, Webhook
 from parallel_integrations.models.prices import INCLUDED_ENTITIES, entity_skus, findall_skus
 from parallel_integrations.models.shared import (
     ApiResponse,

@@ -7,12 +7,7 @@ from pydantic import AliasChoices, Field, field_validator, model_validator
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models._bodies import flattened, renamed
 from parallel_integrations.models.output_schema import JsonSchema, wire_schema
-from parallel_integrations.models.policies import (
-    Country,
-    MemoryScopeKey,
-    SourcePolicy,
-    Webhook,
-)
+from parallel_integrations.models.policies import Country, MemoryScopeKey, SourcePolicy, Webhook
 from parallel_integrations.models.shared import (
     ApiResponse,
     ApiVersion,

@@ -20,11 +20,7 @@ from parallel_integrations.models.pages import (
 )
 from parallel_integrations.models.policies import Country, SourcePolicy
 from parallel_integrations.models.prices import search_skus
-from parallel_integrations.models.shared import (
-    ApiVersion,
-    Items,
-    RequestModel,
-)
+from parallel_integrations.models.shared import ApiVersion, Items, RequestModel
 
 MAX_RESULTS: Final = 40
 DEFAULT_RESULTS: Final = 10

@@ -8,16 +8,7 @@ import reprlib
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import (
-    Annotated,
-    Any,
-    ClassVar,
-    Final,
-    Literal,
-    Self,
-    TypeAlias,
-    TypeVar,
-)
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -30,12 +21,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import (
-    CoreSchema,
-    core_schema,
-    from_json,
-    to_json,
-)
+from pydantic_core import CoreSchema, core_schema, from_json, to_json
 
 from parallel_integrations.errors import ArgumentTypeError
 from parallel_integrations.models._validation import CheckedModel

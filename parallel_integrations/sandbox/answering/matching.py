@@ -6,11 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from parallel_integrations.sandbox.answering.schema_filler import Filler, SchemaError
-from parallel_integrations.sandbox.answering.sentences import (
-    PASSAGES_PER_PAGE,
-    Evidence,
-    prose,
-)
+from parallel_integrations.sandbox.answering.sentences import PASSAGES_PER_PAGE, Evidence, prose
 from parallel_integrations.sandbox.web.corpus import Page
 from parallel_integrations.sandbox.web.index import Index
 from parallel_integrations.sandbox.web.passages import Span, passages

@@ -6,10 +6,7 @@ The sandbox's web knows no companies and no people, so what it lists are pages, 
 from typing import Any
 
 from parallel_integrations.sandbox.answering.matching import evidence_of
-from parallel_integrations.sandbox.operations.findall import (
-    CandidatesBody,
-    EntitySearchBody,
-)
+from parallel_integrations.sandbox.operations.findall import CandidatesBody, EntitySearchBody
 from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
 from parallel_integrations.sandbox.state.ledger import Entry, entity_search_usd
 from parallel_integrations.sandbox.web.index import Hit

@@ -22,12 +22,7 @@ from parallel_integrations.sandbox.answering.objectives import ingested
 from parallel_integrations.sandbox.answering.schema_filler import SchemaError
 from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
 from parallel_integrations.sandbox.operations.shared import Loose, Text
-from parallel_integrations.sandbox.operations.tasks import (
-    JsonForm,
-    McpServer,
-    Metadata,
-    ScopeKey,
-)
+from parallel_integrations.sandbox.operations.tasks import JsonForm, McpServer, Metadata, ScopeKey
 from parallel_integrations.sandbox.server.responses import (
     RequestError,
     frame,

@@ -16,12 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from parallel_integrations.sandbox.operations import OPERATIONS
-from parallel_integrations.sandbox.operations.operation import (
-    Call,
-    Operation,
-    Result,
-    has_no_key,
-)
+from parallel_integrations.sandbox.operations.operation import Call, Operation, Result, has_no_key
 from parallel_integrations.sandbox.server.fault_delivery import Delivery, refuse
 from parallel_integrations.sandbox.server.faults import Faults
 from parallel_integrations.sandbox.server.recorder import RecordedRequest, Recorder

@@ -1,5 +1,6 @@
 """Ids as path segments, and errors that carry them."""
 
+import logging
 import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from parallel_integrations.models.tolerant_reading import read_json
 
 NO_IDS: Final = frozenset({"", ".", ".."})
 MAX_ID_CHARACTERS: Final = 1000
+
+log = logging.getLogger("parallel_integrations")
 
 
 def is_id(value: object) -> bool:
@@ -70,8 +73,15 @@ def carrying(**ids: str) -> Iterator[None]:
         raise
 
 
-def create(send: Send, response_type: type[ModelT], id_name: str) -> Flow[ModelT]:
-    """Create something that is paid for; a response that cannot be read does not cost its id."""
+def create(send: Send, response_type: type[ModelT], id_name: str, words: str) -> Flow[ModelT]:
+    """Create something that is paid for; a response that cannot be read does not cost its id.
+
+    Args:
+        send: The request.
+        response_type: Class of the response.
+        id_name: The field that holds the id.
+        words: What is created, for the log: where an error gets lost, the id is still there.
+    """
     response = yield from exchange(send)
     try:
         created = read_response(response, response_type)
@@ -87,4 +97,5 @@ def create(send: Send, response_type: type[ModelT], id_name: str) -> Flow[ModelT
             setattr(error, id_name, found)
             error.add_note(f"{id_name}: {found}")
         raise
+    log.info("created %s %s", words, getattr(created, id_name))
     return created

@@ -1,6 +1,5 @@
 """FindAll and entity search: entities of the web that match (docs/reference/facts.md, 10)."""
 
-import logging
 from dataclasses import replace
 from typing import Final
 
@@ -34,8 +33,6 @@ from parallel_integrations.models.shared import ApiVersion, ModelT, RequestModel
 
 BETAS: Final = ("findall-2025-09-15",)
 INGEST_TIMEOUT_SECONDS: Final = 120.0
-
-log = logging.getLogger("parallel_integrations")
 
 
 def ingest_findall(request: IngestFindallRequest) -> Flow[FindallSchema]:
@@ -71,9 +68,7 @@ def create_findall_run(request: CreateFindallRunRequest) -> Flow[FindallRun]:
     """
     CreateFindallRunRequest.expect(request)
     send = Send("POST", "/v1beta/findall/runs", request, retry=RetryPolicy.CREATE, betas=BETAS)
-    run = yield from create(send, FindallRun, "findall_id")
-    log.info("created FindAll run %s", run.findall_id)
-    return run
+    return create(send, FindallRun, "findall_id", "FindAll run")
 
 
 def retrieve_findall_run(findall_id: str) -> Flow[FindallRun]:
@@ -246,6 +241,7 @@ def start_findall(
     Returns:
         A flow whose result is the `FindallRun`.
     """
+    # Two steps, of which only the second costs: what was not understood is not started.
     schema = yield from ingest_findall(ingest)
     try:
         request = CreateFindallRunRequest.from_schema(

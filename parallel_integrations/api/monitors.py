@@ -196,6 +196,7 @@ def all_monitor_events(
     Returns:
         A stream of `MonitorEvent` for `ParallelClient.stream` or `astream`.
     """
+    # The largest pages cost the fewest requests.
     cursors = _Cursors()
     for cursor in cursors:
         page = yield from monitor_events(

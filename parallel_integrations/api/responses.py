@@ -95,6 +95,7 @@ def _send(request: RespondRequest, *, stream: bool) -> Send:
 
 def _whole(send: Send) -> Flow[RespondResponse]:
     response = yield from call(send, RespondResponse)
+    # A failure comes with status 200: the retry table does not see it, and it may be billed.
     if response.has_failed:
         raise UnexpectedAnswerError(f"The API could not answer: {_reason(response)}", status=200)
     if not response.text:

@@ -1,6 +1,5 @@
 """Task groups: results in the order of their inputs (docs/reference/facts.md, 9)."""
 
-import logging
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -49,9 +48,6 @@ from parallel_integrations.models.tolerant_reading import read_items, read_json
 ADD_TIMEOUT_SECONDS: Final = 120.0
 
 
-log = logging.getLogger("parallel_integrations")
-
-
 def create_task_group(request: CreateTaskGroupRequest | None = None) -> Flow[TaskGroup]:
     """Make an empty group; costs nothing until runs are added.
 
@@ -64,9 +60,7 @@ def create_task_group(request: CreateTaskGroupRequest | None = None) -> Flow[Tas
     request = request or CreateTaskGroupRequest()
     CreateTaskGroupRequest.expect(request)
     send = Send("POST", "/v1/tasks/groups", request, retry=RetryPolicy.CREATE)
-    group = yield from create(send, TaskGroup, "taskgroup_id")
-    log.info("created task group %s", group.taskgroup_id)
-    return group
+    return create(send, TaskGroup, "taskgroup_id", "task group")
 
 
 def retrieve_task_group(taskgroup_id: str) -> Flow[TaskGroup]:
@@ -350,6 +344,7 @@ def _wait(
 
     def take(event: StreamEvent) -> None:
         nonlocal cursor
+        # Where the listing breaks, the next one begins here: it is not read from the start again.
         cursor = event.event_id or cursor
         result = TaskGroupResult()
         if isinstance(event, UnreadableEvent):
@@ -395,6 +390,8 @@ def numbered_requests(
     inputs: Iterable[TaskInput], settings: TaskSettings
 ) -> list[CreateTaskRunRequest]:
     """A request for each input, with its number in its metadata; `runs_to_add` adds the schemas."""
+    # The call that adds the runs states the schemas once: in each of 1000 requests, they could be
+    # megabytes.
     bare = settings.model_copy(update={"output_schema": None, "input_schema": None})
     return [
         CreateTaskRunRequest.from_settings(bare, input=one, metadata={INDEX_KEY: number})

@@ -1,6 +1,5 @@
 """Tasks: create, wait, follow, read (docs/reference/facts.md, 8); suggestions of tasks (18.4)."""
 
-import logging
 from collections import Counter
 from collections.abc import Generator
 from math import ceil
@@ -61,8 +60,6 @@ MARGIN_SECONDS: Final = 15.0
 """Beyond the wait that is requested of the server, before its response counts as lost."""
 SUGGEST_TIMEOUT_SECONDS: Final = 120.0
 
-log = logging.getLogger("parallel_integrations")
-
 
 def create_task_run(request: CreateTaskRunRequest) -> Flow[TaskRun]:
     """Start a task; it is billed when it completes.
@@ -76,9 +73,7 @@ def create_task_run(request: CreateTaskRunRequest) -> Flow[TaskRun]:
     """
     CreateTaskRunRequest.expect(request)
     send = Send("POST", "/v1/tasks/runs", request, retry=RetryPolicy.CREATE)
-    run = yield from create(send, TaskRun, "run_id")
-    log.info("created task run %s", run.run_id)
-    return run
+    return create(send, TaskRun, "run_id", "task run")
 
 
 def retrieve_task_run(run_id: str) -> Flow[TaskRun]:
@@ -192,6 +187,8 @@ def _result_within(
         while True:
             elapsed = wait_limit.elapsed_seconds
             delay = min(pause, wait_limit.remaining)
+            # Whole seconds, as the parameter has them; at least one, so that the last look waits,
+            # too.
             wait = max(1, ceil(min(WAIT_SECONDS, wait_limit.remaining - delay)))
             send = Send(
                 "GET",
@@ -384,6 +381,7 @@ def stream_task(
     """
     CreateTaskRunRequest.expect(request)
     check_deadline(deadline_seconds)
+    # Below `pro` events are off by default: nothing would be streamed.
     if request.enable_events is None:
         request = request.model_copy(update={"enable_events": True})
     run = yield from within(create_task_run(request), deadline_seconds)

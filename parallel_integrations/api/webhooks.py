@@ -64,11 +64,13 @@ def verify_webhook(headers: WebhookHeaders, body: bytes, secret: str | bytes) ->
             "verify_webhook takes a mapping of headers, the raw body as bytes, and the secret: got "
             f"{type(headers).__name__}, {type(body).__name__} and {type(secret).__name__}"
         )
+    # Before the message is looked at: a wrong secret would otherwise show as "not valid" for ever.
     keys = _keys(secret)
     message_id, sent = named.get(ID_HEADER), named.get("webhook-timestamp")
     signatures = named.get("webhook-signature")
     if not message_id or not sent or not signatures or not _is_recent(sent):
         return False
+    # A header may hold half a character: that makes a signature wrong, and is no exception.
     signed = f"{message_id}.{sent}.".encode("utf-8", "surrogatepass") + bytes(body)
     expected = [base64.b64encode(hmac.digest(key, signed, sha256)) for key in keys]
     valid = False

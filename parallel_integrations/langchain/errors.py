@@ -3,79 +3,71 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from langchain_core.exceptions import (
-    ModelAPIError,
-    ModelAuthenticationError,
-    ModelConnectionError,
-    ModelError,
-    ModelInvalidRequestError,
-    ModelNotFoundError,
-    ModelPermissionDeniedError,
-    ModelRateLimitError,
-    ModelTimeoutError,
-)
+from langchain_core import exceptions
 
 from parallel_integrations import errors
 from parallel_integrations.errors import ParallelError
 
 
-class ChatMissingKeyError(errors.MissingKeyError, ModelAuthenticationError):
+class ChatMissingKeyError(errors.MissingKeyError, exceptions.ModelAuthenticationError):
     """No API key when the model was called."""
 
 
-class ChatNotServedError(errors.NotServedError, ModelInvalidRequestError):
+class ChatNotServedError(errors.NotServedError, exceptions.ModelInvalidRequestError):
     """The host or route serves no chat."""
 
 
-class ChatAuthenticationError(errors.AuthenticationError, ModelAuthenticationError):
+class ChatAuthenticationError(errors.AuthenticationError, exceptions.ModelAuthenticationError):
     """401."""
 
 
-class ChatPaymentRequiredError(errors.PaymentRequiredError, ModelPermissionDeniedError):
+class ChatPaymentRequiredError(errors.PaymentRequiredError, exceptions.ModelPermissionDeniedError):
     """402: langchain_core has no class for it; repeating the call is as useless as at 403."""
 
 
-class ChatPermissionDeniedError(errors.PermissionDeniedError, ModelPermissionDeniedError):
+class ChatPermissionDeniedError(
+    errors.PermissionDeniedError, exceptions.ModelPermissionDeniedError
+):
     """403."""
 
 
-class ChatNotFoundError(errors.NotFoundError, ModelNotFoundError):
+class ChatNotFoundError(errors.NotFoundError, exceptions.ModelNotFoundError):
     """404."""
 
 
-class ChatInvalidRequestError(errors.InvalidRequestError, ModelInvalidRequestError):
+class ChatInvalidRequestError(errors.InvalidRequestError, exceptions.ModelInvalidRequestError):
     """400 or 422."""
 
 
-class ChatRateLimitError(errors.RateLimitError, ModelRateLimitError):
+class ChatRateLimitError(errors.RateLimitError, exceptions.ModelRateLimitError):
     """429."""
 
 
-class ChatServerError(errors.ServerError, ModelAPIError):
+class ChatServerError(errors.ServerError, exceptions.ModelAPIError):
     """5xx."""
 
 
-class ChatConflictError(errors.ConflictError, ModelError):
+class ChatConflictError(errors.ConflictError, exceptions.ModelError):
     """409: langchain_core has no class for it."""
 
 
-class ChatStatusError(errors.StatusError, ModelError):
+class ChatStatusError(errors.StatusError, exceptions.ModelError):
     """Any other status, such as a redirect; langchain_core has no class for it."""
 
 
-class ChatTimeoutError(errors.RequestTimeoutError, ModelTimeoutError):
+class ChatTimeoutError(errors.RequestTimeoutError, exceptions.ModelTimeoutError):
     """No response in time."""
 
 
-class ChatConnectionFailedError(errors.ConnectionFailedError, ModelConnectionError):
+class ChatConnectionFailedError(errors.ConnectionFailedError, exceptions.ModelConnectionError):
     """No connection, or it broke."""
 
 
-class ChatStreamInterruptedError(errors.StreamInterruptedError, ModelConnectionError):
+class ChatStreamInterruptedError(errors.StreamInterruptedError, exceptions.ModelConnectionError):
     """The stream was cut short; `partial` holds what had arrived."""
 
 
-class ChatUnexpectedAnswerError(errors.UnexpectedAnswerError, ModelAPIError):
+class ChatUnexpectedAnswerError(errors.UnexpectedAnswerError, exceptions.ModelAPIError):
     """A response that cannot be read."""
 
 
@@ -91,7 +83,7 @@ def model_errors() -> Iterator[None]:
     """Raise our errors as the subclass that is also langchain_core's; others pass unchanged."""
     try:
         yield
-    except ModelError:
+    except exceptions.ModelError:
         raise
     except ParallelError as error:
         joined = _JOINED.get(type(error))

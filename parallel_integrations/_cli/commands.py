@@ -18,6 +18,7 @@ try:
 except ModuleNotFoundError:
     sys.exit(f"The command needs its extra: {install_command('cli')}")
 
+# Each command imports what it needs: the help must not load a framework first.
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,

@@ -156,6 +156,7 @@ def _key() -> Generator[Finding, None, bool]:
     if key is not None:
         yield Finding("ok", f"{KEY_VARIABLE} is set and well-formed")
         return True
+    # The key may be there under a misspelled name.
     others = [name for name in os.environ if "PARALLEL" in name and name != BASE_URL_VARIABLE]
     near = difflib.get_close_matches(KEY_VARIABLE, others, 1)
     remedy = f"rename {near[0]} to it" if near else f"get a key at {KEYS_AT} and export it"
@@ -195,6 +196,7 @@ def _base_url() -> Generator[Finding, None, str | None]:
 
 def _proxy(base_url: str) -> Generator[Finding, None, bool]:
     try:
+        # With an empty TLS context: the proxy settings alone are what is tried here.
         httpx.Client(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)).close()
         proxies = getproxies()
         parts = urlsplit(base_url)

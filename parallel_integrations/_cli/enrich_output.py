@@ -97,6 +97,8 @@ def _part(path: Path) -> Iterator[IO[bytes]]:
 
 def _rename(file: IO[bytes], path: Path) -> None:
     with _writing(path):
+        # A name that points to an empty file after a power failure would be worse than the old
+        # output.
         file.flush()
         os.fsync(file.fileno())
         file.close()  # some systems rename no open file

@@ -113,6 +113,7 @@ def _columns(lines: Path) -> list[Column]:
 def _kind(value: Any) -> str:
     if value is None:
         return "null"
+    # Parquet has no integers beyond 64 bits: such a column becomes text.
     if isinstance(value, int) and abs(value) > MAX_INTEGER:
         return "large"
     return type(value).__name__

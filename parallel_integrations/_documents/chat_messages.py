@@ -59,6 +59,7 @@ def with_calls(text: str, calls: Iterable[ToolCall], tools: dict[str, str]) -> s
 def result_turn(name: str, text: str, *, failed: bool = False) -> dict[str, Any]:
     """What a tool gave back, as a turn whose content cannot pass for the user's own words."""
     tool = f"the tool {one_line(name)}" if name else "a tool"
+    # As a quotation: a page that a tool read must not speak as the user, nor as the assistant.
     content = f"({'Error' if failed else 'Result'} of {tool})\n{quoted(text)}"
     return {"role": RESULT_ROLE, "content": content}
 

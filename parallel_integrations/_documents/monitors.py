@@ -172,6 +172,7 @@ def _created(
                 field=beside[0],
             )
         return create_monitor(query)
+    # One flat list for users: which object of the request a field belongs to is the wire's concern.
     watched = EventStreamSettings.model_fields.keys() - {"query"}
     of_request = CreateMonitorRequest.model_fields.keys() - {"type", "frequency", "settings"}
     refuse_unknown(CreateMonitorRequest, settings, watched | of_request)

@@ -138,6 +138,7 @@ def _search(request: _ResultsRequest) -> Flow[dict[str, Any]]:
             reasons |= {error.url: str(error) for error in response.errors}
             wanted = set(map(normalized_url, batch))
             pages += [
+                # The search has given the excerpts already.
                 page.model_copy(update={"excerpts": []})
                 for page in response.results
                 if normalized_url(page.url) in wanted

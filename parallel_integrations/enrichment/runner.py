@@ -129,6 +129,7 @@ def enrich(
     path = None if journal is None else Path(journal)
     source = row_source(rows)
 
+    # A generator of its own, so that arguments are refused at once and not when a client runs it.
     def steps() -> Stream[EnrichedRow | EnrichmentProgress]:
         with closing(Journal(path, fingerprint(settings, server))) as opened:
             queue = RowQueue(source, opened, settings.output_schema, columns, limit)
@@ -156,6 +157,7 @@ def fingerprint(settings: TaskSettings, server: str | None = None) -> dict[str, 
     bare = settings.model_copy(update={"output_schema": None, "input_schema": None})
     body = CreateTaskRunRequest.from_settings(bare, input="-").body("v1")
     body |= runs_to_add([], settings).body("v1")
+    # Where the end is reported to does not change the work.
     for name in ("input", "inputs", "webhook"):
         body.pop(name, None)
     for tool_server in body.get("mcp_servers", ()):

@@ -93,6 +93,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.text: str | None = None
+        # Used as an ordered set: what two tools of an agent found is one passage.
         self.passages: dict[Passage, None] = {}
         self.citations: list[CitedPassage] = []
 
@@ -124,6 +125,7 @@ class _Reader:
     def answer(self) -> Answer:
         passages = list(self.passages)
         citations, dangling = self.citations, []
+        # Markers only where the result cites nothing itself: both together would count twice.
         if self.text and not citations:
             found = resolve_markers(self.text, [(p.url, p.text, p.title) for p in passages])
             citations = [
@@ -251,6 +253,7 @@ class _Reader:
 
     def _own_basis(self, result: Any) -> None:
         """The basis that responses and messages carry, where nothing else cites."""
+        # Each framework keeps it elsewhere, and some in two of these places: one is enough.
         for source in ("response_metadata", "additional_kwargs", "metadata", "raw"):
             if not self.citations:
                 self._basis(_get(result, source))

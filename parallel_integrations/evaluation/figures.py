@@ -147,9 +147,11 @@ def compare(
         for one in first
         if one.answer is not None and one.id in others
     ]
+    # A question that counts in one run alone would be compared with nothing.
     pairs = [pair for pair in pairs if pair[0][1] and pair[1][1]]
     if not pairs:
         raise ValueError(f"figure={figure!r}: the runs have no question in common to compare")
+    # Seeded, so that a comparison says the same each time it is made.
     drawn = random.Random(0)  # noqa: S311 - samples, no secret
     size = len(pairs)
     differences = sorted(_difference(drawn.choices(pairs, k=size)) for _ in range(RESAMPLES))
@@ -164,6 +166,7 @@ def compare(
 
 
 def _difference(pairs: Iterable[tuple[Counts, Counts]]) -> float:
+    # Summed up before they are divided, as in the figures: a question weighs by its facts.
     sums = [0.0] * 4
     for (one, of_one), (other, of_other) in pairs:
         sums = [s + v for s, v in zip(sums, (one, of_one, other, of_other), strict=True)]

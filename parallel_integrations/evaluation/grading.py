@@ -151,6 +151,7 @@ def grade(question: Question, answer: Answer, judge: Judge) -> QuestionResult:
     abstains = has_text and _abstains(answer.text or "")
     facts = [_fact(question, number, answer, judge) for number in range(len(question.facts))]
     states = any(fact.stated and fact.stated.support == "full" for fact in facts)
+    # "I do not know" claims nothing that a page could hold.
     claims = _claims(question, answer, judge) if answer.text and not abstains else []
     return QuestionResult(
         id=question.id,
@@ -182,6 +183,7 @@ def _fact(question: Question, number: int, answer: Answer, judge: Judge) -> Fact
         said = statement.model_copy(update={"question": question.question})
         stated = judge(said, answer.text)
         result.stated = stated
+        # A passage that was judged already is not judged again: a model is paid for each verdict.
         known = {each: at for at, each in enumerate(answer.passages)}
         cited = [
             found[known[passage]].verdict

@@ -25,12 +25,15 @@ class EvaluationJournal:
         if self._path is None:
             return
         try:
+            # Without transactions: a result was paid for, and is on disk when its statement
+            # returns.
             self._database = sqlite3.connect(
                 self._path, isolation_level=None, check_same_thread=False
             )
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS evaluated (key TEXT PRIMARY KEY, result TEXT NOT NULL)"
             )
+            # A table of this name may be that of another program, with other columns.
             self._database.execute("SELECT key, result FROM evaluated LIMIT 1")
         except sqlite3.Error as error:
             raise JournalError(f"{self._path}: no journal of an evaluation: {error}") from error
@@ -63,4 +66,5 @@ class EvaluationJournal:
 
 def journal_key(*parts: Any) -> str:
     """One key for what a result depends on."""
+    # `repr` keeps the parts apart: two names joined could be equal to two others.
     return blake2b(repr(parts).encode(), digest_size=16).hexdigest()

@@ -205,6 +205,7 @@ class ModelJudge:
             return Verdict(support="undecided", is_valid=False)
         if reply.verdict == "none":
             return NOT_HELD
+        # Models invent quotes: a verdict counts only with one that stands in the passage.
         span = _find(reply.quote, passage)
         if span is None:
             return Verdict(support="undecided", quote=reply.quote, is_valid=False)
@@ -264,6 +265,7 @@ def _find(quote: str, passage: str) -> tuple[int, int] | None:
         return None
     if (at := passage.find(quote)) >= 0:
         return at, at + len(quote)
+    # A model that copies a quote may change line breaks and quotation marks.
     pattern = r"\s+".join(re.escape(part) for part in quote.strip(" \n\t\"'“”…").split())
     match = re.search(pattern, passage, re.IGNORECASE) if pattern else None
     return match.span() if match else None

@@ -139,10 +139,12 @@ def _rows(source: Source) -> Iterator[tuple[str, Any]]:
         return
     path = Path(source)
     try:
+        # With a byte order mark or without: spreadsheets write one.
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path.name} is not UTF-8: {error}") from error
     if path.suffix.lower() == ".csv":
+        # With their ends, which belong to a quoted cell of several lines.
         reader = csv.DictReader(text.splitlines(keepends=True), strict=True)
         try:
             for row in reader:
@@ -150,6 +152,7 @@ def _rows(source: Source) -> Iterator[tuple[str, Any]]:
         except csv.Error as error:
             raise ValueError(f"{path.name}, line {reader.line_num}: {error}") from error
         return
+    # Not `splitlines`: texts in JSON may hold other line separators as they are.
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -163,6 +166,7 @@ def _rows(source: Source) -> Iterator[tuple[str, Any]]:
 def _question(place: str, row: Any) -> Question:
     if not isinstance(row, Mapping):
         raise ValueError(f"{place}: {row!r:.100} is no object with a question and facts")
+    # BrowseComp encrypts its rows: searched for as they are, they would cost money for nothing.
     if "canary" in row:
         raise ValueError(f"{place}, canary: this row is encrypted; decrypt the set's file first")
     given = dict(row)

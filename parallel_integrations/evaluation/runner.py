@@ -275,6 +275,8 @@ class _Run:
     def report(self, journal: str | PathLike[str] | None) -> EvaluationReport:
         """Ask what the journal does not hold, and put the report together."""
         with closing(EvaluationJournal(journal)) as kept:
+            # By all of a question: one whose facts were edited is judged again, not found in the
+            # journal.
             keys = {
                 each.id: journal_key(self.name, self.judge.name, each.model_dump_json())
                 for each in self.questions
@@ -297,6 +299,7 @@ class _Run:
         )
 
     def _ask_all(self, left: list[Question], keep: Callable[[QuestionResult], None]) -> None:
+        # Taken from its end, so that questions go in their order without moving the others.
         waiting = list(reversed(left))
         fatal: Exception | None = None
         flying: set[Future[Graded]] = set()
@@ -319,13 +322,17 @@ class _Run:
                             keep(result)  # before anybody hears of it: it is paid
                         self.results[result.id] = result
                         self._notify()
+                # The last questions may fail for such a reason, too, when none is left to leave
+                # out.
                 if fatal is not None:
                     self._leave([], fatal)
+            # Interrupted: what has not begun would be asked, and billed, while the pool is left.
             except BaseException:
                 threads.shutdown(wait=False, cancel_futures=True)
                 raise
 
     def _ask(self, question: Question) -> Graded:
+        # The judge is not timed: a slow one would make the system look slow.
         failure: Exception | None = None
         start = time.monotonic()
         try:
@@ -365,6 +372,7 @@ class _Run:
         price = self.price
         if price is None:
             known = [each.usd for each in self.results.values() if each.usd is not None]
+            # Asked by itself, the first question shows what one costs before others are in flight.
             if not known:
                 return flying == 0 and self.max_cost_usd > 0
             price = max(known)

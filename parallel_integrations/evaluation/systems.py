@@ -27,6 +27,7 @@ class SearchSystem:
         self.client = client
         self.settings = settings
         self.name = "search " + " ".join(f"{name}={settings[name]}" for name in sorted(settings))
+        # A setting that cannot be right is refused here, not at the first of many questions.
         self._request(Question(id="-", question="any question", answerable=False))
 
     @property
@@ -73,6 +74,7 @@ def asker(system: Any, loop: asyncio.AbstractEventLoop | None) -> Callable[[Ques
         if not inspect.isawaitable(result):
             return result
 
+        # A framework may return any awaitable, and an event loop runs coroutines only.
         async def wait() -> Any:
             return await result
 

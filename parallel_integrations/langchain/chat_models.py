@@ -159,6 +159,7 @@ class ChatParallel(Adapter, AnswerSettings, BaseChatModel):
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
+        # A trace would name the class in place of the provider, and not the model of this call.
         params["ls_provider"] = PROVIDER
         params["ls_model_name"] = self.model_of(kwargs)
         return params
@@ -175,6 +176,7 @@ class ChatParallel(Adapter, AnswerSettings, BaseChatModel):
 
     @model_validator(mode="after")
     def _merge_profile(self) -> "ChatParallel":
+        # What a user says of the model wins over what is known of it here.
         self.profile = {**self._resolve_model_profile(), **(self.profile or {})}
         return self
 

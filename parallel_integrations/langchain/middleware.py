@@ -124,6 +124,7 @@ class ParallelBudgetMiddleware(Base):
         return await handler(request) if refused is None else refused
 
     def _refused(self, request: "ToolCallRequest") -> ToolMessage | None:
+        # Tools of others spend nothing that this budget counts: the agent may go on with them.
         if not isinstance(request.tool, ParallelTool):
             return None
         if (reason := self._reason_to_stop()) is None:

@@ -74,6 +74,7 @@ class _Numbered(PacedAdapter):
 
     def _count(self, call: Call) -> int:
         """How many documents a call gives; refuses whatever else it was given."""
+        # LangChain passes on whatever `invoke` is given: a misspelled setting would be ignored.
         refuse_unknown(type(self), call, self.call_names)
         return _agreed(call.get("k"), call.get("max_results"), self.k)
 

@@ -130,6 +130,7 @@ class ParallelDeepResearch(
 
     def _report(self, given: ResearchInput, **settings: Any) -> dict[str, Any]:
         step: dict[str, Any] = {}
+        # `invoke` streams too: in minutes without an event, work would look like failure.
         for step in self._steps(iter([given]), **settings):
             if step["type"] != "report":
                 report_progress(step)
@@ -165,6 +166,7 @@ class ParallelDeepResearch(
             body = CreateTaskRunRequest.model_validate(given)
             settings = {name: getattr(body, name) for name in body.model_fields_set} | settings
             given = settings.pop("input")
+        # From `pro` up, the processor would choose fields of its own where a report is expected.
         elif self.task_output_schema is None:
             settings = {"output_schema": TEXT} | settings
         request = self.task_request({**settings, "input": given})

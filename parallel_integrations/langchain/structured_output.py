@@ -63,6 +63,7 @@ def bind_schema(
     parser = _Parser(json_schema=json_schema, schema_class=schema if is_class else None)
     if not include_raw:
         return bound | parser
+    # Not the parser alone: it would raise, and the message that was paid for would be lost.
     return RunnableMap(raw=bound) | RunnableLambda(parser.beside, parser.abeside)
 
 
@@ -92,6 +93,8 @@ class _Parser(BaseCumulativeTransformOutputParser[Any]):
         text = result[0].text
         if partial:
             return self._begun(text)
+        # The first object that fits: a model may quote the schema, or an example, before it
+        # answers.
         fault: ValueError | None = None
         for value in json_values(text, self._opening):
             try:

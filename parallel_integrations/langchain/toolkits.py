@@ -85,6 +85,7 @@ class ParallelToolkit(PacedAdapter, BaseToolkit):
             tools.append(ParallelEntitySearchTool(client=client, **self.entity_search))
         if self.memory is not None:
             tools.append(ParallelMemoryTool(client=client, **self.memory))
+        # To the API, search and extract of one agent are one job, which a session joins.
         session = f"toolkit-{uuid4()}"
         for tool in tools:
             if isinstance(tool, SessionTool):

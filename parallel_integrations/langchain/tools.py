@@ -192,6 +192,7 @@ class ParallelTool(PacedAdapter, BaseTool):
 
     def _call_settings(self) -> dict[str, Any]:
         """The settings that code gave for this call."""
+        # Under the name of the tool: the config is that of a whole run, with settings of others.
         given = ensure_config().get("configurable", {}).get(self.name)
         if given is None:
             return {}
@@ -290,6 +291,8 @@ class SessionTool(PageSettings, ParallelTool):
         thread = ensure_config().get("configurable", {}).get("thread_id")
         if thread is None:
             return None
+        # Derived, not stored: each process that serves the thread comes to the same id, and the
+        # thread's own, which may name a customer, is not sent.
         return str(uuid5(NAMESPACE_URL, f"langgraph-thread:{thread}"))
 
 
@@ -433,6 +436,7 @@ class ParallelSearchTool(SearchSettings, SessionTool):
         shown = found[: max(1, available // MIN_BLOCK_CHARS)]
         if len(shown) < len(found):
             tail.append(f"{len(found) - len(shown)} more results were left out.")
+        # The same share for all: cut at the end, the text would lack its last pages altogether.
         share = (available - 50) // len(shown)
         return [*(_search_result_block(item, share) for item in shown), *tail]
 

@@ -184,6 +184,7 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
         return self._added(nodes, await self.aextract(nodes), *hidden)
 
     def _run(self, inputs: Sequence[Any]) -> Stream[EnrichedRow | EnrichmentProgress]:
+        # Nodes of equal text share a run, which is billed once.
         return enrich(
             list(_distinct(inputs).values()),
             self,
@@ -219,6 +220,8 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
         failed = [row for row in rows if row.error]
         for row in failed:
             log.warning("task run %s has no result: %s", row.run_id, row.error)
+        # One that failed beside others costs them nothing; where all did, the nodes would silently
+        # stay without metadata.
         if failed and len(failed) == len(rows) and self.raise_on_error:
             error = TaskFailedError(f"None of the {len(rows)} tasks succeeded: {failed[0].error}")
             error.run_id, error.taskgroup_id = failed[0].run_id, failed[0].taskgroup_id

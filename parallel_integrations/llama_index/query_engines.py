@@ -136,6 +136,7 @@ class TaskResponder:
             raise InvalidArgumentError(
                 "output_cls= and output_schema= exclude each other: both set the schema"
             )
+        # Without a schema, processors from `pro` up give fields of their own, and no text to show.
         schema = output_cls or settings.get("output_schema") or TEXT
         self.settings = TaskResponderSettings.model_validate(
             {**settings, "processor": processor, "output_schema": schema}

@@ -105,6 +105,7 @@ class ParallelRetriever(BaseRetriever):
         return self._ranked(await self.settings.resolved_client().arun(search(found.request)))
 
     def _search(self, query_bundle: QueryBundle) -> QueriedSearch:
+        # HyDE puts a hypothetical document there, which is no query.
         own = usable_queries(query_bundle.custom_embedding_strs or ()) or None
         objective = self.settings.objective
         return QueriedSearch(

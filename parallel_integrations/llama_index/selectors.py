@@ -122,6 +122,8 @@ class ParallelSelector(BaseSelector):
             QUESTION: Choice(instructions=self._instructions, criteria=named)
         }
         if self._multi:
+            # A question each: the probabilities of one choice add up to 1, and two that fit would
+            # share it.
             questions = {
                 label: Noul(instructions={"question": self._instructions, "choice": text})
                 for label, text in named.items()

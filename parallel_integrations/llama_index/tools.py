@@ -350,6 +350,7 @@ class ParallelToolSpec(BaseToolSpec):
 
     def __init__(self, **settings: Unpack[ToolOptions]) -> None:
         self.settings = ParallelToolSettings.model_validate(settings)
+        # Of the object: calls of one agent belong together for the API, those of another apart.
         self._session = str(uuid4())
         if self.settings.research == "background":
             pairs = ([pair] if pair[0] != TASK.name else BACKGROUND for pair in self.spec_functions)

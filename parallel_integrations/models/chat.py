@@ -229,6 +229,7 @@ class ChatRequest(RequestModel):
             body["response_format"] = self.response_format
         if self.previous_interaction_id is not None:
             body["previous_interaction_id"] = self.previous_interaction_id
+        # `stream` comes last: it decides how the response is read.
         body.update(self.extra_body or {})
         if self.stream:
             body["stream"] = True

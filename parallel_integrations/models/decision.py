@@ -57,6 +57,7 @@ class _Question(RequestModel):
 
     @model_validator(mode="after")
     def _short_enough(self) -> "_Question":
+        # The limit is one of instructions and criteria together, the names of labels included.
         fields = self.model_dump(mode="json", exclude={"type"}, exclude_none=True)
         count = sum(map(len, _texts(list(fields.values()))))
         if count > MAX_QUESTION_CHARACTERS:

@@ -150,6 +150,7 @@ class FindallResult(ApiResponse):
     @model_validator(mode="before")
     @classmethod
     def _unflatten(cls, values: Any) -> Any:
+        # Some responses have the run's fields beside its candidates.
         if isinstance(values, dict) and values.get("run") is None and "findall_id" in values:
             own = {name: values[name] for name in ("candidates", "last_event_id") if name in values}
             run = {name: value for name, value in values.items() if name not in {*own, "run"}}

@@ -178,6 +178,7 @@ class Webhook(RequestModel):
     @classmethod
     def _without_misspelling(cls, names: list[str]) -> list[str]:
         for name in names:
+            # With a misspelled name, nothing would ever be reported.
             near = get_close_matches(name, WEBHOOK_EVENTS, n=1)
             if name not in WEBHOOK_EVENTS and (near or "." not in name):
                 meant = f"did you mean {near[0]!r}" if near else ", ".join(WEBHOOK_EVENTS)

@@ -130,6 +130,8 @@ class AnswerSettings(ChatSettings):
         turns = chat.messages
         system = [each.content for each in turns if each.role == "system"]
         if self.use_previous_response_id and not named.get("previous_response_id"):
+            # The API has the turns up to that response: sent again, they would count against its
+            # limit.
             for place in reversed(range(len(response_ids))):
                 if response_ids[place]:
                     previous, turns = response_ids[place], turns[place + 1 :]
@@ -276,6 +278,7 @@ class RespondRequest(RequestModel):
 
     def skus(self, version: ApiVersion) -> dict[str, int]:
         """One response of the effort."""
+        # `extra_body` wins on the wire, so it decides the price as well.
         reasoning = (self.extra_body or {}).get("reasoning")
         effort = reasoning.get("effort") if isinstance(reasoning, dict) else self.reasoning_effort
         return {f"response_{effort or DEFAULT_EFFORT}": 1}

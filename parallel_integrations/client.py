@@ -283,16 +283,6 @@ class ParallelClient:
             ValueError: An operation that has begun, or whose price only the API knows
                 (`extend_findall`, `enrich_findall`).
             TypeError: Neither a request nor an operation.
-
-        Example:
-            ```python
-            from parallel_integrations import CreateTaskRunRequest, ParallelClient, SearchRequest
-
-            client = ParallelClient()
-            search = SearchRequest(objective="What is a closure?", max_results=12)
-            task = CreateTaskRunRequest(input="How do closures differ?", processor="core")
-            print(client.estimate(search).usd, client.estimate(search, task).usd)  # 0.007 0.032
-            ```
         """
         estimate = self.usage.renewed()
         for each in priced:

@@ -252,15 +252,6 @@ class ParallelEnrichment(
         ValueError: A row that cannot be sent, by its number; an invalid setting.
         JournalError: The journal is in use, damaged, of other work, or cannot be written.
         TaskTimeoutError: The deadline passed; with a journal, the same call goes on.
-
-    Example:
-        ```python
-        from parallel_integrations.langchain import ParallelEnrichment
-
-        enrichment = ParallelEnrichment(output_schema="What the statement does.")
-        for row in enrichment.stream([{"statement": "with"}, {"statement": "nonlocal"}]):
-            print(row["input"], row["content"], [each["url"] for each in row["citations"]])
-        ```
     """
 
     processor: str = Field(default="lite", min_length=1)

@@ -192,16 +192,6 @@ class ParallelExtractReader(PageReader, Component, BasePydanticReader):
         ParallelError: From every load method, when every call fails or no page can be read.
         InvalidArgumentError: Something that is no URL, before anything is sent.
         TypeError: An unknown argument.
-
-    Example:
-        ```python
-        from parallel_integrations.llama_index import ParallelExtractReader
-
-        reader = ParallelExtractReader()
-        urls = ["https://docs.python.org/3/reference/compound_stmts.html"]
-        for document in reader.load_data(urls):
-            print(document.metadata["title"], len(document.text))
-        ```
     """
 
     is_remote: bool = True

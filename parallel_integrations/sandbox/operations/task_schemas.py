@@ -153,18 +153,7 @@ def review(schema: Any, most_fields: int | None = None) -> Review:
 
 
 def input_mismatch(schema: Mapping[str, Any], value: Any) -> str | None:
-    """Return how an input differs from its input schema at first sight, or None.
-
-    Example:
-        ```python
-        from parallel_integrations.sandbox.operations.task_schemas import input_mismatch
-
-        assert (
-            input_mismatch({"type": "object", "required": ["city"]}, {"town": "Ulm"})
-            == "the input has no 'city'"
-        )
-        ```
-    """
+    """Return how an input differs from its input schema at first sight, or None."""
     if not isinstance(value, Mapping):
         return "the input is a text, input_schema describes an object"
     names = schema.get("required")

@@ -21,15 +21,6 @@ class Page:
         before: What a crawler reads above the text, such as navigation and cookie notes. It is part
             of the full content and comes along with excerpts that begin the page.
         after: What it reads below the text.
-
-    Example:
-        ```python
-        from parallel_integrations.sandbox import Corpus, Page, Sandbox
-
-        page = Page(url="https://kiwi.example/", title="Kiwis", text="A kiwi is a flightless bird.")
-        with Sandbox(Corpus([page])) as sandbox:
-            print(sandbox.url)
-        ```
     """
 
     url: str

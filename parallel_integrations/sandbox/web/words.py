@@ -59,15 +59,7 @@ def terms(texts: Iterable[str]) -> list[str]:
 
 
 def match_expression(looked_for: Iterable[str]) -> str:
-    """Return an FTS5 expression that matches any of the terms, quoted so that none is an operator.
-
-    Example:
-        ```python
-        from parallel_integrations.sandbox.web.words import match_expression
-
-        assert match_expression(["near", "東 京"]) == '"near" OR "東 京"'
-        ```
-    """
+    """Return an FTS5 expression for any of the terms, quoted so that none is an operator."""
     return " OR ".join(f'"{term}"' for term in looked_for)
 
 
@@ -77,15 +69,7 @@ def spaced(text: str) -> str:
 
 
 def stem(word: str) -> str:
-    """Return a crude stem, so that "managers" and "manager" meet.
-
-    Example:
-        ```python
-        from parallel_integrations.sandbox.web.words import stem
-
-        assert stem("statements") == stem("statement")
-        ```
-    """
+    """Return a crude stem, so that "managers" and "manager" meet."""
     for suffix in _SUFFIXES:
         # At least four letters remain, or "red" and "rings" would become the same.
         if word.endswith(suffix) and len(word) - len(suffix) >= 4:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from parallel_integrations.models.basis import Citation, FieldBasis
+from parallel_integrations.models.fields import Excerpt
 from parallel_integrations.models.findall import Entity, FindallCandidate
 from parallel_integrations.models.page_facts import (
     page_title,
@@ -19,7 +20,7 @@ from parallel_integrations.models.page_facts import (
     url_parts,
 )
 from parallel_integrations.models.pages import EXCERPT_SEPARATOR, PageResult
-from parallel_integrations.models.shared import ApiResponse, Excerpt
+from parallel_integrations.models.shared import ApiResponse
 
 Split: TypeAlias = Literal["page", "excerpt"]
 """One document per page, or one per excerpt."""

@@ -22,6 +22,7 @@ from parallel_integrations.api import (
     monitor_events,
 )
 from parallel_integrations.errors import InvalidArgumentError, TaskFailedError
+from parallel_integrations.models.fields import Excerpt
 from parallel_integrations.models.monitor import (
     CreateMonitorRequest,
     EventStreamSettings,
@@ -29,7 +30,6 @@ from parallel_integrations.models.monitor import (
     MonitorEvent,
 )
 from parallel_integrations.models.pages import PageResult
-from parallel_integrations.models.shared import Excerpt
 
 DocumentT = TypeVar("DocumentT")
 # The method `list` hides the builtin from the annotations beside it.

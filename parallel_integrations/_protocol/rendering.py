@@ -18,8 +18,9 @@ from parallel_integrations._protocol.settings import (
     Settings,
 )
 from parallel_integrations.errors import InvalidArgumentError, MissingKeyError
+from parallel_integrations.models.fields import json_bytes
 from parallel_integrations.models.headers import checked_headers
-from parallel_integrations.models.shared import RequestModel, json_bytes
+from parallel_integrations.models.shared import RequestModel
 
 BETA_HEADER: Final = "parallel-beta"
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})

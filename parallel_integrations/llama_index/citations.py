@@ -28,9 +28,9 @@ from parallel_integrations._documents.answers import read_annotations
 from parallel_integrations._documents.evidence import cited, normalized_url, read_basis, stable_id
 from parallel_integrations.llama_index.base import HIDDEN_FROM_EMBEDDING, HIDDEN_FROM_LLM, Node
 from parallel_integrations.models.basis import Citation, FieldBasis
+from parallel_integrations.models.fields import Excerpt
 from parallel_integrations.models.page_facts import page_title
 from parallel_integrations.models.response import UrlCitation
-from parallel_integrations.models.shared import Excerpt
 
 IDS: Final = ("interaction_id", "response_id")
 LOCATION: Final = ("start_index", "end_index")

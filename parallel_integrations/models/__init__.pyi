@@ -26,6 +26,7 @@ from parallel_integrations.models.extract import ExtractResponse as ExtractRespo
 from parallel_integrations.models.extract import ExtractResult as ExtractResult
 from parallel_integrations.models.extract import ExtractSettings as ExtractSettings
 from parallel_integrations.models.extract import FullContentSettings as FullContentSettings
+from parallel_integrations.models.fields import Excerpt as Excerpt
 from parallel_integrations.models.findall import CreateFindallRunRequest as CreateFindallRunRequest
 from parallel_integrations.models.findall import EnrichFindallRequest as EnrichFindallRequest
 from parallel_integrations.models.findall import Entity as Entity
@@ -88,7 +89,6 @@ from parallel_integrations.models.search import SearchResponse as SearchResponse
 from parallel_integrations.models.search import SearchResult as SearchResult
 from parallel_integrations.models.search import SearchSettings as SearchSettings
 from parallel_integrations.models.shared import ApiResponse as ApiResponse
-from parallel_integrations.models.shared import Excerpt as Excerpt
 from parallel_integrations.models.shared import RequestModel as RequestModel
 from parallel_integrations.models.shared import ResponseModel as ResponseModel
 from parallel_integrations.models.shared import StreamEvent as StreamEvent

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from parallel_integrations.models.shared import Excerpts, Items, ResponseModel, Text
+from parallel_integrations.models.fields import Excerpts, Items, Text
+from parallel_integrations.models.shared import ResponseModel
 
 
 def _confidence(value: str | None) -> str | None:

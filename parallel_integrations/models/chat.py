@@ -14,17 +14,11 @@ from pydantic import (
 
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models.basis import FieldBasis
+from parallel_integrations.models.fields import Items, JsonObject
 from parallel_integrations.models.headers import checked_headers
 from parallel_integrations.models.notebook import output_html
 from parallel_integrations.models.output_schema import class_schema, named_schema, response_name
-from parallel_integrations.models.shared import (
-    ApiResponse,
-    ApiVersion,
-    Items,
-    JsonObject,
-    RequestModel,
-    ResponseModel,
-)
+from parallel_integrations.models.shared import ApiResponse, ApiVersion, RequestModel, ResponseModel
 
 SPEED_MODEL: Final = "speed"
 

@@ -14,15 +14,13 @@ from pydantic import (
 )
 
 from parallel_integrations.models.basis import Citation
+from parallel_integrations.models.fields import Items, Text, sendable
 from parallel_integrations.models.shared import (
     ApiResponse,
     ApiVersion,
-    Items,
     RequestModel,
     ResponseModel,
-    Text,
     first_fault,
-    sendable,
 )
 
 MAX_QUESTIONS: Final = 100

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Final
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from parallel_integrations.models._bodies import flattened
+from parallel_integrations.models.fields import Items, Text
 from parallel_integrations.models.notebook import pages_html
 from parallel_integrations.models.pages import (
     OLDER_BETA,
@@ -17,7 +18,7 @@ from parallel_integrations.models.pages import (
     without_null,
 )
 from parallel_integrations.models.policies import one_as_list
-from parallel_integrations.models.shared import ApiVersion, Items, RequestModel, ResponseModel, Text
+from parallel_integrations.models.shared import ApiVersion, RequestModel, ResponseModel
 
 MAX_URLS: Final = 20
 _EXCERPT_LIMITS: Final = {name: name for name in ("max_chars_per_result", "max_chars_total")}

@@ -7,6 +7,7 @@ from pydantic import AliasChoices, Field, field_validator, model_validator
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models._bodies import renamed
 from parallel_integrations.models.basis import FieldBasis
+from parallel_integrations.models.fields import Items, Text
 from parallel_integrations.models.notebook import candidate_html, findall_html
 from parallel_integrations.models.output_schema import JsonSchema, wire_schema
 from parallel_integrations.models.policies import McpServer, MemoryScopeKey, Metadata, Webhook
@@ -14,11 +15,9 @@ from parallel_integrations.models.prices import INCLUDED_ENTITIES, entity_skus, 
 from parallel_integrations.models.shared import (
     ApiResponse,
     ApiVersion,
-    Items,
     RequestModel,
     ResponseModel,
     StreamEvent,
-    Text,
 )
 from parallel_integrations.models.task import MAX_MCP_SERVERS, TERMINAL
 

@@ -4,8 +4,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import AwareDatetime, Field
 
+from parallel_integrations.models.fields import Items
 from parallel_integrations.models.policies import MemoryScopeKey
-from parallel_integrations.models.shared import ApiResponse, Items, RequestModel, ResponseModel
+from parallel_integrations.models.shared import ApiResponse, RequestModel, ResponseModel
 
 MAX_MEMORY_QUERY_CHARACTERS: Final = 500
 MAX_MEMORIES: Final = 25

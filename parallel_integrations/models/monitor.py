@@ -6,15 +6,10 @@ from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models._bodies import flattened, renamed
+from parallel_integrations.models.fields import Items
 from parallel_integrations.models.output_schema import JsonSchema, wire_schema
 from parallel_integrations.models.policies import Country, MemoryScopeKey, SourcePolicy, Webhook
-from parallel_integrations.models.shared import (
-    ApiResponse,
-    ApiVersion,
-    Items,
-    RequestModel,
-    ResponseModel,
-)
+from parallel_integrations.models.shared import ApiResponse, ApiVersion, RequestModel, ResponseModel
 from parallel_integrations.models.task import TaskOutput
 
 MAX_MONITORS: Final = 10_000

@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import from_json, to_json
 
-from parallel_integrations.models.shared import sendable
+from parallel_integrations.models.fields import sendable
 
 WIRE_TYPES: Final = frozenset({"json", "text", "auto"})
 MAX_DEPTH: Final = 5

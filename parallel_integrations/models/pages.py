@@ -17,10 +17,11 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from parallel_integrations.models.fields import Excerpts
 from parallel_integrations.models.page_facts import date_text, published_at
 from parallel_integrations.models.policies import FetchPolicy, one_as_list
 from parallel_integrations.models.prices import reported_skus
-from parallel_integrations.models.shared import ApiResponse, Excerpts, ResponseModel, UsageItems
+from parallel_integrations.models.shared import ApiResponse, ResponseModel, UsageItems
 
 # The API's own limits: held here, what is past them is refused before it is sent.
 MAX_QUERIES: Final = 5

@@ -8,17 +8,15 @@ from pydantic import Field, field_validator, model_validator
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models.basis import Citation, FieldBasis
 from parallel_integrations.models.chat import ChatRequest, ChatSettings, ExtraHeaders
+from parallel_integrations.models.fields import Items, JsonObject, Text
 from parallel_integrations.models.notebook import output_html
 from parallel_integrations.models.shared import (
     NOTHING,
     ApiResponse,
     ApiVersion,
-    Items,
-    JsonObject,
     RequestModel,
     ResponseModel,
     StreamEvent,
-    Text,
 )
 
 RESPONSES_MODEL: Final = "parallel"

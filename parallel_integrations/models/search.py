@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from parallel_integrations._documents.queries import derive_queries
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models._bodies import flattened
+from parallel_integrations.models.fields import Items
 from parallel_integrations.models.notebook import pages_html
 from parallel_integrations.models.pages import (
     OLDER_BETA,
@@ -20,7 +21,7 @@ from parallel_integrations.models.pages import (
 )
 from parallel_integrations.models.policies import Country, SourcePolicy
 from parallel_integrations.models.prices import search_skus
-from parallel_integrations.models.shared import ApiVersion, Items, RequestModel
+from parallel_integrations.models.shared import ApiVersion, RequestModel
 
 MAX_RESULTS: Final = 40
 DEFAULT_RESULTS: Final = 10

@@ -10,6 +10,7 @@ from pydantic_core import to_json, to_jsonable_python
 from parallel_integrations.models._bodies import flattened
 from parallel_integrations.models._validation import CheckedModel
 from parallel_integrations.models.basis import FieldBasis
+from parallel_integrations.models.fields import Items, Text, sendable
 from parallel_integrations.models.notebook import output_html
 from parallel_integrations.models.output_schema import (
     JsonSchema,
@@ -29,12 +30,9 @@ from parallel_integrations.models.prices import PRICES_USD, task_sku
 from parallel_integrations.models.shared import (
     ApiResponse,
     ApiVersion,
-    Items,
     RequestModel,
     ResponseModel,
     StreamEvent,
-    Text,
-    sendable,
 )
 from parallel_integrations.models.tolerant_reading import read_json
 

@@ -6,13 +6,13 @@ from typing import Any, Final, TypeAlias
 from pydantic import BaseModel, Field, model_validator
 
 from parallel_integrations.models._bodies import flattened
+from parallel_integrations.models.fields import Items
 from parallel_integrations.models.output_schema import OutputSchema
 from parallel_integrations.models.policies import Metadata
 from parallel_integrations.models.prices import task_sku
 from parallel_integrations.models.shared import (
     ApiResponse,
     ApiVersion,
-    Items,
     RequestModel,
     ResponseModel,
     StreamEvent,

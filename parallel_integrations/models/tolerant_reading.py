@@ -11,8 +11,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
+from parallel_integrations.models.fields import FAST_ALTERNATIVE
 from parallel_integrations.models.shared import (
-    FAST_ALTERNATIVE,
     UNREADABLE,
     ApiResponse,
     ModelT,

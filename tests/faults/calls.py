@@ -1,8 +1,10 @@
 """Every operation of the bare client, and which of its requests can be spoiled."""
 
+import inspect
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -149,6 +151,51 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     return value
+
+
+def method(
+    library: ModuleType,
+    name: str,
+    *inputs: Any,
+    steps: tuple[Step, ...],
+    waits: bool = False,
+    result: Callable[[Any], Any] = plain,
+    wrapped: type[Exception] | None = None,
+    also: type[Exception] | None = None,
+    **settings: Any,
+) -> Call:
+    """A method of an adapter, and its awaiting twin, which has an `a` before its name.
+
+    Args:
+        library: The adapter's subpackage.
+        name: Class and method, as `Class.method`, and behind a space what sets the call apart.
+        inputs: What the method takes.
+        steps: The requests it makes.
+        waits: Whether the adapter has a deadline.
+        result: Gives what to compare; a stream is a list by then.
+        wrapped: As in `Call`.
+        also: As in `Call`.
+        settings: Of the adapter.
+    """
+    adapter, _, called = name.partition(" ")[0].partition(".")
+
+    def make(at: Connection) -> Any:
+        deadline = {"deadline_seconds": at.deadline_seconds} if waits else {}
+        return getattr(library, adapter)(**settings, **deadline, **at.settings)
+
+    def run(at: Connection) -> Any:
+        found = getattr(make(at), called)(*inputs)
+        return result(list(found) if isinstance(found, Iterator) else found)
+
+    async def arun(at: Connection) -> Any:
+        found = getattr(make(at), f"a{called}")(*inputs)
+        if inspect.isawaitable(found):
+            found = await found
+        if isinstance(found, AsyncIterator):
+            found = [each async for each in found]
+        return result(found)
+
+    return Call(name, run, arun, steps, wrapped, also)
 
 
 def _flow(name: str, make: Callable[[Connection], Any], *steps: Step) -> Call:

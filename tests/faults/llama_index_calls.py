@@ -1,7 +1,7 @@
 """Every class of the LlamaIndex subpackage that calls the API, by every method that does."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, cast
 
 from llama_index.core.base.response.schema import AsyncStreamingResponse, StreamingResponse
@@ -17,9 +17,10 @@ from tests.faults.table import Kind
 from tests.support.operations import MONITOR_ID, PAGE_URL, RUN_ID
 
 QUESTION: Final = "What is a slot?"
-_PROMPT: Final = PromptTemplate("{question}")
+_PROMPT: Final = PromptTemplate(QUESTION)
 _CHOICES: Final = ["Statements.", "Modules."]
 _MESSAGES: Final = [ChatMessage(role="user", content=QUESTION)]
+_NODES: Final = [TextNode(text="The with statement"), TextNode(text="The nonlocal statement")]
 
 
 class Listening:
@@ -29,110 +30,40 @@ class Listening:
         """Take an event."""
 
 
-def _llm(at: Connection) -> llama_index.ParallelLLM:
-    return llama_index.ParallelLLM(**at.settings)
+def _text(response: Any) -> Any:
+    return response.text
 
 
-def _spec(at: Connection) -> llama_index.ParallelToolSpec:
-    return llama_index.ParallelToolSpec(
-        processor="lite", deadline_seconds=at.deadline_seconds, **at.settings
-    )
+def _deltas(responses: list[Any]) -> list[str | None]:
+    return [each.delta for each in responses]
 
 
-def _monitors(at: Connection) -> llama_index.ParallelMonitor:
-    return llama_index.ParallelMonitor(**at.settings)
+def _last(found: list[Any]) -> Any:
+    return found[-1]
 
 
-def _engine(at: Connection, **more: Any) -> llama_index.ParallelQueryEngine:
-    return llama_index.ParallelQueryEngine(**more, **at.settings)
+def _streaming(at: Connection) -> llama_index.ParallelQueryEngine:
+    return llama_index.ParallelQueryEngine(streaming=True, **at.settings)
 
 
-async def _aresume(at: Connection) -> str:
-    engine = _engine(at, processor="lite", deadline_seconds=at.deadline_seconds)
-    return str(await engine.aresume(RUN_ID))
-
-
-def _extractor(at: Connection) -> llama_index.ParallelExtractor:
-    return llama_index.ParallelExtractor(
-        output_schema="What it is about.",
-        processor="lite",
-        deadline_seconds=at.deadline_seconds,
-        **at.settings,
-    )
-
-
-def _nodes() -> list[TextNode]:
-    return [TextNode(text="The with statement"), TextNode(text="The nonlocal statement")]
-
-
-def _call(
-    name: str,
-    run: Callable[[Connection], Any] | None,
-    arun: Callable[[Connection], Awaitable[Any]],
-    *steps: Step,
-) -> Call:
-    async def awaited(at: Connection) -> Any:
-        return plain(await arun(at))
-
-    blocking = None if run is None else (lambda at: plain(run(at)))
-    return Call(name, blocking, awaited, steps)
-
-
-async def _stream_chat(at: Connection) -> list[str | None]:
-    return [each.delta async for each in await _llm(at).astream_chat(_MESSAGES)]
-
-
-def _responses(at: Connection) -> llama_index.ParallelLLM:
-    return llama_index.ParallelLLM(model="parallel", **at.settings)
-
-
-async def _respond(at: Connection) -> str:
-    text: str = (await _responses(at).acomplete(QUESTION)).text
-    return text
-
-
-async def _stream_response(at: Connection) -> list[str | None]:
-    return [each.delta async for each in await _responses(at).astream_chat(_MESSAGES)]
-
-
-async def _stream_complete(at: Connection) -> list[str | None]:
-    return [each.delta async for each in await _llm(at).astream_complete(QUESTION)]
-
-
-async def _chat(at: Connection) -> str | None:
-    content: str | None = (await _llm(at).achat(_MESSAGES)).message.content
-    return content
-
-
-async def _complete(at: Connection) -> str:
-    text: str = (await _llm(at).acomplete(QUESTION)).text
-    return text
-
-
-async def _stream_structured(at: Connection) -> Any:
-    stream = await _llm(at).astream_structured_predict(Title, _PROMPT, question=QUESTION)
-    return [each async for each in stream][-1]
-
-
-def _ask(at: Connection, **more: Any) -> str:
-    return str(_engine(at, **more).query(QUESTION))
-
-
-async def _aask(at: Connection, **more: Any) -> str:
-    return str(await _engine(at, **more).aquery(QUESTION))
-
-
-def _ask_streaming(at: Connection) -> list[str]:
-    response = cast(StreamingResponse, _engine(at, streaming=True).query(QUESTION))
+def _stream_tokens(at: Connection) -> list[str]:
+    response = cast(StreamingResponse, _streaming(at).query(QUESTION))
     return list(response.response_gen)
 
 
-async def _aask_streaming(at: Connection) -> list[str]:
-    response = cast(AsyncStreamingResponse, await _engine(at, streaming=True).aquery(QUESTION))
+async def _astream_tokens(at: Connection) -> list[str]:
+    response = cast(AsyncStreamingResponse, await _streaming(at).aquery(QUESTION))
     return [each async for each in response.async_response_gen()]
 
 
-_DEEP: Final = (calls.CREATE_RUN, calls.PROGRESS, calls.RESULT)
+async def _adeep_research(at: Connection) -> Any:
+    spec = llama_index.ParallelToolSpec(
+        processor="lite", deadline_seconds=at.deadline_seconds, **at.settings
+    )
+    return plain(await spec.parallel_deep_research(cast(Context, Listening()), QUESTION))
+
+
+_RESUMED: Final = Step("result", calls.RESULT.place, calls.RESULT.kind, ids=calls.RUN)
 _ENRICHMENT: Final = (
     replace(calls.CREATE_GROUP, kind=Kind.GROUP),
     replace(calls.ADD, kind=Kind.ROWS),
@@ -140,191 +71,98 @@ _ENRICHMENT: Final = (
     replace(calls.LISTING, kind=Kind.LOOK, polled=True),
 )
 
+_call: Final = partial(calls.method, llama_index)
+_tasks: Final = partial(_call, processor="lite", waits=True)
+
+
+def _tool(name: str, *inputs: Any, steps: tuple[Step, ...]) -> Call:
+    return _tasks(f"ParallelToolSpec.parallel_{name}", *inputs, steps=steps)
+
+
 LLAMA_INDEX: Final[tuple[Call, ...]] = (
+    _call("ParallelReader.load_data", QUESTION, steps=(calls.SEARCH,)),
+    _call("ParallelReader.lazy_load_data", QUESTION, steps=(calls.SEARCH,)),
+    _call("ParallelExtractReader.load_data", [PAGE_URL], steps=(calls.EXTRACT,)),
+    _call("ParallelExtractReader.lazy_load_data", [PAGE_URL], steps=(calls.EXTRACT,)),
+    _call("ParallelRetriever.retrieve", QUESTION, steps=(calls.SEARCH,)),
+    _call("ParallelEntityRetriever.retrieve", QUESTION, steps=(calls.ENTITIES,)),
+    _call("ParallelMonitor.create", QUESTION, steps=(calls.CREATE_MONITOR,)),
+    _call("ParallelMonitor.events", MONITOR_ID, steps=(calls.MONITOR_EVENTS,)),
+    _call("ParallelSelector.select", _CHOICES, QUESTION, steps=(calls.DECISION,)),
     _call(
-        "ParallelReader.load_data",
-        lambda at: llama_index.ParallelReader(**at.settings).load_data(QUESTION),
-        lambda at: llama_index.ParallelReader(**at.settings).aload_data(QUESTION),
-        calls.SEARCH,
+        "ParallelLLM.chat",
+        _MESSAGES,
+        steps=(calls.CHAT,),
+        result=lambda response: response.message.content,
     ),
-    _call(
-        "ParallelReader.lazy_load_data",
-        lambda at: list(llama_index.ParallelReader(**at.settings).lazy_load_data(QUESTION)),
-        lambda at: llama_index.ParallelReader(**at.settings).alazy_load_data(QUESTION),
-        calls.SEARCH,
-    ),
-    _call(
-        "ParallelExtractReader.load_data",
-        lambda at: llama_index.ParallelExtractReader(**at.settings).load_data([PAGE_URL]),
-        lambda at: llama_index.ParallelExtractReader(**at.settings).aload_data([PAGE_URL]),
-        calls.EXTRACT,
-    ),
-    _call(
-        "ParallelExtractReader.lazy_load_data",
-        lambda at: list(
-            llama_index.ParallelExtractReader(**at.settings).lazy_load_data([PAGE_URL])
-        ),
-        lambda at: llama_index.ParallelExtractReader(**at.settings).alazy_load_data([PAGE_URL]),
-        calls.EXTRACT,
-    ),
-    _call(
-        "ParallelRetriever.retrieve",
-        lambda at: llama_index.ParallelRetriever(**at.settings).retrieve(QUESTION),
-        lambda at: llama_index.ParallelRetriever(**at.settings).aretrieve(QUESTION),
-        calls.SEARCH,
-    ),
-    _call(
-        "ParallelEntityRetriever.retrieve",
-        lambda at: llama_index.ParallelEntityRetriever(**at.settings).retrieve(QUESTION),
-        lambda at: llama_index.ParallelEntityRetriever(**at.settings).aretrieve(QUESTION),
-        calls.ENTITIES,
-    ),
-    _call(
-        "ParallelMonitor.create",
-        lambda at: _monitors(at).create(QUESTION),
-        lambda at: _monitors(at).acreate(QUESTION),
-        calls.CREATE_MONITOR,
-    ),
-    _call(
-        "ParallelMonitor.events",
-        lambda at: _monitors(at).events(MONITOR_ID),
-        lambda at: _monitors(at).aevents(MONITOR_ID),
-        calls.MONITOR_EVENTS,
-    ),
-    _call(
-        "ParallelSelector.select",
-        lambda at: llama_index.ParallelSelector(**at.settings).select(_CHOICES, QUESTION),
-        lambda at: llama_index.ParallelSelector(**at.settings).aselect(_CHOICES, QUESTION),
-        calls.DECISION,
-    ),
-    _call(
-        "ParallelLLM.chat", lambda at: _llm(at).chat(_MESSAGES).message.content, _chat, calls.CHAT
-    ),
-    _call(
-        "ParallelLLM.complete", lambda at: _llm(at).complete(QUESTION).text, _complete, calls.CHAT
-    ),
-    _call(
-        "ParallelLLM.stream_chat",
-        lambda at: [each.delta for each in _llm(at).stream_chat(_MESSAGES)],
-        _stream_chat,
-        calls.CHAT_STREAM,
-    ),
-    _call(
-        "ParallelLLM.stream_complete",
-        lambda at: [each.delta for each in _llm(at).stream_complete(QUESTION)],
-        _stream_complete,
-        calls.CHAT_STREAM,
-    ),
+    _call("ParallelLLM.complete", QUESTION, steps=(calls.CHAT,), result=_text),
+    _call("ParallelLLM.stream_chat", _MESSAGES, steps=(calls.CHAT_STREAM,), result=_deltas),
+    _call("ParallelLLM.stream_complete", QUESTION, steps=(calls.CHAT_STREAM,), result=_deltas),
     _call(
         "ParallelLLM.stream_chat parallel",
-        lambda at: [each.delta for each in _responses(at).stream_chat(_MESSAGES)],
-        _stream_response,
-        calls.RESPONSE_STREAM,
+        _MESSAGES,
+        steps=(calls.RESPONSE_STREAM,),
+        result=_deltas,
+        model="parallel",
     ),
     _call(
         "ParallelLLM.complete parallel",
-        lambda at: _responses(at).complete(QUESTION).text,
-        _respond,
-        calls.RESPONSE,
+        QUESTION,
+        steps=(calls.RESPONSE,),
+        result=_text,
+        model="parallel",
     ),
-    _call(
-        "ParallelLLM.structured_predict",
-        lambda at: _llm(at).structured_predict(Title, _PROMPT, question=QUESTION),
-        lambda at: _llm(at).astructured_predict(Title, _PROMPT, question=QUESTION),
-        calls.CHAT,
-    ),
+    _call("ParallelLLM.structured_predict", Title, _PROMPT, steps=(calls.CHAT,)),
     _call(
         "ParallelLLM.stream_structured_predict",
-        lambda at: list(_llm(at).stream_structured_predict(Title, _PROMPT, question=QUESTION))[-1],
-        _stream_structured,
-        calls.CHAT_STREAM,
+        Title,
+        _PROMPT,
+        steps=(calls.CHAT_STREAM,),
+        result=_last,
     ),
-    _call(
-        "ParallelToolSpec.parallel_search",
-        lambda at: _spec(at).parallel_search(QUESTION),
-        lambda at: _spec(at).aparallel_search(QUESTION),
-        calls.SEARCH,
+    _tool("search", QUESTION, steps=(calls.SEARCH,)),
+    _tool("extract", [PAGE_URL], steps=(calls.EXTRACT,)),
+    _tool("task", QUESTION, steps=(calls.CREATE_RUN, calls.RESULT)),
+    _tool("start_research", QUESTION, steps=(calls.CREATE_RUN,)),
+    _tool("get_research", RUN_ID, steps=(calls.RUN_STATUS, calls.RUN_RESULT)),
+    _tool(
+        "find_all",
+        "Python statements that bind names",
+        steps=(calls.INGEST, calls.LATER_FINDALL, calls.FOUND_STATUS, calls.FOUND_RESULT),
     ),
-    _call(
-        "ParallelToolSpec.parallel_extract",
-        lambda at: _spec(at).parallel_extract([PAGE_URL]),
-        lambda at: _spec(at).aparallel_extract([PAGE_URL]),
-        calls.EXTRACT,
-    ),
-    _call(
-        "ParallelToolSpec.parallel_task",
-        lambda at: _spec(at).parallel_task(QUESTION),
-        lambda at: _spec(at).aparallel_task(QUESTION),
-        calls.CREATE_RUN,
-        calls.RESULT,
-    ),
-    _call(
-        "ParallelToolSpec.parallel_start_research",
-        lambda at: _spec(at).parallel_start_research(QUESTION),
-        lambda at: _spec(at).aparallel_start_research(QUESTION),
-        calls.CREATE_RUN,
-    ),
-    _call(
-        "ParallelToolSpec.parallel_get_research",
-        lambda at: _spec(at).parallel_get_research(RUN_ID),
-        lambda at: _spec(at).aparallel_get_research(RUN_ID),
-        calls.RUN_STATUS,
-        calls.RUN_RESULT,
-    ),
-    _call(
-        "ParallelToolSpec.parallel_find_all",
-        lambda at: _spec(at).parallel_find_all("Python statements that bind names"),
-        lambda at: _spec(at).aparallel_find_all("Python statements that bind names"),
-        calls.INGEST,
-        calls.LATER_FINDALL,
-        calls.FOUND_STATUS,
-        calls.FOUND_RESULT,
-    ),
-    _call(
-        "ParallelToolSpec.parallel_entity_search",
-        lambda at: _spec(at).parallel_entity_search(QUESTION, "people"),
-        lambda at: _spec(at).aparallel_entity_search(QUESTION, "people"),
-        calls.ENTITIES,
-    ),
-    _call(
-        "ParallelToolSpec.parallel_memory",
-        lambda at: _spec(at).parallel_memory(QUESTION),
-        lambda at: _spec(at).aparallel_memory(QUESTION),
-        calls.MEMORY,
-    ),
-    _call(
+    _tool("entity_search", QUESTION, "people", steps=(calls.ENTITIES,)),
+    _tool("memory", QUESTION, steps=(calls.MEMORY,)),
+    Call(
         "ParallelToolSpec.parallel_deep_research",
         None,
-        lambda at: _spec(at).parallel_deep_research(cast(Context, Listening()), QUESTION),
-        *_DEEP,
+        _adeep_research,
+        (calls.CREATE_RUN, calls.PROGRESS, calls.RESULT),
     ),
-    _call("ParallelQueryEngine model", _ask, _aask, calls.CHAT),
-    _call("ParallelQueryEngine streaming", _ask_streaming, _aask_streaming, calls.CHAT_STREAM),
-    _call(
-        "ParallelQueryEngine processor",
-        lambda at: _ask(at, processor="lite", deadline_seconds=at.deadline_seconds),
-        lambda at: _aask(at, processor="lite", deadline_seconds=at.deadline_seconds),
-        calls.CREATE_RUN,
-        calls.RESULT,
+    _call("ParallelQueryEngine.query model", QUESTION, steps=(calls.CHAT,), result=str),
+    Call(
+        "ParallelQueryEngine.query streaming",
+        _stream_tokens,
+        _astream_tokens,
+        (calls.CHAT_STREAM,),
     ),
-    _call(
-        "ParallelQueryEngine.resume",
-        lambda at: str(
-            _engine(at, processor="lite", deadline_seconds=at.deadline_seconds).resume(RUN_ID)
-        ),
-        _aresume,
-        Step("result", calls.RESULT.place, calls.RESULT.kind, ids=calls.RUN),
+    _tasks(
+        "ParallelQueryEngine.query processor",
+        QUESTION,
+        steps=(calls.CREATE_RUN, calls.RESULT),
+        result=str,
     ),
+    _tasks("ParallelQueryEngine.resume", RUN_ID, steps=(_RESUMED,), result=str),
     _call(
-        "ParallelQueryEngine output_cls",
-        lambda at: str(_engine(at, output_cls=Title).query(QUESTION)),
-        lambda at: _aask(at, output_cls=Title),
-        calls.CHAT,
+        "ParallelQueryEngine.query output_cls",
+        QUESTION,
+        steps=(calls.CHAT,),
+        result=str,
+        output_cls=Title,
     ),
-    _call(
+    _tasks(
         "ParallelExtractor.extract",
-        lambda at: _extractor(at).extract(_nodes()),
-        lambda at: _extractor(at).aextract(_nodes()),
-        *_ENRICHMENT,
+        _NODES,
+        steps=_ENRICHMENT,
+        output_schema="What it is about.",
     ),
 )

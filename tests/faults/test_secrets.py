@@ -9,6 +9,7 @@ import logging
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,71 +47,40 @@ CASSETTES: Final = Path(__file__).parents[2] / "cassettes"
 SEARCH: Final = SearchRequest(search_queries=["with statement exceptions"], max_results=3)
 QUESTION: Final = "What is a slot?"
 
-ADAPTERS: Final[dict[str, tuple[Callable[..., Any], Callable[[Any], Any]]]] = {
-    "ChatParallel": (langchain.ChatParallel, lambda it: it.invoke(QUESTION)),
-    "ParallelSearchRetriever": (langchain.ParallelSearchRetriever, lambda it: it.invoke(QUESTION)),
-    "ParallelExtractLoader": (
-        lambda **settings: langchain.ParallelExtractLoader(urls=[PAGE_URL], **settings),
-        lambda it: it.load(),
-    ),
-    "ParallelSearchTool": (
-        langchain.ParallelSearchTool,
-        lambda it: it.invoke({"objective": QUESTION}),
-    ),
-    "ParallelExtractTool": (
-        langchain.ParallelExtractTool,
-        lambda it: it.invoke({"urls": [PAGE_URL]}),
-    ),
-    "ParallelTaskRunTool": (
-        langchain.ParallelTaskRunTool,
-        lambda it: it.invoke({"input": QUESTION}),
-    ),
-    "ParallelStartResearchTool": (
-        langchain.ParallelStartResearchTool,
-        lambda it: it.invoke({"input": QUESTION}),
-    ),
-    "ParallelGetResearchTool": (
-        langchain.ParallelGetResearchTool,
-        lambda it: it.invoke({"run_id": RUN_ID}),
-    ),
-    "ParallelFindAllTool": (
-        langchain.ParallelFindAllTool,
-        lambda it: it.invoke({"objective": QUESTION}),
-    ),
-    "ParallelEntityRetriever": (
-        langchain.ParallelEntityRetriever,
-        lambda it: it.invoke(QUESTION),
-    ),
-    "ParallelEntitySearchTool": (
-        langchain.ParallelEntitySearchTool,
-        lambda it: it.invoke({"objective": QUESTION, "entity_type": "people"}),
-    ),
-    "ParallelMemoryTool": (langchain.ParallelMemoryTool, lambda it: it.invoke({"query": QUESTION})),
-    "ParallelMonitor": (langchain.ParallelMonitor, lambda it: it.create(QUESTION)),
-    "ParallelDeepResearch": (langchain.ParallelDeepResearch, lambda it: it.invoke(QUESTION)),
-    "ParallelToolkit": (langchain.ParallelToolkit, lambda it: it.get_tools()),
-    "ParallelReader": (llama_index.ParallelReader, lambda it: it.load_data(QUESTION)),
-    "ParallelExtractReader": (
-        llama_index.ParallelExtractReader,
-        lambda it: it.load_data([PAGE_URL]),
-    ),
-    "ParallelRetriever": (llama_index.ParallelRetriever, lambda it: it.retrieve(QUESTION)),
-    "ParallelSelector": (
-        llama_index.ParallelSelector,
-        lambda it: it.select(["one", "other"], QUESTION),
-    ),
-    "ParallelLLM": (llama_index.ParallelLLM, lambda it: it.complete(QUESTION)),
-    "ParallelToolSpec": (llama_index.ParallelToolSpec, lambda it: it.parallel_search(QUESTION)),
-    "ParallelQueryEngine": (llama_index.ParallelQueryEngine, lambda it: it.query(QUESTION)),
-    "ParallelExtractor": (
-        lambda **settings: llama_index.ParallelExtractor(output_schema="What it is.", **settings),
-        lambda it: it.extract([]),
-    ),
+_TOOLS: Final[dict[str, dict[str, Any]]] = {
+    "ParallelSearchTool": {"objective": QUESTION},
+    "ParallelExtractTool": {"urls": [PAGE_URL]},
+    "ParallelTaskRunTool": {"input": QUESTION},
+    "ParallelStartResearchTool": {"input": QUESTION},
+    "ParallelGetResearchTool": {"run_id": RUN_ID},
+    "ParallelFindAllTool": {"objective": QUESTION},
+    "ParallelEntitySearchTool": {"objective": QUESTION, "entity_type": "people"},
+    "ParallelMemoryTool": {"query": QUESTION},
 }
+_LOADER: Final = partial(langchain.ParallelExtractLoader, urls=[PAGE_URL])
+_EXTRACTOR: Final = partial(llama_index.ParallelExtractor, output_schema="What it is.")
 
-
+ADAPTERS: Final[dict[str, tuple[Callable[..., Any], str, tuple[Any, ...]]]] = {
+    **{name: (getattr(langchain, name), "invoke", (each,)) for name, each in _TOOLS.items()},
+    "ChatParallel": (langchain.ChatParallel, "invoke", (QUESTION,)),
+    "ParallelSearchRetriever": (langchain.ParallelSearchRetriever, "invoke", (QUESTION,)),
+    "ParallelExtractLoader": (_LOADER, "load", ()),
+    "ParallelEntityRetriever": (langchain.ParallelEntityRetriever, "invoke", (QUESTION,)),
+    "ParallelMonitor": (langchain.ParallelMonitor, "create", (QUESTION,)),
+    "ParallelDeepResearch": (langchain.ParallelDeepResearch, "invoke", (QUESTION,)),
+    "ParallelToolkit": (langchain.ParallelToolkit, "get_tools", ()),
+    "ParallelReader": (llama_index.ParallelReader, "load_data", (QUESTION,)),
+    "ParallelExtractReader": (llama_index.ParallelExtractReader, "load_data", ([PAGE_URL],)),
+    "ParallelRetriever": (llama_index.ParallelRetriever, "retrieve", (QUESTION,)),
+    "ParallelSelector": (llama_index.ParallelSelector, "select", (["one", "other"], QUESTION)),
+    "ParallelLLM": (llama_index.ParallelLLM, "complete", (QUESTION,)),
+    "ParallelToolSpec": (llama_index.ParallelToolSpec, "parallel_search", (QUESTION,)),
+    "ParallelQueryEngine": (llama_index.ParallelQueryEngine, "query", (QUESTION,)),
+    "ParallelExtractor": (_EXTRACTOR, "extract", ([],)),
+}
+"""What each is made by, and the method that is called, with what."""
 if HAS_DECISIONS:
-    ADAPTERS["ParallelDecisions"] = (langchain.ParallelDecisions, lambda it: it.invoke(DECISION))
+    ADAPTERS["ParallelDecisions"] = (langchain.ParallelDecisions, "invoke", (DECISION,))
 
 
 @pytest.fixture
@@ -139,13 +109,13 @@ PAYLOADS: Final[dict[str, Payload]] = {
 def test_an_adapter_shows_no_key_whatever_happened_to_it(
     name: str, what: str, server: FaultyApi, caplog: pytest.LogCaptureFixture
 ) -> None:
-    make, call = ADAPTERS[name]
+    make, method, inputs = ADAPTERS[name]
     adapter = make(api_key=KEY, base_url=server.url, max_retries=0)
     server.begin(Injection(lambda _: True, PAYLOADS[what]))
     came: Any = None
     with caplog.at_level(logging.DEBUG):
         try:
-            came = call(adapter)
+            came = getattr(adapter, method)(*inputs)
         except Exception as error:  # noqa: BLE001 - the matrix says which it must be
             came = error
     ours = [line for line in caplog.records if not line.name.startswith("httpcore")]

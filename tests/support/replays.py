@@ -6,6 +6,7 @@ like stands in `tests/expected/<name>.yaml`, which no code derives from the cass
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from langchain_core.decisions import Noul
@@ -94,6 +95,7 @@ class Replay:
                 return await self.awaiting(client)
 
 
+LIBRARIES: Final = {"langchain": langchain, "llama_index": llama_index}
 WRITTEN: Final = {"objective": OBJECTIVE, "search_queries": QUERIES}
 CHOICES: Final = ["About bridges.", "About ferries."]
 _SEARCH: Final = {"max_results": 2, "session_id": SESSION}
@@ -173,23 +175,44 @@ def plain(value: Any) -> Picture:
 
 def _replay(
     name: str,
-    adapter: str,
-    cassette: str,
-    make: Callable[[ParallelClient], Any],
-    method: str,
+    called: str,
     *arguments: Any,
     picture: Callable[[Any], Picture],
-    **named: Any,
+    cassette: str = "",
+    first: Callable[[], Any] | None = None,
+    through: Callable[[Any], Any] = lambda adapter: adapter,
+    named: dict[str, Any] | None = None,
+    **settings: Any,
 ) -> Replay:
-    """A replay of one method, whose awaiting twin is called the same with an `a` before it."""
+    """A replay of one method, whose awaiting twin is called the same with an `a` before it.
+
+    Args:
+        name: The subpackage and what it shows, as `langchain/search`.
+        called: Class and method, as `ParallelSearchRetriever.invoke`.
+        arguments: What the method takes.
+        picture: Gives the picture of what it returns.
+        cassette: Of the adapters, where it is not named as the second part of `name`.
+        first: Makes an operation that comes before.
+        through: Gives what the method is of, where that is not the adapter itself.
+        named: What else the method takes.
+        settings: Of the class.
+    """
+    library, _, shown = name.partition("/")
+    adapter, _, method = called.partition(".")
+
+    def make(client: ParallelClient) -> Any:
+        if first:
+            client.run(first())
+        return through(getattr(LIBRARIES[library], adapter)(client=client, **settings))
 
     def blocking(client: ParallelClient) -> Picture:
-        return picture(getattr(make(client), method)(*arguments, **named))
+        return picture(getattr(make(client), method)(*arguments, **named or {}))
 
     async def awaiting(client: ParallelClient) -> Picture:
-        return picture(await getattr(make(client), f"a{method}")(*arguments, **named))
+        return picture(await getattr(make(client), f"a{method}")(*arguments, **named or {}))
 
-    return Replay(name, (adapter,), f"adapters/{cassette}", blocking, awaiting)
+    adapters = (f"{library}.{adapter}",)
+    return Replay(name, adapters, f"adapters/{cassette or shown}", blocking, awaiting)
 
 
 def _client_replay(cassette: str) -> Replay:
@@ -202,54 +225,32 @@ def _client_replay(cassette: str) -> Replay:
     return Replay(f"client/{cassette.replace('/', '_')}", (), cassette, blocking, awaiting)
 
 
-def _langchain_tool(
-    name: str, cassette: str, make: Callable[[ParallelClient], Any], **arguments: Any
-) -> Replay:
-    call = {"type": "tool_call", "id": "1", "name": "any", "args": arguments}
+def _tool_call(**arguments: Any) -> dict[str, Any]:
+    """The call of a LangChain tool."""
+    return {"type": "tool_call", "id": "1", "name": "any", "args": arguments}
+
+
+def _langchain_tool(name: str, cassette: str, call: dict[str, Any], **settings: Any) -> Replay:
     return _replay(
-        f"langchain/{cassette}",
-        f"langchain.{name}",
-        cassette,
-        make,
-        "invoke",
-        call,
-        picture=_read_by_model,
+        f"langchain/{cassette}", f"{name}.invoke", call, picture=_read_by_model, **settings
     )
 
 
 def _spec_tool(tool: str, cassette: str, **arguments: Any) -> Replay:
-    def make(client: ParallelClient) -> Any:
-        spec = llama_index.ParallelToolSpec(
-            client=client,
-            processor="lite",
-            match_limit=5,
-            entity_limit=5,
-            memory_scope_key=SCOPE if tool == "parallel_memory" else None,
-            **_SEARCH,
-        )
-        if tool == "parallel_memory":
-            client.run(remembered_task())
-        return spec.to_tool_list([tool])[0]
-
+    memory = {"first": remembered_task, "memory_scope_key": SCOPE}
     return _replay(
         f"llama_index/{tool}",
-        "llama_index.ParallelToolSpec",
-        cassette,
-        make,
-        "call",
+        "ParallelToolSpec.call",
         picture=_tool_output,
-        **arguments,
+        cassette=cassette,
+        through=lambda spec: spec.to_tool_list([tool])[0],
+        named=arguments,
+        processor="lite",
+        match_limit=5,
+        entity_limit=5,
+        **(memory if tool == "parallel_memory" else {}),
+        **_SEARCH,
     )
-
-
-def _after_a_task(tool: Callable[..., Any]) -> Callable[[ParallelClient], Any]:
-    """A memory tool, once there is something to remember."""
-
-    def make(client: ParallelClient) -> Any:
-        client.run(remembered_task())
-        return tool(client=client, memory_scope_key=SCOPE)
-
-    return make
 
 
 def _looked_up() -> Replay:
@@ -259,21 +260,18 @@ def _looked_up() -> Replay:
         )
         return start, langchain.ParallelGetResearchTool(client=client)
 
-    def call(**arguments: Any) -> dict[str, Any]:
-        return {"type": "tool_call", "id": "1", "name": "any", "args": arguments}
-
     def blocking(client: ParallelClient) -> Picture:
         start, get = tools(client)
-        started = start.invoke(call(input=QUESTION))
+        started = start.invoke(_tool_call(input=QUESTION))
         assert started.artifact, started.content
-        found = get.invoke(call(run_id=started.artifact["run_id"]))
+        found = get.invoke(_tool_call(run_id=started.artifact["run_id"]))
         return [_read_by_model(started), _read_by_model(found)]
 
     async def awaiting(client: ParallelClient) -> Picture:
         start, get = tools(client)
-        started = await start.ainvoke(call(input=QUESTION))
+        started = await start.ainvoke(_tool_call(input=QUESTION))
         assert started.artifact, started.content
-        found = await get.ainvoke(call(run_id=started.artifact["run_id"]))
+        found = await get.ainvoke(_tool_call(run_id=started.artifact["run_id"]))
         return [_read_by_model(started), _read_by_model(found)]
 
     names = ("langchain.ParallelStartResearchTool", "langchain.ParallelGetResearchTool")
@@ -341,235 +339,148 @@ def _streamed_llama_index(model: str, cassette: str) -> Replay:
     )
 
 
-def _pages(reader: Callable[..., Any]) -> Callable[[ParallelClient], Any]:
-    """A reader that says nothing of the page that there is not."""
-    return lambda client: reader(client=client, urls=[BRIDGE, NO_PAGE], on_error=lambda error: None)
+def _ignore(error: Exception) -> None:
+    """Say nothing of the page that there is not."""
 
 
 _QUESTION: Final = [ChatMessage(role="user", content=QUESTION)]
-_ENGINE: Final = llama_index.ParallelQueryEngine
+_OFFSETS: Final[dict[str, Any]] = {"mode": None, "split": "excerpt", "published_day": True}
+_DECISION: Final = {
+    "state": "The harbour bridge is closed.",
+    "questions": {"closed": Noul(instructions="Is it closed?")},
+}
+
+_found: Final = partial(_replay, picture=_documents)
+_said: Final = partial(_replay, picture=_message)
+_plain: Final = partial(_replay, picture=plain)
+_chatted: Final = partial(_replay, picture=_chat)
+_cited: Final = partial(_replay, picture=_engine_response)
+
 REPLAYS: Final = (
-    _replay(
-        "langchain/search",
-        "langchain.ParallelSearchRetriever",
-        "search",
-        lambda client: langchain.ParallelSearchRetriever(client=client, k=2),
-        "invoke",
-        QUESTION,
-        picture=_documents,
-    ),
-    _replay(
+    _found("langchain/search", "ParallelSearchRetriever.invoke", QUESTION, k=2),
+    _found(
         "langchain/written_search",
-        "langchain.ParallelSearchRetriever",
-        "written_search",
-        lambda client: langchain.ParallelSearchRetriever(
-            client=client, k=2, query_writer=RunnableLambda(lambda question: WRITTEN)
-        ),
-        "invoke",
+        "ParallelSearchRetriever.invoke",
         QUESTION,
-        picture=_documents,
+        k=2,
+        query_writer=RunnableLambda(lambda question: WRITTEN),
     ),
-    _replay(
+    _found(
         "langchain/search_with_offsets",
-        "langchain.ParallelSearchRetriever",
-        "search_with_offsets",
-        lambda client: langchain.ParallelSearchRetriever(
-            client=client, k=2, mode=None, split="excerpt", published_day=True
-        ),
-        "invoke",
+        "ParallelSearchRetriever.invoke",
         QUESTION,
-        picture=_documents,
+        k=2,
+        **_OFFSETS,
     ),
-    _langchain_tool(
-        "ParallelSearchTool",
-        "tool_search",
-        lambda client: langchain.ParallelSearchTool(client=client, **_SEARCH),
-        objective=QUESTION,
-    ),
+    _langchain_tool("ParallelSearchTool", "tool_search", _tool_call(objective=QUESTION), **_SEARCH),
     _replay(
         "langchain/toolkit",
-        "langchain.ParallelToolkit",
-        "tool_search",
-        lambda client: langchain.ParallelToolkit(client=client, search=_SEARCH).get_tools()[0],
-        "invoke",
-        {"type": "tool_call", "id": "1", "name": "any", "args": {"objective": QUESTION}},
+        "ParallelToolkit.invoke",
+        _tool_call(objective=QUESTION),
         picture=_read_by_model,
+        cassette="tool_search",
+        through=lambda toolkit: toolkit.get_tools()[0],
+        search=_SEARCH,
     ),
     _langchain_tool(
         "ParallelExtractTool",
         "tool_extract",
-        lambda client: langchain.ParallelExtractTool(client=client, session_id=SESSION),
-        urls=[BRIDGE, NO_PAGE],
-        objective=QUESTION,
+        _tool_call(urls=[BRIDGE, NO_PAGE], objective=QUESTION),
+        session_id=SESSION,
     ),
     _langchain_tool(
         "ParallelTaskRunTool",
         "tool_task",
-        lambda client: langchain.ParallelTaskRunTool(
-            client=client, processor="lite", output_schema="The length."
-        ),
-        input=QUESTION,
+        _tool_call(input=QUESTION),
+        processor="lite",
+        output_schema="The length.",
     ),
     _langchain_tool(
-        "ParallelFindAllTool",
-        "tool_find_all",
-        lambda client: langchain.ParallelFindAllTool(client=client, match_limit=5),
-        objective=THINGS,
+        "ParallelFindAllTool", "tool_find_all", _tool_call(objective=THINGS), match_limit=5
     ),
     _langchain_tool(
         "ParallelEntitySearchTool",
         "entities",
-        lambda client: langchain.ParallelEntitySearchTool(client=client, match_limit=5),
-        objective=MAKERS,
-        entity_type="companies",
+        _tool_call(objective=MAKERS, entity_type="companies"),
+        match_limit=5,
     ),
     _langchain_tool(
         "ParallelMemoryTool",
         "memory",
-        _after_a_task(langchain.ParallelMemoryTool),
-        query="harbour bridge",
+        _tool_call(query="harbour bridge"),
+        first=remembered_task,
+        memory_scope_key=SCOPE,
     ),
     _looked_up(),
     _monitor(langchain),
-    _replay(
+    _found(
         "langchain/entity_documents",
-        "langchain.ParallelEntityRetriever",
-        "entities",
-        lambda client: langchain.ParallelEntityRetriever(client=client, k=5),
-        "invoke",
+        "ParallelEntityRetriever.invoke",
         MAKERS,
-        picture=_documents,
+        cassette="entities",
+        k=5,
     ),
-    _replay(
+    _found(
         "langchain/whole_pages",
-        "langchain.ParallelExtractLoader",
-        "whole_pages",
-        _pages(langchain.ParallelExtractLoader),
-        "load",
-        picture=_documents,
+        "ParallelExtractLoader.load",
+        urls=[BRIDGE, NO_PAGE],
+        on_error=_ignore,
     ),
-    _replay(
+    _plain(
         "langchain/research",
-        "langchain.ParallelDeepResearch",
-        "research",
-        lambda client: langchain.ParallelDeepResearch(
-            client=client, processor="lite", output_schema=Bridge
-        ),
-        "invoke",
+        "ParallelDeepResearch.invoke",
         QUESTION,
-        picture=plain,
+        processor="lite",
+        output_schema=Bridge,
     ),
-    _replay(
+    _plain(
         "langchain/enrichment",
-        "langchain.ParallelEnrichment",
-        "enrichment",
-        lambda client: langchain.ParallelEnrichment(client=client, output_schema=Bridge),
-        "invoke",
+        "ParallelEnrichment.invoke",
         [{"name": "The harbour bridge"}],
-        picture=plain,
+        output_schema=Bridge,
     ),
-    _replay(
-        "langchain/chat",
-        "langchain.ChatParallel",
-        "chat",
-        lambda client: langchain.ChatParallel(client=client, model="lite"),
-        "invoke",
-        QUESTION,
-        picture=_message,
-    ),
+    _said("langchain/chat", "ChatParallel.invoke", QUESTION, model="lite"),
     _streamed_langchain("lite", "streamed_chat"),
     _streamed_langchain("parallel", "streamed_response"),
-    _replay(
-        "langchain/response",
-        "langchain.ChatParallel",
-        "response",
-        lambda client: langchain.ChatParallel(client=client, model="parallel"),
-        "invoke",
-        QUESTION,
-        picture=_message,
-    ),
+    _said("langchain/response", "ChatParallel.invoke", QUESTION, model="parallel"),
     _replay(
         "langchain/structured",
-        "langchain.ChatParallel",
-        "structured_langchain",
-        lambda client: langchain.ChatParallel(client=client, model="lite").with_structured_output(
-            Bridge, include_raw=True
-        ),
-        "invoke",
+        "ChatParallel.invoke",
         QUESTION,
         picture=_structured,
+        cassette="structured_langchain",
+        through=lambda model: model.with_structured_output(Bridge, include_raw=True),
+        model="lite",
     ),
-    _replay(
-        "langchain/decision",
-        "langchain.ParallelDecisions",
-        "decision",
-        lambda client: langchain.ParallelDecisions(client=client),
-        "invoke",
-        {
-            "state": "The harbour bridge is closed.",
-            "questions": {"closed": Noul(instructions="Is it closed?")},
-        },
-        picture=plain,
-    ),
-    _replay(
-        "llama_index/search",
-        "llama_index.ParallelReader",
-        "search",
-        lambda client: llama_index.ParallelReader(client=client, max_results=2),
-        "load_data",
-        QUESTION,
-        picture=_documents,
-    ),
-    _replay(
+    _plain("langchain/decision", "ParallelDecisions.invoke", _DECISION),
+    _found("llama_index/search", "ParallelReader.load_data", QUESTION, max_results=2),
+    _found(
         "llama_index/ranked_search",
-        "llama_index.ParallelRetriever",
-        "search",
-        lambda client: llama_index.ParallelRetriever(client=client, max_results=2),
-        "retrieve",
+        "ParallelRetriever.retrieve",
         QUESTION,
-        picture=_documents,
+        cassette="search",
+        max_results=2,
     ),
-    _replay(
+    _found(
         "llama_index/written_search",
-        "llama_index.ParallelRetriever",
-        "written_search",
-        lambda client: llama_index.ParallelRetriever(
-            client=client, max_results=2, query_writer=Writer()
-        ),
-        "retrieve",
+        "ParallelRetriever.retrieve",
         QUESTION,
-        picture=_documents,
+        max_results=2,
+        query_writer=Writer(),
     ),
-    _replay(
+    _found(
         "llama_index/search_with_offsets",
-        "llama_index.ParallelReader",
-        "search_with_offsets",
-        lambda client: llama_index.ParallelReader(
-            client=client, max_results=2, mode=None, split="excerpt", published_day=True
-        ),
-        "load_data",
+        "ParallelReader.load_data",
         QUESTION,
-        picture=_documents,
+        max_results=2,
+        **_OFFSETS,
     ),
-    _replay(
-        "llama_index/entities",
-        "llama_index.ParallelEntityRetriever",
-        "entities",
-        lambda client: llama_index.ParallelEntityRetriever(client=client, max_results=5),
-        "retrieve",
-        MAKERS,
-        picture=_documents,
-    ),
-    _replay(
+    _found("llama_index/entities", "ParallelEntityRetriever.retrieve", MAKERS, max_results=5),
+    _found(
         "llama_index/whole_pages",
-        "llama_index.ParallelExtractReader",
-        "whole_pages",
-        lambda client: llama_index.ParallelExtractReader(
-            client=client, on_error=lambda error: None
-        ),
-        "load_data",
+        "ParallelExtractReader.load_data",
         [BRIDGE, NO_PAGE],
-        picture=_documents,
+        on_error=_ignore,
     ),
     _monitor(llama_index),
     _spec_tool("parallel_search", "tool_search", objective=QUESTION),
@@ -578,76 +489,42 @@ REPLAYS: Final = (
     _spec_tool("parallel_find_all", "find_all", objective=THINGS),
     _spec_tool("parallel_entity_search", "entities", objective=MAKERS, entity_type="companies"),
     _spec_tool("parallel_memory", "memory", query="harbour bridge"),
-    _replay(
-        "llama_index/chat",
-        "llama_index.ParallelLLM",
-        "chat",
-        lambda client: llama_index.ParallelLLM(client=client, model="lite"),
-        "chat",
-        _QUESTION,
-        picture=_chat,
-    ),
+    _chatted("llama_index/chat", "ParallelLLM.chat", _QUESTION, model="lite"),
     _streamed_llama_index("lite", "streamed_chat"),
     _streamed_llama_index("parallel", "streamed_response"),
-    _replay(
-        "llama_index/response",
-        "llama_index.ParallelLLM",
-        "response",
-        lambda client: llama_index.ParallelLLM(client=client, model="parallel"),
-        "chat",
-        _QUESTION,
-        picture=_chat,
-    ),
+    _chatted("llama_index/response", "ParallelLLM.chat", _QUESTION, model="parallel"),
     _replay(
         "llama_index/structured",
-        "llama_index.ParallelLLM",
-        "structured_llama_index",
-        lambda client: llama_index.ParallelLLM(client=client, model="lite").as_structured_llm(
-            Bridge
-        ),
-        "chat",
+        "ParallelLLM.chat",
         _QUESTION,
         picture=_structured_chat,
+        cassette="structured_llama_index",
+        through=lambda llm: llm.as_structured_llm(Bridge),
+        model="lite",
     ),
-    _replay(
+    _cited(
         "llama_index/query_engine",
-        "llama_index.ParallelQueryEngine",
-        "chat",
-        lambda client: _ENGINE(client=client, model="lite"),
-        "query",
+        "ParallelQueryEngine.query",
         QUESTION,
-        picture=_engine_response,
+        cassette="chat",
+        model="lite",
     ),
-    _replay(
+    _cited(
         "llama_index/query_engine_with_tasks",
-        "llama_index.ParallelQueryEngine",
-        "task",
-        lambda client: _ENGINE(client=client, processor="lite"),
-        "query",
+        "ParallelQueryEngine.query",
         QUESTION,
-        picture=_engine_response,
+        cassette="task",
+        processor="lite",
     ),
-    _replay(
+    _found(
         "llama_index/extractor",
-        "llama_index.ParallelExtractor",
-        "extractor",
-        lambda client: llama_index.ParallelExtractor(
-            client=client, output_schema=Bridge, processor="lite", in_place=False
-        ),
-        "process_nodes",
+        "ParallelExtractor.process_nodes",
         [TextNode(id_="node", text="The harbour bridge")],
-        picture=_documents,
+        output_schema=Bridge,
+        processor="lite",
+        in_place=False,
     ),
-    _replay(
-        "llama_index/selection",
-        "llama_index.ParallelSelector",
-        "selection",
-        lambda client: llama_index.ParallelSelector(client=client),
-        "select",
-        CHOICES,
-        QUESTION,
-        picture=plain,
-    ),
+    _plain("llama_index/selection", "ParallelSelector.select", CHOICES, QUESTION),
     *map(
         _client_replay,
         (

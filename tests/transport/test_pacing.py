@@ -2,8 +2,8 @@
 
 import asyncio
 import pickle
-from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import pytest
@@ -56,73 +56,31 @@ class Counting(BaseRateLimiter, LlamaIndexRateLimiter):
         self.awaiting += 1
 
 
-def loader(**settings: Any) -> Any:
-    return ParallelExtractLoader(urls=URLS, on_error=lambda _: None, **settings)
+def toolkit(**settings: Any) -> Any:
+    return ParallelToolkit(**settings).get_tools()[0]
 
 
-# What is built, how it is called blocking and awaiting, and how many calls that makes.
-ADAPTERS: dict[str, tuple[Any, Callable[[Any], Any], Callable[[Any], Any], int]] = {
-    "retriever": (
-        ParallelSearchRetriever,
-        lambda made: made.invoke(QUESTION),
-        lambda made: made.ainvoke(QUESTION),
-        1,
-    ),
-    "loader": (loader, lambda made: made.load(), lambda made: made.aload(), 2),
-    "search tool": (
-        ParallelSearchTool,
-        lambda made: made.invoke({"objective": QUESTION}),
-        lambda made: made.ainvoke({"objective": QUESTION}),
-        1,
-    ),
-    "extract tool": (
-        ParallelExtractTool,
-        lambda made: made.invoke({"urls": URLS[:1]}),
-        lambda made: made.ainvoke({"urls": URLS[:1]}),
-        1,
-    ),
-    "task tool": (
-        ParallelTaskRunTool,
-        lambda made: made.invoke({"input": QUESTION}),
-        lambda made: made.ainvoke({"input": QUESTION}),
-        1,
-    ),
-    "toolkit": (
-        ParallelToolkit,
-        lambda made: made.get_tools()[0].invoke({"objective": QUESTION}),
-        lambda made: made.get_tools()[0].ainvoke({"objective": QUESTION}),
-        1,
-    ),
-    "deep research": (
-        ParallelDeepResearch,
-        lambda made: made.invoke(QUESTION),
-        lambda made: made.ainvoke(QUESTION),
-        1,
-    ),
-    "LlamaIndex reader": (
-        ParallelReader,
-        lambda made: made.load_data(QUESTION),
-        lambda made: made.aload_data(QUESTION),
-        1,
-    ),
-    "LlamaIndex extract reader": (
-        lambda **settings: ParallelExtractReader(on_error=lambda _: None, **settings),
-        lambda made: made.load_data(URLS),
-        lambda made: made.aload_data(URLS),
-        2,
-    ),
-    "LlamaIndex retriever": (
-        ParallelRetriever,
-        lambda made: made.retrieve(QUESTION),
-        lambda made: made.aretrieve(QUESTION),
-        1,
-    ),
-    "LlamaIndex tool": (
-        lambda **settings: ParallelToolSpec(**settings).to_tool_list(["parallel_search"])[0],
-        lambda made: made.call(objective=QUESTION),
-        lambda made: made.acall(objective=QUESTION),
-        1,
-    ),
+def spec_tool(**settings: Any) -> Any:
+    return ParallelToolSpec(**settings).to_tool_list(["parallel_search"])[0]
+
+
+LOADER = partial(ParallelExtractLoader, urls=URLS, on_error=lambda _: None)
+READER = partial(ParallelExtractReader, on_error=lambda _: None)
+
+# What is built, the method that is called (its awaiting twin has an `a` before its name) with what,
+# and how many calls that makes.
+ADAPTERS: dict[str, tuple[Any, str, tuple[Any, ...], int]] = {
+    "retriever": (ParallelSearchRetriever, "invoke", (QUESTION,), 1),
+    "loader": (LOADER, "load", (), 2),
+    "search tool": (ParallelSearchTool, "invoke", ({"objective": QUESTION},), 1),
+    "extract tool": (ParallelExtractTool, "invoke", ({"urls": URLS[:1]},), 1),
+    "task tool": (ParallelTaskRunTool, "invoke", ({"input": QUESTION},), 1),
+    "toolkit": (toolkit, "invoke", ({"objective": QUESTION},), 1),
+    "deep research": (ParallelDeepResearch, "invoke", (QUESTION,), 1),
+    "LlamaIndex reader": (ParallelReader, "load_data", (QUESTION,), 1),
+    "LlamaIndex extract reader": (READER, "load_data", (URLS,), 2),
+    "LlamaIndex retriever": (ParallelRetriever, "retrieve", (QUESTION,), 1),
+    "LlamaIndex tool": (spec_tool, "call", (QUESTION,), 1),
 }
 
 
@@ -130,16 +88,16 @@ ADAPTERS: dict[str, tuple[Any, Callable[[Any], Any], Callable[[Any], Any], int]]
 async def test_every_call_of_an_adapter_waits_for_its_rate_limiter(
     sandbox: Sandbox, name: str
 ) -> None:
-    make, block, wait, num_calls = ADAPTERS[name]
+    make, method, inputs, num_calls = ADAPTERS[name]
     page = {"url": URLS[0], "title": "T", "excerpts": ["e"], "full_content": "f"}
     sandbox.faults.add(
         path="/v1/extract", body={"extract_id": "e", "results": [page], "errors": []}, times=4
     )
     limiter = Counting()
     made = make(api_key=sandbox.api_key, base_url=sandbox.url, rate_limiter=limiter)
-    await asyncio.to_thread(block, made)
+    await asyncio.to_thread(getattr(made, method), *inputs)
     assert (limiter.blocking, limiter.awaiting) == (num_calls, 0)
-    await wait(made)
+    await getattr(made, f"a{method}")(*inputs)
     assert (limiter.blocking, limiter.awaiting) == (num_calls, num_calls)
 
 

@@ -33,6 +33,7 @@ from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.langchain import ChatParallel, ParallelExtractLoader
 from parallel_integrations.llama_index import ParallelReader
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import connection
 from tests.support.raw_server import RawServer
 
 SEARCH: Final = SearchRequest(search_queries=["with statement exceptions"])
@@ -281,7 +282,7 @@ def test_a_loader_says_what_to_do_where_no_thread_starts(
     def start(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    settings: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    settings = connection(sandbox)
     reported: list[Any] = []
     monkeypatch.setattr(threading.Thread, "start", start)
     with pytest.raises(ParallelError, match="max_concurrency=1"):

@@ -17,6 +17,7 @@ import pytest
 from parallel_integrations import ParallelClient, api, models
 from parallel_integrations.sandbox import Sandbox
 from tests.support.cassettes import CASSETTES, CassetteFormat
+from tests.support.connected import connection
 from tests.support.contract import (
     EVENT_STREAM,
     MAX_EVENTS,
@@ -55,7 +56,7 @@ def called(contract: Contract, wire_recorder: WireRecorder) -> Called:
     left = [fault for each in wire_recorder.take() for fault in contract.check(each)]
     assert not left
     with Sandbox(findall_seconds=0.5) as sandbox:  # at work still when it is cancelled
-        connected: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+        connected = connection(sandbox)
         tape = Tape()
         with httpx.Client(event_hooks={"response": [tape.record]}, trust_env=False) as http:
             client = ParallelClient(http_client=http, **connected)

@@ -10,9 +10,10 @@ import pytest
 from parallel_integrations import ParallelClient, SearchRequest, __version__, langchain, llama_index
 from parallel_integrations.api import search
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import connection
+from tests.support.requests import QUESTION
 
 HEADER = "x-parallel-integration"
-QUESTION = "How does the with statement handle exceptions?"
 PAGE = "https://docs.python.org/3/reference/compound_stmts.html"
 SEARCH = {"objective": QUESTION, "search_queries": ["with statement", "exceptions", "context"]}
 
@@ -59,8 +60,7 @@ USES = [
 def test_an_adapter_says_what_it_is_part_of(
     sandbox: Sandbox, client: ParallelClient, use: Use, expected: str, given: bool
 ) -> None:
-    connection = {"api_key": sandbox.api_key, "base_url": sandbox.url}
-    use({"client": client} if given else connection)
+    use({"client": client} if given else connection(sandbox))
     assert {each.headers.get(HEADER) for each in sandbox.requests} == {expected}
 
 
@@ -70,9 +70,9 @@ def test_the_core_says_nothing(sandbox: Sandbox, client: ParallelClient) -> None
 
 
 def test_usage_connections_and_cache_are_the_clients_own(sandbox: Sandbox, tmp_path: Path) -> None:
-    connection: Any = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    at = connection(sandbox)
     before = sandbox.connections
-    with ParallelClient(cache=str(tmp_path), **connection) as client:
+    with ParallelClient(cache=str(tmp_path), **at) as client:
         langchain.ParallelSearchRetriever(client=client, k=3).invoke(QUESTION)
         llama_index.ParallelRetriever(client=client, max_results=3).retrieve(QUESTION)
         assert len(sandbox.requests) == 1, "equal requests of both frameworks are one"
@@ -83,8 +83,8 @@ def test_usage_connections_and_cache_are_the_clients_own(sandbox: Sandbox, tmp_p
 
 
 def test_a_header_of_the_users_own_is_kept(sandbox: Sandbox) -> None:
-    connection: Any = {"api_key": sandbox.api_key, "base_url": sandbox.url}
-    client = ParallelClient(headers={"X-Parallel-Integration": "my-agent/2"}, **connection)
+    at = connection(sandbox)
+    client = ParallelClient(headers={"X-Parallel-Integration": "my-agent/2"}, **at)
     langchain.ParallelSearchRetriever(client=client).invoke(QUESTION)
     assert sandbox.requests[0].headers.getlist(HEADER) == ["my-agent/2"]
 

@@ -29,10 +29,10 @@ from parallel_integrations.langchain import (
 )
 from parallel_integrations.llama_index import ParallelLLM, ParallelReader, ParallelRetriever
 from tests.support.raw_server import RawServer, Talk
+from tests.support.requests import QUESTION
 
 TOLERANCE = 1.2
 """Between versions of Python and of the libraries; a fifth more fails."""
-QUESTION = "How does the with statement handle exceptions?"
 QUERIES = ["statement handle exceptions"]
 CHUNKS = 50
 PAGE = {"title": "Page", "publish_date": "2026-01-31", "excerpts": ["word " * 400] * 3}

@@ -23,6 +23,7 @@ from parallel_integrations.langchain import (
     ParallelSearchTool,
 )
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import connection
 
 PAGE = (Path(__file__).parent.parent / "docs" / "troubleshooting.md").read_text()
 SYMPTOMS = dict(re.findall(r"^### `([^`]+)`$(.*?)(?=^#|\Z)", PAGE, re.MULTILINE | re.DOTALL))
@@ -51,7 +52,7 @@ def _no_sandbox(_: Sandbox, __: Path) -> object:
 
 
 def _tools(sandbox: Sandbox, _: Path) -> object:
-    given = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    given = connection(sandbox)
     return ChatParallel(**given).bind_tools([ParallelSearchTool(**given)]).invoke("x")
 
 

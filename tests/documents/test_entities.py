@@ -22,6 +22,7 @@ from parallel_integrations.models import EntitySearchResponse
 from parallel_integrations.sandbox import Sandbox
 from tests.langchain.support import AsyncListener, Listener, called
 from tests.support.cassettes import REPLAY_KEY
+from tests.support.connected import connection
 from tests.support.scenarios import FINDALL_OBJECTIVE
 
 OBJECTIVE = "makers of compilers"
@@ -31,10 +32,6 @@ ENTITIES = [
     {"name": "Acme", "url": "https://acme.example/", "description": "Makes compilers."},
     {"name": "Shared", "url": "https://acme.example/", "description": "On the same page."},
 ]
-
-
-def connection(sandbox: Sandbox) -> dict[str, Any]:
-    return {"api_key": sandbox.api_key, "base_url": sandbox.url}
 
 
 def retrieved(make: dict[str, Any], limit: int) -> list[Callable[[str], Any]]:

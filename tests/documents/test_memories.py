@@ -12,6 +12,7 @@ from parallel_integrations.langchain import ParallelMemoryTool
 from parallel_integrations.llama_index import ParallelToolSpec
 from parallel_integrations.sandbox import Sandbox
 from tests.langchain.support import called
+from tests.support.connected import connection
 
 SCOPE = "mine"
 BOTH = pytest.mark.parametrize("number", range(4))
@@ -19,10 +20,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # LlamaIndex
 
 
 def tools(sandbox: Sandbox, **settings: Any) -> list[Callable[..., Any]]:
-    connection: Any = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    at = connection(sandbox)
     limit = settings.pop("limit", None)
-    ours = ParallelMemoryTool(**connection, **settings, limit=limit)
-    spec = ParallelToolSpec(**connection, **settings, memory_limit=limit)
+    ours = ParallelMemoryTool(**at, **settings, limit=limit)
+    spec = ParallelToolSpec(**at, **settings, memory_limit=limit)
     [theirs] = spec.to_tool_list(["parallel_memory"])
     return [
         ours.invoke,
@@ -93,8 +94,8 @@ def test_a_query_of_any_length_is_taken(sandbox: Sandbox) -> None:
 
 
 def test_what_code_fixes_no_model_changes(sandbox: Sandbox) -> None:
-    connection: Any = {"api_key": sandbox.api_key, "base_url": sandbox.url}
-    tool = ParallelMemoryTool(**connection, kind="task")
+    at = connection(sandbox)
+    tool = ParallelMemoryTool(**at, kind="task")
     message = called(tool, {"query": "x", "memory_scope_key": "theirs"})
     assert message.status == "error"
     assert "no argument 'memory_scope_key'" in message.content

@@ -20,6 +20,7 @@ from parallel_integrations.api import monitor_events, run_task, trigger_monitor
 from parallel_integrations.langchain import ParallelMonitor
 from parallel_integrations.llama_index import ParallelMonitor as LlamaMonitor
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import connection
 
 QUERY = "Changes of the with statement"
 FRAMEWORKS = pytest.mark.parametrize("make", [ParallelMonitor, LlamaMonitor])
@@ -78,8 +79,8 @@ async def test_create_list_events_cancel(monitors: Monitors, sandbox: Sandbox) -
 
 
 def test_both_frameworks_give_one_document(sandbox: Sandbox) -> None:
-    connection: Any = {"api_key": sandbox.api_key, "base_url": sandbox.url}
-    ours, theirs = ParallelMonitor(**connection), LlamaMonitor(**connection)
+    at = connection(sandbox)
+    ours, theirs = ParallelMonitor(**at), LlamaMonitor(**at)
     monitor_id = ours.create(QUERY, include_backfill=True).monitor_id
     for one, other in zip(ours.events(monitor_id), theirs.events(monitor_id), strict=True):
         assert (one.id, one.page_content) == (other.id_, other.text)

@@ -23,12 +23,9 @@ from parallel_integrations.langchain import ParallelDeepResearch, ParallelSearch
 from parallel_integrations.llama_index import ParallelRetriever
 from parallel_integrations.sandbox import Sandbox
 from tests.models.test_notebook import ATTACK, Shown
+from tests.support.connected import connection
 
 QUESTION = "What is a closure?"
-
-
-def connection(sandbox: Sandbox) -> dict[str, Any]:
-    return {"api_key": sandbox.api_key, "base_url": sandbox.url}
 
 
 @pytest.mark.parametrize("framework", ["langchain", "llama_index"])

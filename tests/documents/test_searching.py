@@ -9,8 +9,7 @@ from parallel_integrations import InvalidArgumentError, ParallelClient, SearchMc
 from parallel_integrations.langchain import ParallelSearchRetriever, ParallelSearchTool
 from parallel_integrations.llama_index import ParallelReader, ParallelRetriever, ParallelToolSpec
 from parallel_integrations.sandbox import Sandbox
-
-QUESTION = "How does the with statement handle exceptions?"
+from tests.support.requests import QUESTION
 
 
 def _tool_spec(question: str, **settings: Any) -> Any:

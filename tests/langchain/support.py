@@ -10,13 +10,6 @@ from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, ToolCall, ToolMessage
 from langchain_core.tools import BaseTool
 
-from parallel_integrations.sandbox import Sandbox
-
-
-def connection(sandbox: Sandbox) -> dict[str, Any]:
-    """Arguments that lead any adapter to the sandbox."""
-    return {"api_key": sandbox.api_key, "base_url": sandbox.url}
-
 
 def answer(
     text: str | Sequence[str],

@@ -9,15 +9,16 @@ from langchain_core.messages import ToolMessage
 from parallel_integrations.langchain import ParallelExtractTool, ParallelSearchTool
 from parallel_integrations.sandbox import Sandbox
 from tests.langchain.support import Scripted, script
+from tests.support.connected import connection
 
 
 def tool_messages(sandbox: Sandbox, *calls: tuple[str, dict[str, Any]]) -> list[ToolMessage]:
-    connection: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    at = connection(sandbox)
     agent = create_agent(
         Scripted(messages=script(*calls)),
         tools=[
-            ParallelSearchTool(**connection, max_results=2, max_retries=0),
-            ParallelExtractTool(**connection, max_retries=0),
+            ParallelSearchTool(**at, max_results=2, max_retries=0),
+            ParallelExtractTool(**at, max_retries=0),
         ],
     )
     messages = agent.invoke({"messages": [("human", "What is a decorator?")]})["messages"]
@@ -59,8 +60,7 @@ async def test_the_agent_goes_on_after_a_failure(
     sandbox: Sandbox, fault: dict[str, Any], remedy: str, code_path: str
 ) -> None:
     """Search fails, then works; extract fails, then works; then the agent answers."""
-    connection: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
-    connection |= {"max_retries": 0, "timeout": 0.8 if "delay" in fault else None}
+    at = connection(sandbox) | {"max_retries": 0, "timeout": 0.8 if "delay" in fault else None}
     sandbox.faults.add(path="/v1/search", times=1, **fault)
     sandbox.faults.add(path="/v1/extract", times=1, **fault)
     calls = [
@@ -69,7 +69,7 @@ async def test_the_agent_goes_on_after_a_failure(
     ]
     agent = create_agent(
         Scripted(messages=script(*calls)),
-        tools=[ParallelSearchTool(**connection), ParallelExtractTool(**connection)],
+        tools=[ParallelSearchTool(**at), ParallelExtractTool(**at)],
     )
     tool_input: Any = {"messages": [("human", "go")]}
     state = await agent.ainvoke(tool_input) if code_path == "ainvoke" else agent.invoke(tool_input)

@@ -21,9 +21,9 @@ from parallel_integrations.langchain import (
 )
 from parallel_integrations.models import TaskRun
 from parallel_integrations.sandbox import Sandbox
-from tests.langchain.support import Scripted, called, connection, script
-
-QUESTION = "How does the with statement handle exceptions?"
+from tests.langchain.support import Scripted, called, script
+from tests.support.connected import connection
+from tests.support.requests import QUESTION
 
 
 @pytest.fixture

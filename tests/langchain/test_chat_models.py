@@ -1,6 +1,7 @@
 """The chat model, whole and streamed, with its citations and its refusals."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -33,12 +34,10 @@ from langchain_core.prompts import ChatPromptTemplate
 from parallel_integrations import ParallelError, StreamInterruptedError
 from parallel_integrations.langchain import ChatParallel
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import made
+from tests.support.requests import QUESTION
 
-QUESTION = "How does the with statement handle exceptions?"
-
-
-def make(sandbox: Sandbox, **settings: Any) -> ChatParallel:
-    return ChatParallel(api_key=sandbox.api_key, base_url=sandbox.url, **settings)
+make = partial(made, ChatParallel)
 
 
 def collected(chunks: list[AIMessageChunk]) -> AIMessageChunk:

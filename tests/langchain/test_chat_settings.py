@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+from functools import partial
 from typing import Any
 
 import httpx
@@ -16,9 +17,10 @@ from langchain_core.rate_limiters import InMemoryRateLimiter
 from parallel_integrations import ParallelClient
 from parallel_integrations.langchain import ChatParallel
 from parallel_integrations.sandbox import Sandbox
-from tests.langchain.support import Listener, answer, connection
+from tests.langchain.support import Listener, answer
+from tests.support.connected import connection, made
+from tests.support.requests import QUESTION
 
-QUESTION = "How does the with statement handle exceptions?"
 SECRET = "tenant-token-0123456789"
 BASIS = [
     {
@@ -32,8 +34,7 @@ BASIS = [
 ]
 
 
-def make(sandbox: Sandbox, **settings: Any) -> ChatParallel:
-    return ChatParallel(**connection(sandbox), **settings)
+make = partial(made, ChatParallel)
 
 
 def collected(chunks: list[AIMessageChunk]) -> AIMessageChunk:

@@ -21,9 +21,10 @@ from parallel_integrations import (
 )
 from parallel_integrations.langchain import ChatParallel, ParallelDeepResearch
 from parallel_integrations.sandbox import Sandbox
-from tests.langchain.support import AsyncListener, Listener, connection
+from tests.langchain.support import AsyncListener, Listener
+from tests.support.connected import connection
+from tests.support.requests import QUESTION
 
-QUESTION = "How does the with statement handle exceptions?"
 FAILING = {"metadata": {"sandbox": "fail"}}
 
 

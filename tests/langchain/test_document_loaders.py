@@ -16,7 +16,7 @@ from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.langchain import ParallelExtractLoader
 from parallel_integrations.models import ExtractError
 from parallel_integrations.sandbox import Sandbox
-from tests.langchain.support import connection
+from tests.support.connected import connection
 
 MISSING = "https://no-such-site.example/page.html"
 

@@ -16,7 +16,8 @@ from parallel_integrations._protocol import polling
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.langchain import ParallelEnrichment
 from parallel_integrations.sandbox import Sandbox
-from tests.langchain.support import AsyncListener, Listener, connection
+from tests.langchain.support import AsyncListener, Listener
+from tests.support.connected import connection
 
 
 @pytest.fixture(autouse=True)

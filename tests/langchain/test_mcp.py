@@ -12,9 +12,8 @@ from mcp.shared.memory import create_connected_server_and_client_session
 
 from parallel_integrations.langchain import ParallelToolkit
 from parallel_integrations.sandbox import Sandbox
-from tests.langchain.support import connection
-
-QUESTION = "How does the with statement handle exceptions?"
+from tests.support.connected import connection
+from tests.support.requests import QUESTION
 
 
 def tools(sandbox: Sandbox) -> list[BaseTool]:

@@ -13,9 +13,10 @@ from pydantic import BaseModel
 from parallel_integrations import ParallelClient
 from parallel_integrations.langchain import ChatParallel, ParallelSearchRetriever
 from parallel_integrations.sandbox import Sandbox
-from tests.langchain.support import AsyncListener, Listener, answer, connection
+from tests.langchain.support import AsyncListener, Listener, answer
+from tests.support.connected import connection
+from tests.support.requests import QUESTION
 
-QUESTION = "How does the with statement handle exceptions?"
 OBJECTIVE = "Find how with reacts to exceptions."
 QUERIES = ["with statement exceptions", "context manager __exit__"]
 WRITTEN = {"objective": OBJECTIVE, "search_queries": QUERIES}

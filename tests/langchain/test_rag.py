@@ -16,9 +16,9 @@ from parallel_integrations.langchain import (
     ParallelSearchRetriever,
 )
 from parallel_integrations.sandbox import Sandbox
-from tests.langchain.support import connection
+from tests.support.connected import connection
+from tests.support.requests import QUESTION
 
-QUESTION = "How does the with statement handle exceptions?"
 PROMPT = ChatPromptTemplate.from_template("Use these pages:\n{pages}\n\nQuestion: {question}")
 
 

@@ -1,6 +1,7 @@
 """The retriever, as a RAG chain uses it."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,12 +21,10 @@ from parallel_integrations import (
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.langchain import ParallelSearchRetriever
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import made
+from tests.support.requests import QUESTION
 
-QUESTION = "How does the with statement handle exceptions?"
-
-
-def make(sandbox: Sandbox, **settings: Any) -> ParallelSearchRetriever:
-    return ParallelSearchRetriever(api_key=sandbox.api_key, base_url=sandbox.url, **settings)
+make = partial(made, ParallelSearchRetriever)
 
 
 def test_a_question_becomes_documents_with_sources(sandbox: Sandbox) -> None:

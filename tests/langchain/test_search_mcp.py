@@ -15,8 +15,8 @@ from parallel_integrations.langchain import (
     ParallelToolkit,
 )
 from parallel_integrations.sandbox import Sandbox
+from tests.support.requests import QUESTION
 
-QUESTION = "How does the with statement handle exceptions?"
 QUERIES = ["with statement", "context manager", "exception handling"]
 
 

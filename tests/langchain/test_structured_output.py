@@ -16,9 +16,10 @@ from typing_extensions import TypedDict
 from parallel_integrations.langchain import ChatParallel
 from parallel_integrations.langchain.structured_output import schema_violation
 from parallel_integrations.sandbox import Sandbox
-from tests.langchain.support import answer, connection
+from tests.langchain.support import answer
+from tests.support.connected import connection
+from tests.support.requests import QUESTION
 
-QUESTION = "How does the with statement handle exceptions?"
 MODELS = ["speed", "lite", "base", "core"]
 
 

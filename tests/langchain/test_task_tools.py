@@ -22,14 +22,8 @@ from parallel_integrations.langchain import (
     ParallelToolkit,
 )
 from parallel_integrations.sandbox import Sandbox
-from tests.langchain.support import (
-    AsyncListener,
-    Listener,
-    Scripted,
-    called,
-    connection,
-    script,
-)
+from tests.langchain.support import AsyncListener, Listener, Scripted, called, script
+from tests.support.connected import connection
 
 QUESTION = {"input": "How does the with statement handle exceptions?"}
 OBJECTIVE = {"objective": "Python statements that bind names"}

@@ -26,9 +26,10 @@ from parallel_integrations.langchain import (
     ParallelTaskRunTool,
 )
 from parallel_integrations.sandbox import Sandbox
-from tests.langchain.support import Scripted, called, connection, script
+from tests.langchain.support import Scripted, called, script
+from tests.support.connected import connection
+from tests.support.requests import QUESTION
 
-QUESTION = "How does the with statement handle exceptions?"
 PAGE = "https://docs.python.org/3/reference/compound_stmts.html"
 INPUTS: dict[type[BaseTool], dict[str, Any]] = {
     ParallelSearchTool: {"objective": QUESTION},

@@ -7,7 +7,7 @@ import pytest
 
 from parallel_integrations.langchain import ParallelExtractTool, ParallelSearchTool
 from parallel_integrations.sandbox import Sandbox
-from tests.langchain.support import connection
+from tests.support.connected import connection
 
 KEYS = ["title", "url", "content", "raw_content", "score", "published_at"]
 QUESTION = {"query": "How does the with statement handle exceptions?"}

@@ -21,8 +21,8 @@ from parallel_integrations.llama_index import (
     citation_blocks,
 )
 from parallel_integrations.sandbox import Sandbox
+from tests.support.requests import QUESTION
 
-QUESTION = "How does the with statement handle exceptions?"
 TOO_LONG = "statement " * 2600  # for a task: the run fails
 
 # LlamaIndex's agents use a memory that LlamaIndex calls deprecated; its newer one leaves a

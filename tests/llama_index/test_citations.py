@@ -8,8 +8,8 @@ from parallel_integrations.llama_index import ParallelLLM, citation_blocks, evid
 from parallel_integrations.llama_index.citations import cited_nodes
 from parallel_integrations.models import Citation, FieldBasis
 from parallel_integrations.sandbox import Sandbox
+from tests.support.requests import QUESTION
 
-QUESTION = "How does the with statement handle exceptions?"
 BASIS = [
     {
         "field": "price",

@@ -24,8 +24,8 @@ from parallel_integrations.llama_index import (
     ParallelToolSpec,
 )
 from parallel_integrations.sandbox import Sandbox
+from tests.support.requests import QUESTION
 
-QUESTION = "How does the with statement handle exceptions?"
 PAGE = "https://docs.python.org/3/reference/compound_stmts.html"
 
 Question: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]

@@ -14,8 +14,7 @@ from parallel_integrations.llama_index import (
     ParallelSearchEvent,
 )
 from parallel_integrations.sandbox import Sandbox
-
-QUESTION = "How does the with statement handle exceptions?"
+from tests.support.requests import QUESTION
 
 
 class Kept(BaseEventHandler):

@@ -1,6 +1,7 @@
 """The extract reader, alone and in an ingestion pipeline."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from parallel_integrations.llama_index import ParallelExtractReader, ParallelRea
 from parallel_integrations.models import ExtractError
 from parallel_integrations.sandbox import Sandbox
 from tests.llama_index.test_readers import Counted
+from tests.support.connected import connection, made
 
 PAGES = [
     "https://docs.python.org/3/reference/compound_stmts.html",
@@ -27,8 +29,7 @@ MISSING = "https://no-such-site.example/no_such_page.html"
 EXTRACT = "/v1/extract"
 
 
-def make(sandbox: Sandbox, **settings: Any) -> ParallelExtractReader:
-    return ParallelExtractReader(api_key=sandbox.api_key, base_url=sandbox.url, **settings)
+make = partial(made, ParallelExtractReader)
 
 
 def page(number: int) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def test_an_extract_reader_is_a_llama_index_reader(sandbox: Sandbox) -> None:
 
 
 def test_ids_are_those_of_a_search(sandbox: Sandbox) -> None:
-    settings: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    settings = connection(sandbox)
     found: list[Document] = ParallelReader(**settings, max_results=2).load_data("with statement")
     read = make(sandbox).load_data([each.metadata["url"] for each in found])
     assert [each.id_ for each in read] == [each.id_ for each in found]

@@ -29,6 +29,7 @@ from parallel_integrations._protocol import polling
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.llama_index import ParallelExtractor, ParallelReader
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import connection
 
 
 @pytest.fixture(autouse=True)
@@ -225,7 +226,7 @@ def test_an_extractor_is_serialized_and_loaded() -> None:
 
 
 async def test_an_extractor_in_a_pipeline_sends_each_page_once(sandbox: Sandbox) -> None:
-    settings: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    settings = connection(sandbox)
     documents: list[Document] = ParallelReader(**settings, max_results=2).load_data("with")
     pipeline = IngestionPipeline(
         transformations=[

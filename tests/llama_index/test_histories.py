@@ -36,8 +36,8 @@ from parallel_integrations.llama_index import (
 )
 from parallel_integrations.sandbox import Sandbox
 from tests.llama_index.test_agents import calling
-
-QUESTION = "How does the with statement handle exceptions?"
+from tests.support.connected import connection
+from tests.support.requests import QUESTION
 
 # LlamaIndex's agents use a memory that LlamaIndex calls deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -163,7 +163,7 @@ async def test_conversations_that_read_alike_are_not_taken_for_each_other(
 
 
 def agent_tool(sandbox: Sandbox, kind: str) -> Any:
-    settings: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    settings = connection(sandbox)
     if kind == "task":
         spec = ParallelToolSpec(processor="lite", **settings)
         return spec.to_tool_list(["parallel_task"])[0]

@@ -26,8 +26,8 @@ from parallel_integrations.llama_index import (
 )
 from parallel_integrations.sandbox import Sandbox
 from tests.llama_index.test_agents import calling
-
-QUESTION = "How does the with statement handle exceptions?"
+from tests.support.connected import connection
+from tests.support.requests import QUESTION
 
 # OpenInference and the agents' memory use what pydantic and LlamaIndex call deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -65,7 +65,7 @@ def of_kind(spans: InMemorySpanExporter, kind: str) -> list[tuple[str, dict[str,
 
 
 async def test_events_of_a_query_engine(sandbox: Sandbox, spans: InMemorySpanExporter) -> None:
-    settings: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    settings = connection(sandbox)
     retriever = ParallelRetriever(max_results=2, **settings)
     engine = RetrieverQueryEngine.from_args(retriever, llm=ParallelLLM(model="lite", **settings))
     engine.query(QUESTION)

@@ -5,6 +5,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -42,16 +43,16 @@ from parallel_integrations import (
 )
 from parallel_integrations.llama_index import ParallelLLM, ParallelRetriever, evidence_of
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import made
 from tests.support.raw_server import RawServer, Talk
+from tests.support.requests import QUESTION
 
-QUESTION = "How does the with statement handle exceptions?"
 INPUTS = [ChatMessage(role="user", content=QUESTION)]
 CHAT = "/chat/completions"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def make(sandbox: Sandbox, **settings: Any) -> ParallelLLM:
-    return ParallelLLM(api_key=sandbox.api_key, base_url=sandbox.url, **settings)
+make = partial(made, ParallelLLM)
 
 
 async def eight(llm: ParallelLLM, **kwargs: Any) -> dict[str, list[Any]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from functools import partial
 from typing import Any
 
 import pytest
@@ -28,9 +29,10 @@ from parallel_integrations import (
 from parallel_integrations.llama_index import ParallelQueryEngine, citation_blocks, evidence_of
 from parallel_integrations.sandbox import Sandbox
 from tests.llama_index.test_llms import Endless
+from tests.support.connected import made
 from tests.support.raw_server import RawServer
+from tests.support.requests import QUESTION
 
-QUESTION = "How does the with statement handle exceptions?"
 CHAT = "/chat/completions"
 CODE_PATHS: list[dict[str, Any]] = [{}, {"model": "core"}, {"processor": "lite"}]
 
@@ -42,8 +44,7 @@ class Statement(BaseModel):
     examples: list[str]
 
 
-def make(sandbox: Sandbox, **settings: Any) -> ParallelQueryEngine:
-    return ParallelQueryEngine(api_key=sandbox.api_key, base_url=sandbox.url, **settings)
+make = partial(made, ParallelQueryEngine)
 
 
 async def both(engine: ParallelQueryEngine) -> list[Any]:

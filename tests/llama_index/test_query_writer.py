@@ -15,8 +15,8 @@ from llama_index.core.llms.callbacks import llm_completion_callback
 
 from parallel_integrations.llama_index import ParallelRetriever
 from parallel_integrations.sandbox import Sandbox
+from tests.support.requests import QUESTION
 
-QUESTION = "How does the with statement handle exceptions?"
 WRITTEN = {
     "objective": "Find out how with deals with exceptions.",
     "search_queries": ["with statement exceptions", "context manager exit"],

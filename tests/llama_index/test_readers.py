@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -29,12 +30,10 @@ from parallel_integrations import (
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.llama_index import ParallelReader, ParallelRetriever
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import made
+from tests.support.requests import QUESTION
 
-QUESTION = "How does the with statement handle exceptions?"
-
-
-def make(sandbox: Sandbox, **settings: Any) -> ParallelReader:
-    return ParallelReader(api_key=sandbox.api_key, base_url=sandbox.url, **settings)
+make = partial(made, ParallelReader)
 
 
 def seen(documents: Sequence[Document]) -> list[Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -28,12 +29,10 @@ from parallel_integrations import (
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.llama_index import ParallelReader, ParallelRetriever
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import connection, made
+from tests.support.requests import QUESTION
 
-QUESTION = "How does the with statement handle exceptions?"
-
-
-def make(sandbox: Sandbox, **settings: Any) -> ParallelRetriever:
-    return ParallelRetriever(api_key=sandbox.api_key, base_url=sandbox.url, **settings)
+make = partial(made, ParallelRetriever)
 
 
 def seen(nodes: Sequence[NodeWithScore]) -> list[Any]:
@@ -55,7 +54,7 @@ def test_the_fields_of_a_node(sandbox: Sandbox) -> None:
     assert all(type(each.node) is TextNode for each in nodes)
     assert [each.score for each in nodes] == [1 / (1 + rank) for rank in range(len(nodes))]
     assert list(nodes[0].metadata) == ["url", "title", "published_at", "source"]
-    settings: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    settings = connection(sandbox)
     documents = ParallelReader(**settings).load_data(QUESTION)
     assert [each.node.id_ for each in nodes] == [each.id_ for each in documents]
 

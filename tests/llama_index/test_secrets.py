@@ -28,6 +28,7 @@ from parallel_integrations.llama_index import (
     ParallelToolSpec,
 )
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import connection
 
 SECRET = "not-a-real-key-0123456789"
 
@@ -120,7 +121,7 @@ def test_a_client_with_its_own_http_client_is_not_lost_in_a_pickle(
 
 
 def test_pickles_work_in_another_process(sandbox: Sandbox) -> None:
-    settings: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    settings = connection(sandbox)
     made = (
         ParallelReader(**settings, max_results=2),
         ParallelRetriever(**settings, max_results=2),

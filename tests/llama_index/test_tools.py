@@ -22,8 +22,8 @@ from parallel_integrations.api import wait_task_run
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.llama_index import ParallelToolSpec
 from parallel_integrations.sandbox import Sandbox
+from tests.support.requests import QUESTION
 
-QUESTION = "How does the with statement handle exceptions?"
 PAGE = "https://docs.python.org/3/reference/compound_stmts.html"
 MISSING = "https://no-such-site.example/no_such_page.html"
 NAMES = ["parallel_search", "parallel_extract", "parallel_task", "parallel_find_all"]

@@ -18,8 +18,8 @@ from parallel_integrations import (
 from parallel_integrations.langchain import ChatParallel
 from parallel_integrations.llama_index import ParallelLLM
 from parallel_integrations.sandbox import Sandbox
+from tests.support.requests import QUESTION
 
-QUESTION: Final = "How does the with statement handle exceptions?"
 TURN: Final = {"role": "user", "content": QUESTION}
 SCHEMA: Final[dict[str, Any]] = {
     "type": "object",

@@ -16,6 +16,7 @@ from parallel_integrations._protocol.flow import Send, call
 from parallel_integrations.api import chat, extract, search, stream_chat
 from parallel_integrations.models import ResponseModel
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import connection
 from tests.support.raw_server import RawServer
 from tests.support.requests import CHAT, SEARCH
 
@@ -199,7 +200,7 @@ def test_what_every_request_carries(sandbox: Sandbox, client: ParallelClient) ->
 
 
 def test_the_older_generations_have_their_path_and_header(sandbox: Sandbox) -> None:
-    settings: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    settings = connection(sandbox)
     with ParallelClient(**settings, api_version="v1beta") as client:
         client.run(search(SEARCH))
         client.run(extract(ExtractRequest(urls=["https://docs.python.org/3/reference/"])))

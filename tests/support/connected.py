@@ -1,13 +1,24 @@
-"""A sandbox of a test's own, with a client of it."""
+"""Clients and adapters of a sandbox, the shared one or a test's own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from parallel_integrations import ParallelClient
 from parallel_integrations.sandbox import Sandbox
 
 Connected: TypeAlias = tuple[Sandbox, ParallelClient]
+T = TypeVar("T")
+
+
+def connection(sandbox: Sandbox) -> dict[str, Any]:
+    """Arguments that lead any client or adapter to the sandbox."""
+    return {"api_key": sandbox.api_key, "base_url": sandbox.url}
+
+
+def made(adapter: Callable[..., T], sandbox: Sandbox, **settings: Any) -> T:
+    """An adapter that calls the sandbox."""
+    return adapter(**connection(sandbox), **settings)
 
 
 @contextmanager
@@ -15,6 +26,6 @@ def connected(**settings: Any) -> Iterator[Connected]:
     """Start a sandbox with settings of its own."""
     with (
         Sandbox(**settings) as sandbox,
-        ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url) as client,
+        ParallelClient(**connection(sandbox)) as client,
     ):
         yield sandbox, client

@@ -15,10 +15,10 @@ from rich.text import Text
 
 from parallel_integrations._cli import demo
 from parallel_integrations._protocol.settings import KEY_VARIABLE
+from tests.support.requests import QUESTION
 
 PATH: Final = Path(__file__).parents[2] / "docs" / "images" / "demo.svg"
 COLUMNS: Final = 90
-QUESTION: Final = "How does the with statement handle exceptions?"
 TEMPLATE: Final[str] = Console.export_svg.__kwdefaults__["code_format"]
 # Rich's own template loads its font from another host.
 REMOTE_FONT: Final = re.compile(r"@font-face \{\{.*?\}\}\s*", re.DOTALL)

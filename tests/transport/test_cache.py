@@ -46,6 +46,7 @@ from parallel_integrations.langchain import (
 from parallel_integrations.llama_index import ParallelReader
 from parallel_integrations.models import CreateTaskRunRequest
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import connection
 from tests.support.raw_server import RawServer, Talk
 
 SEARCH = SearchRequest(search_queries=["with statement exceptions"], max_results=3)
@@ -75,8 +76,7 @@ def open_client(sandbox: Sandbox) -> Callable[..., ParallelClient]:
     """A client of the sandbox with a cache."""
 
     def opening(cache: Any, **settings: Any) -> ParallelClient:
-        connection = {"api_key": sandbox.api_key, "base_url": sandbox.url}
-        return ParallelClient(**{**connection, **settings}, cache=cache)
+        return ParallelClient(**{**connection(sandbox), **settings}, cache=cache)
 
     return opening
 

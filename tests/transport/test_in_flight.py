@@ -15,6 +15,7 @@ import pytest
 from parallel_integrations import ExtractRequest, ParallelClient, SearchRequest, errors
 from parallel_integrations.api import extract, search
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import connection
 from tests.support.raw_server import RawServer, Talk
 
 SEARCH = SearchRequest(search_queries=["with statement exceptions"], max_results=3)
@@ -25,7 +26,7 @@ MANY = 100
 @pytest.fixture
 def client(sandbox: Sandbox, tmp_path: Path) -> Iterator[ParallelClient]:
     """A client of the sandbox with a cache."""
-    settings = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    settings = connection(sandbox)
     with ParallelClient(**settings, cache=tmp_path) as client:  # type: ignore[arg-type]
         yield client
 
@@ -203,7 +204,7 @@ def test_nobody_waits_longer_than_the_timeout(
     runner: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     sandbox.faults.add(delay=3, times=None)
-    settings: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    settings = connection(sandbox)
     with ParallelClient(**settings, cache=tmp_path, timeout=0.4) as client:
         failures = run_equal(client, runner, 20)
     assert all(isinstance(error, errors.RequestTimeoutError) for error in failures)

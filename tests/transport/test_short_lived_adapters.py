@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -20,8 +19,9 @@ from parallel_integrations.client import ParallelClient
 from parallel_integrations.langchain import ParallelSearchRetriever
 from parallel_integrations.llama_index import ParallelRetriever
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import connection
+from tests.support.requests import QUESTION
 
-QUESTION = "How does the with statement handle exceptions?"
 SEARCH = SearchRequest(search_queries=["with statement"], max_results=1)
 
 
@@ -30,10 +30,6 @@ def own() -> Iterator[Sandbox]:
     """A sandbox of the test's own, on whose connections nobody else counts."""
     with Sandbox() as sandbox:
         yield sandbox
-
-
-def connection(sandbox: Sandbox) -> dict[str, Any]:
-    return {"api_key": sandbox.api_key, "base_url": sandbox.url}
 
 
 def test_fifteen_in_turn_make_one_connection(own: Sandbox) -> None:

@@ -38,6 +38,7 @@ from parallel_integrations.langchain import ChatParallel, ParallelSearchRetrieve
 from parallel_integrations.models import PRICES_USD, Noul
 from parallel_integrations.models.prices import task_sku
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import connection
 from tests.support.operations import EXAMPLES, RESPOND
 
 SEARCH = SearchRequest(objective="the with statement")
@@ -471,9 +472,9 @@ def test_what_the_cache_responses_is_saved_and_not_counted(
 
 
 def test_adapters_count_on_the_client_they_share(sandbox: Sandbox) -> None:
-    connection = {"api_key": sandbox.api_key, "base_url": sandbox.url}
-    retriever = ParallelSearchRetriever(**connection)
-    model = ChatParallel(**connection)
+    at = connection(sandbox)
+    retriever = ParallelSearchRetriever(**at)
+    model = ChatParallel(**at)
     retriever.invoke("with")
     model.invoke("with")
     assert retriever.resolved_client().usage is model.resolved_client().usage

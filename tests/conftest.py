@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-from parallel_integrations import ParallelClient
+from parallel_integrations import ParallelClient, SearchMcp
 from parallel_integrations.sandbox import Sandbox
-from tests.support.cassettes import replaying
+from tests.support.cassettes import REPLAY_KEY, replaying
+from tests.support.connected import connection
 from tests.support.contract import Contract
 from tests.support.network_guard import NetworkGuard
 from tests.support.report import lines
@@ -140,7 +141,29 @@ def clean_sandbox(session_clean_sandbox: Sandbox) -> Sandbox:
 @pytest.fixture
 def client(sandbox: Sandbox) -> Iterator[ParallelClient]:
     """A client of the sandbox."""
-    with ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+    with ParallelClient(**connection(sandbox)) as client:
+        yield client
+
+
+@pytest.fixture
+def at_sandbox(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """The sandbox to which the environment leads every client."""
+    monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
+    monkeypatch.setenv("PARALLEL_BASE_URL", sandbox.url)
+    return sandbox
+
+
+@pytest.fixture
+def free(sandbox: Sandbox) -> Iterator[ParallelClient]:
+    """A client without a key, which searches and extracts over the sandbox's MCP server."""
+    with ParallelClient(route=SearchMcp(url=f"{sandbox.url}/mcp")) as client:
+        yield client
+
+
+@pytest.fixture
+def replayed() -> Iterator[ParallelClient]:
+    """A client for cassettes."""
+    with ParallelClient(api_key=REPLAY_KEY, max_retries=0) as client:
         yield client
 
 

@@ -44,9 +44,8 @@ THEIRS = [
         for at, example in EXAMPLES.items()
     ],
 )
-def test_example(place: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
-    monkeypatch.setenv("PARALLEL_BASE_URL", sandbox.url)
+@pytest.mark.usefixtures("at_sandbox")
+def test_example(place: str) -> None:
     example = EXAMPLES[place]
     if "ParallelDecisions" in example.code:
         pytest.importorskip("langchain_core.decisions", reason="langchain-core 1.8 has them")

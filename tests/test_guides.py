@@ -20,7 +20,6 @@ from parallel_integrations import (
     Webhook,
 )
 from parallel_integrations.api import create_monitor, run_task
-from parallel_integrations.sandbox import Sandbox
 from tests.support import outputs
 
 PAGES: Final = {str(path.relative_to(outputs.ROOT)): path.read_text() for path in outputs.pages()}
@@ -107,11 +106,8 @@ def served(app: Any) -> Iterator[str]:
             thread.join(10)
 
 
-def test_the_starlette_receiver_works_as_pasted(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
-    monkeypatch.setenv("PARALLEL_BASE_URL", sandbox.url)
+@pytest.mark.usefixtures("at_sandbox")
+def test_the_starlette_receiver_works_as_pasted(capsys: pytest.CaptureFixture[str]) -> None:
     place = "docs/guides/webhooks.md"
     [code] = [each.code for each in outputs.examples(place, PAGES[place]) if "Route(" in each.code]
     pasted: dict[str, Any] = {"__name__": "receiver"}

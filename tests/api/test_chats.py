@@ -19,6 +19,7 @@ from parallel_integrations.api import chat, stream_chat
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
 from tests.support.requests import CHAT
+from tests.support.scripted_operation import BOTH
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +44,6 @@ async def collect(client: ParallelClient, *, awaiting: bool) -> list[str]:
     if awaiting:
         return [each.text async for each in client.astream(stream_chat(CHAT))]
     return [each.text for each in client.stream(stream_chat(CHAT))]
-
-
-BOTH = pytest.mark.parametrize("awaiting", [False, True], ids=["blocking", "awaiting"])
 
 
 @BOTH

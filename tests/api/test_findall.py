@@ -52,7 +52,14 @@ from parallel_integrations.models import (
 )
 from parallel_integrations.sandbox import Sandbox
 from tests.support.connected import Connected, connected
-from tests.support.scripted_operation import BOTH, ScriptPlayer, check_repetitions, listen, run
+from tests.support.scripted_operation import (
+    BOTH,
+    ScriptPlayer,
+    check_repetitions,
+    listen,
+    not_found,
+    run,
+)
 
 OBJECTIVE = IngestFindallRequest(objective="Python statements that bind names")
 CONDITION = MatchCondition(name="binds", description="It binds a name.")
@@ -215,19 +222,16 @@ async def test_what_a_preview_cannot_is_said_with_its_id(
 
 @BOTH
 async def test_an_unknown_run_is_not_found(client: ParallelClient, awaiting: bool) -> None:
-    for operation in (
+    operations = (
         retrieve_findall_run,
         findall_result,
         findall_schema,
         cancel_findall,
         wait_findall_run,
-    ):
-        with pytest.raises(NotFoundError) as caught:
-            await run(client, operation("findall_none"), awaiting=awaiting)
-        assert caught.value.findall_id == "findall_none"
-    with pytest.raises(NotFoundError) as caught:
-        await listen(client, findall_events("findall_none"), awaiting=awaiting)
-    assert caught.value.findall_id == "findall_none"
+    )
+    calls = [each("findall_none") for each in operations]
+    errors = await not_found(client, calls, findall_events("findall_none"), awaiting=awaiting)
+    assert [error.findall_id for error in errors] == ["findall_none"] * 6
 
 
 # ------------------------------------------------------------------------------ scripted

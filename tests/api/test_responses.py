@@ -19,10 +19,10 @@ from parallel_integrations import (
 from parallel_integrations.api import respond, stream_response
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
+from tests.support.scripted_operation import BOTH
 
 QUESTION = "What does the with statement do?"
 REQUEST = RespondRequest(input=QUESTION, reasoning_effort="low")
-BOTH = pytest.mark.parametrize("awaiting", [False, True], ids=["blocking", "awaiting"])
 
 
 async def collect(

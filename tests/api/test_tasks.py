@@ -58,6 +58,7 @@ from tests.support.scripted_operation import (
     ScriptPlayer,
     check_repetitions,
     listen,
+    not_found,
     run,
 )
 
@@ -134,13 +135,10 @@ async def test_a_failed_run_says_why_and_is_not_billed(
 
 @BOTH
 async def test_an_unknown_run_is_not_found(client: ParallelClient, awaiting: bool) -> None:
-    for operation in (wait_task_run, retrieve_task_run, retrieve_task_run_input):
-        with pytest.raises(NotFoundError) as caught:
-            await run(client, operation("trun_none"), awaiting=awaiting)
-        assert caught.value.run_id == "trun_none"
-    with pytest.raises(NotFoundError) as caught:
-        await listen(client, task_run_events("trun_none"), awaiting=awaiting)
-    assert caught.value.run_id == "trun_none"
+    operations = (wait_task_run, retrieve_task_run, retrieve_task_run_input)
+    calls = [each("trun_none") for each in operations]
+    errors = await not_found(client, calls, task_run_events("trun_none"), awaiting=awaiting)
+    assert [error.run_id for error in errors] == ["trun_none"] * 4
 
 
 @pytest.fixture

@@ -36,13 +36,6 @@ def no_foreign_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture
-def at_sandbox(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
-    monkeypatch.setenv("PARALLEL_BASE_URL", sandbox.url)
-    return sandbox
-
-
 def test_doctor_makes_one_cheap_search_if_nothing_fails(at_sandbox: Sandbox) -> None:
     findings = list(examine())
     lines = [str(finding) for finding in findings]

@@ -32,6 +32,16 @@ def enriched(
     return only_rows(events(client, given, settings, **options))
 
 
+def sent(sandbox: Sandbox) -> list[Any]:
+    """The inputs as they arrived."""
+    return [
+        each["input"]
+        for request in sandbox.requests
+        if request.method == "POST" and request.path.endswith("/runs")
+        for each in request.body["inputs"]
+    ]
+
+
 def only_rows(enriched: Iterable[EnrichedRow | EnrichmentProgress]) -> list[EnrichedRow]:
     """The rows among the events of a run."""
     return [each for each in enriched if isinstance(each, EnrichedRow)]

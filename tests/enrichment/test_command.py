@@ -22,14 +22,9 @@ SCHEMA = {"type": "object", "properties": {"purpose": {"type": "string"}}}
 
 
 @pytest.fixture(autouse=True)
-def at_the_sandbox(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
-    monkeypatch.setenv("PARALLEL_BASE_URL", sandbox.url)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
+def given_files(terminal: Sandbox) -> None:
     Path("rows.csv").write_text("statement\nwith\nnonlocal\nwith\nlambda\n")
     Path("schema.json").write_text(json.dumps(SCHEMA))
-    return sandbox
 
 
 ARGUMENTS = "rows.csv --output-schema schema.json --journal run.db -o out.jsonl".split()

@@ -15,10 +15,7 @@ ARGUMENTS = ["rows.csv", "--journal", "run.db", "-o", "out.jsonl"]
 
 
 @pytest.fixture(autouse=True)
-def at_the_sandbox(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
-    monkeypatch.setenv("PARALLEL_BASE_URL", sandbox.url)
-    monkeypatch.chdir(tmp_path)
+def given_files(terminal: Sandbox) -> None:
     Path("rows.csv").write_text("statement\nwith\nnonlocal\n")
 
 

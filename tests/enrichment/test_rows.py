@@ -18,22 +18,12 @@ from parallel_integrations import ParallelClient
 from parallel_integrations.enrichment import enrich
 from parallel_integrations.enrichment.rows import records
 from parallel_integrations.sandbox import Sandbox
-from tests.enrichment.support import SETTINGS, enriched
+from tests.enrichment.support import SETTINGS, enriched, sent
 
 
 class Company(BaseModel):
     name: str
     founded: date
-
-
-def sent(sandbox: Sandbox) -> list[Any]:
-    """The inputs as they arrived."""
-    return [
-        each["input"]
-        for request in sandbox.requests
-        if request.method == "POST" and request.path.endswith("/runs")
-        for each in request.body["inputs"]
-    ]
 
 
 def given(name: str, content: bytes | str, folder: Path) -> Path:

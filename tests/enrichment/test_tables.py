@@ -14,7 +14,7 @@ from parallel_integrations._cli.commands import app
 from parallel_integrations._cli.enrich_tables import table_writer
 from parallel_integrations.enrichment import EnrichmentProgress
 from parallel_integrations.sandbox import Sandbox
-from tests.enrichment.support import SETTINGS, enriched, events, rows, started
+from tests.enrichment.support import SETTINGS, enriched, events, rows, sent, started
 
 SCHEMA = {
     "type": "object",
@@ -23,11 +23,7 @@ SCHEMA = {
 
 
 @pytest.fixture(autouse=True)
-def at_the_sandbox(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
-    monkeypatch.setenv("PARALLEL_BASE_URL", sandbox.url)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
+def given_files(terminal: Sandbox) -> None:
     Path("rows.csv").write_text("statement;number\nwith;1\nnonlocal;2\nlambda;3\n")
     Path("schema.json").write_text(json.dumps(SCHEMA))
 
@@ -37,15 +33,6 @@ def command(output: str, *arguments: str, source: str = "rows.csv") -> tuple[int
     done = CliRunner().invoke(app, [*given, "-o", output, *arguments])
     assert "Traceback" not in done.stderr
     return done.exit_code, done.stderr
-
-
-def sent(sandbox: Sandbox) -> list[Any]:
-    return [
-        each["input"]
-        for request in sandbox.requests
-        if request.method == "POST" and request.path.endswith("/runs")
-        for each in request.body["inputs"]
-    ]
 
 
 @pytest.mark.parametrize(("output", "delimiter"), [("out.csv", ","), ("OUT.TSV", "\t")])

@@ -27,13 +27,11 @@ def searched(retriever: ParallelSearchRetriever, question: str) -> tuple[int, li
 
 
 def test_dask_workers_enrich_partitions_with_a_journal_each(
-    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    at_sandbox: Sandbox, tmp_path: Path
 ) -> None:
+    """A pickle holds no key: workers read their own environment."""
     from distributed import Client, LocalCluster
 
-    # A pickle holds no key: workers read their own environment.
-    monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
-    monkeypatch.setenv("PARALLEL_BASE_URL", sandbox.url)
     enrichment = ParallelEnrichment(output_schema="What the statement does.")
     retriever = ParallelSearchRetriever(k=2)
     given = rows(12)
@@ -65,6 +63,6 @@ def test_dask_workers_enrich_partitions_with_a_journal_each(
     assert len({pid for pid, _ in first} | {os.getpid()}) == 3
     assert [row["input"] for _, part in first for row in part] == given
     assert [part for _, part in again] == [part for _, part in first]
-    assert started(sandbox) == sandbox.ledger.count("task_run") == 12
+    assert started(at_sandbox) == at_sandbox.ledger.count("task_run") == 12
     assert len({pid for pid, _ in pages}) == 2
     assert all(urls for _, urls in pages)

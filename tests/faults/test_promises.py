@@ -34,6 +34,7 @@ from tests.faults.responses import CHAT_TEXT, healthy
 from tests.faults.truncations import ENDINGS, cut
 from tests.support.operations import FINDALL_ID, RUN_ID
 from tests.support.raw_server import RawServer, Talk
+from tests.support.scripted_operation import BOTH
 
 TASK: Final = CreateTaskRunRequest(input="What is a slot?", processor="lite")
 QUESTION: Final = [{"role": "user", "content": "What is a closure?"}]
@@ -72,7 +73,9 @@ def caught(
             return error
 
 
-BOTH = pytest.mark.parametrize("awaiting", [False, True], ids=["blocking", "awaiting"])
+def unheard(operation: Callable[[], Any], step: Step, **how: Any) -> Any:
+    """What comes of an operation of which one request never gets a response."""
+    return caught(operation, step, fault_payloads.send_nothing, timeout=0.1, **how)
 
 
 @pytest.fixture
@@ -94,14 +97,7 @@ def test_a_create_that_timed_out_is_sent_once(
     server: FaultyApi, clock: Clock, awaiting: bool
 ) -> None:
     """Not three times: there is no idempotency key, so each would be a bill."""
-    error = caught(
-        lambda: api.run_task(TASK),
-        CREATE_RUN,
-        fault_payloads.send_nothing,
-        server=server,
-        awaiting=awaiting,
-        timeout=0.1,
-    )
+    error = unheard(lambda: api.run_task(TASK), CREATE_RUN, server=server, awaiting=awaiting)
     assert isinstance(error, errors.RequestTimeoutError)
     assert "may still have been executed" in str(error)
     assert server.received == ["POST /v1/tasks/runs"]
@@ -125,13 +121,8 @@ def test_slow_polls_lose_no_paid_task(server: FaultyApi, clock: Clock, awaiting:
 
 @BOTH
 def test_a_deadline_keeps_the_id_of_the_paid_task(server: FaultyApi, awaiting: bool) -> None:
-    error = caught(
-        lambda: api.run_task(TASK, deadline_seconds=0.2),
-        RESULT,
-        fault_payloads.send_nothing,
-        server=server,
-        awaiting=awaiting,
-        timeout=0.1,
+    error = unheard(
+        lambda: api.run_task(TASK, deadline_seconds=0.2), RESULT, server=server, awaiting=awaiting
     )
     assert isinstance(error, errors.TaskTimeoutError)
     assert error.run_id == RUN_ID
@@ -143,13 +134,11 @@ def test_a_deadline_keeps_the_id_of_the_paid_task(server: FaultyApi, awaiting: b
 def test_polls_without_a_response_leave_the_id_of_the_paid_run(
     server: FaultyApi, clock: Clock, awaiting: bool
 ) -> None:
-    error = caught(
+    error = unheard(
         lambda: api.wait_findall_run(FINDALL_ID, deadline_seconds=0.5),
         FOUND_STATUS,
-        fault_payloads.send_nothing,
         server=server,
         awaiting=awaiting,
-        timeout=0.1,
     )
     assert isinstance(error, errors.TaskTimeoutError)
     assert error.findall_id == FINDALL_ID

@@ -1,30 +1,20 @@
 """`ChatParallel(model="parallel")`: Responses as a chat model."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from langchain_core.exceptions import ModelAPIError, ModelInvalidRequestError
 from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
-from pydantic import BaseModel
 
 from parallel_integrations import InvalidArgumentError, ParallelClient, StreamInterruptedError
 from parallel_integrations.langchain import ChatParallel
 from parallel_integrations.sandbox import Sandbox
-from tests.support.cassettes import REPLAY_KEY, replaying
+from tests.support.cassettes import replaying
 from tests.support.raw_server import RawServer
 from tests.support.scenario import run
-from tests.support.scenarios import ANSWER_SCHEMA, BY_NAME, FOLLOW_UP, QUESTION
-
-BOTH = pytest.mark.parametrize("awaiting", [False, True], ids=["blocking", "awaiting"])
-
-
-class Explained(BaseModel):
-    """An explained statement."""
-
-    statement: str
-    explanation: str
+from tests.support.scenarios import ANSWER_SCHEMA, BY_NAME, FOLLOW_UP, QUESTION, Explained
+from tests.support.scripted_operation import BOTH
 
 
 @pytest.fixture
@@ -76,12 +66,6 @@ async def test_citations_name_spans_of_the_answer_whole_and_streamed(
             "finish_reason": "stop",
             "response_id": message.id,
         }
-
-
-@pytest.fixture
-def replayed() -> Iterator[ParallelClient]:
-    with ParallelClient(api_key=REPLAY_KEY, max_retries=0) as client:
-        yield client
 
 
 def test_every_code_path_replays_the_cassettes_of_the_core(replayed: ParallelClient) -> None:

@@ -1,10 +1,8 @@
 """LangChain's classes without an account: unchanged but for their client."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from parallel_integrations import MissingKeyError, ParallelClient, SearchMcp
+from parallel_integrations import MissingKeyError, ParallelClient
 from parallel_integrations.langchain import (
     ChatParallel,
     ParallelExtractLoader,
@@ -18,12 +16,6 @@ from parallel_integrations.sandbox import Sandbox
 from tests.support.requests import QUESTION
 
 QUERIES = ["with statement", "context manager", "exception handling"]
-
-
-@pytest.fixture
-def free(sandbox: Sandbox) -> Iterator[ParallelClient]:
-    with ParallelClient(route=SearchMcp(url=sandbox.url + "/mcp")) as client:
-        yield client
 
 
 async def test_the_retriever(free: ParallelClient, client: ParallelClient) -> None:

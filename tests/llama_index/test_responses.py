@@ -1,7 +1,6 @@
 """`ParallelLLM(model="parallel")`: Responses as an LLM, and its spans in engines."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.chat_engine import SimpleChatEngine
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.prompts import PromptTemplate
-from pydantic import BaseModel
 
 from parallel_integrations import (
     InvalidArgumentError,
@@ -24,19 +22,12 @@ from parallel_integrations.llama_index import (
     evidence_of,
 )
 from parallel_integrations.sandbox import Sandbox
-from tests.support.cassettes import REPLAY_KEY, replaying
+from tests.support.cassettes import replaying
 from tests.support.scenario import run
-from tests.support.scenarios import BY_NAME, QUESTION
+from tests.support.scenarios import BY_NAME, QUESTION, Explained
+from tests.support.scripted_operation import BOTH
 
-BOTH = pytest.mark.parametrize("awaiting", [False, True], ids=["blocking", "awaiting"])
 TURN = [ChatMessage(role="user", content=QUESTION)]
-
-
-class Explained(BaseModel):
-    """An explained statement."""
-
-    statement: str
-    explanation: str
 
 
 @pytest.fixture
@@ -71,12 +62,6 @@ async def test_spans_are_in_the_evidence_and_the_blocks_whole_and_streamed(
         assert response.message.additional_kwargs == {}
         raw: Any = response.raw
         assert raw["usage"]["total_tokens"] > 0
-
-
-@pytest.fixture
-def replayed() -> Iterator[ParallelClient]:
-    with ParallelClient(api_key=REPLAY_KEY, max_retries=0) as client:
-        yield client
 
 
 def test_every_code_path_replays_the_cassettes_of_the_core(replayed: ParallelClient) -> None:

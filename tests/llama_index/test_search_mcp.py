@@ -1,10 +1,8 @@
 """LlamaIndex's classes without an account: unchanged but for their client."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from parallel_integrations import MissingKeyError, ParallelClient, SearchMcp
+from parallel_integrations import MissingKeyError, ParallelClient
 from parallel_integrations.llama_index import (
     ParallelExtractReader,
     ParallelLLM,
@@ -16,12 +14,6 @@ from parallel_integrations.sandbox import Sandbox
 from tests.support.requests import QUESTION
 
 QUERIES = ["with statement", "context manager", "exception handling"]
-
-
-@pytest.fixture
-def free(sandbox: Sandbox) -> Iterator[ParallelClient]:
-    with ParallelClient(route=SearchMcp(url=sandbox.url + "/mcp")) as client:
-        yield client
 
 
 async def test_the_retriever_and_the_reader(free: ParallelClient, client: ParallelClient) -> None:

@@ -1,4 +1,4 @@
-"""A running sandbox and a plain HTTP client with its key."""
+"""A plain HTTP client with the sandbox's key."""
 
 from collections.abc import Iterator
 
@@ -8,20 +8,9 @@ import pytest
 from parallel_integrations.sandbox import Sandbox
 
 
-@pytest.fixture(scope="package")
-def running() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def sandbox(running: Sandbox) -> Sandbox:
-    running.reset()
-    return running
-
-
-@pytest.fixture
-def http(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    headers = {"x-api-key": sandbox.api_key}
+def http(sandbox: Sandbox, request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
+    """Sends what else a module has as `HEADERS`, too."""
+    headers = {"x-api-key": sandbox.api_key, **getattr(request.module, "HEADERS", {})}
     with httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False) as client:
         yield client

@@ -4,9 +4,9 @@ It is a generator: it yields requests, is given what came back, and so runs alik
 on an awaiting client.
 """
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 from parallel_integrations import CloudflareGateway, ParallelClient, ParallelError, models
 from parallel_integrations.api import chat, extract, search, stream_chat
@@ -100,59 +100,45 @@ def said(question: str, **settings: Any) -> models.ChatRequest:
 
 def run(scenario: Scenario, client: ParallelClient) -> list[Result]:
     """Every result of a scenario, blocking; the expected error is one, too."""
-    steps = _steps(scenario)
-    try:
-        step = next(steps)
-        while True:
-            try:
-                result = (
-                    list(client.stream(step.make())) if step.stream else client.run(step.make())
-                )
-            except ParallelError as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(result)
-    except StopIteration as end:
-        return cast(list[Result], end.value)
+    results: list[Result] = []
+    for step in _steps(scenario, results):
+        try:
+            operation = step.make()
+            result = list(client.stream(operation)) if step.stream else client.run(operation)
+        except scenario.expected as error:
+            result = error
+        results.append(result)
+    return results
 
 
 async def arun(scenario: Scenario, client: ParallelClient) -> list[Result]:
     """Every result of a scenario, awaiting."""
-    steps = _steps(scenario)
-    try:
-        step = next(steps)
-        while True:
-            try:
-                if step.stream:
-                    result: Any = [event async for event in client.astream(step.make())]
-                else:
-                    result = await client.arun(step.make())
-            except ParallelError as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(result)
-    except StopIteration as end:
-        return cast(list[Result], end.value)
-
-
-def _steps(scenario: Scenario) -> Generator[Step, Any, list[Result]]:
-    """The operations of a scenario; is sent their results, or thrown their errors."""
     results: list[Result] = []
+    for step in _steps(scenario, results):
+        try:
+            if step.stream:
+                result: Any = [event async for event in client.astream(step.make())]
+            else:
+                result = await client.arun(step.make())
+        except scenario.expected as error:
+            result = error
+        results.append(result)
+    return results
+
+
+def _steps(scenario: Scenario, results: list[Result]) -> Iterator[Step]:
+    """The operations of a scenario, each once the last one's result is among the results."""
     talk = scenario.talk()
     question = next(talk)
     while True:
+        yield _step(question)
+        is_whole = isinstance(question, models.ChatRequest) and not question.stream
+        if is_whole and not isinstance(results[-1], ParallelError):
+            results[-1] = [results[-1]]  # as a stream's
         try:
-            result = yield _step(question)
-        except scenario.expected as error:
-            result = error
-        else:
-            if isinstance(question, models.ChatRequest) and not question.stream:
-                result = [result]  # as a stream's
-        results.append(result)
-        try:
-            question = talk.send(result)
+            question = talk.send(results[-1])
         except StopIteration:
-            return results
+            return
 
 
 def _step(question: Question | Step) -> Step:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from pydantic import BaseModel
+
 from parallel_integrations import (
     AuthenticationError,
     InvalidRequestError,
@@ -36,6 +38,14 @@ ANSWER_SCHEMA: Final[dict[str, Any]] = {
     "required": ["statement", "explanation"],
     "additionalProperties": False,
 }
+
+
+class Explained(BaseModel):
+    """An explained statement."""
+
+    statement: str
+    explanation: str
+
 
 TASK_INPUT: Final = {"statement": "nonlocal"}
 FINDALL_OBJECTIVE: Final = "Python statements that bind names"

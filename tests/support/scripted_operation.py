@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
-from parallel_integrations import ParallelClient, ParallelError
+from parallel_integrations import NotFoundError, ParallelClient, ParallelError
 from parallel_integrations._protocol.flow import Emit, More, Send
 from parallel_integrations._protocol.retry import CONDITIONS_KEY, LAST_RESPONSE_SECONDS, Conditions
 from parallel_integrations.api import search, stream_chat
@@ -28,6 +28,20 @@ async def listen(client: ParallelClient, stream: Any, *, awaiting: bool) -> list
     if awaiting:
         return [event async for event in client.astream(stream)]
     return list(client.stream(stream))
+
+
+async def not_found(
+    client: ParallelClient, operations: Iterable[Any], stream: Any, *, awaiting: bool
+) -> list[NotFoundError]:
+    """The errors of operations and of a stream on something that there is not."""
+    errors = []
+    for operation in operations:
+        with pytest.raises(NotFoundError) as caught:
+            await run(client, operation, awaiting=awaiting)
+        errors.append(caught.value)
+    with pytest.raises(NotFoundError) as caught:
+        await listen(client, stream, awaiting=awaiting)
+    return [*errors, caught.value]
 
 
 async def errors_of_all(client: ParallelClient, error: type[E]) -> list[E]:

@@ -1,5 +1,4 @@
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -9,6 +8,7 @@ from parallel_integrations.sandbox import Sandbox
 from tests.sandbox.ids import numbered
 from tests.sandbox.inbox import Inbox
 from tests.sandbox.operations.findall_calls import (
+    BETA,
     CONDITIONS,
     ENRICHMENT,
     OBJECTIVE,
@@ -20,11 +20,7 @@ from tests.sandbox.operations.findall_calls import (
     run_of,
 )
 
-
-@pytest.fixture
-def http(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    with client_of(sandbox) as client:
-        yield client
+HEADERS = BETA
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 
 from parallel_integrations.sandbox import Sandbox
 from tests.sandbox.operations.findall_calls import (
+    BETA,
     CONDITIONS,
     ENRICHMENT,
     RUNS,
@@ -16,11 +17,7 @@ from tests.sandbox.operations.findall_calls import (
     run_of,
 )
 
-
-@pytest.fixture
-def http(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    with client_of(sandbox) as client:
-        yield client
+HEADERS = BETA
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -8,6 +7,7 @@ import pytest
 from parallel_integrations.sandbox import Sandbox
 from parallel_integrations.sandbox.operations import findall
 from tests.sandbox.operations.findall_calls import (
+    BETA,
     RUNS,
     client_of,
     create,
@@ -15,11 +15,7 @@ from tests.sandbox.operations.findall_calls import (
     frames,
 )
 
-
-@pytest.fixture
-def http(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    with client_of(sandbox) as client:
-        yield client
+HEADERS = BETA
 
 
 def test_events_report_the_whole_run(http: httpx.Client) -> None:

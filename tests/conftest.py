@@ -17,6 +17,7 @@ from tests.support.contract import Contract
 from tests.support.network_guard import NetworkGuard
 from tests.support.report import lines
 from tests.support.wire_recorder import WireRecorder
+from tests.support.workers import HandedOver
 
 # Tests give the same result on every run and every machine, and leave no files behind.
 hypothesis_settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
@@ -36,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     _network_guard.__enter__()  # before anything is collected: imports are guarded, too
     _wire_recorder.__enter__()
+    config.pluginmanager.register(HandedOver("contract", _contract.counted, _contract.add))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -47,19 +49,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: half of the time tests wait for a server or a deadline."""
     return (os.cpu_count() or 1) + 1
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker process hands over what it checked."""
-    if (output := getattr(session.config, "workeroutput", None)) is not None:
-        output["contract"] = _contract.counted()
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """The main process adds up what its workers checked."""
-    if counted := getattr(node, "workeroutput", {}).get("contract"):
-        _contract.add(counted)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -294,21 +294,21 @@ LIVE = (
 """Of each topic what the live API can be recorded for, and a sandbox in its place as it is."""
 
 
+@pytest.fixture
+def live(at_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """The sandbox in the place of the live API, by its address."""
+    monkeypatch.setenv("LIVE", "1")
+    monkeypatch.setenv("YES", "1")
+    return at_sandbox
+
+
 def test_recording_live_makes_cassettes_that_replay(
-    sandbox: Sandbox,
+    live: Sandbox,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    """With the sandbox in the place of the live API, by its address."""
-    for name, value in {
-        "LIVE": "1",
-        "FULL": "1",
-        "YES": "1",
-        "PARALLEL_API_KEY": sandbox.api_key,
-        "PARALLEL_BASE_URL": sandbox.url,
-    }.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FULL", "1")
     assert main(LIVE, tmp_path) == 0
     out = capsys.readouterr().out
     assert out.index("altogether, billed to your account") < out.index("recorded")
@@ -316,7 +316,7 @@ def test_recording_live_makes_cassettes_that_replay(
         assert f"recorded {name}" in out
         text = (tmp_path / f"{name}.yaml").read_text("utf-8")
         assert text.startswith("recorded_from: elsewhere")
-        assert sandbox.api_key not in text
+        assert live.api_key not in text
         assert "127.0.0.1" not in text
         scenario = BY_NAME[name]
         with scenario.set_up(api_key=REPLAY_KEY) as client, replaying(name, folder=tmp_path):
@@ -324,27 +324,17 @@ def test_recording_live_makes_cassettes_that_replay(
 
 
 def test_a_scenario_that_fails_keeps_its_cassette_and_costs_no_other(
-    sandbox: Sandbox,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
+    live: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    for name, value in {
-        "LIVE": "1",
-        "YES": "1",
-        "PARALLEL_API_KEY": sandbox.api_key,
-        "PARALLEL_BASE_URL": sandbox.url,
-    }.items():
-        monkeypatch.setenv(name, value)
     before = tmp_path / "decisions" / "three_kinds.yaml"
     before.parent.mkdir()
     before.write_text("as it was")
-    sandbox.faults.add(path="/v1/decisions", status=403, echo_key=True)
+    live.faults.add(path="/v1/decisions", status=403, echo_key=True)
     assert main(["decisions/three_kinds", "responses/cited_text"], tmp_path) == 1
     out = capsys.readouterr().out
     assert "FAILED   decisions/three_kinds: PermissionDeniedError" in out
     assert "recorded responses/cited_text" in out
-    assert sandbox.api_key not in out
+    assert live.api_key not in out
     assert before.read_text() == "as it was"
 
 

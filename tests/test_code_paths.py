@@ -30,6 +30,7 @@ from parallel_integrations.langchain import (
     ParallelSearchTool,
 )
 from parallel_integrations.llama_index import ParallelLLM, ParallelReader, ParallelRetriever
+from tests.langchain.support import collected
 from tests.support.cassettes import REPLAY_KEY, replaying
 from tests.support.scenario import Question, run
 from tests.support.scenarios import BY_NAME
@@ -309,9 +310,7 @@ async def test_every_code_path_of_streamed_chat_replays_the_same_cassette(name: 
     assert "".join(str(chunk.text) for chunk in chunks) == text
     assert "".join(str(chunk.text) for chunk in awaited) == text
     assert "".join(deltas) == "".join(also) == text
-    whole = chunks[0]
-    for chunk in chunks[1:]:
-        whole += chunk
+    whole = collected(chunks)
     basis = [each.field for chunk in bare for each in chunk.basis]
     message = message_chunk_to_message(whole)
     assert [each["field"] for each in message.additional_kwargs.get("basis", [])] == basis

@@ -67,13 +67,31 @@ PREFIXES: Final = re.compile(r"\b_?(MOST|LONGEST|FEWEST|LARGEST|SHORTEST|DEEPEST
 # (files, word, what the line must match, reason): where the word means what everybody means by it.
 _MODEL: Final = "what a model or a task says to a question is its answer"
 _QUESTION: Final = "a question of an evaluation is asked"
+_OF_MODELS: Final = """
+    README.md docs/concepts/evidence.md docs/evaluation/* docs/guides/answers.md
+    docs/guides/notebooks.md docs/index.md docs/langchain/* docs/llama_index/*
+    docs/reference/evaluation.md docs/start/* parallel_integrations/*chat*
+    parallel_integrations/_cli/demo.py parallel_integrations/_cli/search.py
+    parallel_integrations/_documents/answers.py
+    parallel_integrations/_documents/citation_markers.py
+    parallel_integrations/_protocol/answer_stream.py parallel_integrations/evaluation/*
+    parallel_integrations/langchain/* parallel_integrations/llama_index/*
+    parallel_integrations/models/basis.py parallel_integrations/models/notebook.py
+    parallel_integrations/sandbox/answering/* tests/*/test_responses.py
+    tests/cli/test_commands.py tests/documents/test_citation_markers.py tests/evaluation/*
+    tests/langchain/* tests/llama_index/* tests/real/*
+""".split()
+"""Files about models and tasks, in which an answer is what they say."""
+_OF_DECISIONS: Final = (
+    "docs/reference/decisions.md",
+    "parallel_integrations/*decision*",
+    "tests/*decision*",
+)
 ALLOWED: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("*", "answer", r"\bUnexpectedAnswerError\b", "a public name"),
     ("*", "flight", r"(?i)in[-_ ]?flight", "in-flight request: the term itself"),
     ("*", "head", r"method, target|partition\(b|head = |head\.|head \+", "the bytes before a body"),
     ("cassettes/*", "answer", "", "a cassette's name"),
-    ("docs/langchain/*", "answer", "", _MODEL),
-    ("docs/llama_index/*", "answer", "", _MODEL),
     ("docs/moving/*", "answer", "include_answer", "a parameter of another package"),
     ("*/models/_hints.py", "answer", "include_answer", "a parameter of another package"),
     (
@@ -82,15 +100,8 @@ ALLOWED: Final[tuple[tuple[str, str, str, str], ...]] = (
         r"(?i)model|question|research|task|chat|basis|sources|responses|`speed`|answers|answering/",
         _MODEL,
     ),
-    ("docs/evaluation/*", "answer", "", _MODEL),
-    ("docs/reference/evaluation.md", "answer", "", _MODEL),
-    ("docs/index.md", "answer", "", _MODEL),
     ("docs/guides/testing.md", "answer", "(?i)how good", _MODEL),
-    ("docs/guides/notebooks.md", "answer", "", _MODEL),
-    ("docs/concepts/evidence.md", "answer", "", _MODEL),
-    ("docs/start/*", "answer", "", _MODEL),
     ("docs/speed.md", "answer", r"chat", _MODEL),
-    ("README.md", "answer", "", _MODEL),
     ("mkdocs.yml", "answer", "Structured answers|Which API answers", _MODEL),
     ("mkdocs.yml", "answer", "Structured answers|evaluation/answers", _MODEL),
     ("Makefile", "answer", "answer a question", _MODEL),
@@ -99,8 +110,6 @@ ALLOWED: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("tests/*", "answer", r'"An answer\."|f"answer \{|raw answer', _MODEL),
     ("tests/documents/test_tool_texts.py", "answer", "test_an_answer_cannot_name", _MODEL),
     ("tests/*", "leaves", r"\bmax_leaves=", "a parameter of Hypothesis"),
-    ("parallel_integrations/models/basis.py", "answer", "", _MODEL),
-    ("parallel_integrations/models/notebook.py", "answer", "", _MODEL),
     ("parallel_integrations/_cli/commands.py", "answer", "Answer a question", _MODEL),
     ("parallel_integrations/_documents/evidence.py", "answer", "researched answer", _MODEL),
     ("parallel_integrations/_documents/query_writer.py", "answer", "Answer with JSON", _MODEL),
@@ -123,33 +132,15 @@ ALLOWED: Final[tuple[tuple[str, str, str, str], ...]] = (
         r'"\.answer"|b"parallel-answer2"',
         "part of the format on disk: another name would lose what caches hold",
     ),
-    ("parallel_integrations/_documents/citation_markers.py", "answer", "", _MODEL),
-    ("parallel_integrations/evaluation/*", "answer", "", _MODEL),
     ("parallel_integrations/evaluation/*", "asked", "", _QUESTION),
     ("parallel_integrations/evaluation/report.py", "head", r"</?head>", "the HTML element"),
     ("parallel_integrations/evaluation/grading.py", "tell", "answer.say.tell", "what answers say"),
-    ("tests/evaluation/*", "answer", "", _MODEL),
     ("tests/evaluation/*", "asked", "", _QUESTION),
-    ("tests/documents/test_citation_markers.py", "answer", "", _MODEL),
-    ("parallel_integrations/langchain/*", "answer", "", _MODEL),
-    ("parallel_integrations/llama_index/*", "answer", "", _MODEL),
-    ("parallel_integrations/*chat*", "answer", "", _MODEL),
     ("parallel_integrations/*respon*", "answer", r"(?i)answer_stream|\banswer", _MODEL),
-    ("parallel_integrations/*decision*", "answer", "", "the API's own word"),
     ("parallel_integrations/models/__init__.pyi", "answer", "decision", "the API's own word"),
-    ("docs/reference/decisions.md", "answer", "", "the API's own word"),
-    ("tests/*decision*", "answer", "", "the API's own word"),
     ("tests/*", "answer", r'"answers"', "the API's own word"),
-    ("parallel_integrations/_documents/answers.py", "answer", "", _MODEL),
-    ("docs/guides/answers.md", "answer", "", _MODEL),
-    ("parallel_integrations/_protocol/answer_stream.py", "answer", "", _MODEL),
-    ("tests/*/test_responses.py", "answer", "", _MODEL),
-    ("parallel_integrations/_cli/demo.py", "answer", "", _MODEL),
-    ("parallel_integrations/_cli/search.py", "answer", "", _MODEL),
     ("parallel_integrations/_cli/commands.py", "answer", "Search and answer|answered", _MODEL),
-    ("tests/cli/test_commands.py", "answer", "", _MODEL),
     ("parallel_integrations/sandbox/*", "answer", r"answering", "how the sandbox finds an answer"),
-    ("parallel_integrations/sandbox/answering/*", "answer", "", _MODEL),
     (
         "parallel_integrations/sandbox/operations/tasks.py",
         "answer",
@@ -158,13 +149,11 @@ ALLOWED: Final[tuple[tuple[str, str, str, str], ...]] = (
     ),
     ("parallel_integrations/sandbox/web/folder.py", "head", r'<head>|"head"', "the HTML element"),
     ("parallel_integrations/sandbox/web/words.py", "tell", "^tell explain", "a word of questions"),
-    ("tests/langchain/*", "answer", "", _MODEL),
-    ("tests/real/*", "answer", "", _MODEL),
-    ("tests/llama_index/*", "answer", "", _MODEL),
     ("tests/sandbox/*", "answer", "answering", "the folder of that name"),
     ("tests/sandbox/*", "answer", r'"answer"|Answer the query', _MODEL),
     ("tests/sandbox/web/test_corpus.py", "head", "</?head>", "the HTML element"),
-    ("tests/*", "leaves", "max_leaves", "a parameter of Hypothesis"),
+    *((files, "answer", "", _MODEL) for files in _OF_MODELS),
+    *((files, "answer", "", "the API's own word") for files in _OF_DECISIONS),
 )
 
 

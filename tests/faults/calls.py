@@ -1,8 +1,7 @@
 """Every operation of the bare client, and which of its requests can be spoiled."""
 
-import inspect
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Final
@@ -28,6 +27,7 @@ from tests.support.operations import (
     STREAMS,
     TASK,
 )
+from tests.support.twins import twins
 
 
 class Title(BaseModel):
@@ -160,8 +160,6 @@ def method(
     steps: tuple[Step, ...],
     waits: bool = False,
     result: Callable[[Any], Any] = plain,
-    wrapped: type[Exception] | None = None,
-    also: type[Exception] | None = None,
     **settings: Any,
 ) -> Call:
     """A method of an adapter, and its awaiting twin, which has an `a` before its name.
@@ -173,8 +171,6 @@ def method(
         steps: The requests it makes.
         waits: Whether the adapter has a deadline.
         result: Gives what to compare; a stream is a list by then.
-        wrapped: As in `Call`.
-        also: As in `Call`.
         settings: Of the adapter.
     """
     adapter, _, called = name.partition(" ")[0].partition(".")
@@ -183,19 +179,7 @@ def method(
         deadline = {"deadline_seconds": at.deadline_seconds} if waits else {}
         return getattr(library, adapter)(**settings, **deadline, **at.settings)
 
-    def run(at: Connection) -> Any:
-        found = getattr(make(at), called)(*inputs)
-        return result(list(found) if isinstance(found, Iterator) else found)
-
-    async def arun(at: Connection) -> Any:
-        found = getattr(make(at), f"a{called}")(*inputs)
-        if inspect.isawaitable(found):
-            found = await found
-        if isinstance(found, AsyncIterator):
-            found = [each async for each in found]
-        return result(found)
-
-    return Call(name, run, arun, steps, wrapped, also)
+    return Call(name, *twins(make, called, *inputs, result=result), steps)
 
 
 def _flow(name: str, make: Callable[[Connection], Any], *steps: Step) -> Call:

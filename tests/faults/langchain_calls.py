@@ -1,5 +1,6 @@
 """Every class of the LangChain subpackage that calls the API, by every method that does."""
 
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final
@@ -37,14 +38,13 @@ _research: Final = partial(_call, processor="lite", waits=True)
 
 
 def _tool(name: str, *steps: Step, inputs: dict[str, Any], **settings: Any) -> Call:
-    settings |= {"steps": steps, "handle_tool_error": False, "wrapped": ToolException}
-    return _call(f"{name}.invoke", inputs, **settings)
+    call = _call(f"{name}.invoke", inputs, steps=steps, handle_tool_error=False, **settings)
+    return replace(call, wrapped=ToolException)
 
 
 def _chat(name: str, step: Step, **settings: Any) -> Call:
-    return _call(
-        f"ChatParallel.{name}", QUESTION, steps=(step,), also=ModelError, result=_text, **settings
-    )
+    call = _call(f"ChatParallel.{name}", QUESTION, steps=(step,), result=_text, **settings)
+    return replace(call, also=ModelError)
 
 
 def _text(found: Any) -> Any:
@@ -55,7 +55,7 @@ def _structured(at: Connection) -> Any:
     return langchain.ChatParallel(**at.settings).with_structured_output(Title)
 
 
-LANGCHAIN: Final[tuple[Call, ...]] = (
+LANGCHAIN: tuple[Call, ...] = (
     _call("ParallelSearchRetriever.invoke", QUESTION, steps=(calls.SEARCH,)),
     _call("ParallelExtractLoader.lazy_load", urls=[PAGE_URL], steps=(calls.EXTRACT,)),
     _tool("ParallelSearchTool", calls.SEARCH, inputs={"objective": QUESTION}),
@@ -104,9 +104,7 @@ LANGCHAIN: Final[tuple[Call, ...]] = (
     _research(
         "ParallelDeepResearch.stream", QUESTION, steps=_RESEARCH, result=lambda found: found[-1]
     ),
-    *(
-        [_call("ParallelDecisions.invoke", DECISION, steps=(calls.DECISION,), also=ModelError)]
-        if HAS_DECISIONS
-        else []
-    ),
 )
+if HAS_DECISIONS:
+    _decision = _call("ParallelDecisions.invoke", DECISION, steps=(calls.DECISION,))
+    LANGCHAIN += (replace(_decision, also=ModelError),)

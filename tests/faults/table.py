@@ -10,7 +10,7 @@ allowed (`max_retries=1`), by what a repetition would cost:
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from parallel_integrations import errors
 from tests.faults import fault_payloads
@@ -112,6 +112,21 @@ REOPENED: Final = (1.0, 1.0)
 SLOW_PAGE: Final = {Sort.CHAT: UNREADABLE, Sort.EVENTS: UNREADABLE}
 NO_MATTER: Final = {Sort.NOTHING: SUCCESS}
 
+
+def _later(
+    status: int, after: Any, outcome: Outcome, seconds: float, *, name: str = "", **more: Any
+) -> Fault:
+    """A refusal that says when to come back."""
+    return Fault(
+        f"{status}, Retry-After: {name or after}",
+        fault_payloads.status(status, retry_after=after),
+        outcome,
+        retry_after=seconds,
+        shows_message=True,
+        **more,
+    )
+
+
 FAULTS: Final[tuple[Fault, ...]] = (
     Fault("reset before the headers", fault_payloads.reset, LOST),
     Fault("end before the headers", fault_payloads.end, LOST),
@@ -156,43 +171,23 @@ FAULTS: Final[tuple[Fault, ...]] = (
         for name, payload in fault_payloads.ERROR_BODIES.items()
     ),
     Fault("429", fault_payloads.status(429), TOO_MANY, shows_message=True),
-    Fault(
-        "429, Retry-After: 2",
-        fault_payloads.status(429, retry_after="2"),
+    _later(429, "2", TOO_MANY, 2, pause=(2.0, 2.0)),
+    _later(
+        429,
+        fault_payloads.in_half_a_minute,
         TOO_MANY,
-        pause=(2.0, 2.0),
-        retry_after=2,
-        shows_message=True,
-    ),
-    Fault(
-        "429, Retry-After: a date",
-        fault_payloads.status(429, retry_after=fault_payloads.in_half_a_minute),
-        TOO_MANY,
+        29.5,
+        name="a date",
         pause=(28.0, 30.0),
-        retry_after=29.5,
-        shows_message=True,
     ),
-    Fault(
-        "429, Retry-After: 120",
-        fault_payloads.status(429, retry_after="120"),
-        Outcome(errors.RateLimitError),
-        retry_after=120,
-        shows_message=True,
-    ),
+    _later(429, "120", Outcome(errors.RateLimitError), 120),
     Fault("429, Retry-After: nonsense", fault_payloads.status(429, retry_after="soon"), TOO_MANY),
     Fault("500", fault_payloads.status(500), BROKEN, shows_message=True),
     Fault("500, 50 MB of HTML", fault_payloads.huge_page, BROKEN, huge=True),
     Fault("500, 50 MB of message", fault_payloads.huge_message, BROKEN, huge=True),
     Fault("502, HTML", fault_payloads.html(502), BROKEN, shows_message=True),
     Fault("503", fault_payloads.status(503), BUSY, shows_message=True),
-    Fault(
-        "503, Retry-After: 1",
-        fault_payloads.status(503, retry_after="1"),
-        BUSY,
-        pause=(1.0, 1.0),
-        retry_after=1,
-        shows_message=True,
-    ),
+    _later(503, "1", BUSY, 1, pause=(1.0, 1.0)),
     Fault("504", fault_payloads.status(504), BROKEN, shows_message=True),
     Fault("200, HTML", fault_payloads.html(200), UNREADABLE),
     Fault("200, nothing", fault_payloads.empty, UNREADABLE, NO_MATTER),

@@ -21,6 +21,7 @@ from parallel_integrations import (
 from tests.faults.langchain_calls import HAS_DECISIONS
 from tests.fuzz.fuzzer import WEBHOOK_PATH, CodePath
 from tests.fuzz.seeds import WEBHOOK
+from tests.langchain.support import collected
 from tests.support import operations
 from tests.support.operations import (
     EXAMPLES,
@@ -85,10 +86,7 @@ def _chat_model(client: ParallelClient) -> Any:
 
 def _chat_model_stream(client: ParallelClient) -> Any:
     chunks = list(langchain.ChatParallel(client=client).stream("with"))
-    whole = chunks[0]
-    for chunk in chunks[1:]:
-        whole += chunk
-    return whole.content_blocks
+    return collected(chunks).content_blocks
 
 
 def _responses(client: ParallelClient) -> Any:
@@ -98,7 +96,7 @@ def _responses(client: ParallelClient) -> Any:
 
 def _responses_stream(client: ParallelClient) -> Any:
     chunks = list(langchain.ChatParallel(model="parallel", client=client).stream("with"))
-    return sum(chunks[1:], chunks[0]).content_blocks
+    return collected(chunks).content_blocks
 
 
 def _structured(client: ParallelClient) -> Any:

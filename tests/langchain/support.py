@@ -1,5 +1,6 @@
 """Helpers of the LangChain tests: a scripted agent, scripted responses, recording callbacks."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -7,7 +8,7 @@ from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, ToolCall, ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, ToolCall, ToolMessage
 from langchain_core.tools import BaseTool
 
 
@@ -47,6 +48,21 @@ def called(tool: BaseTool, args: dict[str, Any], **config: Any) -> ToolMessage:
     message = tool.invoke(call, config)
     assert isinstance(message, ToolMessage)
     return message
+
+
+def collected(chunks: list[AIMessageChunk]) -> AIMessageChunk:
+    """The message that a stream's chunks add up to."""
+    return sum(chunks[1:], chunks[0])
+
+
+async def four_code_paths(runnable: Any, given: Any) -> tuple[Any, list[Any], Any, list[Any]]:
+    """What a runnable gives: blocking and streamed, then awaited and streamed."""
+    return (
+        await asyncio.to_thread(runnable.invoke, given),
+        await asyncio.to_thread(lambda: list(runnable.stream(given))),
+        await runnable.ainvoke(given),
+        [each async for each in runnable.astream(given)],
+    )
 
 
 class Scripted(GenericFakeChatModel):

@@ -5,17 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from langchain_core.exceptions import (
-    ModelAPIError,
-    ModelAuthenticationError,
-    ModelConnectionError,
-    ModelError,
-    ModelInvalidRequestError,
-    ModelNotFoundError,
-    ModelPermissionDeniedError,
-    ModelRateLimitError,
-    ModelTimeoutError,
-)
+from langchain_core import exceptions
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
@@ -34,25 +24,17 @@ from langchain_core.prompts import ChatPromptTemplate
 from parallel_integrations import ParallelError, StreamInterruptedError
 from parallel_integrations.langchain import ChatParallel
 from parallel_integrations.sandbox import Sandbox
+from tests.langchain.support import collected, four_code_paths
 from tests.support.connected import made
 from tests.support.requests import QUESTION
 
 make = partial(made, ChatParallel)
 
 
-def collected(chunks: list[AIMessageChunk]) -> AIMessageChunk:
-    whole = chunks[0]
-    for chunk in chunks[1:]:
-        whole += chunk
-    return whole
-
-
 async def test_four_code_paths_to_one_response(sandbox: Sandbox) -> None:
     model = make(sandbox)
-    whole = await asyncio.to_thread(model.invoke, QUESTION)
-    streamed = collected(await asyncio.to_thread(lambda: list(model.stream(QUESTION))))
-    awaited = await model.ainvoke(QUESTION)
-    astreamed = collected([chunk async for chunk in model.astream(QUESTION)])
+    whole, chunks, awaited, achunks = await four_code_paths(model, QUESTION)
+    streamed, astreamed = collected(chunks), collected(achunks)
     assert whole.text
     assert whole.text == streamed.text == awaited.text == astreamed.text
     for message in (whole, streamed, awaited, astreamed):
@@ -251,18 +233,18 @@ def test_tools_and_unknown_arguments_are_refused(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("status", "theirs"),
     [
-        (401, ModelAuthenticationError),
-        (402, ModelPermissionDeniedError),
-        (403, ModelPermissionDeniedError),
-        (404, ModelNotFoundError),
-        (422, ModelInvalidRequestError),
-        (429, ModelRateLimitError),
-        (500, ModelAPIError),
-        (503, ModelAPIError),
+        (401, exceptions.ModelAuthenticationError),
+        (402, exceptions.ModelPermissionDeniedError),
+        (403, exceptions.ModelPermissionDeniedError),
+        (404, exceptions.ModelNotFoundError),
+        (422, exceptions.ModelInvalidRequestError),
+        (429, exceptions.ModelRateLimitError),
+        (500, exceptions.ModelAPIError),
+        (503, exceptions.ModelAPIError),
     ],
 )
 async def test_errors_are_ours_and_langchains(
-    sandbox: Sandbox, status: int, theirs: type[ModelError]
+    sandbox: Sandbox, status: int, theirs: type[exceptions.ModelError]
 ) -> None:
     sandbox.faults.add(times=None, status=status)
     model = make(sandbox, max_retries=0)
@@ -280,11 +262,11 @@ async def test_errors_are_ours_and_langchains(
 
 def test_timeouts_and_lost_connections_are_langchains_too(sandbox: Sandbox) -> None:
     sandbox.faults.add(delay=1.0)
-    with pytest.raises(ModelTimeoutError):
+    with pytest.raises(exceptions.ModelTimeoutError):
         make(sandbox, timeout=0.1, max_retries=0).invoke(QUESTION)
-    with pytest.raises(ModelConnectionError):
+    with pytest.raises(exceptions.ModelConnectionError):
         ChatParallel(api_key="test", base_url="http://127.0.0.1:9", max_retries=0).invoke(QUESTION)
-    with pytest.raises(ModelAuthenticationError, match="PARALLEL_API_KEY"):
+    with pytest.raises(exceptions.ModelAuthenticationError, match="PARALLEL_API_KEY"):
         ChatParallel(base_url=sandbox.url).invoke(QUESTION)
 
 
@@ -296,7 +278,7 @@ async def test_a_cut_stream_is_no_response(sandbox: Sandbox, cut: str) -> None:
     with pytest.raises(StreamInterruptedError) as caught:
         got.extend(chunk.text for chunk in model.stream(QUESTION))
     assert caught.value.partial == "".join(got) != ""
-    with pytest.raises(ModelConnectionError):
+    with pytest.raises(exceptions.ModelConnectionError):
         [chunk async for chunk in model.astream(QUESTION)]
 
 

@@ -11,13 +11,13 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import ModelRetryMiddleware
 from langchain_core.caches import InMemoryCache
 from langchain_core.load import dumps
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, trim_messages
+from langchain_core.messages import AIMessage, HumanMessage, trim_messages
 from langchain_core.rate_limiters import InMemoryRateLimiter
 
 from parallel_integrations import ParallelClient
 from parallel_integrations.langchain import ChatParallel
 from parallel_integrations.sandbox import Sandbox
-from tests.langchain.support import Listener, answer
+from tests.langchain.support import Listener, answer, collected
 from tests.support.connected import connection, made
 from tests.support.requests import QUESTION
 
@@ -35,13 +35,6 @@ BASIS = [
 
 
 make = partial(made, ChatParallel)
-
-
-def collected(chunks: list[AIMessageChunk]) -> AIMessageChunk:
-    whole = chunks[0]
-    for chunk in chunks[1:]:
-        whole += chunk
-    return whole
 
 
 def test_the_profile_of_a_chat_model() -> None:

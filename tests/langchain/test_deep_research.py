@@ -21,7 +21,7 @@ from parallel_integrations import (
 )
 from parallel_integrations.langchain import ChatParallel, ParallelDeepResearch
 from parallel_integrations.sandbox import Sandbox
-from tests.langchain.support import AsyncListener, Listener
+from tests.langchain.support import AsyncListener, Listener, four_code_paths
 from tests.support.connected import connection
 from tests.support.requests import QUESTION
 
@@ -48,10 +48,7 @@ def stable(report: dict[str, Any]) -> dict[str, Any]:
 
 async def test_four_code_paths_to_one_report(sandbox: Sandbox) -> None:
     research = make(sandbox)
-    report = await asyncio.to_thread(research.invoke, QUESTION)
-    steps = await asyncio.to_thread(lambda: list(research.stream(QUESTION)))
-    awaited = await research.ainvoke(QUESTION)
-    asteps = [step async for step in research.astream(QUESTION)]
+    report, steps, awaited, asteps = await four_code_paths(research, QUESTION)
     for other in (steps[-1], awaited, asteps[-1]):
         assert stable(other) == stable(report)
     assert report["type"] == "report"

@@ -16,7 +16,7 @@ from parallel_integrations._protocol import polling
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.langchain import ParallelEnrichment
 from parallel_integrations.sandbox import Sandbox
-from tests.langchain.support import AsyncListener, Listener
+from tests.langchain.support import AsyncListener, Listener, four_code_paths
 from tests.support.connected import connection
 
 
@@ -47,12 +47,8 @@ def stable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 async def test_four_code_paths_to_the_same_rows(sandbox: Sandbox) -> None:
-    enrichment = make(sandbox)
-    rows = await asyncio.to_thread(enrichment.invoke, ROWS)
-    streamed = await asyncio.to_thread(lambda: list(enrichment.stream(ROWS)))
-    awaited = await enrichment.ainvoke(ROWS)
-    astreamed = [row async for row in enrichment.astream(ROWS)]
-    for other in (streamed, awaited, astreamed):
+    rows, *others = await four_code_paths(make(sandbox), ROWS)
+    for other in others:
         assert stable(other) == stable(rows)
     assert [row["number"] for row in rows] == [0, 1, 2]
     assert [row["input"] for row in rows] == ROWS

@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
 from parallel_integrations import InvalidArgumentError, ParallelClient, StreamInterruptedError
 from parallel_integrations.langchain import ChatParallel
 from parallel_integrations.sandbox import Sandbox
+from tests.langchain.support import collected
 from tests.support.cassettes import replaying
 from tests.support.raw_server import RawServer
 from tests.support.scenario import run
@@ -29,11 +30,7 @@ async def streamed(model: ChatParallel, messages: Any, *, awaiting: bool) -> AIM
     else:
         chunks = list(model.stream(messages))
     assert len(chunks) > 3
-    whole = chunks[0]
-    for chunk in chunks[1:]:
-        whole += chunk
-    assert isinstance(whole, AIMessageChunk)
-    return whole
+    return collected(chunks)
 
 
 def annotations(message: BaseMessage) -> list[Any]:
@@ -195,7 +192,7 @@ def test_an_answer_that_ends_early_says_why_and_a_stop_sequence_drops_the_spans_
     stop = [whole.text[second : second + 20]]
     assert annotations(model.invoke(QUESTION, stop=stop)) == [first]
     pieces = list(model.stream(QUESTION, stop=stop))
-    assert annotations(sum(pieces[1:], pieces[0])) == [first]
+    assert annotations(collected(pieces)) == [first]
 
 
 def test_failures_are_langchains_errors(model: ChatParallel) -> None:
@@ -243,7 +240,7 @@ def test_what_only_events_brought_is_kept(last: dict[str, Any]) -> None:
     ) as server:
         model = ChatParallel(model="parallel", api_key="any", base_url=server.url)
         chunks = list(model.stream("x"))
-    whole = sum(chunks[1:], chunks[0])
+    whole = collected(chunks)
     assert whole.text == "It wraps."
     [citation] = annotations(whole)
     assert (citation["start_index"], citation["end_index"]) == (0, 2)
@@ -262,7 +259,7 @@ def test_what_only_the_last_event_brought_is_shown(begun: str) -> None:
         ParallelClient(api_key="any", base_url=server.url) as client,
     ):
         chunks = list(ChatParallel(model="parallel", client=client).stream("x"))
-    whole = sum(chunks[1:], chunks[0])
+    whole = collected(chunks)
     assert whole.text == "It wraps."
     assert len(annotations(whole)) == 1
     [warning] = whole.response_metadata["warnings"]

@@ -3,8 +3,6 @@
 import copy
 import logging
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -14,46 +12,34 @@ import pytest
 from langchain_core.load import dumpd, dumps, load
 from langchain_core.runnables import ConfigurableField
 
-from parallel_integrations.langchain import (
-    ChatParallel,
-    ParallelDeepResearch,
-    ParallelEntityRetriever,
-    ParallelEntitySearchTool,
-    ParallelExtractLoader,
-    ParallelExtractTool,
-    ParallelFindAllTool,
-    ParallelMemoryTool,
-    ParallelMonitor,
-    ParallelSearchRetriever,
-    ParallelSearchTool,
-    ParallelTaskRunTool,
-    ParallelToolkit,
-)
+from parallel_integrations import langchain
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import connection
+from tests.support.processes import unpickled_elsewhere
 
 SECRET = "not-a-real-key-0123456789"
 URL = "https://docs.python.org/3/reference/compound_stmts.html"
 
 
-def loader(**settings: Any) -> ParallelExtractLoader:
+def loader(**settings: Any) -> langchain.ParallelExtractLoader:
     """A loader, which cannot be made without addresses."""
-    return ParallelExtractLoader(urls=[URL], **settings)
+    return langchain.ParallelExtractLoader(urls=[URL], **settings)
 
 
 ADAPTERS: list[Callable[..., Any]] = [
-    ChatParallel,
+    langchain.ChatParallel,
     loader,
-    ParallelDeepResearch,
-    ParallelEntityRetriever,
-    ParallelEntitySearchTool,
-    ParallelExtractTool,
-    ParallelFindAllTool,
-    ParallelMemoryTool,
-    ParallelMonitor,
-    ParallelSearchRetriever,
-    ParallelSearchTool,
-    ParallelTaskRunTool,
-    ParallelToolkit,
+    langchain.ParallelDeepResearch,
+    langchain.ParallelEntityRetriever,
+    langchain.ParallelEntitySearchTool,
+    langchain.ParallelExtractTool,
+    langchain.ParallelFindAllTool,
+    langchain.ParallelMemoryTool,
+    langchain.ParallelMonitor,
+    langchain.ParallelSearchRetriever,
+    langchain.ParallelSearchTool,
+    langchain.ParallelTaskRunTool,
+    langchain.ParallelToolkit,
 ]
 
 
@@ -89,7 +75,7 @@ def test_no_key_in_a_validation_error(adapter: Callable[..., Any], wrong: dict[s
 @pytest.mark.parametrize("key", [f"{SECRET}\n{SECRET}", f"{SECRET} x", f"{SECRET}é", 12345678])
 def test_an_impossible_key_is_refused_unseen(key: Any) -> None:
     with pytest.raises(Exception, match="api_key") as caught:
-        ChatParallel(api_key=key)
+        langchain.ChatParallel(api_key=key)
     assert SECRET not in str(caught.value)
     assert "12345678" not in str(caught.value)
 
@@ -114,35 +100,25 @@ def test_a_deepcopy_keeps_its_key(adapter: Callable[..., Any]) -> None:
 
 
 def test_a_pickled_retriever_works_in_another_process(sandbox: Sandbox) -> None:
-    retriever = ParallelSearchRetriever(api_key=sandbox.api_key, base_url=sandbox.url, k=2)
+    retriever = langchain.ParallelSearchRetriever(**connection(sandbox), k=2)
     retriever.invoke("What is a decorator?")
-    script = (
-        "import pickle, sys\n"
-        "retriever = pickle.load(sys.stdin.buffer)\n"
-        "print(len(retriever.invoke('What is a decorator?')))\n"
+    printed = unpickled_elsewhere(
+        retriever, "print(len(loaded.invoke('What is a decorator?')))", sandbox
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        input=pickle.dumps(retriever),
-        capture_output=True,
-        env={"PARALLEL_API_KEY": sandbox.api_key, "PYTHONPATH": ":".join(sys.path)},
-        check=False,
-        timeout=50,
-    )
-    assert done.stdout.strip() == b"2", done.stderr.decode()
+    assert printed.split() == ["2"]
 
 
 def _answered(adapter: Any) -> int:
     match adapter:
-        case ParallelExtractLoader():
+        case langchain.ParallelExtractLoader():
             return len(adapter.load())
-        case ParallelToolkit():
+        case langchain.ParallelToolkit():
             return len(adapter.get_tools()[0].invoke({"objective": "decorators"}))
-        case ParallelExtractTool():
+        case langchain.ParallelExtractTool():
             return len(adapter.invoke({"urls": [URL]}))
-        case ParallelEntitySearchTool():
+        case langchain.ParallelEntitySearchTool():
             return len(adapter.invoke({"objective": "decorators", "entity_type": "people"}))
-        case ParallelMonitor():
+        case langchain.ParallelMonitor():
             return len(adapter.list()) + 1
         case _:
             return len(str(adapter.invoke("decorators")))
@@ -152,7 +128,7 @@ def test_every_adapter_works_in_a_process_pool(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
-    made = [adapter(api_key=sandbox.api_key, base_url=sandbox.url) for adapter in ADAPTERS]
+    made = [adapter(**connection(sandbox)) for adapter in ADAPTERS]
     made[0].invoke("decorators")  # its connections stay here
     # A new process, not a fork: nothing is there but what the pickle holds.
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
@@ -160,12 +136,12 @@ def test_every_adapter_works_in_a_process_pool(
 
 
 def test_load_restores_what_dumpd_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = ChatParallel(api_key=SECRET, model="lite", base_url="https://example.com/api")
+    model = langchain.ChatParallel(api_key=SECRET, model="lite", base_url="https://example.com/api")
     written = dumpd(model)
     assert written["kwargs"]["api_key"] == {"lc": 1, "type": "secret", "id": ["PARALLEL_API_KEY"]}
     loaded = load(
         written,
-        allowed_objects=[ChatParallel],
+        allowed_objects=[langchain.ChatParallel],
         valid_namespaces=["parallel_integrations"],
         secrets_map={"PARALLEL_API_KEY": SECRET},
     )
@@ -174,7 +150,7 @@ def test_load_restores_what_dumpd_wrote(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_configurable_model(sandbox: Sandbox) -> None:
-    model = ChatParallel(api_key=sandbox.api_key, base_url=sandbox.url).configurable_fields(
+    model = langchain.ChatParallel(**connection(sandbox)).configurable_fields(
         model=ConfigurableField(id="model")
     )
     model.with_config(configurable={"model": "lite"}).invoke("What is a decorator?")
@@ -184,7 +160,7 @@ def test_a_configurable_model(sandbox: Sandbox) -> None:
 def test_no_key_in_the_logs(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     sandbox.faults.add(status=500, echo_key=True, times=1)
-    ParallelSearchRetriever(api_key=sandbox.api_key, base_url=sandbox.url).invoke("decorators")
+    langchain.ParallelSearchRetriever(**connection(sandbox)).invoke("decorators")
     assert caplog.text
     assert sandbox.api_key not in caplog.text
 
@@ -192,11 +168,14 @@ def test_no_key_in_the_logs(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) 
 def test_load_takes_the_key_from_the_environment(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = dumpd(ChatParallel(api_key=SECRET, model="lite", base_url=sandbox.url))
+    written = dumpd(langchain.ChatParallel(api_key=SECRET, model="lite", base_url=sandbox.url))
     assert written["id"][-1] == "ChatParallel"
     monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
     how: dict[str, Any] = {"secrets_from_env": True}
-    how |= {"allowed_objects": [ChatParallel], "valid_namespaces": ["parallel_integrations"]}
+    how |= {
+        "allowed_objects": [langchain.ChatParallel],
+        "valid_namespaces": ["parallel_integrations"],
+    }
     loaded = load(written, **how)
     assert loaded.model == "lite"
     assert loaded.invoke("What is a decorator?").text
@@ -204,7 +183,7 @@ def test_load_takes_the_key_from_the_environment(
 
 @pytest.mark.parametrize("name", ["model", "previous_interaction_id", "extra_headers"])
 def test_fields_of_the_model_are_configurable(sandbox: Sandbox, name: str) -> None:
-    first = ChatParallel(api_key=sandbox.api_key, base_url=sandbox.url, model="lite")
+    first = langchain.ChatParallel(**connection(sandbox), model="lite")
     interaction = first.invoke("What is a decorator?").response_metadata["interaction_id"]
     values: dict[str, Any] = {
         "model": "base",

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from langchain_core.language_models import BaseChatModel
-from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import BaseTool
 from langchain_tests.integration_tests import (
     ChatModelIntegrationTests,
@@ -31,261 +30,123 @@ from parallel_integrations.langchain import (
 )
 from parallel_integrations.sandbox import Sandbox
 from tests.langchain.support import answer
+from tests.support.connected import connection
+from tests.support.requests import QUESTION
 
 PAGE = "https://docs.python.org/3/reference/compound_stmts.html"
 SERDES = "core's allow-list of loadable classes names no third party, see test_serialization.py"
 
+FROM_ENVIRONMENT: Any = ({"PARALLEL_API_KEY": "from-env"}, {}, {"api_key": "from-env"})
+"""What is set there, what a constructor is given besides, and what comes of it."""
 JOKE = json.dumps({"setup": "Why do cats sit on keyboards?", "punchline": "For the mouse."})
+
+
+TOOLS: dict[type[BaseTool], dict[str, Any]] = {
+    ParallelSearchTool: {
+        "objective": "What is a decorator?",
+        "search_queries": ["python decorator"],
+    },
+    ParallelExtractTool: {"urls": [PAGE], "objective": "What is here?"},
+    ParallelTaskRunTool: {"input": "What is a decorator?"},
+    ParallelFindAllTool: {"objective": "Python statements that bind names"},
+    ParallelEntitySearchTool: {"objective": "makers of compilers", "entity_type": "companies"},
+    ParallelMemoryTool: {"query": "closures"},
+}
 
 
 class _ChatModel:
     """Properties of the model for both chat suites."""
 
-    @property
-    def chat_model_class(self) -> type[BaseChatModel]:
-        return ChatParallel
-
-    @property
-    def has_tool_calling(self) -> bool:
-        # bind_tools is overridden, because agents bind a response format with it; the models
-        # themselves call no tools, and it says so.
-        return False
-
-    @property
-    def has_structured_output(self) -> bool:
-        return True
-
-    @property
-    def supports_json_mode(self) -> bool:
-        return True
-
-    @property
-    def has_tool_choice(self) -> bool:
-        return False
-
-    @property
-    def returns_usage_metadata(self) -> bool:
-        # The API documents its usage as always empty; test_chat_settings.py sends some.
-        return False
-
-    @property
-    def supports_model_override(self) -> bool:
-        return True
-
-    @property
-    def model_override_value(self) -> str:
-        return "lite"
+    chat_model_class = ChatParallel
+    # bind_tools is overridden, because agents bind a response format with it; the models
+    # themselves call no tools, and it says so.
+    has_tool_calling = False
+    has_tool_choice = False
+    has_structured_output = True
+    supports_json_mode = True
+    # The API documents its usage as always empty; test_chat_settings.py sends some.
+    returns_usage_metadata = False
+    supports_model_override = True
+    model_override_value = "lite"
 
 
 class TestChatUnit(_ChatModel, ChatModelUnitTests):
-    @property
-    def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
-        return {"PARALLEL_API_KEY": "from-env"}, {}, {"api_key": "from-env"}
+    init_from_env_params = FROM_ENVIRONMENT
 
     @pytest.mark.xfail(reason=SERDES, raises=ValueError, strict=True)
     def test_serdes(self, model: BaseChatModel, snapshot: Any) -> None:
         super().test_serdes(model, snapshot)
 
 
-class TestChatIntegration(_ChatModel, ChatModelIntegrationTests):
+class _AtSandbox:
+    """What is tested calls the sandbox."""
+
     @pytest.fixture(autouse=True)
-    def _against(self, sandbox: Sandbox, request: pytest.FixtureRequest) -> None:
+    def _against(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        return connection(self.sandbox)
+
+
+class TestChatIntegration(_AtSandbox, _ChatModel, ChatModelIntegrationTests):
+    chat_model_params = _AtSandbox.connection
+
+    @pytest.fixture(autouse=True)
+    def _scripted(self, sandbox: Sandbox, request: pytest.FixtureRequest) -> None:
         if request.node.name == "test_json_mode":
             # JSON mode names its fields in the prompt alone, and the sandbox, which quotes and
             # does not read prompts, has scripted responses: whole, then streamed, and both again.
             for streamed in (False, True, False, True):
                 sandbox.faults.add("/chat/completions", **answer(JOKE, streamed=streamed))
 
-    @property
-    def chat_model_params(self) -> dict[str, Any]:
-        return {"api_key": self.sandbox.api_key, "base_url": self.sandbox.url}
-
 
 class _ResponsesModel(_ChatModel):
     """The model of Responses, which counts tokens and has no JSON mode."""
 
-    @property
-    def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "parallel", "reasoning_effort": "low", "api_key": "test"}
-
-    @property
-    def supports_json_mode(self) -> bool:
-        return False
-
-    @property
-    def returns_usage_metadata(self) -> bool:
-        return True
-
-    @property
-    def supports_model_override(self) -> bool:
-        return False
+    chat_model_params: Any = {"model": "parallel", "reasoning_effort": "low", "api_key": "test"}
+    supports_json_mode = False
+    returns_usage_metadata = True
+    supports_model_override = False
 
 
 class TestResponsesUnit(_ResponsesModel, TestChatUnit):
-    @property
-    def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
-        return {"PARALLEL_API_KEY": "from-env"}, {"model": "parallel"}, {"api_key": "from-env"}
+    init_from_env_params = (FROM_ENVIRONMENT[0], {"model": "parallel"}, FROM_ENVIRONMENT[2])
 
 
-class TestResponsesIntegration(_ResponsesModel, ChatModelIntegrationTests):
-    @pytest.fixture(autouse=True)
-    def _against(self, sandbox: Sandbox) -> None:
-        self.sandbox = sandbox
-
+class TestResponsesIntegration(_AtSandbox, _ResponsesModel, ChatModelIntegrationTests):
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        connection = {"api_key": self.sandbox.api_key, "base_url": self.sandbox.url}
-        return {"model": "parallel", "reasoning_effort": "low", **connection}
+        return _ResponsesModel.chat_model_params | self.connection
 
 
-class TestSearchToolUnit(ToolsUnitTests):
-    @property
-    def tool_constructor(self) -> type[BaseTool]:
-        return ParallelSearchTool
+class _EachTool:
+    """A tool and what it is called with."""
 
-    @property
-    def tool_constructor_params(self) -> dict[str, Any]:
-        return {"api_key": "test"}
+    tool_constructor: Any = None
+    tool_invoke_params_example: Any = None
 
-    @property
-    def tool_invoke_params_example(self) -> dict[str, Any]:
-        return {"objective": "What is a decorator?", "search_queries": ["python decorator"]}
-
-    @property
-    def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
-        return {"PARALLEL_API_KEY": "from-env"}, {}, {"api_key": "from-env"}
+    @pytest.fixture(autouse=True, params=TOOLS, ids=lambda tool: tool.__name__)
+    def _tool(self, request: pytest.FixtureRequest) -> None:
+        self.tool_constructor = request.param
+        self.tool_invoke_params_example = TOOLS[request.param]
 
 
-class TestExtractToolUnit(TestSearchToolUnit):
-    @property
-    def tool_constructor(self) -> type[BaseTool]:
-        return ParallelExtractTool
-
-    @property
-    def tool_invoke_params_example(self) -> dict[str, Any]:
-        return {"urls": ["https://docs.python.org/3/reference/"], "objective": "What is here?"}
+class TestToolUnit(_EachTool, ToolsUnitTests):
+    tool_constructor_params: Any = {"api_key": "test"}
+    init_from_env_params = FROM_ENVIRONMENT
 
 
-class TestSearchToolIntegration(ToolsIntegrationTests):
-    @pytest.fixture(autouse=True)
-    def _against(self, sandbox: Sandbox) -> None:
-        self.sandbox = sandbox
-
-    @property
-    def tool_constructor(self) -> type[BaseTool]:
-        return ParallelSearchTool
-
-    @property
-    def tool_constructor_params(self) -> dict[str, Any]:
-        return {"api_key": self.sandbox.api_key, "base_url": self.sandbox.url}
-
-    @property
-    def tool_invoke_params_example(self) -> dict[str, Any]:
-        return {"objective": "What is a decorator?", "search_queries": ["python decorator"]}
+class TestToolIntegration(_EachTool, _AtSandbox, ToolsIntegrationTests):
+    tool_constructor_params = _AtSandbox.connection
 
 
-class TestExtractToolIntegration(TestSearchToolIntegration):
-    @property
-    def tool_constructor(self) -> type[BaseTool]:
-        return ParallelExtractTool
-
-    @property
-    def tool_invoke_params_example(self) -> dict[str, Any]:
-        return {"urls": [PAGE], "objective": "What is here?"}
-
-
-class _Task:
-    @property
-    def tool_constructor(self) -> type[BaseTool]:
-        return ParallelTaskRunTool
-
-    @property
-    def tool_invoke_params_example(self) -> dict[str, Any]:
-        return {"input": "What is a decorator?"}
-
-
-class _FindAll:
-    @property
-    def tool_constructor(self) -> type[BaseTool]:
-        return ParallelFindAllTool
-
-    @property
-    def tool_invoke_params_example(self) -> dict[str, Any]:
-        return {"objective": "Python statements that bind names"}
-
-
-class TestTaskToolUnit(_Task, TestSearchToolUnit):
-    pass
-
-
-class TestTaskToolIntegration(_Task, TestSearchToolIntegration):
-    pass
-
-
-class TestFindAllToolUnit(_FindAll, TestSearchToolUnit):
-    pass
-
-
-class TestFindAllToolIntegration(_FindAll, TestSearchToolIntegration):
-    pass
-
-
-class _Entities:
-    @property
-    def tool_constructor(self) -> type[BaseTool]:
-        return ParallelEntitySearchTool
-
-    @property
-    def tool_invoke_params_example(self) -> dict[str, Any]:
-        return {"objective": "makers of compilers", "entity_type": "companies"}
-
-
-class TestEntityToolUnit(_Entities, TestSearchToolUnit):
-    pass
-
-
-class TestEntityToolIntegration(_Entities, TestSearchToolIntegration):
-    pass
-
-
-class _Memory:
-    @property
-    def tool_constructor(self) -> type[BaseTool]:
-        return ParallelMemoryTool
-
-    @property
-    def tool_invoke_params_example(self) -> dict[str, Any]:
-        return {"query": "closures"}
-
-
-class TestMemoryToolUnit(_Memory, TestSearchToolUnit):
-    pass
-
-
-class TestMemoryToolIntegration(_Memory, TestSearchToolIntegration):
-    pass
-
-
-class TestRetriever(RetrieversIntegrationTests):
-    @pytest.fixture(autouse=True)
-    def _against(self, sandbox: Sandbox) -> None:
-        self.sandbox = sandbox
-
-    @property
-    def retriever_constructor(self) -> type[BaseRetriever]:
-        return ParallelSearchRetriever
-
-    @property
-    def retriever_constructor_params(self) -> dict[str, Any]:
-        return {"api_key": self.sandbox.api_key, "base_url": self.sandbox.url}
-
-    @property
-    def retriever_query_example(self) -> str:
-        return "How does the with statement handle exceptions?"
+class TestRetriever(_AtSandbox, RetrieversIntegrationTests):
+    retriever_constructor: Any = ParallelSearchRetriever
+    retriever_constructor_params = _AtSandbox.connection
+    retriever_query_example = QUESTION
 
 
 class TestEntityRetriever(TestRetriever):
-    @property
-    def retriever_constructor(self) -> type[BaseRetriever]:
-        return ParallelEntityRetriever
+    retriever_constructor = ParallelEntityRetriever

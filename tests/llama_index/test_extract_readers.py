@@ -5,20 +5,15 @@ from functools import partial
 from typing import Any
 
 import pytest
-from llama_index.core.embeddings import MockEmbedding
-from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
-from llama_index.core.node_parser import SentenceSplitter
-from llama_index.core.readers.base import BasePydanticReader, ReaderConfig
+from llama_index.core.readers.base import BasePydanticReader
 from llama_index.core.schema import Document
-from llama_index.core.storage.docstore import SimpleDocumentStore
-from llama_index.core.vector_stores import SimpleVectorStore
 
 from parallel_integrations import ServerError
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.llama_index import ParallelExtractReader, ParallelReader
 from parallel_integrations.models import ExtractError
 from parallel_integrations.sandbox import Sandbox
-from tests.llama_index.test_readers import Counted
+from tests.llama_index.support import check_failure, ingestion
 from tests.support.connected import connection, made
 
 PAGES = [
@@ -111,11 +106,7 @@ def test_a_failed_call_of_an_extract_reader_is_an_error(sandbox: Sandbox) -> Non
 
 @pytest.mark.parametrize("urls", [[], [""], ["python.org"], ["ftp://example.com"]])
 async def test_invalid_urls_are_not_sent(sandbox: Sandbox, urls: list[str]) -> None:
-    reader = make(sandbox)
-    with pytest.raises(InvalidArgumentError, match="urls"):
-        reader.load_data(urls)
-    with pytest.raises(InvalidArgumentError, match="urls"):
-        await reader.aload_data(urls)
+    await check_failure(InvalidArgumentError, "urls", make(sandbox), "load_data", urls)
     assert not sandbox.requests
 
 
@@ -137,15 +128,7 @@ def test_ids_are_those_of_a_search(sandbox: Sandbox) -> None:
 
 
 async def test_a_second_read_by_an_extract_reader_indexes_nothing(sandbox: Sandbox) -> None:
-    counted = Counted()
-    pipeline = IngestionPipeline(
-        readers=[ReaderConfig(reader=make(sandbox), reader_kwargs={"urls": PAGES})],
-        transformations=[SentenceSplitter(), counted, MockEmbedding(embed_dim=8)],
-        docstore=SimpleDocumentStore(),
-        vector_store=SimpleVectorStore(),
-        docstore_strategy=DocstoreStrategy.UPSERTS,
-        disable_cache=True,
-    )
+    pipeline, counted = ingestion(make(sandbox), urls=PAGES)
     assert pipeline.run()
     first = counted._count
     assert not pipeline.run()

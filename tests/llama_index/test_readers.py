@@ -11,25 +11,20 @@ from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
 from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
 from llama_index.core.instrumentation.span import SimpleSpan
 from llama_index.core.instrumentation.span_handlers import SimpleSpanHandler
-from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.postprocessor import FixedRecencyPostprocessor
-from llama_index.core.readers.base import BasePydanticReader, BaseReader, ReaderConfig
-from llama_index.core.schema import BaseNode, Document, MetadataMode, TransformComponent
+from llama_index.core.readers.base import BasePydanticReader, BaseReader
+from llama_index.core.schema import Document, MetadataMode
 from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores import SimpleVectorStore
-from pydantic import PrivateAttr
 
 from parallel_integrations import (
-    AuthenticationError,
     FetchPolicy,
-    ParallelError,
-    RateLimitError,
-    ServerError,
     SourcePolicy,
 )
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.llama_index import ParallelReader, ParallelRetriever
 from parallel_integrations.sandbox import Sandbox
+from tests.llama_index.support import check_failure, ingestion
 from tests.support.connected import made
 from tests.support.requests import QUESTION
 
@@ -139,11 +134,7 @@ def test_settings_of_the_instance_and_of_the_call_of_a_search_reader(sandbox: Sa
 async def test_invalid_searches_of_a_search_reader_are_not_sent(
     sandbox: Sandbox, tool_input: dict[str, Any], named: str
 ) -> None:
-    reader = make(sandbox)
-    with pytest.raises(InvalidArgumentError, match=named):
-        reader.load_data(**tool_input)
-    with pytest.raises(InvalidArgumentError, match=named):
-        await reader.aload_data(**tool_input)
+    await check_failure(InvalidArgumentError, named, make(sandbox), "load_data", **tool_input)
     assert not sandbox.requests
 
 
@@ -152,36 +143,6 @@ def test_lazy_load_data_sends_nothing_before_it_is_read(sandbox: Sandbox) -> Non
     assert not sandbox.requests
     next(documents)
     assert len(sandbox.requests) == 1
-
-
-@pytest.mark.parametrize(
-    ("status", "error"),
-    [(401, AuthenticationError), (429, RateLimitError), (500, ServerError)],
-)
-async def test_a_failed_search_is_an_error(
-    sandbox: Sandbox, status: int, error: type[ParallelError]
-) -> None:
-    sandbox.faults.add(path="/v1/search", times=None, status=status)
-    reader = make(sandbox, max_retries=0)
-    with pytest.raises(error, match=str(status)):
-        reader.load_data(QUESTION)
-    with pytest.raises(error, match=str(status)):
-        await reader.aload_data(QUESTION)
-
-
-def test_two_event_loops_one_after_the_other_of_a_search_reader(sandbox: Sandbox) -> None:
-    reader = make(sandbox)
-    assert asyncio.run(reader.aload_data(QUESTION))
-    assert asyncio.run(reader.aload_data(QUESTION))
-    assert len(sandbox.requests) == 2
-
-
-async def test_reading_does_not_block_the_loop(sandbox: Sandbox) -> None:
-    sandbox.faults.add(path="/v1/search", times=None, delay=0.3)
-    reader = make(sandbox)
-    start = asyncio.get_running_loop().time()
-    await asyncio.gather(*(reader.aload_data(f"{QUESTION} {number}") for number in range(5)))
-    assert asyncio.get_running_loop().time() - start < 1
 
 
 def test_a_search_reader_is_a_llama_index_reader(sandbox: Sandbox) -> None:
@@ -216,30 +177,9 @@ async def test_one_span_for_each_read(sandbox: Sandbox) -> None:
     ]
 
 
-class Counted(TransformComponent):
-    """Counts the nodes that a pipeline really works on."""
-
-    _count: int = PrivateAttr(default=0)
-
-    def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
-        self._count += len(nodes)
-        return nodes
-
-
 @pytest.mark.parametrize("split", ["page", "excerpt"])
 def test_a_second_read_by_a_search_reader_indexes_nothing(sandbox: Sandbox, split: Any) -> None:
-    counted = Counted()
-    reader = ReaderConfig(
-        reader=make(sandbox, split=split), reader_kwargs={"query": QUESTION, "max_results": 3}
-    )
-    pipeline = IngestionPipeline(
-        readers=[reader],
-        transformations=[SentenceSplitter(), counted, MockEmbedding(embed_dim=8)],
-        docstore=SimpleDocumentStore(),
-        vector_store=SimpleVectorStore(),
-        docstore_strategy=DocstoreStrategy.UPSERTS,
-        disable_cache=True,
-    )
+    pipeline, counted = ingestion(make(sandbox, split=split), query=QUESTION, max_results=3)
     assert pipeline.run()
     first = counted._count
     assert first >= 3

@@ -22,13 +22,12 @@ from parallel_integrations import (
     AuthenticationError,
     ConnectionFailedError,
     ParallelError,
-    RateLimitError,
-    ServerError,
     SourcePolicy,
 )
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.llama_index import ParallelReader, ParallelRetriever
 from parallel_integrations.sandbox import Sandbox
+from tests.llama_index.support import ERRORS, check_failure
 from tests.support.connected import connection, made
 from tests.support.requests import QUESTION
 
@@ -96,11 +95,7 @@ def test_ten_results_by_default(sandbox: Sandbox) -> None:
 async def test_invalid_searches_of_a_retriever_are_not_sent(
     sandbox: Sandbox, question: str
 ) -> None:
-    retriever = make(sandbox)
-    with pytest.raises(InvalidArgumentError, match="objective"):
-        retriever.retrieve(question)
-    with pytest.raises(InvalidArgumentError, match="objective"):
-        await retriever.aretrieve(question)
+    await check_failure(InvalidArgumentError, "objective", make(sandbox), "retrieve", question)
     assert not sandbox.requests
 
 
@@ -118,20 +113,12 @@ def test_wrong_settings_of_a_retriever_are_refused(wrong: dict[str, Any], named:
         ParallelRetriever(**wrong)
 
 
-ERRORS = [(401, AuthenticationError), (429, RateLimitError), (500, ServerError)]
-
-
 @pytest.mark.parametrize(("status", "error"), ERRORS)
-async def test_a_failed_search_is_never_an_empty_one(
+async def test_a_failed_search_of_an_engine_is_never_an_empty_one(
     sandbox: Sandbox, status: int, error: type[ParallelError]
 ) -> None:
     sandbox.faults.add(path="/v1/search", times=None, status=status)
-    retriever = make(sandbox, max_retries=0)
-    with pytest.raises(error, match=str(status)):
-        retriever.retrieve(QUESTION)
-    with pytest.raises(error, match=str(status)):
-        await retriever.aretrieve(QUESTION)
-    engine = RetrieverQueryEngine.from_args(retriever, llm=MockLLM())
+    engine = RetrieverQueryEngine.from_args(make(sandbox, max_retries=0), llm=MockLLM())
     with pytest.raises(error, match=str(status)):
         await engine.aquery(QUESTION)
 
@@ -151,21 +138,6 @@ def test_a_search_is_repeated_after_a_failure_that_was_not_billed(sandbox: Sandb
     sandbox.faults.add(path="/v1/search", status=429, retry_after=0)
     assert make(sandbox).retrieve(QUESTION)
     assert len(sandbox.requests) == 2
-
-
-def test_two_event_loops_one_after_the_other_of_a_retriever(sandbox: Sandbox) -> None:
-    retriever = make(sandbox)
-    assert asyncio.run(retriever.aretrieve(QUESTION))
-    assert asyncio.run(retriever.aretrieve(QUESTION))
-    assert len(sandbox.requests) == 2
-
-
-async def test_retrieving_does_not_block_the_loop(sandbox: Sandbox) -> None:
-    sandbox.faults.add(path="/v1/search", times=None, delay=0.3)
-    retriever = make(sandbox)
-    start = asyncio.get_running_loop().time()
-    await asyncio.gather(*(retriever.aretrieve(f"{QUESTION} {number}") for number in range(5)))
-    assert asyncio.get_running_loop().time() - start < 1
 
 
 async def test_one_callback_event_each(sandbox: Sandbox) -> None:

@@ -3,8 +3,6 @@
 import copy
 import logging
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +27,7 @@ from parallel_integrations.llama_index import (
 )
 from parallel_integrations.sandbox import Sandbox
 from tests.support.connected import connection
+from tests.support.processes import unpickled_elsewhere
 
 SECRET = "not-a-real-key-0123456789"
 
@@ -129,21 +128,12 @@ def test_pickles_work_in_another_process(sandbox: Sandbox) -> None:
     )
     made[0].load_data("What is a decorator?")
     script = (
-        "import pickle, sys\n"
-        "reader, retriever, llm = pickle.load(sys.stdin.buffer)\n"
+        "reader, retriever, llm = loaded\n"
         "question = 'What is a decorator?'\n"
         "print(len(reader.load_data(question)), len(retriever.retrieve(question)))\n"
         "print(len(llm.complete(question).text) > 0)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        input=pickle.dumps(made),
-        capture_output=True,
-        env={"PARALLEL_API_KEY": sandbox.api_key, "PYTHONPATH": ":".join(sys.path)},
-        check=False,
-        timeout=50,
-    )
-    assert done.stdout.split() == [b"2", b"2", b"True"], done.stderr.decode()
+    assert unpickled_elsewhere(made, script, sandbox).split() == ["2", "2", "True"]
 
 
 @pytest.mark.parametrize("make", COMPONENTS)

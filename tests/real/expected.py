@@ -63,8 +63,8 @@ class Task:
         content: How it begins: its text, or the JSON value's first key.
         fields: Fields of the basis.
         citations: In all.
-        passages: Excerpts, and citations without any.
-        confidences: Fields by confidence.
+        passages: Excerpts, and citations without any; None: as many as citations.
+        confidences: Fields by confidence; None: no field has any.
         first: Field, url, title (None: none is given) and how the first excerpt begins.
         tools: Calls to tool servers.
         unknown: Fields that no model knows.
@@ -73,14 +73,22 @@ class Task:
     run_id: str
     processor: str
     content: str
-    fields: int
-    citations: int
-    passages: int
-    confidences: dict[str, int]
     first: tuple[str, str, str | None, str] | None
+    fields: int = 1
+    citations: int = 1
+    passages: int | None = None
+    confidences: dict[str, int] | None = None
     tools: tuple[str, ...] = ()
     warnings: int = 0
     unknown: frozenset[str] = frozenset()
+
+    @property
+    def num_passages(self) -> int:
+        return self.citations if self.passages is None else self.passages
+
+    @property
+    def by_confidence(self) -> dict[str, int]:
+        return {"": self.fields} if self.confidences is None else self.confidences
 
 
 @dataclass(frozen=True)
@@ -194,7 +202,6 @@ EXPECTED: Final[dict[str, Any]] = {
         run_id="trun_00000000000000000000000000000001",
         processor="ultra",
         content="# Bees in winter",
-        fields=1,
         citations=3,
         passages=4,
         confidences={"high": 1},
@@ -207,7 +214,6 @@ EXPECTED: Final[dict[str, Any]] = {
         content="executive_summary",
         fields=3,
         citations=2,
-        passages=2,
         confidences={"": 1, "medium": 1, "low": 1},
         first=("feeding[0]", "https://bees.example/winter", "Winter", "A colony needs"),
     ),
@@ -215,10 +221,6 @@ EXPECTED: Final[dict[str, Any]] = {
         run_id="trun_00000000000000000000000000000003",
         processor="lite",
         content="output",
-        fields=1,
-        citations=1,
-        passages=1,
-        confidences={"": 1},
         first=("output", "https://bees.example/", None, ""),
         tools=("weigh",),
         warnings=1,
@@ -492,7 +494,6 @@ EXPECTED: Final[dict[str, Any]] = {
         run_id="trun_df742c30826e4306888cdd2acc84879b",
         processor="ultra",
         content="# Independent U.S. Coffee Shops 2025-2030",
-        fields=1,
         citations=74,
         passages=219,
         confidences={"high": 1},
@@ -532,7 +533,6 @@ EXPECTED: Final[dict[str, Any]] = {
         content="executive_summary",
         fields=5,
         citations=52,
-        passages=52,
         confidences={"": 3, "medium": 1, "high": 1},
         first=(
             "step_2_capabilities_matrix",
@@ -546,10 +546,7 @@ EXPECTED: Final[dict[str, Any]] = {
         run_id="trun_r006",
         processor="ultra",
         content="answer",
-        fields=1,
         citations=35,
-        passages=35,
-        confidences={"": 1},
         first=(
             "answer",
             "https://www.toolpick.dev/pricing/linear",
@@ -566,7 +563,6 @@ EXPECTED: Final[dict[str, Any]] = {
         content="executive_summary",
         fields=10,
         citations=23,
-        passages=23,
         confidences={"low": 5, "": 4, "high": 1},
         first=(
             "company_identity",
@@ -582,7 +578,6 @@ EXPECTED: Final[dict[str, Any]] = {
         content="executive_summary",
         fields=12,
         citations=24,
-        passages=24,
         confidences={"low": 5, "medium": 4, "": 2, "high": 1},
         first=(
             "1_nalo",
@@ -595,20 +590,13 @@ EXPECTED: Final[dict[str, Any]] = {
         run_id="trun_36d27f69cc5d41b4bfbf17f12a642cc6",
         processor="lite",
         content="output",
-        fields=1,
         citations=0,
-        passages=0,
-        confidences={"": 1},
         first=None,
     ),
     "44_task_result_mcp_1.json": Task(
         run_id="trun_36d27f69cc5d41b48ac24e7adee81259",
         processor="base",
         content="output",
-        fields=1,
-        citations=1,
-        passages=1,
-        confidences={"": 1},
         first=("output", "https://pitchbook.com/profiles/company/697228-84", None, ""),
         tools=("pratikdani-slash-pitchbook-companies-scraper",),
     ),
@@ -616,10 +604,7 @@ EXPECTED: Final[dict[str, Any]] = {
         run_id="trun_9907962f83aa4d9d98fd7f4bf745d654",
         processor="base",
         content="10-1945",
-        fields=1,
         citations=4,
-        passages=4,
-        confidences={"": 1},
         first=("output", "https://www.un.org/en/about-us/history-of-the-un", None, ""),
     ),
     "46_task_result_docs_core_2025.json": Task(
@@ -628,7 +613,6 @@ EXPECTED: Final[dict[str, Any]] = {
         content="funding_sources",
         fields=3,
         citations=6,
-        passages=6,
         confidences={"high": 2, "low": 1},
         first=(
             "funding_sources",
@@ -641,10 +625,6 @@ EXPECTED: Final[dict[str, Any]] = {
         run_id="trun_6eb64c73e4324b159fb4c63cc673cb73",
         processor="lite",
         content="As of July 2025, ....",
-        fields=1,
-        citations=1,
-        passages=1,
-        confidences={"": 1},
         first=("output", CRESCENDO, None, ""),
         tools=("web_search_parallel",),
     ),
@@ -652,10 +632,6 @@ EXPECTED: Final[dict[str, Any]] = {
         run_id="trun_6eb64c73e4324b15aa537bc630b8a9d9",
         processor="lite",
         content="As of July 2025, ....",
-        fields=1,
-        citations=1,
-        passages=1,
-        confidences={"": 1},
         first=("output", CRESCENDO, None, ""),
         warnings=1,
     ),
@@ -663,9 +639,6 @@ EXPECTED: Final[dict[str, Any]] = {
         run_id="trun_0cb15e174bc44a019a58b8a02ebefe54",
         processor="lite",
         content="output",
-        fields=1,
-        citations=1,
-        passages=1,
         confidences={"medium": 1},
         first=(
             "output",
@@ -679,9 +652,7 @@ EXPECTED: Final[dict[str, Any]] = {
         run_id="trun_b39d08eb16914bb6a83724884fe01f6f",
         processor="core",
         content="Claim: Moderate alcohol consumption protects",
-        fields=1,
         citations=5,
-        passages=5,
         confidences={"medium": 1},
         first=(
             "output",
@@ -696,7 +667,6 @@ EXPECTED: Final[dict[str, Any]] = {
         content="executive_summary",
         fields=4,
         citations=3,
-        passages=3,
         confidences={"": 3, "low": 1},
         first=(
             "the_june_2026_coding_model_landscape_who_actually_wins",

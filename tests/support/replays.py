@@ -34,6 +34,7 @@ from tests.support.adapter_scenarios import (
 from tests.support.cassettes import REPLAY_KEY, Edit, Tape, replaying
 from tests.support.scenario import arun, run
 from tests.support.scenarios import BY_NAME
+from tests.support.twins import twins
 
 Picture: TypeAlias = Any
 
@@ -205,14 +206,8 @@ def _replay(
             client.run(first())
         return through(getattr(LIBRARIES[library], adapter)(client=client, **settings))
 
-    def blocking(client: ParallelClient) -> Picture:
-        return picture(getattr(make(client), method)(*arguments, **named or {}))
-
-    async def awaiting(client: ParallelClient) -> Picture:
-        return picture(await getattr(make(client), f"a{method}")(*arguments, **named or {}))
-
-    adapters = (f"{library}.{adapter}",)
-    return Replay(name, adapters, f"adapters/{cassette or shown}", blocking, awaiting)
+    codes = twins(make, method, *arguments, result=picture, **named or {})
+    return Replay(name, (f"{library}.{adapter}",), f"adapters/{cassette or shown}", *codes)
 
 
 def _client_replay(cassette: str) -> Replay:
@@ -299,44 +294,14 @@ def _monitor(framework: Any) -> Replay:
     )
 
 
-def _streamed_langchain(model: str, cassette: str) -> Replay:
-    def merged(chunks: list[Any]) -> Picture:
-        whole = sum(chunks[1:], chunks[0])
-        texts = [str(each.text) for each in chunks]
-        return {"texts": texts, "whole": _message(message_chunk_to_message(whole))}
-
-    def make(client: ParallelClient) -> Any:
-        return langchain.ChatParallel(client=client, model=model)
-
-    async def awaiting(client: ParallelClient) -> Picture:
-        return merged([each async for each in make(client).astream(QUESTION)])
-
-    return Replay(
-        f"langchain/{cassette}",
-        ("langchain.ChatParallel",),
-        f"adapters/{cassette}",
-        lambda client: merged(list(make(client).stream(QUESTION))),
-        awaiting,
-    )
+def _merged_chunks(chunks: list[Any]) -> Picture:
+    whole = sum(chunks[1:], chunks[0])
+    texts = [str(each.text) for each in chunks]
+    return {"texts": texts, "whole": _message(message_chunk_to_message(whole))}
 
 
-def _streamed_llama_index(model: str, cassette: str) -> Replay:
-    def merged(responses: list[Any]) -> Picture:
-        return {"deltas": [each.delta for each in responses], "last": _chat(responses[-1])}
-
-    def make(client: ParallelClient) -> Any:
-        return llama_index.ParallelLLM(client=client, model=model)
-
-    async def awaiting(client: ParallelClient) -> Picture:
-        return merged([each async for each in await make(client).astream_chat(_QUESTION)])
-
-    return Replay(
-        f"llama_index/{cassette}",
-        ("llama_index.ParallelLLM",),
-        f"adapters/{cassette}",
-        lambda client: merged(list(make(client).stream_chat(_QUESTION))),
-        awaiting,
-    )
+def _last_response(responses: list[Any]) -> Picture:
+    return {"deltas": [each.delta for each in responses], "last": _chat(responses[-1])}
 
 
 def _ignore(error: Exception) -> None:
@@ -353,7 +318,9 @@ _DECISION: Final = {
 _found: Final = partial(_replay, picture=_documents)
 _said: Final = partial(_replay, picture=_message)
 _plain: Final = partial(_replay, picture=plain)
+_streamed: Final = partial(_replay, picture=_merged_chunks)
 _chatted: Final = partial(_replay, picture=_chat)
+_responded: Final = partial(_replay, picture=_last_response)
 _cited: Final = partial(_replay, picture=_engine_response)
 
 REPLAYS: Final = (
@@ -440,8 +407,8 @@ REPLAYS: Final = (
         output_schema=Bridge,
     ),
     _said("langchain/chat", "ChatParallel.invoke", QUESTION, model="lite"),
-    _streamed_langchain("lite", "streamed_chat"),
-    _streamed_langchain("parallel", "streamed_response"),
+    _streamed("langchain/streamed_chat", "ChatParallel.stream", QUESTION, model="lite"),
+    _streamed("langchain/streamed_response", "ChatParallel.stream", QUESTION, model="parallel"),
     _said("langchain/response", "ChatParallel.invoke", QUESTION, model="parallel"),
     _replay(
         "langchain/structured",
@@ -490,8 +457,10 @@ REPLAYS: Final = (
     _spec_tool("parallel_entity_search", "entities", objective=MAKERS, entity_type="companies"),
     _spec_tool("parallel_memory", "memory", query="harbour bridge"),
     _chatted("llama_index/chat", "ParallelLLM.chat", _QUESTION, model="lite"),
-    _streamed_llama_index("lite", "streamed_chat"),
-    _streamed_llama_index("parallel", "streamed_response"),
+    _responded("llama_index/streamed_chat", "ParallelLLM.stream_chat", _QUESTION, model="lite"),
+    _responded(
+        "llama_index/streamed_response", "ParallelLLM.stream_chat", _QUESTION, model="parallel"
+    ),
     _chatted("llama_index/response", "ParallelLLM.chat", _QUESTION, model="parallel"),
     _replay(
         "llama_index/structured",

@@ -6,7 +6,6 @@ import gc
 import threading
 import time
 import warnings
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -87,10 +86,9 @@ def test_event_loops_at_the_same_time(sandbox: Sandbox, client: ParallelClient) 
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A sandbox of each test's own: one counts connections, and other tests leave theirs open."""
-    with Sandbox() as sandbox:
-        yield sandbox
+def sandbox(own: Sandbox) -> Sandbox:
+    """Each test counts connections."""
+    return own
 
 
 def _settled(sandbox: Sandbox) -> int:

@@ -141,11 +141,12 @@ def test_other_searches_do_not_wait(tmp_path: Path) -> None:
 
 
 @BOTH
+@pytest.mark.parametrize("fault", [{"status": 503}, {"reset": "before"}], ids=["status", "reset"])
 def test_who_fails_together_repeats_together(
-    runner: str, sandbox: Sandbox, client: ParallelClient
+    runner: str, fault: dict[str, Any], sandbox: Sandbox, client: ParallelClient
 ) -> None:
     """Each comes back at a moment of its own, yet there is one second request."""
-    sandbox.faults.add(status=503, delay=0.2)
+    sandbox.faults.add(delay=0.2, **fault)
     responses = run_equal(client, runner)
     assert all(response.results for response in responses)
     assert len(sandbox.requests) == 2
@@ -190,13 +191,6 @@ def test_what_must_not_be_repeated_is_not(sandbox: Sandbox, client: ParallelClie
         assert len({id(cause) for cause in causes}) == len(causes), "one error in many threads"
         if error is errors.RateLimitError:
             assert {each.retry_after for each in failures} == {999.0}
-
-
-def test_a_broken_connection_is_everybodys(sandbox: Sandbox, client: ParallelClient) -> None:
-    sandbox.faults.add(delay=0.2, reset="before")
-    responses = in_threads(client, 20)
-    assert all(response.results for response in responses)
-    assert len(sandbox.requests) == 2
 
 
 @BOTH

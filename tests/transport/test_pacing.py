@@ -10,24 +10,16 @@ import pytest
 from langchain_core.rate_limiters import BaseRateLimiter, InMemoryRateLimiter
 from llama_index.core.rate_limiter import BaseRateLimiter as LlamaIndexRateLimiter
 
-from parallel_integrations import ChatRequest, ParallelClient, ParallelError, SearchRequest
+from parallel_integrations import (
+    ChatRequest,
+    ParallelClient,
+    ParallelError,
+    SearchRequest,
+    langchain,
+    llama_index,
+)
 from parallel_integrations.api import search, stream_chat
 from parallel_integrations.errors import InvalidArgumentError
-from parallel_integrations.langchain import (
-    ParallelDeepResearch,
-    ParallelExtractLoader,
-    ParallelExtractTool,
-    ParallelSearchRetriever,
-    ParallelSearchTool,
-    ParallelTaskRunTool,
-    ParallelToolkit,
-)
-from parallel_integrations.llama_index import (
-    ParallelExtractReader,
-    ParallelReader,
-    ParallelRetriever,
-    ParallelToolSpec,
-)
 from parallel_integrations.sandbox import Sandbox
 
 QUESTION = "What is a closure?"
@@ -57,29 +49,29 @@ class Counting(BaseRateLimiter, LlamaIndexRateLimiter):
 
 
 def toolkit(**settings: Any) -> Any:
-    return ParallelToolkit(**settings).get_tools()[0]
+    return langchain.ParallelToolkit(**settings).get_tools()[0]
 
 
 def spec_tool(**settings: Any) -> Any:
-    return ParallelToolSpec(**settings).to_tool_list(["parallel_search"])[0]
+    return llama_index.ParallelToolSpec(**settings).to_tool_list(["parallel_search"])[0]
 
 
-LOADER = partial(ParallelExtractLoader, urls=URLS, on_error=lambda _: None)
-READER = partial(ParallelExtractReader, on_error=lambda _: None)
+LOADER = partial(langchain.ParallelExtractLoader, urls=URLS, on_error=lambda _: None)
+READER = partial(llama_index.ParallelExtractReader, on_error=lambda _: None)
 
 # What is built, the method that is called (its awaiting twin has an `a` before its name) with what,
 # and how many calls that makes.
 ADAPTERS: dict[str, tuple[Any, str, tuple[Any, ...], int]] = {
-    "retriever": (ParallelSearchRetriever, "invoke", (QUESTION,), 1),
+    "retriever": (langchain.ParallelSearchRetriever, "invoke", (QUESTION,), 1),
     "loader": (LOADER, "load", (), 2),
-    "search tool": (ParallelSearchTool, "invoke", ({"objective": QUESTION},), 1),
-    "extract tool": (ParallelExtractTool, "invoke", ({"urls": URLS[:1]},), 1),
-    "task tool": (ParallelTaskRunTool, "invoke", ({"input": QUESTION},), 1),
+    "search tool": (langchain.ParallelSearchTool, "invoke", ({"objective": QUESTION},), 1),
+    "extract tool": (langchain.ParallelExtractTool, "invoke", ({"urls": URLS[:1]},), 1),
+    "task tool": (langchain.ParallelTaskRunTool, "invoke", ({"input": QUESTION},), 1),
     "toolkit": (toolkit, "invoke", ({"objective": QUESTION},), 1),
-    "deep research": (ParallelDeepResearch, "invoke", (QUESTION,), 1),
-    "LlamaIndex reader": (ParallelReader, "load_data", (QUESTION,), 1),
+    "deep research": (langchain.ParallelDeepResearch, "invoke", (QUESTION,), 1),
+    "LlamaIndex reader": (llama_index.ParallelReader, "load_data", (QUESTION,), 1),
     "LlamaIndex extract reader": (READER, "load_data", (URLS,), 2),
-    "LlamaIndex retriever": (ParallelRetriever, "retrieve", (QUESTION,), 1),
+    "LlamaIndex retriever": (llama_index.ParallelRetriever, "retrieve", (QUESTION,), 1),
     "LlamaIndex tool": (spec_tool, "call", (QUESTION,), 1),
 }
 
@@ -125,12 +117,19 @@ def test_an_object_that_paces_nothing_is_refused() -> None:
 
     for given in (object(), Blocking(), 5):
         with pytest.raises(InvalidArgumentError, match=r"rate_limiter= must have acquire\(\)"):
-            ParallelSearchRetriever(api_key="k", rate_limiter=given)
+            langchain.ParallelSearchRetriever(api_key="k", rate_limiter=given)
         with pytest.raises(ValueError, match="async_acquire"):
             ParallelClient(api_key="k").paced(given)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("make", [ParallelSearchRetriever, ParallelReader, ParallelExtractReader])
+@pytest.mark.parametrize(
+    "make",
+    [
+        langchain.ParallelSearchRetriever,
+        llama_index.ParallelReader,
+        llama_index.ParallelExtractReader,
+    ],
+)
 def test_copies_share_a_rate_limiter_and_a_pickle_never_goes_without_it(
     make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

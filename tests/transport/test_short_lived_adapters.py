@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 
 import pytest
 
@@ -23,13 +22,6 @@ from tests.support.connected import connection
 from tests.support.requests import QUESTION
 
 SEARCH = SearchRequest(search_queries=["with statement"], max_results=1)
-
-
-@pytest.fixture
-def own() -> Iterator[Sandbox]:
-    """A sandbox of the test's own, on whose connections nobody else counts."""
-    with Sandbox() as sandbox:
-        yield sandbox
 
 
 def test_fifteen_in_turn_make_one_connection(own: Sandbox) -> None:

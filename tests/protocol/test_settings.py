@@ -24,21 +24,32 @@ SECRET = "s3cret-that-nobody-may-see"
 
 
 @pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://api.parallel.ai", "https"),
+        ("http://127.0.0.1.example.com", "https"),
+        ("http://localhost.example.com", "https"),
+        ("ftp://127.0.0.1", "http"),
+        ("api.parallel.ai", "http"),
+        ("https://", "http"),
+        ("//api.parallel.ai", "http"),
+        ("https://api.parallel.ai/?a=b", "query"),
+        ("https://api.parallel.ai/#a", "fragment"),
+        ("https://api.parallel.ai:port", "URL"),
+        ("https://api.parallel.ai:99999", "URL"),
+        ("https://[::1", "URL"),
+        ("https://api parallel ai", "URL"),
+    ],
+)
+def test_an_address_that_cannot_be_right_is_refused_by_name(url: str, words: str) -> None:
+    with pytest.raises(ValueError, match="base_url") as caught:
+        ParallelClient(api_key="some-key", base_url=url)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("argument", "value", "words"),
     [
-        ("base_url", "http://api.parallel.ai", "https"),
-        ("base_url", "http://127.0.0.1.example.com", "https"),
-        ("base_url", "http://localhost.example.com", "https"),
-        ("base_url", "ftp://127.0.0.1", "http"),
-        ("base_url", "api.parallel.ai", "http"),
-        ("base_url", "https://", "http"),
-        ("base_url", "//api.parallel.ai", "http"),
-        ("base_url", "https://api.parallel.ai/?a=b", "query"),
-        ("base_url", "https://api.parallel.ai/#a", "fragment"),
-        ("base_url", "https://api.parallel.ai:port", "URL"),
-        ("base_url", "https://api.parallel.ai:99999", "URL"),
-        ("base_url", "https://[::1", "URL"),
-        ("base_url", "https://api parallel ai", "URL"),
         ("timeout", 0, "timeout"),
         ("timeout", -1, "timeout"),
         ("timeout", float("inf"), "timeout"),

@@ -15,7 +15,7 @@ from parallel_integrations.enrichment import enrich
 from parallel_integrations.errors import AuthenticationError
 from parallel_integrations.llama_index.selectors import INSTRUCTIONS
 from parallel_integrations.sandbox import Corpus, Page
-from tests.support.scenario import Scenario, Step, Talk, ask, said
+from tests.support.scenario import AS_IN_QUICKSTART, Scenario, Step, Talk, ask, said
 
 BRIDGE: Final = "https://harbour.example/bridge"
 NO_PAGE: Final = "https://nowhere.example/page"
@@ -263,9 +263,8 @@ ADAPTER_SCENARIOS: Final = (
                 max_results=2,
             )
         ),
-        client=(("api_version", "v1beta"),),
         sandbox=(("pages", HARBOUR), ("quickstart", True)),
-        sandbox_only="the live API was never seen to respond so",
+        **AS_IN_QUICKSTART,
     ),
     _about_harbour(
         "adapters/tool_search",

@@ -83,6 +83,13 @@ class Scenario:
         return ParallelClient(**settings)
 
 
+AS_IN_QUICKSTART: Final[dict[str, Any]] = {
+    "client": (("api_version", "v1beta"),),
+    "sandbox_only": "the live API was never seen to respond so",
+}
+"""Settings of a scenario for a sandbox with `quickstart`."""
+
+
 def ask(*questions: Question) -> Callable[[], Talk]:
     """Questions that do not depend on what came back."""
 

@@ -17,7 +17,7 @@ from parallel_integrations import (
     models,
 )
 from tests.support.adapter_scenarios import ADAPTER_SCENARIOS
-from tests.support.scenario import Scenario, Step, Talk, ask, said
+from tests.support.scenario import AS_IN_QUICKSTART, Scenario, Step, Talk, ask, said
 
 OBJECTIVE: Final = "How does the with statement handle exceptions?"
 QUERIES: Final = ["statement handle exceptions", "with statement handle exceptions"]
@@ -338,9 +338,8 @@ SCENARIOS: Final = (
     Scenario(
         "search/quickstart_shape",
         ask(models.SearchRequest(objective=OBJECTIVE, max_results=3)),
-        client=(("api_version", "v1beta"),),
         sandbox=(("quickstart", True), ("clean", True)),
-        sandbox_only="the live API was never seen to respond so",
+        **AS_IN_QUICKSTART,
     ),
     Scenario(
         "search/oldest_generation",

@@ -100,7 +100,7 @@ SCRIPT = textwrap.dedent(
         await ParallelSearchRetriever(k=1).ainvoke("How does the with statement work?")
 
     ask()
-    asyncio.run(aask())
+    asyncio.run(aask(), debug=False)  # which says what a busy machine does slowly
     if hasattr(os, "fork"):
         child = os.fork()
         if child == 0:

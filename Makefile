@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo doctor test check check-versions format record live-check kill-test faults soak bench fuzz docs docs-serve outputs picture dist clean
+.PHONY: help demo doctor test check check-versions format record live-check kill-test faults soak bench fuzz docs docs-serve outputs guides picture dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ docs-serve: $(VENV)/.tools ## show the documentation on http://localhost:8000 wh
 
 outputs: $(VENV)/.tools ## record in README and docs what their examples print
 	@$(BIN)/python -m tests.support.outputs
+
+guides: $(VENV)/.package ## run each page's examples with only what its install line installs (PAGE=…)
+	@$(BIN)/python -m tests.support.guides $(PAGE)
 
 picture: $(VENV)/.tools ## draw the pictures in docs/images
 	@$(BIN)/python -m tests.support.picture

@@ -21,9 +21,8 @@ from parallel_integrations import (
 )
 from parallel_integrations.api import create_monitor, run_task
 from tests.support import outputs
+from tests.support.guides import PAGES, requirements
 
-PAGES: Final = {str(path.relative_to(outputs.ROOT)): path.read_text() for path in outputs.pages()}
-INSTALL: Final = re.compile(r"^ *\$ pip install (.*)$", re.MULTILINE)
 INCLUDED: Final = {"httpx", "parallel_integrations", "pydantic", "typing_extensions"}
 # What is installed for an import, or for a name that imports it when it is used.
 INSTALLED_AS: Final = {
@@ -64,11 +63,9 @@ def needed(place: str) -> set[str]:
 def installed(place: str) -> set[str]:
     """The extras, in brackets, and packages that the install lines of a page name."""
     found = set()
-    for line in INSTALL.findall(PAGES[place]):
-        given, _, _ = line.partition("#")
-        package, *others = given.replace("'", "").split()
-        found |= {f"[{extra}]" for extra in re.findall(r"[\w-]+", package.partition("[")[2])}
-        found |= set(others)
+    for each in requirements(place):
+        extras = re.findall(r"[\w-]+", each.partition("[")[2])
+        found |= {f"[{extra}]" for extra in extras} if each.startswith(".") else {each}
     if "[cli]" in found:
         found.add("[sandbox]")
     return found

@@ -4,10 +4,10 @@ import errno
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from parallel_integrations._cli.terminal import printable
 from parallel_integrations._install import install_command
@@ -21,6 +21,7 @@ except ModuleNotFoundError:
 # Each command imports what it needs: the help must not load a framework first.
 app = typer.Typer(
     no_args_is_help=True,
+    rich_markup_mode="markdown",  # which breaks docstrings' paragraphs into lines of the terminal's
     pretty_exceptions_show_locals=False,
     help="Parallel's web search and research APIs for LangChain and LlamaIndex.",
 )
@@ -33,6 +34,29 @@ def _print_version(*, wanted: bool) -> None:
 
         typer.echo(f"parallel-integrations {__version__}")
         raise typer.Exit
+
+
+def _number(kind: type[int] | type[float], low: int, high: int | None = None) -> Any:
+    """An option's parser, whose error names the range; typer's own are pydantic's sentences."""
+
+    def number(text: str) -> float:
+        with suppress(ValueError):
+            value = kind(text)
+            if low <= value <= (sys.maxsize if high is None else high):
+                return value
+        name = "whole number" if kind is int else "number"
+        span = f"of {low} or more" if high is None else f"from {low} to {high}"
+        message = f"{text!r} is no {name} {span}"
+        raise typer.BadParameter(message)
+
+    return number
+
+
+def _question(text: str) -> str:
+    if not text.strip():
+        message = "it is empty: write a question, in quotes"
+        raise typer.BadParameter(message)
+    return text
 
 
 @app.callback()
@@ -60,13 +84,16 @@ def _errors_shown(*more: type[Exception]) -> Iterator[None]:
     try:
         yield
     except shown as error:
-        raise _stopped(f"{type(error).__name__}: {error}") from error
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.filename:
+            reason = f"{error.filename}: {error.strerror}"
+        raise _stopped(reason) from error
 
 
 @app.command(epilog="Example: parallel-integrations demo 'What does nonlocal do?'")
 def demo(
     question: Annotated[
-        str, typer.Argument(help="The question.")
+        str, typer.Argument(help="The question.", parser=_question)
     ] = "How does the with statement handle exceptions?",
     *,
     web: Annotated[
@@ -96,9 +123,11 @@ _SANDBOX = typer.Option("--sandbox", help="Use an embedded sandbox over Python's
 
 @app.command(epilog="Example: parallel-integrations search 'fusion power news' --max-results 5")
 def search(
-    question: Annotated[str, typer.Argument(help="What to find out.")],
+    question: Annotated[str, typer.Argument(help="What to find out.", parser=_question)],
     *,
-    max_results: Annotated[int, typer.Option(min=1, max=40, help="How many pages.")] = 5,
+    max_results: Annotated[
+        int, typer.Option(parser=_number(int, 1, 40), help="How many pages, 1 to 40.")
+    ] = 5,
     mode: Annotated[
         str, typer.Option(help="fast (0.001 USD), basic or advanced (0.005).")
     ] = "fast",
@@ -122,7 +151,7 @@ def search(
 
 @app.command(epilog="Example: parallel-integrations ask 'Who runs the ECB?' --model base")
 def ask(
-    question: Annotated[str, typer.Argument(help="The question.")],
+    question: Annotated[str, typer.Argument(help="The question.", parser=_question)],
     *,
     model: Annotated[
         str,
@@ -199,7 +228,10 @@ def enrich(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="Rows at most, as a trial; they count when the rest follows."),
+        typer.Option(
+            parser=_number(int, 1),
+            help="Rows at most, as a trial; they count when the rest follows.",
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the rows and show the price; submit nothing.")
@@ -209,10 +241,16 @@ def enrich(
         typer.Option(help="Decides price and depth; lite, or with --describe the recommended."),
     ] = None,
     max_cost: Annotated[
-        float | None, typer.Option(help="USD that must never be passed, the journal's included.")
+        float | None,
+        typer.Option(
+            parser=_number(float, 0), help="USD that must never be passed, the journal's included."
+        ),
     ] = None,
     price_per_row: Annotated[
-        float | None, typer.Option(help="USD a row, where the processor's price is not known.")
+        float | None,
+        typer.Option(
+            parser=_number(float, 0), help="USD a row, where the processor's price is not known."
+        ),
     ] = None,
     retry_failed: Annotated[
         bool,
@@ -221,7 +259,9 @@ def enrich(
             help="Submit failed rows again; those that could not be read may be paid twice.",
         ),
     ] = False,
-    deadline: Annotated[float, typer.Option(help="Seconds to wait in all.")] = 86_400,
+    deadline: Annotated[
+        float, typer.Option(parser=_number(float, 0), help="Seconds to wait in all.")
+    ] = 86_400,
 ) -> None:
     """Research every row of a file; killed at any moment, the same command goes on.
 
@@ -270,14 +310,19 @@ def evaluate(
     ] = "3000,4000",
     mode: Annotated[str, typer.Option(help="Search modes, e.g. fast,advanced.")] = "fast",
     max_cost: Annotated[
-        float | None, typer.Option(help="USD that must never be passed, the journal's included.")
+        float | None,
+        typer.Option(
+            parser=_number(float, 0), help="USD that must never be passed, the journal's included."
+        ),
     ] = None,
     journal: Annotated[
         Path | None, typer.Option(help="File that keeps results; the same one goes on.")
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON report.")] = None,
     html: Annotated[Path | None, typer.Option(help="HTML report, one file.")] = None,
-    concurrency: Annotated[int, typer.Option(help="Questions at once.")] = 4,
+    concurrency: Annotated[
+        int, typer.Option(parser=_number(int, 1), help="Questions at once.")
+    ] = 4,
 ) -> None:
     """Compare search settings by the facts that their excerpts hold, and by what they cost.
 
@@ -304,7 +349,8 @@ def evaluate(
 @app.command(epilog="Example: parallel-integrations sandbox --pages docs --port 0")
 def sandbox(
     port: Annotated[
-        int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
+        int,
+        typer.Option(parser=_number(int, 0, 65_535), help="Port to listen on; 0 takes a free one."),
     ] = 8765,
     pages: Annotated[
         Path | None,

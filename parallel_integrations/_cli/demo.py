@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from rich.console import Console
 from rich.markup import escape
 
-from parallel_integrations._cli.sources import readable_excerpt, show, show_source
+from parallel_integrations._cli.sources import readable_excerpt, show, show_source, without_emphasis
 from parallel_integrations._documents.evidence import page_documents
 from parallel_integrations._protocol.routes import KEYS_AT
 from parallel_integrations._protocol.search_mcp import SearchMcp
@@ -154,7 +154,7 @@ def _answer(client: ParallelClient, question: str) -> tuple[str, str, list[Field
 
 def _show_answer(console: Console, question: str, text: str, basis: list[FieldBasis]) -> None:
     # A list at its end would repeat the sources that follow.
-    body = text.partition("\nSources:\n")[0].replace("**", "")
+    body = without_emphasis(text.partition("\nSources:\n")[0])
     show(console, body.strip(), markup=False)
     cited = {citation.url: citation for field in basis for citation in field.citations}
     if cited:

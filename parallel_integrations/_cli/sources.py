@@ -13,10 +13,10 @@ from parallel_integrations._documents.text_matching import closest_window
 MIN_WORDS: Final = 4
 EXCERPT_CHARACTERS: Final = 160
 # What a page's text has besides sentences: headings, section marks, grammar, code, tables.
-_NO_PROSE: Final = re.compile(r"^\s*(?:#|\||```|>>>|[=*~^-]{3,}|Section Title:|Content:)|::=")
-_MARKUP: Final = re.compile(
-    r"\*+(?=\S)|(?<=\S)\*+|`+|^\s*(?:[>*+-]|\d+\.)\s+|!?\[([^\]]*)\]\([^)]*\)|¶"
-)
+_NO_PROSE: Final = re.compile(r"^\s*(?:#|\||```|>>>|[=*~^+-]{3,}|Section Title:|Content:)|::=")
+# Not the operators that Python's manual quotes: "*", "**kwargs".
+_EMPHASIS: Final = re.compile(r"(?:(?<![\"'])|(?=\*+\w))(\*{1,3})(?=\S)([^*\n]*[^*\s])\1(?![*\w])")
+_MARKUP: Final = re.compile(r"`+|^\s*(?:[>*+-]|\d+\.)\s+|!?\[([^\]]*)\]\([^)]*\)|¶")
 
 _ASCII: Final = str.maketrans(
     {"“": '"', "”": '"', "‘": "'", "’": "'", "…": "...", "–": "-", "—": "-"}  # noqa: RUF001
@@ -60,11 +60,16 @@ def readable_excerpt(question: str, text: str) -> str:
     # Paragraphs may be broken into lines; a short one is a heading or a link.
     paragraphs = [" ".join(each.split()) for each in "\n".join(lines).split("\n\n")]
     prose = " ".join(each for each in paragraphs if len(each.split()) > MIN_WORDS)
-    prose = prose or " ".join(text.split())
+    prose = prose or " ".join(" ".join(paragraphs).split())
     found = closest_window(question, prose)
     chosen = prose[found.start : found.end] if found.end else prose
     return shorten(chosen, EXCERPT_CHARACTERS, placeholder=" …")
 
 
+def without_emphasis(text: str) -> str:
+    """A text without the stars of Markdown that set words in bold or italics."""
+    return _EMPHASIS.sub(r"\2", text)
+
+
 def _plain(line: str) -> str:
-    return _MARKUP.sub(lambda match: match[1] or "", line).strip()
+    return _MARKUP.sub(lambda match: match[1] or "", without_emphasis(line)).strip()

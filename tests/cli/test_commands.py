@@ -1,5 +1,6 @@
 """The command, run as a user runs it."""
 
+import itertools
 import json
 import os
 import re
@@ -239,13 +240,6 @@ def test_the_demo_with_a_wrong_key_says_what_to_do(sandbox: Sandbox) -> None:
     assert "wrong-key" not in done.stderr
 
 
-def test_the_demo_refuses_an_impossible_question() -> None:
-    done = invoke("demo", "", **NO_KEY)
-    assert done.exit_code == 1
-    assert "objective" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 def test_the_sandbox_command_serves_a_folder_until_it_is_interrupted(tmp_path: Path) -> None:
     (tmp_path / "kiwi.md").write_text("# Kiwis\n\nA kiwi is a flightless bird.\n")
     running = subprocess.Popen(
@@ -286,3 +280,44 @@ def test_the_sandbox_command_explains_why_it_cannot_start(tmp_path: Path) -> Non
     assert f"The sandbox cannot start: port {port} is taken" in busy.stderr
     assert "--port 0" in busy.stderr
     assert "Traceback" not in busy.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["demo", " "], "it is empty"),
+        (["search", ""], "it is empty"),
+        (["ask", "\t"], "it is empty"),
+        (["search", "x", "--max-results", "0"], "'0' is no whole number from 1 to 40"),
+        (["search", "x", "--max-results", "ten"], "'ten' is no whole number from 1 to 40"),
+        (["sandbox", "--port", "65536"], "'65536' is no whole number from 0 to 65535"),
+        (["sandbox", "--port", "1.5"], "'1.5' is no whole number from 0 to 65535"),
+        (["evaluate", "--concurrency", "0"], "'0' is no whole number of 1 or more"),
+        (["evaluate", "--max-cost", "nan"], "'nan' is no number of 0 or more"),
+        (["evaluate", "--max-cost", "inf"], "'inf' is no number of 0 or more"),
+        (["evaluate", "--max-cost", "-1"], "'-1' is no number of 0 or more"),
+        (["evaluate", "no/questions.jsonl"], "no/questions.jsonl: No such file or directory"),
+    ],
+)
+def test_a_bad_argument_is_named_with_its_range(arguments: list[str], reason: str) -> None:
+    done = invoke(*arguments, COLUMNS="200", **NO_KEY)
+    assert done.exit_code in {1, 2}
+    assert reason in done.stderr
+    assert "Input should" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["demo", "search", "ask", "enrich", "evaluate", "doctor"])
+def test_help_breaks_lines_only_where_they_end(name: str) -> None:
+    help_ = invoke(name, "--help", COLUMNS="80").stdout
+    for paragraph in re.split(r"\n\s*\n", help_.partition("╭")[0].strip()):
+        lines = [each.strip() for each in paragraph.splitlines()]
+        for line, following in itertools.pairwise(lines):
+            assert len(f"{line} {following.split()[0]}") > 76, paragraph
+
+
+def test_excerpts_are_sentences_and_keep_the_operators_that_they_name() -> None:
+    done = invoke("search", "Which operators precede others?", "--sandbox", COLUMNS="300")
+    assert done.exit_code == 0, done.output
+    assert not re.search(r"^\s+(?:\||\+--)", done.stdout, re.MULTILINE), done.stdout
+    done = invoke("search", "what is yield", "--sandbox", COLUMNS="300")
+    assert 'The "*" (multiplication) operator' in done.stdout

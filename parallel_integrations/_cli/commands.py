@@ -202,7 +202,7 @@ def doctor(
 )
 def enrich(
     *,
-    rows: Annotated[Path, typer.Argument(help="Rows: a .csv, .tsv, .jsonl or .ndjson file.")],
+    rows: Annotated[Path, typer.Argument(help="Rows: a .csv, .tsv, .jsonl or .parquet file.")],
     output_schema: Annotated[
         str | None,
         typer.Option(help="What to find out: a JSON schema file, or a description of a text."),

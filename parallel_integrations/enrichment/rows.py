@@ -19,22 +19,26 @@ UNQUOTED: Final = {
 }
 QUOTED_FIELD: Final = re.compile(r'"(?:[^"]|"")*"?')
 QUOTED: Final = re.compile(r'(?:[^"]|"")*+')
+ROWS_PER_BATCH: Final = 1_000
+PARQUET_BUFFER_BYTES: Final = 1 << 20
 KEY_BYTES: Final = 16
 # Null values of pandas, by name: it need not be installed.
 MISSING: Final = frozenset({"NAType", "NaTType"})
 
 Rows: TypeAlias = Iterable[str | Mapping[str, Any] | BaseModel] | Path | Any
-"""A CSV or JSONL file (as `Path`), any iterable of texts, objects or pydantic instances, or a
-DataFrame (pandas, polars)."""
+"""A CSV, JSONL or Parquet file (as `Path`), any iterable of texts, objects or pydantic instances,
+or a DataFrame (pandas, polars)."""
 
 
 class RowFile:
-    """The rows of a `.csv`, `.tsv`, `.jsonl` or `.ndjson` file in UTF-8.
+    """The rows of a `.csv`, `.tsv`, `.jsonl` or `.ndjson` file in UTF-8, or of a `.parquet` file.
 
-    Each iteration reads the file from its beginning and holds one row at a time.
+    Each iteration reads the file from its beginning and holds one row at a time, of Parquet a
+    thousand.
 
     Raises:
-        ValueError: No such file or no such kind. While it is read: a line is no row.
+        ValueError: No such file, no such kind, or its library is not installed. While it is read: a
+            line is no row.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,20 +50,37 @@ class RowFile:
             )
         if not path.is_file():
             raise InvalidArgumentError(f"There is no file {path}")
+        if kind is _parquet:
+            try:
+                import pyarrow.parquet  # noqa: F401 - before anything is paid
+            except ImportError:
+                raise InvalidArgumentError(
+                    f"{path} needs pyarrow: pip install 'pyarrow>=20', or give a .csv or .jsonl"
+                ) from None
         self._path = path
         self._read = kind
 
     def __iter__(self) -> Iterator[Any]:
         try:
-            with self._path.open(encoding="utf-8-sig", newline="") as file:
-                yield from self._read(file, str(self._path))
-        except UnicodeDecodeError as error:
-            raise InvalidArgumentError(
-                f"{self._path} is not UTF-8 ({error.reason}, byte {error.object[error.start]:#x}): "
-                "save it as UTF-8"
-            ) from error
+            yield from self._read(self._path)
         except OSError as error:
             raise InvalidArgumentError(f"{self._path} cannot be read: {error}") from error
+
+
+def _text(read: Callable[[TextIO, str], Iterator[Any]]) -> Callable[[Path], Iterator[Any]]:
+    """A reader of paths, of one that is given the text and the name of a file."""
+
+    def rows(path: Path) -> Iterator[Any]:
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                yield from read(file, str(path))
+        except UnicodeDecodeError as error:
+            raise InvalidArgumentError(
+                f"{path} is not UTF-8 ({error.reason}, byte {error.object[error.start]:#x}): "
+                "save it as UTF-8"
+            ) from error
+
+    return rows
 
 
 class _RecordError(Exception):
@@ -153,11 +174,7 @@ def _csv(file: TextIO, name: str, delimiter: str | None = None) -> Iterator[dict
         first, header = next(lines, (2, []))
     if not header or not all(column.strip() for column in header):
         raise InvalidArgumentError(f"{name}, line {first}: the header must name every column")
-    if len(set(header)) < len(header):
-        twice = sorted({column for column in header if header.count(column) > 1})
-        raise InvalidArgumentError(
-            f"{name}, line {first}: several columns are named {', '.join(twice)}"
-        )
+    _check_names(f"{name}, line {first}: several", header)
     for line, values in lines:
         if values and len(values) != len(header):
             raise InvalidArgumentError(
@@ -189,12 +206,58 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON value")
 
 
-READERS: Final[dict[str, Callable[[TextIO, str], Iterator[Any]]]] = {
-    ".csv": _csv,
-    ".tsv": _tsv,
-    ".jsonl": _json_lines,
-    ".ndjson": _json_lines,
+def _parquet(path: Path) -> Iterator[dict[str, Any]]:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+    number = 0
+    try:
+        # Without a buffer a column of a whole row group is read at once: often of the whole file.
+        with ParquetFile(path, buffer_size=PARQUET_BUFFER_BYTES) as file:
+            _check_names(f"{path}: several", file.schema_arrow.names)
+            # Python's datetime holds microseconds; pyarrow gives finer times as those of pandas.
+            schema = pa.schema([each.with_type(_coarse(each.type)) for each in file.schema_arrow])
+            for batch in file.iter_batches(ROWS_PER_BATCH):
+                for row in _python_rows(batch.cast(schema, safe=False), number):
+                    number += 1
+                    yield row
+    except pa.ArrowException as error:
+        raise InvalidArgumentError(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def _coarse(kind: Any) -> Any:
+    from pyarrow import timestamp, types
+
+    is_finer = types.is_timestamp(kind) and kind.unit == "ns"
+    return timestamp("us", kind.tz) if is_finer else kind
+
+
+def _python_rows(batch: Any, number: int) -> Iterator[dict[str, Any]]:
+    """The rows of a batch; `number` is that of its first, for errors."""
+    try:
+        rows = batch.to_pylist(maps_as_pydicts="strict")
+    except (ValueError, ArithmeticError, KeyError) as error:
+        if batch.num_rows > 1:
+            for place in range(batch.num_rows):
+                yield from _python_rows(batch.slice(place, 1), number + place)
+            return
+        raise InvalidArgumentError(f"Row {number} cannot be sent: {error}") from error
+    for row in rows:
+        yield {name: None if _is_missing(value) else value for name, value in row.items()}
+
+
+READERS: Final[dict[str, Callable[[Path], Iterator[Any]]]] = {
+    ".csv": _text(_csv),
+    ".tsv": _text(_tsv),
+    ".jsonl": _text(_json_lines),
+    ".ndjson": _text(_json_lines),
+    ".parquet": _parquet,
 }
+
+
+def _check_names(several: str, names: Sequence[str]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InvalidArgumentError(f"{several} columns are named {', '.join(twice)}")
 
 
 def row_source(rows: Rows) -> Iterable[Any]:
@@ -295,10 +358,7 @@ class _Frame:
 
     def __init__(self, frame: Any) -> None:
         self._columns = [str(name) for name in frame.columns]
-        if twice := {name for name in self._columns if self._columns.count(name) > 1}:
-            raise InvalidArgumentError(
-                f"The DataFrame has several columns named {', '.join(sorted(twice))}"
-            )
+        _check_names("The DataFrame: several", self._columns)
         self._frame = frame
 
     def __iter__(self) -> Iterator[dict[str, Any]]:

@@ -61,8 +61,8 @@ def enrich(
     again, which costs nothing.
 
     Args:
-        rows: A file (`Path`) named `.csv`, `.tsv`, `.jsonl` or `.ndjson`, any iterable of texts,
-            objects or pydantic instances, or a DataFrame of pandas or polars.
+        rows: A file (`Path`) named `.csv`, `.tsv`, `.jsonl`, `.ndjson` or `.parquet`, any iterable
+            of texts, objects or pydantic instances, or a DataFrame of pandas or polars.
         settings: Processor, output schema and so on; the same for all rows.
         columns: The fields of each row that are sent; None sends all. Rows that are equal in these
             are one run.

@@ -3,6 +3,7 @@
 import csv
 import io
 import random
+import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -11,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from pydantic import BaseModel
 
-from parallel_integrations import ParallelClient
+from parallel_integrations import InvalidArgumentError, ParallelClient
 from parallel_integrations.enrichment import enrich
 from parallel_integrations.enrichment.rows import records
 from parallel_integrations.sandbox import Sandbox
@@ -171,6 +174,98 @@ def test_a_bad_file_is_refused_before_anything_is_paid(
     assert not sandbox.requests
 
 
+def parquet_file(folder: Path, *columns: Any, names: str = "a", **options: Any) -> Path:
+    table = pa.Table.from_arrays([pa.array(*column) for column in columns], names=list(names))
+    parquet.write_table(table, folder / "rows.parquet", **options)
+    return folder / "rows.parquet"
+
+
+def test_rows_may_be_a_parquet_file(
+    sandbox: Sandbox, client: ParallelClient, tmp_path: Path
+) -> None:
+    path = parquet_file(
+        tmp_path,
+        ([datetime(2026, 1, 2, 3, tzinfo=UTC), None], pa.timestamp("ns", "UTC")),
+        ([1_500_000_001, None], pa.timestamp("ns")),
+        ([date(2026, 1, 2), None],),
+        ([{"b": [1, None], "c": {"d": "x"}}, None],),
+        ([[("k", 1)], None], pa.map_(pa.string(), pa.int32())),
+        ([float("nan"), 1.5],),
+        ([Decimal("1.50"), None],),
+        (["with", "with"], pa.dictionary(pa.int8(), pa.string())),
+        names="abcdefgh",
+    )
+    found = enriched(client, path)
+    assert [row.input for row in found] == sent(sandbox)
+    assert sent(sandbox) == [
+        {
+            "a": "2026-01-02T03:00:00Z",
+            "b": "1970-01-01T00:00:01.500000",
+            "c": "2026-01-02",
+            "d": {"b": [1, None], "c": {"d": "x"}},
+            "e": {"k": 1},
+            "f": None,
+            "g": "1.50",
+            "h": "with",
+        },
+        dict.fromkeys("abcdeg") | {"f": 1.5, "h": "with"},
+    ]
+
+
+def test_a_parquet_file_of_no_rows_is_no_rows(
+    sandbox: Sandbox, client: ParallelClient, tmp_path: Path
+) -> None:
+    assert enriched(client, parquet_file(tmp_path, ([], "string"))) == []
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize(
+    ("columns", "fault"),
+    [
+        ([(range(2500),), ([b"x"] * 1234 + [b"\xff"] * 1266,)], "Row 1234 cannot be sent: .*utf-8"),
+        ([([*range(1500), 2**62], "timestamp[us]")], "Row 1500 cannot be sent: .*out of range"),
+        ([([0, 10**9], "date32")], "Row 1 cannot be sent: .*magnitude"),
+        ([([1],), ([1],)], "rows.parquet: several columns are named a"),
+    ],
+)
+def test_a_row_of_a_parquet_file_that_cannot_be_sent_is_named(
+    sandbox: Sandbox, client: ParallelClient, tmp_path: Path, columns: list[Any], fault: str
+) -> None:
+    names = "aa" if "several" in fault else "ab"[: len(columns)]
+    with pytest.raises(InvalidArgumentError, match=fault):
+        enriched(client, parquet_file(tmp_path, *columns, names=names))
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "text", "a bit"])
+def test_a_damaged_parquet_file_is_refused(
+    sandbox: Sandbox, client: ParallelClient, tmp_path: Path, damage: str
+) -> None:
+    path = parquet_file(tmp_path, ([f"text {n}" for n in range(2000)],), use_dictionary=False)
+    whole = path.read_bytes()
+    at = len(whole) // 2
+    path.write_bytes(
+        {
+            "empty": b"",
+            "cut": whole[:-9],
+            "text": b"statement\nwith\n",
+            "a bit": whole[:at] + bytes([whole[at] ^ 0x80]) + whole[at + 1 :],
+        }[damage]
+    )
+    with pytest.raises(InvalidArgumentError, match=r"rows\.parquet cannot be read|cannot be sent"):
+        enriched(client, path)
+    assert not sandbox.requests
+
+
+def test_a_parquet_file_without_its_library_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows.parquet").touch()
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(InvalidArgumentError, match="pip install 'pyarrow>=20'"):
+        enrich(tmp_path / "rows.parquet", SETTINGS)
+
+
 def test_a_missing_file_of_rows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"There is no file .*missing\.csv"):
         enrich(tmp_path / "missing.csv", SETTINGS)
@@ -215,7 +310,7 @@ def test_a_number_in_place_of_rows_is_refused() -> None:
 
 def test_a_frame_with_equal_column_names_is_refused() -> None:
     frame = pd.DataFrame([[1, 2]], columns=["a", "a"])
-    with pytest.raises(ValueError, match="several columns named a"):
+    with pytest.raises(ValueError, match="several columns are named a"):
         enrich(frame, SETTINGS)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 from typer.testing import CliRunner
 
 from parallel_integrations import InvalidArgumentError, ParallelClient
@@ -53,7 +54,6 @@ def test_a_table_has_the_columns_of_input_output_and_run(
 
 
 def test_a_parquet_file_has_typed_columns() -> None:
-    parquet = pytest.importorskip("pyarrow.parquet")
     Path("rows.jsonl").write_text(
         '{"n": 1, "share": 0.5, "ok": true, "tags": ["a"], "mixed": 1, '
         '"large": 99999999999999999999}\n'

@@ -107,6 +107,14 @@ CREATE TABLE outcomes (
 );
 CREATE TABLE repeats (number INTEGER PRIMARY KEY, task INTEGER NOT NULL, checksum INTEGER);
 """
+# Keys are in no order: each batch would write most pages of an index in the file again, and twice.
+# This one is never synced, and is made from the tasks when it is needed.
+KEYS: Final = """
+PRAGMA temp.journal_mode = MEMORY;
+PRAGMA temp.cache_size = -4096;
+CREATE TEMP TABLE keys (input_key BLOB PRIMARY KEY, task INTEGER NOT NULL) WITHOUT ROWID;
+INSERT OR IGNORE INTO keys SELECT input_key, id FROM tasks;
+"""
 INTEGER: Final = (int,)
 TEXT: Final = (str,)
 COLUMNS: Final[dict[str, dict[str, tuple[type, ...]]]] = {
@@ -206,16 +214,16 @@ def checksum(table: str, *values: Any) -> int:
     which would give another output or send rows again. CRC-32 finds every single bit and costs less
     than a tenth of the insertion. Lengths and types are part of it: no two rows read alike.
     """
-    total = crc32(table.encode())
+    parts = [table.encode()]
     for value in values:
         if isinstance(value, str):
             content = value.encode("utf-8", "surrogateescape")
-            total = crc32(content, crc32(b"text %d:" % len(content), total))
+            parts += (b"text %d:" % len(content), content)
         elif isinstance(value, bytes):
-            total = crc32(value, crc32(b"blob %d:" % len(value), total))
+            parts += (b"blob %d:" % len(value), value)
         else:
-            total = crc32(f"{value!r};".encode(), total)
-    return total
+            parts.append(b"%a;" % (value,))
+    return crc32(b"".join(parts))
 
 
 def read_rows(
@@ -426,7 +434,7 @@ class Journal:
         self._process = os.getpid()
         self._confirmed: list[Batch] = []
         self._unwritten: dict[int, Outcome] = {}
-        self._is_indexed = False
+        self._has_keys = False
         self._db = open_file(path)
         try:
             self._check_work(fingerprint)
@@ -512,18 +520,23 @@ class Journal:
                 "Take the same input, or give this run another journal."
             )
 
-    def find(self, key: bytes) -> KnownTask | None:
-        """The task with this input; None where there is none."""
-        if not self._is_indexed:
-            # Made for the first new row: a journal that is only read again stays as it is.
-            with self._change() as db:
-                db.execute("CREATE INDEX IF NOT EXISTS tasks_by_key ON tasks (input_key)")
-            self._is_indexed = True
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, KnownTask]:
+        """The tasks with these inputs, as far as there are any, by their keys (500 at most)."""
+        if not keys:
+            return {}
+        marks = ", ".join("?" for _ in keys)
         with journal_errors(self._path):
+            if not self._has_keys:
+                # Not before: a journal that is only read again stays as it is.
+                self._db.execute("DROP INDEX IF EXISTS tasks_by_key")  # of earlier versions
+                self._db.executescript(KEYS)
+                self._has_keys = True
             found = self._db.execute(
-                "SELECT id, chunk FROM tasks WHERE input_key = ?", (key,)
-            ).fetchone()
-        return None if found is None else KnownTask(found[0], found[1] is not None)
+                "SELECT keys.input_key, id, chunk FROM keys JOIN tasks ON id = task "  # noqa: S608
+                f"WHERE keys.input_key IN ({marks})",
+                keys,
+            )
+            return {key: KnownTask(task, chunk is not None) for key, task, chunk in found}
 
     def outcome(self, task: int) -> Outcome | None:
         """The outcome of a task; None where there is none, or where it is to be read again."""
@@ -599,6 +612,11 @@ class Journal:
                 else:
                     added.append((task, key, number, place))
             _insert(db, "tasks", added)
+            if self._has_keys:
+                db.executemany(
+                    "INSERT OR IGNORE INTO keys VALUES (?, ?)",
+                    [(key, task) for task, key, *_ in added],
+                )
             self.num_rows += len(added)
             self._add_repeats(db, repeats)
         places = {place: task for place, (task, _) in enumerate(tasks)}
@@ -615,7 +633,7 @@ class Journal:
         self.num_rows += len(added)
 
     def confirm(self, batch: Batch) -> None:
-        """Record that the API has a batch, with the next transaction or `flush`.
+        """Record that the API has a batch, with the next transaction.
 
         Lost by a kill, it costs the next run one listing of the group, and a transaction for each
         batch would cost more.
@@ -640,8 +658,8 @@ class Journal:
         self.unreadable.difference_update(outcomes)
 
     def flush(self) -> None:
-        """Write what waits for the next transaction."""
-        if self._unwritten or self._confirmed:
+        """Write outcomes that wait for the next transaction."""
+        if self._unwritten:
             with self._change():
                 pass
 
@@ -665,7 +683,9 @@ class Journal:
             # A forked child: to close the file would end the lock of its parent, as POSIX locks do.
             return
         try:
-            self.flush()
+            if self._unwritten or self._confirmed:
+                with self._change():
+                    pass
         finally:
             with journal_errors(self._path):
                 self._db.close()

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from parallel_integrations.enrichment.journal import Batch, Journal, Outcome
+from parallel_integrations.enrichment.journal import Batch, Journal, KnownTask, Outcome
 from parallel_integrations.enrichment.results import EnrichedRow, EnrichmentProgress
 from parallel_integrations.enrichment.rows import NumberedRow, numbered
 
 MAX_ROWS: Final = 2**63 - 1  # what SQLite compares with
+MAX_ROWS_AT_ONCE: Final = 500
+"""How many rows are looked for in the journal by one query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,24 +100,39 @@ class RowQueue:
 
     def read(self, max_queued: int, max_pending: int) -> None:
         """Read until so many tasks are queued, or so many rows wait to be yielded."""
-        while (
-            not self._all_read and len(self.queue) < max_queued and len(self._pending) < max_pending
-        ):
-            found = next(self._rows, None)
-            if found is None:
+        while not self._all_read:
+            count = min(
+                max_queued - len(self.queue), max_pending - len(self._pending), MAX_ROWS_AT_ONCE
+            )
+            if count <= 0:
+                return
+            found = list(islice(self._rows, count))
+            self._add(found)
+            if len(found) < count:
                 self._all_read = True
                 if self._limit is None:
                     self._journal.check_total(self._num_read)
-            else:
-                self._add(found)
 
-    def _add(self, read: NumberedRow) -> None:
+    def _add(self, rows: list[NumberedRow]) -> None:
+        recorded = {row.number: self._journal.check_row(row.number, row.key) for row in rows}
+        # The journal does not have queued tasks, so it cannot find the rows like them.
+        found = self._journal.find(
+            [
+                row.key
+                for row in rows
+                if not recorded[row.number] and row.key not in self._queued_keys
+            ]
+        )
+        for row in rows:
+            self._add_row(row, recorded[row.number], found.get(row.key))
+
+    def _add_row(
+        self, read: NumberedRow, recorded: KnownTask | None, found: KnownTask | None
+    ) -> None:
         number, given, row_input, key = read
         self._num_read = number + 1
-        recorded = self._journal.check_row(number, key)
-        # The journal does not have queued tasks, so it cannot find the rows like them.
         task = self._queued_keys.get(key)
-        known = None if task is not None else recorded or self._journal.find(key)
+        known = None if task is not None else recorded or found
         if known is not None:
             task = known.task
         row = PendingRow(number, given, row_input, key, number if task is None else task)

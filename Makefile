@@ -86,9 +86,9 @@ faults: $(VENV)/.tools ## every fault × operation × framework, and the table o
 soak: $(VENV)/.tools ## 20,000 searches, 200 at a time, of which 5 % fail in every way
 	@SOAK=long $(BIN)/python -m pytest tests/faults/test_soak.py --benchmark-disable -q -s $(ARGS)
 
-bench: $(VENV)/.tools ## what calls cost, as ratios to plain httpx (PEERS=1: beside other packages)
+bench: $(VENV)/.tools ## what calls cost, as ratios to plain httpx (PEERS=1: beside other packages; ROWS=, SIZE=)
 	@test -z "$(PEERS)" || $(BIN)/python -m pip install --quiet --group bench
-	@$(BIN)/python -m benchmarks $(ROWS)
+	@SIZE=$(SIZE) $(BIN)/python -m benchmarks $(ROWS)
 
 fuzz: $(VENV)/.tools ## 10,000 mutated responses for each operation, stream and adapter (CASES=…)
 	@$(BIN)/python -W ignore -m tests.fuzz --cases $(or $(CASES),10000)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
-from benchmarks import calls, journal, many, memory, peers, sandbox, start, streams, tls
+from benchmarks import calls, enrichment, many, memory, peers, sandbox, start, streams, tls
 from benchmarks.measure import Row
 from benchmarks.server import Server
 
@@ -19,7 +19,7 @@ GROUPS: dict[str, Callable[[str], list[Row]]] = {
     "streams": streams.rows,
     "many": many.rows,
     "memory": memory.rows,
-    "journal": journal.rows,
+    "enrichment": lambda _: enrichment.rows(),
     "sandbox": lambda _: sandbox.rows(),
 }
 SHOWN = ("httpx", "httpcore", "pydantic", "langchain-core", "llama-index-core", *peers.PEERS)

@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -10,6 +11,8 @@ import orjson
 from benchmarks import peers
 from benchmarks.empty import EmptyLangChain, EmptyLlamaIndex
 from benchmarks.measure import KEY, QUESTION, SEARCH, Call, Row, row
+from parallel_integrations import ParallelClient, SearchRequest
+from parallel_integrations.api import search
 from parallel_integrations.langchain import (
     ChatParallel,
     ParallelSearchRetriever,
@@ -29,7 +32,8 @@ def plain(url: str, body: dict[str, Any], loads: Any) -> Call:
 
 def rows(url: str) -> list[Row]:
     """The rows of this file."""
-    return [*searches(f"{url}/60"), *large_searches(f"{url}/1000"), tool(f"{url}/60"), *chats(url)]
+    small, large = f"{url}/60", f"{url}/1000"
+    return [*searches(small), *large_searches(large), tool(small), kept(small), *chats(url)]
 
 
 def searches(url: str) -> list[Row]:
@@ -93,6 +97,22 @@ def tool(url: str) -> Row:
     what = "search tool, content and artifact, 60 kB"
     call = partial(ours.invoke, SEARCH)
     return row(what, 1.35, (base, fetch), call, peers.tools(url), calls=20)
+
+
+def kept(url: str) -> Row:
+    """A response that is in a directory: found, checked against its seal, and read."""
+    request = SearchRequest(**SEARCH)
+    with TemporaryDirectory() as folder:
+        plain = ParallelClient(api_key=KEY, base_url=url)
+        cached = ParallelClient(api_key=KEY, base_url=url, cache=folder)
+        return row(
+            "search found in the cache, 60 kB",
+            None,
+            ("the call without a cache", lambda: plain.run(search(request))),
+            lambda: cached.run(search(request)),
+            {},
+            calls=20,
+        )
 
 
 def chats(url: str) -> list[Row]:

@@ -71,7 +71,7 @@ def cpu(contenders: dict[str, Call], *, calls: int, rounds: int = 15) -> dict[st
 
 def row(
     what: str,
-    bar: float,
+    bar: float | None,
     base: tuple[str, Call],
     ours: Call,
     others: dict[str, Call],
@@ -87,7 +87,7 @@ def row(
 
     Args:
         what: The row's name.
-        bar: What the ratio must not exceed.
+        bar: What the ratio must not exceed; None where nothing is promised.
         base: Name and call that everything is a ratio to.
         ours: This package's call.
         others: Peers.

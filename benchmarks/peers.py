@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
 from llama_index.core.base.llms.types import ChatMessage
 
@@ -36,6 +36,34 @@ IMPORTS: dict[str, dict[str, str]] = {
     "LangChain": {"langchain-parallel": "import langchain_parallel"} if LANGCHAIN_PARALLEL else {},
     "LlamaIndex": {},
 }
+
+
+class FirstCall(NamedTuple):
+    """How a program imports a chat model and asks it something."""
+
+    statement: str
+    model: str
+
+    @property
+    def with_call(self) -> str:
+        """Import, construct, call."""
+        return f"{self.statement}; {self.model}.invoke({QUESTION!r})"
+
+
+def first_calls(url: str) -> dict[str, FirstCall]:
+    """LangChain's chat models, for a process of their own."""
+    found: dict[str, FirstCall] = {}
+    if LANGCHAIN_PARALLEL:
+        found["langchain-parallel"] = FirstCall(
+            "from langchain_parallel import ChatParallelWeb",
+            f"ChatParallelWeb(api_key={KEY!r}, base_url={url!r})",
+        )
+    if CHAT_OPENAI:
+        found["ChatOpenAI"] = FirstCall(
+            "from langchain_openai import ChatOpenAI",
+            f"ChatOpenAI(model='speed', api_key={KEY!r}, base_url={url!r})",
+        )
+    return found
 
 
 def adapters() -> dict[Callable[..., object], str]:

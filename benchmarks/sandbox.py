@@ -3,8 +3,9 @@
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from tempfile import TemporaryDirectory
 
-from benchmarks.measure import QUESTION, Call, Row
+from benchmarks.measure import QUESTION, Call, Row, medians
 from parallel_integrations import (
     AddTaskGroupRunsRequest,
     CreateTaskRunRequest,
@@ -23,14 +24,19 @@ from parallel_integrations.sandbox import Sandbox
 def rows() -> list[Row]:
     """The rows of this file."""
     with (
+        TemporaryDirectory() as folder,
         Sandbox(task_seconds=0) as sandbox,
         ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url) as client,
+        ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url, cache=folder) as cached,
     ):
         request = SearchRequest(objective=QUESTION)
         numbers = iter(range(1000))
         return [
             _row("sandbox: start, first search, stop", 500, _begin_and_end, rounds=5),
             _row("sandbox: a search", 20, lambda: client.run(search(request)), rounds=20),
+            _found_in_cache(
+                lambda: client.run(search(request)), lambda: cached.run(search(request))
+            ),
             _row("sandbox: publish a page", 1000, lambda: _publish(sandbox, numbers), rounds=5),
             _row("sandbox: a group of 1,000 tasks", 5000, lambda: _group(client), rounds=3),
         ]
@@ -39,6 +45,13 @@ def rows() -> list[Row]:
 def _row(what: str, bar: float, call: Call, *, rounds: int) -> Row:
     call()
     return Row(what, bar, statistics.median(_seconds(call) for _ in range(rounds)) * 1e3, " ms")
+
+
+def _found_in_cache(call: Call, cached: Call) -> Row:
+    cost = medians({"call": call, "cached": cached}, calls=5, rounds=15, clock=time.perf_counter)
+    what = "sandbox: a search found in the cache"
+    base = f"the search itself, {cost['call'] * 1e3:.2f} ms"
+    return Row(what, 0.1, cost["cached"] / cost["call"], base=base)
 
 
 def _seconds(call: Callable[[], object]) -> float:

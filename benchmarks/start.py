@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from benchmarks import peers
 from benchmarks.measure import KEY, Row
+from benchmarks.peers import FirstCall
 from parallel_integrations.langchain import (
     ChatParallel,
     ParallelExtractTool,
@@ -37,13 +38,13 @@ ADAPTERS: tuple[Callable[..., object], ...] = (
 )
 
 
-def rows() -> list[Row]:
+def rows(url: str) -> list[Row]:
     """The rows of this file."""
-    return [*imports(), constructing()]
+    return [*imports(), *first_calls(url), constructing()]
 
 
-def imports(rounds: int = 9) -> list[Row]:
-    """CPU seconds of importing framework and subpackage, in a new process each time."""
+def imports() -> list[Row]:
+    """Importing framework and subpackage."""
     found = []
     for framework, (own, package) in FRAMEWORKS.items():
         contenders = {
@@ -52,17 +53,41 @@ def imports(rounds: int = 9) -> list[Row]:
             "names": f"{own}; from {package} import *",
             **peers.IMPORTS.get(framework, {}),
         }
-        turns: dict[str, list[float]] = {name: [] for name in contenders}
-        for _ in range(rounds):
-            for name, statement in contenders.items():
-                turns[name].append(_import_seconds(statement))
-        cost = {name: statistics.median(each) for name, each in turns.items()}
+        cost = _cpu_of_new_processes(contenders)
         base = f"the framework's own import, {cost['own'] * 1e3:.0f} ms"
         others = {n: cost[n] / cost["own"] for n in cost if n not in ("own", "package", "names")}
         what = f"import of the {framework} subpackage"
         found.append(Row(what, 1.05, cost["package"] / cost["own"], base=base))
         every = cost["names"] / cost["own"]
         found.append(Row(f"{what}, every class loaded", None, every, base=base, peers=others))
+    return found
+
+
+def first_calls(url: str) -> list[Row]:
+    """What a process that asks a chat model one question takes, without and with the question."""
+    chat_models = {
+        "own": FirstCall(
+            "from langchain_core.language_models.fake_chat_models import FakeListChatModel",
+            "FakeListChatModel(responses=['word'])",
+        ),
+        "ours": FirstCall(
+            "from parallel_integrations.langchain import ChatParallel",
+            f"ChatParallel(api_key={KEY!r}, base_url={url!r})",
+        ),
+        **peers.first_calls(url),
+    }
+    imported = {name: model.statement for name, model in chat_models.items()}
+    core = "import langchain_core alone"
+    called = {name: model.with_call for name, model in chat_models.items()}
+    found = []
+    for what, contenders in (
+        ("import of ChatParallel", imported | {core: "import langchain_core"}),
+        ("import of ChatParallel and its first call", called),
+    ):
+        cost = _cpu_of_new_processes(contenders)
+        base = f"the same with LangChain's own fake model, {cost['own'] * 1e3:.0f} ms"
+        others = {n: cost[n] / cost["own"] for n in cost if n not in ("own", "ours")}
+        found.append(Row(what, None, cost["ours"] / cost["own"], base=base, peers=others))
     return found
 
 
@@ -88,6 +113,12 @@ def constructing(calls: int = 200) -> Row:
     )
 
 
-def _import_seconds(statement: str) -> float:
-    command = [sys.executable, "-c", TIMED.format(statement)]
-    return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+def _cpu_of_new_processes(statements: dict[str, str], rounds: int = 9) -> dict[str, float]:
+    """Median CPU seconds of each statement, in a new process each time, in turns."""
+    turns: dict[str, list[float]] = {name: [] for name in statements}
+    for _ in range(rounds):
+        for name, statement in statements.items():
+            command = [sys.executable, "-c", TIMED.format(statement)]
+            done = subprocess.run(command, capture_output=True, check=True, text=True)
+            turns[name].append(float(done.stdout))
+    return {name: statistics.median(each) for name, each in turns.items()}

@@ -16,7 +16,6 @@ from weakref import WeakValueDictionary
 import httpx
 from pydantic import SecretStr
 
-from parallel_integrations._protocol.estimates import max_skus
 from parallel_integrations._protocol.flow import Emit, Operation, Stream
 from parallel_integrations._protocol.pacing import RateLimiter, aacquire, check_rate_limiter
 from parallel_integrations._protocol.routes import CHAT_PATH, DIRECT, CloudflareGateway
@@ -284,6 +283,10 @@ class ParallelClient:
                 (`extend_findall`, `enrich_findall`).
             TypeError: Neither a request nor an operation.
         """
+        # Imported here: it brings the models of tasks and FindAll along, a tenth of what the import
+        # of a chat model costs.
+        from parallel_integrations._protocol.estimates import max_skus
+
         estimate = self.usage.renewed()
         for each in priced:
             estimate.add(max_skus(each, self.settings))

@@ -10,8 +10,10 @@ import json
 import sys
 import traceback
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
@@ -73,11 +75,20 @@ def url() -> Iterator[str]:
         yield server.url
 
 
+PARSERS = {"from_json", "loads", "validate_json"}
+
+
 class Calls:
-    """Function calls, of Python and of C, in this thread and while it is entered."""
+    """Function calls, of Python and of C, in this thread and while it is entered.
+
+    Attributes:
+        count: How many.
+        parsers: How many of them parse JSON, by name.
+    """
 
     def __enter__(self) -> Self:
         self.count = 0
+        self.parsers = Counter[str]()
         sys.setprofile(self._note)
         return self
 
@@ -85,7 +96,11 @@ class Calls:
         sys.setprofile(None)
 
     def _note(self, frame: FrameType, event: str, arg: object) -> None:
-        self.count += event in ("call", "c_call")
+        if event in ("call", "c_call"):
+            self.count += 1
+            name = frame.f_code.co_name if event == "call" else getattr(arg, "__name__", "")
+            if name in PARSERS:
+                self.parsers[name] += 1
 
 
 def counted(run: Run) -> int:
@@ -170,6 +185,17 @@ def test_three_functions_of_ours_lie_between_a_call_and_its_connection(
         client.close()
     a = "a" if awaiting else ""
     assert found == {("open", f"{a}take_step", f"{a}run")}
+
+
+def test_a_response_is_parsed_once(url: str, tmp_path: Path) -> None:
+    """Also where it is kept, and where it was: what else is parsed there is small."""
+    request = SearchRequest(objective=QUESTION, search_queries=QUERIES)
+    # To be kept, the request is read for its name; where it is found, what was kept begins with a
+    # line of JSON.
+    for cache, short_texts in ((None, 0), (tmp_path, 1), (tmp_path, 2)):
+        with ParallelClient(**connection(url), cache=cache) as client, Calls() as calls:
+            client.run(search(request))
+        assert calls.parsers == Counter(validate_json=1, from_json=short_texts)
 
 
 def test_langchain_s_retriever(url: str, plain_search: Run) -> None:

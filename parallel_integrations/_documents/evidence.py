@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha1
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote, urlunsplit
 from uuid import NAMESPACE_URL
 
@@ -12,7 +12,6 @@ from pydantic_core import to_json
 
 from parallel_integrations.models.basis import Citation, FieldBasis
 from parallel_integrations.models.fields import Excerpt
-from parallel_integrations.models.findall import Entity, FindallCandidate
 from parallel_integrations.models.page_facts import (
     page_title,
     published_at,
@@ -21,6 +20,9 @@ from parallel_integrations.models.page_facts import (
 )
 from parallel_integrations.models.pages import EXCERPT_SEPARATOR, PageResult
 from parallel_integrations.models.shared import ApiResponse
+
+if TYPE_CHECKING:  # a chat model does not need it
+    from parallel_integrations.models.findall import Entity, FindallCandidate
 
 Split: TypeAlias = Literal["page", "excerpt"]
 """One document per page, or one per excerpt."""
@@ -243,7 +245,7 @@ def numbered(found: Sequence[PageDocument], max_chars: int | None = None) -> str
     return EXCERPT_SEPARATOR.join(blocks)
 
 
-def match_documents(matches: Iterable[FindallCandidate]) -> list[PageDocument]:
+def match_documents(matches: "Iterable[FindallCandidate]") -> list[PageDocument]:
     """Matched entities as documents: description, values, and the reasons for the match.
 
     The id depends on url and name, since one page may name several entities.
@@ -260,7 +262,7 @@ def match_documents(matches: Iterable[FindallCandidate]) -> list[PageDocument]:
     return documents
 
 
-def entity_documents(entities: Iterable[Entity]) -> list[PageDocument]:
+def entity_documents(entities: "Iterable[Entity]") -> list[PageDocument]:
     """Listed entities as documents: the description, or the name alone.
 
     The id is that of a FindAll match on the same page; an entity that is listed twice is one.

@@ -119,8 +119,12 @@ def evidence_in(response: AnyResponse) -> dict[str, Any]:
         `basis` and `interaction_id` of Chat, `annotations` and `response_id` of Responses.
     """
     if isinstance(response, RespondResponse):
-        cited = [each.model_dump(mode="json") for each in response.annotations if each.url]
-        found: dict[str, Any] = {"annotations": cited, "response_id": response.id}
+        text = response.text
+        cited = [each.inside(text) for each in response.annotations if each.url]
+        found: dict[str, Any] = {
+            "annotations": [each.model_dump(mode="json") for each in cited],
+            "response_id": response.id,
+        }
     else:
         found = {
             "basis": dump_basis(response.basis),

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 from pydantic_core import to_json
 
 from parallel_integrations._documents.evidence import one_line, quoted
+from parallel_integrations.errors import InvalidArgumentError
 
 Message = TypeVar("Message")
 WireMessage: TypeAlias = Callable[[int, Message, dict[str, str]], dict[str, Any]]
@@ -76,11 +77,12 @@ def openai_calls(additional_kwargs: Mapping[str, Any]) -> Iterator[ToolCall]:
         yield ToolCall("", str(_field(function, "name") or ""), _field(function, "arguments"))
 
 
-def unsendable(place: int, why: str) -> ValueError:
+def unsendable(place: int, why: str) -> InvalidArgumentError:
     """The error for the message at a place in the conversation."""
-    return ValueError(
+    return InvalidArgumentError(
         f"messages[{place}] cannot be sent to Parallel: {why}, and its Chat takes text only. Leave "
-        "the message out or turn it into text."
+        "the message out or turn it into text.",
+        field="messages",
     )
 
 

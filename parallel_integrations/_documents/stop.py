@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
+from parallel_integrations.errors import InvalidArgumentError
+
 
 def stop_sequences(stop: Any) -> tuple[str, ...]:
     """The texts before which a model's text is to end; none for None.
 
     Raises:
-        ValueError: Something else than a text, or an empty one.
+        InvalidArgumentError: Something else than a text, or an empty one.
     """
     given = (stop,) if isinstance(stop, str) else tuple(stop or ())
     for each in given:
         if not isinstance(each, str) or not each:
-            raise ValueError(f"stop= takes texts that are not empty, not {each!r}")
+            raise InvalidArgumentError(f"stop= takes texts that are not empty, not {each!r}")
     return given
 
 

@@ -6,10 +6,21 @@ from typing import Any, TypeVar
 
 import httpx
 
-from parallel_integrations._protocol.error_mapping import SHOWN_CHARACTERS, transport_error
+from parallel_integrations._protocol.error_mapping import (
+    SHOWN_CHARACTERS,
+    transport_error,
+    unexpected_response,
+)
 from parallel_integrations._protocol.flow import END, MORE, Emit, More, Send
-from parallel_integrations._protocol.redaction import beginning, scrub
-from parallel_integrations._protocol.sse import DONE, EventDecoder, open_stream
+from parallel_integrations._protocol.redaction import beginning, scrub, scrub_failure
+from parallel_integrations._protocol.sse import (
+    DONE,
+    EXPECTED,
+    JSON,
+    EventDecoder,
+    comes_as,
+    open_stream,
+)
 from parallel_integrations.errors import StreamInterruptedError
 from parallel_integrations.models.tolerant_reading import REPLACEMENT
 
@@ -40,12 +51,17 @@ class HalfCharacters:
         return held and REPLACEMENT
 
 
+def _unknown(event: object) -> None:
+    """Nothing is known of why an answer ended."""
+
+
 def answer_stream(
     send: Send,
     read: Callable[[str, httpx.Response, list[str]], Event],
     text_of: Callable[[Event], str],
     is_last: Callable[[Event], bool] | None = None,
     rest: Callable[[], str] = str,
+    end_of: Callable[[Event], str | None] = _unknown,
 ) -> Generator[Send | More | Emit[Event], Any, None]:
     """Emit the events of an answer.
 
@@ -56,12 +72,18 @@ def answer_stream(
         is_last: Whether nothing comes after an event; without it, `[DONE]` or the end of the stream
             is the end of the answer.
         rest: The data of one more event at the end, for what `read` held back; empty without any.
+        end_of: Why the answer ended, where an event says so; for an answer without text.
 
     Raises:
         StreamInterruptedError: The stream was cut (`partial` holds the text so far), or it brought
             no text.
+        UnexpectedAnswerError: The response is no event stream, and no whole answer either.
     """
-    response = yield from open_stream(send)
+    response = yield from open_stream(send, or_json=True)
+    if comes_as(response, JSON):
+        yield Emit((yield from _in_one_piece(response, read, text_of)))
+        return
+    end: str | None = None
     decoder = EventDecoder()
     text: list[str] = []
     whole = False
@@ -77,6 +99,7 @@ def answer_stream(
             else:
                 event = read(data, response, text)
                 text.append(text_of(event))
+                end = end_of(event) or end
                 yield Emit(event)
                 whole = is_last is not None and is_last(event)
             if whole:
@@ -93,8 +116,33 @@ def answer_stream(
         # What breaks now is no error; read to its end, the response gives its connection back.
         with suppress(httpx.HTTPError):
             yield END
-    if not any(text):
-        raise StreamInterruptedError("The stream ended without any text.")
+    if not any(piece.strip() for piece in text):
+        reason = f" ({end})" if end else ""
+        raise StreamInterruptedError(f"The stream ended without any text{reason}.")
+
+
+def _in_one_piece(
+    response: httpx.Response,
+    read: Callable[[str, httpx.Response, list[str]], Event],
+    text_of: Callable[[Event], str],
+) -> Generator[More, Any, Event]:
+    """The answer of a server that does not stream: it was paid for, too.
+
+    Raises:
+        UnexpectedAnswerError: The response is no answer.
+    """
+    body: list[bytes] = []
+    try:
+        while received := (yield MORE):
+            body.append(received)
+        event = read(b"".join(body).decode("utf-8", "replace"), response, [])
+        if text_of(event).strip():
+            return event
+    except httpx.HTTPError as failure:  # what has arrived is shown
+        scrub_failure(failure)
+    except StreamInterruptedError:
+        pass
+    raise unexpected_response(response, EXPECTED, b"".join(body))
 
 
 def interrupted(message: str, text: list[str], response: httpx.Response) -> StreamInterruptedError:

@@ -12,10 +12,13 @@ from httpx_sse._decoders import SSEDecoder, SSELineDecoder
 
 from parallel_integrations._protocol.error_mapping import unexpected_response
 from parallel_integrations._protocol.flow import MORE, Emit, More, Send, exchange
+from parallel_integrations._protocol.redaction import scrub_failure
 from parallel_integrations._protocol.retry import conditions_of
 
 EVENT_STREAM: Final = "text/event-stream"
+JSON: Final = "application/json"
 DONE: Final = "[DONE]"
+EXPECTED: Final = "an event stream was expected"
 PAGE_SECONDS: Final = 1.0
 """For the beginning of a page that came instead of a stream."""
 
@@ -72,15 +75,25 @@ class EventDecoder:
         return [event for event in found if event.data]
 
 
-def open_stream(send: Send) -> Generator[Send | More | Emit[Any], Any, httpx.Response]:
+def comes_as(response: httpx.Response, content_type: str) -> bool:
+    """Whether a response says that it is of a content type; one that says nothing is a stream."""
+    return str(response.headers.get("content-type", EVENT_STREAM)).lower().startswith(content_type)
+
+
+def open_stream(
+    send: Send, *, or_json: bool = False
+) -> Generator[Send | More | Emit[Any], Any, httpx.Response]:
     """Open a streamed response, repeating as the retry table allows.
+
+    Args:
+        send: What opens it.
+        or_json: Whether JSON is taken, too.
 
     Raises:
         UnexpectedAnswerError: The response is no event stream.
     """
     response = yield from exchange(send)
-    content_type = response.headers.get("content-type", EVENT_STREAM)
-    if not content_type.lower().startswith(EVENT_STREAM):
+    if not (comes_as(response, EVENT_STREAM) or (or_json and comes_as(response, JSON))):
         body = b""
         elapsed = conditions_of(response).elapsed_seconds
         try:
@@ -88,7 +101,7 @@ def open_stream(send: Send) -> Generator[Send | More | Emit[Any], Any, httpx.Res
                 body += chunk
                 if conditions_of(response).elapsed_seconds - elapsed > PAGE_SECONDS:
                     break
-        except httpx.HTTPError:
-            pass  # what has arrived is enough for the message
-        raise unexpected_response(response, "an event stream was expected", body)
+        except httpx.HTTPError as failure:  # what has arrived is enough for the message
+            scrub_failure(failure)
+        raise unexpected_response(response, EXPECTED, body)
     return response

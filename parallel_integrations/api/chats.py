@@ -22,7 +22,14 @@ from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations._protocol.routes import CHAT_PATH
 from parallel_integrations.models.chat import SPEED_MODEL, ChatChunk, ChatRequest, ChatResponse
 from parallel_integrations.models.shared import first_fault
-from parallel_integrations.models.tolerant_reading import decode_json, read_items, storable_json
+from parallel_integrations.models.tolerant_reading import (
+    decode_json,
+    holds_nothing,
+    json_kind,
+    read_items,
+    storable_json,
+    warn,
+)
 
 SPEED_TIMEOUT_SECONDS: Final = 60.0
 RESEARCH_TIMEOUT_SECONDS: Final = 600.0
@@ -49,7 +56,7 @@ def chat(request: ChatRequest) -> Flow[ChatResponse]:
     answer = read_response(response, ChatResponse)
     if _error_of(answer):  # what came beside it is cut short
         raise unread(response, "the answer was broken off")
-    if not answer.text:
+    if not answer.text.strip():
         reason = f" (finish_reason {answer.finish_reason!r})" if answer.finish_reason else ""
         raise unread(response, f"it holds no answer{reason}")
     return answer
@@ -98,7 +105,7 @@ def _stream(
 ) -> Stream[Chunk]:
     ChatRequest.expect(request)
     send = _send(request.model_copy(update={"stream": True}))
-    return answer_stream(send, read, attrgetter("text"), rest=reader.rest)
+    return answer_stream(send, read, attrgetter("text"), rest=reader.rest, end_of=_end_of)
 
 
 def _send(request: ChatRequest) -> Send:
@@ -114,6 +121,11 @@ def _send(request: ChatRequest) -> Send:
         stream=request.stream,
         headers=tuple((request.extra_headers or {}).items()),
     )
+
+
+def _end_of(chunk: ChatResponse | ChatChunk) -> str | None:
+    response = chunk.response if isinstance(chunk, ChatChunk) else chunk
+    return response.finish_reason if response is not None else None
 
 
 def _error_of(chunk: ChatResponse) -> Any:
@@ -154,7 +166,8 @@ class _ChunkReader:
             except (AttributeError, KeyError, TypeError, ValueError):
                 pass  # not what most chunks are: read in full, and reported if that fails
         chunk = self.read(data, response, text)
-        return ChatChunk(chunk.text, self._raw or from_json(data), chunk.id, chunk)
+        raw = from_json(data) if self._raw is None else self._raw
+        return ChatChunk(chunk.text, raw, chunk.id, chunk)
 
     def read(self, data: str, response: httpx.Response, text: list[str]) -> ChatResponse:
         """A chunk, read in full."""
@@ -186,6 +199,11 @@ class _ChunkReader:
         raw, fault = None, "an error"
         try:
             raw = decode_json(data)
+            if holds_nothing(raw):
+                self._raw = {}
+                chunk = ChatResponse()
+                warn(chunk, [f"A chunk was left out: it is {json_kind(raw)}"])
+                return chunk
             self._join_halves(raw)
             raw = storable_json(raw)
             chunk = read_items(ChatResponse, raw)

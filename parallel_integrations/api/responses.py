@@ -24,7 +24,14 @@ from parallel_integrations.models.response import (
     ResponseStateEvent,
 )
 from parallel_integrations.models.shared import first_fault
-from parallel_integrations.models.tolerant_reading import decode_json, read_items, storable_json
+from parallel_integrations.models.tolerant_reading import (
+    decode_json,
+    holds_nothing,
+    json_kind,
+    read_items,
+    storable_json,
+    warn,
+)
 
 RESPONSE_TIMEOUT_SECONDS: Final = 150.0
 """The API itself gives up after 120 s."""
@@ -78,7 +85,7 @@ def stream_response(request: RespondRequest) -> Stream[ResponseEvent]:
     """
     RespondRequest.expect(request)
     read = _EventReader().read
-    return answer_stream(_send(request, stream=True), read, _text_of, _is_last)
+    return answer_stream(_send(request, stream=True), read, _text_of, _is_last, end_of=_end_of)
 
 
 def _send(request: RespondRequest, *, stream: bool) -> Send:
@@ -98,10 +105,10 @@ def _whole(send: Send) -> Flow[RespondResponse]:
     # A failure comes with status 200: the retry table does not see it, and it may be billed.
     if response.has_failed:
         raise UnexpectedAnswerError(f"The API could not answer: {_reason(response)}", status=200)
-    if not response.text:
+    if not response.text.strip():
         raise UnexpectedAnswerError(
             f"The response {response.id or 'without an id'} holds no text (status "
-            f"{response.status!r}, {response.finish_reason or 'no reason given'})",
+            f"{response.status!r}, {_end_of_response(response) or 'no reason given'})",
             status=200,
         )
     return response
@@ -111,6 +118,15 @@ def _text_of(event: ResponseEvent) -> str:
     if isinstance(event, ResponseStateEvent) and event.is_last:
         return event.delta or event.response.text  # all of it, where no event brought a piece
     return event.delta
+
+
+def _end_of(event: ResponseEvent) -> str | None:
+    return _end_of_response(event.response) if isinstance(event, ResponseStateEvent) else None
+
+
+def _end_of_response(response: RespondResponse) -> str | None:
+    refused = next(filter(None, (part.refusal for part in response.parts)), None)
+    return f"it was refused: {refused}" if refused else response.finish_reason
 
 
 def _is_last(event: ResponseEvent) -> bool:
@@ -127,7 +143,15 @@ class _EventReader:
         """An event of its data."""
         try:
             body: Any = decode_json(without_echo(data.encode(), response))
+            if holds_nothing(body):
+                event = ResponseEvent()
+                warn(event, [f"An event was left out: it is {json_kind(body)}"])
+                return event
             kind = body.get("type") if isinstance(body, dict) else None
+            if kind is None and isinstance(body, dict) and body.get("object") == "response":
+                # A server without streams sends it bare.
+                kind = "response.failed" if body.get("status") == "failed" else "response.completed"
+                body = {"type": kind, "response": body}
             if kind == "error" or (kind is None and isinstance(body, dict) and body.get("error")):
                 raise _failed(reported_error(storable_json(body), response), text, response)
             self._join_halves(body)

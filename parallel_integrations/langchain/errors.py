@@ -91,4 +91,6 @@ def model_errors() -> Iterator[None]:
             raise
         raised = joined(*error.args)
         raised.__dict__.update(error.__dict__)
+        # By its class a timeout may be repeated; what was sent may have been billed all the same.
+        raised.__dict__["is_retryable"] = error.repeatable
         raise raised.with_traceback(error.__traceback__) from error.__cause__

@@ -152,6 +152,7 @@ class ChunkBuilder:
         self._model = model
         self._stop = StopFilter(stop)
         self._began = False
+        self._blank = ""
         self._id: str | None = None
         self._length = 0
         self._warnings: list[Warning] = []
@@ -169,8 +170,10 @@ class ChunkBuilder:
             if not self._began:
                 self._model = response.model or self._model
                 self._id = self._id or response.id or None
-        text = self._stop.add(chunk.text)
-        if not text:
+        text = self._blank + self._stop.add(chunk.text)
+        # A fallback takes over before the first chunk only: one of blanks may be all there is.
+        self._blank = text if not self._began and text.isspace() else ""
+        if not text or self._blank:
             return None
         self._length += len(text)
         metadata = {} if self._began else _model_metadata(self._model)
@@ -191,7 +194,7 @@ class ChunkBuilder:
 
     def last(self) -> ChatGenerationChunk:
         """The closing chunk, once the stream has ended properly."""
-        rest = self._stop.rest()
+        rest = self._blank + self._stop.rest()
         evidence = within(self._evidence, self._length + len(rest))
         message = AIMessageChunk(
             content=rest,

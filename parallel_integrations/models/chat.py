@@ -1,7 +1,7 @@
 """Chat: requests and responses (docs/reference/facts.md, 7)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
 from pydantic import (
     AliasChoices,
@@ -207,6 +207,12 @@ class ChatRequest(RequestModel):
         kept = {name: value for name, value in values.items() if name not in ignored}
         sent = {name: value for name, value in ignored.items() if value is not None}
         return {**kept, "extra_body": {**sent, **(values.get("extra_body") or {})} or None}
+
+    @model_validator(mode="after")
+    def _refuse_blanks(self) -> Self:
+        if not any(message.content.strip() for message in self.messages):
+            raise ValueError("messages hold nothing but blanks: there is nothing to reply to")
+        return self
 
     @field_validator("stream", mode="before")
     @classmethod

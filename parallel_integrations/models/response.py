@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models.basis import Citation, FieldBasis
@@ -319,6 +319,12 @@ class UrlCitation(ResponseModel):
             return ""
         return text[start:end]
 
+    def inside(self, text: str) -> "UrlCitation":
+        """The citation, without a span that is none of the text's."""
+        if self.span(text):
+            return self
+        return self.model_copy(update={"start_index": None, "end_index": None})
+
     def moved(self, offset: int) -> "UrlCitation":
         """The citation in a text in which its part begins at `offset`."""
         start, end = self.start_index, self.end_index
@@ -332,12 +338,19 @@ class ResponsePart(ResponseModel):
 
     Attributes:
         annotations: Its citations; their spans count from the beginning of `text`.
+        refusal: Why the model does not answer, where it refused.
     """
 
     type: Text = ""
     text: Text = ""
+    refusal: str | None = None
     annotations: Items[UrlCitation] = []
     logprobs: Any = None
+
+
+def _text_as_part(content: Any) -> Any:
+    """Content that is a mere text, as other servers of this wire send it, as its one part."""
+    return [{"type": "output_text", "text": content}] if isinstance(content, str) else content
 
 
 class ResponseItem(ResponseModel):
@@ -347,7 +360,7 @@ class ResponseItem(ResponseModel):
     type: Text = ""
     role: Text = ""
     status: str | None = None
-    content: Items[ResponsePart] = []
+    content: Annotated[Items[ResponsePart], BeforeValidator(_text_as_part)] = []
     phase: str | None = None
 
 

@@ -185,7 +185,17 @@ def _why(fault: ErrorDetails) -> str:
         return f"it has no {fault['loc'][-1]}"
     if fault["type"] == "value_error":
         return f"it is wrong ({fault['ctx']['error']})"
-    return f"it is {next(name for kind, name in _JSON_NAMES if isinstance(fault['input'], kind))}"
+    return f"it is {json_kind(fault['input'])}"
+
+
+def holds_nothing(value: Any) -> bool:
+    """Whether a JSON value is none that could hold a part of an answer: null, a number, `[]`."""
+    return value in (None, "", []) or isinstance(value, int | float)
+
+
+def json_kind(value: Any) -> str:
+    """What a JSON value is, in words."""
+    return next(name for kind, name in _JSON_NAMES if isinstance(value, kind))
 
 
 _JSON_NAMES: Final[tuple[tuple[type, str], ...]] = (

@@ -35,6 +35,7 @@ from parallel_integrations.api import create_task_run, search
 from parallel_integrations.langchain import (
     ChatParallel,
     ParallelDeepResearch,
+    ParallelExtractLoader,
     ParallelSearchRetriever,
     ParallelSearchTool,
 )
@@ -96,6 +97,25 @@ def test_an_argument_of_another_package_leads_to_its_name_here(
     assert text.startswith(f"{make.__name__} has no argument {name!r}")
     assert not INTERNAL.search(text)
     assert SECRET not in text
+
+
+@pytest.mark.parametrize(
+    ("make", "shown"),
+    [
+        (SearchRequest, "SearchRequest(objective=…)"),
+        (ParallelExtractLoader, "ParallelExtractLoader(urls=…)"),
+        (ParallelDeepResearch, "ParallelDeepResearch("),
+        (ChatParallel, "ChatParallel("),
+        (ParallelReader, "ParallelReader("),
+    ],
+)
+def test_an_argument_without_its_name_is_refused_with_it(
+    make: Callable[..., Any], shown: str
+) -> None:
+    with pytest.raises(ArgumentTypeError, match=re.escape(shown)) as caught:
+        make("https://example.com/")
+    assert str(caught.value).startswith(f"{make.__name__} takes its arguments by name")
+    assert not INTERNAL.search(str(caught.value))
 
 
 @pytest.mark.parametrize(

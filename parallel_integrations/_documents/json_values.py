@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from parallel_integrations.models.tolerant_reading import storable_json
@@ -25,6 +26,8 @@ def json_values(text: str, opening: str) -> Iterator[Any]:
         opening: Of `opening_of`; empty for a text that is one JSON value and no words.
     """
     text = text.strip("\ufeff \t\r\n")
+    if opening:
+        text = _decoded(text)
     place = text.find(opening)
     while place >= 0:
         try:
@@ -33,6 +36,16 @@ def json_values(text: str, opening: str) -> Iterator[Any]:
         except (ValueError, RecursionError):
             end = place + 1
         place = text.find(opening, end) if opening else -1
+
+
+def _decoded(text: str) -> str:
+    """The text within a JSON text: some models encode their JSON twice."""
+    if text.startswith('"'):
+        with suppress(ValueError):
+            inner = _DECODER.decode(text)
+            if isinstance(inner, str) and inner.lstrip().startswith(("{", "[")):
+                return inner
+    return text
 
 
 def json_so_far(text: str, opening: str) -> str:

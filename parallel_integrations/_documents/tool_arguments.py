@@ -5,6 +5,7 @@ meaning is plain it is taken; everything else is refused with the arguments that
 nothing is sent.
 """
 
+import re
 from ast import literal_eval
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,11 @@ from parallel_integrations.models.search import SearchRequest
 
 T = TypeVar("T")
 
+_NULLS: Final = frozenset({"null", "none", "undefined"})
+_FENCE: Final = re.compile(r"```\w*\s*(.*?)\s*```", re.DOTALL)
+_LIST_MARKER: Final = re.compile(r"(?:[-*+•]|\d{1,2}[.)])\s+(?=\S)")
+_ADDRESS: Final = re.compile(r"https?://[^\s<>\"'`]+", re.IGNORECASE)
+_MARKDOWN_LINK: Final = re.compile(r"!?\[[^\]]*\]\((https?://[^\s()<>]+)\)", re.IGNORECASE)
 _KINDS: Final = {"company": "companies", "person": "people", "persons": "people"}
 NOTHING_SENT: Final = "Nothing was sent. Correct the arguments: "
 
@@ -116,9 +122,9 @@ class ToolArguments(BaseModel):
             values = _plain(dict(given))
         except RecursionError:
             raise ValueError("it is nested too deeply, or contains itself") from None
+        values = {name: value for name, value in values.items() if not _is_left_out(value)}
         for name in cls.lists & values.keys():
             values[name] = _texts(values[name])
-        # What a model has nothing to say about, it often writes as "".
         values = {name: value for name, value in values.items() if not _is_nothing(value)}
         for name in [*values]:
             meant = cls.other_names.get(name)
@@ -301,11 +307,16 @@ def _is_nothing(value: Any) -> bool:
     return value in (None, [], {}) or (isinstance(value, str) and not value.strip())
 
 
+def _is_left_out(value: Any) -> bool:
+    """Whether a model means that it leaves an argument out; it may write "null" for that."""
+    return _is_nothing(value) or (isinstance(value, str) and value.strip().lower() in _NULLS)
+
+
 def _texts(value: Any) -> Any:
     """A list of texts, from one that is written as a text, nested, or one to a line."""
     match value:
         case str():
-            return _list_in(value) or [line for line in value.splitlines() if line.strip()]
+            return _list_in(value) or _lines(value)
         case list():
             found = [_texts(item) for item in value if not _is_nothing(item)]
             return [text for each in found for text in (each if isinstance(each, list) else [each])]
@@ -316,20 +327,47 @@ def _texts(value: Any) -> Any:
     return value
 
 
+def _lines(text: str) -> list[str]:
+    """The lines of a text, without the markers where each has one."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and all(_LIST_MARKER.match(line) for line in lines):
+        return [_LIST_MARKER.sub("", line, count=1) for line in lines]
+    return lines
+
+
 def _list_in(value: Any) -> list[Any] | None:
     """The texts of a list, or of a text that is written as one; None for anything else."""
-    read = _literal(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
-    return _texts(_plain(read)) if isinstance(read, list) else None
+    if isinstance(value, str):
+        text = value.strip()
+        if fenced := _FENCE.fullmatch(text):
+            text = fenced[1]
+        if text.startswith(("[", '"')):
+            value = _literal(text)
+            if isinstance(value, str) and value.lstrip().startswith("["):  # encoded twice
+                value = _literal(value)
+        if not isinstance(value, list) and text.startswith(('"', "'")):  # "a", "b"
+            several = _literal(f"[{text}]")
+            value = several if isinstance(several, list) and len(several) > 1 else None
+    return _texts(_plain(value)) if isinstance(value, list) else None
 
 
 def _literal(text: str) -> Any:
     """The JSON value, or the Python literal, that a text is; None where it is neither."""
-    for read in (from_json, literal_eval):
+    for read in (from_json, literal_eval, _begun_list):
         try:
             return read(text.strip())
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
     return None
+
+
+def _begun_list(text: str) -> Any:
+    """The whole items of a JSON list whose end is missing.
+
+    Raises:
+        ValueError: It is no such list.
+    """
+    return from_json(text, allow_partial=True) if text.startswith("[") else None
 
 
 def _usable(queries: list[Any]) -> list[str]:
@@ -346,6 +384,11 @@ def _shortened(query: str, max_chars: int = MAX_QUERY_CHARACTERS) -> str:
 
 
 def _addresses(text: Any) -> list[Any]:
-    parts = [part.strip(",;") for part in text.split()] if isinstance(text, str) else []
-    several = len(parts) > 1 and all(part.lower().startswith("http") for part in parts)
-    return parts if several else [text]
+    """The addresses in a text: several, or one in a sentence, a link, quotes or brackets."""
+    if not isinstance(text, str):
+        return [text]
+    linked = _MARKDOWN_LINK.sub(r" \1 ", text)
+    found = [address.rstrip(",;") for address in _ADDRESS.findall(linked)]
+    # One that begins the text and is followed by words may be an address with a blank in it.
+    plain = len(found) == 1 and text.strip().lower().startswith("http")
+    return [text] if plain or not found else found

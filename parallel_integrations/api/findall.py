@@ -92,7 +92,9 @@ def findall_result(findall_id: str) -> Flow[FindallResult]:
     Returns:
         A flow whose result is the `FindallResult`.
     """
-    return _read(findall_id, FindallResult, "/result")
+    result = yield from _read(findall_id, FindallResult, "/result")
+    result.run.findall_id = result.run.findall_id or findall_id
+    return result
 
 
 def findall_schema(findall_id: str) -> Flow[FindallSchema]:

@@ -201,7 +201,7 @@ def _result_within(
             )
             found = yield from attempt(wait_limit.bounded(send))
             if not isinstance(found, Failure):
-                return read_response(found, TaskRunResult).fit(output_schema)
+                return _of_run(run_id, read_response(found, TaskRunResult)).fit(output_schema)
             requested_pause = 0.0
             if isinstance(found.error, NotFoundError):  # it failed, or there is none
                 missing = found.error
@@ -249,7 +249,13 @@ def result_of(run_id: str, run: TaskRun) -> Flow[TaskRunResult]:
     with carrying(run_id=run_id):
         if run.status != "completed":
             raise _failure(run_id, run)
-    return (yield from _read(run_id, TaskRunResult, "/result"))
+    return _of_run(run_id, (yield from _read(run_id, TaskRunResult, "/result")))
+
+
+def _of_run(run_id: str, result: TaskRunResult) -> TaskRunResult:
+    """A result with the id of its run, whatever the response says of that."""
+    result.run.run_id = result.run.run_id or run_id
+    return result
 
 
 def _read(run_id: str, response_type: type[ModelT], part: str = "") -> Flow[ModelT]:

@@ -4,6 +4,7 @@ import copy
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import is_dataclass
+from enum import Enum
 from typing import Any, Final
 
 from langchain_core.exceptions import OutputParserException
@@ -70,6 +71,8 @@ def bind_schema(
 def _json_schema(schema: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The JSON schema of a class, a dict or a function, and the name and the like beside it."""
     try:
+        if isinstance(schema, type) and issubclass(schema, Enum):
+            raise ValueError("an enum names the values of a field: give a class with such a field")
         # The converter would lose an array's items, and what it does not know of a dict.
         if isinstance(schema, dict):
             return named_schema(schema)

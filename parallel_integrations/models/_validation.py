@@ -53,7 +53,9 @@ _LIMITS: Final[dict[str, str]] = {
 class CheckedModel(BaseModel):
     """A model whose refusals are this package's own errors, without pydantic's words and links."""
 
-    def __init__(self, /, **values: Any) -> None:
+    def __init__(self, /, *unnamed: Any, **values: Any) -> None:
+        if unnamed:
+            raise unnamed_argument(type(self))
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -128,6 +130,15 @@ def unknown_argument(
     meant = hint(name, known)
     text = f"{owner} has no argument {name!r}{meant and f'; {meant}'}"
     return ArgumentTypeError(text, field=field or name)
+
+
+def unnamed_argument(cls: type[BaseModel]) -> ArgumentTypeError:
+    """The error for an argument without a name; shows how one is given."""
+    owner, fields = shown_name(cls), cls.model_fields
+    required = [name for name, field in fields.items() if field.is_required()]
+    usual = [name for name in ("objective", "processor", "model", "max_results") if name in fields]
+    name = [*required, *usual, *fields][0]
+    return ArgumentTypeError(f"{owner} takes its arguments by name, like {owner}({name}=…)")
 
 
 def _sentence(where: str, owner: str, faults: Sequence[Any]) -> str:

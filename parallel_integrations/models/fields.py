@@ -5,7 +5,14 @@ A response is read tolerantly: a list or a text may be null, an excerpt a string
 
 from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, GetPydanticSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
+    StringConstraints,
+)
 from pydantic_core import CoreSchema, core_schema, from_json, to_json
 
 T = TypeVar("T")
@@ -62,6 +69,25 @@ def _null_as_text(value: Any) -> Any:
 def _null_as_zero(value: Any) -> Any:
     return 0 if value is None else value
 
+
+def id_may_be_missing(name: str) -> BeforeValidator:
+    """For a run in its result: one without a readable id is the run that was requested.
+
+    Args:
+        name: The id's field; it is blank where it cannot be read.
+    """
+
+    def readable(run: Any) -> Any:
+        if isinstance(run, BaseModel):
+            return run
+        fields = run if isinstance(run, dict) else {}
+        return fields if isinstance(fields.get(name), str) else {**fields, name: ""}
+
+    return BeforeValidator(readable)
+
+
+FoundUrl: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+"""The address of a found page: without one, two pages look alike, and none can be cited."""
 
 Text: TypeAlias = Annotated[str, BeforeValidator(_null_as_text)]
 """Text that the wire may also send as null."""

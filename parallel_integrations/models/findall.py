@@ -7,7 +7,7 @@ from pydantic import AliasChoices, Field, field_validator, model_validator
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models._bodies import renamed
 from parallel_integrations.models.basis import FieldBasis
-from parallel_integrations.models.fields import Items, Text
+from parallel_integrations.models.fields import Items, Text, id_may_be_missing
 from parallel_integrations.models.notebook import candidate_html, findall_html
 from parallel_integrations.models.output_schema import JsonSchema, wire_schema
 from parallel_integrations.models.policies import McpServer, MemoryScopeKey, Metadata, Webhook
@@ -142,7 +142,9 @@ class FindallResult(ApiResponse):
 
     main_lists = frozenset({"candidates"})
 
-    run: FindallRun
+    run: Annotated[FindallRun, id_may_be_missing("findall_id")] = Field(
+        default_factory=lambda: FindallRun(findall_id="")
+    )
     candidates: Items[FindallCandidate] = []
     last_event_id: str | None = None
 

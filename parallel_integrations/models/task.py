@@ -10,7 +10,7 @@ from pydantic_core import to_json, to_jsonable_python
 from parallel_integrations.models._bodies import flattened
 from parallel_integrations.models._validation import CheckedModel
 from parallel_integrations.models.basis import FieldBasis
-from parallel_integrations.models.fields import Items, Text, sendable
+from parallel_integrations.models.fields import Items, Text, id_may_be_missing, sendable
 from parallel_integrations.models.notebook import output_html
 from parallel_integrations.models.output_schema import (
     JsonSchema,
@@ -323,7 +323,9 @@ class TaskRunResult(ApiResponse):
         validation_error: What did not fit the class; the output itself is kept.
     """
 
-    run: TaskRun
+    run: Annotated[TaskRun, id_may_be_missing("run_id")] = Field(
+        default_factory=lambda: TaskRun(run_id="")
+    )
     output: TaskOutput
     parsed: Any = Field(default=None, exclude=True)
     validation_error: str | None = Field(default=None, exclude=True)

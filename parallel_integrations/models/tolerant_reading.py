@@ -183,13 +183,15 @@ def _why(fault: ErrorDetails) -> str:
     """What is wrong, without a class's name and without the value, which may be anything."""
     if fault["type"] == "missing":
         return f"it has no {fault['loc'][-1]}"
+    if fault["type"] == "string_too_short":
+        return "it is blank"
     if fault["type"] == "value_error":
         return f"it is wrong ({fault['ctx']['error']})"
     return f"it is {json_kind(fault['input'])}"
 
 
 def holds_nothing(value: Any) -> bool:
-    """Whether a JSON value is none that could hold a part of an answer: null, a number, `[]`."""
+    """Whether a JSON value is none that could hold a part of a text: null, a number, `[]`."""
     return value in (None, "", []) or isinstance(value, int | float)
 
 

@@ -486,3 +486,11 @@ def test_a_run_that_ended_by_itself_cannot_be_cancelled(client: ParallelClient) 
     with pytest.raises(ConflictError) as caught:
         client.run(cancel_findall(ended.run.findall_id))
     assert caught.value.findall_id == ended.run.findall_id
+
+
+@pytest.mark.parametrize("run", [None, "lost", {"findall_id": None}, {"findall_id": 5}])
+def test_a_result_that_lost_its_run_is_that_of_the_run_requested(run: Any) -> None:
+    body = {"run": run, "candidates": [{"name": "One", "url": "https://a.example/"}]}
+    result = ScriptPlayer([httpx.Response(200, json=body)]).play(findall_result("findall_1"))
+    assert result.run.findall_id == "findall_1"
+    assert [candidate.name for candidate in result.candidates] == ["One"]

@@ -442,6 +442,18 @@ def test_a_malformed_response_to_the_create_does_not_cost_the_id() -> None:
         assert caught.value.run_id is None
 
 
+@pytest.mark.parametrize("run", [None, "lost", {}, {"run_id": None}, {"run_id": 5}, {"run_id": []}])
+def test_a_result_that_lost_its_run_is_that_of_the_run_requested(run: Any) -> None:
+    fields = {**run, "interaction_id": "i_1"} if isinstance(run, dict) else run
+    body = {"run": fields, "output": {"type": "text", "content": "A report.", "basis": []}}
+    bodies = [body] if run is not None else [body, {"output": body["output"]}]
+    for each in bodies:
+        player = ScriptPlayer([httpx.Response(200, json=each)])
+        result = player.play(wait_task_run("trun_1"))
+        assert (result.run.run_id, result.output.content) == ("trun_1", "A report.")
+        assert result.run.interaction_id == ("i_1" if isinstance(run, dict) else None)
+
+
 def test_the_id_of_what_is_paid_for_is_in_the_log(
     client: ParallelClient, caplog: pytest.LogCaptureFixture
 ) -> None:

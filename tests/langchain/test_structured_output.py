@@ -2,6 +2,7 @@
 
 import json
 import sys
+from enum import Enum
 from typing import Annotated, Any
 
 import pytest
@@ -13,6 +14,7 @@ from langchain_core.tools import tool
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
+from parallel_integrations import InvalidArgumentError
 from parallel_integrations.langchain import ChatParallel
 from parallel_integrations.langchain.structured_output import schema_violation
 from parallel_integrations.sandbox import Sandbox
@@ -100,8 +102,17 @@ def test_classes_of_pydantic_1(sandbox: Sandbox) -> None:
         f"As the pages [1] say, {{roughly}}: {json.dumps(FITTING)} [2]",
         f'First {{"note": 1}}, then {json.dumps(FITTING)}',
         '{"name": "with", "purpose": "Calls __enter__\nand __exit__."}',
+        json.dumps(json.dumps(FITTING)),
     ],
-    ids=["bare", "fenced", "fenced and chatty", "chatty", "second object", "line break in it"],
+    ids=[
+        "bare",
+        "fenced",
+        "fenced and chatty",
+        "chatty",
+        "second object",
+        "line break in it",
+        "encoded twice",
+    ],
 )
 def test_json_is_found_in_fences_and_among_words(
     sandbox: Sandbox, text: str, streamed: bool
@@ -210,6 +221,18 @@ def test_an_agent_answers_with_a_schema(sandbox: Sandbox) -> None:
     [request] = sandbox.requests  # one call: the provider's own way, no tool to answer with
     assert request.body["response_format"]["type"] == "json_schema"
     assert request.body["response_format"]["json_schema"]["name"] == "Statement"
+
+
+class Colour(Enum):
+    """No schema of an object."""
+
+    RED = "red"
+
+
+def test_an_enum_is_no_schema_of_an_object(sandbox: Sandbox) -> None:
+    with pytest.raises(InvalidArgumentError, match="give a class with such a field"):
+        structured_chain(sandbox, Colour)
+    assert not sandbox.requests
 
 
 def test_binding_tools_is_refused_plainly(sandbox: Sandbox) -> None:

@@ -102,7 +102,7 @@ def test_blanks_are_no_answer(model: str, body: dict[str, Any]) -> None:
         ("parallel", [text_event(" "), completed(response([part(" ")]))]),
     ],
 )
-async def test_a_stream_of_blanks_leaves_room_for_a_fallback(
+async def test_a_fallback_follows_a_stream_of_blanks(
     model: str, events: list[Any], awaiting: bool
 ) -> None:
     with RawServer(streaming(events)) as server:

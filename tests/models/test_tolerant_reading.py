@@ -113,6 +113,7 @@ def kept(text: str) -> str:
 def test_any_text_is_text_that_every_store_takes(
     url: str, title: str, excerpt: str, full: str, escaped: bool
 ) -> None:
+    url = f"https://example.com/{url}#"  # a page has an address that is not blank
     page = {"url": url, "title": title, "excerpts": [excerpt], "full_content": full}
     written = json.dumps({"results": [page]}, ensure_ascii=escaped)
     # Not every server escapes what UTF-8 has no form for.
@@ -123,6 +124,21 @@ def test_any_text_is_text_that_every_store_takes(
     if escaped:
         assert (found.url, found.title) == (kept(url), kept(title))
         assert found.excerpts == [kept(excerpt)] * bool(excerpt)
+
+
+def test_a_page_without_an_address_is_left_out_and_blanks_around_one_are() -> None:
+    """Two pages with a blank address would become one document."""
+    pages = [{"url": url, "excerpts": ["Some text."]} for url in ("", " \n", f"\t{URL} ")]
+    response = read(SearchResponse, {"results": pages})
+    assert [page.url for page in response.results] == [URL]
+    assert [each.message for each in response.warnings] == [
+        "results[0] was left out: url is blank",
+        "results[1] was left out: url is blank",
+    ]
+    citations = [{"url": " "}, {"url": f" {URL}"}]
+    output = {"type": "text", "content": "Text.", "basis": [{"citations": citations}]}
+    [basis] = read(TaskRunResult, {"run": {"run_id": "trun_1"}, "output": output}).output.basis
+    assert [citation.url for citation in basis.citations] == [URL]
 
 
 @pytest.mark.parametrize("text", ["\ud83d", "a\ud83d b", "\ude00\ud83d", "\0", "a\0b", "\ud83d\0"])

@@ -162,7 +162,6 @@ def test_a_source_that_several_fields_cite_is_one_number() -> None:
         "file:///etc/passwd",
         "//no-scheme.example",
         "http://[broken",
-        "",
     ],
 )
 def test_only_web_addresses_become_links(url: str) -> None:

@@ -20,7 +20,7 @@ from tests.support.cassettes import CASSETTES, CassetteFormat
 from tests.support.connected import connection
 from tests.support.contract import (
     EVENT_STREAM,
-    MAX_EVENTS,
+    MAX_ITEMS,
     Contract,
     Exchange,
     Violation,
@@ -401,7 +401,7 @@ def test_what_breaks_the_contract_is_found(
 
 def test_of_a_long_stream_both_ends_are_checked() -> None:
     broken = b'data: {"type":"other"}\n\n'
-    most = STATE * MAX_EVENTS
+    most = STATE * MAX_ITEMS
     mine = Contract()
     assert mine.check(_streamed(broken + most))
     assert mine.check(_streamed(most + broken))

@@ -189,8 +189,10 @@ def test_a_terminal_shows_a_progress_bar(sandbox: Sandbox) -> None:
 
 
 @pytest.fixture
-def slow() -> Iterator[Sandbox]:
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     with Sandbox(task_seconds=1.0) as sandbox:
+        monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
+        monkeypatch.setenv("PARALLEL_BASE_URL", sandbox.url)
         yield sandbox
 
 
@@ -240,7 +242,7 @@ def test_an_enrichment_ended_by_a_signal_is_resumed(slow: Sandbox, number: signa
     assert code == 128 + number, messages
     assert "goes on where this one stopped" in messages
     assert files() == ["rows.csv", "run.db", "schema.json"]
-    assert finish(start(slow))[0] == 0
+    assert command()[0] == 0
     assert started(slow) == 3
     assert len(written()) == 4
 
@@ -251,7 +253,7 @@ def test_a_killed_enrichment_is_resumed_and_its_leftover_files_are_removed(slow:
     running.kill()
     finish(running)
     assert [each.rpartition(".")[2] for each in files() if each.startswith(".")] == ["part", "lock"]
-    assert finish(start(slow))[0] == 0
+    assert command()[0] == 0
     assert started(slow) == 3
     assert files() == ["out.jsonl", "rows.csv", "run.db", "schema.json"]
 
@@ -283,7 +285,7 @@ def test_a_second_run_on_the_same_files_is_refused_and_changes_nothing(
     running.send_signal(signal.SIGSTOP)  # so that it does not end before the second has begun
     before = files()
     again = [changed.get(n, each) for n, each in enumerate(ARGUMENTS)]
-    refused, why = finish(start(slow, *again))
+    refused, why = command(*again)
     after = files()
     running.send_signal(signal.SIGCONT)
     code, messages = finish(running)

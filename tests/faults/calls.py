@@ -78,7 +78,7 @@ class Step:
         return re.fullmatch(self.place, place) is not None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Call:
     """Something a user calls.
 

@@ -28,6 +28,8 @@ SHORT_TIMEOUT_SECONDS: Final = 0.2
 MAX_CHARACTERS: Final = 2500
 HTTP_LOGGERS: Final = ("httpx", "httpcore", "aiohttp")
 MAX_SHOWN: Final = 40
+_RIGHT: Final[dict[tuple[Call, bool], Any]] = {}
+"""What comes of a call in good health, blocking and awaiting: the same in every trial."""
 
 
 class HungError(Exception):
@@ -92,7 +94,6 @@ class Trial:
         self._client = ParallelClient.shared(Settings(api_key=SecretStr(KEY), **settings))
         self.connection = Connection(self._client, {"api_key": KEY, **settings}, deadline)
         self._log = Listener()
-        self._right: dict[tuple[str, bool], Any] = {}
         self.wrong: list[str] = []
         self.sent = 0
 
@@ -118,9 +119,9 @@ class Trial:
         """Make a call, blocking."""
         run = attempt.call.run
         assert run is not None
-        if (attempt.call.name, False) not in self._right:
+        if (attempt.call, False) not in _RIGHT:
             self.server.begin(None)
-            self._right[attempt.call.name, False] = run(self.connection)
+            _RIGHT[attempt.call, False] = run(self.connection)
         self._begin(attempt)
         came = in_time(lambda: run(self.connection))
         self._judge(attempt, came)
@@ -134,9 +135,9 @@ class Trial:
         """Make a call, awaiting."""
         arun = attempt.call.arun
         assert arun is not None
-        if (attempt.call.name, True) not in self._right:
+        if (attempt.call, True) not in _RIGHT:
             self.server.begin(None)
-            self._right[attempt.call.name, True] = await arun(self.connection)
+            _RIGHT[attempt.call, True] = await arun(self.connection)
         self._begin(attempt)
         came = await ain_time(arun(self.connection))
         self._judge(attempt, came, awaited=True)
@@ -187,7 +188,7 @@ class Trial:
         self.sent = sum(map(step.matches, received))
         self.server.begin(None)
         faults = [
-            *_wrong_outcome(call, step, fault, expected, came, self._right[call.name, awaited]),
+            *_wrong_outcome(call, step, fault, expected, came, _RIGHT[call, awaited]),
             *_wrong_requests(call, step, fault, expected, received, pauses),
         ]
         timeout = self._client.settings.timeout or 0

@@ -31,7 +31,7 @@ ENRICHMENT = {
 def client_of(sandbox: Sandbox) -> httpx.Client:
     """A client that sends the header which FindAll demands."""
     headers = {"x-api-key": sandbox.api_key, **BETA}
-    return httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False)
+    return httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False, verify=False)
 
 
 def body(**changes: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parallel_integrations import (
@@ -396,6 +396,7 @@ def test_every_model_has_a_response_that_it_reads_whole(cls: type[ResponseModel]
 
 
 @ALL
+@settings(max_examples=30)  # of each class; `make fuzz` tries thousands
 @given(changes=CHANGES)
 def test_no_change_raises_anything_but_our_error(
     cls: type[ResponseModel], changes: list[tuple[int, str, Any]]
@@ -408,6 +409,7 @@ def test_no_change_raises_anything_but_our_error(
 
 
 @ALL
+@settings(max_examples=30)
 @given(body=JSON | st.binary(max_size=40))
 def test_no_body_raises_anything_but_our_error(cls: type[ResponseModel], body: Any) -> None:
     with suppress(UnexpectedAnswerError):

@@ -647,7 +647,7 @@ def lasting() -> Iterator[Sandbox]:
 
 
 @given(stands=st.binary() | FORGED | DAMAGE)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_whatever_bytes_stand_there_the_api_is_requested(
     lasting: Sandbox, stands: bytes | tuple[str, int, int]
 ) -> None:

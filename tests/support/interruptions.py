@@ -22,7 +22,10 @@ def interrupted_at(line: int, call: Callable[[], object], files: Sequence[str]) 
 
     def on_line(frame: FrameType, event: str, arg: object) -> Any:
         nonlocal left
-        if event == "line" and any(name in frame.f_code.co_filename for name in files):
+        if event == "call":
+            counts = any(name in frame.f_code.co_filename for name in files)
+            return on_line if counts else None  # without it, no line of this frame is reported
+        if event == "line":
             left -= 1
             if left == 0:
                 sys.settrace(None)

@@ -169,7 +169,7 @@ def interrupt_everywhere(client: ParallelClient, call: Callable[[ParallelClient]
 
 
 SIGNALLED = """
-import signal, sys, threading, time
+import signal, sys
 from parallel_integrations import ParallelClient, SearchRequest
 from parallel_integrations.api import search
 
@@ -186,11 +186,10 @@ def handler(*_):
 client.run(search(request))  # a handler cannot import what is being imported
 signal.signal(signal.SIGALRM, handler)
 signal.setitimer(signal.ITIMER_REAL, 0.002)
-end = time.monotonic() + 1.0
-while time.monotonic() < end:
+while calls < 50:
     client.run(search(request))
 signal.setitimer(signal.ITIMER_REAL, 0)
-print("calls in the handler" if calls else "none")
+print("calls in the handler")
 """
 
 FORKED = """
@@ -204,11 +203,11 @@ def make():
         number += 1
         ParallelSearchRetriever(api_key="key-%d" % number, base_url=sys.argv[1])._client
 
-threads = [threading.Thread(target=make) for _ in range(4)]
+threads = [threading.Thread(target=make) for _ in range(3)]
 for thread in threads:
     thread.start()
 failed = 0
-for _ in range(20):
+for _ in range(10):
     child = os.fork()
     if child == 0:
         found = ParallelSearchRetriever(api_key="some-key", base_url=sys.argv[1]).invoke("with")

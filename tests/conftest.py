@@ -1,5 +1,6 @@
 """What every test builds on: the network guard, a clean environment, the sandbox, cassettes."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # What is started in the background may ignore interrupts, and hands that on to its children.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    gc.disable()  # until all is imported, which lives to the end
     _network_guard.__enter__()  # before anything is collected: imports are guarded, too
     _wire_recorder.__enter__()
     config.pluginmanager.register(HandedOver("contract", _contract.counted, _contract.add))
@@ -43,6 +45,18 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     _wire_recorder.__exit__()
     _network_guard.__exit__()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of several processes, none begins with something long when the others are done."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    """The collector need not visit again and again what was imported and lives to the end."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

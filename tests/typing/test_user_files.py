@@ -13,7 +13,10 @@ FILES = sorted(HERE.glob("*_user.py"))
 # Beside the project's own cache, which other options would spoil.
 CACHE = ROOT / ".mypy_cache" / "user"
 
-pytestmark = pytest.mark.timeout(180)  # reading a framework for the first time takes a while
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(180),  # reading a framework for the first time takes a while
+]
 
 
 def test_mypy(tmp_path: Path) -> None:

@@ -15,22 +15,21 @@ pytestmark = [
 ]
 
 
-def enriched(
-    enrichment: ParallelEnrichment, part: list[dict[str, Any]], journal: Path
-) -> tuple[int, list[dict[str, Any]]]:
-    found = enrichment.invoke(part, journal=journal)
-    return os.getpid(), [{"input": row["input"], "run_id": row["run_id"]} for row in found]
-
-
-def searched(retriever: ParallelSearchRetriever, question: str) -> tuple[int, list[str]]:
-    return os.getpid(), [each.metadata["url"] for each in retriever.invoke(question)]
-
-
 def test_dask_workers_enrich_partitions_with_a_journal_each(
     at_sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """A pickle holds no key: workers read their own environment."""
     from distributed import Client, LocalCluster
+
+    # Functions of a function are sent whole: workers need not import this module with its imports.
+    def enriched(
+        enrichment: ParallelEnrichment, part: list[dict[str, Any]], journal: Path
+    ) -> tuple[int, list[dict[str, Any]]]:
+        found = enrichment.invoke(part, journal=journal)
+        return os.getpid(), [{"input": row["input"], "run_id": row["run_id"]} for row in found]
+
+    def searched(retriever: ParallelSearchRetriever, question: str) -> tuple[int, list[str]]:
+        return os.getpid(), [each.metadata["url"] for each in retriever.invoke(question)]
 
     enrichment = ParallelEnrichment(output_schema="What the statement does.")
     retriever = ParallelSearchRetriever(k=2)

@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parallel_integrations.evaluation import (
@@ -159,6 +159,7 @@ def test_what_is_undecided_counts_neither_for_nor_against() -> None:
     assert figures.undecided_share == 2 / 4
 
 
+@settings(max_examples=30)
 @given(st.randoms(use_true_random=False), st.lists(st.text(max_size=30), max_size=5))
 def test_the_order_of_documents_changes_no_figure(
     shuffler: random.Random, texts: list[str]

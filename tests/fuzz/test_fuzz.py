@@ -18,7 +18,7 @@ from tests.fuzz.mutations import CHANGES, mutated
 from tests.fuzz.seeds import TWINS, seeds
 from tests.support.operations import OPERATIONS
 
-CASES = 110
+CASES = 60
 
 # LlamaIndex's synchronous calls leave their event loop to the collector.
 pytestmark = [

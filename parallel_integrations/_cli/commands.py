@@ -205,7 +205,9 @@ def enrich(
     rows: Annotated[Path, typer.Argument(help="Rows: a .csv, .tsv, .jsonl or .parquet file.")],
     output_schema: Annotated[
         str | None,
-        typer.Option(help="What to find out: a JSON schema file, or a description of a text."),
+        typer.Option(
+            help="What to find out: a JSON schema or its file, or a description of a text."
+        ),
     ] = None,
     describe: Annotated[
         str | None,

@@ -124,6 +124,9 @@ def _first(stream: Iterator[EnrichedRow | EnrichmentProgress]) -> EnrichmentProg
 
 def _check_apart(rows: Path, journal: Path, output: Path) -> None:
     """Refuse a file in two roles; files that SQLite and the lock make beside them count too."""
+    for role, path in (("rows", rows), ("--journal", journal), ("--output", output)):
+        if str(path) == "-":
+            raise ValueError(f"{role}: name a file; '-' is none, and nothing is read or written")
     roles = {
         "the rows": rows,
         "the journal": journal,
@@ -144,12 +147,14 @@ def _check_apart(rows: Path, journal: Path, output: Path) -> None:
 
 
 def read_schema(given: str) -> str | dict[str, Any]:
-    """Output schema from a JSON file or a text file, or the description itself.
+    """Output schema from a JSON file or a text file, or the schema or the description itself.
 
     Raises:
-        ValueError: It names no file and is no description, or the file holds no schema.
+        ValueError: It names no file and is neither, or the file holds no schema.
     """
     path = Path(given)
+    if given.lstrip().startswith("{"):
+        return _json_schema("what is given", given)
     is_json = path.suffix.lower() == ".json"
     is_file = False
     with suppress(OSError):  # a description may be longer than a name can be
@@ -165,17 +170,21 @@ def read_schema(given: str) -> str | dict[str, Any]:
         text = path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"--output-schema: {path} cannot be read as UTF-8: {error}") from error
-    if not is_json:
-        if not text:
-            raise ValueError(f"--output-schema: {path} is empty")
-        return text
+    if is_json:
+        return _json_schema(path, text)
+    if not text:
+        raise ValueError(f"--output-schema: {path} is empty")
+    return text
+
+
+def _json_schema(name: object, text: str) -> dict[str, Any]:
     try:
         schema = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"--output-schema: {path} is no JSON: {error}") from error
+        raise ValueError(f"--output-schema: {name} is no JSON: {error}") from error
     if not isinstance(schema, dict) or not isinstance(schema.get("type"), str):
         raise ValueError(
-            f'--output-schema: {path} is no JSON schema; it begins like {{"type": "object", '
+            f'--output-schema: {name} is no JSON schema; it begins like {{"type": "object", '
             '"properties": {…}}'
         )
     return schema
@@ -275,11 +284,12 @@ class _ProgressDisplay:
 
 
 def _announcement(first: EnrichmentProgress) -> str:
+    rows = "1 row" if first.total == 1 else f"{first.total} rows"
     if first.max_usd is None:
-        return f"{first.total} rows. The price of this processor is not known here."
+        return f"{rows}. The price of this processor is not known here."
     spent = (first.cost_usd or 0) + (first.reserved_usd or 0)
     before = f", {spent:.3f} USD of it spent or in flight before" if spent else ""
-    return f"{first.total} rows, {first.max_usd:.3f} USD in all at most{before}."
+    return f"{rows}, {first.max_usd:.3f} USD in all at most{before}."
 
 
 def _details(progress: EnrichmentProgress, seconds_left: float | None) -> Iterator[str]:

@@ -121,6 +121,11 @@ def test_the_command_without_a_key_names_the_sandbox(monkeypatch: pytest.MonkeyP
         ({2: "broken.json"}, "broken.json is no JSON"),
         ({2: "list.json"}, "list.json is no JSON schema"),
         ({2: "empty.txt"}, "empty.txt is empty"),
+        ({2: '{"type": "object"'}, "what is given is no JSON"),
+        ({2: '{"properties": {}}'}, "what is given is no JSON schema"),
+        ({0: "-"}, "rows: name a file"),
+        ({4: "-"}, "--journal: name a file"),
+        ({6: "-"}, "--output: name a file"),
         ({4: "rows.csv"}, "three different files"),
         ({4: "schema.json"}, "The journal schema.json"),
         ({6: "missing/out.jsonl"}, "cannot be written"),
@@ -137,6 +142,13 @@ def test_wrong_command_arguments_are_refused_before_anything_is_sent(
     assert code == 1
     assert named in messages
     assert not sandbox.requests
+
+
+def test_a_schema_may_be_given_itself(sandbox: Sandbox) -> None:
+    code, messages = command(*[{2: json.dumps(SCHEMA)}.get(n, a) for n, a in enumerate(ARGUMENTS)])
+    assert code == 0, messages
+    bodies = [each.body for each in sandbox.requests if each.path.endswith("/runs")]
+    assert bodies[0]["default_task_spec"]["output_schema"]["type"] == "json"
 
 
 def test_the_command_refuses_a_cost_limit_without_a_price(sandbox: Sandbox) -> None:

@@ -9,7 +9,7 @@ instead of 0.3 s.
 import ast
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -55,6 +55,8 @@ def names_of_stub(
             if not name.startswith("_") and (place := _place_of(name)):
                 # No AttributeError: an import statement would replace it by a message of its own.
                 raise ImportError(f"{name} is not in {package}: from {place} import {name}")
+            if near := _near(name, names):
+                raise ImportError(f"{name} is not in {package}: did you mean {near}?")
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         try:
             value = getattr(import_module(names[name]), name)
@@ -70,6 +72,16 @@ def names_of_stub(
     module = sys.modules[package]
     module.__dir__ = lambda: sorted({*vars(module), *names})  # type: ignore[method-assign]
     return load, sorted(names)
+
+
+def _near(name: str, names: Collection[str]) -> str | None:
+    """The name that a class of the vendor's SDK has here, or that is spelt almost the same."""
+    if not name[0].isupper():
+        return None
+    from difflib import get_close_matches
+
+    same = "ParallelClient" if name in {"Parallel", "AsyncParallel"} else name
+    return next(iter(get_close_matches(same, names, 1, 0.9)), None)
 
 
 def _place_of(name: str) -> str | None:

@@ -1,6 +1,7 @@
 """The first mistakes that people make: each error says in one sentence what to do instead."""
 
 import asyncio
+import importlib
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 import httpx
 import pytest
+from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.tools import ToolException
 
 import parallel_integrations
@@ -79,7 +81,7 @@ INTERNAL: Final = re.compile(r"PageSearch|ToolSettings|ResponderSettings|pydanti
         (ParallelDeepResearch, "model", "called processor="),
         (ParallelClient, "api_base", "called base_url="),
         (ParallelClient, "gateway", "called route="),
-        (ParallelClient, "rate_limiter", "max_retries="),
+        (ParallelClient, "rate_limiter", r"client\.paced\(rate_limiter\)"),
         (ParallelClient, "proxies", "http_client="),
         (SearchRequest, "query", "called objective="),
         (SearchRequest, "include_domains", r"SourcePolicy\(include_domains="),
@@ -126,6 +128,11 @@ def test_an_argument_without_its_name_is_refused_with_it(
         (ParallelSearchRetriever, {"k": 0}, "k=0 is too small: give at least 1"),
         (ParallelQueryEngine, {"processor": "lite", "timeout": -1}, "timeout=-1 is too small"),
         (ParallelSearchRetriever, {"base_url": "https://a.example/v1"}, "'https://a.example'"),
+        (ParallelClient, {"base_url": "https://platform.parallel.ai"}, "is a website: the API"),
+        (ParallelReader, {"base_url": "https://docs.parallel.ai/api"}, "is a website: the API"),
+        (ChatParallel, {"base_url": "https://search.parallel.ai/mcp"}, "route=SearchMcp()"),
+        (ParallelLLM, {"rate_limiter": 1}, "must have acquire() and async_acquire()"),
+        (ParallelLLM, {"rate_limiter": InMemoryRateLimiter()}, "has no async_acquire()"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(
@@ -136,6 +143,22 @@ def test_a_wrong_setting_is_one_sentence(
     assert isinstance(caught.value, ValueError)
     assert not INTERNAL.search(str(caught.value))
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "meant"),
+    [
+        ("langchain", "ParallelSearchRetreiver", "ParallelSearchRetriever"),
+        ("llama_index", "ParallelLLm", "ParallelLLM"),
+        ("", "Parallel", "ParallelClient"),
+        ("", "AsyncParallel", "ParallelClient"),
+    ],
+)
+def test_a_misspelt_name_leads_to_the_right_one(package: str, name: str, meant: str) -> None:
+    module = importlib.import_module(f"parallel_integrations.{package}".rstrip("."))
+    with pytest.raises(ImportError, match=rf"{name} is not in {module.__name__}: .*{meant}\?$"):
+        getattr(module, name)
+    assert not hasattr(module, "pytest_plugins")
 
 
 def test_a_question_that_is_too_long_does_not_escape(sandbox: Sandbox) -> None:

@@ -44,6 +44,10 @@ MAX_TIMEOUT_SECONDS: Final = 100_000_000
 NOT_IN_URLS: Final = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]")
 
 # A gateway's address, `…/v1/<account>/<gateway>/parallel`, is none of the API's own paths.
+_WEBSITES: Final = frozenset(f"{name}parallel.ai" for name in ("", "www.", "docs.", "platform."))
+_MCP_HOSTS: Final = frozenset(
+    f"{name}.parallel.ai" for name in ("mcp", "search", "search-mcp", "task-mcp")
+)
 _API_PATH: Final = re.compile(
     r"/(v\d+(alpha|beta)?(?!/[^/]+/[^/]+/parallel$)(/[a-z/-]+)?|chat/completions)$"
 )
@@ -158,9 +162,20 @@ def refuse_api_paths(base_url: str) -> None:
     """Refuse an address that the API's paths cannot follow: its own path, or a gateway's.
 
     Raises:
-        InvalidArgumentError: It ends in `/v1`, as OpenAI's clients want it, or is Cloudflare's.
+        InvalidArgumentError: It ends in `/v1`, as OpenAI's clients want it, is Cloudflare's, or a
+            host of Parallel's that does not serve this API and must not be shown the key.
     """
     found = urlsplit(base_url.strip())
+    if found.hostname in _WEBSITES:
+        raise InvalidArgumentError(
+            f"base_url={base_url!r} is a website: the API's address is {BASE_URL!r}, "
+            "which is taken where base_url= is left out"
+        )
+    if found.hostname in _MCP_HOSTS:
+        raise InvalidArgumentError(
+            f"base_url={base_url!r} is an MCP server, which is a route: "
+            "ParallelClient(route=SearchMcp()) searches and extracts through one"
+        )
     if found.hostname == "gateway.ai.cloudflare.com":
         account, gateway = [*found.path.strip("/").split("/")[1:3], "…", "…"][:2]
         raise InvalidArgumentError(

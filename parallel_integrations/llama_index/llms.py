@@ -21,7 +21,7 @@ from llama_index.core.base.llms.types import (
     LLMMetadata,
 )
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from parallel_integrations._documents.answers import AnyRequest, answer, answer_chunks
 from parallel_integrations._documents.stop import stop_sequences
@@ -113,6 +113,19 @@ class ParallelLLM(Component, AnswerSettings, StructuredChat):
     """Tokens that LlamaIndex packs into one call at most; 128 000 by default, because the API
     states no limit and each further call is billed; 5000 for `parallel`.
     """
+
+    # LlamaIndex has the field for every LLM, and takes whatever it is given.
+    @field_validator("rate_limiter", check_fields=False)
+    @classmethod
+    def _paces(cls, given: Any) -> Any:
+        for name in ("acquire", "async_acquire"):
+            if given is not None and not callable(getattr(given, name, None)):
+                message = (
+                    "must have acquire() and async_acquire(), as LlamaIndex's have; "
+                    f"{type(given).__name__} has no {name}()"
+                )
+                raise ValueError(message)
+        return given
 
     @classmethod
     def class_name(cls) -> str:

@@ -69,7 +69,7 @@ _ELSEWHERE: Final[dict[str, str]] = {
     "urls": "they are given to the call, such as load_data(urls)",
     "secret": "an account has one secret, which stands in its webhook settings",
     "include_answer": "a search gives pages: ChatParallel and ParallelQueryEngine reply in words",
-    "rate_limiter": "a 429 is waited for and repeated by itself, as often as max_retries= says",
+    "rate_limiter": "client.paced(rate_limiter) is a client whose calls wait for it",
     **dict.fromkeys(
         ("proxy", "proxies", "verify"),
         "the client takes an HTTP client of your own: ParallelClient(http_client=httpx.Client(…))",

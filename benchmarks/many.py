@@ -18,6 +18,7 @@ from benchmarks.measure import KEY, QUESTION, SEARCH, Row
 
 OURS = "ours"
 HTTPX = "httpx's own pool"
+HTTPX2 = "httpx2's own pool"
 AIOHTTP = "httpx on aiohttp"
 LANGCHAIN_PARALLEL = "langchain-parallel"
 TIMEOUT_SECONDS = 60
@@ -61,7 +62,15 @@ def plain(url: str) -> Ask:
     return partial(_bytes, httpx.AsyncClient(limits=limits, timeout=TIMEOUT_SECONDS), url)
 
 
-async def _bytes(client: httpx.AsyncClient, url: str) -> bytes:
+def httpx2(url: str) -> Ask:
+    """Bytes, with a connection for each call."""
+    from httpx2 import AsyncClient, Limits
+
+    limits = Limits(max_connections=1000, max_keepalive_connections=1000)
+    return partial(_bytes, AsyncClient(limits=limits, timeout=TIMEOUT_SECONDS), url)
+
+
+async def _bytes(client: Any, url: str) -> bytes:
     response = await client.post(f"{url}/v1/search", json=SEARCH, headers={"x-api-key": KEY})
     return response.content
 
@@ -103,6 +112,7 @@ async def _timed(work: Awaitable[object], calls: int) -> Spent:
 CONTENDERS = {
     OURS: ours,
     HTTPX: plain,
+    HTTPX2: httpx2,
     AIOHTTP: aiohttp,
     LANGCHAIN_PARALLEL: langchain_parallel,
 }
@@ -112,45 +122,40 @@ PATTERNS = {"at once": at_once, "in flight all along": kept_up, FIRST_USE: first
 
 def rows(url: str) -> list[Row]:
     """The rows of this file."""
-    from benchmarks import peers
-
     spend = partial(_spent, f"{url}/slow")
-    other = LANGCHAIN_PARALLEL if peers.LANGCHAIN_PARALLEL else HTTPX
-    found = []
-    for pattern in PATTERNS:
-        # The first use of 100 is, for the greater part, what a framework loads at its first call.
-        for calls in (1000,) if pattern == FIRST_USE else (100, 1000):
-            fast, slow = spend(OURS, pattern, calls), spend(other, pattern, calls)
-            row = Row(
-                f"{calls:,} async searches {pattern}, throughput of {other}",
-                4,
-                slow.elapsed / fast.elapsed,
-                base=f"{other}, {slow.elapsed * 1e3:.2f} ms a call",
-                at_least=True,
-            )
-            if peers.AIOHTTP:
-                row.peers[AIOHTTP] = slow.elapsed / spend(AIOHTTP, pattern, calls).elapsed
-            found.append(row)
-    few, many = (spend(OURS, "at once", calls) for calls in (10, 1000))
+    # The first use of 100 is, for the greater part, what a framework loads at its first call.
+    found = [
+        _row(f"{calls:,} async searches {pattern}", partial(spend, pattern, calls))
+        for pattern in PATTERNS
+        for calls in (100, 1000)
+        if calls > 100 or pattern != FIRST_USE
+    ]
+    few, many = (spend("at once", calls, OURS) for calls in (10, 1000))
     base = f"10 at once, {few.cpu * 1e3:.2f} ms CPU a call"
     found.append(
         Row("async searches, CPU per call, 1,000 at once", 1.3, many.cpu / few.cpu, base=base)
     )
-    return [*found, _first_burst(spend, has_aiohttp=peers.AIOHTTP)]
+    return found
 
 
-def _first_burst(spend: Callable[[str, str, int], Spent], *, has_aiohttp: bool) -> Row:
-    what = "1,000 at once as the first use, time until all have responses"
-    took, pool = (spend(name, FIRST_USE, 1000).elapsed for name in (OURS, HTTPX))
-    if not has_aiohttp:
-        return Row(what, None, took * 1e3, "s", peers={HTTPX: pool * 1e3})
-    base = spend(AIOHTTP, FIRST_USE, 1000).elapsed
-    shown = f"{AIOHTTP}, {base * 1e3:.2f} s for all"
-    return Row(what, 3, took / base, base=shown, peers={HTTPX: pool / base})
+def _row(what: str, spend: Callable[[str], Spent]) -> Row:
+    """How long it takes beside what comes nearest to the floor: aiohttp, which builds nothing."""
+    from benchmarks import peers
+
+    base = AIOHTTP if peers.AIOHTTP else HTTPX
+    others = {HTTPX2: peers.HTTPX2, LANGCHAIN_PARALLEL: peers.LANGCHAIN_PARALLEL}
+    floor = spend(base).elapsed
+    return Row(
+        what,
+        1.15 if peers.AIOHTTP else None,
+        spend(OURS).elapsed / floor,
+        base=f"{base}, {floor * 1e3:.2f} ms a call",
+        peers={name: spend(name).elapsed / floor for name, there in others.items() if there},
+    )
 
 
 @cache
-def _spent(url: str, name: str, pattern: str, calls: int) -> Spent:
+def _spent(url: str, pattern: str, calls: int, name: str) -> Spent:
     command = [sys.executable, "-m", "benchmarks.many", url, name, pattern, str(calls)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     if done.returncode:  # calls that ran out of their time

@@ -25,12 +25,14 @@ CHAT_OPENAI = _has("langchain_openai")
 OPENAI_LIKE = _has("llama_index.llms.openai_like")
 LLAMA_INDEX_TOOL = _has("llama_index.tools.parallel_web_systems")
 AIOHTTP = _has("httpx_aiohttp")
+HTTPX2 = _has("httpx2")
 PEERS = {
     "langchain-parallel": LANGCHAIN_PARALLEL,
     "langchain-openai": CHAT_OPENAI,
     "llama-index-llms-openai-like": OPENAI_LIKE,
     "llama-index-tools-parallel-web-systems": LLAMA_INDEX_TOOL,
     "httpx-aiohttp": AIOHTTP,
+    "httpx2": HTTPX2,
 }
 IMPORTS: dict[str, dict[str, str]] = {
     "LangChain": {"langchain-parallel": "import langchain_parallel"} if LANGCHAIN_PARALLEL else {},

@@ -1,18 +1,15 @@
 """Documents from cassettes, whole: text, id and every metadata key, for each generation."""
 
-import copy
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import pytest
-import yaml
 
 from parallel_integrations import ParallelError
 from parallel_integrations.langchain import ParallelSearchRetriever
 from parallel_integrations.llama_index import ParallelReader
-from tests.support.cassettes import CASSETTES, REPLAY_KEY, replaying
+from tests.support.cassettes import CASSETTES, REPLAY_KEY, Edit, loaded, parsed, replaying
 from tests.support.contract import unknown_fields
 from tests.support.scenario import Scenario, run
 from tests.support.scenarios import BY_NAME, OBJECTIVE, SCENARIOS
@@ -36,16 +33,16 @@ def test_our_models_know_every_field_of_a_cassette(scenario: Scenario) -> None:
     assert unknown <= OPENAI
 
 
-def documents(name: str, folder: Path = CASSETTES) -> list[tuple[Any, ...]]:
-    """What both frameworks make of a search: id, text, metadata."""
+def documents(name: str, edit: Edit | None = None) -> list[tuple[Any, ...]]:
+    """What both frameworks make of a search, or of an edited one: id, text, metadata."""
     request = BY_NAME[name].talk().send(None)
     fixed = {each: getattr(request, each) for each in request.model_fields_set}
     fixed = {key: fixed[key] for key in fixed if key not in ("objective", "search_queries")}
     settings = {"mode": None, **fixed}
-    with BY_NAME[name].set_up(api_key=REPLAY_KEY) as client:
-        with replaying(name, folder=folder):
+    with BY_NAME[name].set_up(api_key=REPLAY_KEY) as client, loaded(name) as tape:
+        with tape.replaying(edit=edit):
             chain = ParallelSearchRetriever(client=client, **settings).invoke(OBJECTIVE)
-        with replaying(name, folder=folder):
+        with tape.replaying(edit=edit):
             index = ParallelReader(client=client, **settings).load_data(OBJECTIVE)
     found = [(each.id, each.page_content, each.metadata) for each in chain]
     return [*found, *((each.id_, each.text, each.metadata) for each in index)]
@@ -54,7 +51,7 @@ def documents(name: str, folder: Path = CASSETTES) -> list[tuple[Any, ...]]:
 @GENERATIONS
 def test_a_document_is_what_the_response_says_and_no_more(name: str) -> None:
     """The expectation is read from the file by hand, not by our models."""
-    [interaction] = yaml.safe_load((CASSETTES / f"{name}.yaml").read_text("utf-8"))["interactions"]
+    [interaction] = parsed((CASSETTES / f"{name}.yaml").read_text("utf-8"))["interactions"]
     chain, index = [], []
     for page in interaction["response"]["body"]["json"]["results"]:
         [text] = page["excerpts"]
@@ -83,20 +80,15 @@ EDITS: dict[str, Callable[[dict[str, Any], str], Any]] = {
 @pytest.mark.parametrize("edit", EDITS)
 @pytest.mark.parametrize("field", ["url", "title", "date", "excerpts"])
 @GENERATIONS
-def test_an_edit_of_a_field_that_matters_is_noticed(
-    name: str, field: str, edit: str, tmp_path: Path
-) -> None:
-    data = yaml.safe_load((CASSETTES / f"{name}.yaml").read_text("utf-8"))
-    edited = copy.deepcopy(data)
+def test_an_edit_of_a_field_that_matters_is_noticed(name: str, field: str, edit: str) -> None:
     field = DATES[name] if field == "date" else field
-    pages = edited["interactions"][0]["response"]["body"]["json"]["results"]
-    page = next(each for each in pages if each.get(field))
-    EDITS[edit](page, field)
-    path = tmp_path / f"{name}.yaml"
-    path.parent.mkdir()
-    path.write_text(yaml.safe_dump(edited, allow_unicode=True), "utf-8")
+
+    def change(body: Any) -> None:
+        page = next(each for each in body["json"]["results"] if each.get(field))
+        EDITS[edit](page, field)
+
     try:
-        changed = documents(name, tmp_path)
+        changed = documents(name, change)
     except ParallelError:
         return
     assert changed != documents(name)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import pytest
-import yaml
 from langchain_core.tools import ToolException
 from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[import-untyped]
 
@@ -73,7 +72,7 @@ def interactions(cassette: str) -> Any:
 
 @cache
 def expected(replay: Replay) -> Any:
-    return yaml.safe_load((EXPECTED / f"{replay.name}.yaml").read_text("utf-8"))
+    return parsed((EXPECTED / f"{replay.name}.yaml").read_text("utf-8"))
 
 
 def operation(request: Any) -> Operation:

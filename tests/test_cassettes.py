@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[import-untyped]
 
 from parallel_integrations import ParallelClient, PermissionDeniedError, SearchRequest
@@ -19,6 +18,7 @@ from tests.support.cassettes import (
     REQUEST_HEADERS,
     RESPONSE_HEADERS,
     CassetteFormat,
+    parsed,
     recording,
     replaying,
 )
@@ -58,7 +58,7 @@ def test_every_cassette_has_a_scenario_and_every_scenario_its_cassette() -> None
 
 @EVERY_FILE
 def test_a_cassette_says_where_it_was_recorded_and_holds_only_allowed_headers(path: Path) -> None:
-    data = yaml.safe_load(path.read_text("utf-8"))
+    data = parsed(path.read_text("utf-8"))
     assert data["recorded_from"] in ("sandbox", "live")
     for interaction in data["interactions"]:
         assert set(interaction["request"]["headers"]) <= set(REQUEST_HEADERS)
@@ -85,7 +85,7 @@ def test_a_cassette_holds_no_key_and_no_host_of_ours(path: Path) -> None:
 def test_a_cassette_is_written_as_it_is_read(path: Path) -> None:
     """What a person edits in a cassette by hand is in the form that recording gives it."""
     text = path.read_text("utf-8")
-    form = CassetteFormat(yaml.safe_load(text)["recorded_from"])
+    form = CassetteFormat(parsed(text)["recorded_from"])
     assert form.serialize(form.deserialize(text)) == text
 
 
@@ -120,7 +120,7 @@ def test_what_is_requested_still_is_what_was_recorded(tmp_path: Path) -> None:
     ):
         record_from_sandbox(BY_NAME[name], tmp_path)
         now, then = (
-            yaml.safe_load((folder / f"{name}.yaml").read_text("utf-8"))["interactions"]
+            parsed((folder / f"{name}.yaml").read_text("utf-8"))["interactions"]
             for folder in (tmp_path, CASSETTES)
         )
         assert [each["request"] for each in now] == [each["request"] for each in then]
@@ -175,7 +175,7 @@ def test_the_newer_cassettes_show_what_they_are_for(cassette: OpenCassette) -> N
 
 
 def _interactions(name: str) -> Any:
-    return yaml.safe_load((CASSETTES / f"{name}.yaml").read_text("utf-8"))["interactions"]
+    return parsed((CASSETTES / f"{name}.yaml").read_text("utf-8"))["interactions"]
 
 
 def _ask(client: ParallelClient, **question: Any) -> None:

@@ -64,6 +64,7 @@ class _Numbered(PacedAdapter):
 
     call_names: ClassVar[frozenset[str]]
     k: int
+    """How many documents a call gives."""
 
     @model_validator(mode="before")
     @classmethod

@@ -60,16 +60,14 @@ ExtraHeaders: TypeAlias = Annotated[dict[str, str], BeforeValidator(_carriable)]
 
 
 class ChatMessage(RequestModel):
-    """One turn of a conversation; Chat takes text only.
-
-    Attributes:
-        role: Who speaks.
-        name: Who exactly, where several share a role.
-    """
+    """One turn of a conversation; Chat takes text only."""
 
     role: Literal["system", "user", "assistant"]
+    """Who speaks."""
     content: str
+    """What is said."""
     name: str | None = None
+    """Who exactly, where several share a role."""
 
 
 class ChatSettings(BaseModel):

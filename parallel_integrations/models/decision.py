@@ -45,6 +45,7 @@ class _Question(RequestModel):
     """What all kinds of question have."""
 
     instructions: Content
+    """What is to be decided about the state."""
 
     @field_validator("instructions")
     @classmethod
@@ -81,43 +82,36 @@ class NoulCriteria(RequestModel):
     """What the two outcomes of a `Noul` mean."""
 
     true: Any = None
+    """What yes means."""
     false: Any = None
+    """What no means."""
 
 
 class Noul(_Question):
-    """A yes-or-no question; its answer is the probability of yes.
-
-    Attributes:
-        instructions: What is to be decided about the state.
-        criteria: What yes and no mean, where the instructions leave that open.
-    """
+    """A yes-or-no question; its answer is the probability of yes."""
 
     type: Literal["noul"] = "noul"
+    """Always `noul`."""
     criteria: NoulCriteria | None = None
+    """What yes and no mean, where the instructions leave that open."""
 
 
 class Choice(_Question):
-    """Which one of 2 to 255 labels fits the state.
-
-    Attributes:
-        instructions: What is to be decided about the state.
-        criteria: Each label with its description, or None.
-    """
+    """Which one of 2 to 255 labels fits the state."""
 
     type: Literal["choice"] = "choice"
+    """Always `choice`."""
     criteria: dict[str, Any] = Field(min_length=2, max_length=255)
+    """Each label with its description, or None."""
 
 
 class Score(_Question):
-    """Where on a scale of 2 to 10 levels the state lies.
-
-    Attributes:
-        instructions: What is to be decided about the state.
-        criteria: The levels from the lowest, which is 0.
-    """
+    """Where on a scale of 2 to 10 levels the state lies."""
 
     type: Literal["score"] = "score"
+    """Always `score`."""
     criteria: list[Any] = Field(min_length=2, max_length=10)
+    """The levels from the lowest, which is 0."""
 
 
 Question: TypeAlias = Annotated[Noul | Choice | Score, Field(discriminator="type")]
@@ -128,24 +122,23 @@ class DecideRequest(RequestModel):
 
     Experimental: this API is known from the vendor's pages and one program of a third party alone.
 
-    Attributes:
-        state: What the questions are about: text, an object or an array. With a question at most
-            about 32,000 tokens.
-        questions: 1 to 100, by a name of your own.
-        include_excerpts: Whether citations come with excerpts; True by default.
-        mode: `fast`, the only one known.
-
     Raises:
         InvalidArgumentError: No question or too many, labels or levels that are too few or too
             many, a question that is too long.
     """
 
     state: Content
+    """What the questions are about: text, an object or an array. With a question at most about
+    32,000 tokens.
+    """
     questions: dict[Annotated[str, Field(min_length=1)], Question] = Field(
         min_length=1, max_length=MAX_QUESTIONS
     )
+    """1 to 100, by a name of your own."""
     include_excerpts: bool | None = None
+    """Whether citations come with excerpts; True by default."""
     mode: str = "fast"
+    """`fast`, the only one known."""
 
     @field_validator("state")
     @classmethod

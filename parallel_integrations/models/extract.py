@@ -39,15 +39,12 @@ WebUrl = Annotated[str, AfterValidator(_web_url)]
 
 
 class FullContentSettings(RequestModel):
-    """How much of a page's full text comes back.
-
-    Attributes:
-        max_chars_per_result: Most characters of one page.
-    """
+    """How much of a page's full text comes back."""
 
     max_chars_per_result: int | None = Field(
         default=None, ge=1, description="Most characters of one page."
     )
+    """Most characters of one page."""
 
 
 class ExtractSettings(PageSettings):

@@ -26,15 +26,12 @@ EntityType: TypeAlias = Literal["people", "companies"]
 
 
 class MatchCondition(ResponseModel):
-    """What an entity must fulfil.
-
-    Attributes:
-        name: Short name, the key of its verdict in a candidate's `output`.
-        description: What exactly.
-    """
+    """What an entity must fulfil."""
 
     name: str
+    """Short name, the key of its verdict in a candidate's `output`."""
     description: Text = ""
+    """What exactly."""
 
 
 class FindallSchema(ApiResponse):
@@ -207,13 +204,10 @@ _OLDEST: Final = frozenset({"query", "findall_spec", "processor", "result_limit"
 
 
 class IngestFindallRequest(RequestModel):
-    """An objective in words, to be made a schema of.
-
-    Attributes:
-        objective: Which entities are wanted; `query` in the oldest bodies.
-    """
+    """An objective in words, to be made a schema of."""
 
     objective: str = Field(min_length=1)
+    """Which entities are wanted; `query` in the oldest bodies."""
 
     @model_validator(mode="before")
     @classmethod
@@ -225,32 +219,36 @@ class ExcludedEntity(RequestModel):
     """An entity that is known already."""
 
     name: str = Field(min_length=1)
+    """What it is called."""
     url: str = Field(min_length=1)
+    """Its address."""
 
 
 class CreateFindallRunRequest(RequestModel):
     """A FindAll run.
-
-    Attributes:
-        entity_type: Of which kind.
-        match_conditions: What each must fulfil; at least one.
-        generator: `preview` (at most 10, cheap), `base`, `core` or `pro`; newer ones pass through.
-        match_limit: How many matches to stop at, 5 to 1000; 10 at most for `preview`.
-        exclude_list: Entities to leave out; at most 10,000.
 
     Raises:
         InvalidArgumentError: A value past its limit.
     """
 
     objective: str = Field(min_length=1)
+    """What to find, in words."""
     entity_type: str = Field(min_length=1)
+    """Of which kind."""
     match_conditions: list[MatchCondition] = Field(min_length=1)
+    """What each must fulfil; at least one."""
     generator: str = Field(default="core", min_length=1)
+    """`preview` (at most 10, cheap), `base`, `core` or `pro`; newer ones pass through."""
     match_limit: MatchLimit = MAX_PREVIEW_MATCHES
+    """How many matches to stop at, 5 to 1000; 10 at most for `preview`."""
     exclude_list: list[ExcludedEntity] | None = Field(default=None, max_length=MAX_EXCLUDED)
+    """Entities to leave out; at most 10,000."""
     metadata: Metadata | None = None
+    """Labels of your own, which come back with the run."""
     webhook: Webhook | None = None
+    """Where the API reports to."""
     memory_scope_key: MemoryScopeKey | None = None
+    """Name of the memory that is read and added to (beta)."""
 
     @model_validator(mode="before")
     @classmethod
@@ -315,18 +313,16 @@ class CreateFindallRunRequest(RequestModel):
 
 
 class EnrichFindallRequest(RequestModel):
-    """What to find out about every match.
-
-    Attributes:
-        output_schema: A JSON schema or a pydantic class.
-        processor: The task processor that does it; billed per match.
-    """
+    """What to find out about every match."""
 
     api_defaults: ClassVar[frozenset[str]] = frozenset({"processor"})
 
     output_schema: JsonSchema
+    """A JSON schema or a pydantic class."""
     processor: str = Field(default="core", min_length=1)
+    """The task processor that does it; billed per match."""
     mcp_servers: list[McpServer] | None = Field(default=None, max_length=MAX_MCP_SERVERS)
+    """Tool servers that may be used; at most 10."""
 
     def body(self, version: ApiVersion) -> dict[str, Any]:
         """The body; the same in every generation of the wire."""
@@ -345,13 +341,10 @@ class EnrichFindallRequest(RequestModel):
 
 
 class ExtendFindallRequest(RequestModel):
-    """More matches.
-
-    Attributes:
-        additional_match_limit: How many more than before.
-    """
+    """More matches."""
 
     additional_match_limit: int = Field(ge=1)
+    """How many more than before."""
 
     def max_skus(self, version: ApiVersion) -> NoReturn:
         """Refused: the run's generator decides the price."""
@@ -362,24 +355,20 @@ class ExtendFindallRequest(RequestModel):
 
 
 class EntitySearchRequest(RequestModel):
-    """A quick list of entities, best effort.
-
-    Attributes:
-        entity_type: `people` or `companies` (`company` in older bodies).
-        objective: Which.
-        match_limit: How many, 5 to 1000; 100 are included in the price (docs/reference/facts.md,
-            3.4).
-    """
+    """A quick list of entities, best effort."""
 
     api_defaults: ClassVar[frozenset[str]] = frozenset({"match_limit"})
 
     entity_type: EntityType = Field(description="Whether people or companies are listed.")
+    """`people` or `companies` (`company` in older bodies)."""
     objective: str = Field(
         min_length=1, description="Which ones, in natural language: what each of them is or does."
     )
+    """Which people or companies, in words."""
     match_limit: MatchLimit = Field(
         default=INCLUDED_ENTITIES, description="How many to list at most."
     )
+    """How many, 5 to 1000; 100 are included in the price (docs/reference/facts.md, 3.4)."""
 
     @field_validator("entity_type", mode="before")
     @classmethod

@@ -15,41 +15,40 @@ MemoryKind: TypeAlias = Literal["task", "monitor", "findall"]
 
 
 class RetrieveMemoryRequest(RequestModel):
-    """Which memories to look up.
-
-    Attributes:
-        query: What about; left out, the most recent. At most 500 characters.
-        limit: How many, 1 to 25.
-        since: Only those changed after this moment, with a time zone.
-    """
+    """Which memories to look up."""
 
     query: str | None = Field(
         default=None,
         max_length=MAX_MEMORY_QUERY_CHARACTERS,
         description="What earlier work should be about, in a few words.",
     )
+    """What about; left out, the most recent. At most 500 characters."""
     limit: int | None = Field(default=None, ge=1, le=MAX_MEMORIES)
+    """How many, 1 to 25."""
     kind: MemoryKind | None = None
+    """`task`, `monitor` or `findall`."""
     since: AwareDatetime | None = None
+    """Only those changed after this moment, with a time zone."""
     memory_scope_key: MemoryScopeKey | None = None
+    """Name of the memory that is read and added to (beta)."""
 
 
 class ClearMemoryRequest(RequestModel):
-    """Which scope to clear.
-
-    Attributes:
-        memory_scope_key: The scope; left out, the personal one.
-    """
+    """Which scope to clear."""
 
     memory_scope_key: MemoryScopeKey | None = None
+    """The scope; left out, the personal one."""
 
 
 class EvictMemoryRequest(RequestModel):
     """Which memory to drop."""
 
     kind: MemoryKind
+    """`task`, `monitor` or `findall`."""
     id: str = Field(min_length=1)
+    """Id of the task, monitor or FindAll run that is remembered."""
     memory_scope_key: MemoryScopeKey | None = None
+    """Name of the memory that is read and added to (beta)."""
 
 
 class Memory(ResponseModel):

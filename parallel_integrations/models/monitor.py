@@ -53,20 +53,18 @@ def _older_body(values: Any) -> Any:
 
 
 class EventStreamSettings(RequestModel):
-    """What an `event_stream` monitor looks for.
-
-    Attributes:
-        query: What to watch for.
-        output_schema: A JSON schema or pydantic class for its events.
-        include_backfill: Whether what happened before counts.
-        location: ISO 3166 alpha-2 code of the country to search from.
-    """
+    """What an `event_stream` monitor looks for."""
 
     query: str | None = Field(default=None, min_length=1)
+    """What to watch for."""
     output_schema: JsonSchema | None = None
+    """A JSON schema or pydantic class for its events."""
     include_backfill: bool | None = None
+    """Whether what happened before counts."""
     source_policy: SourcePolicy | None = None
+    """Which sources may be used, and how old they may be."""
     location: Country | None = None
+    """ISO 3166 alpha-2 code of the country to search from."""
 
     @model_validator(mode="before")
     @classmethod
@@ -93,13 +91,10 @@ class EventStreamSettings(RequestModel):
 
 
 class SnapshotSettings(RequestModel):
-    """What a `snapshot` monitor runs again.
-
-    Attributes:
-        task_run_id: A completed task run.
-    """
+    """What a `snapshot` monitor runs again."""
 
     task_run_id: str = Field(min_length=1)
+    """A completed task run."""
 
 
 _SETTINGS: Final[dict[str, type[RequestModel]]] = {
@@ -111,24 +106,24 @@ _SETTINGS: Final[dict[str, type[RequestModel]]] = {
 class CreateMonitorRequest(RequestModel):
     """A new monitor; it runs at once, then on schedule.
 
-    Attributes:
-        type: `event_stream` watches for news of a query, `snapshot` for changes of a task's output.
-        frequency: How often: `<n>h`, `<n>d` or `<n>w`, from `1h` to `30d`.
-        settings: What to watch: `EventStreamSettings`, or `SnapshotSettings` for a `snapshot`.
-        processor: `lite` or `base`; the API's default is `lite`.
-        metadata: Labels, strings only.
-
     Raises:
         InvalidArgumentError: A value that cannot be right.
     """
 
     type: Literal["event_stream", "snapshot"]
+    """`event_stream` watches for news of a query, `snapshot` for changes of a task's output."""
     frequency: str
+    """How often: `<n>h`, `<n>d` or `<n>w`, from `1h` to `30d`."""
     settings: EventStreamSettings | SnapshotSettings
+    """What to watch: `EventStreamSettings`, or `SnapshotSettings` for a `snapshot`."""
     processor: str | None = Field(default=None, min_length=1)
+    """`lite` or `base`; the API's default is `lite`."""
     webhook: Webhook | None = None
+    """Where the API reports to."""
     metadata: MonitorMetadata | None = None
+    """Labels, strings only."""
     memory_scope_key: MemoryScopeKey | None = None
+    """Name of the memory that is read and added to (beta)."""
 
     _check_frequency = field_validator("frequency")(_checked_frequency)
 
@@ -172,24 +167,24 @@ class CreateMonitorRequest(RequestModel):
 class UpdateMonitorRequest(RequestModel):
     """Changes to a monitor; only what is given is changed, None clears where the wire allows it.
 
-    Attributes:
-        type: `event_stream`, as the wire has it beside `settings`; filled in where it is left out.
-        settings: Other settings of an `event_stream` monitor; `source_policy=None` and
-            `location=None` together clear its advanced settings.
-        processor: `lite` or `base`.
-        webhook: None removes it.
-        metadata: None removes it.
-
     Raises:
         InvalidArgumentError: Nothing to change, or None where the wire takes no null.
     """
 
     type: Literal["event_stream"] | None = None
+    """`event_stream`, as the wire has it beside `settings`; filled in where it is left out."""
     frequency: str | None = None
+    """How often: `<n>h`, `<n>d` or `<n>w`, from `1h` to `30d`."""
     settings: EventStreamSettings | None = None
+    """Other settings of an `event_stream` monitor; `source_policy=None` and `location=None`
+    together clear its advanced settings.
+    """
     processor: str | None = Field(default=None, min_length=1)
+    """`lite` or `base`."""
     webhook: Webhook | None = None
+    """None removes it."""
     metadata: MonitorMetadata | None = None
+    """None removes it."""
 
     _check_frequency = field_validator("frequency")(_checked_frequency)
 

@@ -68,14 +68,6 @@ Domains = Annotated[list[Domain], BeforeValidator(one_as_list)]
 class SourcePolicy(RequestModel):
     """Which sources may be used (docs/reference/facts.md, 4).
 
-    Attributes:
-        include_domains: Only these; a domain covers its subdomains, `.gov` is a suffix, a path
-            prefix (`docs.python.org/3`) is allowed. A scheme, `www.`, `*.` and capitals are
-            understood and left out. When set, `exclude_domains` is ignored by the
-            API. At most 200 together with `exclude_domains`.
-        exclude_domains: All but these.
-        after_date: Only pages published on or after this day (`YYYY-MM-DD`).
-
     Example:
         ```python
         from parallel_integrations import SourcePolicy
@@ -87,10 +79,17 @@ class SourcePolicy(RequestModel):
     include_domains: Domains | None = Field(
         default=None, description="Use only these domains, e.g. ['python.org', '.gov']."
     )
+    """Only these; a domain covers its subdomains, `.gov` is a suffix, a path prefix
+    (`docs.python.org/3`) is allowed. A scheme, `www.`, `*.` and capitals are understood and left
+    out. When set, `exclude_domains` is ignored by the API. At most 200 together with
+    `exclude_domains`.
+    """
     exclude_domains: Domains | None = Field(default=None, description="Never use these domains.")
+    """All but these."""
     after_date: date | None = Field(
         default=None, description="Only pages published on or after this day, YYYY-MM-DD."
     )
+    """Only pages published on or after this day (`YYYY-MM-DD`)."""
 
     @field_validator("after_date", mode="before")
     @classmethod
@@ -116,41 +115,40 @@ class SourcePolicy(RequestModel):
 
 
 class FetchPolicy(RequestModel):
-    """When a page is fetched live instead of taken from the index (docs/reference/facts.md, 4).
-
-    Attributes:
-        max_age_seconds: Fetch live what is older than this; at least 600.
-        timeout_seconds: Timeout of a live fetch.
-        disable_cache_fallback: True makes a failed live fetch an error instead of an older copy.
-    """
+    """When a page is fetched live instead of taken from the index (docs/reference/facts.md, 4)."""
 
     max_age_seconds: int | None = Field(
         default=None,
         ge=MIN_MAX_AGE_SECONDS,
         description="Fetch live what is older than this many seconds (at least 600).",
     )
+    """Fetch live what is older than this; at least 600."""
     timeout_seconds: FiniteFloat | None = Field(
         default=None, gt=0, description="Timeout of a live fetch, in seconds."
     )
+    """Timeout of a live fetch."""
     disable_cache_fallback: bool | None = Field(
         default=None, description="True: a failed live fetch is an error, not an older copy."
     )
+    """True makes a failed live fetch an error instead of an older copy."""
 
 
 class McpServer(RequestModel):
-    """A tool server that a task may use (docs/reference/facts.md, 4): Streamable HTTP, tools only.
+    """A tool server that a task may use (docs/reference/facts.md, 4).
 
-    Attributes:
-        name: How the task calls it.
-        headers: Sent to it, tokens included; never part of repr.
-        allowed_tools: Only these of its tools.
+    Streamable HTTP, and tools only.
     """
 
     type: Literal["url"] = "url"
+    """Always `url`."""
     name: str = Field(min_length=1)
+    """How the task calls it."""
     url: str = Field(min_length=1)
+    """Address of the server."""
     headers: dict[str, str] | None = Field(default=None, repr=False)
+    """Sent to it, tokens included; never part of repr."""
     allowed_tools: list[str] | None = None
+    """Only these of its tools."""
 
 
 WEBHOOK_EVENTS: Final = (
@@ -162,17 +160,15 @@ WEBHOOK_EVENTS: Final = (
 
 
 class Webhook(RequestModel):
-    """Where the API reports to (docs/reference/facts.md, 13).
-
-    Attributes:
-        url: Receives a signed POST per event; see `parallel_integrations.api.webhooks`.
-        event_types: Which events (docs/reference/facts.md, 13). At least one: the API's default,
-            none, reports nothing. A name that is new passes; one that resembles a known one is
-            refused: nothing would ever be reported.
-    """
+    """Where the API reports to (docs/reference/facts.md, 13)."""
 
     url: str = Field(min_length=1)
+    """Receives a signed POST per event; see `parallel_integrations.api.webhooks`."""
     event_types: list[str] = Field(min_length=1)
+    """Which events (docs/reference/facts.md, 13). At least one: the API's default, none, reports
+    nothing. A name that is new passes; one that resembles a known one is refused: nothing would
+    ever be reported.
+    """
 
     @field_validator("event_types")
     @classmethod

@@ -44,19 +44,18 @@ class RespondText(RequestModel):
     """A part of a message; Responses take text only."""
 
     type: Literal["input_text", "output_text", "text"] = "input_text"
+    """Whose text it is; `text` is either's."""
     text: str
+    """What is said."""
 
 
 class RespondMessage(RequestModel):
-    """One turn of a conversation.
-
-    Attributes:
-        role: Who speaks.
-        content: Text, or parts of text.
-    """
+    """One turn of a conversation."""
 
     role: Literal["user", "assistant", "system", "developer"]
+    """Who speaks."""
     content: str | list[RespondText]
+    """Text, or parts of text."""
 
     @property
     def text(self) -> str:
@@ -155,23 +154,6 @@ class AnswerSettings(ChatSettings):
 class RespondRequest(RequestModel):
     """A question to answer from live research, cited in its text.
 
-    Attributes:
-        input: A question, or the turns of a conversation, oldest first, one of the user's at least.
-            Together with `instructions` at most 20,000 characters.
-        instructions: Instructions for the model.
-        reasoning_effort: How much is researched: `low` (5 to 10 s, 0.010 USD), `medium` (15 to
-            20 s, 0.050 USD; the API's default), `high` (30 to 60 s, 0.250 USD).
-        previous_response_id: Continues an earlier response by its `id`, with its context.
-        text_format: `{"type": "json_schema", "name": …, "schema": …}` for an answer in JSON. The
-            API answers to `json_object` with plain text.
-        metadata: Labels, which come back: at most 16; keys of at most 64 characters, values of at
-            most 512.
-        model: `parallel`; there is no other.
-        stream: Set by `stream_response`.
-        extra_body: Further top-level fields of the body, for what the API learns later. OpenAI's
-            others (temperature, tools, store …) are ignored by the API.
-        extra_headers: Sent besides the client's own.
-
     A body as documented is read too: `reasoning={"effort": …}`, `text={"format": …}`.
 
     Raises:
@@ -192,15 +174,33 @@ class RespondRequest(RequestModel):
     """
 
     input: Annotated[str, Field(min_length=1)] | list[RespondMessage]
+    """A question, or the turns of a conversation, oldest first, one of the user's at least.
+    Together with `instructions` at most 20,000 characters.
+    """
     instructions: str | None = None
+    """Instructions for the model."""
     reasoning_effort: Effort | None = None
+    """How much is researched: `low` (5 to 10 s, 0.010 USD), `medium` (15 to 20 s, 0.050 USD; the
+    API's default), `high` (30 to 60 s, 0.250 USD).
+    """
     previous_response_id: str | None = Field(default=None, min_length=1)
+    """Continues an earlier response by its `id`, with its context."""
     text_format: JsonObject | None = None
+    """`{"type": "json_schema", "name": …, "schema": …}` for an answer in JSON. The API answers to
+    `json_object` with plain text.
+    """
     metadata: Annotated[dict[LabelName, Label], Field(max_length=16)] | None = None
+    """Labels, which come back: at most 16; keys of at most 64 characters, values of at most 512."""
     model: str = RESPONSES_MODEL
+    """`parallel`; there is no other."""
     stream: bool = False
+    """Set by `stream_response`."""
     extra_body: JsonObject | None = None
+    """Further top-level fields of the body, for what the API learns later. OpenAI's others
+    (temperature, tools, store …) are ignored by the API.
+    """
     extra_headers: ExtraHeaders | None = Field(default=None, repr=False)
+    """Sent besides the client's own."""
 
     @model_validator(mode="before")
     @classmethod

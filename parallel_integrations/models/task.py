@@ -414,15 +414,12 @@ TASK_EVENTS: Final[dict[str, type[StreamEvent]]] = {
 
 
 class SuggestTaskRequest(RequestModel):
-    """What is to be found out, in words, to be made a task of.
-
-    Attributes:
-        user_intent: What is wanted, e.g. `founding year and headquarters of companies`.
-        input_schema: What goes in, where that is known: a JSON schema or a pydantic class.
-    """
+    """What is to be found out, in words, to be made a task of."""
 
     user_intent: str = Field(min_length=1)
+    """What is wanted, e.g. `founding year and headquarters of companies`."""
     input_schema: JsonSchema | None = None
+    """What goes in, where that is known: a JSON schema or a pydantic class."""
 
     @model_validator(mode="before")
     @classmethod
@@ -466,15 +463,12 @@ class SuggestedTask(ApiResponse):
 
 
 class SuggestProcessorRequest(RequestModel):
-    """A task whose processor is to be chosen.
-
-    Attributes:
-        output_schema: What comes back, as in `TaskSettings`.
-        input_schema: What goes in, likewise.
-    """
+    """A task whose processor is to be chosen."""
 
     output_schema: OutputSchema
+    """What comes back, as in `TaskSettings`."""
     input_schema: OutputSchema | None = None
+    """What goes in, likewise."""
 
     @model_validator(mode="before")
     @classmethod

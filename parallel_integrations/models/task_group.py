@@ -32,22 +32,14 @@ MAX_RUNS_PER_CALL: Final = 1000
 
 
 class CreateTaskGroupRequest(RequestModel):
-    """A new, empty group.
-
-    Attributes:
-        metadata: Labels: keys of at most 16 characters, values of at most 512.
-    """
+    """A new, empty group."""
 
     metadata: Metadata | None = None
+    """Labels: keys of at most 16 characters, values of at most 512."""
 
 
 class AddTaskGroupRunsRequest(RequestModel):
     """Tasks to add to a group.
-
-    Attributes:
-        inputs: 1 to 1000 tasks; one with an output or input schema of its own keeps it.
-        output_schema: For the tasks that have none.
-        input_schema: For the tasks that have none.
 
     A body as documented is read too: `default_task_spec={…}`.
 
@@ -56,8 +48,11 @@ class AddTaskGroupRunsRequest(RequestModel):
     """
 
     inputs: list[CreateTaskRunRequest] = Field(min_length=1, max_length=MAX_RUNS_PER_CALL)
+    """1 to 1000 tasks; one with an output or input schema of its own keeps it."""
     output_schema: OutputSchema | None = None
+    """For the tasks that have none."""
     input_schema: OutputSchema | None = None
+    """For the tasks that have none."""
 
     @model_validator(mode="before")
     @classmethod

@@ -11,10 +11,15 @@ from pydantic import BaseModel
 from parallel_integrations import langchain, llama_index, models
 from parallel_integrations._documents.adapter import Adapter, ConnectionOptions
 from parallel_integrations.llama_index import base, query_engines, readers, retrievers, tools
+from parallel_integrations.models.shared import RequestModel
 
 OF_THE_FRAMEWORK = {"name", "description", "args_schema", "is_remote"}
 """Fields of the frameworks' own classes, which say what a tool or a reader is."""
-REQUESTS = (models.SearchRequest, models.ExtractRequest, models.TaskSettings, models.ChatRequest)
+REQUESTS = [
+    each
+    for name in models.__all__
+    if inspect.isclass(each := getattr(models, name)) and issubclass(each, RequestModel)
+]
 
 
 def constructed() -> list[type[BaseModel]]:

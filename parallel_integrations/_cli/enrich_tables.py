@@ -16,6 +16,7 @@ from typing import IO, Any, Final
 LINES: Final = ("", ".jsonl", ".ndjson")
 """Endings of JSON lines."""
 ROWS_PER_BATCH: Final = 10_000
+OF_THE_RUN: Final = ("sources", "error", "run_id")
 MAX_INTEGER: Final = 2**63 - 1
 FORMULA: Final = re.compile(r"[=@\t\r]|[+-](?![\d\s.,()/-]*$)")
 """How a text begins that a spreadsheet would run as a formula; telephone numbers do not."""
@@ -95,7 +96,8 @@ def _columns(lines: Path) -> list[Column]:
 
     A name that an earlier part has too gets its part's name before it.
     """
-    kinds: dict[tuple[str, str], set[str]] = {}
+    # A table of no rows has columns, too, or nothing reads it.
+    kinds: dict[tuple[str, str], set[str]] = {("run", key): set() for key in OF_THE_RUN}
     for record in _records(lines):
         for place, value in record.items():
             kinds.setdefault(place, set()).add(_kind(value))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from pyarrow import parquet
 from typer.testing import CliRunner
@@ -72,6 +73,31 @@ def test_a_parquet_file_has_typed_columns() -> None:
     assert first["large"] == "99999999999999999999"
     assert second["tags"] is None
     assert second["mixed"] == "one"
+
+
+@pytest.mark.parametrize("output", ["out.csv", "out.parquet"])
+def test_a_table_of_no_rows_has_columns(sandbox: Sandbox, output: str) -> None:
+    Path("rows.csv").write_text("statement;number\n")
+    code, messages = command(output)
+    assert code == 0, messages
+    read = pd.read_csv if output.endswith(".csv") else pd.read_parquet
+    assert list(read(output).columns) == ["sources", "error", "run_id"]
+    assert not started(sandbox)
+
+
+def test_nested_columns_of_parquet_come_back_as_json(sandbox: Sandbox) -> None:
+    times = pd.to_datetime(["2026-01-02T03:04:05Z", None])
+    nested = [{"cities": ["Bonn", None]}, None]
+    pd.DataFrame({"nested": nested, "time": times}).to_parquet("rows.parquet")
+    code, messages = command("out.parquet", source="rows.parquet")
+    assert code == 0, messages
+    assert sent(sandbox) == [
+        {"nested": {"cities": ["Bonn", None]}, "time": "2026-01-02T03:04:05Z"},
+        {"nested": None, "time": None},
+    ]
+    table = parquet.read_table("out.parquet")
+    assert table["nested"].to_pylist() == ['{"cities": ["Bonn", null]}', None]
+    assert table["time"].to_pylist() == ["2026-01-02T03:04:05Z", None]
 
 
 def test_failed_rows_and_texts_of_pages_in_a_table(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo doctor test check check-versions format record live-check kill-test faults soak bench fuzz docs docs-serve outputs guides picture dist clean
+.PHONY: help demo doctor test check check-versions format record live-check kill-test engines faults soak bench fuzz docs docs-serve outputs guides picture dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,12 @@ kill-test: $(VENV)/.tools ## kill an enrichment of 500 rows at 20 random instant
 	@KILL_TEST_ROWS=$(or $(ROWS),500) KILL_TEST_KILLS=$(or $(KILLS),20) \
 		KILL_TEST_SEED=$(or $(SEED),$$$$) $(BIN)/python -m pytest \
 		tests/enrichment/test_killed.py -k random_instants --timeout=900 --benchmark-disable -v
+
+engines: $(VENV)/.tools ## enrichment in Dask, Ray and Spark, a worker killed midway (installs 700 MB, needs Java)
+	@echo "Installing Ray and Spark into $(VENV) (once, a few minutes) …"
+	@$(BIN)/python -m pip install --quiet --group engines
+	@ENGINES=1 $(BIN)/python -m pytest tests/engines tests/test_examples.py -k "engines or scaling" \
+		--benchmark-disable -q $(ARGS)
 
 faults: $(VENV)/.tools ## every fault × operation × framework, and the table of what came of it
 	@FAULTS=all $(BIN)/python -m pytest tests/faults --numprocesses=auto --benchmark-disable -q $(ARGS)

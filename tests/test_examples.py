@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
+from tests.engines.support import WITH_ENGINE
 from tests.support import outputs
 
 
@@ -37,12 +38,16 @@ THEIRS = [
 ]
 
 
+def marks(example: outputs.Example) -> list[pytest.MarkDecorator]:
+    """When an example runs, and which warnings are not ours."""
+    if example.engine:
+        return WITH_ENGINE
+    return THEIRS if "llama_index" in example.place + example.code else []
+
+
 @pytest.mark.parametrize(
     "place",
-    [
-        pytest.param(at, marks=THEIRS if "llama_index" in at + example.code else ())
-        for at, example in EXAMPLES.items()
-    ],
+    [pytest.param(at, marks=marks(example)) for at, example in EXAMPLES.items()],
 )
 @pytest.mark.usefixtures("at_sandbox")
 def test_example(place: str) -> None:

@@ -35,6 +35,8 @@ INSTALLED_AS: Final = {
     "parallel_integrations.langchain": "[langchain]",
     "parallel_integrations.llama_index": "[llama-index]",
     "parallel_integrations.sandbox": "[sandbox]",
+    "pyspark": "pyspark[sql]",
+    "ray": "ray[data]",
     "starlette": "[sandbox]",
 }
 

@@ -1,0 +1,1 @@
+"""Enrichment inside the workers of Dask, Ray Data and Spark."""

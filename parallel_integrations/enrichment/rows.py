@@ -48,6 +48,8 @@ class RowFile:
                 f"{path} is of unknown kind: name it {', '.join(READERS)}, or give the rows as a "
                 "list"
             )
+        if path.is_dir():
+            raise InvalidArgumentError(f"{path} is a folder: name one of its files")
         if not path.is_file():
             raise InvalidArgumentError(f"There is no file {path}")
         if kind is _parquet:

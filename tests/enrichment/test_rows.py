@@ -269,6 +269,9 @@ def test_a_parquet_file_without_its_library_is_refused(
 def test_a_missing_file_of_rows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"There is no file .*missing\.csv"):
         enrich(tmp_path / "missing.csv", SETTINGS)
+    (tmp_path / "parts.parquet").mkdir()
+    with pytest.raises(ValueError, match=r"parts\.parquet is a folder: name one of its files"):
+        enrich(tmp_path / "parts.parquet", SETTINGS)
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,17 @@ from parallel_integrations._protocol.error_mapping import (
     transport_error,
     unexpected_response,
 )
-from parallel_integrations._protocol.flow import END, MORE, Emit, More, Send
+from parallel_integrations._protocol.flow import END, MORE, Emit, More, Send, exchange
 from parallel_integrations._protocol.redaction import beginning, scrub, scrub_failure
+from parallel_integrations._protocol.retry import conditions_of
 from parallel_integrations._protocol.sse import (
     DONE,
+    EVENT_STREAM,
     EXPECTED,
     JSON,
     EventDecoder,
-    comes_as,
-    open_stream,
+    content_type_of,
+    refuse_page,
 )
 from parallel_integrations.errors import StreamInterruptedError
 from parallel_integrations.models.tolerant_reading import REPLACEMENT
@@ -72,18 +74,21 @@ def answer_stream(
         is_last: Whether nothing comes after an event; without it, `[DONE]` or the end of the stream
             is the end of the answer.
         rest: The data of one more event at the end, for what `read` held back; empty without any.
-        end_of: Why the answer ended, where an event says so; for an answer without text.
+        end_of: Why the answer ended, where its last event says so; for an answer without text.
 
     Raises:
         StreamInterruptedError: The stream was cut (`partial` holds the text so far), or it brought
             no text.
         UnexpectedAnswerError: The response is no event stream, and no whole answer either.
     """
-    response = yield from open_stream(send, or_json=True)
-    if comes_as(response, JSON):
+    response = yield from exchange(send)
+    content_type = content_type_of(response)
+    if content_type.startswith(JSON):
         yield Emit((yield from _in_one_piece(response, read, text_of)))
         return
-    end: str | None = None
+    if not content_type.startswith(EVENT_STREAM):
+        yield from refuse_page(response)
+    last: Event | None = None
     decoder = EventDecoder()
     text: list[str] = []
     whole = False
@@ -99,7 +104,7 @@ def answer_stream(
             else:
                 event = read(data, response, text)
                 text.append(text_of(event))
-                end = end_of(event) or end
+                last = event
                 yield Emit(event)
                 whole = is_last is not None and is_last(event)
             if whole:
@@ -116,7 +121,8 @@ def answer_stream(
         # What breaks now is no error; read to its end, the response gives its connection back.
         with suppress(httpx.HTTPError):
             yield END
-    if not any(piece.strip() for piece in text):
+    if not any(text) or "".join(text).isspace():
+        end = None if last is None else end_of(last)
         reason = f" ({end})" if end else ""
         raise StreamInterruptedError(f"The stream ended without any text{reason}.")
 
@@ -132,8 +138,10 @@ def _in_one_piece(
         UnexpectedAnswerError: The response is no answer.
     """
     body: list[bytes] = []
+    conditions = conditions_of(response)
+    end = conditions.elapsed_seconds + response.request.extensions["timeout"]["read"]
     try:
-        while received := (yield MORE):
+        while (received := (yield MORE)) and conditions.elapsed_seconds < end:
             body.append(received)
         event = read(b"".join(body).decode("utf-8", "replace"), response, [])
         if text_of(event).strip():

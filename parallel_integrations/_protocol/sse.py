@@ -2,7 +2,7 @@
 
 import codecs
 from collections.abc import Generator
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import httpx
 
@@ -75,33 +75,36 @@ class EventDecoder:
         return [event for event in found if event.data]
 
 
-def comes_as(response: httpx.Response, content_type: str) -> bool:
-    """Whether a response says that it is of a content type; one that says nothing is a stream."""
-    return str(response.headers.get("content-type", EVENT_STREAM)).lower().startswith(content_type)
+def content_type_of(response: httpx.Response) -> str:
+    """The content type in lower case; a response that names none is taken for a stream."""
+    return str(response.headers.get("content-type", EVENT_STREAM)).lower()
 
 
-def open_stream(
-    send: Send, *, or_json: bool = False
-) -> Generator[Send | More | Emit[Any], Any, httpx.Response]:
+def open_stream(send: Send) -> Generator[Send | More | Emit[Any], Any, httpx.Response]:
     """Open a streamed response, repeating as the retry table allows.
-
-    Args:
-        send: What opens it.
-        or_json: Whether JSON is taken, too.
 
     Raises:
         UnexpectedAnswerError: The response is no event stream.
     """
     response = yield from exchange(send)
-    if not (comes_as(response, EVENT_STREAM) or (or_json and comes_as(response, JSON))):
-        body = b""
-        elapsed = conditions_of(response).elapsed_seconds
-        try:
-            while len(body) < 1000 and (chunk := (yield MORE)):
-                body += chunk
-                if conditions_of(response).elapsed_seconds - elapsed > PAGE_SECONDS:
-                    break
-        except httpx.HTTPError as failure:  # what has arrived is enough for the message
-            scrub_failure(failure)
-        raise unexpected_response(response, EXPECTED, body)
+    if not content_type_of(response).startswith(EVENT_STREAM):
+        yield from refuse_page(response)
     return response
+
+
+def refuse_page(response: httpx.Response) -> Generator[More, Any, NoReturn]:
+    """Raise the error for a response that is no event stream, with the beginning of its body.
+
+    Raises:
+        UnexpectedAnswerError: Always.
+    """
+    body = b""
+    elapsed = conditions_of(response).elapsed_seconds
+    try:
+        while len(body) < 1000 and (chunk := (yield MORE)):
+            body += chunk
+            if conditions_of(response).elapsed_seconds - elapsed > PAGE_SECONDS:
+                break
+    except httpx.HTTPError as failure:  # what has arrived is enough for the message
+        scrub_failure(failure)
+    raise unexpected_response(response, EXPECTED, body)

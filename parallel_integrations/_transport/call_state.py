@@ -13,7 +13,6 @@ from parallel_integrations._protocol.flow import Emit, Send, Step
 from parallel_integrations._protocol.rendering import render
 from parallel_integrations._protocol.retry import Conditions, RetryPolicy
 from parallel_integrations._protocol.settings import Settings
-from parallel_integrations._protocol.sse import JSON, comes_as
 from parallel_integrations._transport.connection import MIN_SECONDS, Body
 from parallel_integrations._transport.usage import Counted, Usage
 from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError, ParallelError
@@ -169,7 +168,7 @@ class CallState:
         # Counted with the headers: a success is taken as billed, whether its body arrives or not.
         self._counted = self._usage.count(self._skus())
         max_bytes = self._settings.max_response_bytes
-        if self._send is not None and self._send.stream and not comes_as(response, JSON):
+        if self._send is not None and self._send.stream:
             body.bound(deadline=inf, max_bytes=max_bytes, per_event=True)
         else:
             body.bound(deadline=self.deadline, max_bytes=max_bytes)

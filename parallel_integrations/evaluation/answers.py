@@ -6,6 +6,7 @@ from typing import Any, Final
 from pydantic import BaseModel, Field
 
 from parallel_integrations._documents.citation_markers import resolve_markers
+from parallel_integrations.errors import ArgumentTypeError
 
 TEXT_KEYS: Final = ("answer", "output", "result", "response", "content", "text")
 PASSAGE_KEYS: Final = (
@@ -81,7 +82,7 @@ def answer_of(result: Any) -> Answer:
         return result
     reader = _Reader()
     if not reader.read(result):
-        raise TypeError(
+        raise ArgumentTypeError(
             f"neither an answer nor passages were found in {type(result).__name__}; return a text, "
             "documents, a message, a dict with answer and documents, or an evaluation.Answer"
         )
@@ -104,6 +105,8 @@ class _Reader:
             return True
         if (messages := _get(result, "messages")) is not None:
             return self._state(messages)
+        if _get(result, "type") == "tool" and (artifact := _get(result, "artifact")) is not None:
+            return self._typed(artifact) or self._state([result])
         if isinstance(result, Sequence):
             known = [self._item(item) for item in result]  # each is read, also after an unknown one
             return all(known)

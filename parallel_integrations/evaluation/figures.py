@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel
 
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.evaluation.grading import FactResult, QuestionResult
 
 Figure: TypeAlias = Literal[
@@ -150,7 +151,9 @@ def compare(
     # A question that counts in one run alone would be compared with nothing.
     pairs = [pair for pair in pairs if pair[0][1] and pair[1][1]]
     if not pairs:
-        raise ValueError(f"figure={figure!r}: the runs have no question in common to compare")
+        raise InvalidArgumentError(
+            f"figure={figure!r}: the runs have no question in common to compare"
+        )
     # Seeded, so that a comparison says the same each time it is made.
     drawn = random.Random(0)  # noqa: S311 - samples, no secret
     size = len(pairs)

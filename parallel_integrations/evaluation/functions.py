@@ -5,6 +5,7 @@ LangSmith's `evaluate` and openevals call evaluators in this form. Nothing is up
 
 from typing import Any
 
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.evaluation.answers import answer_of
 from parallel_integrations.evaluation.figures import Figure, figures_of
 from parallel_integrations.evaluation.grading import QuestionResult, grade
@@ -86,7 +87,7 @@ def question_of(inputs: Any, reference: Any, *, needs_facts: bool) -> Question:
         (question,) = load_questions([row])
         return question
     if needs_facts:
-        raise ValueError(
+        raise InvalidArgumentError(
             f"reference_outputs={reference!r:.100} has neither facts nor an answer to judge by"
         )
     return Question(id="1", question=text, answerable=False)

@@ -21,6 +21,7 @@ from parallel_integrations._documents.text_matching import (
     tokens,
     window_at,
 )
+from parallel_integrations.errors import ArgumentTypeError
 
 Support: TypeAlias = Literal["full", "partial", "none", "contradicted", "undecided"]
 """How far a passage holds a statement; only a model says `contradicted`."""
@@ -225,7 +226,7 @@ def judge_of(judge: Any) -> Judge:
         return judge  # type: ignore[no-any-return]
     if callable(judge) or hasattr(judge, "invoke") or hasattr(judge, "complete"):
         return ModelJudge(judge)
-    raise TypeError(
+    raise ArgumentTypeError(
         f"judge={judge!r:.100} is neither a judge, a chat model, an LLM nor a callable; leave it "
         "out for the judge without a model"
     )

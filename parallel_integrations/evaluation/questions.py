@@ -9,6 +9,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError
+
 Importance: TypeAlias = Literal["vital", "okay"]
 """Whether an answer without the fact is wrong, or merely poorer."""
 
@@ -97,7 +99,7 @@ def load_questions(source: Source) -> list[Question]:
 
     Example:
         ```python
-        from parallel_integrations.evaluation import load_questions
+    from parallel_integrations.evaluation import load_questions
 
         rows = [{"problem": "Who wrote Emma?", "answer": "Jane Austen"}]
         (question,) = load_questions(rows)
@@ -109,10 +111,12 @@ def load_questions(source: Source) -> list[Question]:
     for place, row in _rows(source):
         question = _question(place, row)
         if question.id in questions:
-            raise ValueError(f"{place}, id: {question.id!r} is the id of an earlier question")
+            raise InvalidArgumentError(
+                f"{place}, id: {question.id!r} is the id of an earlier question"
+            )
         questions[question.id] = question
     if not questions:
-        raise ValueError(f"{place}: there is no question")
+        raise InvalidArgumentError(f"{place}: there is no question")
     return list(questions.values())
 
 
@@ -124,16 +128,18 @@ def questions_of(given: Source | Sequence[Question]) -> list[Question]:
     """
     if isinstance(given, str | PathLike):
         return load_questions(given)
-    rows: list[Any] = list(given)
+    rows: list[Any] = list(given) if isinstance(given, Iterable) else load_questions(given)
     if not rows or not all(isinstance(each, Question) for each in rows):
         return load_questions(rows)
     if len({each.id for each in rows}) < len(rows):
-        raise ValueError("questions must have different ids")
+        raise InvalidArgumentError("questions must have different ids")
     return rows
 
 
 def _rows(source: Source) -> Iterator[tuple[str, Any]]:
     if not isinstance(source, str | PathLike):
+        if not isinstance(source, Iterable):
+            raise ArgumentTypeError(f"questions={source!r:.100} is neither a file nor rows")
         for number, row in enumerate(source, 1):
             yield f"row {number}", row
         return
@@ -142,7 +148,7 @@ def _rows(source: Source) -> Iterator[tuple[str, Any]]:
         # With a byte order mark or without: spreadsheets write one.
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name} is not UTF-8: {error}") from error
+        raise InvalidArgumentError(f"{path.name} is not UTF-8: {error}") from error
     if path.suffix.lower() == ".csv":
         # With their ends, which belong to a quoted cell of several lines.
         reader = csv.DictReader(text.splitlines(keepends=True), strict=True)
@@ -150,7 +156,7 @@ def _rows(source: Source) -> Iterator[tuple[str, Any]]:
             for row in reader:
                 yield f"{path.name}, line {reader.line_num}", row
         except csv.Error as error:
-            raise ValueError(f"{path.name}, line {reader.line_num}: {error}") from error
+            raise InvalidArgumentError(f"{path.name}, line {reader.line_num}: {error}") from error
         return
     # Not `splitlines`: texts in JSON may hold other line separators as they are.
     for number, line in enumerate(text.split("\n"), 1):
@@ -159,16 +165,18 @@ def _rows(source: Source) -> Iterator[tuple[str, Any]]:
         place = f"{path.name}, line {number}"
         try:
             yield place, json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"{place}: no JSON: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise InvalidArgumentError(f"{place}: no JSON: {error}") from error
 
 
 def _question(place: str, row: Any) -> Question:
     if not isinstance(row, Mapping):
-        raise ValueError(f"{place}: {row!r:.100} is no object with a question and facts")
+        raise InvalidArgumentError(f"{place}: {row!r:.100} is no object with a question and facts")
     # BrowseComp encrypts its rows: searched for as they are, they would cost money for nothing.
     if "canary" in row:
-        raise ValueError(f"{place}, canary: this row is encrypted; decrypt the set's file first")
+        raise InvalidArgumentError(
+            f"{place}, canary: this row is encrypted; decrypt the set's file first"
+        )
     given = dict(row)
     if "facts" not in row and "answerable" not in row:
         given = _one_fact(place, row)
@@ -180,7 +188,7 @@ def _question(place: str, row: Any) -> Question:
         message = first["msg"].removeprefix("Value error, ")
         where = f"{place}, {field}" if field else place
         shown = "" if first["type"] == "value_error" else f" (given: {first['input']!r:.100})"
-        raise ValueError(f"{where}: {message}{shown}") from None
+        raise InvalidArgumentError(f"{where}: {message}{shown}") from None
 
 
 def _one_fact(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,11 +196,15 @@ def _one_fact(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
     question = next((row[key] for key in QUESTION_KEYS if row.get(key)), None)
     answer = row.get("answer")
     if not isinstance(question, str) or not question.strip():
-        raise ValueError(f"{place}, question: a row needs a question (or problem) and facts")
+        raise InvalidArgumentError(
+            f"{place}, question: a row needs a question (or problem) and facts"
+        )
     if isinstance(answer, int | float) and not isinstance(answer, bool):
         answer = str(answer)
     if not isinstance(answer, str) or not answer.strip():
-        raise ValueError(f"{place}, answer: a question without facts needs an answer, as a text")
+        raise InvalidArgumentError(
+            f"{place}, answer: a question without facts needs an answer, as a text"
+        )
     fact = {"id": "answer", "fact": f"{question.strip()} {answer.strip()}", "answers": [answer]}
     number = place.rsplit(" ", 1)[-1]
     return {"id": str(row.get("id") or number), "question": question, "facts": [fact]}

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from parallel_integrations import errors
 from parallel_integrations.client import ParallelClient
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.evaluation.answers import answer_of
 from parallel_integrations.evaluation.grading import QuestionResult, grade
 from parallel_integrations.evaluation.journal import EvaluationJournal, journal_key
@@ -176,7 +177,7 @@ def tune_search(
     dials = {"max_results": max_results, "max_chars_per_result": max_chars_per_result, "mode": mode}
     for dial, values in dials.items():
         if not values:
-            raise ValueError(f"{dial} must have at least one value to try")
+            raise InvalidArgumentError(f"{dial} must have at least one value to try")
     systems = [
         SearchSystem(client, **dict(zip(dials, values, strict=True)), **settings)
         for values in product(*(dict.fromkeys(values) for values in dials.values()))
@@ -258,15 +259,21 @@ class _Run:
             ("max_cost_usd", max_cost_usd),
             ("price_per_question_usd", self.price),
         ):
-            if value is not None and not 0 <= value < float("inf"):
-                raise ValueError(f"{field}={value!r} must be an amount of US dollars, 0 or more")
+            if value is not None and not (
+                isinstance(value, int | float) and 0 <= value < float("inf")
+            ):
+                raise InvalidArgumentError(
+                    f"{field}={value!r} must be an amount of US dollars, 0 or more"
+                )
         if max_cost_usd is not None and self.price is None and self.usage is None:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"max_cost_usd={max_cost_usd!r} needs to know what a question costs: give "
                 "price_per_question_usd=, or client= where the system spends through one"
             )
         if not isinstance(concurrency, int) or concurrency < 1:
-            raise ValueError(f"concurrency={concurrency!r} must be a whole number, 1 or more")
+            raise InvalidArgumentError(
+                f"concurrency={concurrency!r} must be a whole number, 1 or more"
+            )
         self.max_cost_usd = max_cost_usd
         self.concurrency = concurrency
         self.on_progress = on_progress
@@ -333,23 +340,22 @@ class _Run:
 
     def _ask(self, question: Question) -> Graded:
         # The judge is not timed: a slow one would make the system look slow.
-        failure: Exception | None = None
+        seconds: float | None = None
         start = time.monotonic()
         try:
             answer = answer_of(self.ask(question))
-        except Exception as error:  # noqa: BLE001 - a system from outside may raise anything
-            failure = error
+            seconds = time.monotonic() - start
+            return grade(question, answer, self.judge).model_copy(update={"seconds": seconds}), None
+        except Exception as error:  # noqa: BLE001 - what comes from outside may raise anything
+            judged = "" if seconds is None else f"The judge {self.judge.name} failed: "
             result = QuestionResult(
                 id=question.id,
                 question=question.question,
                 answerable=question.answerable,
-                error=f"{type(error).__name__}: {error}",
+                error=f"{judged}{type(error).__name__}: {error}",
+                seconds=time.monotonic() - start if seconds is None else seconds,
             )
-            seconds = time.monotonic() - start
-        else:
-            seconds = time.monotonic() - start
-            result = grade(question, answer, self.judge)
-        return result.model_copy(update={"seconds": seconds}), failure
+            return result, error
 
     def _cost(self, result: QuestionResult) -> float | None:
         """What a question cost.

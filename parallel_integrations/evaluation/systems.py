@@ -7,6 +7,7 @@ from typing import Any
 
 from parallel_integrations.api.searches import search
 from parallel_integrations.client import ParallelClient
+from parallel_integrations.errors import ArgumentTypeError
 from parallel_integrations.evaluation.questions import Question
 from parallel_integrations.models.search import SearchRequest, SearchResponse
 
@@ -67,7 +68,7 @@ def asker(system: Any, loop: asyncio.AbstractEventLoop | None) -> Callable[[Ques
     Raises:
         TypeError: It is none of these.
     """
-    ask = _method(system)
+    ask = _method(system, awaiting=loop is not None)
 
     def call(question: Question) -> Any:
         result = ask(question)
@@ -85,14 +86,13 @@ def asker(system: Any, loop: asyncio.AbstractEventLoop | None) -> Callable[[Ques
     return call
 
 
-def _method(system: Any) -> Callable[[Question], Any]:
+def _method(system: Any, *, awaiting: bool) -> Callable[[Question], Any]:
     if isinstance(system, SearchSystem):
         return system
     if hasattr(system, "invoke"):
-        # An agent's input is a state with messages, a chain's or retriever's the question itself.
-        if _is_graph(system):
-            return lambda question: system.invoke({"messages": [("user", question.question)]})
-        return lambda question: system.invoke(question.question)
+        # Nodes and functions of a user's own may have one form only.
+        invoke = system.ainvoke if awaiting and hasattr(system, "ainvoke") else system.invoke
+        return lambda question: invoke(_input(system, question))
     for name in ("query", "chat", "retrieve"):
         if callable(method := getattr(system, name, None)):
             return lambda question: method(question.question)
@@ -104,10 +104,21 @@ def _method(system: Any) -> Callable[[Question], Any]:
         return run_agent
     if callable(system):
         return lambda question: system(question.question)
-    raise TypeError(
+    raise ArgumentTypeError(
         f"system={system!r:.100} cannot be asked: give a function of the question, a LangChain "
         "runnable or agent, a LlamaIndex engine, or SearchSystem(client)"
     )
+
+
+def _input(system: Any, question: Question) -> Any:
+    """The question as a runnable takes it."""
+    if _is_graph(system):
+        return {"messages": [("user", question.question)]}
+    # What a tool found comes beside its text only where it is called as by a model.
+    if getattr(system, "response_format", None) == "content_and_artifact" and system.args:
+        args = {next(iter(system.args)): question.question}
+        return {"type": "tool_call", "id": "evaluation", "name": system.name, "args": args}
+    return question.question
 
 
 def _is_graph(system: Any) -> bool:

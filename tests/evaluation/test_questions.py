@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from parallel_integrations import InvalidArgumentError
 from parallel_integrations.evaluation import (
     built_in_pages,
     built_in_questions,
@@ -85,3 +86,10 @@ def test_every_fact_of_the_built_in_set_stands_on_the_page_that_it_names() -> No
             (url,) = fact.urls
             page = (built_in_pages() / f"{url.rpartition('/')[2]}.md").read_text()
             assert any(answer in page for answer in fact.answers), fact
+
+
+def test_a_line_nested_too_deeply_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "questions.jsonl"
+    file.write_text("[" * 100_000)
+    with pytest.raises(InvalidArgumentError, match=r"questions\.jsonl, line 1: no JSON"):
+        load_questions(file)

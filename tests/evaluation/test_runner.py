@@ -13,6 +13,7 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableLambda
 from llama_index.core.llms import MockLLM
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.response_synthesizers import get_response_synthesizer
@@ -29,7 +30,11 @@ from parallel_integrations.evaluation import (
     tune_search,
 )
 from parallel_integrations.evaluation.runner import price_of_tuning
-from parallel_integrations.langchain import ChatParallel, ParallelSearchTool
+from parallel_integrations.langchain import (
+    ChatParallel,
+    ParallelSearchTool,
+    ParallelTaskRunTool,
+)
 from parallel_integrations.llama_index import ParallelRetriever
 from tests.support.connected import Connected, connected
 
@@ -320,3 +325,58 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     report = evaluate(system, ROWS, journal=path)
     assert report.figures.questions == 6
     assert sorted(calls) == ["Question 3?", "Question 4?", "Question 5?"]
+
+
+def test_a_tool_is_judged_by_what_it_found(town: Connected) -> None:
+    """Its text for a model holds the passages, too, but no retrieval."""
+    _, client = town
+    report = evaluate(ParallelSearchTool(client=client), BUILT_IN[:3])
+    assert report.figures.evidence_recall
+    assert report.figures.fact_recall is None
+    report = evaluate(ParallelTaskRunTool(client=client, processor="lite"), BUILT_IN[:1])
+    assert report.figures.fact_recall is not None
+    assert report.results[0].answer is not None
+    assert report.results[0].answer.citations
+
+
+@pytest.mark.parametrize("async_only", [RunnableLambda, lambda function: function])
+async def test_what_can_only_be_awaited_is_awaited(async_only: Any) -> None:
+    async def reply(question: str) -> str:
+        return f"answer{question.split()[1][:-1]}"
+
+    report = await aevaluate(async_only(reply), ROWS)
+    assert report.figures.fact_recall == 1
+
+
+def test_a_judge_that_fails_costs_its_question_alone() -> None:
+    def judge(prompt: str) -> str:
+        if "Question 2" in prompt:
+            raise RuntimeError("no quota")
+        return json.dumps({"verdict": "none"})
+
+    report = evaluate(
+        lambda question: {"answer": question, "context": [question]}, ROWS, judge=judge
+    )
+    failed = [result.error for result in report.results]
+    assert [bool(error) for error in failed] == [False, False, True, False, False, False]
+    assert "The judge model:function:judge failed: RuntimeError: no quota" in str(failed[2])
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"questions": None}, "neither a file nor rows"),
+        ({"questions": []}, "there is no question"),
+        ({"system": None}, "cannot be asked"),
+        ({"judge": 5}, "neither a judge"),
+        ({"max_cost_usd": "1"}, "must be an amount of US dollars"),
+        ({"max_cost_usd": -1}, "must be an amount of US dollars"),
+        ({"concurrency": 0}, "must be a whole number"),
+    ],
+)
+def test_what_cannot_be_right_is_refused_in_this_packages_words(
+    given: dict[str, Any], words: str
+) -> None:
+    arguments: dict[str, Any] = {"system": str, "questions": ROWS, **given}
+    with pytest.raises(errors.InvalidArgumentError, match=words):
+        evaluate(arguments.pop("system"), arguments.pop("questions"), **arguments)

@@ -1,7 +1,7 @@
 """Values that cannot be right: pydantic's faults as one sentence with field, value and remedy."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
 from functools import cache
 from types import NoneType
 from typing import Any, Final, Self, get_args
@@ -155,7 +155,7 @@ def _sentence(where: str, owner: str, faults: Sequence[Any]) -> str:
     if where and not _SECRET & set(where.split(".")) and isinstance(value, _SCALARS):
         shown = f"{where}={_short(repr(value))}"
     if kind in _LIMITS:
-        length = len(value) if isinstance(value, str) else context.get("actual_length")
+        length = len(value) if isinstance(value, Sized) else context.get("actual_length")
         numbers = {
             name: f"{each:g}" if isinstance(each, float) else each for name, each in context.items()
         }

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from parallel_integrations.models.fields import Excerpts, FoundUrl, Items, Text
+from parallel_integrations.models.fields import Excerpts, Items, Text
 from parallel_integrations.models.shared import ResponseModel
 
 
@@ -19,7 +19,7 @@ class Citation(ResponseModel):
         excerpts: The passages that support the answer; may be empty.
     """
 
-    url: FoundUrl
+    url: str
     title: str | None = None
     excerpts: Excerpts = []
 

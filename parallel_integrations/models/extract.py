@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Final
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from parallel_integrations.models._bodies import flattened
-from parallel_integrations.models.fields import Items, Text
+from parallel_integrations.models.fields import FoundUrl, Items, Text
 from parallel_integrations.models.notebook import pages_html
 from parallel_integrations.models.pages import (
     OLDER_BETA,
@@ -132,6 +132,7 @@ class ExtractResult(PageResult):
         full_content: The whole page as markdown, where requested.
     """
 
+    url: FoundUrl
     full_content: str | None = None
 
     @property

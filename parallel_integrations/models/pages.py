@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from parallel_integrations.models.fields import Excerpts, FoundUrl
+from parallel_integrations.models.fields import Excerpts
 from parallel_integrations.models.page_facts import date_text, published_at
 from parallel_integrations.models.policies import FetchPolicy, one_as_list
 from parallel_integrations.models.prices import reported_skus
@@ -111,7 +111,7 @@ class PageResult(ResponseModel):
             the wire gives offsets.
     """
 
-    url: FoundUrl
+    url: str
     title: str | None = None
     publish_date: DateText | None = Field(default=None, validation_alias=AliasChoices(*DATE_NAMES))
     excerpts: Excerpts = []

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from parallel_integrations._documents.queries import derive_queries
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models._bodies import flattened
-from parallel_integrations.models.fields import Items
+from parallel_integrations.models.fields import FoundUrl, Items
 from parallel_integrations.models.notebook import pages_html
 from parallel_integrations.models.pages import (
     OLDER_BETA,
@@ -168,6 +168,7 @@ class SearchResult(PageResult):
             `language`.
     """
 
+    url: FoundUrl
     rank: int | None = None
     metadata: dict[str, Any] | None = None
 

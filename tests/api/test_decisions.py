@@ -104,7 +104,10 @@ def test_a_success_without_an_answer_is_an_error(body: dict[str, Any]) -> None:
         ({"state": " "}, "state must not be empty"),
         ({"state": {}}, "state must not be empty"),
         ({"questions": {}}, "at least 1"),
-        ({"questions": {str(n): NOUL for n in range(101)}}, "at most 100"),
+        (
+            {"questions": {str(n): NOUL for n in range(101)}},
+            "questions holds 101: give at most 100",
+        ),
         ({"questions": {"": NOUL}}, "at least 1 character"),
         ({"questions": {"a": {**NOUL, "instructions": " "}}}, "what is to be decided"),
         ({"questions": {"a": {**NOUL, "instructions": "x" * 5001}}}, "5001 characters"),

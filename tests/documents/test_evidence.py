@@ -12,16 +12,20 @@ from parallel_integrations._documents.evidence import (
     DocumentSettings,
     as_text,
     cited,
+    entity_documents,
     match_documents,
     normalized_url,
     page_documents,
 )
+from parallel_integrations._documents.monitors import event_documents
 from parallel_integrations.api import search
 from parallel_integrations.models import (
     Citation,
+    Entity,
     ExtractResult,
     FieldBasis,
     FindallCandidate,
+    MonitorEvent,
     PageResult,
 )
 from parallel_integrations.models.page_facts import page_title, published_at, published_day
@@ -321,3 +325,15 @@ def test_pages_as_a_model_reads_them() -> None:
         "[1] T\nURL: https://a.example/b\nPublished: 2024-01-31\n> one\n>\n> two\n\n"
         "[2] c.example\nURL: https://c.example/\n> x"
     )
+
+
+def test_what_has_no_address_is_a_document_all_the_same() -> None:
+    """An entity or a monitor's event may have none; only a page that was found must."""
+    [entity] = entity_documents([Entity(name="Acme", description="Makes anvils.")])
+    [match] = match_documents([FindallCandidate(name="Acme", description="Makes anvils.")])
+    output = {"type": "text", "content": "It changed.", "basis": []}
+    event = MonitorEvent.model_validate({"event_type": "event_stream", "output": output})
+    [report] = event_documents("monitor_1", [event])
+    assert [each.metadata["url"] for each in (entity, match, report)] == ["", "", ""]
+    assert (entity.text, match.text) == ("Makes anvils.", "Makes anvils.")
+    assert report.text.startswith("It changed.")

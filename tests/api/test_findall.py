@@ -469,14 +469,13 @@ def test_what_is_repeated(operation: Any, kind: str) -> None:
     assert player.sends[0].betas == (BETA,)
 
 
-def test_a_cancel_whose_response_was_lost_is_a_cancel(
-    sandbox: Sandbox, client: ParallelClient
-) -> None:
-    made = client.run(create_findall_run(findall_request(match_limit=40)))
-    sandbox.faults.add(path="*/cancel", reset="headers")
-    client.run(cancel_findall(made.findall_id))
-    client.run(cancel_findall(made.findall_id))
-    status = client.run(retrieve_findall_run(made.findall_id)).status
+def test_a_cancel_whose_response_was_lost_is_a_cancel() -> None:
+    with connected(findall_seconds=60) as (sandbox, client):
+        made = client.run(create_findall_run(findall_request(match_limit=40)))
+        sandbox.faults.add(path="*/cancel", reset="headers")
+        client.run(cancel_findall(made.findall_id))
+        client.run(cancel_findall(made.findall_id))
+        status = client.run(retrieve_findall_run(made.findall_id)).status
     assert status is not None
     assert status.termination_reason == "user_cancelled"
 

@@ -122,7 +122,7 @@ def test_a_pattern_is_looked_for_in_the_pages() -> None:
     assert fill(obj(text={"type": "string", "pattern": "("}))["text"], "no pattern at all"
 
 
-N = 500_000
+N = 200_000
 """So long that anything quadratic would take minutes, past the time a test has."""
 
 

@@ -49,10 +49,14 @@ def test_full_text_syntax_is_only_words(index: Index, hostile: str) -> None:
     index.search([hostile])
 
 
-@given(st.text(max_size=200))
-def test_any_text_may_be_searched_for(text: str) -> None:
-    index = Index(Corpus([Page("https://a.example/", "A", "alpha beta 東京都")]))
-    index.search([text])
+@pytest.fixture(scope="module")
+def one_page() -> Index:
+    return Index(Corpus([Page("https://a.example/", "A", "alpha beta 東京都")]))
+
+
+@given(text=st.text(max_size=200))
+def test_any_text_may_be_searched_for(one_page: Index, text: str) -> None:
+    one_page.search([text])
 
 
 @pytest.mark.parametrize("query", ["東京都", "京都", "東", "москва", "Αθήνα", "zürich", "ไทย"])

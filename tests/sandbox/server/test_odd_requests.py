@@ -391,7 +391,7 @@ parts = st.recursive(
 schemas = st.dictionaries(keywords, parts, max_size=6)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(schema=schemas, with_properties=st.booleans())
 def test_any_object_given_as_a_schema(
     schema: dict[str, Any], with_properties: bool, client: httpx.Client, known: dict[str, str]

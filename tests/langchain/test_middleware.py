@@ -121,7 +121,7 @@ def test_without_langchain_it_says_what_is_missing() -> None:
     code = (
         "import sys; sys.modules['langchain'] = None\n"
         "from parallel_integrations import ParallelClient\n"
-        "from parallel_integrations.langchain import *\n"
+        "from parallel_integrations.langchain import ParallelBudgetMiddleware\n"
         "ParallelBudgetMiddleware(ParallelClient(), 1)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

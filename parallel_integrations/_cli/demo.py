@@ -172,10 +172,10 @@ def _what_next(console: Console, *, is_web: bool) -> None:
     # What is to be copied is not broken into lines.
     if not has_key:
         show(console, f"with a key from {KEYS_AT}:")
-        command = f"    export {KEY_VARIABLE}=…; parallel-integrations doctor"
+        command = f"  export {KEY_VARIABLE}=…; parallel-integrations doctor"
         show(console, command, soft_wrap=True)
     show(console, "in code:")
-    code = "\n".join(f"    {line}" for line in _code())
+    code = "\n".join(f"  {line}" for line in _code())
     show(console, code, markup=False, soft_wrap=True)
 
 

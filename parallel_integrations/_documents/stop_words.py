@@ -6,6 +6,7 @@ _OPENERS = """
 a an the this that these those it its i me my we our us you your he she they them their
 how what which who whom whose when where why is are was were be been being am do does did done
 can could may might must shall should will would has have had having about there here
+please kindly thanks thank hello
 der die das den dem des ein eine einer eines einem einen wie was welche welcher welches welchen
 wer wen wem wessen wann wo warum wieso weshalb ist sind war waren sein wird werden wurde kann
 können könnte muss müssen soll sollte hat haben man ich wir sie er es mir mich uns bitte

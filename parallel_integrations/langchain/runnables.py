@@ -5,6 +5,8 @@ from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from langchain_core.messages import BaseMessage, convert_to_messages, get_buffer_string
+from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import RunnableConfig, RunnableSerializable
 from pydantic import BaseModel, Field
 
@@ -162,6 +164,7 @@ class ParallelDeepResearch(
                 output_schema=settings.get("output_schema") or self.task_output_schema,
                 deadline_seconds=self.deadline_seconds,
             )
+        given = _researched(given)
         if is_task_body(given):
             body = CreateTaskRunRequest.model_validate(given)
             settings = {name: getattr(body, name) for name in body.model_fields_set} | settings
@@ -171,6 +174,27 @@ class ParallelDeepResearch(
             settings = {"output_schema": TEXT} | settings
         request = self.task_request({**settings, "input": given})
         return stream_task(request, deadline_seconds=self.deadline_seconds)
+
+
+def _researched(given: Any) -> Any:
+    """What chains and agents pass on as a text: a prompt, messages, a state of nothing but them.
+
+    As an object of fields they would be paid for, with all that messages hold besides their text.
+    """
+    state = isinstance(given, dict) and given.keys() == {"messages"}
+    if state and isinstance(given["messages"], list):
+        try:
+            given = convert_to_messages(given["messages"])
+        except (ValueError, NotImplementedError):  # they are no chat messages
+            return given
+    if isinstance(given, PromptValue):
+        given = given.to_messages()
+    messages = [given] if isinstance(given, BaseMessage) else given
+    if not isinstance(messages, list) or not messages:
+        return given
+    if not all(isinstance(each, BaseMessage) for each in messages):
+        return given
+    return messages[0].text if len(messages) == 1 else get_buffer_string(messages)
 
 
 async def _aiter(items: list[Any]) -> AsyncIterator[Any]:

@@ -136,6 +136,8 @@ def test_queries_are_about_different_facets(question: str, queries: list[str]) -
         ". Prefer official documentation. Return a table.",
         ". Focus on primary sources, press releases and filings.",
         ". Use only reputable outlets",
+        ". Please summarize in 3 bullet points",
+        ". Thank you!",
         "; avoid blogs, forums",
         " (citing official sources)",
         ". Bitte bevorzuge offizielle Quellen.",

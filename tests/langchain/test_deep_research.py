@@ -5,7 +5,9 @@ import json
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel
@@ -272,3 +274,32 @@ def test_deep_research_in_a_chain_with_a_chat_model(sandbox: Sandbox) -> None:
 
 def test_repr_holds_no_key(sandbox: Sandbox) -> None:
     assert sandbox.api_key not in repr(make(sandbox))
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (StringPromptValue(text=QUESTION), QUESTION),
+        (ChatPromptValue(messages=[HumanMessage(QUESTION)]), QUESTION),
+        (
+            ChatPromptValue(messages=[SystemMessage("Be short."), HumanMessage(QUESTION)]),
+            f"System: Be short.\nHuman: {QUESTION}",
+        ),
+        (HumanMessage([{"type": "text", "text": QUESTION}], id="m_1"), QUESTION),
+        ([HumanMessage(QUESTION)], QUESTION),
+        ({"messages": [("human", QUESTION)]}, QUESTION),
+        ({"messages": [HumanMessage(QUESTION)]}, QUESTION),
+    ],
+)
+def test_prompts_and_messages_are_researched_as_their_text(
+    sandbox: Sandbox, given: Any, text: str
+) -> None:
+    """Their other fields would be paid for as fields to research."""
+    make(sandbox).invoke(given)
+    assert sandbox.requests[0].body["input"] == text
+
+
+def test_fields_that_only_look_like_messages_stay_fields(sandbox: Sandbox) -> None:
+    fields = {"messages": "How many were sent in 2024?", "country": "France"}
+    make(sandbox).invoke(fields)
+    assert sandbox.requests[0].body["input"] == fields

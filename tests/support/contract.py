@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -157,12 +158,12 @@ class Contract:
     """
 
     def __init__(self, paths: Iterable[Path] = ()) -> None:
-        self.documents = [Document(path) for path in paths]
+        self.documents = [_document(path) for path in paths]
         self.requests: Counter[str] = Counter()
         self.responses: Counter[str] = Counter()
         self.excused: Counter[Excuse] = Counter()
         self.complete = False
-        self._verdicts: dict[Any, list[Violation]] = {}
+        self._verdicts = _verdicts(*self.documents)
 
     @classmethod
     def from_environment(cls) -> "Contract":
@@ -335,6 +336,17 @@ class Contract:
                     continue
                 one = {"$ref": mapping[event]}
             yield from _faults(document, one, value, operation, "response")
+
+
+@cache
+def _document(path: Path) -> Document:
+    return Document(path)
+
+
+@cache
+def _verdicts(*documents: Document) -> dict[Any, list[Violation]]:
+    """What was worked out by these documents, shared by all that check by them."""
+    return {}
 
 
 MCP_PATH: Final = "/mcp"

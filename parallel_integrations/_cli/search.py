@@ -9,12 +9,14 @@ from rich.console import Console
 
 from parallel_integrations._cli.sources import readable_excerpt, show, show_source
 from parallel_integrations._cli.terminal import printable
+from parallel_integrations._protocol.routes import KEYS_AT
 from parallel_integrations._protocol.search_mcp import SearchMcp
 from parallel_integrations._protocol.settings import KEY_VARIABLE, key_from_environment
 from parallel_integrations.api.chats import stream_chat
 from parallel_integrations.api.responses import stream_response
 from parallel_integrations.api.searches import search
 from parallel_integrations.client import ParallelClient
+from parallel_integrations.errors import MissingKeyError
 from parallel_integrations.models.basis import Citation
 from parallel_integrations.models.chat import ChatRequest
 from parallel_integrations.models.page_facts import page_title, published_at
@@ -115,9 +117,14 @@ def _opened(errors: Console, *, sandbox: bool, needs_key: bool) -> Iterator[Para
         ):
             errors.print("Sandbox: over Python's manual on this machine; nothing is billed.")
             yield client
-    elif needs_key or key_from_environment():
+    elif key_from_environment():
         with ParallelClient() as client:
             yield client
+    elif needs_key:
+        raise MissingKeyError(
+            f"{KEY_VARIABLE} is not set (keys: {KEYS_AT}). --sandbox answers from Python's manual; "
+            "`parallel-integrations search` needs no account."
+        )
     else:
         errors.print(f"{KEY_VARIABLE} is not set: searching without an account, with low limits.")
         with ParallelClient(route=SearchMcp()) as client:

@@ -89,8 +89,9 @@ engines: $(VENV)/.tools ## enrichment in Dask, Ray and Spark, a worker killed mi
 faults: $(VENV)/.tools ## every fault × operation × framework, and the table of what came of it
 	@FAULTS=all $(BIN)/python -m pytest tests/faults --numprocesses=auto --benchmark-disable -q $(ARGS)
 
-soak: $(VENV)/.tools ## 20,000 searches, 200 at a time, of which 5 % fail in every way
-	@SOAK=long $(BIN)/python -m pytest tests/faults/test_soak.py --benchmark-disable -q -s $(ARGS)
+soak: $(VENV)/.tools ## 20,000 searches, of which 5 % fail in every way; 10,000 tasks in a group
+	@SOAK=long $(BIN)/python -m pytest tests/faults/test_soak.py \
+		tests/api/test_task_groups.py -k "test_soak or thousands" --benchmark-disable -q -s $(ARGS)
 
 bench: $(VENV)/.tools ## what calls cost, as ratios to plain httpx (PEERS=1: beside other packages; ROWS=, SIZE=)
 	@test -z "$(PEERS)" || $(BIN)/python -m pip install --quiet --group bench

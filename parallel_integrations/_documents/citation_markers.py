@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from parallel_integrations._documents.text_matching import closest_window
+from parallel_integrations.errors import ArgumentTypeError
 from parallel_integrations.models.page_facts import page_key
 
 _NUMBERS: Final = r"\d{1,3}(?:\s*[-–]\s*\d{1,3})?"  # noqa: RUF001 - models write ranges with it
-_MARKER: Final = re.compile(rf"\[\^?({_NUMBERS}(?:\s*[,;]\s*\^?{_NUMBERS})*)\](?!\()")
+# Some models write 【1†source】, or escape the brackets for Markdown.
+_MARKER: Final = re.compile(
+    rf"(?:\\?\[|【)\^?({_NUMBERS}(?:\s*[,;]\s*\^?{_NUMBERS})*)(?:†[^\[\]【】\n]*)?(?:\\?\]|】)(?!\()"
+)
 _LINK: Final = re.compile(r"\[([^\[\]]*)\]\((https?://[^\s()]*(?:\([^\s()]*\)[^\s()]*)*)\)")
 _URL: Final = re.compile(r"https?://[^\s<>\[\]\"'`]+")
 # A list of sources at the end of an answer cites nothing; what it lists is not said there.
@@ -56,16 +60,22 @@ class Markers:
     dangling: list[str] = field(default_factory=list)
 
 
-def resolve_markers(answer: str, documents: Sequence[tuple[str, str, str]]) -> Markers:
+def resolve_markers(answer: object, documents: Sequence[tuple[str, str, str]]) -> Markers:
     """Find the documents that an answer's markers name.
 
-    Read are `[1]`, `[1, 3]`, `[2-4]`, `[^2]`, links `[text](url)` and bare urls. `[1]` is the first
-    document. Code, and a list of sources at the end, cite nothing.
+    Read are `[1]`, `[1, 3]`, `[2-4]`, `[^2]`, `【1†source】`, links `[text](url)` and bare urls.
+    `[1]` is the first document. Code, and a list of sources at the end, cite nothing.
 
     Args:
         answer: A model's answer.
         documents: Url, text and title of each document, in the order the model was given them.
+
+    Raises:
+        ArgumentTypeError: The answer is no text.
     """
+    if not isinstance(answer, str):
+        kind = type(answer).__name__
+        raise ArgumentTypeError(f"answer must be a text, not {kind}; of a message, give its text")
     body = _LIST.split(answer)[0] if _is_list(answer) else answer
     body = re.sub(
         r"```.*?(?:```|\Z)|`[^`\n]*`", lambda code: " " * len(code[0]), body, flags=re.DOTALL

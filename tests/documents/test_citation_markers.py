@@ -1,10 +1,15 @@
 """Citation markers in any model's answer."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.messages import AIMessage
 
+from parallel_integrations import ArgumentTypeError
 from parallel_integrations._documents.citation_markers import resolve_markers
+from parallel_integrations.langchain import resolve_citations
 
 DOCUMENTS = [
     ("https://a.example/x", "The bridge is 412 metres long. It is green.", "Bridge"),
@@ -24,6 +29,15 @@ DOCUMENTS = [
         ("It is long [1, 3].", [(0, "It is long [1, 3]."), (2, "It is long [1, 3].")], []),
         ("It is long [1-2].", [(0, "It is long [1-2]."), (1, "It is long [1-2].")], []),
         ("It is long [^2].", [(1, "It is long [^2].")], []),
+        ("It is long【2】.", [(1, "It is long【2】.")], []),
+        (
+            "It 【1†source】【3†L4-L9】.",
+            [(0, "It 【1†source】【3†L4-L9】."), (2, "It 【1†source】【3†L4-L9】.")],
+            [],
+        ),
+        (r"It is long \[1\].", [(0, r"It is long \[1\].")], []),
+        ("It is long [1†source].", [(0, "It is long [1†source].")], []),
+        ("It is long 【8】.", [], ["[8]"]),
         ("It is long [7], is it [0]?", [], ["[7]", "[0]"]),
         ("See https://www.a.example/x/.", [(0, "See https://www.a.example/x/.")], []),
         ("See [it](http://b.example).", [(1, "See [it](http://b.example).")], []),
@@ -62,3 +76,9 @@ def test_any_text_is_read(answer: str) -> None:
     for each in found.citations:
         assert 0 <= each.start <= each.end <= len(answer)
         assert 0 <= each.number < len(DOCUMENTS)
+
+
+@pytest.mark.parametrize("answer", [None, 5, AIMessage("It is long [1].")])
+def test_what_is_no_text_is_refused_with_what_is_meant(answer: Any) -> None:
+    with pytest.raises(ArgumentTypeError, match=f"not {type(answer).__name__}; of a message, give"):
+        resolve_citations(answer, [])

@@ -45,6 +45,7 @@ Path_: TypeAlias = tuple[str | int, ...]
 UNREAD: Final = {
     r".*\.event": "an event says its type in its data, too",
     r"task_run\..*\.json\.type": "an event says its type in its first line, too",
+    r"run\.(run_id|findall_id)": "the id that was requested stands in for it",
     r"event\.data": "[DONE] says what the end of the stream says",
     r"(events\.\*|task_run\.state\.json)\.output\.type": "a text, where it is not said",
 }

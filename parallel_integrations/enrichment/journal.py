@@ -690,6 +690,12 @@ class Journal:
             with journal_errors(self._path):
                 self._db.close()
 
+    def __del__(self) -> None:
+        # An interruption may come before `close` has closed, and a connection of `sqlite3`, which
+        # refers to itself, would hold its lock until some later collection.
+        if (connection := getattr(self, "_db", None)) and os.getpid() == self._process:
+            connection.close()
+
     def _fact(self, name: str) -> str | None:
         found = self._read("facts", "WHERE name = ?", name)
         return None if found is None else str(found[1])

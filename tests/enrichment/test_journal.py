@@ -22,7 +22,7 @@ from tests.enrichment.support import (
     started,
     stop_after,
 )
-from tests.support.interruptions import interrupted_at
+from tests.support.interruptions import interrupted_at, num_lines
 
 SCHEMA = {"type": "object", "properties": {"purpose": {"type": "string"}}}
 
@@ -434,3 +434,22 @@ def test_an_enrichment_interrupted_at_any_line_of_its_journal_is_resumed(
 
     with ThreadPoolExecutor(1) as thread:  # it takes the errors that it was handling along
         assert thread.submit(interrupt_everywhere).result() > 10
+
+
+def test_an_interruption_while_the_journal_is_closed_leaves_no_lock(
+    client: ParallelClient, tmp_path: Path
+) -> None:
+    files = ["enrichment/journal.py"]
+
+    def enrich_one(path: Path) -> list[EnrichedRow]:
+        return enriched(client, rows(1), journal=path, settle_seconds=0.1)
+
+    def interrupt_the_end() -> None:
+        last = num_lines(lambda: enrich_one(tmp_path / "whole.db"), files)
+        for line in range(last - 12, last + 1):
+            path = tmp_path / f"{line}.db"
+            assert interrupted_at(line, lambda path=path: enrich_one(path), files)
+            assert [row.error for row in enrich_one(path)] == [None], f"{last - line} lines left"
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(interrupt_the_end).result()

@@ -16,27 +16,47 @@ def interrupted_at(line: int, call: Callable[[], object], files: Sequence[str]) 
     Args:
         line: Which line, counted as they are executed, from 1.
         call: What is interrupted.
-        files: Only lines of files with one of these in their path count.
+        files: Only lines of files with one of these in their path count, and none of a `__del__`,
+            where Python ignores what is raised.
     """
-    left = line
+
+    def reached(number: int) -> None:
+        if number == line:
+            sys.settrace(None)
+            raise Interrupted
+
+    try:
+        _trace(call, files, reached)
+    except Interrupted:
+        return True
+    return False
+
+
+def num_lines(call: Callable[[], object], files: Sequence[str]) -> int:
+    """How many lines `interrupted_at` could interrupt."""
+    numbers: list[int] = []
+    _trace(call, files, numbers.append)
+    return len(numbers)
+
+
+def _trace(
+    call: Callable[[], object], files: Sequence[str], reached: Callable[[int], None]
+) -> None:
+    number = 0
 
     def on_line(frame: FrameType, event: str, arg: object) -> Any:
-        nonlocal left
+        nonlocal number
         if event == "call":
             counts = any(name in frame.f_code.co_filename for name in files)
-            return on_line if counts else None  # without it, no line of this frame is reported
+            # Without it, no line of this frame is reported.
+            return on_line if counts and frame.f_code.co_name != "__del__" else None
         if event == "line":
-            left -= 1
-            if left == 0:
-                sys.settrace(None)
-                raise Interrupted
+            number += 1
+            reached(number)
         return on_line
 
     sys.settrace(on_line)
     try:
         call()
-    except Interrupted:
-        return True
     finally:
         sys.settrace(None)
-    return False

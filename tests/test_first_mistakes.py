@@ -42,10 +42,14 @@ from parallel_integrations.langchain import (
     ParallelSearchTool,
 )
 from parallel_integrations.llama_index import (
+    ParallelEntityRetriever,
+    ParallelExtractReader,
     ParallelLLM,
+    ParallelMonitor,
     ParallelQueryEngine,
     ParallelReader,
     ParallelRetriever,
+    ParallelSelector,
     ParallelToolSpec,
 )
 from parallel_integrations.sandbox import Sandbox
@@ -53,7 +57,9 @@ from parallel_integrations.sandbox import Sandbox
 REAL: Final = os.environ.get("PARALLEL_REAL", "")  # read here, because tests clear it
 SEARCH: Final = SearchRequest(search_queries=["with statement exceptions"])
 SECRET: Final = "s3cret-that-nobody-may-see"
-INTERNAL: Final = re.compile(r"PageSearch|ToolSettings|ResponderSettings|pydantic|\n|Input should")
+INTERNAL: Final = re.compile(
+    r"PageSearch|EntitySettings|ToolSettings|ResponderSettings|pydantic|\n|Input should"
+)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +84,19 @@ INTERNAL: Final = re.compile(r"PageSearch|ToolSettings|ResponderSettings|pydanti
         (ChatParallel, "route", r"client=ParallelClient\(route="),
         (ChatParallel, "gateway", r"client=ParallelClient\(route="),
         (ParallelQueryEngine, "llm", "called model="),
+        (ParallelQueryEngine, "retriever", "RetrieverQueryEngine.from_args"),
+        (ParallelQueryEngine, "similarity_top_k", "RetrieverQueryEngine.from_args"),
+        (ParallelRetriever, "node_postprocessors", "RetrieverQueryEngine.from_args"),
+        (ParallelRetriever, "embed_model", "no embeddings"),
+        (ParallelRetriever, "async_http_client", r"ParallelClient\(http_async_client="),
+        (ParallelEntityRetriever, "top_k", "called max_results="),
+        (ParallelEntityRetriever, "match_limit", "called max_results="),
+        (ParallelExtractReader, "html_to_text", "Markdown"),
+        (ParallelLLM, "additional_kwargs", "called extra_body="),
+        (ParallelLLM, "async_client", r"ParallelClient\(http_async_client="),
+        (ParallelLLM, "default_headers", r"ParallelClient\(headers="),
+        (ParallelMonitor, "api_base", "called base_url="),
+        (ParallelSelector, "llm", "of a retriever"),
         (ParallelDeepResearch, "model", "called processor="),
         (ParallelClient, "api_base", "called base_url="),
         (ParallelClient, "gateway", "called route="),

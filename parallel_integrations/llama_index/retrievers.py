@@ -1,7 +1,7 @@
 """Search and entity search as LlamaIndex retrievers."""
 
 from collections.abc import Iterable
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.callbacks import CallbackManager
@@ -118,6 +118,8 @@ class ParallelRetriever(BaseRetriever):
 
 class EntitySettings(PacedAdapter):
     """The validated arguments of a `ParallelEntityRetriever`."""
+
+    shown_as: ClassVar[str] = "ParallelEntityRetriever"
 
     entity_type: EntityType = "companies"
     max_results: int = Field(default=DEFAULT_ENTITIES, ge=1, le=MAX_MATCHES)

@@ -4,6 +4,9 @@ from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Final
 
+MIN_LIKENESS: Final = 0.7
+"""Of a name that may be a typo; below it, other words of the frameworks look alike."""
+
 _OTHER_NAMES: Final[dict[str, str]] = {
     "api_key": "parallel_api_key openai_api_key api_token token key",
     "base_url": "api_base openai_api_base endpoint api_url host",
@@ -12,9 +15,12 @@ _OTHER_NAMES: Final[dict[str, str]] = {
     "client": "parallel_client sync_client",
     "http_async_client": "async_client async_http_client",
     "headers": "default_headers custom_headers extra_headers",
+    "extra_body": "additional_kwargs model_kwargs",
+    "system_prompt": "system instructions",
+    "context_window": "context_length max_model_len num_ctx",
     "route": "gateway",
     "k": "top_k similarity_top_k num_results n_results max_results limit count",
-    "max_results": "k top_k similarity_top_k num_results n_results limit count",
+    "max_results": "k top_k similarity_top_k num_results n_results limit count match_limit",
     "match_limit": "k top_k limit max_results num_results result_limit",
     "objective": "query question q prompt",
     "input": "query question objective prompt",
@@ -40,7 +46,8 @@ _OTHER_NAMES: Final[dict[str, str]] = {
 _CLIENTS: Final = frozenset(
     """
     route gateway cache cache_ttl_seconds headers default_headers http_client http_async_client
-    async_client api_version chat_path retry_timeouts max_response_bytes plain_http_hosts
+    async_client async_http_client api_version chat_path retry_timeouts max_response_bytes
+    plain_http_hosts
     """.split()
 )
 """What a client is given, not each adapter."""
@@ -65,7 +72,17 @@ _ELSEWHERE: Final[dict[str, str]] = {
     **dict.fromkeys(
         ("tools", "functions"), "Parallel's chat models call no tools: let another model call them"
     ),
-    "llm": "a model that words the queries is query_writer=",
+    "llm": "a model that words the queries is query_writer= of a retriever",
+    **dict.fromkeys(
+        (
+            "retriever similarity_top_k node_postprocessors response_synthesizer response_mode"
+        ).split(),
+        "it belongs to LlamaIndex's RetrieverQueryEngine.from_args(ParallelRetriever(…), …)",
+    ),
+    **dict.fromkeys(
+        ("embed_model", "embedding", "embeddings"), "there are no embeddings: the API ranks"
+    ),
+    **dict.fromkeys(("format", "formats", "html_to_text", "output_format"), "pages are Markdown"),
     "urls": "they are given to the call, such as load_data(urls)",
     "secret": "an account has one secret, which stands in its webhook settings",
     "include_answer": "a search gives pages: ChatParallel and ParallelQueryEngine reply in words",
@@ -89,11 +106,12 @@ def hint(name: str, known: Collection[str]) -> str:
         if name in _OTHER_NAMES[here].split():
             return f"it is called {here}= here"
     if name in _CLIENTS and "client" in known:
-        here = {"gateway": "route", "default_headers": "headers"}.get(name, name)
+        names = (here for here in _CLIENTS if name in _OTHER_NAMES.get(here, "").split())
+        here = next(names, name)
         return f"it belongs to the client: client=ParallelClient({here}=…)"
     if name in _POLICY and "source_policy" in known:
         return f"write source_policy=SourcePolicy({_POLICY[name]})"
     if name in _ELSEWHERE:
         return _ELSEWHERE[name]
-    near = get_close_matches(name, known, 1)
+    near = get_close_matches(name, known, 1, MIN_LIKENESS)
     return f"did you mean {near[0]!r}?" if near else ""

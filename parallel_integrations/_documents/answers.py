@@ -120,7 +120,7 @@ def evidence_in(response: AnyResponse) -> dict[str, Any]:
     """
     if isinstance(response, RespondResponse):
         text = response.text
-        cited = [each.inside(text) for each in response.annotations if each.url]
+        cited = [each.inside(text) for each in response.annotations if each.url.strip()]
         found: dict[str, Any] = {
             "annotations": [each.model_dump(mode="json") for each in cited],
             "response_id": response.id,

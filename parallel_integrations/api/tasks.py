@@ -37,6 +37,7 @@ from parallel_integrations.errors import (
     ParallelError,
     TaskFailedError,
     TaskTimeoutError,
+    UnexpectedAnswerError,
 )
 from parallel_integrations.models.output_schema import OutputSchema
 from parallel_integrations.models.shared import ModelT, StreamEvent
@@ -201,7 +202,7 @@ def _result_within(
             )
             found = yield from attempt(wait_limit.bounded(send))
             if not isinstance(found, Failure):
-                return _of_run(run_id, read_response(found, TaskRunResult)).fit(output_schema)
+                return result_of_run(run_id, read_response(found, TaskRunResult)).fit(output_schema)
             requested_pause = 0.0
             if isinstance(found.error, NotFoundError):  # it failed, or there is none
                 missing = found.error
@@ -249,12 +250,18 @@ def result_of(run_id: str, run: TaskRun) -> Flow[TaskRunResult]:
     with carrying(run_id=run_id):
         if run.status != "completed":
             raise _failure(run_id, run)
-    return _of_run(run_id, (yield from _read(run_id, TaskRunResult, "/result")))
+    return result_of_run(run_id, (yield from _read(run_id, TaskRunResult, "/result")))
 
 
-def _of_run(run_id: str, result: TaskRunResult) -> TaskRunResult:
-    """A result with the id of its run, whatever the response says of that."""
+def result_of_run(run_id: str, result: TaskRunResult) -> TaskRunResult:
+    """A result with the id of its run, whatever the response says of that.
+
+    Raises:
+        UnexpectedAnswerError: Its output holds nothing.
+    """
     result.run.run_id = result.run.run_id or run_id
+    if result.output.is_empty:
+        raise UnexpectedAnswerError(f"The output of task run {run_id} holds nothing", status=200)
     return result
 
 

@@ -18,6 +18,7 @@ from parallel_integrations.api.task_groups import (
     run_within,
     task_group_runs,
 )
+from parallel_integrations.api.tasks import result_of_run
 from parallel_integrations.enrichment.journal import Batch, Outcome, OutcomeState
 from parallel_integrations.models.shared import StreamEvent, UnreadableEvent
 from parallel_integrations.models.task import TERMINAL, TaskRun, TaskRunResult, TaskRunStateEvent
@@ -311,7 +312,7 @@ class SubmittedBatch:
             for number, event in listing.ended.items():
                 if number not in self._tasks:
                     continue
-                if event.output is not None:
+                if event.output is not None and not event.output.is_empty:
                     found[number] = Outcome.of(event)
                 elif event.run.status == "completed":
                     without_output[number] = event.run
@@ -423,7 +424,7 @@ def retrieve_output(run_id: str) -> Flow[TaskRunResult]:
         wait_seconds=1,
     )
     with carrying(run_id=run_id):
-        return (yield from call(send, TaskRunResult))
+        return result_of_run(run_id, (yield from call(send, TaskRunResult)))
 
 
 def _may_pass(error: errors.ParallelError) -> bool:

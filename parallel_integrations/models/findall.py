@@ -148,11 +148,15 @@ class FindallResult(ApiResponse):
     @model_validator(mode="before")
     @classmethod
     def _unflatten(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("run") is not None:
+            return values
         # Some responses have the run's fields beside its candidates.
-        if isinstance(values, dict) and values.get("run") is None and "findall_id" in values:
+        if "findall_id" in values:
             own = {name: values[name] for name in ("candidates", "last_event_id") if name in values}
             run = {name: value for name, value in values.items() if name not in {*own, "run"}}
             return {**own, "run": run}
+        if values.get("candidates") is None:
+            raise ValueError("it holds neither a run nor candidates")
         return values
 
     @property

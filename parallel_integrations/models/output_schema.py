@@ -209,9 +209,14 @@ def parse_output(content: Any, schema: object) -> tuple[BaseModel | None, str | 
         return None, None
     try:
         try:
-            return schema.model_validate_json(to_json(content)), None
+            parsed = schema.model_validate_json(to_json(content))
         except ValidationError as error:
             first = error
+        else:
+            # A class whose fields all have defaults takes any object.
+            if content and not parsed.model_fields_set and schema.model_fields:
+                return None, f"it has none of the fields of {schema.__name__}"
+            return parsed, None
         # Optional fields are requested as unions with null, whatever their default: a null there
         # means that nothing was found.
         found = from_json(to_json(content))

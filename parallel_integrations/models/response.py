@@ -466,7 +466,11 @@ class RespondResponse(ApiResponse):
 
 def cited_pages(annotations: Iterable[UrlCitation]) -> list[FieldBasis]:
     """The cited pages, each once, as the basis of a text; none where nothing is cited."""
-    pages = {each.url: Citation(url=each.url, title=each.title) for each in annotations if each.url}
+    pages = {
+        each.url: Citation(url=each.url, title=each.title)
+        for each in annotations
+        if each.url.strip()
+    }
     return [FieldBasis(field="output", citations=list(pages.values()))] if pages else []
 
 

@@ -310,6 +310,12 @@ class TaskOutput(ResponseModel):
             except ValueError:
                 log.debug("output of type json is a text that is no JSON; kept as it is")
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no content, or nothing but blanks."""
+        content = self.content
+        return content is None or (isinstance(content, str) and not content.strip())
+
     def _repr_html_(self) -> str:
         return output_html(self.content, self.basis)
 

@@ -221,6 +221,7 @@ def test_a_chunk_cut_in_two_is_not_taken_for_a_whole_one(cut: int) -> None:
         (b"data: null\n\n", StreamInterruptedError),
         (b"data: [1]\n\n", StreamInterruptedError),
         (b'data: {"choices": 7}\n\n', StreamInterruptedError),
+        (b'data: {"choices": [{"delta": {"content": " \\n"}}]}\n\n', StreamInterruptedError),
         (b'data: {"error": "plain words"}\n\n', StreamInterruptedError),
         (b'data: {"error": {"message": "no"}}\n\n', StreamInterruptedError),
         (b": nothing but a comment\n\n", StreamInterruptedError),

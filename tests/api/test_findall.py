@@ -22,6 +22,7 @@ from parallel_integrations import (
     ParallelError,
     TaskFailedError,
     TaskTimeoutError,
+    UnexpectedAnswerError,
     Webhook,
 )
 from parallel_integrations._protocol import events, polling
@@ -327,6 +328,22 @@ def test_a_flat_result_is_read_like_a_nested_one() -> None:
         assert result.run.findall_id == "f1"
         assert result.run.is_over
         assert (result.candidates[0].name, result.last_event_id) == ("Acme", "e1")
+
+
+@pytest.mark.parametrize("run", [None, {}, {"findall_id": None}, "findall_1", "absent"])
+def test_candidates_do_not_need_what_is_said_of_their_run(run: Any) -> None:
+    body = {"run": run, "candidates": [{"name": "Acme", "match_status": "matched"}]}
+    if run == "absent":
+        del body["run"]
+    result = ScriptPlayer([httpx.Response(200, json=body)]).play(findall_result("findall_1"))
+    assert result.run.findall_id == "findall_1"
+    assert [match.name for match in result.matches] == ["Acme"]
+
+
+@pytest.mark.parametrize("body", [{"last_event_id": "e"}, {"run": None, "candidates": None}])
+def test_neither_run_nor_candidates_is_an_error(body: dict[str, Any]) -> None:
+    with pytest.raises(UnexpectedAnswerError, match="neither a run nor candidates"):
+        ScriptPlayer([httpx.Response(200, json=body)]).play(findall_result("findall_1"))
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,8 @@ def test_an_answer_that_ends_early_says_why(client: ParallelClient) -> None:
         {},
         {"error": {"message": "overloaded"}},
         {"status": "completed", "output": []},
+        {"status": "completed", "output": [{"content": [{"text": " \n"}]}]},
+        {"status": "completed", "output": [{"content": "\t"}]},
         {"status": "in_progress", "output": None},
         {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}},
     ],
@@ -236,3 +238,8 @@ def test_spans_count_from_the_beginning_of_the_whole_text() -> None:
     assert spans == ["One.", "", "Two.", ""]
     outside = models.UrlCitation(url="u", start_index=2, end_index=99)
     assert outside.span(response.text) == ""
+
+
+def test_the_text_of_a_message_may_stand_for_its_parts() -> None:
+    response = RespondResponse.model_validate({"output": [{"content": "It wraps a block."}]})
+    assert response.text == "It wraps a block."

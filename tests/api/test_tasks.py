@@ -454,6 +454,14 @@ def test_a_result_that_lost_its_run_is_that_of_the_run_requested(run: Any) -> No
         assert result.run.interaction_id == ("i_1" if isinstance(run, dict) else None)
 
 
+@pytest.mark.parametrize("content", [None, "", " \n"])
+def test_a_result_with_nothing_in_it_is_an_error_with_the_id(content: Any) -> None:
+    body = {"run": {"run_id": "trun_1"}, "output": {"type": "text", "content": content}}
+    with pytest.raises(UnexpectedAnswerError, match="holds nothing") as caught:
+        ScriptPlayer([httpx.Response(200, json=body)]).play(wait_task_run("trun_1"))
+    assert caught.value.run_id == "trun_1"
+
+
 def test_the_id_of_what_is_paid_for_is_in_the_log(
     client: ParallelClient, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -762,7 +770,6 @@ def test_settings_make_requests() -> None:
         ("json", '{"a": 1}', {"a": 1}),
         ("json", "[1, null]", [1, None]),
         ("json", "no json", "no json"),
-        ("json", None, None),
         ("not_invented_yet", {"a": 1}, {"a": 1}),
     ],
 )

@@ -23,6 +23,7 @@ from parallel_integrations.llama_index import (
 )
 from parallel_integrations.sandbox import Sandbox
 from tests.support.cassettes import replaying
+from tests.support.raw_server import RawServer, Talk
 from tests.support.scenario import run
 from tests.support.scenarios import BY_NAME, QUESTION, Explained
 from tests.support.scripted_operation import BOTH
@@ -175,3 +176,37 @@ def test_failures_are_this_packages_errors(llm: ParallelLLM) -> None:
     with pytest.raises(StreamInterruptedError, match="set to fail"):
         list(llm.stream_chat(TURN, **failing))
     assert json.loads(llm.chat(TURN).model_dump_json())
+
+
+ODD_SPANS = [(0, 2), (-4, 2), (1, 500), (2, 1), (None, 2), ("a", 2)]
+
+
+def odd_spans(talk: Talk, request: bytes) -> None:
+    """Respond with citations, most of which name no place of the text."""
+    cited = [
+        {"url": f"https://{n}.example/", "start_index": start, "end_index": end}
+        for n, (start, end) in enumerate(ODD_SPANS)
+    ]
+    content = [{"type": "output_text", "text": "It is.", "annotations": cited}]
+    whole = {"id": "resp_1", "status": "completed", "output": [{"content": content}]}
+    if b'"stream":true' not in request:
+        return talk.respond(json.dumps(whole).encode())
+    talk.begin_stream()
+    event = json.dumps({"type": "response.completed", "response": whole})
+    talk.send_chunk(f"data: {event}\n\n".encode())
+    return talk.end_stream()
+
+
+@BOTH
+async def test_a_page_cited_at_no_place_of_the_text_is_cited_all_the_same(awaiting: bool) -> None:
+    with RawServer(odd_spans) as server:
+        llm = ParallelLLM(model="parallel", api_key="some-key", base_url=server.url)
+        if awaiting:
+            whole = await llm.achat(TURN)
+            pieces = [each async for each in await llm.astream_chat(TURN)]
+        else:
+            whole = llm.chat(TURN)
+            pieces = list(llm.stream_chat(TURN))
+    for response in (whole, pieces[-1]):
+        places = [block.additional_location_info for block in citation_blocks(response)]
+        assert places == [{"start_index": 0, "end_index": 2}] + [{}] * (len(ODD_SPANS) - 1)

@@ -298,6 +298,16 @@ def test_a_validation_error_says_what_does_not_fit(content: Any, validation_erro
         assert part in fault
 
 
+@pytest.mark.parametrize("content", [{"name": "Ada"}, [1], {"notes": {"tags": []}}])
+def test_a_class_of_defaults_is_not_made_of_something_else(content: Any) -> None:
+    class Notes(BaseModel):
+        tags: list[str] = []
+
+    assert parse_output(content, Notes)[0] is None
+    assert parse_output({}, Notes)[0] == Notes()
+    assert parse_output({"tags": None, "more": 1}, Notes)[0] == Notes()
+
+
 def test_a_strict_class_is_read_as_json_is() -> None:
     class Strict(BaseModel):
         model_config = ConfigDict(strict=True)

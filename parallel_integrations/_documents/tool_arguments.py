@@ -112,6 +112,8 @@ class ToolArguments(BaseModel):
     """The arguments that are lists of texts."""
     may_be_missing: ClassVar[frozenset[str]] = frozenset()
     """Those that are taken as None where they are left out, although the schema requires them."""
+    takes_objects: ClassVar[bool] = False
+    """Whether an argument may itself be an object, whose fields are the caller's."""
 
     @validator(mode="before")
     @classmethod
@@ -119,7 +121,7 @@ class ToolArguments(BaseModel):
         if not isinstance(given, Mapping):
             return given
         try:
-            values = _plain(dict(given))
+            values = cls._unwrapped(_plain(dict(given)))
         except RecursionError:
             raise ValueError("it is nested too deeply, or contains itself") from None
         values = {name: value for name, value in values.items() if not _is_left_out(value)}
@@ -139,6 +141,20 @@ class ToolArguments(BaseModel):
         return values
 
     @classmethod
+    def _unwrapped(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The arguments, also where a model wrote all of them into one, such as `kwargs`."""
+        given = {name: value for name, value in values.items() if not _is_nothing(value)}
+        if len(given) != 1:
+            return values
+        [(name, value)] = given.items()
+        inner = value if isinstance(value, dict) else _object_in(value)
+        is_argument = name in cls.model_fields or name in cls.other_names
+        known = cls.model_fields.keys() | cls.other_names.keys()
+        if not inner or not inner.keys() <= known or (is_argument and cls.takes_objects):
+            return values
+        return inner
+
+    @classmethod
     def read(cls, given: str | Mapping[str, Any]) -> dict[str, Any]:
         """The arguments that were given, by name.
 
@@ -150,9 +166,9 @@ class ToolArguments(BaseModel):
                 `ArgumentTypeError` for an argument that there is not.
         """
         if isinstance(given, str):
-            whole = _literal(given) if given.lstrip().startswith("{") else None
+            whole = _object_in(given)
             known = cls.model_fields.keys() | cls.other_names.keys()
-            if isinstance(whole, dict) and whole.keys() <= known:
+            if whole is not None and whole.keys() <= known:
                 given = whole
             else:
                 given = {next(iter(cls.model_fields)): given}
@@ -230,6 +246,7 @@ class TaskArguments(ToolArguments):
     """Arguments of `parallel_task`, `parallel_deep_research` and `parallel_start_research`."""
 
     other_names = {"query": "input", "question": "input", "objective": "input", "task": "input"}
+    takes_objects = True
 
     # A model is shown a text alone; code may also give an object of fields.
     input: Annotated[str, WrapValidator(_object_passes)] = Field(
@@ -349,6 +366,12 @@ def _list_in(value: Any) -> list[Any] | None:
             several = _literal(f"[{text}]")
             value = several if isinstance(several, list) and len(several) > 1 else None
     return _texts(_plain(value)) if isinstance(value, list) else None
+
+
+def _object_in(text: Any) -> dict[str, Any] | None:
+    """The object that a text is written as; None for anything else."""
+    read = _literal(text) if isinstance(text, str) and text.lstrip().startswith("{") else None
+    return read if isinstance(read, dict) and all(isinstance(name, str) for name in read) else None
 
 
 def _literal(text: str) -> Any:

@@ -92,6 +92,22 @@ UNDERSTOOD: list[tuple[AgentTool, Any, dict[str, Any]]] = [
     (EXTRACT, {"urls": [f"[A page]({PAGE})", f"<{OTHER}>"]}, {"urls": [PAGE, OTHER]}),
     (EXTRACT, {"urls": [f'"{PAGE}"', f"`{OTHER}`"]}, {"urls": [PAGE, OTHER]}),
     (EXTRACT, {"urls": [f"{PAGE}(b)"]}, {"urls": [f"{PAGE}(b)"]}),
+    # all in one
+    (SEARCH, {"kwargs": {"objective": GOOD}}, {"objective": GOOD}),
+    (SEARCH, {"args": [], "kwargs": {"query": GOOD}}, {"objective": GOOD}),
+    (SEARCH, {"properties": {"objective": GOOD}}, {"objective": GOOD}),
+    (SEARCH, {"objective": {"query": GOOD}}, {"objective": GOOD}),
+    (
+        SEARCH,
+        {"objective": f'{{"objective": "{GOOD}", "search_queries": ["a"]}}'},
+        {"objective": GOOD, "search_queries": ["a"]},
+    ),
+    (SEARCH, {"input": f'{{"objective": "{GOOD}"}}'}, {"objective": GOOD}),
+    (SEARCH, {"objective": '{"a": 1} in Python'}, {"objective": '{"a": 1} in Python'}),
+    (SEARCH, {"objective": '{"a": 1}'}, {"objective": '{"a": 1}'}),
+    (EXTRACT, {"input": f'{{"urls": ["{PAGE}"]}}'}, {"urls": [PAGE]}),
+    (TASK, {"kwargs": {"input": GOOD}}, {"input": GOOD}),
+    (TASK, {"input": {"query": GOOD}}, {"input": {"query": GOOD}}),
     # other names
     (SEARCH, {"query": GOOD}, {"objective": GOOD}),
     (SEARCH, {"objective": "", "query": GOOD}, {"objective": GOOD}),

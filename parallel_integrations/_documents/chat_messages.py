@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 from pydantic_core import to_json
 
 from parallel_integrations._documents.evidence import one_line, quoted
+from parallel_integrations._documents.queries import readable
 from parallel_integrations.errors import InvalidArgumentError
 
 Message = TypeVar("Message")
@@ -42,10 +43,12 @@ def sendable(messages: Sequence[Message], wire: WireMessage[Message]) -> list[di
             called before by the ids of the calls, which it adds its own to.
 
     Raises:
-        ValueError: A message that Chat does not accept.
+        InvalidArgumentError: A message that Chat does not accept.
     """
     tools: dict[str, str] = {}
-    return [wire(place, message, tools) for place, message in enumerate(messages)]
+    turns = (wire(place, message, tools) for place, message in enumerate(messages))
+    # Half a character, which another model's stream may leave in a history, ends no conversation.
+    return [{**turn, "content": readable(turn["content"])} for turn in turns]
 
 
 def with_calls(text: str, calls: Iterable[ToolCall], tools: dict[str, str]) -> str:

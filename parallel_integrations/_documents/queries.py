@@ -19,6 +19,7 @@ from parallel_integrations._documents.stop_words import (
     REQUESTS,
     SOURCES,
 )
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models.pages import MAX_OBJECTIVE_CHARACTERS, MAX_QUERY_CHARACTERS
 
 # The API advises three queries of 3 to 6 words: longer ones match fewer pages.
@@ -45,7 +46,6 @@ _YEAR = re.compile(r"(?:19|20)\d\d")
 _JOINERS: Final = "\u200c\u200d"
 """They part and join letters within words of Persian and of the scripts of India."""
 _VOWELS = re.compile("[\u064b-\u065f\u0670]")
-_REPLACED = re.compile(r"[\ud800-\udfff\x00]")
 
 _NO_KEYWORDS: Final = OPENERS | LINKS | REQUESTS
 
@@ -85,8 +85,15 @@ def derive_queries(question: str) -> list[str]:
 
 
 def readable(text: str) -> str:
-    """A text that JSON can carry: halves of surrogate pairs and U+0000 are replaced."""
-    return _REPLACED.sub("\ufffd", text)
+    """A text that JSON and every server can carry.
+
+    Halves of a surrogate pair that stand together are joined; lone ones and U+0000 are replaced.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text.replace("\0", "\ufffd")
 
 
 def shortened(text: str, max_chars: int) -> str:
@@ -132,8 +139,17 @@ def search_fields(
         question: Of any length; may be blank where one of the others is given.
         objective: In place of the question, which then decides the queries alone.
         search_queries: In place of those that are derived from the question.
+
+    Raises:
+        InvalidArgumentError: The question is blank, and there is nothing else.
     """
-    is_question = isinstance(question, str) and bool(question.strip())
+    is_text = isinstance(question, str)
+    is_question = is_text and bool(question.strip())
+    if is_text and not is_question and objective is None and search_queries is None:
+        raise InvalidArgumentError(
+            "the question, which is the objective, is blank: there is nothing to search for",
+            field="objective",
+        )
     if is_question and search_queries is None:
         search_queries = derive_queries(question)
     if objective is None and (is_question or search_queries is None):

@@ -24,6 +24,7 @@ from pydantic import model_validator as validator
 from pydantic_core import from_json
 
 from parallel_integrations._documents.find_all import FindAllRequest
+from parallel_integrations._documents.queries import readable
 from parallel_integrations._protocol.paths import segment
 from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError, ParallelError
 from parallel_integrations.models._validation import argument_error
@@ -57,15 +58,6 @@ def in_words(error: Exception) -> str:
     """Why arguments were refused, in words that a language model can act on."""
     text = readable(str(error))
     return text if text.startswith(NOTHING_SENT) else NOTHING_SENT + text
-
-
-def readable(text: str) -> str:
-    """A text whose halves of characters are joined, or replaced where the other half is missing."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
 
 
 def _none_passes(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
@@ -312,7 +304,7 @@ def _plain(value: Any) -> Any:
     """A value whose texts can all be sent."""
     match value:
         case str():
-            return readable(value).replace("\0", " ")
+            return readable(value.replace("\0", " "))
         case list() | tuple():
             return [_plain(item) for item in value]
         case dict():

@@ -15,6 +15,7 @@ from llama_index.core.base.llms.types import (
 from parallel_integrations._documents import chat_messages
 from parallel_integrations._documents.answers import AnyChunk, AnyResponse, evidence_in, within
 from parallel_integrations._documents.stop import StopFilter
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.llama_index.citations import evidence_of, remember_evidence
 
 ANSWER_FIELDS: Final = ("choices", "output")
@@ -38,6 +39,11 @@ def to_wire(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
 
 def _wire_message(place: int, message: ChatMessage, tools: dict[str, str]) -> dict[str, Any]:
     """A message; `tools` gathers the name of each tool by the id of its call."""
+    if not isinstance(message, ChatMessage):
+        raise InvalidArgumentError(
+            f"messages[{place}] must be a ChatMessage, not a {type(message).__name__}",
+            field="messages",
+        )
     text = chat_messages.with_calls(_text(place, message.blocks), _tool_calls(message), tools)
     if message.role.value in chat_messages.TOOL_ROLES:
         known = message.additional_kwargs
@@ -69,7 +75,9 @@ def _text(place: int, blocks: Sequence[Any]) -> str:
         elif isinstance(block, CitableBlock):  # a document that another model may cite
             parts += [block.title, block.source, _text(place, block.content)]
         elif block.block_type not in UNSENT_BLOCKS:
-            raise chat_messages.unsendable(place, f"it holds a {type(block).__name__}")
+            raise chat_messages.unsendable(
+                place, f"it holds a block of type {type(block).__name__}"
+            )
     return "\n".join(parts)  # as `ChatMessage.content` joins them
 
 

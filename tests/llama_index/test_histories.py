@@ -11,6 +11,7 @@ from llama_index.core.base.llms.types import (
     ChatMessage,
     CitableBlock,
     CitationBlock,
+    ImageBlock,
     MessageRole,
     TextBlock,
     ToolCallBlock,
@@ -26,6 +27,7 @@ from llama_index.core.memory import ChatMemoryBuffer, Memory
 from llama_index.core.tools import FunctionTool, QueryEngineTool
 from llama_index.core.workflow import StopEvent
 
+from parallel_integrations import InvalidArgumentError
 from parallel_integrations.llama_index import (
     ParallelLLM,
     ParallelQueryEngine,
@@ -267,3 +269,35 @@ def test_the_cited_answer_of_another_model_is_read(sandbox: Sandbox, llm: Parall
     )
     texts = [message["content"] for message in sandbox.requests[-1].body["messages"]]
     assert texts == [f"T\nhttps://a.example\npage\n{QUESTION}", "whole"]
+
+
+@pytest.mark.parametrize("text", ["with \ud83d", "\ude00 with", "wi\0th", "\ud83d\ude00 with"])
+@pytest.mark.parametrize("model", ["speed", "parallel"])
+def test_half_a_character_ends_no_conversation(sandbox: Sandbox, model: str, text: str) -> None:
+    llm = ParallelLLM(model=model, api_key=sandbox.api_key, base_url=sandbox.url)
+    turns = [ChatMessage(role="user", content=text), ChatMessage(role="assistant", content=text)]
+    assert llm.chat([*turns, ChatMessage(role="user", content="and then?")]).message.content
+    assert llm.complete(text).text
+
+
+@pytest.mark.parametrize(
+    ("messages", "words"),
+    [
+        ([ChatMessage(role="user", content=" \n")], "nothing to reply to|must not be blank"),
+        ([ChatMessage(role="user", content=None)], "nothing to reply to|must not be blank"),
+        ([{"role": "user", "content": "with"}], r"messages\[0\] must be a ChatMessage, not a dict"),
+        ([ChatMessage(role="user", blocks=[ImageBlock(image=b"x")])], "a block of type ImageBlock"),
+    ],
+)
+@pytest.mark.parametrize("model", ["speed", "parallel"])
+async def test_what_cannot_be_answered_is_refused_unsent(
+    sandbox: Sandbox, model: str, messages: list[Any], words: str
+) -> None:
+    llm = ParallelLLM(model=model, api_key=sandbox.api_key, base_url=sandbox.url)
+    for call in (llm.chat, llm.stream_chat):
+        with pytest.raises(InvalidArgumentError, match=words):
+            call(messages)
+    for acall in (llm.achat, llm.astream_chat):
+        with pytest.raises(InvalidArgumentError, match=words):
+            await acall(messages)
+    assert sandbox.requests == []

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from parallel_integrations._cli.sources import readable_excerpt, show, show_source
 from parallel_integrations._cli.terminal import printable
+from parallel_integrations._documents.queries import readable, search_fields
 from parallel_integrations._protocol.routes import KEYS_AT
 from parallel_integrations._protocol.search_mcp import SearchMcp
 from parallel_integrations._protocol.settings import KEY_VARIABLE, key_from_environment
@@ -36,7 +37,8 @@ def run_search(question: str, *, max_results: int, mode: str, as_json: bool, san
     with _opened(errors, sandbox=sandbox, needs_key=False) as client:
         anonymous = isinstance(client.settings.route, SearchMcp)
         given: dict[str, Any] = {} if anonymous else {"mode": mode}
-        request = SearchRequest(objective=question, max_results=max_results, **given)
+        given |= search_fields(question)
+        request = SearchRequest(max_results=max_results, **given)
         response = client.run(search(request))
     if as_json:
         print(response.model_dump_json(indent=2))
@@ -61,6 +63,7 @@ def run_ask(question: str, *, model: str, as_json: bool, sandbox: bool) -> bool:
         Whether there is an answer.
     """
     errors, console = Console(stderr=True, highlight=False), Console(highlight=False)
+    question = readable(question)  # of a terminal with another encoding
     parts: list[str] = []
     citations: list[Citation] = []
     with _opened(errors, sandbox=sandbox, needs_key=True) as client:

@@ -317,6 +317,11 @@ def numbered(source: Iterable[Any], columns: Sequence[str] | None = None) -> Ite
             plain = given if columns is None else _selected(given, columns)
             text = json.dumps(plain, sort_keys=True, ensure_ascii=False, allow_nan=False)
             key = blake2b(text.encode(), digest_size=KEY_BYTES).digest()
+        except UnicodeEncodeError as error:
+            raise InvalidArgumentError(
+                f"Row {number} cannot be sent: it holds half of a surrogate pair, which JSON in "
+                "UTF-8 cannot carry"
+            ) from error
         except (ValueError, TypeError, RecursionError, PydanticSerializationError) as error:
             raise InvalidArgumentError(f"Row {number} cannot be sent: {error}") from error
         yield NumberedRow(number, given, plain, key)

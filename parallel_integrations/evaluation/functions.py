@@ -28,7 +28,7 @@ def fact_recall(
         `key`, `score` (None where nothing could be decided) and `comment`.
 
     Raises:
-        ValueError: There are no facts in `reference_outputs`.
+        InvalidArgumentError: There are no facts in `reference_outputs`.
     """
     return _scored("fact_recall", inputs, outputs, reference_outputs, judge)
 
@@ -70,7 +70,7 @@ def question_of(inputs: Any, reference: Any, *, needs_facts: bool) -> Question:
     """The question with the facts of a reference.
 
     Raises:
-        ValueError: It has no facts though they are needed.
+        InvalidArgumentError: It has no facts though they are needed.
     """
     text = inputs
     if isinstance(inputs, dict):

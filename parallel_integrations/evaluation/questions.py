@@ -94,7 +94,8 @@ def load_questions(source: Source) -> list[Question]:
         The questions, in order.
 
     Raises:
-        ValueError: A row that is no question, by file, line and field; two of one id; no question.
+        InvalidArgumentError: A row that is no question, by file, line and field; two of one id; no
+            question.
         OSError: The file cannot be read.
 
     Example:
@@ -124,7 +125,7 @@ def questions_of(given: Source | Sequence[Question]) -> list[Question]:
     """Questions from a file, from rows, or as they are.
 
     Raises:
-        ValueError: As `load_questions`.
+        InvalidArgumentError: As `load_questions`.
     """
     if isinstance(given, str | PathLike):
         return load_questions(given)

@@ -96,7 +96,7 @@ def evaluate(
         The report.
 
     Raises:
-        ValueError: A question that is none, an argument that cannot be right.
+        InvalidArgumentError: A question that is none, an argument that cannot be right.
         JournalError: The journal cannot be read or written.
         ParallelError: The key is missing or refused, and no question was answered.
 
@@ -171,8 +171,9 @@ def tune_search(
         best.
 
     Raises:
-        ValueError: As `evaluate`, or an empty list of settings.
+        InvalidArgumentError: As `evaluate`, or an empty list of settings.
     """
+    _check_amount("max_cost_usd", max_cost_usd)
     given = questions_of(questions)
     dials = {"max_results": max_results, "max_chars_per_result": max_chars_per_result, "mode": mode}
     for dial, values in dials.items():
@@ -228,6 +229,13 @@ def price_of_tuning(
     return round(sum(each) * questions, 6)
 
 
+def _check_amount(name: str, value: float | None) -> None:
+    if value is not None and not (isinstance(value, int | float) and 0 <= value < float("inf")):
+        raise InvalidArgumentError(
+            f"{name}={value!r} must be an amount of US dollars, 0 or more", field=name
+        )
+
+
 class _Run:
     """One evaluation: what is asked, what it cost and what came of it."""
 
@@ -255,16 +263,8 @@ class _Run:
         self.price = price_per_question_usd
         if self.price is None and isinstance(system, SearchSystem):
             self.price = system.price_usd
-        for field, value in (
-            ("max_cost_usd", max_cost_usd),
-            ("price_per_question_usd", self.price),
-        ):
-            if value is not None and not (
-                isinstance(value, int | float) and 0 <= value < float("inf")
-            ):
-                raise InvalidArgumentError(
-                    f"{field}={value!r} must be an amount of US dollars, 0 or more"
-                )
+        _check_amount("max_cost_usd", max_cost_usd)
+        _check_amount("price_per_question_usd", self.price)
         if max_cost_usd is not None and self.price is None and self.usage is None:
             raise InvalidArgumentError(
                 f"max_cost_usd={max_cost_usd!r} needs to know what a question costs: give "

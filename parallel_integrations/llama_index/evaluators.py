@@ -9,6 +9,7 @@ from llama_index.core.evaluation import BaseEvaluator, EvaluationResult
 from llama_index.core.prompts.mixin import PromptDictType
 
 from parallel_integrations._documents.adapter import described
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.evaluation.answers import Answer, Passage, answer_of
 from parallel_integrations.evaluation.figures import Figure, figures_of
 from parallel_integrations.evaluation.functions import comment, question_of
@@ -81,7 +82,7 @@ class ParallelFactEvaluator(BaseEvaluator):
             **kwargs: Ignored, as other evaluators do.
 
         Raises:
-            ValueError: There are no facts for the query.
+            InvalidArgumentError: There are no facts for the query.
         """
         passages = [Passage(text=each) for each in contexts or ()]
         answer = answer_of({"answer": response or "", "documents": passages})
@@ -103,7 +104,7 @@ class ParallelFactEvaluator(BaseEvaluator):
         if reference is not None:
             question = question_of(query, reference, needs_facts=True)
         if question is None:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"query={query!r:.200}: there are no facts for it; give it in questions=, or its "
                 "facts as reference="
             )

@@ -188,6 +188,19 @@ def test_ask_prints_an_answer_with_its_sources(sandbox: Sandbox, model: str) -> 
     assert answer["usd"] > 0
 
 
+def test_a_question_of_any_kind_is_searched_or_refused_in_words(sandbox: Sandbox) -> None:
+    key = {"PARALLEL_API_KEY": sandbox.api_key, "PARALLEL_BASE_URL": sandbox.url}
+    for command in ("search", "ask"):
+        done = invoke(command, "What does with \udc80 do?", **key)
+        assert done.exit_code == 0, done.stderr
+        done = invoke(command, " \n", **key)
+        assert done.exit_code == 1
+        assert "nothing to" in done.stderr
+    done = invoke("search", "What does the with statement do? " * 200, **key)
+    assert done.exit_code == 0, done.stderr
+    assert len(sandbox.requests[-1].body["objective"]) <= 5000
+
+
 def test_ask_without_a_key_says_what_to_do() -> None:
     done = invoke("ask", QUESTION, PARALLEL_API_KEY=None, PARALLEL_BASE_URL=None)
     assert done.exit_code == 1

@@ -289,7 +289,7 @@ def test_a_missing_file_of_rows_is_refused(tmp_path: Path) -> None:
         (None, "NoneType is neither"),
         ({"a": float("nan")}, "not JSON compliant"),
         ({"a": object()}, "object is no JSON value"),
-        ({"a": "\ud800"}, "surrogates"),
+        ({"a": "\ud800"}, "half of a surrogate pair"),
     ],
 )
 @pytest.mark.parametrize("once", [False, True])

@@ -191,8 +191,10 @@ def test_a_limit_of_cost_is_never_passed(town: Connected, tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="max_cost_usd=1 needs to know what a question costs"):
         evaluate(lambda question: question, ROWS, max_cost_usd=1)
     for wrong in (-1, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match=r"max_cost_usd=.* must be an amount"):
+        with pytest.raises(errors.InvalidArgumentError, match=r"max_cost_usd=.* must be an amount"):
             evaluate(system, ROWS, max_cost_usd=wrong)
+        with pytest.raises(errors.InvalidArgumentError, match=r"max_cost_usd=.* must be an amount"):
+            tune_search(client, ROWS, max_cost_usd=wrong)
     with pytest.raises(ValueError, match="concurrency=0 must be"):
         evaluate(system, ROWS, concurrency=0)
 

@@ -22,6 +22,7 @@ PARTS = {
     "await_findall",
     "numbered_requests",
     "result_of",
+    "result_of_run",
     "run_number",
     "run_within",
     "runs_to_add",

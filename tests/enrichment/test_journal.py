@@ -436,7 +436,7 @@ def test_an_enrichment_interrupted_at_any_line_of_its_journal_is_resumed(
         assert thread.submit(interrupt_everywhere).result() > 10
 
 
-def test_an_interruption_while_the_journal_is_closed_leaves_no_lock(
+def test_an_interruption_while_the_journal_is_closed_unlocks_it(
     client: ParallelClient, tmp_path: Path
 ) -> None:
     files = ["enrichment/journal.py"]

@@ -393,3 +393,13 @@ def test_a_refused_request_shows_the_service_s_reasons(
     tool = ParallelSearchTool(client=client)
     shown = tool.invoke({"objective": "Why?", "search_queries": ["why because reason"]})
     assert all(reason in shown for reason in reasons)
+
+
+def test_a_setting_of_one_call_leads_to_its_name_here(sandbox: Sandbox) -> None:
+    search: Any = ParallelReader(api_key=sandbox.api_key, base_url=sandbox.url)
+    with pytest.raises(ArgumentTypeError, match=r"^a search has no .* called max_results="):
+        search.load_data("with", top_k=2)
+    pages: Any = ParallelExtractReader(api_key=sandbox.api_key, base_url=sandbox.url)
+    with pytest.raises(ArgumentTypeError, match=r"^an extract has no .* max_chars_per_result="):
+        pages.load_data("https://a.example", max_chars=2)
+    assert sandbox.requests == []

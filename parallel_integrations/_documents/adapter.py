@@ -5,7 +5,15 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from typing import Any, Final, Self, TypedDict
 
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from parallel_integrations._protocol.pacing import check_rate_limiter
 from parallel_integrations._protocol.settings import (
@@ -35,6 +43,14 @@ def refuse_unknown(cls: type, given: Iterable[str], known: Collection[str]) -> N
     for name in given:
         if name not in known:
             raise unknown_argument(shown_name(cls), str(name), known)
+
+
+def refuse_unknown_fields(call: str, request: type[BaseModel], given: Collection[str]) -> None:
+    """As `refuse_unknown`, for the keyword arguments of a call that makes a request."""
+    known = argument_names(request)
+    for name in given:
+        if name not in known:
+            raise unknown_argument(call, name, known)
 
 
 _FILLED_IN: Final = frozenset(

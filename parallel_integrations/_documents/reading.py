@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel, Field
 
-from parallel_integrations._documents.adapter import PacedAdapter
+from parallel_integrations._documents.adapter import PacedAdapter, refuse_unknown_fields
 from parallel_integrations._documents.evidence import (
     DocumentSettings,
     PageDocument,
@@ -52,6 +52,7 @@ def extract_requests(settings: BaseModel, urls: Any, **fields: Any) -> list[Extr
     """Requests for any number of URLs; all are valid before the first is sent."""
     given = urls if isinstance(urls, Iterable) and not isinstance(urls, str) else [urls]
     distinct = distinct_urls(given)
+    refuse_unknown_fields("an extract", ExtractRequest, fields)
     return [
         ExtractRequest.from_settings(settings, urls=distinct[start : start + MAX_URLS], **fields)
         for start in range(0, max(1, len(distinct)), MAX_URLS)  # without any URL: refused

@@ -2,7 +2,7 @@
 
 from typing import Any, Final, TypeVar
 
-from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations._documents.adapter import Adapter, refuse_unknown_fields
 from parallel_integrations.models.extract import ExtractRequest
 from parallel_integrations.models.search import SearchRequest
 
@@ -25,6 +25,7 @@ def search_request(settings: Adapter, **fields: Any) -> SearchRequest:
     A mode that is a default is left out on a route that takes none; one that was given is refused
     there.
     """
+    refuse_unknown_fields("a search", SearchRequest, fields)
     request = SearchRequest.from_settings(settings, **fields)
     given = "mode" in settings.model_fields_set or fields.get("mode") is not None
     if not given and not settings.resolved_client().settings.has_modes:

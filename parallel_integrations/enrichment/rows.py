@@ -178,13 +178,14 @@ def _csv(file: TextIO, name: str, delimiter: str | None = None) -> Iterator[dict
         raise InvalidArgumentError(f"{name}, line {first}: the header must name every column")
     _check_names(f"{name}, line {first}: several", header)
     for line, values in lines:
-        if values and len(values) != len(header):
+        if not any(map(str.strip, values)):
+            continue  # spreadsheets write the delimiters of rows that were emptied
+        if len(values) != len(header):
             raise InvalidArgumentError(
                 f"{name}, line {line}: {len(values)} fields, the header has {len(header)} "
                 f"(delimiter {delimiter!r}). Quote fields that hold the delimiter or a line break."
             )
-        if values:
-            yield dict(zip(header, values, strict=True))
+        yield dict(zip(header, values, strict=True))
 
 
 def _tsv(file: TextIO, name: str) -> Iterator[dict[str, str]]:

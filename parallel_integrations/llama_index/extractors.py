@@ -13,6 +13,7 @@ from llama_index.core.extractors import BaseExtractor
 from llama_index.core.schema import BaseNode, Document, TextNode
 from pydantic import Field, field_serializer
 
+from parallel_integrations._documents.queries import readable
 from parallel_integrations._protocol.flow import Stream
 from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
 from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, enrich
@@ -52,7 +53,7 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
         output_schema: The fields to research: a pydantic class, a JSON schema, or a description of
             a text, which goes under `answer_key`.
         input_keys: Metadata to send, as an object; by default the node's text is sent. Nodes that
-            have none of these keys are skipped.
+            have none of these, or no value for any, are skipped.
         answer_key: Name of the metadata where the output is one text; `"answer"`.
         max_input_chars: Most characters of a node's text to send; 15,000.
         deadline_seconds: How long to wait in all; 3600.
@@ -85,7 +86,7 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
     """
     input_keys: list[str] | None = Field(default=None, min_length=1)
     """Metadata to send, as an object; by default the node's text is sent. Nodes that have none of
-    these keys are skipped.
+    these, or no value for any, are skipped.
     """
     answer_key: str = Field(default="answer", min_length=1)
     """Name of the metadata where the output is one text; `"answer"`."""
@@ -201,13 +202,14 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
 
     def _input(self, node: BaseNode) -> Any:
         if self.input_keys is not None:
-            return {key: node.metadata[key] for key in self.input_keys if key in node.metadata}
+            found = {key: node.metadata.get(key) for key in self.input_keys}
+            return {key: value for key, value in found.items() if value not in (None, "")}
         # A reader's Document is no TextNode, though it holds text.
         if self.is_text_node_only and not isinstance(node, TextNode | Document):
             return None
         if not node.get_content().strip():
             return None
-        return node.get_content(metadata_mode=self.metadata_mode)[: self.max_input_chars]
+        return readable(node.get_content(self.metadata_mode))[: self.max_input_chars]
 
     def _log_or_raise(self, error: ParallelError, rows: Sequence[EnrichedRow]) -> None:
         if self.raise_on_error:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, AnyUrl, BeforeValidator, Field, model_validator
 
 from parallel_integrations.models._bodies import flattened
 from parallel_integrations.models.fields import FoundUrl, Items, Text
@@ -35,7 +35,11 @@ def _web_url(value: str) -> str:
     return url
 
 
-WebUrl = Annotated[str, AfterValidator(_web_url)]
+def _url_object(value: Any) -> Any:
+    return str(value) if isinstance(value, AnyUrl) else value
+
+
+WebUrl = Annotated[str, BeforeValidator(_url_object), AfterValidator(_web_url)]
 
 
 class FullContentSettings(RequestModel):

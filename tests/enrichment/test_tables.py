@@ -266,6 +266,14 @@ def test_the_delimiter_is_found(sandbox: Sandbox, client: ParallelClient, conten
     assert sent(sandbox) == [{"name": "Ada, Inc.", "city": "Rome"}]
 
 
+def test_records_of_nothing_but_delimiters_are_blank_lines(
+    sandbox: Sandbox, client: ParallelClient
+) -> None:
+    Path("odd.csv").write_text('name,city\n,\nAda,\n" ","\t"\n\n,Rome\n,\n')
+    enriched(client, Path("odd.csv"))
+    assert sent(sandbox) == [{"name": "Ada", "city": ""}, {"name": "", "city": "Rome"}]
+
+
 def test_a_delimiter_inside_quotes_is_none(sandbox: Sandbox, client: ParallelClient) -> None:
     Path("odd.csv").write_text('"a;b;c",d\n1,2\n')
     enriched(client, Path("odd.csv"))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from llama_index.core.readers.base import BasePydanticReader
 from llama_index.core.schema import Document
+from pydantic import HttpUrl
 
 from parallel_integrations import ServerError
 from parallel_integrations.errors import InvalidArgumentError
@@ -134,3 +135,10 @@ async def test_a_second_read_by_an_extract_reader_indexes_nothing(sandbox: Sandb
     assert not pipeline.run()
     assert not await pipeline.arun()
     assert counted._count == first > len(PAGES)
+
+
+def test_urls_of_pydantic_are_urls(sandbox: Sandbox) -> None:
+    url = HttpUrl("https://docs.python.org/3/reference/compound_stmts.html")
+    reader = ParallelExtractReader(api_key=sandbox.api_key, base_url=sandbox.url)
+    [document] = reader.load_data([url])  # type: ignore[list-item]
+    assert document.metadata["url"] == str(url)

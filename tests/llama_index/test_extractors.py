@@ -343,3 +343,18 @@ async def test_the_documents_of_a_reader_are_researched(sandbox: Sandbox) -> Non
         assert [node.text for node in made] == [each.text for each in documents]  # type: ignore[attr-defined]
     assert sandbox.ledger.count("task_run") == 6
     assert make(sandbox)([ImageNode(image_url="https://example.com/a.png")])[0].metadata == {}
+
+
+def test_nodes_without_a_value_are_not_paid_for_and_half_a_character_costs_none(
+    sandbox: Sandbox,
+) -> None:
+    keyed = ParallelExtractor(
+        output_schema="Purpose.", input_keys=["name", "city"], **connection(sandbox)
+    )
+    values: list[dict[str, Any]] = [{"name": None}, {"name": "", "city": None}, {"name": "with"}]
+    nodes = keyed([TextNode(text="x", metadata=value) for value in values])
+    assert ["answer" in node.metadata for node in nodes] == [False, False, True]
+    assert sandbox.ledger.count("task_run") == 1
+    whole = ParallelExtractor(output_schema="Purpose.", **connection(sandbox))
+    nodes = whole([TextNode(text="with \ud83d"), TextNode(text="import")])
+    assert all(node.metadata["answer"] for node in nodes)

@@ -15,6 +15,7 @@ from parallel_integrations._documents.adapter import (
     refuse_unknown,
 )
 from parallel_integrations._documents.decisions import answer_of
+from parallel_integrations._documents.queries import readable
 from parallel_integrations.api import decide
 from parallel_integrations.errors import InvalidArgumentError, UnexpectedAnswerError
 from parallel_integrations.models.basis import Citation
@@ -118,17 +119,17 @@ class ParallelSelector(BaseSelector):
         if len(choices) == 1:
             return None
         named = {_label(number): _described(each) for number, each in enumerate(choices)}
-        questions: dict[str, Any] = {
-            QUESTION: Choice(instructions=self._instructions, criteria=named)
-        }
-        if self._multi:
+        questions: dict[str, Any]
+        if not self._multi:
+            questions = {QUESTION: Choice(instructions=self._instructions, criteria=named)}
+        else:
             # A question each: the probabilities of one choice add up to 1, and two that fit would
             # share it.
             questions = {
                 label: Noul(instructions={"question": self._instructions, "choice": text})
                 for label, text in named.items()
             }
-        return DecideRequest(state={"query": query.query_str}, questions=questions)
+        return DecideRequest(state={"query": readable(query.query_str)}, questions=questions)
 
     def _read(self, choices: Sequence[ToolMetadata], response: DecideResponse) -> SelectorResult:
         found: dict[int, float] = {}
@@ -151,7 +152,7 @@ class ParallelSelector(BaseSelector):
             found = {labels[answer.choice]: answer.certainty}
         return ParallelSelection(
             selections=[
-                SingleSelection(index=number, reason=f"Selected with a probability of {share:.2f}")
+                SingleSelection(index=number, reason=_reason(share))
                 for number, share in found.items()
             ],
             probabilities=list(found.values()),
@@ -165,9 +166,14 @@ _ONLY: Final = ParallelSelection(
 )
 
 
+def _reason(share: float) -> str:
+    return f"Selected with a probability of {share:.2f}" if share else "Selected"
+
+
 def _label(number: int) -> str:
     return f"choice_{number + 1}"  # names of tools may be missing, or the same
 
 
 def _described(choice: ToolMetadata) -> str:
-    return f"{choice.name}: {choice.description}" if choice.name else choice.description
+    text = f"{choice.name}: {choice.description}" if choice.name else choice.description
+    return readable(text)

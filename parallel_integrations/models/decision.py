@@ -22,6 +22,7 @@ from parallel_integrations.models.shared import (
     ResponseModel,
     first_fault,
 )
+from parallel_integrations.models.tolerant_reading import read_items
 
 MAX_QUESTIONS: Final = 100
 MAX_QUESTION_CHARACTERS: Final = 5000
@@ -236,10 +237,11 @@ def _read_answer(value: Any) -> Any:
         return value
     if not isinstance(value, dict):
         return DecisionAnswer.model_validate({"fault": "it is no object", "value": value})
-    kind = value.get("type")
+    # Each kind has a field of its name, which tells it where nothing else does.
+    kind = value.get("type") or next((name for name in _KINDS if name in value), None)
     try:
         found = _KINDS.get(kind, DecisionAnswer) if isinstance(kind, str) else DecisionAnswer
-        return found.model_validate(value)
+        return read_items(found, {**value, "type": kind})
     except ValidationError as error:
         unread = {name: each for name, each in value.items() if name not in ("type", "fault")}
         return DecisionAnswer.model_validate(

@@ -8,7 +8,7 @@ from llama_index.core.query_engine import RouterQueryEngine
 from llama_index.core.schema import QueryBundle
 from llama_index.core.tools import QueryEngineTool, ToolMetadata
 
-from parallel_integrations import ParallelClient, UnexpectedAnswerError
+from parallel_integrations import InvalidArgumentError, ParallelClient, UnexpectedAnswerError
 from parallel_integrations.llama_index import ParallelLLM, ParallelQueryEngine, ParallelSelector
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer
@@ -76,6 +76,29 @@ def test_a_decision_that_is_none_is_an_error(answer: dict[str, Any], message: st
 
 
 @pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"choice": "choice_2", "confidence": 0.9}, "Selected with a probability of 0.90"),
+        (
+            {"choice": "choice_2", "probabilities": {"choice_1": None, "choice_2": 0.75}},
+            "Selected with a probability of 0.75",
+        ),
+        ({"type": "choice", "choice": "choice_2", "confidence": "high"}, "Selected"),
+        ({"type": "choice", "choice": "choice_2", "probabilities": [0.1, 0.9]}, "Selected"),
+        ({"type": None, "choice": "choice_2"}, "Selected"),
+    ],
+)
+def test_what_is_missing_from_an_answer_costs_nothing_else(
+    answer: dict[str, Any], reason: str
+) -> None:
+    body = json.dumps({"answers": {"choice": answer}, "citations": [None, {"url": "u"}]}).encode()
+    with RawServer(lambda talk, _: talk.respond(body)) as server:
+        selection = ParallelSelector(api_key="any", base_url=server.url).select(CHOICES, QUERY)
+    assert selection.ind == 1
+    assert selection.reason == reason
+
+
+@pytest.mark.parametrize(
     ("given", "error", "message"),
     [
         ({"threshold": 2}, ValueError, "from 0 to 1"),
@@ -104,3 +127,22 @@ async def test_a_router_asks_the_engine_that_fits(client: ParallelClient, awaiti
     response: Any = await router.aquery(QUERY) if awaiting else router.query(QUERY)
     assert response.metadata["selector_result"].ind == 1
     assert response.source_nodes
+
+
+def test_half_a_character_in_query_and_choices_is_no_error(client: ParallelClient) -> None:
+    selector = ParallelSelector(client=client)
+    assert selector.select(["with \ud83d", "tides"], "with \ud83d").ind in (0, 1)
+
+
+def test_many_long_choices_are_judged_one_by_one(client: ParallelClient) -> None:
+    choices = ["The with statement. " * 10, *["Tides and weather. " * 10] * 60]
+    selection = ParallelSelector(client=client, multi=True).select(choices, QUERY)
+    assert selection.inds[0] == 0
+
+
+def test_too_many_choices_are_counted(client: ParallelClient, sandbox: Sandbox) -> None:
+    with pytest.raises(InvalidArgumentError, match="holds 300: give at most 255"):
+        ParallelSelector(client=client).select(["a"] * 300, QUERY)
+    with pytest.raises(InvalidArgumentError, match="holds 300: give at most 100"):
+        ParallelSelector(client=client, multi=True).select(["a"] * 300, QUERY)
+    assert sandbox.requests == []

@@ -321,7 +321,8 @@ class MonitorEvent(ResponseModel):
             known |= {names[name]: rest.pop(name) for name in rest.keys() & names.keys()}
         if isinstance(text := rest.get("output"), str):
             urls = rest.pop("source_urls", None)
-            citations = [{"url": url} for url in (urls if isinstance(urls, list) else [])]
+            urls = urls if isinstance(urls, list) else []
+            citations = [{"url": url} for url in urls if isinstance(url, str) and url.strip()]
             basis = [{"field": "output", "citations": citations}] if citations else []
             result = rest.pop("result", None)
             output = result if isinstance(result, dict) else {"type": "text", "content": text}

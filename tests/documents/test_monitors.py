@@ -1,5 +1,6 @@
 """`ParallelMonitor` in both frameworks, on the sandbox."""
 
+import json
 import logging
 from collections.abc import Awaitable
 from typing import Any
@@ -21,6 +22,7 @@ from parallel_integrations.langchain import ParallelMonitor
 from parallel_integrations.llama_index import ParallelMonitor as LlamaMonitor
 from parallel_integrations.sandbox import Sandbox
 from tests.support.connected import connection
+from tests.support.raw_server import RawServer
 
 QUERY = "Changes of the with statement"
 FRAMEWORKS = pytest.mark.parametrize("make", [ParallelMonitor, LlamaMonitor])
@@ -215,3 +217,16 @@ async def test_what_cannot_be_right_is_refused(monitors: Monitors, sandbox: Sand
 def test_an_unknown_argument_is_refused(make: Any) -> None:
     with pytest.raises(TypeError, match="base_url"):
         make(base_ulr="https://api.parallel.ai")
+
+
+@FRAMEWORKS
+@TWINS
+async def test_a_source_that_is_none_costs_no_event(make: Any, prefix: str) -> None:
+    sources = [None, "https://a.example/", 5, "", {"url": "x"}]
+    events = [{"type": "event", "output": "It changed.", "source_urls": sources}]
+    body = json.dumps({"events": events}).encode()
+    with RawServer(lambda talk, _: talk.respond(body)) as server:
+        made = make(api_key="some-key", base_url=server.url)
+        [document] = await Monitors(made, prefix)("events", "monitor_1")
+    assert text_of(document).startswith("It changed.")
+    assert document.metadata["url"] == "https://a.example/"

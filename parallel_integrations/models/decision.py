@@ -1,6 +1,7 @@
 """Decisions: questions and answers with probabilities (docs/reference/facts.md, 18.2)."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
 from pydantic import (
@@ -158,7 +159,8 @@ class DecisionAnswer(ResponseModel):
 
     Attributes:
         type: Kind of answer.
-        fault: Why it cannot be read; empty where only the kind is unknown.
+        fault: What of it cannot be read; it is in `model_extra` then. Empty where only the kind is
+            unknown.
     """
 
     type: Text = ""
@@ -237,16 +239,19 @@ def _read_answer(value: Any) -> Any:
         return value
     if not isinstance(value, dict):
         return DecisionAnswer.model_validate({"fault": "it is no object", "value": value})
-    # Each kind has a field of its name, which tells it where nothing else does.
+    # Each kind has a field of its own name, by which one that names no kind is recognised.
     kind = value.get("type") or next((name for name in _KINDS if name in value), None)
+    found = _KINDS.get(kind, DecisionAnswer) if isinstance(kind, str) else DecisionAnswer
+    whole = {**value, "type": kind}
     try:
-        found = _KINDS.get(kind, DecisionAnswer) if isinstance(kind, str) else DecisionAnswer
-        return read_items(found, {**value, "type": kind})
+        return found.model_validate(whole)
     except ValidationError as error:
+        kept = {"fault": first_fault(error), "unread": value}
+    try:
+        return read_items(found, deepcopy(whole)).model_copy(update=kept)
+    except ValidationError:
         unread = {name: each for name, each in value.items() if name not in ("type", "fault")}
-        return DecisionAnswer.model_validate(
-            {**unread, "type": str(kind), "fault": first_fault(error)}
-        )
+        return DecisionAnswer.model_validate({**unread, "type": str(kind), "fault": kept["fault"]})
 
 
 Answer: TypeAlias = Annotated[SerializeAsAny[DecisionAnswer], BeforeValidator(_read_answer)]

@@ -249,7 +249,10 @@ def test_a_url_is_normalized(url: str, normalized: str) -> None:
     assert normalized_url(normalized) == normalized
 
 
-@given(st.text() | st.from_regex(r"[a-zA-Z]{1,6}://[^/]{0,20}(/.{0,20})?", fullmatch=True))
+@given(
+    st.text().filter(str.strip)
+    | st.from_regex(r"[a-zA-Z]{1,6}://[^/]{0,20}(/.{0,20})?", fullmatch=True)
+)
 def test_every_text_can_be_normalized_as_a_url(url: str) -> None:
     once = normalized_url(url)
     assert normalized_url(once) == once

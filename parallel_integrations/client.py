@@ -1,6 +1,7 @@
 """Carries operations to the API, blocking and awaiting."""
 
 import asyncio
+import logging
 import os
 import pickle
 import threading
@@ -49,6 +50,8 @@ _LEAD: Final = (
     "SearchRequest from parallel_integrations"
 )
 INTEGRATION_HEADER: Final = "x-parallel-integration"
+
+log = logging.getLogger("parallel_integrations")
 
 
 class ParallelClient:
@@ -274,7 +277,8 @@ class ParallelClient:
                 afterwards. A FindAll run is counted with all matches that it may find.
 
         Returns:
-            Counts by SKU and US dollars at the prices of `self.usage`; 0 for what is not billed.
+            Counts by SKU and US dollars at the prices of `self.usage`; 0 for what is not billed,
+            and, with a warning in the log, for what has no price there.
             Of a monitor only its first execution is in it; a triggered one is taken for the
             dearest.
 
@@ -290,6 +294,12 @@ class ParallelClient:
         estimate = self.usage.renewed()
         for each in priced:
             estimate.add(max_skus(each, self.settings))
+        if unknown := sorted(estimate.counts.keys() - estimate.prices.keys()):
+            log.warning(
+                "no price is known for %s, which counts as 0: set client.usage.prices[%r]",
+                ", ".join(unknown),
+                unknown[0],
+            )
         return estimate
 
     def paced(self, rate_limiter: RateLimiter) -> "ParallelClient":

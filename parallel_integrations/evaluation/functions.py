@@ -79,6 +79,8 @@ def question_of(inputs: Any, reference: Any, *, needs_facts: bool) -> Question:
     text = text if isinstance(text, str) and text.strip() else "question"
     if isinstance(reference, str):
         reference = {"answer": reference}
+    elif isinstance(reference, list | tuple):
+        reference = {"facts": list(reference)}
     row = dict(reference or {})
     if "facts" in row or "answer" in row or "answerable" in row:
         row = {"id": "1", "question": text} | {

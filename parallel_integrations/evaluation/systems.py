@@ -61,8 +61,8 @@ def asker(system: Any, loop: asyncio.AbstractEventLoop | None) -> Callable[[Ques
 
     Args:
         system: A `SearchSystem`, a runnable or agent of LangChain (`invoke`), a query engine
-            (`query`), chat engine (`chat`), retriever (`retrieve`) or workflow agent (`run`) of
-            LlamaIndex, or any callable, also a coroutine function.
+            (`query`), chat engine (`chat`), LLM (`complete`), retriever (`retrieve`) or workflow
+            agent (`run`) of LlamaIndex, or any callable, also a coroutine function.
         loop: The loop that coroutines run in; None gives each its own.
 
     Raises:
@@ -93,6 +93,8 @@ def _method(system: Any, *, awaiting: bool) -> Callable[[Question], Any]:
         # Nodes and functions of a user's own may have one form only.
         invoke = system.ainvoke if awaiting and hasattr(system, "ainvoke") else system.invoke
         return lambda question: invoke(_input(system, question))
+    if callable(complete := getattr(system, "complete", None)):  # an LLM, whose `chat` takes turns
+        return lambda question: complete(question.question)
     for name in ("query", "chat", "retrieve"):
         if callable(method := getattr(system, name, None)):
             return lambda question: method(question.question)

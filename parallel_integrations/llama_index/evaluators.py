@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from llama_index.core.base.response.schema import Response
 from llama_index.core.evaluation import BaseEvaluator, EvaluationResult
@@ -48,6 +48,9 @@ class ParallelFactEvaluator(BaseEvaluator):
         judge: Any = None,
         min_score: float = 1.0,
     ) -> None:
+        if figure not in get_args(Figure):
+            known = ", ".join(get_args(Figure))
+            raise InvalidArgumentError(f"figure={figure!r} is none of {known}", field="figure")
         given = [] if questions == () else questions_of(questions)
         self.questions = {_key(each.question): each for each in given}
         self.figure: Figure = figure
@@ -78,7 +81,7 @@ class ParallelFactEvaluator(BaseEvaluator):
             response: The answer.
             contexts: The passages; they count as cited where the answer has markers for them.
             reference: The facts, where `questions` does not have the query: a text, a dict with
-                `answer`, or one with `facts`.
+                `answer`, or one with `facts`, or the facts alone.
             **kwargs: Ignored, as other evaluators do.
 
         Raises:

@@ -11,6 +11,7 @@ from llama_index.core.instrumentation.events.llm import (
     LLMStructuredPredictStartEvent,
 )
 from llama_index.core.llms.llm import LLM
+from llama_index.core.llms.structured_llm import StructuredLLM
 from llama_index.core.program.streaming_utils import process_streaming_content_incremental
 from llama_index.core.program.utils import FlexibleModel
 from llama_index.core.prompts import PromptTemplate
@@ -123,6 +124,20 @@ class StructuredChat(LLM):
         value = read_object(output_cls, response)
         dispatcher.event(LLMStructuredPredictEndEvent(output=value))
         return value
+
+    def as_structured_llm(self, output_cls: type[BaseModel], **kwargs: Any) -> StructuredLLM:
+        """This LLM, whose responses are objects of a class.
+
+        Args:
+            output_cls: The class to fill.
+            **kwargs: LlamaIndex's.
+
+        Raises:
+            InvalidArgumentError: It is no pydantic class.
+        """
+        response_format(output_cls)
+        structured: StructuredLLM = super().as_structured_llm(output_cls, **kwargs)
+        return structured
 
     # `stream_structured_predict` and `astream_structured_predict` iterate these between events.
 

@@ -9,7 +9,7 @@ from llama_index.core.base.response.schema import Response
 from llama_index.core.evaluation import BatchEvalRunner
 from llama_index.core.schema import NodeWithScore, TextNode
 
-from parallel_integrations import langchain, llama_index
+from parallel_integrations import InvalidArgumentError, langchain, llama_index
 from parallel_integrations.evaluation import (
     citation_precision,
     citation_recall,
@@ -93,6 +93,10 @@ def test_a_llama_index_evaluator_takes_texts_and_references() -> None:
     assert (result.score, result.passing) == (1.0, True)
     with pytest.raises(ValueError, match="there are no facts for it"):
         evaluator.evaluate(QUESTION, "412 metres.")
+    result = evaluator.evaluate(QUESTION, "412 metres.", [PAGE], reference=FACTS["facts"])
+    assert result.score == 0.5
+    with pytest.raises(InvalidArgumentError, match="figure='recall' is none of fact_accuracy"):
+        ParallelFactEvaluator(figure="recall")  # type: ignore[arg-type]
     result = ParallelFactEvaluator(figure="citation_recall").evaluate(
         QUESTION, "", reference="412 metres"
     )

@@ -35,7 +35,7 @@ from parallel_integrations.langchain import (
     ParallelSearchTool,
     ParallelTaskRunTool,
 )
-from parallel_integrations.llama_index import ParallelRetriever
+from parallel_integrations.llama_index import ParallelLLM, ParallelRetriever
 from tests.support.connected import Connected, connected
 
 ROWS = [{"question": f"Question {n}?", "answer": f"answer{n}"} for n in range(6)]
@@ -99,6 +99,7 @@ def test_each_kind_of_system(town: Connected) -> None:
         "function": evaluate(lambda question: question, questions),
         "coroutine": evaluate(coroutine, questions),
         "model": evaluate(ChatParallel(client=client, model="base"), questions),
+        "llm": evaluate(ParallelLLM(client=client, model="base"), questions),
         "agent": evaluate(agent, questions[:1]),
         "engine": evaluate(engine, questions),
     }

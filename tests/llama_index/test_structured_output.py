@@ -13,7 +13,11 @@ from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.types import PydanticProgramMode
 from pydantic import BaseModel
 
-from parallel_integrations import StreamInterruptedError, UnexpectedAnswerError
+from parallel_integrations import (
+    InvalidArgumentError,
+    StreamInterruptedError,
+    UnexpectedAnswerError,
+)
 from parallel_integrations.llama_index import (
     ParallelLLM,
     ParallelRetriever,
@@ -229,3 +233,12 @@ async def test_null_for_a_field_with_a_default_is_the_default(sandbox: Sandbox) 
     assert (found.count, found.inner) == (3, [])
     found = await llm.astructured_predict(Counted, PROMPT, name="with")
     assert (found.count, found.inner) == (3, [])
+
+
+@pytest.mark.parametrize("wrong", [dict, int, "Statement", {"type": "object"}, list[int]])
+def test_what_is_no_class_of_pydantic_is_refused_unsent(sandbox: Sandbox, wrong: Any) -> None:
+    llm = make(sandbox)
+    for call in (llm.as_structured_llm, lambda cls: llm.structured_predict(cls, PROMPT, name="x")):
+        with pytest.raises(InvalidArgumentError, match="must be a pydantic class"):
+            call(wrong)
+    assert sandbox.requests == []

@@ -615,6 +615,18 @@ def test_an_estimate_is_made_at_the_prices_of_the_client(client: ParallelClient)
     assert client.usage.counts == {"search": 1}
 
 
+def test_an_estimate_without_a_price_says_so(
+    client: ParallelClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = CreateTaskRunRequest(input="x", processor="new")
+    assert client.estimate(request).usd == 0
+    assert "no price is known for task_new" in caplog.text
+    caplog.clear()
+    client.usage.prices["task_new"] = 0.5
+    assert client.estimate(request).usd == 0.5
+    assert not caplog.text
+
+
 def test_what_a_client_cannot_know_is_no_estimate(client: ParallelClient) -> None:
     extend = api.extend_findall("findall_1", ExtendFindallRequest(additional_match_limit=3))
     with pytest.raises(ValueError, match="3 more matches are billed by the generator of their run"):

@@ -3,6 +3,7 @@
 from typing import Final
 
 from parallel_integrations._documents.evidence import PageDocument, entity_documents
+from parallel_integrations._documents.queries import readable
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models.findall import (
     MAX_MATCHES,
@@ -28,9 +29,8 @@ def entity_request(
             f"max_results={max_results} must be 1 to {MAX_MATCHES}", field="max_results"
         )
     limit = max(max_results, MIN_MATCHES)
-    return EntitySearchRequest(
-        objective=objective.strip(), entity_type=entity_type, match_limit=limit
-    )
+    objective = readable(objective).strip()
+    return EntitySearchRequest(objective=objective, entity_type=entity_type, match_limit=limit)
 
 
 def listed(response: EntitySearchResponse, max_results: int) -> list[PageDocument]:

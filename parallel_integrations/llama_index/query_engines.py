@@ -33,6 +33,7 @@ from parallel_integrations._documents.adapter import (
 )
 from parallel_integrations._documents.answers import read_annotations, sources_in
 from parallel_integrations._documents.evidence import dump_basis, read_basis, report_as_text
+from parallel_integrations._documents.queries import readable
 from parallel_integrations._documents.research import TEXT
 from parallel_integrations._protocol.flow import Flow
 from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
@@ -417,7 +418,7 @@ class ParallelQueryEngine(BaseQueryEngine):
 
 
 def _question(query_bundle: QueryBundle) -> str:
-    question = query_bundle.query_str.strip()
+    question = readable(query_bundle.query_str).strip()
     if not question:
         raise InvalidArgumentError("the query is blank; give a question")
     return question

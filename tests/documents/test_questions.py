@@ -1,6 +1,7 @@
 """Questions as people write them, and queries of their own, through retrievers and readers."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +13,14 @@ from langchain_core.runnables import RunnableLambda
 from llama_index.core.schema import QueryBundle
 
 from parallel_integrations import InvalidArgumentError, ParallelClient
+from parallel_integrations.langchain import (
+    ParallelEntityRetriever as LangChainEntityRetriever,
+)
 from parallel_integrations.langchain import ParallelExtractLoader, ParallelSearchRetriever
 from parallel_integrations.llama_index import (
+    ParallelEntityRetriever,
     ParallelExtractReader,
+    ParallelQueryEngine,
     ParallelReader,
     ParallelRetriever,
 )
@@ -80,6 +86,23 @@ def test_a_long_question_is_shortened_and_that_is_logged(
     assert f"{len(question.strip())} characters was shortened to its first {len(objective)}" in line
     assert question[:20] not in line
     assert all(len(query) <= 200 for query in request.body.get("search_queries", ()))
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client, text: ParallelQueryEngine(client=client).query(text),
+        lambda client, text: ParallelQueryEngine(client=client, processor="lite").query(text),
+        lambda client, text: ParallelEntityRetriever(client=client).retrieve(text),
+        lambda client, text: LangChainEntityRetriever(client=client).invoke(text),
+    ],
+    ids=["chat", "task", "entities", "langchain_entities"],
+)
+def test_half_an_emoji_is_replaced_wherever_a_question_goes(
+    sandbox: Sandbox, client: ParallelClient, ask: Search
+) -> None:
+    ask(client, "closures \ud83d")
+    assert "closures \\ufffd" in json.dumps(sandbox.requests[0].body)
 
 
 @pytest.mark.parametrize("ask", PATHS)

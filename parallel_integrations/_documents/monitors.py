@@ -144,8 +144,7 @@ def event_documents(monitor_id: str, events: Sequence[MonitorEvent]) -> Document
             failures.append(event.error_message or "no reason was given")
         elif output := event.changed_output or event.output:
             first = next((one for _, one in cited(output.basis) if web_address(one.url)), None)
-            # Not validated: an event need not have a page.
-            page = PageResult.model_construct(
+            page = PageResult(
                 url=first.url if first else "",
                 title=first.title if first else None,
                 publish_date=event.event_date,

@@ -15,6 +15,7 @@ Limited = TypeVar("Limited", SearchRequest, ExtractRequest)
 
 TOOL_MODE: Final = "fast"
 """For agents, as the vendor advises: they wait for each search, and search again if need be."""
+_FIELDS: Final = frozenset(SearchRequest.model_fields)
 RETRIEVER_MODE: Final = "advanced"
 """For retrievers and readers: one search has to find all that a text or an index is made of."""
 
@@ -25,7 +26,8 @@ def search_request(settings: Adapter, **fields: Any) -> SearchRequest:
     A mode that is a default is left out on a route that takes none; one that was given is refused
     there.
     """
-    refuse_unknown_fields("a search", SearchRequest, fields)
+    if not _FIELDS.issuperset(fields):
+        refuse_unknown_fields("a search", SearchRequest, fields)
     request = SearchRequest.from_settings(settings, **fields)
     given = "mode" in settings.model_fields_set or fields.get("mode") is not None
     if not given and not settings.resolved_client().settings.has_modes:

@@ -113,13 +113,16 @@ class ToolArguments(BaseModel):
         if not isinstance(given, Mapping):
             return given
         try:
-            values = cls._unwrapped(_plain(dict(given)))
+            values = _plain(dict(given))
         except RecursionError:
             raise ValueError("it is nested too deeply, or contains itself") from None
         values = {name: value for name, value in values.items() if not _is_left_out(value)}
+        if len(values) == 1 and (inner := cls._all_in_one(values)):
+            values = {name: value for name, value in inner.items() if not _is_left_out(value)}
         for name in cls.lists & values.keys():
             values[name] = _texts(values[name])
-        values = {name: value for name, value in values.items() if not _is_nothing(value)}
+            if not values[name]:
+                del values[name]
         for name in [*values]:
             meant = cls.other_names.get(name)
             if meant is not None and meant not in values:
@@ -133,18 +136,14 @@ class ToolArguments(BaseModel):
         return values
 
     @classmethod
-    def _unwrapped(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """The arguments, also where a model wrote all of them into one, such as `kwargs`."""
-        given = {name: value for name, value in values.items() if not _is_nothing(value)}
-        if len(given) != 1:
-            return values
-        [(name, value)] = given.items()
+    def _all_in_one(cls, values: dict[str, Any]) -> dict[str, Any] | None:
+        """The arguments that a model wrote into one, such as `kwargs`; None without any."""
+        [(name, value)] = values.items()
+        if cls.takes_objects and (name in cls.model_fields or name in cls.other_names):
+            return None
         inner = value if isinstance(value, dict) else _object_in(value)
-        is_argument = name in cls.model_fields or name in cls.other_names
         known = cls.model_fields.keys() | cls.other_names.keys()
-        if not inner or not inner.keys() <= known or (is_argument and cls.takes_objects):
-            return values
-        return inner
+        return inner if inner and inner.keys() <= known else None
 
     @classmethod
     def read(cls, given: str | Mapping[str, Any]) -> dict[str, Any]:
@@ -304,7 +303,8 @@ def _plain(value: Any) -> Any:
     """A value whose texts can all be sent."""
     match value:
         case str():
-            return readable(value.replace("\0", " "))
+            text = value.replace("\0", " ") if "\0" in value else value
+            return text if text.isascii() else readable(text)
         case list() | tuple():
             return [_plain(item) for item in value]
         case dict():

@@ -100,7 +100,7 @@ def load_questions(source: Source) -> list[Question]:
 
     Example:
         ```python
-    from parallel_integrations.evaluation import load_questions
+        from parallel_integrations.evaluation import load_questions
 
         rows = [{"problem": "Who wrote Emma?", "answer": "Jane Austen"}]
         (question,) = load_questions(rows)

@@ -13,6 +13,7 @@ from parallel_integrations._documents.evidence import (
     report_as_text,
     web_address,
 )
+from parallel_integrations._documents.queries import as_queries
 from parallel_integrations._protocol.flow import Flow, Operation, each
 from parallel_integrations.api import (
     all_monitor_events,
@@ -180,7 +181,7 @@ def _created(
         {
             "type": "event_stream",
             "frequency": frequency or "1d",
-            "settings": {"query": query} | _among(watched, settings),
+            "settings": {"query": as_queries(query)} | _among(watched, settings),
             **_among(of_request, settings),
         }
     )

@@ -130,6 +130,15 @@ def as_objective(question: Any) -> Any:
     return text
 
 
+def as_queries(queries: Any) -> Any:
+    """Queries of any script, as `as_objective`; what are no texts stay as they are."""
+    if isinstance(queries, str):
+        return readable(queries)
+    if isinstance(queries, list | tuple):
+        return [readable(each) if isinstance(each, str) else each for each in queries]
+    return queries
+
+
 def search_fields(
     question: Any, *, objective: Any = None, search_queries: Any = None
 ) -> dict[str, Any]:
@@ -150,7 +159,9 @@ def search_fields(
             "the question, which is the objective, is blank: there is nothing to search for",
             field="objective",
         )
-    if is_question and search_queries is None:
+    if search_queries is not None:
+        search_queries = as_queries(search_queries)
+    elif is_question:
         search_queries = derive_queries(question)
     if objective is None and (is_question or search_queries is None):
         objective = question

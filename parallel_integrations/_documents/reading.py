@@ -18,6 +18,7 @@ from parallel_integrations._documents.evidence import (
     one_line,
     truncated,
 )
+from parallel_integrations._documents.queries import as_queries
 from parallel_integrations.api import extract
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.errors import ParallelError
@@ -53,6 +54,8 @@ def extract_requests(settings: BaseModel, urls: Any, **fields: Any) -> list[Extr
     given = urls if isinstance(urls, Iterable) and not isinstance(urls, str) else [urls]
     distinct = distinct_urls(given)
     refuse_unknown_fields("an extract", ExtractRequest, fields)
+    if "search_queries" in fields:
+        fields["search_queries"] = as_queries(fields["search_queries"])
     return [
         ExtractRequest.from_settings(settings, urls=distinct[start : start + MAX_URLS], **fields)
         for start in range(0, max(1, len(distinct)), MAX_URLS)  # without any URL: refused

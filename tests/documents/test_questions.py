@@ -20,6 +20,7 @@ from parallel_integrations.langchain import ParallelExtractLoader, ParallelSearc
 from parallel_integrations.llama_index import (
     ParallelEntityRetriever,
     ParallelExtractReader,
+    ParallelMonitor,
     ParallelQueryEngine,
     ParallelReader,
     ParallelRetriever,
@@ -95,8 +96,11 @@ def test_a_long_question_is_shortened_and_that_is_logged(
         lambda client, text: ParallelQueryEngine(client=client, processor="lite").query(text),
         lambda client, text: ParallelEntityRetriever(client=client).retrieve(text),
         lambda client, text: LangChainEntityRetriever(client=client).invoke(text),
+        lambda client, text: ParallelReader(client=client).load_data("with", [text]),
+        lambda client, text: ParallelExtractReader(client=client).load_data(URL, None, [text]),
+        lambda client, text: ParallelMonitor(client=client).create(text),
     ],
-    ids=["chat", "task", "entities", "langchain_entities"],
+    ids=["chat", "task", "entities", "langchain_entities", "queries", "extract", "monitor"],
 )
 def test_half_an_emoji_is_replaced_wherever_a_question_goes(
     sandbox: Sandbox, client: ParallelClient, ask: Search

@@ -48,6 +48,7 @@ UNREAD: Final = {
     r"run\.(run_id|findall_id)": "the id that was requested stands in for it",
     r"event\.data": "[DONE] says what the end of the stream says",
     r"(events\.\*|task_run\.state\.json)\.output\.type": "a text, where it is not said",
+    r"\w+\.(closed|choice|is_error|topic|severity)\.type": "it shows in a decision's other fields",
 }
 """Places where an edit is not noticed, and why nothing is lost by that."""
 

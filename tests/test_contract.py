@@ -46,6 +46,12 @@ GONE = ("/v1alpha/monitors", "/v1beta/tasks/groups")
 """Paths that only the document of the older paths has."""
 
 
+def test_the_tests_of_this_module_run_in_one_process(request: pytest.FixtureRequest) -> None:
+    if not hasattr(request.config, "workerinput"):
+        pytest.skip("the tests run in one process anyway")
+    assert request.node.nodeid.endswith("@contract")
+
+
 @pytest.fixture(scope="module")
 def called(contract: Contract, wire_recorder: WireRecorder) -> Called:
     """Every operation was called, and everything that the document does not know was sent.

@@ -61,8 +61,8 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: half of the time tests wait for a server or a deadline."""
-    return (os.cpu_count() or 1) + 1
+    """Two more than there are cores: half of the time tests wait for a server or a deadline."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -125,6 +125,13 @@ def sandbox(session_sandbox: Sandbox) -> Sandbox:
     """A sandbox with nothing recorded, billed or set to fail."""
     session_sandbox.reset()
     return session_sandbox
+
+
+@pytest.fixture
+def own() -> Iterator[Sandbox]:
+    """A sandbox of the test's own: other tests leave connections to the shared one open."""
+    with Sandbox() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

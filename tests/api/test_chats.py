@@ -17,6 +17,7 @@ from parallel_integrations import (
 )
 from parallel_integrations.api import chat, stream_chat
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import made
 from tests.support.raw_server import RawServer, Talk
 from tests.support.requests import CHAT
 from tests.support.scripted_operation import BOTH
@@ -284,29 +285,26 @@ def _leave_by_error(client: ParallelClient) -> None:
 
 @pytest.mark.parametrize("leave", [_leave_by_close, _leave_by_break, _leave_by_error])
 async def test_leaving_a_stream_early_closes_its_connection(
-    sandbox: Sandbox, client: ParallelClient, leave: Callable[[ParallelClient], None]
+    own: Sandbox, leave: Callable[[ParallelClient], None]
 ) -> None:
-    sandbox.faults.add(chunk_delay=10, times=None)  # who waited for the rest would hang
-    assert await gone(sandbox)
-    leave(client)
-    assert await gone(sandbox)
+    own.faults.add(chunk_delay=10, times=None)  # who waited for the rest would hang
+    with made(ParallelClient, own) as client:
+        leave(client)
+        assert await gone(own)
 
 
-async def test_leaving_an_awaited_stream_early_closes_its_connection(
-    sandbox: Sandbox, client: ParallelClient
-) -> None:
-    sandbox.faults.add(chunk_delay=0.2, times=None)
-    assert await gone(sandbox)
-
+async def test_leaving_an_awaited_stream_early_closes_its_connection(own: Sandbox) -> None:
+    own.faults.add(chunk_delay=0.2, times=None)
+    client = made(ParallelClient, own)
     stream = client.astream(stream_chat(CHAT))
     await anext(stream)
     await stream.aclose()
-    assert await gone(sandbox)
+    assert await gone(own)
 
     async for _ in client.astream(stream_chat(CHAT)):
         break
     gc.collect()
-    assert await gone(sandbox)
+    assert await gone(own)
 
     async def read() -> None:
         async for _ in client.astream(stream_chat(CHAT)):
@@ -317,7 +315,7 @@ async def test_leaving_an_awaited_stream_early_closes_its_connection(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await gone(sandbox)
+    assert await gone(own)
 
 
 def test_a_stream_that_nobody_begins_sends_nothing(

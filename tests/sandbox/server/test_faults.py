@@ -218,17 +218,16 @@ def eventually(condition: Any) -> bool:
     return True
 
 
-def test_the_sandbox_notices_a_client_that_abandons_a_stream(sandbox: Sandbox) -> None:
-    assert eventually(lambda: sandbox.open_connections == 0), "those of earlier tests"
-    sandbox.faults.add(chunk_delay=10)
-    client = httpx.Client(base_url=sandbox.url, headers={"x-api-key": sandbox.api_key})
+def test_the_sandbox_notices_a_client_that_abandons_a_stream(own: Sandbox) -> None:
+    own.faults.add(chunk_delay=10)
+    client = httpx.Client(base_url=own.url, headers={"x-api-key": own.api_key})
     with client.stream("POST", "/chat/completions", json=CHAT) as response:
         lines = response.iter_lines()
         next(lines)
-        assert sandbox.open_connections == 1
+        assert own.open_connections == 1
     client.close()
 
-    assert eventually(lambda: sandbox.open_connections == 0)
+    assert eventually(lambda: own.open_connections == 0)
 
 
 def test_stopping_is_prompt_even_and_complete_even_with_open_streams() -> None:

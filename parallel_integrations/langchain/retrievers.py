@@ -155,14 +155,13 @@ class ParallelSearchRetriever(_Numbered, SearchSettings, DocumentSettings, BaseR
         run_manager: CallbackManagerForRetrieverRun,
         **call: Unpack[SearchCall],
     ) -> list[Document]:
-        config: RunnableConfig = {"callbacks": run_manager.get_child()}
         found = self._search(query, call)
         if self.query_writer is not None and call.get("search_queries") is None:
             with falling_back():
-                found.rewrite(self.query_writer.invoke(self._prompt(query), config))
+                found.rewrite(self.query_writer.invoke(self._prompt(query), _within(run_manager)))
         response = self.resolved_client().run(search(found.request))
         if run_manager.handlers:  # without any, dumping the response would be wasted
-            dispatch_custom_event(SEARCH_EVENT, _volatile(response), config=config)
+            dispatch_custom_event(SEARCH_EVENT, _volatile(response), config=_within(run_manager))
         return self._documents(response)
 
     async def _aget_relevant_documents(
@@ -172,13 +171,14 @@ class ParallelSearchRetriever(_Numbered, SearchSettings, DocumentSettings, BaseR
         run_manager: AsyncCallbackManagerForRetrieverRun,
         **call: Unpack[SearchCall],
     ) -> list[Document]:
-        config: RunnableConfig = {"callbacks": run_manager.get_child()}
         found = self._search(query, call)
         if self.query_writer is not None and call.get("search_queries") is None:
             with falling_back():
-                found.rewrite(await self.query_writer.ainvoke(self._prompt(query), config))
+                written = self.query_writer.ainvoke(self._prompt(query), _within(run_manager))
+                found.rewrite(await written)
         response = await self.resolved_client().arun(search(found.request))
         if run_manager.handlers:  # without any, dumping the response would be wasted
+            config = _within(run_manager)
             await adispatch_custom_event(SEARCH_EVENT, _volatile(response), config=config)
         return self._documents(response)
 
@@ -243,7 +243,7 @@ class ParallelEntityRetriever(_Numbered, BaseRetriever):
         request = entity_request(query, call.get("entity_type") or self.entity_type, k)
         response = self.resolved_client().run(entity_search(request))
         if run_manager.handlers:
-            config: RunnableConfig = {"callbacks": run_manager.get_child()}
+            config = _within(run_manager)
             dispatch_custom_event(ENTITY_EVENT, _volatile(response), config=config)
         return [as_document(each) for each in listed(response, k)]
 
@@ -258,7 +258,7 @@ class ParallelEntityRetriever(_Numbered, BaseRetriever):
         request = entity_request(query, call.get("entity_type") or self.entity_type, k)
         response = await self.resolved_client().arun(entity_search(request))
         if run_manager.handlers:
-            config: RunnableConfig = {"callbacks": run_manager.get_child()}
+            config = _within(run_manager)
             await adispatch_custom_event(ENTITY_EVENT, _volatile(response), config=config)
         return [as_document(each) for each in listed(response, k)]
 
@@ -275,6 +275,12 @@ def _agreed(k: int | None, max_results: int | None, default: int) -> int:
         )
     given = max_results if k is None else k
     return default if given is None else given
+
+
+def _within(
+    run: CallbackManagerForRetrieverRun | AsyncCallbackManagerForRetrieverRun,
+) -> RunnableConfig:
+    return {"callbacks": run.get_child()}
 
 
 def _volatile(response: SearchResponse | EntitySearchResponse) -> dict[str, Any]:

@@ -52,6 +52,9 @@ def published_at(value: str | None) -> str | None:
     if not text:
         return None
     try:
+        if text[4::3] == "--":  # almost every date is a day, written as it shall be
+            date.fromisoformat(text)
+            return text
         if _YEAR_OR_MONTH.fullmatch(text):
             return text
         if len(text) <= len("YYYY-MM-DD"):

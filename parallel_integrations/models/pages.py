@@ -1,6 +1,5 @@
 """Pages: settings, fields and response parts that search and extract share."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, Final
@@ -157,10 +156,10 @@ class PagesResponse(ApiResponse):
     @property
     def reported(self) -> dict[str, int]:
         """`usage` as the API's own units and how many of each."""
-        units: Counter[str] = Counter()
+        units: dict[str, int] = {}
         for item in self.usage:
-            units[item.name] += item.count
-        return dict(units)
+            units[item.name] = units.get(item.name, 0) + item.count
+        return units
 
     @property
     def is_whole(self) -> bool:

@@ -43,11 +43,12 @@ MAX_TIMEOUT_SECONDS: Final = 100_000_000
 """Three years; the operating system's own limit is not much further."""
 NOT_IN_URLS: Final = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]")
 
-# A gateway's address, `…/v1/<account>/<gateway>/parallel`, is none of the API's own paths.
+# Hosts of Parallel's that do not serve the API: a key sent there would be shown to them.
 _WEBSITES: Final = frozenset(f"{name}parallel.ai" for name in ("", "www.", "docs.", "platform."))
 _MCP_HOSTS: Final = frozenset(
     f"{name}.parallel.ai" for name in ("mcp", "search", "search-mcp", "task-mcp")
 )
+# A gateway's address, `…/v1/<account>/<gateway>/parallel`, is none of the API's own paths.
 _API_PATH: Final = re.compile(
     r"/(v\d+(alpha|beta)?(?!/[^/]+/[^/]+/parallel$)(/[a-z/-]+)?|chat/completions)$"
 )

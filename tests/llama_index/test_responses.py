@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from llama_index.core.base.llms.types import ChatMessage, MessageRole
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
 from llama_index.core.chat_engine import SimpleChatEngine
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.prompts import PromptTemplate
@@ -36,16 +36,18 @@ def llm(client: ParallelClient) -> ParallelLLM:
     return ParallelLLM(model="parallel", reasoning_effort="low", client=client)
 
 
+async def answered(llm: ParallelLLM, *, awaiting: bool) -> tuple[ChatResponse, list[ChatResponse]]:
+    """An answer as a whole, and in pieces."""
+    if awaiting:
+        return await llm.achat(TURN), [each async for each in await llm.astream_chat(TURN)]
+    return llm.chat(TURN), list(llm.stream_chat(TURN))
+
+
 @BOTH
 async def test_spans_are_in_the_evidence_and_the_blocks_whole_and_streamed(
     llm: ParallelLLM, awaiting: bool
 ) -> None:
-    if awaiting:
-        whole = await llm.achat(TURN)
-        pieces = [each async for each in await llm.astream_chat(TURN)]
-    else:
-        whole = llm.chat(TURN)
-        pieces = list(llm.stream_chat(TURN))
+    whole, pieces = await answered(llm, awaiting=awaiting)
     text = whole.message.content or ""
     assert pieces[-1].message.content == text
     assert "".join(each.delta or "" for each in pieces) == text
@@ -201,12 +203,7 @@ def odd_spans(talk: Talk, request: bytes) -> None:
 async def test_a_page_cited_at_no_place_of_the_text_is_cited_all_the_same(awaiting: bool) -> None:
     with RawServer(odd_spans) as server:
         llm = ParallelLLM(model="parallel", api_key="some-key", base_url=server.url)
-        if awaiting:
-            whole = await llm.achat(TURN)
-            pieces = [each async for each in await llm.astream_chat(TURN)]
-        else:
-            whole = llm.chat(TURN)
-            pieces = list(llm.stream_chat(TURN))
+        whole, pieces = await answered(llm, awaiting=awaiting)
     for response in (whole, pieces[-1]):
         places = [block.additional_location_info for block in citation_blocks(response)]
         assert places == [{"start_index": 0, "end_index": 2}] + [{}] * (len(ODD_SPANS) - 1)

@@ -32,7 +32,7 @@ def names_of_stub(
 
     Args:
         package: The package's dotted name.
-        needs: Top-level module that the extra installs; none where no extra is needed.
+        needs: Top-level modules that the extra installs; none where no extra is needed.
         extra: Name of the extra.
 
     Returns:
@@ -61,9 +61,10 @@ def names_of_stub(
         try:
             value = getattr(import_module(names[name]), name)
         except ModuleNotFoundError as error:
-            if needs and (error.name or "").split(".")[0] == needs:
+            missing = (error.name or "").split(".")[0]
+            if missing in needs.split():
                 raise ImportError(
-                    f"{package}.{name} needs {needs}: {install_command(extra)}"
+                    f"{package}.{name} needs {missing}: {install_command(extra)}"
                 ) from error
             raise
         setattr(module, name, value)

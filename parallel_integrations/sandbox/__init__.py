@@ -23,41 +23,6 @@ Example:
     ```
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from parallel_integrations._lazy import names_of_stub
 
-from parallel_integrations._install import install_command
-
-if TYPE_CHECKING:
-    from parallel_integrations.sandbox.server.faults import Fault, Faults
-    from parallel_integrations.sandbox.server.recorder import RecordedRequest
-    from parallel_integrations.sandbox.server.sandbox import Sandbox
-    from parallel_integrations.sandbox.state.ledger import Entry, Ledger
-    from parallel_integrations.sandbox.web.corpus import Corpus, Page
-
-__all__ = ["Corpus", "Entry", "Fault", "Faults", "Ledger", "Page", "RecordedRequest", "Sandbox"]
-
-_HOMES = {
-    "Corpus": "web.corpus",
-    "Entry": "state.ledger",
-    "Fault": "server.faults",
-    "Faults": "server.faults",
-    "Ledger": "state.ledger",
-    "Page": "web.corpus",
-    "RecordedRequest": "server.recorder",
-    "Sandbox": "server.sandbox",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # At first use only: pytest imports this package at every start, for its plugin.
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] in ("starlette", "uvicorn"):
-            raise ImportError(
-                f"the sandbox needs starlette and uvicorn: {install_command('sandbox')}"
-            ) from error
-        raise
+__getattr__, __all__ = names_of_stub(__name__, needs="starlette uvicorn", extra="sandbox")

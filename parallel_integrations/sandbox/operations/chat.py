@@ -129,7 +129,7 @@ def complete(state: State, model: str, body: ChatBody) -> Completion:
     questions = [_question(message.content) for message in body.messages if message.role == "user"]
     if not questions:
         raise invalid("messages", "At least one user message is required")
-    before = earlier_questions(state, body.previous_interaction_id)
+    before = earlier_questions(state, "interaction", body.previous_interaction_id)
     context = [*before, *questions[:-1]]
     evidence = gather(state.index, questions[-1], context)
     if body.response_format is None or isinstance(body.response_format, TextFormat):

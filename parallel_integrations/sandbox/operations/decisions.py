@@ -3,7 +3,6 @@
 A question whose instructions hold ``sandbox: refuse`` is refused, for tests of that.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -11,7 +10,7 @@ from pydantic import Field, model_validator
 
 from parallel_integrations.sandbox.answering.sentences import basis, gather
 from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
-from parallel_integrations.sandbox.operations.shared import Loose
+from parallel_integrations.sandbox.operations.shared import Loose, as_text
 from parallel_integrations.sandbox.state.ledger import DECISION_USD, Entry
 from parallel_integrations.sandbox.web.words import stems
 
@@ -119,9 +118,7 @@ def _shares(texts: Sequence[Any], state: set[str]) -> list[float]:
 
 
 def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return "" if value is None else as_text(value)
 
 
 OPERATIONS = (Operation("decide", "POST", "/v1/decisions", decide),)

@@ -3,15 +3,32 @@
 The sandbox's web knows no companies and no people, so what it lists are pages, and says so.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from parallel_integrations.sandbox.answering.matching import evidence_of
-from parallel_integrations.sandbox.operations.findall import CandidatesBody, EntitySearchBody
+from parallel_integrations.sandbox.operations.findall import MatchLimit
 from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
+from parallel_integrations.sandbox.operations.shared import Loose, Text
 from parallel_integrations.sandbox.state.ledger import Entry, entity_search_usd
 from parallel_integrations.sandbox.web.index import Hit
 
 KINDS = {"people": "person", "companies": "company", "company": "company"}
+
+
+class EntitySearchBody(Loose):
+    """Body of an entity search."""
+
+    entity_type: Literal["people", "companies"]
+    objective: Text
+    match_limit: MatchLimit = 100
+
+
+class CandidatesBody(Loose):
+    """Body of an entity search on its older path."""
+
+    entity_type: Literal["people", "company"]
+    objective: Text
+    match_limit: MatchLimit = 100
 
 
 async def entity_search(call: Call) -> Result:

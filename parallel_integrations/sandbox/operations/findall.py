@@ -21,7 +21,7 @@ from pydantic import AliasChoices, Field, model_validator
 from parallel_integrations.sandbox.answering.objectives import ingested
 from parallel_integrations.sandbox.answering.schema_filler import SchemaError
 from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
-from parallel_integrations.sandbox.operations.shared import Loose, Text
+from parallel_integrations.sandbox.operations.shared import Loose, Text, seconds_of
 from parallel_integrations.sandbox.operations.tasks import JsonForm, McpServer, Metadata, ScopeKey
 from parallel_integrations.sandbox.server.responses import (
     RequestError,
@@ -148,30 +148,13 @@ class ExtendBody(Loose):
     additional_match_limit: Annotated[int, Field(ge=1, le=MAX_ADDITIONAL_MATCHES)]
 
 
-class EntitySearchBody(Loose):
-    """Body of an entity search."""
-
-    entity_type: Literal["people", "companies"]
-    objective: Text
-    match_limit: MatchLimit = 100
-
-
-class CandidatesBody(Loose):
-    """Body of an entity search on its older path."""
-
-    entity_type: Literal["people", "company"]
-    objective: Text
-    match_limit: MatchLimit = 100
-
-
 BETA = "findall-2025-09-15"
 RUNS = "/v1beta/findall/runs"
 
 
 def demand_beta(call: Call) -> None:
     """Check that a call is for the version of FindAll that the sandbox serves."""
-    named = call.request.headers.get("parallel-beta", "").split(",")
-    if BETA not in (beta.strip() for beta in named):
+    if not call.has_beta(BETA):
         message = (
             f"Send the header parallel-beta: {BETA}. Without it the service responds in its "
             "incompatible FindAll V0, which the sandbox does not serve."
@@ -214,18 +197,13 @@ def watch(state: State, run: FindallRun) -> None:
         run.timer = asyncio.get_running_loop().call_later(run.due_in, tick)
 
 
-def task_usd(processor: str) -> float | None:
-    """Return what a task costs with `processor`, None if there is no such processor."""
-    return TASK_USD.get(processor.removesuffix("-fast"))
-
-
 def _price(run: FindallRun, step: Step) -> Entry | None:
     generator = run.schema["generator"]
     if step.type == f"{CANDIDATE}matched" and FINDALL_MATCH_USD[generator]:
         return Entry("findall_match", FINDALL_MATCH_USD[generator], generator)
     if step.enrichment is not None:
         processor = run.schema["enrichments"][step.enrichment]["processor"]
-        return Entry("findall_enrichment", task_usd(processor) or 0.0, processor)
+        return Entry("findall_enrichment", TASK_USD[processor], processor)
     return None
 
 
@@ -260,15 +238,8 @@ async def findall_events(call: Call) -> Result:
                 "query", "last_event_id", f"Unknown event {query['last_event_id']!r}"
             )
         sent = count
-    seconds = math.inf
-    if query.get("timeout"):
-        try:
-            seconds = float(query["timeout"])
-        except ValueError:
-            seconds = math.nan
-        if not seconds >= 0:
-            raise invalid_parameter("query", "timeout", "Input should be a number of seconds")
-    return Result(events=_frames(call, run, sent, time.monotonic() + seconds))
+    end = time.monotonic() + seconds_of(call, math.inf)
+    return Result(events=_frames(call, run, sent, end))
 
 
 async def _frames(call: Call, run: FindallRun, sent: int, end: float) -> AsyncIterator[bytes]:
@@ -365,7 +336,7 @@ async def enrich(call: Call) -> Result:
     run = find(call)
     body = call.parse(EnrichBody)
     _demand_changeable(run, "enriched")
-    if task_usd(body.processor) is None:
+    if body.processor not in TASK_USD:
         known = ", ".join(TASK_USD)
         raise invalid("processor", f"Unknown processor {body.processor!r}; there are {known}")
     changed = {**run.schema, "enrichments": [*run.schema["enrichments"], body.wire]}

@@ -5,7 +5,6 @@ cleared. Work that names no `memory_scope_key` is in the personal scope, which i
 query finds task runs by their input, monitors and FindAll runs also by what they found.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +15,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from parallel_integrations.sandbox.operations.findall import settle
 from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
-from parallel_integrations.sandbox.operations.shared import Loose
+from parallel_integrations.sandbox.operations.shared import Loose, as_text
 from parallel_integrations.sandbox.operations.tasks import ScopeKey, findings
 from parallel_integrations.sandbox.server.responses import RequestError
 from parallel_integrations.sandbox.state.monitors import Monitor
@@ -174,12 +173,8 @@ def _tasks(state: State) -> Iterator[Memory]:
 def _task_details(state: State, run: Run, status: str) -> dict[str, Any]:
     said = None
     if status == "completed":
-        said = excerpt(_text(findings(state.index, run).output["content"]))
+        said = excerpt(as_text(findings(state.index, run).output["content"]))
     return {"input_excerpt": excerpt(run.input.question), "output_excerpt": said}
-
-
-def _text(content: Any) -> str:
-    return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
 
 
 def _monitors(state: State) -> Iterator[Memory]:
@@ -210,7 +205,7 @@ def _events(monitor: Monitor) -> Iterator[dict[str, Any]]:
                 "event_id": event["event_id"],
                 "event_group_id": event["event_group_id"],
                 "detected_at": execution.at,
-                "excerpt": excerpt(_text(output["content"])),
+                "excerpt": excerpt(as_text(output["content"])),
             }
 
 

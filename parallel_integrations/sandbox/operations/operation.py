@@ -30,6 +30,11 @@ class Call:
         connection: Connection = self.request.scope["state"]["connection"]
         return connection.closed.is_set()
 
+    def has_beta(self, name: str) -> bool:
+        """Whether the header ``parallel-beta`` names a version."""
+        named = self.request.headers.get("parallel-beta", "").split(",")
+        return name in (each.strip() for each in named)
+
     def parse(self, model: type[Model]) -> Model:
         """Return the body as `model`, or raise the 422 that says why not."""
         return parse(model, self.content)

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 from parallel_integrations.sandbox.answering.sentences import NOTHING_FOUND, Evidence, gather
 from parallel_integrations.sandbox.operations.chat import split, structured
 from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
-from parallel_integrations.sandbox.operations.shared import Loose
+from parallel_integrations.sandbox.operations.shared import Loose, earlier_questions
 from parallel_integrations.sandbox.server.responses import RequestError, frame, invalid
 from parallel_integrations.sandbox.state.ledger import RESPONSE_USD, Entry
 
@@ -127,9 +127,7 @@ async def respond(call: Call) -> Result:
 
 def _response(call: Call, body: ResponseBody) -> dict[str, Any]:
     state = call.state
-    if body.previous_response_id not in (None, *state.interactions):
-        raise invalid("previous_response_id", f"Unknown response {body.previous_response_id!r}")
-    before = state.interactions.get(body.previous_response_id or "", ())
+    before = earlier_questions(state, "response", body.previous_response_id)
     context = [*before, *body.questions[:-1]]
     evidence = gather(state.index, body.questions[-1], context)
     form = body.text.format if body.text else None

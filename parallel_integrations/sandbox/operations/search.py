@@ -144,9 +144,8 @@ async def older_search(call: Call) -> Result:
         location=body.location,
     )
     await call.pause(call.state.waiting.search_seconds(given.mode))
-    betas = call.request.headers.get("parallel-beta", "").split(",")
     response: dict[str, Any]
-    if call.state.quickstart and QUICKSTART_BETA in (beta.strip() for beta in betas):
+    if call.state.quickstart and call.has_beta(QUICKSTART_BETA):
         results = find(call.state, given, plain=True)
         response = {
             "objective": body.objective,

@@ -1,5 +1,7 @@
 """Request parts, response parts and warnings that several operations share."""
 
+import json
+import math
 import re
 from collections.abc import Sequence
 from datetime import date
@@ -14,7 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from parallel_integrations.sandbox.server.responses import invalid
+from parallel_integrations.sandbox.operations.operation import Call
+from parallel_integrations.sandbox.server.responses import invalid, invalid_parameter
 from parallel_integrations.sandbox.state.state import State
 from parallel_integrations.sandbox.web.corpus import Page
 from parallel_integrations.sandbox.web.domains import check_domain
@@ -131,13 +134,32 @@ def per_result(given: int | None) -> int | None:
     return None if given is None else max(given, MIN_CHARS_PER_RESULT)
 
 
-def earlier_questions(state: State, interaction_id: str | None) -> Sequence[str]:
-    """Return the questions of an earlier interaction and of those before it."""
-    if interaction_id is None:
+def as_text(value: Any) -> str:
+    """Return a text as it is, and any other JSON value as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def earlier_questions(state: State, kind: str, earlier: str | None) -> Sequence[str]:
+    """Return the questions of an earlier interaction or response and of those before it."""
+    if earlier is None:
         return ()
-    if interaction_id not in state.interactions:
-        raise invalid("previous_interaction_id", f"Unknown interaction {interaction_id!r}")
-    return state.interactions[interaction_id]
+    if earlier not in state.interactions:
+        raise invalid(f"previous_{kind}_id", f"Unknown {kind} {earlier!r}")
+    return state.interactions[earlier]
+
+
+def seconds_of(call: Call, default: float) -> float:
+    """Return the `timeout` of a call that is a stream."""
+    given = call.request.query_params.get("timeout")
+    if given is None:
+        return default
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        raise invalid_parameter("query", "timeout", f"{given!r} is no number of seconds")
+    return seconds
 
 
 def warning(message: str, kind: str = "input_validation_warning") -> dict[str, Any]:

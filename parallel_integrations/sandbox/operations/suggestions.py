@@ -8,11 +8,10 @@ from typing import Any
 
 from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
 from parallel_integrations.sandbox.operations.shared import Loose, Text
+from parallel_integrations.sandbox.operations.tasks import FIELDS
 from parallel_integrations.sandbox.server.responses import invalid
 
 MAX_FIELDS = 10
-FIELDS_OF_PROCESSOR = (("lite", 2), ("base", 5), ("core", 10))
-"""How many fields each is documented to be good for."""
 _BETWEEN_FIELDS = re.compile(r"[,;\n]|\band\b")
 _INPUT = {"name": {"type": "string", "description": "What is researched."}}
 
@@ -71,7 +70,7 @@ async def suggest_processor(call: Call) -> Result:
         schema = schema.get("json_schema", schema)
     properties = schema.get("properties") if isinstance(schema, dict) else None
     count = len(properties) if isinstance(properties, dict) else 1
-    fitting = [name for name, limit in FIELDS_OF_PROCESSOR if count <= limit]
+    fitting = [name for name in ("lite", "base", "core") if count <= FIELDS[name]]
     return Result({"recommended_processors": fitting or ["pro"]})
 
 

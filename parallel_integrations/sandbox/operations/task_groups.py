@@ -1,17 +1,18 @@
 """Task groups: ``/v1/tasks/groups`` and what is below it."""
 
 import asyncio
-import math
 import re
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
+from pydantic import Field
 from starlette.datastructures import QueryParams
 
 from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
+from parallel_integrations.sandbox.operations.shared import Loose, seconds_of
 from parallel_integrations.sandbox.operations.tasks import (
-    GroupBody,
-    GroupRunsBody,
+    RunBody,
+    TaskSpec,
     check,
     find,
     findings,
@@ -23,12 +24,26 @@ from parallel_integrations.sandbox.state.ledger import Entry
 from parallel_integrations.sandbox.state.tasks import Event, Group, Run, Status
 from parallel_integrations.sandbox.state.times import rfc3339
 
+MAX_RUNS = 1000
 STREAM_SECONDS = 3600.0
 """The live service keeps a stream of events open for an hour at most."""
 POLL_SECONDS = 0.02
 """How often an open stream looks whether runs were added."""
 STATUSES = frozenset({*get_args(Status), "action_required", "cancelling", "cancelled"})
 SWITCHES: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": False}
+
+
+class GroupBody(Loose):
+    """Body of a new group."""
+
+    metadata: dict[str, str | bool | int | float] | None = None
+
+
+class GroupRunsBody(Loose):
+    """Body of a request that adds runs to a group."""
+
+    inputs: Annotated[list[RunBody], Field(max_length=MAX_RUNS)]
+    default_task_spec: TaskSpec | None = None
 
 
 async def create(call: Call) -> Result:
@@ -145,7 +160,7 @@ async def stream_events(call: Call) -> Result:
     group = _find(call)
     query = call.request.query_params
     group.advance(call.state.tasks.now())
-    seconds = _seconds(query)
+    seconds = seconds_of(call, STREAM_SECONDS)
     return Result(
         events=_events(call, group, _position(query, "event", len(group.events)), seconds)
     )
@@ -193,19 +208,6 @@ def _position(query: QueryParams, kind: str, most: int) -> int:
     if prefix != f"{kind}_sandbox" or not re.fullmatch("[0-9]{1,9}", digits) or int(digits) > most:
         raise invalid_parameter("query", "last_event_id", f"{given!r} is no cursor of this stream")
     return int(digits)
-
-
-def _seconds(query: QueryParams) -> float:
-    given = query.get("timeout")
-    if given is None:
-        return STREAM_SECONDS
-    try:
-        seconds = float(given)
-    except ValueError:
-        seconds = math.nan
-    if not seconds >= 0:
-        raise invalid_parameter("query", "timeout", f"{given!r} is no number of seconds")
-    return seconds
 
 
 def _switch(query: QueryParams, name: str, *, default: bool) -> bool:

@@ -18,6 +18,7 @@ from parallel_integrations.sandbox.operations.operation import Call, Operation, 
 from parallel_integrations.sandbox.operations.shared import (
     Loose,
     SourcePolicy,
+    as_text,
     earlier_questions,
     policy_warnings,
     warning,
@@ -29,7 +30,7 @@ from parallel_integrations.sandbox.server.responses import (
     invalid,
     invalid_parameter,
 )
-from parallel_integrations.sandbox.state.ledger import TASK_USD, Entry
+from parallel_integrations.sandbox.state.ledger import FAST, TASK_USD, Entry
 from parallel_integrations.sandbox.state.state import State
 from parallel_integrations.sandbox.state.tasks import (
     ACTIVE,
@@ -45,8 +46,6 @@ from parallel_integrations.sandbox.state.webhooks import objection
 from parallel_integrations.sandbox.web.corpus import Page
 from parallel_integrations.sandbox.web.domains import allowed
 from parallel_integrations.sandbox.web.index import Index
-
-MAX_RUNS = 1000
 
 FIELDS: Mapping[str, int] = MappingProxyType(
     {
@@ -64,8 +63,6 @@ FIELDS: Mapping[str, int] = MappingProxyType(
 """How many output fields a processor is good for."""
 PREMIUM = frozenset({"pro", "ultra", "ultra2x", "ultra4x", "ultra8x"})
 """Processors that record events unless the request says otherwise."""
-FAST = "-fast"
-PROCESSORS = frozenset({*TASK_USD, *(name + FAST for name in TASK_USD)})
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 MetadataKey = Annotated[str, StringConstraints(max_length=16)]
@@ -181,19 +178,6 @@ class RunBody(Loose):
         # Headers of tool servers hold keys; what was sent in confidence is not shown again.
         hidden = {"mcp_servers": {"__all__": {"headers"}}}
         return self.model_dump(mode="json", exclude_unset=True, exclude=hidden)
-
-
-class GroupBody(Loose):
-    """Body of a new group."""
-
-    metadata: dict[str, str | bool | int | float] | None = None
-
-
-class GroupRunsBody(Loose):
-    """Body of a request that adds runs to a group."""
-
-    inputs: Annotated[list[RunBody], Field(max_length=MAX_RUNS)]
-    default_task_spec: TaskSpec | None = None
 
 
 QUOTES: Mapping[str, int] = MappingProxyType({"lite": 3, "base": 4, "core": 5, "core2x": 5})
@@ -428,7 +412,7 @@ def check(state: State, body: RunBody, default: TaskSpec | None = None) -> TaskI
     Raises:
         RequestError: 403 for an unknown processor, 422 for what is documented as an error.
     """
-    if body.processor not in PROCESSORS:
+    if body.processor not in TASK_USD:
         raise RequestError(403, f"Processor {body.processor!r} is unknown or not allowed")
     settings = body.advanced_settings
     servers = body.mcp_servers or []
@@ -437,7 +421,7 @@ def check(state: State, body: RunBody, default: TaskSpec | None = None) -> TaskI
             raise invalid("advanced_settings.data_sources", "Only standard processors take these")
         if taken := sorted(set(names) & {server.name for server in servers}):
             raise invalid("advanced_settings.data_sources", f"{taken[0]!r} is an MCP server, too")
-    context = earlier_questions(state, body.previous_interaction_id)
+    context = earlier_questions(state, "interaction", body.previous_interaction_id)
     task_spec = body.task_spec or default
     spec, remarks = examine(task_spec, body.processor)
     request = body.stored
@@ -502,10 +486,7 @@ def examine(task_spec: TaskSpec | None, processor: str) -> tuple[Spec, Sequence[
 def _question(value: str | Mapping[str, Any]) -> str:
     if isinstance(value, str):
         return value
-    return "\n".join(
-        f"{name}: {each if isinstance(each, str) else json.dumps(each, ensure_ascii=False)}"
-        for name, each in value.items()
-    )
+    return "\n".join(f"{name}: {as_text(each)}" for name, each in value.items())
 
 
 def _failure(body: RunBody, spec: Spec) -> str | None:

@@ -18,20 +18,23 @@ CHAT_USD: Mapping[str, float] = MappingProxyType(
 RESPONSE_USD: Mapping[str, float] = MappingProxyType({"low": 0.010, "medium": 0.050, "high": 0.250})
 """What a response costs, by reasoning effort."""
 DECISION_USD = 0.001
+FAST = "-fast"
+"""What the name of a processor ends with that trades depth for time, at the same price."""
+_TASK_USD = {
+    "lite": 0.005,
+    "base": 0.010,
+    "core": 0.025,
+    "core2x": 0.050,
+    "pro": 0.10,
+    "ultra": 0.30,
+    "ultra2x": 0.60,
+    "ultra4x": 1.20,
+    "ultra8x": 2.40,
+}
 TASK_USD: Mapping[str, float] = MappingProxyType(
-    {
-        "lite": 0.005,
-        "base": 0.010,
-        "core": 0.025,
-        "core2x": 0.050,
-        "pro": 0.10,
-        "ultra": 0.30,
-        "ultra2x": 0.60,
-        "ultra4x": 1.20,
-        "ultra8x": 2.40,
-    }
+    {**_TASK_USD, **{name + FAST: usd for name, usd in _TASK_USD.items()}}
 )
-"""What a task run costs, by processor; with ``-fast`` it costs the same."""
+"""What a task run costs, by processor."""
 FINDALL_USD: Mapping[str, float] = MappingProxyType(
     {"preview": 0.10, "base": 0.25, "core": 2.0, "pro": 10.0}
 )

@@ -188,7 +188,7 @@ class Tasks:
             while self._unbilled and self._unbilled[0].ends <= now:
                 done.append(self._unbilled.pop(0))
         return [
-            Entry("task_run", TASK_USD[run.processor.removesuffix("-fast")], run.processor)
+            Entry("task_run", TASK_USD[run.processor], run.processor)
             for batch in done
             for run in batch.runs
             if run.input.failure is None

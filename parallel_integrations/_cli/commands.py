@@ -70,15 +70,18 @@ def _prepare(
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def _stopped(reason: str) -> typer.Exit:
+def _stopped(reason: str, status: int = 1) -> typer.Exit:
     typer.secho(printable(reason), fg="red", err=True)
-    return typer.Exit(1)
+    return typer.Exit(status)
 
 
 @contextmanager
 def _errors_shown(*more: type[Exception]) -> Iterator[None]:
-    """Make a line and an exit status of what a user can mend; a traceback is for the rest."""
-    from parallel_integrations.errors import ParallelError
+    """Make a line and an exit status of what a user can mend; a traceback is for the rest.
+
+    The status is 2 for arguments that cannot be right, as typer's own is, and 1 for the rest.
+    """
+    from parallel_integrations.errors import InvalidArgumentError, ParallelError
 
     shown: tuple[type[Exception], ...] = (ParallelError, ValueError, *more)
     try:
@@ -87,7 +90,7 @@ def _errors_shown(*more: type[Exception]) -> Iterator[None]:
         reason = f"{type(error).__name__}: {error}"
         if isinstance(error, OSError) and error.filename:
             reason = f"{error.filename}: {error.strerror}"
-        raise _stopped(reason) from error
+        raise _stopped(reason, 2 if isinstance(error, InvalidArgumentError) else 1) from error
 
 
 @app.command(epilog="Example: parallel-integrations demo 'What does nonlocal do?'")
@@ -261,15 +264,19 @@ def enrich(
             help="Submit failed rows again; those that could not be read may be paid twice.",
         ),
     ] = False,
+    groups_in_flight: Annotated[
+        int,
+        typer.Option(parser=_number(int, 1), help="Groups of 200 rows that are worked on at once."),
+    ] = 4,
     deadline: Annotated[
         float, typer.Option(parser=_number(float, 0), help="Seconds to wait in all.")
     ] = 86_400,
 ) -> None:
     """Research every row of a file; killed at any moment, the same command goes on.
 
-    Exit status: 0 all rows have an output, 1 an error stopped it, 3 some rows failed (the output
-    says why), 4 --max-cost kept some from being submitted, 128 and its number where a
-    signal ended it (130 for Ctrl+C).
+    Exit status: 0 all rows have an output, 1 an error stopped it, 2 an argument or a file cannot be
+    right, 3 some rows failed (the output says why), 4 --max-cost kept some from being submitted,
+    128 and its number where a signal ended it (130 for Ctrl+C).
     """
     from parallel_integrations._cli.enrich import run
 
@@ -288,6 +295,7 @@ def enrich(
             max_cost_usd=max_cost,
             price_per_row_usd=price_per_row,
             retry_failed=retry_failed,
+            groups_in_flight=groups_in_flight,
             deadline_seconds=deadline,
         )
     raise typer.Exit(status)
@@ -328,8 +336,8 @@ def evaluate(
 ) -> None:
     """Compare search settings by the facts that their excerpts hold, and by what they cost.
 
-    Exit status: 0 every question was searched, 1 an error stopped it, 3 some searches failed, 4
-    --max-cost kept some from being sent.
+    Exit status: 0 every question was searched, 1 an error stopped it, 2 an argument cannot be
+    right, 3 some searches failed, 4 --max-cost kept some from being sent.
     """
     from parallel_integrations._cli.evaluate import run
 
@@ -364,12 +372,12 @@ def sandbox(
 
     try:
         running = Sandbox(pages=pages, port=port).start()
+    except (ValueError, FileNotFoundError, NotADirectoryError) as error:
+        raise _stopped(f"The sandbox cannot start: {error}", 2) from error
     except OSError as error:
         taken = f"port {port} is taken: stop what uses it, or take --port 0 for a free one"
         reason = taken if error.errno == errno.EADDRINUSE else error
         raise _stopped(f"The sandbox cannot start: {reason}") from error
-    except ValueError as error:
-        raise _stopped(f"The sandbox cannot start: {error}") from error
     typer.echo(
         "Sandbox: not Parallel's service, only its protocol, over local pages.\n\n"
         f"  export PARALLEL_BASE_URL={running.url}\n"

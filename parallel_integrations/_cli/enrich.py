@@ -21,6 +21,8 @@ from parallel_integrations._cli.terminal import printable
 from parallel_integrations._protocol.settings import KEY_VARIABLE, key_from_environment
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, enrich
+from parallel_integrations.enrichment.rows import RowFile
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models.task import TaskSettings
 
 ALL_DONE: Final = 0
@@ -62,6 +64,7 @@ def run(
         rows from being submitted, 128 and its number where a signal ended it.
 
     Raises:
+        InvalidArgumentError: An argument, or a file that it names, cannot be right.
         ParallelError, ValueError: What stopped it; the journal goes on.
     """
     if not key_from_environment() and (describe is not None or not is_dry_run):
@@ -71,20 +74,24 @@ def run(
         )
     _check_apart(rows, journal, output)
     if (output_schema is None) == (describe is None):
-        raise ValueError("give one of --output-schema and --describe")
+        raise InvalidArgumentError("give one of --output-schema and --describe")
     if is_dry_run:
         check_output(output)
         table_writer(output)
-        recorded = journal if journal.exists() else None
-    else:
-        recorded = journal
-    display = _ProgressDisplay()
+    source = RowFile(rows)
+    is_empty = next(iter(source), None) is None
+    # What a dry run, or a file without rows, would begin is no journal of the rows that follow.
+    recorded = journal if journal.exists() or not (is_dry_run or is_empty) else None
+    columns = [("input", name) for name in source.columns]
+    display = _ProgressDisplay(rows)
     try:
         with ended_by_signals(), ParallelClient() as client:
             proposal = None
             if output_schema is not None:
                 schema = read_schema(output_schema)
                 settings = TaskSettings(processor=processor or "lite", output_schema=schema)
+            elif is_empty and recorded is None:
+                settings = TaskSettings()
             else:
                 proposal = Proposal.of(client, describe or "", journal, processor)
                 settings = proposal.settings
@@ -97,7 +104,8 @@ def run(
                 with closing(stream):
                     display.preview(proposal, _first(stream))
                 return ALL_DONE
-            with replacing(output) as file, closing(stream), display:
+            columns += [("output", name) for name in _fields(settings.output_schema)]
+            with replacing(output, columns) as file, closing(stream), display:
                 if proposal is not None and not proposal.is_agreed:
                     if not display.agree(proposal, _first(stream), is_agreed=is_agreed):
                         return NOT_AGREED
@@ -115,6 +123,14 @@ def run(
     return display.conclude(output, options.get("limit"))
 
 
+def _fields(schema: object) -> list[str]:
+    """The fields of an output, as far as its schema names them."""
+    if isinstance(schema, str):
+        return ["output"]
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    return list(properties) if isinstance(properties, dict) else []
+
+
 def _first(stream: Iterator[EnrichedRow | EnrichmentProgress]) -> EnrichmentProgress:
     """How many rows there are, before any is sent."""
     first = next(stream)
@@ -126,7 +142,9 @@ def _check_apart(rows: Path, journal: Path, output: Path) -> None:
     """Refuse a file in two roles; files that SQLite and the lock make beside them count too."""
     for role, path in (("rows", rows), ("--journal", journal), ("--output", output)):
         if str(path) == "-":
-            raise ValueError(f"{role}: name a file; '-' is none, and nothing is read or written")
+            raise InvalidArgumentError(
+                f"{role}: name a file; '-' is none, and nothing is read or written"
+            )
     roles = {
         "the rows": rows,
         "the journal": journal,
@@ -140,7 +158,7 @@ def _check_apart(rows: Path, journal: Path, output: Path) -> None:
     for role, path in roles.items():
         other = found.setdefault(os.path.realpath(path), role)
         if other != role:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"Rows, journal and output must be three different files: {path} is {other} and "
                 f"{role}"
             )
@@ -161,7 +179,7 @@ def read_schema(given: str) -> str | dict[str, Any]:
         is_file = path.is_file()
     if not is_file:
         if is_json or len(given.split()) < 2:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"--output-schema: there is no file {given!r}; a description of the output needs "
                 "more than one word"
             )
@@ -169,11 +187,13 @@ def read_schema(given: str) -> str | dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"--output-schema: {path} cannot be read as UTF-8: {error}") from error
+        raise InvalidArgumentError(
+            f"--output-schema: {path} cannot be read as UTF-8: {error}"
+        ) from error
     if is_json:
         return _json_schema(path, text)
     if not text:
-        raise ValueError(f"--output-schema: {path} is empty")
+        raise InvalidArgumentError(f"--output-schema: {path} is empty")
     return text
 
 
@@ -181,9 +201,9 @@ def _json_schema(name: object, text: str) -> dict[str, Any]:
     try:
         schema = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"--output-schema: {name} is no JSON: {error}") from error
+        raise InvalidArgumentError(f"--output-schema: {name} is no JSON: {error}") from error
     if not isinstance(schema, dict) or not isinstance(schema.get("type"), str):
-        raise ValueError(
+        raise InvalidArgumentError(
             f'--output-schema: {name} is no JSON schema; it begins like {{"type": "object", '
             '"properties": {…}}'
         )
@@ -196,7 +216,8 @@ class _ProgressDisplay:
     On a terminal it is one bar; elsewhere, in a log, a line every few seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rows: Path) -> None:
+        self._rows = rows
         self._console = Console(stderr=True, highlight=False)
         self._bar = Progress(
             SpinnerColumn(),
@@ -229,7 +250,8 @@ class _ProgressDisplay:
         self._last = progress
         if self._first is None:
             self._first, self._started_at = progress, now
-            self.print(_announcement(progress))
+            if progress.total:
+                self.print(_announcement(progress))
         elapsed = now - self._started_at
         details = ", ".join(_details(progress, _seconds_left(self._first, progress, elapsed)))
         self._bar.update(
@@ -243,7 +265,13 @@ class _ProgressDisplay:
         """Show what would be submitted, and its price."""
         if proposal is not None:
             self.print(str(proposal))
-        self.print(f"{_announcement(first)} Nothing was submitted.")
+        if first.total:
+            self.print(f"{_announcement(first)} Nothing was submitted.")
+        else:
+            self._print_empty()
+
+    def _print_empty(self) -> None:
+        self.print(f"No rows in {self._rows}: nothing was sent.")
 
     def agree(self, proposal: Proposal, first: EnrichmentProgress, *, is_agreed: bool) -> bool:
         """Show what is proposed and what it costs, and ask whether to go on."""
@@ -265,6 +293,9 @@ class _ProgressDisplay:
     def conclude(self, output: Path, limit: int | None) -> int:
         """Print how it ended; returns the exit status."""
         last = self._last or EnrichmentProgress()
+        if not last.total:
+            self._print_empty()
+            return ALL_DONE
         cost = "" if last.cost_usd is None else f", {last.cost_usd:.3f} USD in all"
         self.print(f"{last.finished} of {last.total} rows are in {output}{cost}.")
         if limit is not None and last.total == limit:

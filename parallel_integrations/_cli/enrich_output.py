@@ -10,7 +10,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import IO, Final
 
-from parallel_integrations._cli.enrich_tables import table_writer
+from parallel_integrations._cli.enrich_tables import Places, table_writer
+from parallel_integrations.errors import InvalidArgumentError
 
 GOES_ON: Final = "The journal has every output: the same command writes it without paying again."
 
@@ -50,11 +51,15 @@ def lock_path(path: Path) -> Path:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Output]:
+def replacing(path: Path, columns: Places = ()) -> Iterator[Output]:
     """Write JSON lines under another name; once complete, rename them, or the table made of them.
 
     The operating system ends the lock with the process, however that ends; files of a killed run
     are removed by the next.
+
+    Args:
+        path: The file.
+        columns: Those that a table has whatever its rows hold, by part and key.
 
     Raises:
         ValueError: It is no file that can be written, or another run writes it.
@@ -74,7 +79,7 @@ def replacing(path: Path) -> Iterator[Output]:
             with _part(path) as table:
                 with _writing(path):
                     lines.flush()
-                    write_table(Path(lines.name), table)
+                    write_table(Path(lines.name), table, columns)
                 _rename(table, path)
 
 
@@ -109,19 +114,19 @@ def check_output(path: Path) -> None:
     """Refuse a path that cannot be written.
 
     Raises:
-        ValueError: It is a folder, lies in none, or is write-protected.
+        InvalidArgumentError: It is a folder, lies in none, or is write-protected.
     """
     if path.is_dir():
-        raise ValueError(f"The output {path} is a folder. Name a file in it.")
+        raise InvalidArgumentError(f"The output {path} is a folder. Name a file in it.")
     if not path.parent.is_dir():
-        raise ValueError(
+        raise InvalidArgumentError(
             f"The output {path} cannot be written: there is no folder {path.parent}. Make it, or "
             "name another."
         )
     if path.exists() and not path.is_file():
-        raise ValueError(f"The output {path} is no regular file. Name another.")
+        raise InvalidArgumentError(f"The output {path} is no regular file. Name another.")
     if path.exists() and not os.access(path, os.W_OK):
-        raise ValueError(
+        raise InvalidArgumentError(
             f"The output {path} is there and write-protected. Name another, or make it writable."
         )
 

@@ -6,12 +6,14 @@ The lines are read twice: first for the columns and what they hold, then to writ
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeAlias
+
+from parallel_integrations.errors import InvalidArgumentError
 
 LINES: Final = ("", ".jsonl", ".ndjson")
 """Endings of JSON lines."""
@@ -20,6 +22,9 @@ OF_THE_RUN: Final = ("sources", "error", "run_id")
 MAX_INTEGER: Final = 2**63 - 1
 FORMULA: Final = re.compile(r"[=@\t\r]|[+-](?![\d\s.,()/-]*$)")
 """How a text begins that a spreadsheet would run as a formula; telephone numbers do not."""
+
+Places: TypeAlias = Sequence[tuple[str, str]]
+"""Columns by part (`input`, `output`, `run`) and key."""
 
 
 @dataclass(slots=True)
@@ -36,11 +41,11 @@ class Column:
         return value if value is None or isinstance(value, str) else _json(value)
 
 
-def table_writer(path: Path) -> Callable[[Path, IO[bytes]], None] | None:
+def table_writer(path: Path) -> Callable[[Path, IO[bytes], Places], None] | None:
     """What writes the table that a file's ending names; None for JSON lines.
 
     Raises:
-        ValueError: The ending is another, or its library is not installed.
+        InvalidArgumentError: The ending is another, or its library is not installed.
     """
     ending = path.suffix.lower()
     if ending in LINES:
@@ -49,13 +54,13 @@ def table_writer(path: Path) -> Callable[[Path, IO[bytes]], None] | None:
         try:
             import pyarrow.parquet  # noqa: F401 - before anything is paid
         except ImportError:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"The output {path} needs pyarrow: pip install pyarrow, or name a .csv or .jsonl"
             ) from None
         return _write_parquet
     if ending in (".csv", ".tsv"):
         return _write_csv if ending == ".csv" else _write_tsv
-    raise ValueError(
+    raise InvalidArgumentError(
         f"The output {path} is of unknown kind: name it .csv, .tsv, .jsonl, .ndjson or .parquet"
     )
 
@@ -91,13 +96,14 @@ def _urls(basis: list[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(url for url in found if url))
 
 
-def _columns(lines: Path) -> list[Column]:
+def _columns(lines: Path, known: Places) -> list[Column]:
     """The columns of all rows: those of the input, of the output, and of the run.
 
     A name that an earlier part has too gets its part's name before it.
     """
     # A table of no rows has columns, too, or nothing reads it.
-    kinds: dict[tuple[str, str], set[str]] = {("run", key): set() for key in OF_THE_RUN}
+    places = (*known, *(("run", key) for key in OF_THE_RUN))
+    kinds: dict[tuple[str, str], set[str]] = {place: set() for place in places}
     for record in _records(lines):
         for place, value in record.items():
             kinds.setdefault(place, set()).add(_kind(value))
@@ -125,8 +131,8 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _write_csv(lines: Path, file: IO[bytes], delimiter: str = ",") -> None:
-    columns = _columns(lines)
+def _write_csv(lines: Path, file: IO[bytes], known: Places, delimiter: str = ",") -> None:
+    columns = _columns(lines, known)
     text = TextIOWrapper(file, encoding="utf-8", newline="")
     writer = csv.writer(text, delimiter=delimiter)
     writer.writerow(column.name for column in columns)
@@ -135,8 +141,8 @@ def _write_csv(lines: Path, file: IO[bytes], delimiter: str = ",") -> None:
     text.detach()
 
 
-def _write_tsv(lines: Path, file: IO[bytes]) -> None:
-    _write_csv(lines, file, "\t")
+def _write_tsv(lines: Path, file: IO[bytes], known: Places) -> None:
+    _write_csv(lines, file, known, "\t")
 
 
 def _cell(column: Column, value: Any) -> str | None:
@@ -146,11 +152,11 @@ def _cell(column: Column, value: Any) -> str | None:
     return f"'{text}" if is_formula else text
 
 
-def _write_parquet(lines: Path, file: IO[bytes]) -> None:
+def _write_parquet(lines: Path, file: IO[bytes], known: Places) -> None:
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
-    columns = _columns(lines)
+    columns = _columns(lines, known)
     types: list[tuple[Any, Callable[[Any], Any]]] = []
     for column in columns:
         if column.kinds == {"bool"}:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from parallel_integrations._cli.terminal import printable
 from parallel_integrations.client import ParallelClient
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.evaluation import (
     EvaluationProgress,
     SearchTuning,
@@ -44,17 +45,19 @@ def run(
         The exit status.
 
     Raises:
-        ValueError: A question or a setting that is none.
+        InvalidArgumentError: A question or a setting that is none.
         OSError: A file cannot be read or written.
         ParallelError: There is no key, or the journal cannot be used.
     """
     results = _numbers("--max-results", max_results)
     chars = _numbers("--max-chars", max_chars)
     modes = _parts("--mode", mode)
+    if questions is not None and not questions.is_file():
+        raise InvalidArgumentError(f"There is no file {questions}")
     given = built_in_questions() if questions is None else load_questions(questions)
     for path in (output, html):
         if path is not None and not path.absolute().parent.is_dir():
-            raise ValueError(f"{path}: there is no folder {path.parent}")
+            raise InvalidArgumentError(f"{path}: there is no folder {path.parent}")
     errors, console = Console(stderr=True, highlight=False), Console(highlight=False)
     with _client(embedded=questions is None) as client:
         price = price_of_tuning(client, len(given), results, chars, modes)
@@ -149,7 +152,7 @@ def _status(tuning: SearchTuning, errors: Console) -> int:
 def _parts(option: str, text: str) -> list[str]:
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
-        raise ValueError(f"{option}={text!r} must be values with commas between")
+        raise InvalidArgumentError(f"{option}={text!r} must be values with commas between")
     return parts
 
 
@@ -157,4 +160,6 @@ def _numbers(option: str, text: str) -> list[int]:
     try:
         return [int(part) for part in _parts(option, text)]
     except ValueError:
-        raise ValueError(f"{option}={text!r} must be whole numbers, such as 3,5,10") from None
+        raise InvalidArgumentError(
+            f"{option}={text!r} must be whole numbers, such as 3,5,10"
+        ) from None

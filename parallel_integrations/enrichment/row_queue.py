@@ -246,7 +246,8 @@ class RowQueue:
         """Record that this was the whole input, if all of it was read and submitted."""
         if self.accepts_more:
             self._journal.add_repeats(self._recordable_repeats())
-        if self._limit is None and self._journal.num_rows == self._num_read:
+        # An input without rows binds no journal: its rows may come tomorrow.
+        if self._limit is None and 0 < self._num_read == self._journal.num_rows:
             self._journal.finish(self._num_read)
         self.total = self._num_read
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn, TextIO, TypeAlias
 
@@ -37,8 +38,8 @@ class RowFile:
     thousand.
 
     Raises:
-        ValueError: No such file, no such kind, or its library is not installed. While it is read: a
-            line is no row.
+        ValueError: No such file, no such kind, or its library is not installed. While it is read:
+            it has no columns, or a line is no row.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,7 +63,16 @@ class RowFile:
         self._path = path
         self._read = kind
 
+    @property
+    def columns(self) -> list[str]:
+        """The names in its header; none of JSON lines, which have no header."""
+        columns: list[str] = next(self._parts())
+        return columns
+
     def __iter__(self) -> Iterator[Any]:
+        return islice(self._parts(), 1, None)
+
+    def _parts(self) -> Iterator[Any]:
         try:
             yield from self._read(self._path)
         except OSError as error:
@@ -70,7 +80,10 @@ class RowFile:
 
 
 def _text(read: Callable[[TextIO, str], Iterator[Any]]) -> Callable[[Path], Iterator[Any]]:
-    """A reader of paths, of one that is given the text and the name of a file."""
+    """A reader of paths, of one that is given the text and the name of a file.
+
+    A reader yields the names of the columns, then each row.
+    """
 
     def rows(path: Path) -> Iterator[Any]:
         try:
@@ -167,16 +180,22 @@ def delimiter_of(header: str) -> str:
     return max(DELIMITERS, key=bare.count)
 
 
-def _csv(file: TextIO, name: str, delimiter: str | None = None) -> Iterator[dict[str, str]]:
-    delimiter = delimiter or delimiter_of(file.readline())
+def _csv(file: TextIO, name: str, delimiter: str | None = None) -> Iterator[Any]:
+    delimiter = delimiter or delimiter_of(next((line for line in file if line.strip()), ""))
     file.seek(0)
     lines = records(file, name, delimiter)
-    first, header = next(lines, (1, []))
+    named = (each for each in lines if len(each[1]) > 1 or any(map(str.strip, each[1])))
+    first, header = next(named, (1, []))
     if header == ["sep=", ""]:  # how a spreadsheet names its delimiter
-        first, header = next(lines, (2, []))
-    if not header or not all(column.strip() for column in header):
+        first, header = next(named, (2, []))
+    if not header:
+        raise InvalidArgumentError(
+            f"{name} has no columns: name them in its first line, such as name{delimiter}city"
+        )
+    if not all(column.strip() for column in header):
         raise InvalidArgumentError(f"{name}, line {first}: the header must name every column")
     _check_names(f"{name}, line {first}: several", header)
+    yield header
     for line, values in lines:
         if not any(map(str.strip, values)):
             continue  # spreadsheets write the delimiters of rows that were emptied
@@ -188,11 +207,12 @@ def _csv(file: TextIO, name: str, delimiter: str | None = None) -> Iterator[dict
         yield dict(zip(header, values, strict=True))
 
 
-def _tsv(file: TextIO, name: str) -> Iterator[dict[str, str]]:
+def _tsv(file: TextIO, name: str) -> Iterator[Any]:
     return _csv(file, name, "\t")
 
 
 def _json_lines(file: TextIO, name: str) -> Iterator[Any]:
+    yield []
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue
@@ -209,7 +229,7 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON value")
 
 
-def _parquet(path: Path) -> Iterator[dict[str, Any]]:
+def _parquet(path: Path) -> Iterator[Any]:
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
@@ -217,7 +237,11 @@ def _parquet(path: Path) -> Iterator[dict[str, Any]]:
     try:
         # Without a buffer a column of a whole row group is read at once: often of the whole file.
         with ParquetFile(path, buffer_size=PARQUET_BUFFER_BYTES) as file:
-            _check_names(f"{path}: several", file.schema_arrow.names)
+            names = file.schema_arrow.names
+            if not names:
+                raise InvalidArgumentError(f"{path} has no columns: write the rows with some")
+            _check_names(f"{path}: several", names)
+            yield names
             # Python's datetime holds microseconds; pyarrow gives finer times as those of pandas.
             schema = pa.schema([each.with_type(_coarse(each.type)) for each in file.schema_arrow])
             for batch in file.iter_batches(ROWS_PER_BATCH):
@@ -225,7 +249,9 @@ def _parquet(path: Path) -> Iterator[dict[str, Any]]:
                     number += 1
                     yield row
     except pa.ArrowException as error:
-        raise InvalidArgumentError(f"{path} cannot be read as Parquet: {error}") from error
+        raise InvalidArgumentError(
+            f"{path} cannot be read as Parquet: {error}. Write it again, or give a .csv or .jsonl"
+        ) from error
 
 
 def _coarse(kind: Any) -> Any:

@@ -282,7 +282,7 @@ def test_the_sandbox_command_serves_a_folder_until_it_is_interrupted(tmp_path: P
 
 def test_the_sandbox_command_explains_why_it_cannot_start(tmp_path: Path) -> None:
     empty = invoke("sandbox", "--pages", str(tmp_path))
-    assert empty.exit_code == 1
+    assert empty.exit_code == 2
     assert str(tmp_path) in empty.stderr
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -307,7 +307,7 @@ def test_the_sandbox_command_explains_why_it_cannot_start(tmp_path: Path) -> Non
         (["evaluate", "--max-cost", "nan"], "'nan' is no number of 0 or more"),
         (["evaluate", "--max-cost", "inf"], "'inf' is no number of 0 or more"),
         (["evaluate", "--max-cost", "-1"], "'-1' is no number of 0 or more"),
-        (["evaluate", "no/questions.jsonl"], "no/questions.jsonl: No such file or directory"),
+        (["evaluate", "no/questions.jsonl"], "There is no file no/questions.jsonl"),
     ],
 )
 def test_a_bad_argument_is_named_with_its_range(arguments: list[str], reason: str) -> None:

@@ -76,6 +76,6 @@ def test_mistakes_are_said_before_anything_is_sent(
     town: Sandbox, args: list[str], text: str
 ) -> None:
     status, _, err = command(*args)
-    assert status == 1
+    assert status == 2
     assert text in err.replace("\n", " ")
     assert not town.requests

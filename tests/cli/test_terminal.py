@@ -186,7 +186,7 @@ def test_file_names_are_printed_without_control_sequences(
         ],
     ):
         status, sent = on_a_terminal(*command, PARALLEL_API_KEY="some-key")
-        assert status == 1
+        assert status == 2
         assert not FORBIDDEN.findall(sent)
 
 

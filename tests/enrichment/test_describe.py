@@ -89,5 +89,5 @@ def test_one_of_schema_and_words(more: list[str] | None) -> None:
         code, messages = done.exit_code, done.stderr
     else:
         code, messages = command(*more)
-    assert code == 1
+    assert code == 2
     assert "give one of --output-schema and --describe" in messages

@@ -146,7 +146,7 @@ def test_rows_may_be_a_json_lines_file(
         ("a.csv", 'name,note\n"two\nlines",x\nlambda\n', "line 4: 1 fields"),
         ("a.csv", "name,name\nwith,x\n", "line 1: several columns are named name"),
         ("a.csv", "name,\nwith,x\n", "line 1: the header must name"),
-        ("a.csv", "", "line 1: the header must name"),
+        ("a.csv", "", "a.csv has no columns"),
         ("a.csv", 'name\n"open\n', "line 2: a quote is opened and never closed"),
         ("a.csv", 'name\nwith\n"x"y\n', "line 3: ',' expected after"),
         ("a.csv", "name\n" + "x" * 10_000_001, "line 2: a field is longer than 10,000,000"),

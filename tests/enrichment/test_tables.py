@@ -75,14 +75,105 @@ def test_a_parquet_file_has_typed_columns() -> None:
     assert second["mixed"] == "one"
 
 
+EMPTY = {
+    "rows.csv": b"statement;number\n",
+    "bom.csv": b"\xef\xbb\xbf\r\n\r\nstatement;number",
+    "rows.tsv": b"statement\tnumber\n\n\t\n",
+    "rows.parquet": b"",
+    "empty.jsonl": b"",
+    "blank.jsonl": b"\n \n",
+    "bom.ndjson": b"\xef\xbb\xbf",
+}
+
+
 @pytest.mark.parametrize("output", ["out.csv", "out.parquet"])
-def test_a_table_of_no_rows_has_columns(sandbox: Sandbox, output: str) -> None:
-    Path("rows.csv").write_text("statement;number\n")
-    code, messages = command(output)
-    assert code == 0, messages
+@pytest.mark.parametrize("source", EMPTY)
+def test_a_file_without_rows_is_said_to_be_one_and_becomes_a_table_with_a_header(
+    sandbox: Sandbox, source: str, output: str
+) -> None:
+    Path(source).write_bytes(EMPTY[source])
+    if source.endswith(".parquet"):
+        pd.DataFrame({"statement": [], "number": []}).to_parquet(source)
+    for more in ([], ["--dry-run"]):
+        assert command(output, *more, source=source) == (
+            0,
+            f"No rows in {source}: nothing was sent.\n",
+        )
     read = pd.read_csv if output.endswith(".csv") else pd.read_parquet
-    assert list(read(output).columns) == ["sources", "error", "run_id"]
-    assert not started(sandbox)
+    given = [] if "json" in source else ["statement", "number"]
+    made = ["purpose", "output_number" if given else "number"]
+    assert list(read(output).columns) == [*given, *made, "sources", "error", "run_id"]
+    assert not sandbox.requests
+    # Tomorrow's rows go on with the same command.
+    Path("rows.csv").write_text("statement;number\nwith;1\n")
+    assert command(output)[0] == 0
+    assert started(sandbox) == 1
+
+
+def test_a_file_without_rows_needs_no_proposal(sandbox: Sandbox) -> None:
+    Path("rows.csv").write_text("statement\n")
+    arguments = "enrich rows.csv --describe purpose --journal run.db -o out.csv".split()
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0
+    assert done.stderr == "No rows in rows.csv: nothing was sent.\n"
+    assert not sandbox.requests
+
+
+def test_rows_that_are_gone_do_not_empty_the_output_of_an_earlier_run() -> None:
+    assert command("out.csv")[0] == 0
+    before = Path("out.csv").read_bytes()
+    Path("rows.csv").write_text("statement;number\n")
+    code, messages = command("out.csv")
+    assert code == 1
+    assert "is of an input of 3 rows; this one has 0" in messages
+    assert Path("out.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \r\n\n", b"\xef\xbb\xbf", b'""\n'])
+@pytest.mark.parametrize("source", ["rows.csv", "rows.tsv", "rows.parquet"])
+def test_a_file_without_columns_is_refused(sandbox: Sandbox, source: str, content: bytes) -> None:
+    Path(source).write_bytes(content)
+    code, messages = command("out.csv", source=source)
+    assert code == 2
+    assert source in messages
+    assert "such as name" in messages or "Write it again" in messages
+    assert not sandbox.requests
+    assert not Path("out.csv").exists()
+    assert not Path("run.db").exists()
+
+
+def test_a_parquet_file_without_columns_is_refused(sandbox: Sandbox) -> None:
+    pd.DataFrame().to_parquet("rows.parquet")
+    code, messages = command("out.csv", source="rows.parquet")
+    assert code == 2
+    assert "rows.parquet has no columns" in messages
+
+
+def test_a_table_has_the_columns_of_the_schema_where_every_row_failed() -> None:
+    Path("rows.jsonl").write_text('{"a": "with", "sandbox": "fail"}\n')
+    assert command("out.csv", source="rows.jsonl")[0] == 3
+    header = Path("out.csv").read_text().splitlines()[0]
+    assert header == "a,sandbox,purpose,number,sources,error,run_id"
+
+
+def test_blank_lines_before_the_header_are_skipped(sandbox: Sandbox) -> None:
+    Path("rows.csv").write_text("\n  \nstatement;number\nwith;1\n")
+    code, messages = command("out.csv")
+    assert code == 0, messages
+    assert sent(sandbox) == [{"statement": "with", "number": "1"}]
+
+
+def test_more_groups_are_in_flight_where_they_are_permitted(sandbox: Sandbox) -> None:
+    Path("rows.csv").write_text("n\n" + "".join(f"{n}\n" for n in range(401)))
+    code, messages = command("out.csv", "--groups-in-flight", "1")
+    assert code == 0, messages
+    methods = [(each.method, each.path.rpartition("/")[2]) for each in sandbox.requests]
+    first, second, _ = [at for at, each in enumerate(methods) if each == ("POST", "runs")]
+    assert "GET" in {method for method, _ in methods[first:second]}, "the first ends before"
+    for number in ("0", "-1", "1.5", "many"):
+        code, messages = command("out.csv", "--groups-in-flight", number)
+        assert code == 2
+        assert f"'{number}' is no whole number of 1 or" in messages.replace("\n", " ")
 
 
 def test_nested_columns_of_parquet_come_back_as_json(sandbox: Sandbox) -> None:
@@ -110,7 +201,7 @@ def test_failed_rows_and_texts_of_pages_in_a_table(tmp_path: Path) -> None:
     write = table_writer(Path("out.csv"))
     assert write is not None
     with Path("out.csv").open("wb") as file:
-        write(lines, file)
+        write(lines, file, ())
     with Path("out.csv").open(newline="") as found:
         header, *cells = csv.reader(found)
     assert header == ["input", "id", "output", "sources", "error", "run_id"]
@@ -125,7 +216,7 @@ def test_an_output_of_unknown_kind_is_refused_before_anything_is_paid(
 ) -> None:
     for more in ([], ["--dry-run"]):
         code, messages = command(output, *more)
-        assert code == 1
+        assert code == 2
         assert f"{output} is of unknown kind" in messages
         assert ".parquet" in messages
     assert not sandbox.requests
@@ -136,7 +227,7 @@ def test_parquet_without_its_library_is_refused_before_anything_is_paid(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     code, messages = command("out.parquet")
-    assert code == 1
+    assert code == 2
     assert "needs pyarrow" in messages
     assert not sandbox.requests
 
@@ -223,8 +314,8 @@ def test_a_dry_run_says_the_price_and_touches_nothing(
     assert (code, messages) == (0, "3 rows, 0.075 USD in all at most. Nothing was submitted.\n")
     code, messages = command("out.csv", "--dry-run", "--limit", "2")
     assert messages.startswith("2 rows, 0.010 USD in all at most.")
-    assert command("out.csv", "--dry-run", source="missing.csv")[0] == 1
-    assert command("missing/out.csv", "--dry-run")[0] == 1
+    assert command("out.csv", "--dry-run", source="missing.csv")[0] == 2
+    assert command("missing/out.csv", "--dry-run")[0] == 2
     assert sorted(Path().iterdir()) == before
     assert not sandbox.requests
 

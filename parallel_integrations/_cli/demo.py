@@ -8,8 +8,9 @@ from typing import Any, Final, NamedTuple
 from rich.console import Console
 from rich.markup import escape
 
+from parallel_integrations._cli.clients import sandbox_client
 from parallel_integrations._cli.sources import readable_excerpt, show, show_source, without_emphasis
-from parallel_integrations._documents.evidence import page_documents
+from parallel_integrations._documents.evidence import page_documents, read_basis
 from parallel_integrations._protocol.routes import KEYS_AT
 from parallel_integrations._protocol.search_mcp import SearchMcp
 from parallel_integrations._protocol.settings import KEY_VARIABLE, key_from_environment
@@ -136,16 +137,14 @@ def _answer(client: ParallelClient, question: str) -> tuple[str, str, list[Field
         from parallel_integrations.llama_index import ParallelQueryEngine, evidence_of
 
         response = ParallelQueryEngine(client=client, model=MODEL).query(question)
-        basis = [FieldBasis.model_validate(each) for each in evidence_of(response).get("basis", ())]
+        basis = read_basis(evidence_of(response))
         code = f"LlamaIndex: ParallelQueryEngine(model='{MODEL}').query(question)"
         return code, str(response), basis
     if _has("langchain_core"):
         from parallel_integrations.langchain import ChatParallel
 
         message = ChatParallel(client=client, model=MODEL).invoke(question)
-        basis = [
-            FieldBasis.model_validate(each) for each in message.additional_kwargs.get("basis", ())
-        ]
+        basis = read_basis(message.additional_kwargs)
         return f"LangChain: ChatParallel(model='{MODEL}').invoke(question)", message.text, basis
     request = ChatRequest(model=MODEL, messages=[{"role": "user", "content": question}])
     result = client.run(chat(request))
@@ -209,12 +208,7 @@ def _opened_client(console: Console) -> Iterator[ParallelClient]:
             )
             yield client
         return
-    from parallel_integrations.sandbox import Sandbox
-
-    with (
-        Sandbox(clean=True) as sandbox,
-        ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url) as client,
-    ):
+    with sandbox_client(clean=True) as client:
         show(
             console,
             f"Sandbox, because {KEY_VARIABLE} is not set: a local server simulates Parallel's API "

@@ -1,7 +1,5 @@
 """Command `evaluate`: compares settings of a search on questions with known facts."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from parallel_integrations._cli.clients import sandbox_client
 from parallel_integrations._cli.terminal import printable
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.errors import InvalidArgumentError
@@ -59,7 +58,7 @@ def run(
         if path is not None and not path.absolute().parent.is_dir():
             raise InvalidArgumentError(f"{path}: there is no folder {path.parent}")
     errors, console = Console(stderr=True, highlight=False), Console(highlight=False)
-    with _client(embedded=questions is None) as client:
+    with ParallelClient() if questions else sandbox_client(pages=built_in_pages()) as client:
         price = price_of_tuning(client, len(given), results, chars, modes)
         combinations = len(results) * len(chars) * len(modes)
         limit = "" if max_cost_usd is None else f", at most {max_cost_usd:g} by --max-cost"
@@ -102,21 +101,6 @@ def run(
             write(path)
             errors.print(f"Report: {path}", soft_wrap=True)
     return _status(tuning, errors)
-
-
-@contextmanager
-def _client(*, embedded: bool) -> Iterator[ParallelClient]:
-    if not embedded:
-        with ParallelClient() as client:
-            yield client
-        return
-    from parallel_integrations.sandbox import Sandbox
-
-    with (
-        Sandbox(pages=built_in_pages()) as sandbox,
-        ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url) as client,
-    ):
-        yield client
 
 
 def _table(tuning: SearchTuning) -> Table:

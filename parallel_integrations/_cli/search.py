@@ -3,28 +3,32 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 from rich.console import Console
 
+from parallel_integrations._cli.clients import sandbox_client
 from parallel_integrations._cli.sources import readable_excerpt, show, show_source
 from parallel_integrations._cli.terminal import printable
+from parallel_integrations._documents.answers import (
+    AnyRequest,
+    answer_chunks,
+    evidence_in,
+    sources_in,
+)
+from parallel_integrations._documents.evidence import cited
 from parallel_integrations._documents.queries import readable, search_fields
 from parallel_integrations._protocol.routes import KEYS_AT
 from parallel_integrations._protocol.search_mcp import SearchMcp
 from parallel_integrations._protocol.settings import KEY_VARIABLE, key_from_environment
-from parallel_integrations.api.chats import stream_chat
-from parallel_integrations.api.responses import stream_response
 from parallel_integrations.api.searches import search
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.errors import MissingKeyError
 from parallel_integrations.models.basis import Citation
 from parallel_integrations.models.chat import ChatRequest
 from parallel_integrations.models.page_facts import page_title, published_at
-from parallel_integrations.models.response import RespondRequest, ResponseStateEvent
+from parallel_integrations.models.response import RESPONSES_MODEL, RespondRequest
 from parallel_integrations.models.search import SearchRequest
-
-RESPONSES_MODEL: Final = "parallel"
 
 
 def run_search(question: str, *, max_results: int, mode: str, as_json: bool, sandbox: bool) -> bool:
@@ -75,8 +79,8 @@ def run_ask(question: str, *, model: str, as_json: bool, sandbox: bool) -> bool:
     sources = {citation.url: citation for citation in reversed(citations)}
     ordered = [sources[url] for url in reversed(sources)]
     if as_json:
-        cited = [each.model_dump(mode="json") for each in ordered]
-        answer = {"answer": text, "citations": cited, "usd": client.usage.usd}
+        shown = [each.model_dump(mode="json") for each in ordered]
+        answer = {"answer": text, "citations": shown, "usd": client.usage.usd}
         print(json.dumps(answer, indent=2, ensure_ascii=False))
         return bool(text.strip())
     console.print()
@@ -95,29 +99,23 @@ def _answer(
     client: ParallelClient, question: str, model: str, citations: list[Citation]
 ) -> Iterator[str]:
     """An answer piece by piece; its citations are added to the list."""
-    if model == RESPONSES_MODEL:
-        for event in client.stream(stream_response(RespondRequest(input=question))):
-            yield event.delta
-            if isinstance(event, ResponseStateEvent) and event.is_last:
-                found = event.response.annotations if event.response else []
-                citations += [Citation(url=each.url, title=each.title) for each in found]
-        return
-    request = ChatRequest(model=model, messages=[{"role": "user", "content": question}])
-    for chunk in client.stream(stream_chat(request)):
+    request: AnyRequest = (
+        RespondRequest(input=question)
+        if model == RESPONSES_MODEL
+        else ChatRequest(model=model, messages=[{"role": "user", "content": question}])
+    )
+    for chunk in client.stream(answer_chunks(request)):
         yield chunk.text
-        citations += [each for field in chunk.basis for each in field.citations]
+        if chunk.response is not None:
+            found = sources_in(evidence_in(chunk.response))
+            citations += [citation for _, citation in cited(found)]
 
 
 @contextmanager
 def _opened(errors: Console, *, sandbox: bool, needs_key: bool) -> Iterator[ParallelClient]:
     """A client: of an embedded sandbox, with the key, or over the route that needs no account."""
     if sandbox:
-        from parallel_integrations.sandbox import Sandbox
-
-        with (
-            Sandbox() as server,
-            ParallelClient(api_key=server.api_key, base_url=server.url) as client,
-        ):
+        with sandbox_client() as client:
             errors.print("Sandbox: over Python's manual on this machine; nothing is billed.")
             yield client
     elif key_from_environment():

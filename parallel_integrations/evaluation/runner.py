@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from itertools import product
@@ -23,6 +23,7 @@ from parallel_integrations.evaluation.report import EvaluationReport, SearchTuni
 from parallel_integrations.evaluation.systems import SearchSystem, asker, name_of
 
 CONCURRENCY: Final = 4
+DIALS: Final = ("max_results", "max_chars_per_result", "mode")
 
 
 class EvaluationProgress(BaseModel):
@@ -175,14 +176,11 @@ def tune_search(
     """
     _check_amount("max_cost_usd", max_cost_usd)
     given = questions_of(questions)
-    dials = {"max_results": max_results, "max_chars_per_result": max_chars_per_result, "mode": mode}
+    dials = dict(zip(DIALS, (max_results, max_chars_per_result, mode), strict=True))
     for dial, values in dials.items():
         if not values:
             raise InvalidArgumentError(f"{dial} must have at least one value to try")
-    systems = [
-        SearchSystem(client, **dict(zip(dials, values, strict=True)), **settings)
-        for values in product(*(dict.fromkeys(values) for values in dials.values()))
-    ]
+    systems = _systems(client, dials, settings)
     total = EvaluationProgress(total=len(systems) * len(given), usd=0.0)
     reports: list[EvaluationReport] = []
     for system in systems:
@@ -221,12 +219,18 @@ def price_of_tuning(
         *dials: The values of `max_results`, `max_chars_per_result` and `mode`.
         **settings: Other fields of `SearchRequest`.
     """
-    names = ("max_results", "max_chars_per_result", "mode")
-    each = [
-        SearchSystem(client, **dict(zip(names, values, strict=True)), **settings).price_usd
-        for values in product(*(dict.fromkeys(values) for values in dials))
+    systems = _systems(client, dict(zip(DIALS, dials, strict=True)), settings)
+    return round(sum(each.price_usd for each in systems) * questions, 6)
+
+
+def _systems(
+    client: ParallelClient, dials: Mapping[str, Sequence[Any]], settings: Mapping[str, Any]
+) -> list[SearchSystem]:
+    """A search with each combination of the dials' values, each value once."""
+    return [
+        SearchSystem(client, **dict(zip(dials, values, strict=True)), **settings)
+        for values in product(*map(dict.fromkeys, dials.values()))
     ]
-    return round(sum(each) * questions, 6)
 
 
 def _check_amount(name: str, value: float | None) -> None:

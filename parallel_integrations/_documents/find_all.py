@@ -17,6 +17,7 @@ from parallel_integrations.models.findall import (
     FindallStatusEvent,
     IngestFindallRequest,
     MatchLimit,
+    check_preview,
 )
 from parallel_integrations.models.prices import findall_skus
 from parallel_integrations.models.shared import ApiVersion, RequestModel, StreamEvent
@@ -41,11 +42,7 @@ class FindAllSettings(BaseModel):
     @classmethod
     def _preview_is_small(cls, value: int, info: ValidationInfo) -> int:
         # The API's own refusal would come only after an ingest that costs time.
-        if info.data.get("generator") == "preview" and value > MAX_PREVIEW_MATCHES:
-            raise ValueError(
-                f"match_limit={value} is too much for generator='preview', which stops at "
-                f"{MAX_PREVIEW_MATCHES}"
-            )
+        check_preview(info.data.get("generator"), value)
         return value
 
 

@@ -207,6 +207,19 @@ MAX_EXCLUDED: Final = 10_000
 _OLDEST: Final = frozenset({"query", "findall_spec", "processor", "result_limit"})
 
 
+def check_preview(generator: str | None, match_limit: int) -> None:
+    """Refuse more matches than a preview finds.
+
+    Raises:
+        ValueError: It is a preview, and they are.
+    """
+    if generator == "preview" and match_limit > MAX_PREVIEW_MATCHES:
+        raise ValueError(
+            f"match_limit={match_limit} is too much for generator='preview', which stops at "
+            f"{MAX_PREVIEW_MATCHES}"
+        )
+
+
 class IngestFindallRequest(RequestModel):
     """An objective in words, to be made a schema of."""
 
@@ -280,11 +293,7 @@ class CreateFindallRunRequest(RequestModel):
 
     @model_validator(mode="after")
     def _preview_is_small(self) -> "CreateFindallRunRequest":
-        if self.generator == "preview" and self.match_limit > MAX_PREVIEW_MATCHES:
-            raise ValueError(
-                f"match_limit={self.match_limit} is too much for generator='preview', which stops "
-                f"at {MAX_PREVIEW_MATCHES}"
-            )
+        check_preview(self.generator, self.match_limit)
         return self
 
     def skus(self, version: ApiVersion) -> dict[str, int]:

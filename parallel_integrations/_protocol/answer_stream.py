@@ -53,17 +53,14 @@ class HalfCharacters:
         return held and REPLACEMENT
 
 
-def _unknown(event: object) -> None:
-    """Nothing is known of why an answer ended."""
-
-
 def answer_stream(
     send: Send,
     read: Callable[[str, httpx.Response, list[str]], Event],
     text_of: Callable[[Event], str],
     is_last: Callable[[Event], bool] | None = None,
     rest: Callable[[], str] = str,
-    end_of: Callable[[Event], str | None] = _unknown,
+    *,
+    end_of: Callable[[Event], str | None],
 ) -> Generator[Send | More | Emit[Event], Any, None]:
     """Emit the events of an answer.
 

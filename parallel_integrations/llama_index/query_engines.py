@@ -49,7 +49,6 @@ from parallel_integrations.models.response import Effort
 from parallel_integrations.models.task import CreateTaskRunRequest, TaskRunResult, TaskSettings
 
 QUESTION: Final = PromptTemplate("{question}")
-# Without a schema, a task's output is a JSON object of the processor's own design.
 
 
 class EngineAnswer(NamedTuple):

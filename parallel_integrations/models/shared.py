@@ -28,7 +28,6 @@ from parallel_integrations.models.fields import Count, Items, Text, null_as_empt
 ApiVersion: TypeAlias = Literal["v1", "v1beta", "v1beta-processor"]
 """Generation of the wire: current, beta, and the oldest body with `processor`."""
 
-T = TypeVar("T")
 MAX_TEXT_CHARACTERS: Final = 1_000_000_000
 NOTHING: Mapping[str, int] = MappingProxyType({})
 

@@ -75,11 +75,6 @@ def excerpt(page: Page, ranked: tuple[Span, ...], limit: int) -> str:
     return text if len(text) <= limit else text[: cut_at(text, 0, limit)]
 
 
-def whole(page: Page, limit: int) -> str:
-    """Return the whole page in the form of an excerpt."""
-    return excerpt(page, ((0, len(page.text)),), limit)
-
-
 def missing(url: str) -> Page:
     """Return what a site shows at an address that it does not have, with status 200."""
     site = split_url(url).hostname

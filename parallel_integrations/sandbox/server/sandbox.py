@@ -1,10 +1,10 @@
 """`Sandbox`: a server that runs the API offline in a thread of its own."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from starlette.types import ASGIApp
 
@@ -31,8 +31,9 @@ class Sandbox:
     """Parallel's web API on loopback: same paths, keys, bodies, errors and event streams.
 
     Args:
-        pages: The web it searches: a folder of Markdown, HTML and text files, a `Corpus`, or None
-            for the Python language reference that ships inside CPython.
+        pages: The web it searches: a folder of Markdown, HTML and text files, a `Corpus`, any
+            iterable of pages (each a `Page`, or a dict with `url` and `content`, see `Corpus`), or
+            None for the Python language reference that ships inside CPython.
         port: TCP port; 0 takes a free one.
         host: Address to listen on.
         api_key: The key it accepts. The default is public on purpose: it opens nothing else.
@@ -69,6 +70,7 @@ class Sandbox:
 
     Raises:
         FileNotFoundError, NotADirectoryError, ValueError: If `pages` is no folder with pages.
+        TypeError, ValueError: If one of `pages` is no page; names it, its field and the value.
         ValueError: If a duration is negative or the secret is none.
 
     Example:
@@ -84,7 +86,7 @@ class Sandbox:
 
     def __init__(
         self,
-        pages: str | Path | Corpus | None = None,
+        pages: str | Path | Corpus | Iterable[Page | Mapping[str, Any]] | None = None,
         *,
         port: int = 0,
         host: str = "127.0.0.1",
@@ -107,7 +109,9 @@ class Sandbox:
         if pages is None:
             index = python_reference_index(clean=clean)
         else:
-            index = Index(pages if isinstance(pages, Corpus) else Corpus.folder(pages))
+            if isinstance(pages, str | Path):
+                pages = Corpus.folder(pages)
+            index = Index(pages if isinstance(pages, Corpus) else Corpus(pages))
         self.api_key = api_key
         self.faults = Faults(seed, SERVED)
         self.webhook_secret = webhook_secret

@@ -1,9 +1,10 @@
 """Pages and the corpus they make up."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 
@@ -33,26 +34,44 @@ class Page:
     after: str = ""
 
 
+OTHER_NAMES: Final = {
+    **dict.fromkeys(("content", "page_content"), "text"),
+    **dict.fromkeys(("published_at", "publish_date", "published_date", "date"), "published"),
+}
+"""What a page's fields are called elsewhere, for pages that are dicts."""
+
+
 class Corpus:
     """An ordered, unchanging set of pages, found by address.
 
+    Args:
+        pages: Each a `Page`, or a dict of its fields: `url` and `text` (or `content`), and where
+            known `title`, `published` (or `published_at`, `publish_date`; a date or ISO 8601),
+            `language` and `aliases`. A dict without a title is called by its address.
+
     Raises:
-        ValueError: If there is no page, or two pages have the same address.
+        TypeError: If `pages` is no iterable of pages, or a field of a dict is of another kind.
+        ValueError: If there is no page, a dict lacks a field, has an unknown or an impossible one,
+            or two pages have the same address.
 
     Example:
         ```python
         from parallel_integrations.sandbox import Corpus, Page
 
-        corpus = Corpus([Page("https://sandbox.example/a", "A", "Some text.")])
+        page = {"url": "https://sandbox.example/b", "content": "More.", "published": "2026-05-01"}
+        corpus = Corpus([Page("https://sandbox.example/a", "A", "Some text."), page])
         assert corpus.get("HTTPS://sandbox.example:443/a").title == "A"
-        assert corpus.get("https://sandbox.example/b") is None
+        assert corpus.get("https://sandbox.example/b").published.year == 2026
+        assert corpus.get("https://sandbox.example/c") is None
         ```
     """
 
-    def __init__(self, pages: Iterable[Page]) -> None:
-        self.pages = tuple(pages)
+    def __init__(self, pages: Iterable[Page | Mapping[str, Any]]) -> None:
+        if isinstance(pages, str | bytes | Mapping | Page) or not isinstance(pages, Iterable):
+            raise TypeError(f"pages={pages!r:.100} must be an iterable of pages, such as [Page(…)]")
+        self.pages = tuple(_page(f"pages[{at}]", each) for at, each in enumerate(pages))
         if not self.pages:
-            raise ValueError("a sandbox needs at least one page")
+            raise ValueError("pages is empty: a sandbox needs at least one page")
         self._by_url: dict[str, Page] = {}
         for page in self.pages:
             # Found by identity below: two equal pages at one address are a mistake of the folder as
@@ -113,6 +132,68 @@ class Corpus:
         from parallel_integrations.sandbox.web.folder import pages
 
         return cls(pages(Path(directory)))
+
+
+def _page(where: str, given: Any) -> Page:
+    """A page that was given as such or as a dict; `where` names it in errors."""
+    if isinstance(given, Page):
+        return given
+    if not isinstance(given, Mapping):
+        raise TypeError(
+            f"{where}={given!r:.100} is a {type(given).__name__}: give a Page, or a dict with url "
+            "and content"
+        )
+    known = {each.name for each in fields(Page)}
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        field = OTHER_NAMES.get(name, name)
+        if field not in known:
+            names = ", ".join([*sorted(known), *OTHER_NAMES])
+            raise ValueError(f"{where}[{name!r}]: a page has no such field; it has {names}")
+        if field in values:
+            raise ValueError(f"{where}[{name!r}]: {field} is given twice; leave one out")
+        values[field] = _field(f"{where}[{name!r}]", field, value)
+    for field, name in (("url", "url"), ("text", "content")):
+        if not values.get(field, "").strip():
+            raise ValueError(f"{where} has no {name}: a page needs url and content")
+    values["title"] = values.get("title") or values["url"]
+    return Page(**values)
+
+
+def _field(where: str, field: str, value: Any) -> Any:
+    """A field of a page that was given as a dict."""
+    if field == "published":
+        return _day(where, value)
+    if field == "aliases":
+        if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+            return tuple(value)
+        raise TypeError(f"{where}={value!r:.100} must be a list of addresses")
+    if field in ("title", "language") and value is None:
+        return None if field == "language" else ""
+    if not isinstance(value, str):
+        raise TypeError(f"{where}={value!r:.100} must be a text")
+    if field == "url" and not value.strip().lower().startswith(("http://", "https://")):
+        raise ValueError(
+            f"{where}={value!r:.100} must be an address, such as https://sandbox.example/a"
+        )
+    return value.strip() if field == "url" else value
+
+
+def _day(where: str, value: Any) -> date | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
+    if isinstance(value, str):
+        try:
+            return datetime.fromisoformat(value.strip()).date()
+        except ValueError as error:
+            raise ValueError(
+                f"{where}={value!r:.100} must be a date in ISO 8601, such as 2026-05-01"
+            ) from error
+    raise TypeError(f"{where}={value!r:.100} must be a date, a text such as 2026-05-01, or None")
 
 
 def _site(address: str) -> str:

@@ -3,11 +3,14 @@ import os
 import socket
 import tempfile
 import urllib.request
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from parallel_integrations import ParallelClient, SearchRequest
+from parallel_integrations.api import search
 from parallel_integrations.sandbox import Corpus, Page, Sandbox
 
 
@@ -264,3 +267,62 @@ def test_two_pages_cannot_have_one_address() -> None:
         Corpus([Page("https://a.example/x/", "A", "a"), Page("https://a.example/x", "B", "b")])
     with pytest.raises(ValueError, match="at least one page"):
         Corpus([])
+
+
+A = "https://birds.example/a"
+
+
+@pytest.mark.parametrize(
+    "published",
+    [
+        {"published": date(2026, 5, 1)},
+        {"published_at": datetime(2026, 5, 1, 12, tzinfo=UTC)},
+        {"publish_date": "2026-05-01"},
+        {"date": " 2026-05-01T12:00:00Z "},
+    ],
+)
+def test_pages_may_be_a_list_of_pages_and_dicts(published: dict[str, Any]) -> None:
+    owl = {"url": f" {A} ", "content": "Owls hunt at night.", "title": "Owls", **published}
+    kiwi = Page("https://birds.example/kiwi", "Kiwis", "A kiwi is a flightless bird.")
+    untitled = {"url": "https://birds.example/c", "text": "Emus run.", "title": None}
+    for given in ([owl, kiwi, untitled], iter((owl, kiwi, untitled))):
+        with Sandbox(given) as sandbox:
+            found, second, third = sandbox.corpus
+            assert found == Page(A, "Owls", "Owls hunt at night.", date(2026, 5, 1))
+            assert second is kiwi
+            assert (third.title, third.published) == ("https://birds.example/c", None)
+            client = ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url)
+            [result] = client.run(search(SearchRequest(objective="night owls"))).results
+            assert (result.url, result.publish_date) == (A, "2026-05-01")
+
+
+PAGE = {"url": A, "content": "Owls hunt at night."}
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        ([], ValueError, "pages is empty: a sandbox needs at least one page"),
+        (7, TypeError, r"pages=7 must be an iterable of pages, such as \[Page"),
+        (PAGE, TypeError, "must be an iterable of pages"),
+        (Page(A, "A", "text"), TypeError, "must be an iterable of pages"),
+        (b"folder", TypeError, "must be an iterable of pages"),
+        ([PAGE, A], TypeError, r"pages\[1\]='https.* is a str: give a Page, or a dict with url"),
+        ([None], TypeError, r"pages\[0\]=None is a NoneType"),
+        ([{"url": A}], ValueError, r"pages\[0\] has no content: a page needs url and content"),
+        ([{"content": "x"}], ValueError, r"pages\[0\] has no url"),
+        ([PAGE | {"content": " "}], ValueError, r"pages\[0\] has no content"),
+        ([PAGE | {"content": None}], TypeError, r"pages\[0\]\['content'\]=None must be a text"),
+        ([PAGE | {"title": 7}], TypeError, r"pages\[0\]\['title'\]=7 must be a text"),
+        ([PAGE | {"url": "owls"}], ValueError, r"\['url'\]='owls' must be an address, such as h"),
+        ([PAGE | {"when": 1}], ValueError, r"\['when'\]: a page has no such field; .*published"),
+        ([PAGE | {"text": "x"}], ValueError, r"\['text'\]: text is given twice; leave one out"),
+        ([PAGE | {"published": "May"}], ValueError, "='May' must be a date in ISO 8601, such as 2"),
+        ([PAGE | {"date": 2026}], TypeError, r"\['date'\]=2026 must be a date, a text such as 2"),
+        ([PAGE | {"aliases": A}], TypeError, r"\['aliases'\]='https.* must be a list of addresses"),
+        ([PAGE, PAGE], ValueError, f"two pages have the address {A}"),
+    ],
+)
+def test_a_page_that_is_none_is_named(given: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        Sandbox(given)

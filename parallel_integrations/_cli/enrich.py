@@ -18,6 +18,7 @@ from parallel_integrations._cli.enrich_tables import table_writer
 from parallel_integrations._cli.proposal import Proposal
 from parallel_integrations._cli.signals import EndedError, ended_by_signals
 from parallel_integrations._cli.terminal import printable
+from parallel_integrations._counted import counted
 from parallel_integrations._protocol.settings import KEY_VARIABLE, key_from_environment
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, enrich
@@ -297,25 +298,27 @@ class _ProgressDisplay:
             self._print_empty()
             return ALL_DONE
         cost = "" if last.cost_usd is None else f", {last.cost_usd:.3f} USD in all"
-        self.print(f"{last.finished} of {last.total} rows are in {output}{cost}.")
+        verb = "is" if 1 in (last.finished, last.total) else "are"
+        rows = f"{last.finished} of {counted(last.total, 'row')} {verb}"
+        self.print(f"{rows} in {output}{cost}.")
         if limit is not None and last.total == limit:
             self.print("The same command without --limit goes on; these rows are not paid again.")
         if last.failed:
             self.print(
-                f"{last.failed} failed, each with its reason there; --retry-failed submits them "
-                "again."
+                f"{last.failed} failed, with the reason there; --retry-failed submits again what "
+                "failed."
             )
         if last.not_submitted:
             self.print(
-                f"{last.not_submitted} were not submitted, because of --max-cost; the same command "
-                "with more goes on."
+                f"{counted(last.not_submitted, 'was', 'were')} not submitted, because of "
+                "--max-cost; the same command with more goes on."
             )
             return SOME_NOT_SUBMITTED
         return SOME_FAILED if last.failed else ALL_DONE
 
 
 def _announcement(first: EnrichmentProgress) -> str:
-    rows = "1 row" if first.total == 1 else f"{first.total} rows"
+    rows = counted(first.total or 0, "row")
     if first.max_usd is None:
         return f"{rows}. The price of this processor is not known here."
     spent = (first.cost_usd or 0) + (first.reserved_usd or 0)
@@ -324,7 +327,7 @@ def _announcement(first: EnrichmentProgress) -> str:
 
 
 def _details(progress: EnrichmentProgress, seconds_left: float | None) -> Iterator[str]:
-    yield f"{progress.finished}/{progress.total} rows"
+    yield f"{progress.finished}/{counted(progress.total or 0, 'row')}"
     if progress.failed:
         yield f"{progress.failed} failed"
     if progress.in_flight:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from parallel_integrations._cli.clients import sandbox_client
 from parallel_integrations._cli.terminal import printable
+from parallel_integrations._counted import counted
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.evaluation import (
@@ -22,6 +23,7 @@ from parallel_integrations.evaluation import (
 from parallel_integrations.evaluation.report import cell
 from parallel_integrations.evaluation.runner import price_of_tuning
 
+SEARCHES: Final = ("search", "searches")
 SOME_FAILED: Final = 3
 SOME_NOT_SUBMITTED: Final = 4
 
@@ -64,8 +66,8 @@ def run(
         limit = "" if max_cost_usd is None else f", at most {max_cost_usd:g} by --max-cost"
         before = "" if journal is None else " without what the journal holds"
         errors.print(
-            f"{len(given)} questions with {combinations} settings: {len(given) * combinations} "
-            f"searches, {price:.3f} USD{before}{limit}.",
+            f"{counted(len(given), 'question')} with {counted(combinations, 'setting')}: "
+            f"{counted(len(given) * combinations, *SEARCHES)}, {price:.3f} USD{before}{limit}.",
             soft_wrap=True,
         )
         if questions is None:
@@ -126,9 +128,13 @@ def _status(tuning: SearchTuning, errors: Console) -> int:
     left = sum(each.not_submitted for each in figures)
     if failed:
         reasons = {each.error for report in tuning.reports for each in report.results if each.error}
-        errors.print(printable(f"{failed} searches failed: {sorted(reasons)[0]}"), soft_wrap=True)
+        errors.print(
+            printable(f"{counted(failed, *SEARCHES)} failed: {sorted(reasons)[0]}"), soft_wrap=True
+        )
     if left:
-        errors.print(f"{left} searches were not sent because of --max-cost.")
+        errors.print(
+            f"{counted(left, 'search was', 'searches were')} not sent because of --max-cost."
+        )
         return SOME_NOT_SUBMITTED
     return SOME_FAILED if failed else 0
 

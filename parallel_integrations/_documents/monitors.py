@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence, Set
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from parallel_integrations._counted import counted
 from parallel_integrations._documents.adapter import PacedAdapter, refuse_unknown
 from parallel_integrations._documents.evidence import (
     PAGES,
@@ -156,7 +157,10 @@ def event_documents(monitor_id: str, events: Sequence[MonitorEvent]) -> Document
                 name = passage_name(monitor_id, event.event_id or document.text)
                 documents.append(PageDocument(name, document.text, document.metadata | own))
     if failures:
-        text = f"{len(failures)} executions of monitor {monitor_id} failed, the last: {failures[0]}"
+        text = (
+            f"{counted(len(failures), 'execution')} of monitor {monitor_id} failed, the last: "
+            f"{failures[0]}"
+        )
         if len(failures) == len(events):
             raise TaskFailedError(f"{text}. None found anything.")
         log.warning("%s", text)

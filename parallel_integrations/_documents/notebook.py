@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, ExitStack
 from html import escape
 from typing import Any, Final, TypeVar, overload
 
+from parallel_integrations._counted import counted
 from parallel_integrations.errors import ArgumentTypeError
 from parallel_integrations.models.notebook import pages_html
 from parallel_integrations.models.pages import PageResult
@@ -191,17 +192,17 @@ def _progress(event: object) -> tuple[float | None, str]:
         cost = _of(event, "cost_usd")
         spent = "" if cost is None else f", {cost:.3f} USD"
         flying = _of(event, "in_flight") or 0
-        return done / max(total, 1), f"{done}/{total} rows, {flying} in flight{spent}"
+        return done / max(total, 1), f"{done}/{counted(total, 'row')}, {flying} in flight{spent}"
     if (counts := _of(event, "status", "task_run_status_counts")) is not None:
         number = _of(event, "status", "num_task_runs") or 0
         over = sum(counts.get(each, 0) for each in ("completed", "failed", "cancelled"))
-        return over / max(number, 1), f"{over}/{number} runs"
+        return over / max(number, 1), f"{over}/{counted(number, 'run')}"
     if (metrics := _of(event, "data", "status", "metrics")) is not None:
         looked = _of(metrics, "generated_candidates_count") or 0
         return None, f"{looked} looked at, {_of(metrics, 'matched_candidates_count') or 0} matched"
     meter = _of(event, "progress_meter")
     read = _of(event, "source_stats", "num_sources_read")
-    words = _of(event, "message") or (f"{read} sources read" if read else "")
+    words = _of(event, "message") or (f"{counted(read, 'source')} read" if read else "")
     words = words or str(_of(event, "run", "status") or "")
     return None if meter is None else meter / 100, " ".join(words.split())
 

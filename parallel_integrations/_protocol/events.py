@@ -12,6 +12,7 @@ import httpx
 from httpx_sse import ServerSentEvent
 from pydantic_core import to_json
 
+from parallel_integrations._counted import counted
 from parallel_integrations._protocol.error_mapping import reported_error, transport_error
 from parallel_integrations._protocol.flow import MORE, Emit, Flow, More, Send
 from parallel_integrations._protocol.paths import text_parameter
@@ -169,7 +170,8 @@ class EventFollower:
                 if found.failure is not None:
                     why = str(transport_error(found.failure))
                 error = _interrupted(
-                    f"The event stream broke {without_progress} times without anything new: {why}",
+                    f"The event stream broke {counted(without_progress, 'time')} without anything "
+                    f"new: {why}",
                     response,
                 )
                 error.repeatable = True  # following costs nothing, however often

@@ -13,6 +13,7 @@ from math import inf
 from typing import Any, Final, TypeVar
 
 from parallel_integrations import errors
+from parallel_integrations._counted import counted
 from parallel_integrations._protocol import polling
 from parallel_integrations._protocol.flow import Emit, Flow, More, Send, Stream, delayed, relay
 from parallel_integrations._protocol.retry import RETRY_AFTER_CAP_SECONDS
@@ -268,11 +269,12 @@ class Engine:
     def _late(self, batch: SubmittedBatch, why: str) -> errors.TaskTimeoutError:
         groups = [each.batch.taskgroup_id for each in self._batches]
         more = f" and {len(groups) - MAX_GROUPS_NAMED} more" * (len(groups) > MAX_GROUPS_NAMED)
+        names = "group" if len(groups) == 1 else "groups"
         last = f" The last error: {batch.read_failure.error}." if batch.read_failure else ""
         error = errors.TaskTimeoutError(
-            f"{len(self._rows.in_flight)} rows are not done {why}.{last} They go on, in the task "
-            f"groups {', '.join(groups[:MAX_GROUPS_NAMED])}{more}: with a journal, the same call "
-            "waits for them."
+            f"{counted(len(self._rows.in_flight), 'row is', 'rows are')} not done {why}.{last} The "
+            f"work goes on, in the task {names} {', '.join(groups[:MAX_GROUPS_NAMED])}{more}: with "
+            "a journal, the same call waits for it."
         )
         error.taskgroup_id = batch.batch.taskgroup_id
         return error

@@ -21,6 +21,7 @@ from zlib import crc32
 
 from pydantic import TypeAdapter, ValidationError
 
+from parallel_integrations._counted import counted
 from parallel_integrations.errors import JournalError
 from parallel_integrations.models.task import TaskOutput, TaskRunStateEvent
 from parallel_integrations.models.tolerant_reading import read_as
@@ -297,7 +298,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     whole = pragma("page_count") * pragma("page_size")
     if (size := path.stat().st_size) != whole:
         raise JournalError(
-            f"The journal {path} has {size} bytes instead of {whole}: it was cut. {REMEDY}"
+            f"The journal {path} has {counted(size, 'byte')} instead of {whole}: it was cut. "
+            f"{REMEDY}"
         )
     found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
@@ -494,7 +496,8 @@ class Journal:
         if number >= self.num_rows:
             if self.total is not None and number >= self.total:
                 raise JournalError(
-                    f"The journal {self._path} is of an input of {self.total} rows; this one has "
+                    f"The journal {self._path} is of an input of "
+                    f"{counted(self.total, 'row')}; this one has "
                     "more. Take the same input, or put the new rows into a run of their own."
                 )
             return None
@@ -516,7 +519,8 @@ class Journal:
         known = self.num_rows if self.total is None else self.total
         if total < known:
             raise JournalError(
-                f"The journal {self._path} is of an input of {known} rows; this one has {total}. "
+                f"The journal {self._path} is of an input of {counted(known, 'row')}; this "
+                f"one has {total}. "
                 "Take the same input, or give this run another journal."
             )
 

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, NoReturn, TextIO, TypeAlias
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from parallel_integrations._counted import counted
 from parallel_integrations.errors import InvalidArgumentError
 
 MAX_FIELD_CHARACTERS: Final = 10_000_000
@@ -201,7 +202,8 @@ def _csv(file: TextIO, name: str, delimiter: str | None = None) -> Iterator[Any]
             continue  # spreadsheets write the delimiters of rows that were emptied
         if len(values) != len(header):
             raise InvalidArgumentError(
-                f"{name}, line {line}: {len(values)} fields, the header has {len(header)} "
+                f"{name}, line {line}: {counted(len(values), 'field')}, the header has "
+                f"{len(header)} "
                 f"(delimiter {delimiter!r}). Quote fields that hold the delimiter or a line break."
             )
         yield dict(zip(header, values, strict=True))

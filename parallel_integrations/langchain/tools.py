@@ -16,6 +16,7 @@ from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import AwareDatetime, BaseModel, Field, PrivateAttr
 
+from parallel_integrations._counted import counted
 from parallel_integrations._documents import agent_tools
 from parallel_integrations._documents.adapter import PacedAdapter, refuse_unknown
 from parallel_integrations._documents.agent_tools import AgentTool
@@ -434,8 +435,8 @@ class ParallelSearchTool(SearchSettings, SessionTool):
         tail = [truncated("\n\n".join(notes), self.max_output_chars // 2)] if notes else []
         available = self.max_output_chars - sum(map(len, tail))
         shown = found[: max(1, available // MIN_BLOCK_CHARS)]
-        if len(shown) < len(found):
-            tail.append(f"{len(found) - len(shown)} more results were left out.")
+        if more := len(found) - len(shown):
+            tail.append(f"{counted(more, 'more result was', 'more results were')} left out.")
         # The same share for all: cut at the end, the text would lack its last pages altogether.
         share = (available - 50) // len(shown)
         return [*(_search_result_block(item, share) for item in shown), *tail]

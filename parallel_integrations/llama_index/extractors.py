@@ -225,7 +225,7 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
         # One that failed beside others costs them nothing; where all did, the nodes would silently
         # stay without metadata.
         if failed and len(failed) == len(rows) and self.raise_on_error:
-            error = TaskFailedError(f"None of the {len(rows)} tasks succeeded: {failed[0].error}")
+            error = TaskFailedError(f"No task of {len(rows)} succeeded: {failed[0].error}")
             error.run_id, error.taskgroup_id = failed[0].run_id, failed[0].taskgroup_id
             raise error
         found = (by_input.get(_key(one)) if one else None for one in inputs)

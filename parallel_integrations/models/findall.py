@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, NoReturn, TypeAlias
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
 
+from parallel_integrations._counted import counted
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models._bodies import renamed
 from parallel_integrations.models.basis import FieldBasis
@@ -362,8 +363,9 @@ class ExtendFindallRequest(RequestModel):
     def max_skus(self, version: ApiVersion) -> NoReturn:
         """Refused: the run's generator decides the price."""
         raise InvalidArgumentError(
-            f"{self.additional_match_limit} more matches are billed by the generator of their run, "
-            "which only the API knows: estimate CreateFindallRunRequest(…, match_limit=…) instead."
+            f"{counted(self.additional_match_limit, 'more match is', 'more matches are')} billed "
+            "by the generator of the run, which only the API knows: estimate "
+            "CreateFindallRunRequest(…, match_limit=…) instead."
         )
 
 

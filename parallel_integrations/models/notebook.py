@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 from pydantic_core import to_json
 
+from parallel_integrations._counted import counted
 from parallel_integrations.models.basis import Citation, FieldBasis
 from parallel_integrations.models.page_facts import page_title, published_at
 from parallel_integrations.models.pages import PageResult
@@ -94,7 +95,7 @@ def model_html(model: BaseModel) -> str:
 def findall_html(result: "FindallResult") -> str:
     """What a FindAll run found: how it stands, and a row for each candidate, matches first."""
     status = result.run.status
-    words = f"{len(result.matches)} of {len(result.candidates)} candidates matched"
+    words = f"{len(result.matches)} of {counted(len(result.candidates), 'candidate')} matched"
     if status is not None and status.status:
         words += f" · {status.status}"
     names = dict.fromkeys(name for one in result.candidates for name in one.output or ())

@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
+from parallel_integrations._counted import counted
 from parallel_integrations.models.fields import FAST_ALTERNATIVE
 from parallel_integrations.models.shared import (
     UNREADABLE,
@@ -225,7 +226,10 @@ def warn(response: ResponseModel, messages: list[str]) -> None:
     """Add warnings about what of a response could not be read, where its class has any."""
     if len(messages) > MAX_WARNINGS:
         rest = len(messages) - MAX_WARNINGS
-        messages = [*messages[:MAX_WARNINGS], f"{rest} more parts were left out"]
+        messages = [
+            *messages[:MAX_WARNINGS],
+            f"{counted(rest, 'more part was', 'more parts were')} left out",
+        ]
     if messages and isinstance(response, ApiResponse):
         added = [Warning(type=UNREADABLE, message=message) for message in messages]
         response.warnings = [*response.warnings, *added]

@@ -59,7 +59,8 @@ def test_what_fails_is_said(town: Sandbox) -> None:
     town.faults.add(status=400, times=1)
     status, _, err = command(QUESTIONS, "--max-results", "3", "--max-chars", "1000")
     assert status == 3
-    assert "1 searches failed: InvalidRequestError" in err
+    assert "questions with 1 setting: " in err
+    assert "1 search failed: InvalidRequestError" in err
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ async def test_failed_executions_are_no_empty_list(
     monitor_id = (await monitors("create", QUERY)).monitor_id
     events = "/v1/monitors/*/events"
     sandbox.faults.add(path=events, body={"events": [FAILED]}, times=2)
-    with pytest.raises(TaskFailedError, match=f"{monitor_id} failed, the last: quota"):
+    with pytest.raises(TaskFailedError, match=f"1 execution of monitor {monitor_id} failed, the"):
         await monitors("events", monitor_id)
     nothing = {"event_type": "completion", "timestamp": "2026-05-01T10:00:00Z"}
     for body in ([FAILED], [FAILED, nothing]):  # another execution ran, and found nothing

@@ -154,4 +154,4 @@ def test_a_terminal_has_a_line_and_a_log_has_nothing(
     list(show_progress(client.stream(enrich(["with"], settings))))
     written = capsys.readouterr().err
     assert written.endswith("\n")
-    assert "\r\x1b[K[########################] 1/1 rows" in written
+    assert "\r\x1b[K[########################] 1/1 row" in written

@@ -82,7 +82,7 @@ def test_the_command_ends_with_status_4_at_the_cost_limit(sandbox: Sandbox) -> N
     code, messages = command(*ARGUMENTS, "--max-cost", "0.01")
     assert code == 4
     assert messages.startswith("4 rows, 0.010 USD in all at most.\n")
-    assert "1 were not submitted, because of --max-cost" in messages
+    assert "1 was not submitted, because of --max-cost" in messages
     assert [row["submitted"] for row in written()] == [True, True, True, False]
     assert sandbox.ledger.usd == 0.01
     assert command(*ARGUMENTS, "--max-cost", "1")[0] == 0

@@ -85,6 +85,15 @@ def test_a_journal_of_another_input_is_refused(
     assert len(enriched(client, rows(5), journal=journal)) == 5
 
 
+@pytest.mark.parametrize(("given", "rest"), [(rows(2), "more"), ([], "0")])
+def test_a_journal_of_one_row_says_so(
+    client: ParallelClient, journal: Path, given: list[dict[str, Any]], rest: str
+) -> None:
+    enriched(client, rows(1), journal=journal)
+    with pytest.raises(JournalError, match=f"is of an input of 1 row; this one has {rest}"):
+        enriched(client, given, journal=journal)
+
+
 def test_a_shorter_input_is_refused_before_it_was_read_to_its_end(
     sandbox: Sandbox, client: ParallelClient, journal: Path
 ) -> None:

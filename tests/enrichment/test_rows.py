@@ -142,8 +142,8 @@ def test_rows_may_be_a_json_lines_file(
 @pytest.mark.parametrize(
     ("name", "content", "fault"),
     [
-        ("a.csv", "name,note\nwith,x\nlambda\n", "line 3: 1 fields, the header has 2"),
-        ("a.csv", 'name,note\n"two\nlines",x\nlambda\n', "line 4: 1 fields"),
+        ("a.csv", "name,note\nwith,x\nlambda\n", "line 3: 1 field, the header has 2"),
+        ("a.csv", 'name,note\n"two\nlines",x\nlambda\n', "line 4: 1 field"),
         ("a.csv", "name,name\nwith,x\n", "line 1: several columns are named name"),
         ("a.csv", "name,\nwith,x\n", "line 1: the header must name"),
         ("a.csv", "", "a.csv has no columns"),

@@ -110,6 +110,18 @@ def test_a_file_without_rows_is_said_to_be_one_and_becomes_a_table_with_a_header
     assert started(sandbox) == 1
 
 
+def test_one_row_is_called_one(sandbox: Sandbox) -> None:
+    code, messages = command("out.csv", "--limit", "1")
+    assert code == 0
+    first, last, _ = messages.splitlines()
+    assert first == "1 row, 0.005 USD in all at most."
+    assert last == "1 of 1 row is in out.csv, 0.005 USD in all."
+    code, messages = command("out.csv", "--max-cost", "0.005")
+    assert code == 4
+    assert "1 of 3 rows is in out.csv" in messages
+    assert "2 were not submitted, because of --max-cost" in messages
+
+
 def test_a_file_without_rows_needs_no_proposal(sandbox: Sandbox) -> None:
     Path("rows.csv").write_text("statement\n")
     arguments = "enrich rows.csv --describe purpose --journal run.db -o out.csv".split()

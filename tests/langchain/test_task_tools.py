@@ -352,7 +352,9 @@ def test_search_result_blocks(sandbox: Sandbox, budget: int) -> None:
         assert len(blocks) == results > 5
         assert said == []
     else:
-        assert said == [f"{results - len(blocks)} more results were left out."]
+        more = results - len(blocks)
+        assert said == [f"{more} more result{' was' if more == 1 else 's were'} left out."]
+        assert (more == 1) == (budget == 2000), "both are held"
         assert "…cut, " in blocks[0]["content"][0]["text"]
 
 

@@ -246,6 +246,8 @@ def test_findall_shows_its_schema_and_a_row_for_each_candidate(client: ParallelC
     assert "Sources" in one.text
     for html in (ingested._repr_html_(), result._repr_html_()):
         assert shown_cells_are_left_aligned(html)
+    result.candidates[1:] = []
+    assert " of 1 candidate matched · completed" in shown(result).text
 
 
 def test_a_monitor_and_its_events_are_tables(client: ParallelClient) -> None:

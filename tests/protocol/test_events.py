@@ -298,7 +298,7 @@ def test_a_group_without_events_is_followed_as_long_as_it_works() -> None:
 @pytest.mark.parametrize("max_retries", [0, 3])
 def test_a_stream_that_keeps_breaking_is_an_error(max_retries: int) -> None:
     player = ScriptPlayer([[httpx.ReadError("gone")]], max_retries=max_retries)
-    with pytest.raises(StreamInterruptedError, match=f"{max_retries + 1} times"):
+    with pytest.raises(StreamInterruptedError, match=r"broke 1 time w|broke 4 times"):
         player.play(EventFollower(SEND, {}).events())
     assert len(player.sends) == max_retries + 1
 

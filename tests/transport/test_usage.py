@@ -629,7 +629,10 @@ def test_an_estimate_without_a_price_says_so(
 
 def test_what_a_client_cannot_know_is_no_estimate(client: ParallelClient) -> None:
     extend = api.extend_findall("findall_1", ExtendFindallRequest(additional_match_limit=3))
-    with pytest.raises(ValueError, match="3 more matches are billed by the generator of their run"):
+    with pytest.raises(ValueError, match="3 more matches are billed by the generator of the run"):
+        client.estimate(extend)
+    extend = api.extend_findall("findall_1", ExtendFindallRequest(additional_match_limit=1))
+    with pytest.raises(ValueError, match="1 more match is billed by the generator of the run"):
         client.estimate(extend)
     enrich = EnrichFindallRequest(output_schema=SCHEMA, processor="base")
     with pytest.raises(ValueError, match="processor='base' for each match"):

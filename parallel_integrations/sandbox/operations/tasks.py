@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
+from parallel_integrations._counted import counted
 from parallel_integrations.sandbox.answering.reports import report, sections, short_text
 from parallel_integrations.sandbox.answering.schema_filler import Filler, SchemaError, check_schema
 from parallel_integrations.sandbox.answering.sentences import gather
@@ -329,7 +330,11 @@ def _steps(state: State, run: Run) -> list[Step]:
     looked_for = run.input.question[:SHOWN_CHARS]
     events: list[tuple[str, str, Sequence[str]]] = [
         ("exec_status", STARTING, ()),
-        ("plan", f"Look for {looked_for!r} in the sandbox's {len(state.corpus)} pages", ()),
+        (
+            "plan",
+            f"Look for {looked_for!r} in the sandbox's {counted(len(state.corpus), 'page')}",
+            (),
+        ),
         ("search", f"Found {len(found.considered)} page(s) that hold these words", ()),
     ]
     if run.input.failure is None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 from starlette.types import ASGIApp
 
+from parallel_integrations._counted import counted
 from parallel_integrations.sandbox.operations.monitors import publish, with_page
 from parallel_integrations.sandbox.server.app import SERVED, KeyCheck, build
 from parallel_integrations.sandbox.server.faults import Faults
@@ -244,4 +245,4 @@ class Sandbox:
 
     def __repr__(self) -> str:
         state = self.url if self._running else "stopped"
-        return f"<Sandbox {state}, {len(self.corpus)} pages>"
+        return f"<Sandbox {state}, {counted(len(self.corpus), 'page')}>"

@@ -170,6 +170,12 @@ def test_own_pages_key_and_clock(tmp_path: Path) -> None:
         Sandbox(pages=tmp_path / "nowhere")
 
 
+def test_one_page_is_called_one() -> None:
+    pages = [Page(f"https://birds.example/{n}", "Kiwis", "A kiwi is a bird.") for n in range(2)]
+    assert repr(Sandbox(pages)) == "<Sandbox stopped, 2 pages>"
+    assert repr(Sandbox(pages[:1])) == "<Sandbox stopped, 1 page>"
+
+
 def test_a_corpus_may_be_given() -> None:
     with Sandbox(Corpus([Page("https://a.example/", "A", "Only page.")])) as sandbox:
         assert len(sandbox.corpus) == 1

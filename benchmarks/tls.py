@@ -1,14 +1,9 @@
 """Rows about TLS: a search through an adapter of its own for each call, as request handlers do."""
 
-import os
 import shutil
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.certificate import certificate
 from benchmarks.measure import KEY, QUESTION, Call, Row, row
 from benchmarks.server import Server
 from parallel_integrations.langchain import ParallelSearchRetriever
@@ -19,7 +14,7 @@ def rows() -> list[Row]:
     """The rows of this file; none where there is no `openssl` to make a certificate with."""
     if shutil.which("openssl") is None:
         return []
-    with _certificate() as certificate, Server(certificate) as url:
+    with certificate() as path, Server(path) as url:
         connection: dict[str, Any] = {"api_key": KEY, "base_url": f"{url}/60"}
         # Of other settings: with these it would share its client with those that come and go.
         langchain = ParallelSearchRetriever(**connection, timeout=60)
@@ -45,20 +40,3 @@ def rows() -> list[Row]:
             )
             for framework, (kept, new) in ours.items()
         ]
-
-
-@contextmanager
-def _certificate() -> Iterator[Path]:
-    """A certificate and its key in one file, trusted by this process while it lasts."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "localhost.pem"
-        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
-        named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-        files = ["-days", "1", "-keyout", str(path), "-out", f"{path}.crt"]
-        subprocess.run([*command.split(), *named, *files], check=True, capture_output=True)
-        path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
-        os.environ["SSL_CERT_FILE"] = f"{path}.crt"
-        try:
-            yield path
-        finally:
-            del os.environ["SSL_CERT_FILE"]

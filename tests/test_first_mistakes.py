@@ -8,8 +8,6 @@ import re
 import shutil
 import socket
 import ssl
-import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +18,7 @@ from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.tools import ToolException
 
 import parallel_integrations
+from benchmarks.certificate import certificate
 from parallel_integrations import (
     ArgumentTypeError,
     CloudflareGateway,
@@ -53,6 +52,7 @@ from parallel_integrations.llama_index import (
     ParallelToolSpec,
 )
 from parallel_integrations.sandbox import Sandbox
+from tests.support.raw_server import RawServer
 
 REAL: Final = os.environ.get("PARALLEL_REAL", "")  # read here, because tests clear it
 SEARCH: Final = SearchRequest(search_queries=["with statement exceptions"])
@@ -310,33 +310,16 @@ async def test_a_refused_connection_on_loopback_names_the_sandbox() -> None:
 
 
 @pytest.fixture
-def private_server(tmp_path: Path) -> Iterator[str]:
+def private_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a TLS server whose certificate nobody has signed."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
+    if shutil.which("openssl") is None:
         pytest.skip("openssl makes the certificate")
-    made = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -keyout key -out cert"
-    subprocess.run([openssl, *made.split()], cwd=tmp_path, check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def refuse_all() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                try:
-                    context.wrap_socket(connection, server_side=True).close()
-                except OSError:
-                    connection.close()
-
-        thread = threading.Thread(target=refuse_all, daemon=True)
-        thread.start()
-        yield f"https://localhost:{listener.getsockname()[1]}"
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
+    with certificate() as path, monkeypatch.context() as distrusting:
+        distrusting.delenv("SSL_CERT_FILE")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        with RawServer(lambda talk, request: None, context) as server:
+            yield server.url
 
 
 def test_a_private_certificate_names_the_variable_and_the_clients(private_server: str) -> None:

@@ -1,10 +1,12 @@
 """Scripted server: a loopback server that can misbehave in ways that no HTTP library allows."""
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
-from typing import ClassVar, Self
+from contextlib import suppress
+from typing import ClassVar, Self, cast
 
 Observer = Callable[[bytes, int], None]
 
@@ -84,6 +86,17 @@ class Talk:
         """End the connection in order (FIN)."""
         self._connection.close()
 
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        """Encrypt what follows, as behind a proxy."""
+        self._connection = context.wrap_socket(self._connection, server_side=True)
+
+    def end_tls(self) -> None:
+        """Say that nothing follows (close_notify), and leave the connection open."""
+        self._connection.setblocking(False)
+        with suppress(ssl.SSLWantReadError):  # the client's own is not waited for
+            cast(ssl.SSLSocket, self._connection).unwrap()
+        self._connection.setblocking(True)
+
     def reset(self) -> None:
         """End the connection without order (RST)."""
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -105,6 +118,7 @@ class RawServer:
 
     Args:
         respond: Called with the connection and the request's bytes; sends a response, or does not.
+        context: For TLS; None for none.
 
     Attributes:
         observers: Called with each request that gets a well-formed response, and its status; of all
@@ -115,8 +129,11 @@ class RawServer:
 
     observers: ClassVar[list[Observer]] = []
 
-    def __init__(self, respond: Callable[[Talk, bytes], None]) -> None:
+    def __init__(
+        self, respond: Callable[[Talk, bytes], None], context: ssl.SSLContext | None = None
+    ) -> None:
         self._respond = respond
+        self._context = context
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         self.requests: list[bytes] = []
@@ -125,7 +142,8 @@ class RawServer:
     @property
     def url(self) -> str:
         """Base URL."""
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        address = "http://127.0.0.1" if self._context is None else "https://localhost"
+        return f"{address}:{self._listener.getsockname()[1]}"
 
     @property
     def open_connections(self) -> int:
@@ -157,6 +175,10 @@ class RawServer:
             except OSError:  # closed: the test is over
                 return
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._context is not None:  # the handshake comes with the first request
+                connection = self._context.wrap_socket(
+                    connection, server_side=True, do_handshake_on_connect=False
+                )
             self.connections += 1
             self._open.append(connection)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
@@ -170,4 +192,4 @@ class RawServer:
         except OSError:  # the client went away, or the test is over
             pass
         finally:
-            connection.close()
+            talk.finish()

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import ssl
 import subprocess
 import sys
 import time
@@ -70,9 +71,11 @@ class LoopServer(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def loop_server() -> AsyncIterator[str]:
-    server = await asyncio.get_running_loop().create_server(LoopServer, "127.0.0.1", 0)
-    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+async def loop_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(LoopServer, "127.0.0.1", 0, ssl=tls)
+    address = "https://localhost" if tls else "http://127.0.0.1"
+    yield f"{address}:{server.sockets[0].getsockname()[1]}"
     server.close()
 
 
@@ -97,19 +100,28 @@ def plain_chat(client: ParallelClient) -> None:
 async def test_a_task_cancelled_at_any_turn_of_the_loop(
     call: Callable[[ParallelClient], Any], cached: bool
 ) -> None:
-    cancelled = 0
     async with loop_server() as url, make_client(url, cached=cached) as client:
-        for turn in range(TURNS):
-            task = asyncio.create_task(call(client))
-            for _ in range(turn):
-                await asyncio.sleep(0)
-            task.cancel()
-            start = time.monotonic()
-            await call(client)
-            assert time.monotonic() - start < 4, f"it waited for what turn {turn} left behind"
-            with suppress(asyncio.CancelledError):
-                await task
-            cancelled += task.cancelled()
+        await cancel_at_each_turn(client, call)
+
+
+async def test_a_task_cancelled_at_any_turn_of_the_loop_over_tls(tls: ssl.SSLContext) -> None:
+    async with loop_server(tls) as url, make_client(url) as client:
+        await cancel_at_each_turn(client, achat)
+
+
+async def cancel_at_each_turn(client: ParallelClient, call: Callable[..., Any]) -> None:
+    cancelled = 0
+    for turn in range(TURNS):
+        task = asyncio.create_task(call(client))
+        for _ in range(turn):
+            await asyncio.sleep(0)
+        task.cancel()
+        start = time.monotonic()
+        await call(client)
+        assert time.monotonic() - start < 4, f"it waited for what turn {turn} left behind"
+        with suppress(asyncio.CancelledError):
+            await task
+        cancelled += task.cancelled()
     assert 10 < cancelled < TURNS
 
 

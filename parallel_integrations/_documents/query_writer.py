@@ -1,8 +1,6 @@
 """Search queries written by a model: its prompt, reading its output, and the fallback."""
 
-import json
 import logging
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -10,6 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from parallel_integrations._documents.adapter import Adapter
+from parallel_integrations._documents.json_values import json_values
 from parallel_integrations._documents.queries import readable, search_fields
 from parallel_integrations._documents.searching import search_request
 from parallel_integrations.models.pages import MAX_QUERIES, MAX_QUERY_CHARACTERS
@@ -20,7 +19,6 @@ PROMPT: Final = (
     'sources or dates>", "search_queries": ["<2 to 4 different keyword queries of 3 to 6 words>"]}}'
     "\n\nQuestion: {question}"
 )
-_OBJECT: Final = re.compile(r"\{.*\}", re.DOTALL)
 
 log = logging.getLogger("parallel_integrations")
 
@@ -126,10 +124,7 @@ def _mapping(output: object) -> Mapping[str, Any]:
         return vars(output)
     else:
         text = str(getattr(output, "text", "") or getattr(output, "content", ""))
-    found = _OBJECT.search(text)
+    found: Mapping[str, Any] | None = next(json_values(text, "{"), None)
     if found is None:
         raise ValueError("the query writer gave no JSON object")
-    value = json.loads(found[0])
-    if not isinstance(value, dict):
-        raise ValueError("the query writer gave no JSON object")
-    return value
+    return found

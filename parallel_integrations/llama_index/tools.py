@@ -215,20 +215,16 @@ class ParallelProgressEvent(Event):
         return cls(run_id=run_id, type=event.type)
 
 
-def from_search(response: SearchResponse, max_chars: int) -> Found:
-    """The pages that a search found."""
-    documents = as_nodes(Document, page_documents(response.results))
-    return Found(documents, SEARCH.text(response, max_chars), response.session_id)
-
-
-def from_extract(response: ExtractResponse, max_chars: int) -> Found:
-    """The pages that could be read; those that could not are named in the text.
+def from_pages(
+    tool: AgentTool, response: SearchResponse | ExtractResponse, max_chars: int
+) -> Found:
+    """The pages that a search found or an extract read; the text names those it could not read.
 
     Raises:
-        ParallelError: None could.
+        ParallelError: None could be read.
     """
     documents = as_nodes(Document, page_documents(response.results))
-    return Found(documents, EXTRACT.text(response, max_chars), response.session_id)
+    return Found(documents, tool.text(response, max_chars), response.session_id)
 
 
 def from_task(result: TaskRunResult, max_chars: int) -> Found:
@@ -385,7 +381,7 @@ class ParallelToolSpec(BaseToolSpec):
         """
         given = {"objective": objective, "search_queries": search_queries, **other}
         request = self._search(given, self._own_session(given))
-        return from_search(self._client.run(search(request)), self._max_chars)
+        return from_pages(SEARCH, self._client.run(search(request)), self._max_chars)
 
     async def aparallel_search(
         self,
@@ -396,7 +392,7 @@ class ParallelToolSpec(BaseToolSpec):
         """Search the web, awaiting; everything else as in `parallel_search`."""
         given = {"objective": objective, "search_queries": search_queries, **other}
         request = self._search(given, await self._session_of(given))
-        return from_search(await self._client.arun(search(request)), self._max_chars)
+        return from_pages(SEARCH, await self._client.arun(search(request)), self._max_chars)
 
     def parallel_extract(
         self, urls: list[str] | None = None, objective: str | None = None, **other: Any
@@ -418,7 +414,7 @@ class ParallelToolSpec(BaseToolSpec):
         """
         given = {"urls": urls, "objective": objective, **other}
         request = self._extract(given, self._own_session(given))
-        return from_extract(self._client.run(extract(request)), self._max_chars)
+        return from_pages(EXTRACT, self._client.run(extract(request)), self._max_chars)
 
     async def aparallel_extract(
         self, urls: list[str] | None = None, objective: str | None = None, **other: Any
@@ -426,7 +422,7 @@ class ParallelToolSpec(BaseToolSpec):
         """Read web pages, awaiting; everything else as in `parallel_extract`."""
         given = {"urls": urls, "objective": objective, **other}
         request = self._extract(given, await self._session_of(given))
-        return from_extract(await self._client.arun(extract(request)), self._max_chars)
+        return from_pages(EXTRACT, await self._client.arun(extract(request)), self._max_chars)
 
     def parallel_task(self, input: str | None = None, **other: Any) -> list[Document]:  # noqa: A002
         """Research a question in depth.

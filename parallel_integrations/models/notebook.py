@@ -4,14 +4,13 @@ import re
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 from pydantic_core import to_json
 
 from parallel_integrations._counted import counted
 from parallel_integrations.models.basis import Citation, FieldBasis
-from parallel_integrations.models.page_facts import page_title, published_at
+from parallel_integrations.models.page_facts import page_title, published_at, url_parts
 from parallel_integrations.models.pages import PageResult
 
 if TYPE_CHECKING:
@@ -204,11 +203,8 @@ def _anchor(url: str, shown: str) -> str:
 
 def _host(url: str) -> str:
     """The host of a web address; empty for whatever else calls itself a URL (`javascript:` …)."""
-    try:
-        parts = urlsplit(url.strip())
-    except ValueError:
-        return ""
-    return (parts.hostname or "") if parts.scheme in ("http", "https") else ""
+    parts = url_parts(url.strip())
+    return (parts.hostname or "") if parts and parts.scheme in ("http", "https") else ""
 
 
 def _quote(text: str) -> str:

@@ -27,15 +27,11 @@ class FindAllSettings(BaseModel):
     """Price and size of a FindAll run."""
 
     # The cheapest by default, because an agent decides to call it.
-    generator: str = Field(
-        default="preview", min_length=1, description="How thoroughly to look; decides the price."
-    )
+    generator: str = Field(default="preview", min_length=1)
     """How thoroughly to look: `preview` (0.10 USD, at most 10), `base` (0.25 and 0.03 a match),
     `core` (2 and 0.15) or `pro` (10 and 1).
     """
-    match_limit: MatchLimit = Field(
-        default=MAX_PREVIEW_MATCHES, description="How many matches to stop at."
-    )
+    match_limit: MatchLimit = MAX_PREVIEW_MATCHES
     """How many matches to stop at: 5 to 1000, 10 at most for `preview`."""
 
     @field_validator("match_limit")

@@ -15,7 +15,6 @@ from parallel_integrations.models.pages import (
     PageSettings,
     PagesResponse,
     Queries,
-    without_null,
 )
 from parallel_integrations.models.policies import one_as_list
 from parallel_integrations.models.shared import ApiVersion, RequestModel, ResponseModel
@@ -45,18 +44,14 @@ WebUrl = Annotated[str, BeforeValidator(_url_object), AfterValidator(_web_url)]
 class FullContentSettings(RequestModel):
     """How much of a page's full text comes back."""
 
-    max_chars_per_result: int | None = Field(
-        default=None, ge=1, description="Most characters of one page."
-    )
+    max_chars_per_result: int | None = Field(default=None, ge=1)
     """Most characters of one page."""
 
 
 class ExtractSettings(PageSettings):
     """Settings of extract that a developer fixes once for all requests."""
 
-    full_content: bool | FullContentSettings = Field(
-        default=False, description="True: the whole page as markdown besides the excerpts."
-    )
+    full_content: bool | FullContentSettings = False
     """True for the whole page as markdown besides the excerpts, or how much of it."""
 
 
@@ -77,22 +72,12 @@ class ExtractRequest(ExtractSettings, RequestModel):
     ] = Field(description="1 to 20 web addresses to read.")
     """1 to 20 web addresses."""
     objective: Objective | None = Field(
-        default=None,
-        json_schema_extra=without_null,
-        description="What you want to know from these pages.",
+        default=None, description="What you want to know from these pages."
     )
     """What is wanted from them; excerpts are chosen by it. At most 5000 characters."""
-    search_queries: Queries | None = Field(
-        default=None,
-        json_schema_extra=without_null,
-        description="Keywords to choose the excerpts by.",
-    )
+    search_queries: Queries | None = None
     """Keywords to choose excerpts by; at most 5 of 200 characters."""
-
-    excerpts: bool | None = Field(
-        default=None,
-        description="False: no excerpts, in the older generations only; v1 always gives some.",
-    )
+    excerpts: bool | None = None
     """False for no excerpts, in the older generations only; v1 always gives some."""
 
     @model_validator(mode="before")

@@ -380,9 +380,7 @@ class EntitySearchRequest(RequestModel):
         min_length=1, description="Which ones, in natural language: what each of them is or does."
     )
     """Which people or companies, in words."""
-    match_limit: MatchLimit = Field(
-        default=INCLUDED_ENTITIES, description="How many to list at most."
-    )
+    match_limit: MatchLimit = INCLUDED_ENTITIES
     """How many, 5 to 1000; 100 are included in the price (docs/reference/facts.md, 3.4)."""
 
     @field_validator("entity_type", mode="before")

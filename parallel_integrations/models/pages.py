@@ -75,28 +75,15 @@ DateText = Annotated[str, GetPydanticSchema(_date_schema)]
 class PageSettings(BaseModel):
     """Settings of search and extract that a developer fixes once for all requests."""
 
-    max_chars_total: int | None = Field(
-        default=None, ge=1, description="Most characters of all excerpts together."
-    )
+    max_chars_total: int | None = Field(default=None, ge=1)
     """Most characters of all excerpts together."""
-    max_chars_per_result: int | None = Field(
-        default=None, ge=1, description="Most characters of one page's excerpts (at least 1000)."
-    )
+    max_chars_per_result: int | None = Field(default=None, ge=1)
     """Most characters of one page's excerpts; the API raises less than 1000 to 1000."""
-    fetch_policy: FetchPolicy | None = Field(
-        default=None, description="When pages are fetched live."
-    )
+    fetch_policy: FetchPolicy | None = None
     """When pages are fetched live."""
-    session_id: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=MAX_SESSION_ID_CHARACTERS,
-        description="Joins the search and extract calls of one job.",
-    )
+    session_id: str | None = Field(default=None, min_length=1, max_length=MAX_SESSION_ID_CHARACTERS)
     """Joins the search and extract calls of one job; at most 1000 characters."""
-    client_model: str | None = Field(
-        default=None, min_length=1, description="The model that will read the results."
-    )
+    client_model: str | None = Field(default=None, min_length=1)
     """The model that will read the results."""
 
 

@@ -76,19 +76,15 @@ class SourcePolicy(RequestModel):
         ```
     """
 
-    include_domains: Domains | None = Field(
-        default=None, description="Use only these domains, e.g. ['python.org', '.gov']."
-    )
+    include_domains: Domains | None = None
     """Only these; a domain covers its subdomains, `.gov` is a suffix, a path prefix
     (`docs.python.org/3`) is allowed. A scheme, `www.`, `*.` and capitals are understood and left
     out. When set, `exclude_domains` is ignored by the API. At most 200 together with
     `exclude_domains`.
     """
-    exclude_domains: Domains | None = Field(default=None, description="Never use these domains.")
+    exclude_domains: Domains | None = None
     """All but these."""
-    after_date: date | None = Field(
-        default=None, description="Only pages published on or after this day, YYYY-MM-DD."
-    )
+    after_date: date | None = None
     """Only pages published on or after this day (`YYYY-MM-DD`)."""
 
     @field_validator("after_date", mode="before")
@@ -117,19 +113,11 @@ class SourcePolicy(RequestModel):
 class FetchPolicy(RequestModel):
     """When a page is fetched live instead of taken from the index (docs/reference/facts.md, 4)."""
 
-    max_age_seconds: int | None = Field(
-        default=None,
-        ge=MIN_MAX_AGE_SECONDS,
-        description="Fetch live what is older than this many seconds (at least 600).",
-    )
-    """Fetch live what is older than this; at least 600."""
-    timeout_seconds: FiniteFloat | None = Field(
-        default=None, gt=0, description="Timeout of a live fetch, in seconds."
-    )
-    """Timeout of a live fetch."""
-    disable_cache_fallback: bool | None = Field(
-        default=None, description="True: a failed live fetch is an error, not an older copy."
-    )
+    max_age_seconds: int | None = Field(default=None, ge=MIN_MAX_AGE_SECONDS)
+    """Fetch live what is older than this many seconds; at least 600."""
+    timeout_seconds: FiniteFloat | None = Field(default=None, gt=0)
+    """Timeout of a live fetch, in seconds."""
+    disable_cache_fallback: bool | None = None
     """True makes a failed live fetch an error instead of an older copy."""
 
 

@@ -350,8 +350,11 @@ def _wait(
         if isinstance(event, UnreadableEvent):
             result.run, result.validation_error = run_within(event.text), event.fault
         elif isinstance(event, TaskRunStateEvent):
-            result.run, result.output = event.run, event.output
-            if event.output is not None:
+            result.run = event.run
+            if event.output is not None and event.output.is_empty:
+                result.validation_error = "it holds nothing"
+            elif event.output is not None:
+                result.output = event.output
                 result.parsed, result.validation_error = parse_output(
                     event.output.content, output_schema
                 )

@@ -261,7 +261,11 @@ def result_of_run(run_id: str, result: TaskRunResult) -> TaskRunResult:
     """
     result.run.run_id = result.run.run_id or run_id
     if result.output.is_empty:
-        raise UnexpectedAnswerError(f"The output of task run {run_id} holds nothing", status=200)
+        raise UnexpectedAnswerError(
+            f"The output of task run {run_id} holds nothing; GET {_run_path(run_id, '/result')}, "
+            "with the key as x-api-key, gives its raw result, free of charge",
+            status=200,
+        )
     return result
 
 
@@ -310,7 +314,7 @@ def _follow_task_run(
         if not ended:  # the deadline passed
             return elapsed
         last = next((event for event in reversed(ended) if event.output), ended[-1])
-        if last.run.status == "completed" and last.output is None:
+        if last.run.status == "completed" and (last.output is None or last.output.is_empty):
             wait_limit = WaitLimit(deadline_seconds, elapsed, reached=True)
             last.output = (yield from _result_within(wait_limit, run_id)).output
         yield Emit(last)

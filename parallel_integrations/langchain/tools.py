@@ -103,6 +103,7 @@ def inspected(run: Run) -> Run:
     return run
 
 
+PAID = "It may be paid for: do not repeat the call, go on without it."
 # For errors whose messages name no remedy; the first class that fits counts.
 REMEDIES: tuple[tuple[type[ParallelError], str], ...] = (
     (TaskFailedError, "Ask for it in other words, or for less at once."),
@@ -128,6 +129,8 @@ def tool_errors(settings: Mapping[str, Any]) -> Iterator[None]:
     except ParallelError as error:
         notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
         remedy = next((f" - {said}" for kind, said in REMEDIES if isinstance(error, kind)), "")
+        if remedy and not isinstance(error, TaskFailedError) and (error.run_id or error.findall_id):
+            remedy = f" - {PAID}"
         raise ToolException(f"{type(error).__name__}: {error}{notes}{remedy}") from error
 
 

@@ -551,7 +551,8 @@ def test_an_error_of_the_server_while_waiting_carries_the_id(
     assert not isinstance(caught.value, ServerError)
 
 
-def test_an_output_that_cannot_be_read_costs_none_of_the_others() -> None:
+@pytest.mark.parametrize("damaged", [5, {"type": "json", "content": None}, {"content": "\t"}])
+def test_an_output_that_cannot_be_read_costs_none_of_the_others(damaged: Any) -> None:
     """It has been paid: the result names the run that holds it."""
 
     def listed(number: int, output: Any) -> bytes:
@@ -569,7 +570,7 @@ def test_an_output_that_cannot_be_read_costs_none_of_the_others() -> None:
 
     def respond(send: Send) -> Any:
         if send.stream:
-            return [listed(0, text), listed(1, 5), listed(2, text)]
+            return [listed(0, text), listed(1, damaged), listed(2, text)]
         return {"taskgroup_id": "tg_1", "status": status}
 
     player = ScriptPlayer(respond)

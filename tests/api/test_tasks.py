@@ -454,12 +454,26 @@ def test_a_result_that_lost_its_run_is_that_of_the_run_requested(run: Any) -> No
         assert result.run.interaction_id == ("i_1" if isinstance(run, dict) else None)
 
 
-@pytest.mark.parametrize("content", [None, "", " \n"])
-def test_a_result_with_nothing_in_it_is_an_error_with_the_id(content: Any) -> None:
-    body = {"run": {"run_id": "trun_1"}, "output": {"type": "text", "content": content}}
-    with pytest.raises(UnexpectedAnswerError, match="holds nothing") as caught:
-        ScriptPlayer([httpx.Response(200, json=body)]).play(wait_task_run("trun_1"))
-    assert caught.value.run_id == "trun_1"
+NOTHING = [("text", None), ("text", ""), ("text", " \n"), ("json", None), ("json", "null")]
+
+
+@pytest.mark.parametrize(("kind", "content"), NOTHING)
+def test_a_result_with_nothing_in_it_is_an_error_with_the_id(kind: str, content: Any) -> None:
+    output = {"type": kind, "content": content}
+    body = {"run": {"run_id": "trun_1"}, "output": output}
+    for script, steps in (
+        ([httpx.Response(200, json=body)], wait_task_run("trun_1")),
+        ([[state("running"), state("completed", output)], body], task_run_events("trun_1")),
+    ):
+        player = ScriptPlayer(script)
+        with pytest.raises(UnexpectedAnswerError) as caught:
+            player.play(steps)
+        assert caught.value.run_id == "trun_1"
+        assert str(caught.value) == (
+            "The output of task run trun_1 holds nothing; GET /v1/tasks/runs/trun_1/result, with "
+            "the key as x-api-key, gives its raw result, free of charge"
+        )
+        assert all(send.method == "GET" for send in player.sends), "nothing is paid again"
 
 
 def test_the_id_of_what_is_paid_for_is_in_the_log(

@@ -182,6 +182,7 @@ def run(number: int, output: bytes = b"null", more: bytes = b"") -> bytes:
 
 
 FOUND = b'{"type": "text", "content": "Found."}'
+EMPTY = b'{"type": "json", "content": null}'
 WHOLE = [run(n, FOUND) for n in range(4)]
 RESULT = b'{"run": {"run_id": "trun_1", "status": "completed"}, "output": %b}' % FOUND
 
@@ -195,15 +196,17 @@ RESULT = b'{"run": {"run_id": "trun_1", "status": "completed"}, "output": %b}' %
         b"{" + run(1),
         b"no JSON at all",
         run(1, b"null"),
+        run(1, EMPTY),
     ],
 )
-@pytest.mark.parametrize("result", ["none", "garbage", "whole"])
+@pytest.mark.parametrize("result", ["none", "garbage", "empty", "whole"])
 def test_an_output_that_cannot_be_read_costs_its_row_alone(
     journal: Path, damaged: bytes, result: str
 ) -> None:
     results = {
         "none": {},
         "garbage": {1: ("200 OK", b"{")},
+        "empty": {1: ("200 OK", RESULT.replace(FOUND, EMPTY))},
         "whole": {1: ("200 OK", RESULT)},
     }[result]
     results |= {n: ("200 OK", RESULT.replace(b"_1", b"_%d" % n)) for n in (0, 2, 3)}
@@ -218,6 +221,8 @@ def test_an_output_that_cannot_be_read_costs_its_row_alone(
         if not readable:
             assert "cannot be read" in (found[1].error or "")
             assert found[1].run_id == "trun_1"
+        if result == "empty":
+            assert "GET /v1/tasks/runs/trun_1/result" in (found[1].error or "")
         assert enriched(client, rows(4), journal=journal) == found
         group.outputs, before = WHOLE, group.paid
         assert not [row.error for row in enriched(client, rows(4), journal=journal) if row.error]

@@ -30,6 +30,7 @@ from tests.langchain.support import Scripted, called, script
 from tests.support.connected import connection
 from tests.support.requests import QUESTION
 
+NOTHING = {"run": {"run_id": ""}, "output": {"type": "json", "content": None, "basis": []}}
 PAGE = "https://docs.python.org/3/reference/compound_stmts.html"
 INPUTS: dict[type[BaseTool], dict[str, Any]] = {
     ParallelSearchTool: {"objective": QUESTION},
@@ -219,3 +220,19 @@ def test_a_node_of_a_graph_repeats_what_it_may(
     with pytest.raises(ToolException):
         graph.compile().invoke({"question": QUESTION})  # type: ignore[call-overload]
     assert len(sandbox.requests) == sent
+
+
+@pytest.mark.parametrize("awaiting", [False, True])
+async def test_no_remedy_makes_a_model_pay_for_a_run_again(
+    sandbox: Sandbox, awaiting: bool
+) -> None:
+    sandbox.faults.add(path="/v1/tasks/runs/*/result", body=NOTHING)
+    tool = ParallelTaskRunTool(processor="lite", **connection(sandbox))
+    call = {"name": tool.name, "args": INPUTS[ParallelTaskRunTool], "id": "1", "type": "tool_call"}
+    message = (await tool.ainvoke(call)) if awaiting else tool.invoke(call)
+    assert message.status == "error"
+    run_id = sandbox.requests[-1].path.split("/")[4]
+    assert f"GET /v1/tasks/runs/{run_id}/result" in message.content
+    assert f"(run_id: {run_id})" in message.content
+    assert message.content.endswith("do not repeat the call, go on without it.")
+    assert "Try again" not in message.content

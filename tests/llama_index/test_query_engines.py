@@ -26,7 +26,12 @@ from parallel_integrations import (
     TaskTimeoutError,
     UnexpectedAnswerError,
 )
-from parallel_integrations.llama_index import ParallelQueryEngine, citation_blocks, evidence_of
+from parallel_integrations.llama_index import (
+    ParallelQueryEngine,
+    ParallelToolSpec,
+    citation_blocks,
+    evidence_of,
+)
 from parallel_integrations.sandbox import Sandbox
 from tests.llama_index.test_llms import Endless
 from tests.support.connected import made
@@ -288,3 +293,17 @@ def test_name_and_metadata_of_a_query_engine(sandbox: Sandbox) -> None:
     engine = make(sandbox)
     assert isinstance(engine, BaseQueryEngine)
     assert engine.get_prompts() == {}
+
+
+def test_an_output_that_holds_nothing_is_named_with_its_run(sandbox: Sandbox) -> None:
+    nothing = {"run": {"run_id": ""}, "output": {"type": "json", "content": None, "basis": []}}
+    sandbox.faults.add(path="/v1/tasks/runs/*/result", times=2, body=nothing)
+    engine = make(sandbox, processor="lite")
+    tools = made(ParallelToolSpec, sandbox, processor="lite").to_tool_list()
+    [task] = [each for each in tools if each.metadata.name == "parallel_task"]
+    for run in (engine.query, task):
+        with pytest.raises(UnexpectedAnswerError) as caught:
+            run(QUESTION)
+        run_id = sandbox.requests[-1].path.split("/")[4]
+        assert caught.value.run_id == run_id
+        assert f"GET /v1/tasks/runs/{run_id}/result" in str(caught.value)

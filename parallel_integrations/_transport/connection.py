@@ -10,9 +10,9 @@ import ssl
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httpcore
 import httpx
@@ -20,9 +20,6 @@ import httpx
 KEEP_ALIVE_SECONDS: Final = 5.0
 DECOMPRESSED_PIECE_BYTES: Final = 65536
 MIN_SECONDS: Final = 0.001
-ONE_CONNECTION: Final = httpx.Limits(
-    max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE_SECONDS
-)
 
 
 class Link:
@@ -189,16 +186,48 @@ class _AwaitingBackend(httpcore.AnyIOBackend):
         )
 
 
+class _SingleConnection:
+    """Stands where a transport of httpx has its pool, and passes requests to one connection.
+
+    httpcore's pool looks for a free connection before each request and after each response, which
+    takes a tenth of a call; here there is no choice. It still makes the connection: it knows how to
+    go through each kind of proxy.
+    """
+
+    def __init__(self, pool: Any) -> None:
+        self._make = pool.create_connection
+        self._connection: Any = None
+
+    def handle_request(self, request: httpcore.Request) -> httpcore.Response:
+        return cast(httpcore.Response, self._opened_for(request).handle_request(request))
+
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        response = await self._opened_for(request).handle_async_request(request)
+        return cast(httpcore.Response, response)
+
+    def is_idle(self) -> bool:
+        return self._connection is not None and self._connection.is_idle()
+
+    def _opened_for(self, request: httpcore.Request) -> Any:
+        if self._connection is None:
+            self._connection = self._make(request.url.origin)
+        return self._connection
+
+
 class _OneConnection:
     """What a blocking and an awaiting transport with one connection have in common."""
 
     _pool: Any
+    link: Link
 
     @property
     def is_reusable(self) -> bool:
         """Whether it is open, and nothing is under way on it."""
-        connections = self._pool.connections
-        return bool(connections) and all(connection.is_idle() for connection in connections)
+        return cast(bool, self._pool.is_idle())
+
+    def _use_one(self, backend: Any) -> None:
+        self._pool._network_backend = backend  # noqa: SLF001 - httpx does not pass it on
+        self._pool = _SingleConnection(self._pool)
 
 
 class BlockingConnection(_OneConnection, httpx.HTTPTransport):
@@ -210,21 +239,26 @@ class BlockingConnection(_OneConnection, httpx.HTTPTransport):
     """
 
     def __init__(self, context: ssl.SSLContext, proxy: str | None = None) -> None:
-        super().__init__(verify=context, limits=ONE_CONNECTION, proxy=proxy)
+        super().__init__(verify=context, proxy=proxy)
         self.link = Link()
-        # httpx passes neither on. The lock guards against other threads, of which there are none
-        # here; an interruption while it is being taken would leave it taken for ever.
-        self._pool._network_backend = _BlockingBackend(self.link)  # noqa: SLF001
-        self._pool._optional_thread_lock = nullcontext()  # noqa: SLF001
+        self._use_one(_BlockingBackend(self.link))
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.link.close()
 
 
 class AwaitingConnection(_OneConnection, httpx.AsyncHTTPTransport):
     """As `BlockingConnection`, for one event loop."""
 
     def __init__(self, context: ssl.SSLContext, proxy: str | None = None) -> None:
-        super().__init__(verify=context, limits=ONE_CONNECTION, proxy=proxy)
+        super().__init__(verify=context, proxy=proxy)
         self.link = Link()
-        self._pool._network_backend = _AwaitingBackend(self.link)  # noqa: SLF001
+        self._use_one(_AwaitingBackend(self.link))
+
+    async def aclose(self) -> None:
+        """Close the socket."""
+        self.link.close()
 
 
 class Body(httpx.SyncByteStream, httpx.AsyncByteStream):

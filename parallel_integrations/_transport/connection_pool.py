@@ -3,8 +3,8 @@
 A call takes the connection that was used last, or opens one, and gives it back when its response is
 closed. httpx's own pool looks through all its connections and requests whenever a call starts or
 ends: with a thousand in flight, that costs ten times what the call itself does. Here each
-connection is a transport of its own, whose pool has one connection to look at. The transports are
-httpx's own, so that what test and tracing tools do to them works here too.
+connection is a transport of its own, without a pool below it. The transports are httpx's own, so
+that what test and tracing tools do to them works here too.
 
 Only a connection whose response was read to its end and closed without interruption is used again.
 Any other is closed at once: what a cancelled call leaves behind would be the next call's to wait
@@ -98,6 +98,7 @@ class BlockingConnectionPool:
             request: What to send.
             deadline: Moment of `time.monotonic` by which the response must be whole.
         """
+        self.close_expired()
         connection = self._idle.take() or self._make()
         while True:
             connection.link.begin(deadline)
@@ -132,7 +133,6 @@ class BlockingConnectionPool:
             connection.link.close()
         if self._is_closed:  # checked after adding: `close` may have run in between
             self.close()
-        self.close_expired()
 
 
 class AwaitingConnectionPool:
@@ -160,6 +160,8 @@ class AwaitingConnectionPool:
 
     async def open(self, request: httpx.Request, deadline: float = inf) -> httpx.Response:
         """Send, awaiting the headers; everything else as in `BlockingConnectionPool.open`."""
+        for expired in self._idle.take_expired():
+            self._close(expired)
         connection = self._idle.take() or self._new() or await self._wait_for_one(request)
         while True:
             connection.link.begin(deadline)

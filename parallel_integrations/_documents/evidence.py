@@ -31,6 +31,7 @@ MAX_TITLE_CHARACTERS: Final = 300
 _SOURCES: Final = "\n\nSources:"
 _MORE_SOURCES: Final = "\n- and {} more"
 _GAP: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_PLAIN_ADDRESS: Final = re.compile(r"https?://[a-z0-9.-]+(?:/[!-~]*)?")
 _NAMESPACE: Final = NAMESPACE_URL.bytes
 _NORMAL_URL: Final = re.compile(r"https?://[a-z0-9.-]+(?:/[^#]*)?")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -211,11 +212,15 @@ def as_text(pages: Iterable[PageResult], max_chars: int | None = None) -> str:
 
 def one_line(text: str) -> str:
     """A text on one line: each run of blanks, line breaks and control characters is one blank."""
+    if text.isprintable() and "  " not in text:  # as almost every title
+        return text.strip()
     return _GAP.sub(" ", text).strip()
 
 
 def web_address(url: str) -> str:
     """An `http` or `https` address on one line; empty for any other text."""
+    if _PLAIN_ADDRESS.fullmatch(url):  # as almost every URL that a search returns
+        return url
     parts = url_parts(url.strip())
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         return ""
@@ -348,10 +353,13 @@ def _numbered(number: int, item: PageDocument, max_chars: int | None) -> str:
     heading = f"[{number}] {_title(meta['title'])}\nURL: {url}\n"
     if meta["published_at"]:
         heading += f"Published: {one_line(meta['published_at'])}\n"
-    text = quoted(item.text)
-    if max_chars is not None:
-        text = truncated(text, max_chars - len(heading), len(item.text))
-    return heading + text
+    if max_chars is None:
+        return heading + quoted(item.text)
+    left = max(0, max_chars - len(heading))
+    # A marked text is longer by all but its last line break: what stands beyond these characters
+    # would be cut off.
+    text = quoted(item.text[: left + 2])
+    return heading + truncated(text, left, len(item.text))
 
 
 def _title(title: str) -> str:

@@ -34,38 +34,22 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
         MissingKeyError: The route needs a key and there is none.
         ValueError: A header, an address or a body that HTTP or JSON cannot carry.
     """
-    key = settings.api_key.get_secret_value() if settings.api_key else None
-    if key is None and settings.route.needs_key:
+    has_key = settings.api_key is not None
+    if not has_key and settings.route.needs_key:
         raise MissingKeyError(
             f"No API key: set {KEY_VARIABLE} or pass api_key=. (A key is never kept in a pickle.) "
             "Without an account, ParallelClient(route=SearchMcp()) searches the web and reads "
             "pages; parallel_integrations.sandbox simulates the whole API offline."
         )
     if settings.is_limited:
-        settings.route.check(
-            send.path, send.request, base_url=settings.base_url, has_key=key is not None
-        )
+        settings.route.check(send.path, send.request, base_url=settings.base_url, has_key=has_key)
     path, betas = send.path, send.betas
-    headers = [
-        ("accept", "text/event-stream" if send.stream else "application/json"),
-        ("accept-encoding", "gzip, deflate"),
-        ("user-agent", USER_AGENT),
-        *settings.route.auth_headers(path, key),
-    ]
     content = b""
     if send.request is not None:
         content = _content(send.request, settings, chat=path == CHAT_PATH)
         betas = (*betas, *send.request.betas(settings.api_version))
         if settings.api_version != "v1" and send.request.older_path:
             path = send.request.older_path
-        headers.append(("content-type", "application/json"))
-    users = dict(settings.headers)
-    if send.headers:
-        users.update(checked_headers(send.headers))
-    if BETA_HEADER in users:
-        betas = (*betas, users.pop(BETA_HEADER))
-    if betas:
-        headers.append((BETA_HEADER, ",".join(dict.fromkeys(betas))))
     target = settings.route.target(path, base_url=settings.base_url, chat_path=settings.chat_path)
     try:
         url = _parsed(f"{target}?{urlencode(send.params)}" if send.params else target)
@@ -74,14 +58,9 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
             f"{send.method} {path:.100} cannot be addressed ({error}): an id or a query parameter, "
             "such as a cursor, is too long or no text. Nothing was sent"
         ) from None
-    if content or send.method in _METHODS_WITH_BODY:
-        headers.append(("content-length", str(len(content))))
-    # With `stream=`, httpx adds no headers of its own, for which it would go through all of them.
-    headers = [
-        ("host", url.netloc.decode("ascii")),
-        *(pair for pair in headers if pair[0] not in users),
-        *users.items(),
-    ]
+    extra = checked_headers(send.headers) if send.headers else ()
+    has_body = send.request is not None
+    headers = _headers(settings, path, url.netloc, betas, extra, has_body, send.stream)
     timeout = (settings.timeout or send.timeout_seconds) + send.wait_seconds
     if send.deadline_seconds < inf:
         left = send.deadline_seconds - conditions.elapsed_seconds - send.delay_seconds
@@ -89,7 +68,7 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
     request = httpx.Request(
         send.method,
         url,
-        headers=headers,
+        headers=headers,  # with `stream=`, httpx adds none of its own
         stream=httpx.ByteStream(content),
         extensions={
             "timeout": {
@@ -102,8 +81,44 @@ def render(send: Send, settings: Settings, conditions: Conditions) -> httpx.Requ
             ROUTE_KEY: settings.route,
         },
     )
+    if content or send.method in _METHODS_WITH_BODY:
+        request.headers["content-length"] = str(len(content))
     request.read()
     return request
+
+
+# Most calls differ in their bodies alone, and httpx takes a while to read a list of headers.
+@lru_cache(maxsize=256)
+def _headers(
+    settings: Settings,
+    path: str,
+    host: bytes,
+    betas: tuple[str, ...],
+    extra: tuple[tuple[str, str], ...],
+    has_body: bool,  # noqa: FBT001 - given by name, finding it would take three times as long
+    is_stream: bool,  # noqa: FBT001
+) -> httpx.Headers:
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    users = {**dict(settings.headers), **dict(extra)}
+    if BETA_HEADER in users:
+        betas = (*betas, users.pop(BETA_HEADER))
+    own = [
+        ("accept", "text/event-stream" if is_stream else "application/json"),
+        ("accept-encoding", "gzip, deflate"),
+        ("user-agent", USER_AGENT),
+        *settings.route.auth_headers(path, key),
+    ]
+    if has_body:
+        own.append(("content-type", "application/json"))
+    if betas:
+        own.append((BETA_HEADER, ",".join(dict.fromkeys(betas))))
+    return httpx.Headers(
+        [
+            ("host", host.decode("ascii")),
+            *(pair for pair in own if pair[0] not in users),
+            *users.items(),
+        ]
+    )
 
 
 def _content(request: RequestModel, settings: Settings, *, chat: bool) -> bytes:

@@ -25,6 +25,7 @@ MAX_NESTED_ESCAPES: Final = 4
 MIN_ECHO_CHARACTERS: Final = 16
 MAX_SEARCHED_BYTES: Final = 20_000
 SECRET_HEADERS: Final = ("x-api-key", "authorization", "cf-aig-authorization")
+_SECRET_NAMES: Final = frozenset(name.encode() for name in SECRET_HEADERS)
 
 # One character as a URL, JSON or Python's repr, and HTML may write it. Each is also read alone: a
 # backslash in HTML is one.
@@ -47,7 +48,12 @@ def secrets_of(outcome: httpx.Response | httpx.HTTPError) -> list[str]:
         headers = outcome.request.headers
     except RuntimeError:  # httpx raises it where no request is attached
         return []
-    values = (headers.get(name, "").removeprefix("Bearer ") for name in SECRET_HEADERS)
+    # Not `headers.get`, which goes through all headers for each name, and decodes them before.
+    values = (
+        value.decode("latin-1").removeprefix("Bearer ")
+        for name, value in headers.raw
+        if name.lower() in _SECRET_NAMES
+    )
     return [each for each in dict.fromkeys(values) if len(each) >= MIN_SECRET_CHARACTERS]
 
 

@@ -129,7 +129,7 @@ ALLOWED: Final[tuple[tuple[str, str, str, str], ...]] = (
     (
         "parallel_integrations/_transport/*",
         "answer",
-        r'"\.answer"|b"parallel-answer2"',
+        r'"\.answer"|b"parallel-answer3"',
         "part of the format on disk: another name would lose what caches hold",
     ),
     ("parallel_integrations/evaluation/*", "asked", "", _QUESTION),

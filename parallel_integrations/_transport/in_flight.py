@@ -6,6 +6,7 @@ that is under way (across threads, tasks and event loops), and sent only if ther
 """
 
 import asyncio
+import hmac
 import json
 import logging
 import os
@@ -17,7 +18,6 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
-from hmac import compare_digest
 from typing import Any, Final, Generic, TypeVar
 
 import httpx
@@ -333,16 +333,19 @@ def _key(request: httpx.Request, keep: Keep) -> str:
     The first half is the name that a response is kept under. Nobody without the key knows the
     second half, which seals the response.
     """
+    # Sorted: the order of headers changes nothing, and a route may send them in another.
+    headers = sorted((name.lower().decode(), value) for name, value in request.headers.raw)
+    found = dict(headers)
     secrets = blake2b(person=b"parallel-secret", digest_size=32)
     for name in SECRET_HEADERS:
-        _add(secrets, request.headers.get(name, "").encode())
-    digest = blake2b(key=secrets.digest(), person=b"parallel-answer2", digest_size=64)
+        _add(secrets, found.get(name, b""))
+    digest = blake2b(key=secrets.digest(), person=b"parallel-answer3", digest_size=64)
     for part in (request.method, str(request.url)):
         _add(digest, part.encode())
-    # Sorted: the order of headers changes nothing, and a route may send them in another.
-    for name, value in sorted(request.headers.multi_items()):
+    for name, value in headers:
         if name not in INCIDENTAL_HEADERS and name not in SECRET_HEADERS:
-            _add(digest, f"{name}: {value}".encode())
+            _add(digest, name.encode())
+            _add(digest, value)
     _add(digest, _essence(request.content, keep))
     return digest.hexdigest()
 
@@ -397,7 +400,7 @@ def _unpacked(held: Any, max_seconds: float, seal: bytes) -> Outcome | None:
         raise TypeError
     data = bytes(held)
     record = data[DIGEST_BYTES:]
-    if not compare_digest(data[:DIGEST_BYTES], _digest(record, seal)):
+    if not hmac.compare_digest(data[:DIGEST_BYTES], _digest(record, seal)):
         raise ValueError
     response, _, content = record.partition(b"\n")
     fields = from_json(response)
@@ -414,4 +417,5 @@ def _unpacked(held: Any, max_seconds: float, seal: bytes) -> Outcome | None:
 
 
 def _digest(record: bytes, seal: bytes) -> bytes:
-    return blake2b(record, key=seal, person=b"parallel-entry", digest_size=DIGEST_BYTES).digest()
+    # Of 60 kB it takes half as long as `hashlib.blake2b`: OpenSSL knows the processor's own way.
+    return hmac.digest(seal, record, "sha256")

@@ -9,7 +9,12 @@ import httpx
 import orjson
 
 from benchmarks import peers
-from benchmarks.empty import EmptyLangChain, EmptyLlamaIndex
+from benchmarks.empty import (
+    EmptyLangChain,
+    EmptyLlamaIndex,
+    UncheckedLangChain,
+    UncheckedLlamaIndex,
+)
 from benchmarks.measure import KEY, QUESTION, SEARCH, Call, Row, row
 from parallel_integrations import ParallelClient, SearchRequest
 from parallel_integrations.api import search
@@ -64,11 +69,15 @@ def searches(url: str) -> list[Row]:
             partial(ParallelReader(**connection).load_data, QUESTION),
         ),
     ]
+    unchecked: dict[str, Call] = {
+        "LangChain": partial(UncheckedLangChain(fetch=fetch).invoke, QUESTION),
+        "LlamaIndex": partial(UncheckedLlamaIndex(fetch).retrieve, QUESTION),
+    }
     found = []
     for framework, name, bar, empty, call in ours:
-        others = peers.retrievers(url)[framework]
+        others = {"the same unchecked": unchecked[framework], **peers.retrievers(url)[framework]}
         what = f"search to documents, 60 kB, {name}"
-        found.append(row(what, bar, (base, empty), call, others, calls=20))
+        found.append(row(what, bar, (base, empty), call, others, calls=5))
     return found
 
 
@@ -85,7 +94,7 @@ def large_searches(url: str) -> list[Row]:
         fetch = plain(f"{url}/v1/search", SEARCH, json.loads)
         what = f"search to documents, 1 MB, {framework} retriever"
         others = peers.retrievers(url)[framework]
-        found.append(row(what, 0.85, (base, fetch), call, others, calls=5))
+        found.append(row(what, 0.85, (base, fetch), call, others, calls=2))
     return found
 
 
@@ -96,7 +105,7 @@ def tool(url: str) -> Row:
     fetch = plain(f"{url}/v1/search", SEARCH, json.loads)
     what = "search tool, content and artifact, 60 kB"
     call = partial(ours.invoke, SEARCH)
-    return row(what, 1.35, (base, fetch), call, peers.tools(url), calls=20)
+    return row(what, 1.35, (base, fetch), call, peers.tools(url), calls=5)
 
 
 def kept(url: str) -> Row:
@@ -111,7 +120,7 @@ def kept(url: str) -> Row:
             ("the call without a cache", lambda: plain.run(search(request))),
             lambda: cached.run(search(request)),
             {},
-            calls=20,
+            calls=5,
         )
 
 
@@ -129,5 +138,5 @@ def chats(url: str) -> list[Row]:
         fetch = plain(f"{url}/chat/completions", CHAT, json.loads)
         others = peers.chats(url)[framework]
         what = f"chat, short response, {framework}"
-        found.append(row(what, 1.4, (base, fetch), call, others, calls=20))
+        found.append(row(what, 1.4, (base, fetch), call, others, calls=5))
     return found

@@ -1,11 +1,10 @@
 """Rows about the sandbox: how long a test that uses it waits for it."""
 
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from tempfile import TemporaryDirectory
 
-from benchmarks.measure import QUESTION, Call, Row, medians
+from benchmarks.measure import QUESTION, Call, Row, per_call, quick
 from parallel_integrations import (
     AddTaskGroupRunsRequest,
     CreateTaskRunRequest,
@@ -44,11 +43,11 @@ def rows() -> list[Row]:
 
 def _row(what: str, bar: float, call: Call, *, rounds: int) -> Row:
     call()
-    return Row(what, bar, statistics.median(_seconds(call) for _ in range(rounds)) * 1e3, " ms")
+    return Row(what, bar, quick(_seconds(call) for _ in range(rounds)) * 1e3, " ms")
 
 
 def _found_in_cache(call: Call, cached: Call) -> Row:
-    cost = medians({"call": call, "cached": cached}, calls=5, rounds=15, clock=time.perf_counter)
+    cost = per_call({"call": call, "cached": cached}, calls=5, rounds=40, clock=time.perf_counter)
     what = "sandbox: a search found in the cache"
     base = f"the search itself, {cost['call'] * 1e3:.2f} ms"
     return Row(what, 0.1, cost["cached"] / cost["call"], base=base)

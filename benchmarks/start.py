@@ -1,13 +1,12 @@
 """Rows about beginning: importing a subpackage, constructing an adapter."""
 
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 
 from benchmarks import peers
-from benchmarks.measure import KEY, Row
+from benchmarks.measure import KEY, Row, quick
 from benchmarks.peers import FirstCall
 from parallel_integrations.langchain import (
     ChatParallel,
@@ -102,7 +101,7 @@ def constructing(calls: int = 200) -> Row:
             for _ in range(calls if adapter in ADAPTERS else 3):
                 adapter(api_key=KEY)
             turns.append((time.process_time() - start) / (calls if adapter in ADAPTERS else 3))
-        cost[adapter] = statistics.median(turns) * 1e3
+        cost[adapter] = quick(turns) * 1e3
     dearest = max(ADAPTERS, key=lambda adapter: cost[adapter])
     return Row(
         f"construct an adapter ({getattr(dearest, '__name__', dearest)}, the dearest)",
@@ -114,11 +113,11 @@ def constructing(calls: int = 200) -> Row:
 
 
 def _cpu_of_new_processes(statements: dict[str, str], rounds: int = 9) -> dict[str, float]:
-    """Median CPU seconds of each statement, in a new process each time, in turns."""
+    """CPU seconds of each statement, in a new process each time, in turns."""
     turns: dict[str, list[float]] = {name: [] for name in statements}
     for _ in range(rounds):
         for name, statement in statements.items():
             command = [sys.executable, "-c", TIMED.format(statement)]
             done = subprocess.run(command, capture_output=True, check=True, text=True)
             turns[name].append(float(done.stdout))
-    return {name: statistics.median(each) for name, each in turns.items()}
+    return {name: quick(each) for name, each in turns.items()}

@@ -36,7 +36,7 @@ def rows() -> list[Row]:
                 ("one kept adapter", kept),
                 new,
                 {},
-                calls=20,
+                calls=5,
             )
             for framework, (kept, new) in ours.items()
         ]

@@ -405,13 +405,58 @@ def test_what_breaks_the_contract_is_found(
         assert sum(mine.responses.values()) == 2
 
 
-def test_of_a_long_stream_both_ends_are_checked() -> None:
+def test_every_event_of_a_long_stream_is_checked() -> None:
     broken = b'data: {"type":"other"}\n\n'
     most = STATE * MAX_ITEMS
     mine = Contract()
     assert mine.check(_streamed(broken + most))
     assert mine.check(_streamed(most + broken))
+    assert mine.check(_streamed(most + broken + most))
     assert not mine.check(_streamed(most + STATE))
+
+
+@pytest.mark.parametrize("place", [0, 50, 99])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"title": 5},
+        {"more": "text"},
+        {"url": None},
+        {"excerpts": ["text", 5]},
+        {"publish_date": {"day": 1}},
+    ],
+)
+def test_every_item_of_a_long_list_is_checked(
+    tmp_path: Path, place: int, odd: dict[str, Any]
+) -> None:
+    path = tmp_path / "document.json"
+    document = json.loads(json.dumps(DOCUMENT))
+    schema = {
+        "type": "object",
+        "properties": {
+            "results": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["url"],
+                    "properties": {
+                        "url": {"type": "string"},
+                        "title": {"type": "string"},
+                        "publish_date": {"type": ["string", "null"]},
+                        "excerpts": {"type": "array", "items": {"type": "string"}},
+                    },
+                },
+            }
+        },
+    }
+    content = document["paths"]["/v1/search"]["post"]["responses"]["200"]["content"]
+    content["application/json"]["schema"] = schema
+    path.write_text(json.dumps(document))
+    page = {"url": "https://a.example/", "title": "A", "publish_date": None, "excerpts": ["a"]}
+    results = [page | {"title": f"Page {number}"} for number in range(100)]
+    assert not Contract([path]).check(_exchange(response={"results": results}))
+    results[place] = results[place] | odd
+    assert Contract([path]).check(_exchange(response={"results": results}))
 
 
 def test_without_a_document_the_models_are_what_responses_are_held_against() -> None:

@@ -39,7 +39,9 @@ KEY_ERROR: Final = {
     "additionalProperties": False,
 }
 MAX_ITEMS: Final = 40
-"""How many events of one stream, and items of one list, are checked: the first and the last."""
+"""In a longer stream or list, an item that is like one before is not checked again."""
+_WORD: Final = re.compile("[A-Za-z_.-]{1,40}")
+"""Text that may be one of an enum's values."""
 OF_THE_OLDER_QUICKSTART: Final = {
     "SearchResponse": {"objective", "search_queries"},
     "SearchResult": {"rank", "metadata"},
@@ -279,7 +281,7 @@ class Contract:
     def _response(self, operation: Operation, exchange: Exchange) -> Iterator[Violation]:
         kind = exchange.content_type.partition(";")[0]
         if kind == EVENT_STREAM:
-            values = _ends(list(events(exchange.response)))
+            values = _distinct(list(events(exchange.response)))
         elif not exchange.whole:
             return
         elif not exchange.response:
@@ -381,16 +383,30 @@ def events(stream: bytes) -> Iterator[Any]:
             yield json.loads(data)
 
 
-def _ends(values: list[Any]) -> list[Any]:
-    half = MAX_ITEMS // 2
-    return values if len(values) <= MAX_ITEMS else [*values[:half], *values[-half:]]
+def _distinct(values: list[Any]) -> list[Any]:
+    """A long list without the items that are like one before; documents limit no list's length."""
+    if len(values) <= MAX_ITEMS:
+        return values
+    kinds = {_kind(each): each for each in reversed(values)}
+    return list(kinds.values())
+
+
+def _kind(value: Any) -> object:
+    """Equal for values of the same fields, types and words, which keep the contract alike."""
+    if isinstance(value, dict):
+        return frozenset((name, _kind(each)) for name, each in value.items())
+    if isinstance(value, list):
+        return frozenset(map(_kind, value)), min(len(value), 1)
+    if isinstance(value, str):
+        return value if _WORD.fullmatch(value) else str
+    return type(value)
 
 
 def _shortened(value: Any) -> Any:
-    """A value without the middle of its long lists; no document says how long one must be."""
+    """A value whose long lists hold one item of each kind."""
     if isinstance(value, dict):
         return {name: _shortened(each) for name, each in value.items()}
-    return [_shortened(each) for each in _ends(value)] if isinstance(value, list) else value
+    return [_shortened(each) for each in _distinct(value)] if isinstance(value, list) else value
 
 
 def misread(operation: Operation, status: int, kind: str, value: Any) -> str | None:

@@ -21,7 +21,7 @@ from pydantic import AliasChoices, Field, model_validator
 from parallel_integrations.sandbox.answering.objectives import ingested
 from parallel_integrations.sandbox.answering.schema_filler import SchemaError
 from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
-from parallel_integrations.sandbox.operations.shared import Loose, Text, seconds_of
+from parallel_integrations.sandbox.operations.shared import POLL_SECONDS, Loose, Text, seconds_of
 from parallel_integrations.sandbox.operations.tasks import JsonForm, McpServer, Metadata, ScopeKey
 from parallel_integrations.sandbox.server.responses import (
     RequestError,
@@ -218,8 +218,6 @@ def _report(state: State, run: FindallRun, step: Step) -> None:
 
 HEARTBEAT_SECONDS = 10.0
 """Time without an event after which the run's status is sent."""
-POLL_SECONDS = 0.02
-"""How often a stream looks whether its run was cancelled, extended or enriched."""
 
 
 async def findall_events(call: Call) -> Result:

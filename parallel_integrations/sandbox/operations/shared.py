@@ -24,6 +24,8 @@ from parallel_integrations.sandbox.web.domains import check_domain
 
 MIN_CHARS_PER_RESULT = 1000
 MAX_DOMAINS = 200
+POLL_SECONDS = 0.02
+"""How often an open stream looks whether a request has changed what it is about."""
 # Codes ISO 3166-1 leaves to users name no country, and the United Kingdom's is "gb".
 _NO_COUNTRY = re.compile(r"aa|q[m-z]|x[a-z]|zz|uk")
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from starlette.datastructures import QueryParams
 
 from parallel_integrations.sandbox.operations.operation import Call, Operation, Result
-from parallel_integrations.sandbox.operations.shared import Loose, seconds_of
+from parallel_integrations.sandbox.operations.shared import POLL_SECONDS, Loose, seconds_of
 from parallel_integrations.sandbox.operations.tasks import (
     RunBody,
     TaskSpec,
@@ -27,8 +27,6 @@ from parallel_integrations.sandbox.state.times import rfc3339
 MAX_RUNS = 1000
 STREAM_SECONDS = 3600.0
 """The live service keeps a stream of events open for an hour at most."""
-POLL_SECONDS = 0.02
-"""How often an open stream looks whether runs were added."""
 STATUSES = frozenset({*get_args(Status), "action_required", "cancelling", "cancelled"})
 SWITCHES: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": False}
 

@@ -93,8 +93,7 @@ class Evidence:
         def score(quote: Quote) -> float:
             wanted = math.fsum(self._weights[word] for word in self._wanted & quote.stems)
             # The hint is a field's name: it outweighs the question, which all fields share. Later
-            # pages
-            # lose a little, so that equals come from the better page.
+            # pages lose a little, so that equals come from the better page.
             return wanted + 3 * len(hinted & quote.stems) - 0.4 * order[quote.page]
 
         return sorted(self.quotes, key=score, reverse=True)

@@ -32,8 +32,7 @@ class Connection(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         # uvicorn hands this dict to the application as scope["state"]: the only way for an endpoint
-        # to
-        # reach its own connection.
+        # to reach its own connection.
         super().__init__(config, server_state, {**app_state, "connection": self}, _loop)
         self.closed = asyncio.Event()
 

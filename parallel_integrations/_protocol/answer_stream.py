@@ -6,11 +6,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from parallel_integrations._protocol.error_mapping import (
-    SHOWN_CHARACTERS,
-    transport_error,
-    unexpected_response,
-)
+from parallel_integrations._protocol.error_mapping import transport_error, unexpected_response
 from parallel_integrations._protocol.flow import END, MORE, Emit, More, Send, exchange
 from parallel_integrations._protocol.redaction import beginning, scrub, scrub_failure
 from parallel_integrations._protocol.retry import conditions_of
@@ -159,5 +155,5 @@ def unread_piece(
     what: str, fault: str, data: str, text: list[str], response: httpx.Response
 ) -> StreamInterruptedError:
     """The error for a chunk or an event that cannot be read."""
-    why, shown = scrub(fault, response), beginning(data, response, SHOWN_CHARACTERS)
+    why, shown = scrub(fault, response), beginning(data, response)
     return interrupted(f"{what} cannot be read ({why}): {shown!r}", text, response)

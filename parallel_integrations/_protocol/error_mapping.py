@@ -8,6 +8,7 @@ from pydantic_core import from_json, to_json
 
 from parallel_integrations._protocol.redaction import (
     MAX_SCRUBBED_CHARACTERS,
+    SHOWN_CHARACTERS,
     beginning,
     scrub,
     scrub_failure,
@@ -33,7 +34,6 @@ from parallel_integrations.errors import (
 from parallel_integrations.models.prices import PRICES_USD, task_sku
 from parallel_integrations.models.tolerant_reading import read_json, storable
 
-SHOWN_CHARACTERS: Final = 200
 MAX_INPUT_CHARACTERS: Final = 80
 PROCESSORS: Final = tuple(
     sku.removeprefix("task_") for sku in PRICES_USD if sku.startswith("task_")
@@ -69,7 +69,7 @@ def status_error(response: httpx.Response) -> StatusError:
     message, detail, ref_id = _read_error_body(response)
     parts = [f"{status} from {where}"]
     if response.is_redirect:
-        target = beginning(response.headers.get("location", ""), response, SHOWN_CHARACTERS)
+        target = beginning(response.headers.get("location", ""), response)
         parts.append(f": redirect to {target!r} refused, key and request would travel with it.")
         remedy = "Set base_url to the final address if you trust it."
     else:
@@ -127,10 +127,10 @@ def unexpected_response(
     """The error for a response that cannot be read: status, content type, first 200 characters."""
     content = response.content if body is None else body
     text = content[:MAX_SCRUBBED_CHARACTERS].decode("utf-8", "replace")
-    shown = beginning(text, response, SHOWN_CHARACTERS)
+    shown = beginning(text, response)
     content_type = response.headers.get("content-type")
     if content_type is not None:
-        content_type = beginning(content_type, response, SHOWN_CHARACTERS)
+        content_type = beginning(content_type, response)
     return UnexpectedAnswerError(
         f"{response.status_code} from {_where(response)} ({content_type or 'no content type'}) "
         f"cannot be read: {scrub(reason, response)}. It begins: {shown!r}",
@@ -195,7 +195,7 @@ def _read_error_body(response: httpx.Response) -> tuple[str, Any, str | None]:
         shown = scrub(text[:MAX_SCRUBBED_CHARACTERS], response)
         return " ".join(shown.split())[:SHOWN_CHARACTERS], None, None
     message, detail, ref_id = error_body(body)
-    return message or beginning(text, response, SHOWN_CHARACTERS), detail, ref_id
+    return message or beginning(text, response), detail, ref_id
 
 
 def _decoded(response: httpx.Response, content: bytes) -> str:

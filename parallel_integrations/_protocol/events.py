@@ -30,7 +30,6 @@ STREAM_TIMEOUT_SECONDS: Final = 120.0
 
 
 RECONNECT_SECONDS: Final = 1.0
-SHOWN_CHARACTERS: Final = 200
 WIRE_TEXT: Final = "wire_text"
 """Field of an event class that keeps the JSON text which it was read from."""
 
@@ -277,7 +276,7 @@ def _read_event(
         return event
     except ValueError as error:
         why = first_fault(error)
-    shown = beginning(raw.data, response, SHOWN_CHARACTERS)
+    shown = beginning(raw.data, response)
     raise _UnreadableError(f"An event cannot be read ({scrub(why, response)}): {shown!r}")
 
 

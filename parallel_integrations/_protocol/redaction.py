@@ -20,6 +20,8 @@ MAX_SHOWN_OF_SECRET: Final = 7
 """So many characters in a row may stand in a text by chance; a longer part of a secret may not."""
 MAX_SCRUBBED_CHARACTERS: Final = 50_000
 """Of a text of which the beginning is shown; a part of a secret at its end is hidden, too."""
+SHOWN_CHARACTERS: Final = 200
+"""Of a server's text in an error."""
 MAX_NESTED_ESCAPES: Final = 4
 """JSON within JSON within a URL within JSON."""
 MIN_ECHO_CHARACTERS: Final = 16
@@ -80,9 +82,9 @@ def scrub(text: str, outcome: httpx.Response | httpx.HTTPError) -> str:
     return hide(text, secrets_of(outcome))
 
 
-def beginning(text: str, outcome: httpx.Response | httpx.HTTPError, length: int) -> str:
-    """The first `length` characters of a server's text, scrubbed before they are cut off."""
-    return scrub(text[:MAX_SCRUBBED_CHARACTERS], outcome)[:length]
+def beginning(text: str, outcome: httpx.Response | httpx.HTTPError) -> str:
+    """What an error shows of a server's text: its beginning, scrubbed before the rest is cut."""
+    return scrub(text[:MAX_SCRUBBED_CHARACTERS], outcome)[:SHOWN_CHARACTERS]
 
 
 def scrub_json(value: Any, outcome: httpx.Response | httpx.HTTPError) -> Any:

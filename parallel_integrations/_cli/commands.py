@@ -122,6 +122,9 @@ def demo(
 
 _JSON = typer.Option("--json", help="Print JSON.")
 _SANDBOX = typer.Option("--sandbox", help="Use an embedded sandbox over Python's manual.")
+_MAX_COST = typer.Option(
+    parser=_number(float, 0), help="USD that must never be passed, the journal's included."
+)
 
 
 @app.command(epilog="Example: parallel-integrations search 'fusion power news' --max-results 5")
@@ -245,12 +248,7 @@ def enrich(
         str | None,
         typer.Option(help="Decides price and depth; lite, or with --describe the recommended."),
     ] = None,
-    max_cost: Annotated[
-        float | None,
-        typer.Option(
-            parser=_number(float, 0), help="USD that must never be passed, the journal's included."
-        ),
-    ] = None,
+    max_cost: Annotated[float | None, _MAX_COST] = None,
     price_per_row: Annotated[
         float | None,
         typer.Option(
@@ -319,12 +317,7 @@ def evaluate(
         str, typer.Option(help="Characters of excerpts a result, e.g. 1500,4000.")
     ] = "3000,4000",
     mode: Annotated[str, typer.Option(help="Search modes, e.g. fast,advanced.")] = "fast",
-    max_cost: Annotated[
-        float | None,
-        typer.Option(
-            parser=_number(float, 0), help="USD that must never be passed, the journal's included."
-        ),
-    ] = None,
+    max_cost: Annotated[float | None, _MAX_COST] = None,
     journal: Annotated[
         Path | None, typer.Option(help="File that keeps results; the same one goes on.")
     ] = None,

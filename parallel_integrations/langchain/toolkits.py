@@ -15,6 +15,7 @@ from parallel_integrations.langchain.tools import (
     ParallelSearchTool,
     ParallelStartResearchTool,
     ParallelTaskRunTool,
+    ParallelTool,
     SessionTool,
 )
 
@@ -68,23 +69,19 @@ class ParallelToolkit(PacedAdapter, BaseToolkit):
 
     def get_tools(self) -> list[BaseTool]:
         """The tools, in the order search, extract, research, find_all, entities, memory."""
-        client = self.resolved_client()
-        tools: list[BaseTool] = []
-        if self.search is not None:
-            tools.append(ParallelSearchTool(client=client, **self.search))
-        if self.extract is not None:
-            tools.append(ParallelExtractTool(client=client, **self.extract))
-        if self.task is not None and self.research == "blocking":
-            tools.append(ParallelTaskRunTool(client=client, **self.task))
-        elif self.task is not None:
-            tools.append(ParallelStartResearchTool(client=client, **self.task))
-            tools.append(ParallelGetResearchTool(client=client))
-        if self.find_all is not None:
-            tools.append(ParallelFindAllTool(client=client, **self.find_all))
-        if self.entity_search is not None:
-            tools.append(ParallelEntitySearchTool(client=client, **self.entity_search))
-        if self.memory is not None:
-            tools.append(ParallelMemoryTool(client=client, **self.memory))
+        client, background = self.resolved_client(), self.research == "background"
+        given: dict[type[ParallelTool], dict[str, Any] | None] = {
+            ParallelSearchTool: self.search,
+            ParallelExtractTool: self.extract,
+            ParallelStartResearchTool if background else ParallelTaskRunTool: self.task,
+            ParallelGetResearchTool: {} if background and self.task is not None else None,
+            ParallelFindAllTool: self.find_all,
+            ParallelEntitySearchTool: self.entity_search,
+            ParallelMemoryTool: self.memory,
+        }
+        tools: list[BaseTool] = [
+            kind(client=client, **each) for kind, each in given.items() if each is not None
+        ]
         # To the API, search and extract of one agent are one job, which a session joins.
         session = f"toolkit-{uuid4()}"
         for tool in tools:

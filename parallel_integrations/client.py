@@ -32,7 +32,7 @@ from parallel_integrations._transport.connection_pool import Pools
 from parallel_integrations._transport.driver import atake_step, take_step
 from parallel_integrations._transport.in_flight import SharedRequests
 from parallel_integrations._transport.usage import Usage
-from parallel_integrations.errors import InvalidArgumentError, ParallelError
+from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError, ParallelError
 from parallel_integrations.models._validation import unknown_argument
 from parallel_integrations.models.shared import ApiVersion, RequestModel
 
@@ -106,7 +106,7 @@ class ParallelClient:
 
     def __init__(
         self,
-        *,
+        *unnamed: Never,
         api_key: str | SecretStr | None = None,
         base_url: str | None = None,
         timeout: float | None = None,
@@ -124,6 +124,10 @@ class ParallelClient:
         http_async_client: httpx.AsyncClient | None = None,
         **unknown: Never,
     ) -> None:
+        if unnamed:
+            raise ArgumentTypeError(
+                "ParallelClient takes its arguments by name, like ParallelClient(api_key=…)"
+            )
         for name in unknown:
             raise unknown_argument("ParallelClient", name, _ARGUMENTS)
         _check_kind("http_client", http_client, httpx.Client)

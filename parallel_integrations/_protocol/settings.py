@@ -54,6 +54,10 @@ _API_PATH: Final = re.compile(
 )
 
 
+# Quotes that an .env file kept, a placeholder, a variable that no shell filled in, its assignment.
+_NO_KEY: Final = re.compile(rf"""^["'`$%<{{]|["'`]$|{KEY_VARIABLE}=""")
+
+
 def key_from_environment() -> SecretStr | None:
     """The key in `PARALLEL_API_KEY`; None where it is absent or blank.
 
@@ -81,6 +85,11 @@ def checked_key(key: object, name: str = "api_key") -> SecretStr | None:
         raise MissingKeyError(
             f"{name} holds blanks or characters outside printable ASCII (the value is not shown): "
             "copy it again without line breaks or quotes"
+        )
+    if _NO_KEY.search(plain):
+        raise MissingKeyError(
+            f"{name} is no key but has quotes or a variable's name in it (the value is not shown): "
+            "give the key alone; docker's --env-file and some readers of .env files keep quotes"
         )
     return SecretStr(plain) if plain else None
 
@@ -118,6 +127,7 @@ def checked_base_url(
     """
     if not isinstance(base_url, str):
         raise InvalidArgumentError(f"{name}={base_url!r} must be a string like {BASE_URL!r}")
+    name = name if base_url else BASE_URL_VARIABLE
     url = (base_url or os.environ.get(BASE_URL_VARIABLE, "").strip() or BASE_URL).rstrip("/")
     plain = [*plain_http_hosts, *os.environ.get(PLAIN_HTTP_VARIABLE, "").split(",")]
     return _checked_url(url, name, frozenset(each.strip().lower() for each in plain))
@@ -159,8 +169,12 @@ def _checked_url(url: str, name: str, plain_http_hosts: frozenset[str]) -> str:
 
 
 @lru_cache(maxsize=64)
-def refuse_api_paths(base_url: str) -> None:
+def refuse_api_paths(base_url: str, name: str = "base_url") -> None:
     """Refuse an address that the API's paths cannot follow: its own path, or a gateway's.
+
+    Args:
+        base_url: The address.
+        name: What it is called in an error.
 
     Raises:
         InvalidArgumentError: It ends in `/v1`, as OpenAI's clients want it, is Cloudflare's, or a
@@ -169,25 +183,25 @@ def refuse_api_paths(base_url: str) -> None:
     found = urlsplit(base_url.strip())
     if found.hostname in _WEBSITES:
         raise InvalidArgumentError(
-            f"base_url={base_url!r} is a website: the API's address is {BASE_URL!r}, "
-            "which is taken where base_url= is left out"
+            f"{name}={base_url!r} is a website: the API's address is {BASE_URL!r}, "
+            f"which is taken where {name} is left out"
         )
     if found.hostname in _MCP_HOSTS:
         raise InvalidArgumentError(
-            f"base_url={base_url!r} is an MCP server, which is a route: "
+            f"{name}={base_url!r} is an MCP server, which is a route: "
             "ParallelClient(route=SearchMcp()) searches and extracts through one"
         )
     if found.hostname == "gateway.ai.cloudflare.com":
         account, gateway = [*found.path.strip("/").split("/")[1:3], "…", "…"][:2]
         raise InvalidArgumentError(
-            "base_url= is Cloudflare's AI Gateway, which is a route: ParallelClient(route="
+            f"{name} is Cloudflare's AI Gateway, which is a route: ParallelClient(route="
             f"CloudflareGateway(account_id={account!r}, gateway_id={gateway!r}))"
         )
     path = found.path.rstrip("/")
     if (own := _API_PATH.search(path)) is not None:
         bare = base_url.strip().rstrip("/").removesuffix(own[0])
         raise InvalidArgumentError(
-            f"base_url={base_url!r} ends in the API's own path, which each operation adds: "
+            f"{name}={base_url!r} ends in the API's own path, which each operation adds: "
             f"give {bare!r}"
         )
 
@@ -267,9 +281,9 @@ class Settings:
                 f"timeout={self.timeout!r} must be a number of seconds above 0, "
                 f"{MAX_TIMEOUT_SECONDS:,} at most"
             )
-        if not (is_number(self.max_retries) and self.max_retries >= 0):
+        if type(self.max_retries) is not int or self.max_retries < 0:
             raise InvalidArgumentError(
-                f"max_retries={self.max_retries!r} must be a number, 0 or more"
+                f"max_retries={self.max_retries!r} must be a whole number, 0 or more"
             )
         if type(self.max_response_bytes) is not int or self.max_response_bytes < 1:
             raise InvalidArgumentError(
@@ -298,10 +312,10 @@ class Settings:
         change(self, "api_key", checked_key(self.api_key) or key_from_environment())
         argument = "url" if self.route.has_sessions else "base"
         where = f"route={type(self.route).__name__}({argument}=…)" if gateway else "base_url"
-        hosts = self.plain_http_hosts
+        hosts, given = self.plain_http_hosts, self.base_url
         change(self, "base_url", checked_base_url(gateway or self.base_url, where, hosts))
         if not gateway:
-            refuse_api_paths(self.base_url)
+            refuse_api_paths(self.base_url, "base_url" if given else BASE_URL_VARIABLE)
         change(self, "is_limited", self.route.has_sessions or EU_HOST in self.base_url)
         checked_chat_path(self.chat_path, self.base_url)
         change(self, "headers", checked_headers(self.headers))

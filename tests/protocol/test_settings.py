@@ -14,6 +14,7 @@ from parallel_integrations import (
 )
 from parallel_integrations._protocol.flow import Send, call
 from parallel_integrations.api import chat, extract, search, stream_chat
+from parallel_integrations.langchain import ParallelSearchRetriever
 from parallel_integrations.models import ResponseModel
 from parallel_integrations.sandbox import Sandbox
 from tests.support.connected import connection
@@ -55,6 +56,8 @@ def test_an_address_that_cannot_be_right_is_refused_by_name(url: str, words: str
         ("timeout", float("inf"), "timeout"),
         ("timeout", float("nan"), "timeout"),
         ("max_retries", -1, "max_retries"),
+        ("max_retries", 1.5, "whole number"),
+        ("max_retries", True, "whole number"),
         ("api_version", "v2", "v1beta-processor"),
         ("chat_path", "chat/completions", "'/'"),
         ("headers", {"x-api-key": "k"}, "x-api-key"),
@@ -177,6 +180,67 @@ def test_the_environment_says_what_arguments_leave_out(
     )
     with ParallelClient(api_key="another") as client, pytest.raises(errors.AuthenticationError):
         client.run(search(SEARCH))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "api.parallel.ai",
+        "http://a.example",
+        "https://api.parallel.ai/v1",
+        "https://parallel.ai",
+        "https://mcp.parallel.ai",
+        "https://gateway.ai.cloudflare.com/v1/a/b",
+        "https://user:secret-word@a.example",
+        '"https://api.parallel.ai"',
+        "https://a.example?b=c",
+        "https://a.example:99999",
+    ],
+)
+def test_an_address_of_the_environment_is_refused_by_its_name(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARALLEL_BASE_URL", url)
+    for make in (ParallelClient, lambda: ParallelSearchRetriever().resolved_client()):
+        with pytest.raises(errors.InvalidArgumentError, match=r"^PARALLEL_BASE_URL") as caught:
+            make()
+        assert "base_url" not in str(caught.value)
+        assert "secret-word" not in str(caught.value)
+    ParallelClient(base_url="https://a.example")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        '"secret-word"',
+        "'secret-word'",
+        '"secret-word',
+        "`secret-word`",
+        "$PARALLEL_API_KEY",
+        "${PARALLEL_API_KEY}",
+        "%PARALLEL_API_KEY%",
+        "PARALLEL_API_KEY=secret-word",
+        "{{secret-word}}",
+        "<secret-word>",
+    ],
+)
+def test_what_an_env_file_makes_of_a_key_is_refused(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for make in (ParallelClient, ParallelSearchRetriever):
+        with pytest.raises(errors.MissingKeyError, match=r"^api_key is no key .* alone") as at:
+            make(api_key=key)
+        monkeypatch.setenv("PARALLEL_API_KEY", key)
+        with pytest.raises(errors.MissingKeyError, match=r"^PARALLEL_API_KEY is no key") as by:
+            make()
+        monkeypatch.delenv("PARALLEL_API_KEY")
+        assert "secret-word" not in f"{at.value}{by.value}"
+
+
+def test_a_client_takes_its_arguments_by_name() -> None:
+    unnamed: Any = ["some-key"]
+    with pytest.raises(errors.ArgumentTypeError, match=r"by name, like ParallelClient\(api_key=…"):
+        ParallelClient(*unnamed)
 
 
 def test_the_public_api_is_the_default() -> None:

@@ -44,7 +44,6 @@ NO_WEB: Final = [
     "//evil.example",
 ]
 QUESTION: Final = {"objective": "What is a closure?"}
-SCHEMA: Final = {"type": "object", "properties": {"purpose": {"type": "string"}}}
 
 
 def headings(text: str) -> list[str]:

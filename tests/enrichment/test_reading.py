@@ -170,10 +170,6 @@ class Group:
             talk.respond(json.dumps({"taskgroup_id": "tgrp_1", "status": status}).encode())
 
 
-def at(server: RawServer) -> ParallelClient:
-    return ParallelClient(api_key="key", base_url=server.url)
-
-
 def run(number: int, output: bytes = b"null", more: bytes = b"") -> bytes:
     return (
         b'{"type": "task_run.state", "run": {"run_id": "trun_%d", "status": "completed", '

@@ -7,9 +7,6 @@ from typing import Any, Final
 
 from tests.support.operations import FINDALL_ID, GROUP_ID, MONITOR_ID, PAGE_URL, RUN_ID
 
-OBJECT: Final = {"title": "The with statement"}
-"""What structured output holds; the class they are read into is `calls.Title`."""
-
 Json = dict[str, Any]
 
 

@@ -30,7 +30,6 @@ from tests.support.raw_server import RawServer, Talk
 from tests.support.requests import CHAT, SEARCH
 from tests.support.scripted_operation import errors_of_all
 
-NO_PAGES = b'{"results": []}'
 KEY = "some-key"
 DATE_LIKE = re.compile(
     r"\w{3}, \d{1,3} [JFMASOND][a-z]{2} \d{1,6} \d\d:\d\d:\d\d [+-]\d{1,6}", re.ASCII

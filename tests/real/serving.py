@@ -10,8 +10,6 @@ from pydantic import BaseModel
 
 from tests.support.raw_server import RawServer, Talk
 
-EVENT_STREAM = "text/event-stream"
-
 
 @contextmanager
 def serving(

@@ -7,7 +7,7 @@ that is not in what was read, fail the test by name.
 import json
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from llama_index.core.schema import MetadataMode, TextNode
@@ -65,7 +65,6 @@ from tests.real.serving import lost_values, serving, unknown_fields
 KEY = "key-for-tests"
 QUESTION = "What do the pages say?"
 NO_FOLDER = "PARALLEL_REAL names no folder with the published responses"
-T = TypeVar("T")
 
 
 def of_kind(kind: type) -> Any:

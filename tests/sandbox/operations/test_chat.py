@@ -152,9 +152,6 @@ def test_a_follow_up_is_read_with_what_came_before(http: httpx.Client) -> None:
     assert "lambda" in seen["choices"][0]["message"]["content"].lower()
 
 
-USER = {"role": "user", "content": "hi"}
-
-
 @pytest.mark.parametrize(
     ("wrong", "where"),
     [

@@ -21,7 +21,7 @@ from parallel_integrations.evaluation import (
     tune_search,
 )
 from parallel_integrations.evaluation.report import cell
-from parallel_integrations.evaluation.runner import price_of_tuning
+from parallel_integrations.evaluation.runner import search_systems
 
 SEARCHES: Final = ("search", "searches")
 SOME_FAILED: Final = 3
@@ -61,13 +61,13 @@ def run(
             raise InvalidArgumentError(f"{path}: there is no folder {path.parent}")
     errors, console = Console(stderr=True, highlight=False), Console(highlight=False)
     with ParallelClient() if questions else sandbox_client(pages=built_in_pages()) as client:
-        price = price_of_tuning(client, len(given), results, chars, modes)
-        combinations = len(results) * len(chars) * len(modes)
+        systems = search_systems(client, results, chars, modes)
+        price = len(given) * sum(each.price_usd for each in systems)
         limit = "" if max_cost_usd is None else f", at most {max_cost_usd:g} by --max-cost"
         before = "" if journal is None else " without what the journal holds"
         errors.print(
-            f"{counted(len(given), 'question')} with {counted(combinations, 'setting')}: "
-            f"{counted(len(given) * combinations, *SEARCHES)}, {price:.3f} USD{before}{limit}.",
+            f"{counted(len(given), 'question')} with {counted(len(systems), 'setting')}: "
+            f"{counted(len(given) * len(systems), *SEARCHES)}, {price:.3f} USD{before}{limit}.",
             soft_wrap=True,
         )
         if questions is None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from itertools import product
@@ -176,11 +176,11 @@ def tune_search(
     """
     _check_amount("max_cost_usd", max_cost_usd)
     given = questions_of(questions)
-    dials = dict(zip(DIALS, (max_results, max_chars_per_result, mode), strict=True))
-    for dial, values in dials.items():
+    dials = (max_results, max_chars_per_result, mode)
+    for dial, values in zip(DIALS, dials, strict=True):
         if not values:
             raise InvalidArgumentError(f"{dial} must have at least one value to try")
-    systems = _systems(client, dials, settings)
+    systems = search_systems(client, *dials, **settings)
     total = EvaluationProgress(total=len(systems) * len(given), usd=0.0)
     reports: list[EvaluationReport] = []
     for system in systems:
@@ -208,28 +208,13 @@ def tune_search(
     return SearchTuning(reports=reports)
 
 
-def price_of_tuning(
-    client: ParallelClient, questions: int, *dials: Sequence[Any], **settings: Any
-) -> float:
-    """What `tune_search` costs at most, in US dollars.
-
-    Args:
-        client: With its prices.
-        questions: How many there are.
-        *dials: The values of `max_results`, `max_chars_per_result` and `mode`.
-        **settings: Other fields of `SearchRequest`.
-    """
-    systems = _systems(client, dict(zip(DIALS, dials, strict=True)), settings)
-    return round(sum(each.price_usd for each in systems) * questions, 6)
-
-
-def _systems(
-    client: ParallelClient, dials: Mapping[str, Sequence[Any]], settings: Mapping[str, Any]
+def search_systems(
+    client: ParallelClient, *dials: Sequence[Any], **settings: Any
 ) -> list[SearchSystem]:
-    """A search with each combination of the dials' values, each value once."""
+    """A search with each combination of values of the `DIALS`, of which equal ones count once."""
     return [
-        SearchSystem(client, **dict(zip(dials, values, strict=True)), **settings)
-        for values in product(*map(dict.fromkeys, dials.values()))
+        SearchSystem(client, **dict(zip(DIALS, values, strict=True)), **settings)
+        for values in product(*map(dict.fromkeys, dials))
     ]
 
 

@@ -57,9 +57,9 @@ def test_own_questions_within_a_limit_and_on_again(town: Sandbox, tmp_path: Path
 
 def test_what_fails_is_said(town: Sandbox) -> None:
     town.faults.add(status=400, times=1)
-    status, _, err = command(QUESTIONS, "--max-results", "3", "--max-chars", "1000")
+    status, _, err = command(QUESTIONS, "--max-results", "3,3", "--max-chars", "1000")
     assert status == 3
-    assert "questions with 1 setting: " in err
+    assert "questions with 1 setting: 30 searches, 0.030 USD" in err
     assert "1 search failed: InvalidRequestError" in err
 
 

@@ -29,7 +29,7 @@ from parallel_integrations.evaluation import (
     evaluate,
     tune_search,
 )
-from parallel_integrations.evaluation.runner import price_of_tuning
+from parallel_integrations.evaluation.runner import search_systems
 from parallel_integrations.langchain import (
     ChatParallel,
     ParallelSearchTool,
@@ -239,7 +239,7 @@ def test_settings_are_compared_by_recall_and_cost(town: Connected, tmp_path: Pat
     settings: dict[str, Any] = {
         "max_results": [1, 10], "max_chars_per_result": [1000], "mode": ["fast", "advanced"],
     }  # fmt: skip
-    price = price_of_tuning(client, 30, *settings.values())
+    price = 30 * sum(each.price_usd for each in search_systems(client, *settings.values()))
     assert price == pytest.approx(30 * (0.001 + 0.005) * 2)
     seen: list[EvaluationProgress] = []
     tuning = tune_search(

@@ -75,9 +75,10 @@ def searches(url: str) -> list[Row]:
     }
     found = []
     for framework, name, bar, empty, call in ours:
-        others = {"the same unchecked": unchecked[framework], **peers.retrievers(url)[framework]}
+        others = peers.retrievers(url)[framework]
+        beside = {"the same unchecked": unchecked[framework]}
         what = f"search to documents, 60 kB, {name}"
-        found.append(row(what, bar, (base, empty), call, others, calls=5))
+        found.append(row(what, bar, (base, empty), call, others, calls=5, beside=beside))
     return found
 
 

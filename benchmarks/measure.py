@@ -65,11 +65,10 @@ def per_call(
         rounds: Turns of each.
         clock: `time.process_time` for what a call costs, `time.perf_counter` for how long it takes.
     """
-    for call in contenders.values():
-        call()
     turns: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, call in contenders.items():
+            call()  # it finds the processor's caches full of another's work
             start = clock()
             for _ in range(calls):
                 call()
@@ -87,6 +86,7 @@ def row(
     calls: int,
     rounds: int = 80,
     parts: int = 1,
+    beside: dict[str, Call] | None = None,
 ) -> Row:
     """CPU as a ratio to `base`.
 
@@ -102,10 +102,12 @@ def row(
         calls: Calls per turn.
         rounds: Turns of each.
         parts: What a call consists of (chunks), for the base's cost.
+        beside: What costs about as much, and is measured in the same turns.
     """
     name, plain = base
-    cost = per_call({"base": plain, "ours": ours}, calls=calls, rounds=rounds)
-    ratios = {}
+    contenders = {"base": plain, "ours": ours, **(beside or {})}
+    cost = per_call(contenders, calls=calls, rounds=rounds)
+    ratios = {each: cost[each] / cost["base"] for each in beside or ()}
     for peer, call in others.items():
         against = per_call({"base": plain, "peer": call}, calls=1, rounds=rounds // 2)
         ratios[peer] = against["peer"] / against["base"]

@@ -142,7 +142,9 @@ class Adapter(CheckedModel):
             return self.client.on_behalf_of(integration) if integration else self.client
         # Settings may be assigned after the first call; the client is looked up again then only.
         key = (self.api_key, self.base_url, self.timeout, self.max_retries)
-        shared = self._shared  # pydantic takes a while to find it
+        # Not `self._shared`: for that, pydantic takes as long as all of this.
+        private = self.__pydantic_private__ or {}
+        shared: tuple[tuple[object, ...], ParallelClient] | None = private.get("_shared")
         if shared is None or shared[0] != key:
             settings = Settings(
                 api_key=checked_key(self.api_key),

@@ -71,14 +71,15 @@ def derive_queries(question: str) -> list[str]:
     """
     question = normalize("NFC", readable(question))
     tokens = _subject(list(_tokens(question)))
-    facets = _facets(_without_guidance(tokens)) or _facets(tokens)
+    wanted = _without_guidance(tokens)
+    facets = _facets(wanted) or _facets(tokens)
     keywords = _distinct(word for facet in facets for word in facet)
     if not keywords:
         words = [token for token in tokens if token not in (STOP, COMMA)]
         return [_fit(words) or shortened(" ".join(question.split()), MAX_QUERY_CHARACTERS)]
     chosen = _chosen(keywords, facets, _topic(tokens, facets))
     if len(chosen) == 1:
-        chosen.append(_phrase(_without_guidance(tokens)))
+        chosen.append(_phrase(wanted))
     queries = _distinct(map(_fit, chosen))
     long_enough = [query for query in queries if len(query.split()) >= MIN_QUERY_WORDS]
     return long_enough or queries[:1]
@@ -172,8 +173,8 @@ def _tokens(question: str) -> Iterator[str]:
     """Words, `STOP` where a sentence ends, and `COMMA`."""
     # A mark is no letter for the regular expression, but belongs to the word: it is looked at as
     # a letter, and the word is taken from the question itself.
-    letters = question
-    if not question.isascii():
+    letters, is_ascii = question, question.isascii()
+    if not is_ascii:
         letters = "".join(
             "x" if category(each)[0] == "M" or each in _JOINERS else each for each in question
         )
@@ -181,6 +182,9 @@ def _tokens(question: str) -> Iterator[str]:
         word, stop, _ = match.groups()
         if word is None:
             yield STOP if stop else COMMA
+            continue
+        if is_ascii:  # then it is made of letters and digits, whatever stands between them
+            yield word
             continue
         word = question[match.start() : match.end()].strip(_JOINERS)
         if _CJK_WORD.fullmatch(word):  # written without spaces: its particles part the words
@@ -324,6 +328,9 @@ def _split(tokens: list[str], mark: str) -> Iterator[list[str]]:
 
 
 def _fit(words: list[str]) -> str:
+    whole = " ".join(words[:MAX_QUERY_WORDS])
+    if whole and len(whole) <= MAX_QUERY_CHARACTERS:
+        return whole
     kept: list[str] = []
     for word in words[:MAX_QUERY_WORDS]:
         if len(" ".join([*kept, word])) > MAX_QUERY_CHARACTERS:

@@ -11,7 +11,10 @@ import orjson
 from benchmarks import peers
 from benchmarks.empty import (
     EmptyLangChain,
+    EmptyLangChainModel,
     EmptyLlamaIndex,
+    EmptyLlamaIndexModel,
+    EmptyTool,
     UncheckedLangChain,
     UncheckedLlamaIndex,
 )
@@ -106,7 +109,8 @@ def tool(url: str) -> Row:
     fetch = plain(f"{url}/v1/search", SEARCH, json.loads)
     what = "search tool, content and artifact, 60 kB"
     call = partial(ours.invoke, SEARCH)
-    return row(what, 1.35, (base, fetch), call, peers.tools(url), calls=5)
+    beside: dict[str, Call] = {"an empty tool": partial(EmptyTool(fetch=fetch).invoke, SEARCH)}
+    return row(what, 1.35, (base, fetch), call, peers.tools(url), calls=5, beside=beside)
 
 
 def kept(url: str) -> Row:
@@ -134,10 +138,15 @@ def chats(url: str) -> list[Row]:
         "LangChain": lambda: langchain.invoke(QUESTION),
         "LlamaIndex": lambda: llama_index.complete(QUESTION),
     }
+    fetch = plain(f"{url}/chat/completions", CHAT, json.loads)
+    empty: dict[str, Call] = {
+        "LangChain": partial(EmptyLangChainModel(fetch=fetch).invoke, QUESTION),
+        "LlamaIndex": partial(EmptyLlamaIndexModel(fetch=fetch).complete, QUESTION),
+    }
     found = []
     for framework, call in ours.items():
-        fetch = plain(f"{url}/chat/completions", CHAT, json.loads)
         others = peers.chats(url)[framework]
+        beside = {"an empty model": empty[framework]}
         what = f"chat, short response, {framework}"
-        found.append(row(what, 1.4, (base, fetch), call, others, calls=5))
+        found.append(row(what, 1.4, (base, fetch), call, others, calls=5, beside=beside))
     return found

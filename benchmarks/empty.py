@@ -1,12 +1,18 @@
-"""Retrievers that fetch, parse and check nothing: what each framework costs by itself."""
+"""Retrievers, models and a tool that fetch, parse and check nothing: what a framework costs."""
 
-from typing import Any
+from typing import Any, Literal
 from uuid import NAMESPACE_URL, uuid5
 
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.retrievers import BaseRetriever
+from langchain_core.tools import BaseTool
 from llama_index.core.base.base_retriever import BaseRetriever as LlamaRetriever
+from llama_index.core.llms import CompletionResponse, CustomLLM, LLMMetadata
+from llama_index.core.llms.callbacks import llm_completion_callback
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from benchmarks.measure import Call
@@ -70,3 +76,50 @@ def _text(page: dict[str, Any]) -> str:
 def _metadata(page: dict[str, Any]) -> dict[str, Any]:
     facts = {"url": page["url"], "title": page["title"], "published_at": page["publish_date"]}
     return {**facts, "source": page["url"]}
+
+
+class EmptyTool(BaseTool):
+    """A tool that gives its model nothing."""
+
+    name: str = "empty"
+    description: str = "Fetches."
+    response_format: Literal["content_and_artifact"] = "content_and_artifact"
+    fetch: Any
+
+    def _run(self, objective: str, search_queries: list[str]) -> tuple[str, Any]:
+        return "", self.fetch()
+
+
+class EmptyLangChainModel(BaseChatModel):
+    """A chat model that gives a response's text and nothing else."""
+
+    fetch: Any
+
+    @property
+    def _llm_type(self) -> str:
+        return "empty"
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        message = AIMessage(content=_reply(self.fetch()))
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+class EmptyLlamaIndexModel(CustomLLM):
+    """An LLM that gives a response's text and nothing else."""
+
+    fetch: Any
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata(model_name="empty")
+
+    @llm_completion_callback()
+    def complete(self, prompt: str, *args: Any, **kwargs: Any) -> CompletionResponse:
+        return CompletionResponse(text=_reply(self.fetch()))
+
+    def stream_complete(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+
+def _reply(response: dict[str, Any]) -> str:
+    return str(response["choices"][0]["message"]["content"])

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-from distributed import Client, LocalCluster
 
 from parallel_integrations.langchain import ParallelEnrichment, ParallelSearchRetriever
 from parallel_integrations.sandbox import Sandbox
@@ -19,6 +18,7 @@ def test_nothing_is_paid_twice_where_a_worker_of_dask_is_killed(
     at_sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """A pickle holds no key: workers read their own environment."""
+    from distributed import Client, LocalCluster  # here: the other processes need none of it
 
     # A function of a function is sent whole: workers need not import this module with its imports.
     def searched(retriever: ParallelSearchRetriever, question: str) -> tuple[int, list[str]]:

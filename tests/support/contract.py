@@ -193,16 +193,19 @@ class Contract:
 
         The request is checked where the API took it: those that it refuses were sent on purpose.
         """
+        return [*self.check_request(exchange), *self.check_response(exchange)]
+
+    def check_response(self, exchange: Exchange) -> list[Violation]:
+        """What in a response breaks the contract."""
         operation = operation_of(exchange.method, exchange.path)
         if exchange.path == MCP_PATH:
             return []
         if operation is None:
             what = f"{exchange.method} {exchange.path}"
             return [Violation(what, "request", "", UNKNOWN, "this operation is in no table")]
-        found = self.check_request(exchange)
         self.responses[operation.name] += 1
         received = self._once("response", operation, exchange)
-        return [*found, *(each for each in received if not self._excuse(each))]
+        return [each for each in received if not self._excuse(each)]
 
     def check_request(self, exchange: Exchange) -> list[Violation]:
         """What in an accepted request breaks the contract, whatever server it was sent to.

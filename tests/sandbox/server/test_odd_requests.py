@@ -3,9 +3,11 @@
 import copy
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from http.client import HTTPConnection
 from typing import Any, Final
+from urllib.parse import urlencode
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -188,7 +190,7 @@ def contract_kept(wire_recorder: WireRecorder, contract: Contract) -> Iterator[N
     yield
     seen = {_sort(one): one for one in wire_recorder.take()}.values()
     wire_recorder.take_requests()
-    found = [each for one in seen for each in contract.check(one) if each.side != "request"]
+    found = [each for one in seen for each in contract.check_response(one)]
     # A run's input is shown as it was sent, and more event types are taken than the schema names.
     broken = [each for each in found if not each.place.endswith("/input")]
     assert not broken, "the contract is broken:\n" + "\n".join(map(str, dict.fromkeys(broken)))
@@ -207,20 +209,50 @@ def _types(value: Any) -> object:
     return frozenset(map(_types, value)) if isinstance(value, list) else type(value)
 
 
-@pytest.fixture(scope="module")
-def client(running: Sandbox) -> Iterator[httpx.Client]:
-    headers = {"x-api-key": running.api_key, "parallel-beta": "findall-2025-09-15"}
-    with httpx.Client(base_url=running.url, headers=headers, trust_env=False, timeout=60) as http:
-        yield http
+@dataclass(frozen=True)
+class Response:
+    """What the sandbox sent."""
+
+    path: str
+    status: int
+    content_type: str
+    content: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+class Client:
+    """Sends what it is given as it is. Thousands of requests cost half as much as with httpx."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._http = HTTPConnection(sandbox.url.removeprefix("http://"), timeout=60)
+        self._headers = {"x-api-key": sandbox.api_key, "parallel-beta": "findall-2025-09-15"}
+
+    def request(self, method: str, path: str, content: bytes | None = None) -> Response:
+        self._http.request(method, path, content, self._headers)
+        response = self._http.getresponse()
+        content_type = response.headers.get("content-type", "")
+        return Response(path, response.status, content_type, response.read())
+
+    def close(self) -> None:
+        self._http.close()
 
 
 @pytest.fixture(scope="module")
-def known(client: httpx.Client) -> dict[str, str]:
+def client(running: Sandbox) -> Iterator[Client]:
+    client = Client(running)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def known(client: Client) -> dict[str, str]:
     """Ids for the paths that name something."""
     return new_ids(client)
 
 
-def new_ids(client: httpx.Client) -> dict[str, str]:
+def new_ids(client: Client) -> dict[str, str]:
     return {
         "run_id": made(client, "/v1/tasks/runs", TASK)["run_id"],
         "taskgroup_id": made(client, "/v1/tasks/groups", {})["taskgroup_id"],
@@ -229,29 +261,29 @@ def new_ids(client: httpx.Client) -> dict[str, str]:
     }
 
 
-def made(client: httpx.Client, path: str, body: Any) -> Any:
-    response = client.post(path, json=body)
-    assert response.status_code < 300, response.text
+def made(client: Client, path: str, body: Any) -> Any:
+    response = client.request("POST", path, json.dumps(body).encode())
+    assert response.status < 300, response.content
     return response.json()
 
 
-def send(client: httpx.Client, path: str, content: bytes) -> httpx.Response:
+def send(client: Client, path: str, content: bytes) -> Response:
     """Post something and read what comes of it, whatever it is."""
-    response = client.post(path, content=content)
+    response = client.request("POST", path, content)
     checked(response, content)
-    if path.endswith("/v1/tasks/runs") and response.status_code == 202:
+    if path.endswith("/v1/tasks/runs") and response.status == 202:
         run = f"{path}/{response.json()['run_id']}"
         for below in ("", "/input", "/result", "/events"):
-            checked(client.get(run + below), content)
+            checked(client.request("GET", run + below), content)
     return response
 
 
-def checked(response: httpx.Response, sent: object) -> None:
-    said = f"{response.request.url.path} responds {response.status_code} to {sent!r:.500}"
-    assert response.status_code < 500, said
-    if response.headers.get("content-type") == "application/json":
+def checked(response: Response, sent: object) -> None:
+    said = f"{response.path} responds {response.status} to {sent!r:.500}"
+    assert response.status < 500, said
+    if response.content_type == "application/json":
         body = json.loads(response.content, parse_constant=lambda text: pytest.fail(said + text))
-        if response.status_code >= 400:
+        if response.status >= 400:
             # Responses has OpenAI's envelope.
             error = body.get("error")
             is_openai = isinstance(error, dict) and "code" in error
@@ -263,7 +295,7 @@ def test_every_operation_that_takes_a_body_is_tried() -> None:
 
 
 @pytest.mark.parametrize("path", BODIES)
-def test_a_good_body_is_good(path: str, client: httpx.Client, known: dict[str, str]) -> None:
+def test_a_good_body_is_good(path: str, client: Client, known: dict[str, str]) -> None:
     body = {**BODIES[path]}
     if path == "/v1beta/memory/evict":
         body["id"] = known["run_id"]
@@ -271,7 +303,7 @@ def test_a_good_body_is_good(path: str, client: httpx.Client, known: dict[str, s
     response = send(client, path.format(**ids), json.dumps(body).encode())
     # The runs of this sandbox end at once, and what has ended cannot be cancelled.
     ended = path == "/v1beta/findall/runs/{findall_id}/cancel"
-    assert response.status_code == 409 if ended else response.status_code < 300, response.text
+    assert response.status == 409 if ended else response.status < 300, response.content
 
 
 WHOLE: Final[dict[str, bytes]] = {
@@ -300,14 +332,14 @@ WHOLE: Final[dict[str, bytes]] = {
 
 @pytest.mark.parametrize("content", WHOLE.values(), ids=WHOLE)
 def test_a_body_that_is_no_object(
-    content: bytes, client: httpx.Client, known: dict[str, str], running: Sandbox
+    content: bytes, client: Client, known: dict[str, str], running: Sandbox
 ) -> None:
     billed = running.ledger.count()
     for path, good in BODIES.items():
         # Operations that need no body do not read it either.
         if good:
             response = send(client, path.format(**known), content)
-            assert 400 <= response.status_code < 500
+            assert 400 <= response.status < 500
             assert response.json()
     assert running.ledger.count() == billed
 
@@ -333,9 +365,7 @@ def changed(body: Any, place: tuple[Any, ...], value: Any) -> Any:
 
 
 @pytest.mark.parametrize("path", BODIES)
-def test_an_odd_value_in_every_place(
-    path: str, client: httpx.Client, known: dict[str, str]
-) -> None:
+def test_an_odd_value_in_every_place(path: str, client: Client, known: dict[str, str]) -> None:
     for place in places(BODIES[path]):
         for value in ODD_VALUES:
             text = json.dumps(changed(BODIES[path], place, value))
@@ -344,24 +374,24 @@ def test_an_odd_value_in_every_place(
 
 @pytest.mark.parametrize("path", [path for path in BODIES if BODIES[path]])
 def test_what_is_no_json_is_refused_wherever_it_stands(
-    path: str, client: httpx.Client, known: dict[str, str]
+    path: str, client: Client, known: dict[str, str]
 ) -> None:
     for place in [*places(BODIES[path]), ("unknown",)]:
         for raw in ("NaN", "-Infinity", "1e999", '"\\udc00"'):
             text = json.dumps(changed(BODIES[path], place, "@")).replace('"@"', raw)
-            assert send(client, path.format(**known), text.encode()).status_code == 422
+            assert send(client, path.format(**known), text.encode()).status == 422
 
 
 @pytest.mark.parametrize("path", [path for path in BODIES if BODIES[path]])
 def test_the_last_of_two_equal_keys_counts(
-    path: str, client: httpx.Client, known: dict[str, str]
+    path: str, client: Client, known: dict[str, str]
 ) -> None:
     good = json.dumps(BODIES[path])[1:-1]
     for name in BODIES[path]:
         twice = f'{{"{name}": [], {good}}}'.encode()
         once = f"{{{good}}}".encode()
         target = path.format(**known)
-        statuses = {send(client, target, each).status_code for each in (twice, once)}
+        statuses = {send(client, target, each).status for each in (twice, once)}
         assert len(statuses) == 1 or path.endswith("/enrich"), (path, name)
 
 
@@ -394,7 +424,7 @@ schemas = st.dictionaries(keywords, parts, max_size=6)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(schema=schemas, with_properties=st.booleans())
 def test_any_object_given_as_a_schema(
-    schema: dict[str, Any], with_properties: bool, client: httpx.Client, known: dict[str, str]
+    schema: dict[str, Any], with_properties: bool, client: Client, known: dict[str, str]
 ) -> None:
     if with_properties:
         schema = {"type": "object", "properties": {"a": schema, "otters": {"type": "string"}}}
@@ -458,7 +488,7 @@ GREEDY: Final[dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("schema", GREEDY.values(), ids=GREEDY)
-def test_a_schema_that_asks_for_too_much_ends(schema: Any, client: httpx.Client) -> None:
+def test_a_schema_that_asks_for_too_much_ends(schema: Any, client: Client) -> None:
     body = {**CHAT, "response_format": {"type": "json_schema", "json_schema": {"name": "x"}}}
     body["response_format"]["json_schema"]["schema"] = {"type": "object", **schema}
     response = send(client, "/chat/completions", json.dumps(body).encode())
@@ -469,7 +499,7 @@ ODD_NUMBERS: Final = ["9" * 5000, "-1", "²", "nan", "1e999", ""]
 
 
 @pytest.mark.parametrize("number", ODD_NUMBERS, ids=lambda number: ascii(number)[:9])
-def test_odd_numbers_in_the_query(number: str, client: httpx.Client) -> None:
+def test_odd_numbers_in_the_query(number: str, client: Client) -> None:
     known = new_ids(client)  # of which other tests have made nothing long
     for each in OPERATIONS:
         if each.method != "GET":
@@ -481,12 +511,12 @@ def test_odd_numbers_in_the_query(number: str, client: httpx.Client) -> None:
             for value in ids:
                 # A wait of nothing, unless the number itself is the wait.
                 query = {"timeout": "0", name: value}
-                checked(client.get(path, params=query), query)
+                checked(client.request("GET", f"{path}?{urlencode(query)}"), query)
 
 
 @pytest.mark.parametrize("each", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
-def test_odd_ids_in_the_path(each: Any, client: httpx.Client) -> None:
+def test_odd_ids_in_the_path(each: Any, client: Client) -> None:
     for odd in ("%00", "%ED%A0%80", "%FF", "..%2f", "x" * 5000, "%C2%B2", "%0A"):
         names = ("run_id", "taskgroup_id", "findall_id", "monitor_id")
         path = each.path.format(**dict.fromkeys(names, odd))
-        checked(client.request(each.method, path, content=b"{}"), path)
+        checked(client.request(each.method, path, b"{}"), path)

@@ -18,8 +18,10 @@ from typer.testing import CliRunner, Result
 from parallel_integrations._cli.commands import app
 from parallel_integrations.sandbox import Sandbox
 
-CLI = "parallel_integrations._cli.commands"
+PACKAGE = "parallel_integrations"
+CLI = f"{PACKAGE}._cli.commands"
 QUESTION = "What is a decorator?"
+FRAMEWORKS = {"langchain": "langchain_core", "llama_index": "llama_index.core"}
 
 
 def _environment() -> dict[str, str]:
@@ -84,46 +86,48 @@ def test_the_demo_says_what_the_sandbox_knows_only_where_it_finds_nothing() -> N
     assert "Empty Response" not in done.stdout
 
 
-WITHOUT = """
-import sys
-from importlib.abc import MetaPathFinder
-class Missing(MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in sys.argv[1].split(","):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Missing())
-from parallel_integrations._cli.commands import main
-main(["demo", "What is a decorator?"])
-"""
-
-
 @pytest.mark.parametrize(
     ("missing", "shown"),
     [
-        ("llama_index", ["LangChain: ParallelSearchRetriever", "LangChain: ChatParallel"]),
-        ("langchain_core", ["LlamaIndex: ParallelRetriever", "LlamaIndex: ParallelQueryEngine"]),
-        ("langchain_core,llama_index", ["client.run(search(", "client.run(chat("]),
+        (["llama_index"], ["LangChain: ParallelSearchRetriever", "LangChain: ChatParallel"]),
+        (["langchain"], ["LlamaIndex: ParallelRetriever", "LlamaIndex: ParallelQueryEngine"]),
+        (["langchain", "llama_index"], ["client.run(search(", "client.run(chat("]),
     ],
+    ids=" and ".join,
 )
 def test_the_demo_needs_no_framework(
-    missing: str,
+    missing: list[str],
     shown: list[str],
     sandbox: Sandbox,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT, missing],
-        capture_output=True, text=True, env=_environment(), check=False, timeout=55,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    for each in missing:  # neither the framework nor what needs it can be imported
+        monkeypatch.setitem(sys.modules, FRAMEWORKS[each], None)
+        monkeypatch.setitem(sys.modules, f"{PACKAGE}.{each}", None)
+    done = invoke("demo", QUESTION, **NO_KEY)
+    assert done.exit_code == 0, done.stderr
     assert all(each in done.stdout for each in shown)
     code = done.stdout.partition("\nin code:\n")[2]
-    assert not any(each.partition("_core")[0] in code for each in missing.split(","))
+    assert not any(each in code for each in missing)
     monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
     monkeypatch.setenv("PARALLEL_BASE_URL", sandbox.url)
     exec(textwrap.dedent(code).replace("your own question", QUESTION), {})
     assert "https://docs.python.org/" in capsys.readouterr().out
+
+
+def test_the_demo_imports_no_framework_where_there_is_none() -> None:
+    script = (
+        "import sys; sys.modules['langchain_core'] = sys.modules['llama_index'] = None\n"
+        "from parallel_integrations._cli.commands import main\n"
+        f"main(['demo', {QUESTION!r}])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True, text=True, env=_environment(), check=False, timeout=55,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "client.run(search(" in done.stdout
 
 
 def test_the_demo_with_a_key_is_live_and_says_what_it_costs(sandbox: Sandbox) -> None:

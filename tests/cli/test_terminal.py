@@ -4,7 +4,6 @@ import contextlib
 import os
 import pty
 import re
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +19,6 @@ from parallel_integrations._cli.commands import app
 from parallel_integrations._cli.terminal import printable
 from parallel_integrations.sandbox import Sandbox
 
-CLI: Final = "parallel_integrations._cli.commands"
 QUESTION: Final = "How does a kiwi find food?"
 CONTROL_SEQUENCES: Final = {
     "window title": "\x1b]0;PWNED\x07",
@@ -84,11 +82,11 @@ Run: TypeAlias = Callable[..., tuple[int, str]]
 def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the command in this process, with a terminal as its standard output and error."""
 
-    def run(*args: str, **environment: str) -> tuple[int, str]:
+    def run(*args: str, encoding: str = "utf-8", **environment: str) -> tuple[int, str]:
         terminal = Terminal()
         with (
             monkeypatch.context() as patch,
-            os.fdopen(terminal.child, "w", encoding="utf-8") as shown,
+            os.fdopen(terminal.child, "w", encoding=encoding) as shown,
         ):
             for name, value in {"COLUMNS": "200", "TERM": "xterm-256color", **environment}.items():
                 patch.setenv(name, value)
@@ -100,24 +98,6 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Run:
         return ended.value.code, terminal.text()
 
     return run
-
-
-def in_a_process(*args: str, **environment: str) -> tuple[int, str]:
-    """Run the command as a user runs it."""
-    terminal = Terminal()
-    variables = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": ":".join(sys.path),
-        "COLUMNS": "200",
-        "TERM": "xterm-256color",
-        **environment,
-    }
-    child = terminal.child
-    running = subprocess.Popen(
-        [sys.executable, "-m", CLI, *args], stdin=child, stdout=child, stderr=child, env=variables
-    )
-    os.close(child)
-    return running.wait(30), terminal.text()
 
 
 def live(sandbox: Sandbox) -> dict[str, str]:
@@ -190,11 +170,13 @@ def test_file_names_are_printed_without_control_sequences(
         assert not FORBIDDEN.findall(sent)
 
 
-def test_characters_that_an_encoding_lacks_are_escaped(hostile: Sandbox) -> None:
-    environment = {**live(hostile), "PYTHONIOENCODING": "ascii"}
-    status, sent = in_a_process("demo", "Wo findet ein Kiwi sein Futter, höchstens?", **environment)
+def test_characters_that_an_encoding_lacks_are_escaped(
+    hostile: Sandbox, on_a_terminal: Run
+) -> None:
+    question = "Wo findet ein Kiwi sein Futter, höchstens?"
+    status, sent = on_a_terminal("demo", question, encoding="ascii", **live(hostile))
     assert status == 0, sent
-    assert sent.isascii()
+    assert r"h\xf6chstens" in sent
     assert not FORBIDDEN.findall(sent)
 
 

@@ -154,7 +154,7 @@ def within(usual: float, found: float) -> bool:
 def test_a_search(url: str, plain_search: Run) -> None:
     request = SearchRequest(objective=QUESTION, search_queries=QUERIES)
     with ParallelClient(**connection(url)) as client:
-        assert within(0.75, ratio(lambda: client.run(search(request)), plain_search))
+        assert within(0.68, ratio(lambda: client.run(search(request)), plain_search))
 
 
 @pytest.mark.parametrize("awaiting", [False, True])
@@ -220,8 +220,8 @@ def test_langchain_s_search_tool(url: str, plain_search: Run) -> None:
 
 def test_a_short_response(url: str, plain_search: Run) -> None:
     langchain, llama_index = ChatParallel(**connection(url)), ParallelLLM(**connection(url))
-    assert within(1.03, ratio(partial(langchain.invoke, QUESTION), plain_search))
-    assert within(0.94, ratio(partial(llama_index.complete, QUESTION), plain_search))
+    assert within(0.98, ratio(partial(langchain.invoke, QUESTION), plain_search))
+    assert within(0.93, ratio(partial(llama_index.complete, QUESTION), plain_search))
 
 
 def test_a_streamed_response(url: str, plain_stream: Run) -> None:

@@ -289,7 +289,7 @@ class ChatResponse(ApiResponse):
     """
 
     choices: Items[ChatChoice] = []
-    basis: Items[FieldBasis] = []
+    basis: Items[FieldBasis] = Field(default_factory=list)
     interaction_id: str | None = None
     usage: dict[str, Any] | None = None
     id: str | None = None

@@ -134,7 +134,7 @@ class PagesResponse(ApiResponse):
     main_lists = frozenset({"results"})
 
     session_id: str | None = None
-    usage: UsageItems = []
+    usage: UsageItems = Field(default_factory=list)
 
     def billed_skus(self, counted: Mapping[str, int]) -> Mapping[str, int]:
         """What `usage` reports, in our SKUs; what was counted where it reports nothing."""

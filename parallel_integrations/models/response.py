@@ -344,7 +344,7 @@ class ResponsePart(ResponseModel):
     type: Text = ""
     text: Text = ""
     refusal: str | None = None
-    annotations: Items[UrlCitation] = []
+    annotations: Items[UrlCitation] = Field(default_factory=list)
     logprobs: Any = None
 
 

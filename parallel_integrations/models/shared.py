@@ -152,7 +152,9 @@ class ApiResponse(ResponseModel):
             not be read and was left out.
     """
 
-    warnings: Items[Warning] = []
+    # A factory, here and wherever most responses lack the field: pydantic has Python copy a list
+    # that is the default, which takes a microsecond.
+    warnings: Items[Warning] = Field(default_factory=list)
 
     def billed_skus(self, counted: Mapping[str, int]) -> Mapping[str, int]:
         """What the response shows to be billed, of what was counted by its request alone."""

@@ -299,7 +299,7 @@ class TaskOutput(ResponseModel):
     type: str = "text"
     content: Any
     basis: Items[FieldBasis] = []
-    mcp_tool_calls: Items[McpToolCall] = []
+    mcp_tool_calls: Items[McpToolCall] = Field(default_factory=list)
     output_schema: dict[str, Any] | None = None
 
     def model_post_init(self, context: Any) -> None:

@@ -52,9 +52,9 @@ def _number(kind: type[int] | type[float], low: int, high: int | None = None) ->
     return number
 
 
-def _question(text: str) -> str:
+def _words(text: str) -> str:
     if not text.strip():
-        message = "it is empty: write a question, in quotes"
+        message = "it is empty: write it in quotes"
         raise typer.BadParameter(message)
     return text
 
@@ -96,7 +96,7 @@ def _errors_shown(*more: type[Exception]) -> Iterator[None]:
 @app.command(epilog="Example: parallel-integrations demo 'What does nonlocal do?'")
 def demo(
     question: Annotated[
-        str, typer.Argument(help="The question.", parser=_question)
+        str, typer.Argument(help="The question.", parser=_words)
     ] = "How does the with statement handle exceptions?",
     *,
     web: Annotated[
@@ -129,7 +129,7 @@ _MAX_COST = typer.Option(
 
 @app.command(epilog="Example: parallel-integrations search 'fusion power news' --max-results 5")
 def search(
-    question: Annotated[str, typer.Argument(help="What to find out.", parser=_question)],
+    question: Annotated[str, typer.Argument(help="What to find out.", parser=_words)],
     *,
     max_results: Annotated[
         int, typer.Option(parser=_number(int, 1, 40), help="How many pages, 1 to 40.")
@@ -157,7 +157,7 @@ def search(
 
 @app.command(epilog="Example: parallel-integrations ask 'Who runs the ECB?' --model base")
 def ask(
-    question: Annotated[str, typer.Argument(help="The question.", parser=_question)],
+    question: Annotated[str, typer.Argument(help="The question.", parser=_words)],
     *,
     model: Annotated[
         str,
@@ -218,7 +218,8 @@ def enrich(
     describe: Annotated[
         str | None,
         typer.Option(
-            help="Instead: what to find out, in words; schema, processor and price are proposed."
+            parser=_words,
+            help="Instead: what to find out, in words; schema, processor and price are proposed.",
         ),
     ] = None,
     yes: Annotated[

@@ -90,7 +90,9 @@ def run(
             proposal = None
             if output_schema is not None:
                 schema = read_schema(output_schema)
-                settings = TaskSettings(processor=processor or "lite", output_schema=schema)
+                settings = TaskSettings(
+                    processor="lite" if processor is None else processor, output_schema=schema
+                )
             elif is_empty and recorded is None:
                 settings = TaskSettings()
             else:
@@ -142,9 +144,9 @@ def _first(stream: Iterator[EnrichedRow | EnrichmentProgress]) -> EnrichmentProg
 def _check_apart(rows: Path, journal: Path, output: Path) -> None:
     """Refuse a file in two roles; files that SQLite and the lock make beside them count too."""
     for role, path in (("rows", rows), ("--journal", journal), ("--output", output)):
-        if str(path) == "-":
+        if str(path) == "-" or not path.name:
             raise InvalidArgumentError(
-                f"{role}: name a file; '-' is none, and nothing is read or written"
+                f"{role}: name a file; {str(path)!r} is none, and nothing is read or written"
             )
     roles = {
         "the rows": rows,

@@ -44,14 +44,14 @@ class RowFile:
     """
 
     def __init__(self, path: Path) -> None:
+        if path.is_dir():
+            raise InvalidArgumentError(f"{path} is a folder: name one of its files")
         kind = READERS.get(path.suffix.lower())
         if kind is None:
             raise InvalidArgumentError(
                 f"{path} is of unknown kind: name it {', '.join(READERS)}, or give the rows as a "
                 "list"
             )
-        if path.is_dir():
-            raise InvalidArgumentError(f"{path} is a folder: name one of its files")
         if not path.is_file():
             raise InvalidArgumentError(f"There is no file {path}")
         if kind is _parquet:

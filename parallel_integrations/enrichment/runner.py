@@ -143,9 +143,9 @@ def _check_columns(columns: Sequence[str] | None) -> None:
     if columns is None:
         return
     is_list = isinstance(columns, list | tuple) and all(isinstance(each, str) for each in columns)
-    if not is_list or not columns or len(set(columns)) < len(columns):
+    if not is_list or not columns or len(set(columns)) < len(columns) or "" in columns:
         raise InvalidArgumentError(
-            f"columns={columns!r:.100} must be a list of column names, each once"
+            f"columns={columns!r:.100} must be a list of column names, each once and none empty"
         )
 
 

@@ -186,6 +186,8 @@ def _question(place: str, row: Any) -> Question:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "missing":
+            raise InvalidArgumentError(f"{place}: {field} is missing, which it needs") from None
         message = first["msg"].removeprefix("Value error, ")
         where = f"{place}, {field}" if field else place
         shown = "" if first["type"] == "value_error" else f" (given: {first['input']!r:.100})"

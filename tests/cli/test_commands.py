@@ -22,6 +22,7 @@ PACKAGE = "parallel_integrations"
 CLI = f"{PACKAGE}._cli.commands"
 QUESTION = "What is a decorator?"
 FRAMEWORKS = {"langchain": "langchain_core", "llama_index": "llama_index.core"}
+ENRICH = ["enrich", "README.md", "--journal", "no/run.db", "-o", "no/out.csv"]
 
 
 def _environment() -> dict[str, str]:
@@ -301,6 +302,7 @@ def test_the_sandbox_command_explains_why_it_cannot_start(tmp_path: Path) -> Non
     ("arguments", "reason"),
     [
         (["demo", " "], "it is empty"),
+        ([*ENRICH, "--describe", " "], "it is empty"),
         (["search", ""], "it is empty"),
         (["ask", "\t"], "it is empty"),
         (["search", "x", "--max-results", "0"], "'0' is no whole number from 1 to 40"),

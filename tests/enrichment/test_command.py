@@ -127,6 +127,11 @@ def test_the_command_without_a_key_names_the_sandbox(monkeypatch: pytest.MonkeyP
         ({0: "-"}, "rows: name a file"),
         ({4: "-"}, "--journal: name a file"),
         ({6: "-"}, "--output: name a file"),
+        ({0: ""}, "rows: name a file"),
+        ({0: "."}, "rows: name a file"),
+        ({4: "."}, "--journal: name a file; '.' is none"),
+        ({6: ""}, "--output: name a file"),
+        ({6: "/"}, "--output: name a file; '/' is none"),
         ({4: "rows.csv"}, "three different files"),
         ({4: "schema.json"}, JOURNAL),
         ({6: "missing/out.jsonl"}, "cannot be written"),
@@ -142,6 +147,13 @@ def test_wrong_command_arguments_are_refused_before_anything_is_sent(
     code, messages = command(*[changed.get(n, each) for n, each in enumerate(ARGUMENTS)])
     assert code == 1 + (named != JOURNAL)
     assert named in messages
+    assert not sandbox.requests
+
+
+def test_an_empty_processor_is_not_the_cheapest(sandbox: Sandbox) -> None:
+    code, messages = command(*ARGUMENTS, "--processor", "")
+    assert code == 2
+    assert "processor=''" in messages
     assert not sandbox.requests
 
 

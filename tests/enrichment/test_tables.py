@@ -298,6 +298,7 @@ def test_columns_are_what_is_sent_and_paid_for(sandbox: Sandbox) -> None:
         ({"columns": "statement"}, "must be a list of column names"),
         ({"columns": []}, "must be a list of column names"),
         ({"columns": ["number", "number"]}, "each once"),
+        ({"columns": ["number", ""]}, "none empty"),
         ({"limit": 0}, "limit=0 must be a number of rows"),
         ({"limit": True}, "limit=True"),
         ({"limit": 2.0}, "limit=2.0"),

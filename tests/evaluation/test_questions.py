@@ -42,7 +42,7 @@ def test_rows_of_question_and_answer_are_one_fact_each(tmp_path: Path) -> None:
     ("row", "text"),
     [
         ("no object", "row 1: 'no object' is no object"),
-        ({"question": "?", "facts": [FACT]}, "row 1, id: Field required"),
+        ({"question": "?", "facts": [FACT]}, "row 1: id is missing, which it needs"),
         ({**QUESTION, "facts": []}, "row 1: facts must not be empty unless"),
         ({**QUESTION, "answerable": False}, 'row 1: facts must be empty where "answerable"'),
         ({**QUESTION, "facts": [FACT, FACT]}, "row 1: facts must have different ids"),

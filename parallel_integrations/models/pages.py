@@ -33,12 +33,6 @@ EXCERPT_SEPARATOR: Final = "\n\n"
 OLDER_BETA: Final = "search-extract-2025-10-10"
 
 
-def without_null(schema: dict[str, Any]) -> None:
-    """Take null out of an optional field's schema: a model omits the field instead."""
-    branches = [each for each in schema.pop("anyOf") if each.get("type") != "null"]
-    schema.update(branches[0] if len(branches) == 1 else {"anyOf": branches})
-
-
 def _not_blank(value: str) -> str:
     # Control characters that only Python counts as blanks would be left over as an empty query.
     if not value.strip():

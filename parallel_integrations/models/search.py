@@ -17,7 +17,6 @@ from parallel_integrations.models.pages import (
     PageSettings,
     PagesResponse,
     Queries,
-    without_null,
 )
 from parallel_integrations.models.policies import Country, SourcePolicy
 from parallel_integrations.models.prices import search_skus
@@ -42,20 +41,11 @@ _OF_BODIES: Final = frozenset({"advanced_settings", "excerpt_settings", "excerpt
 class SearchSettings(PageSettings):
     """Settings of search that a developer fixes once for all requests."""
 
-    mode: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Search mode: 'basic', 'advanced' (default), 'turbo' or 'fast'.",
-    )
+    mode: str | None = Field(default=None, min_length=1)
     """`basic`, `advanced` (the API's default), `turbo` or `fast`; newer ones pass through."""
-    location: Country | None = Field(
-        default=None,
-        description="Country to search from, ISO 3166 alpha-2, e.g. 'us'.",
-    )
+    location: Country | None = None
     """ISO 3166 alpha-2 code of the country to search from, e.g. `us`."""
-    source_policy: SourcePolicy | None = Field(
-        default=None, description="Which sources may be used."
-    )
+    source_policy: SourcePolicy | None = None
     """Which sources may be used, and how old they may be."""
 
 
@@ -83,21 +73,17 @@ class SearchRequest(SearchSettings, RequestModel):
 
     objective: Objective | None = Field(
         default=None,
-        json_schema_extra=without_null,
         description="What you want to find out, in natural language, with any guidance on sources "
         "or freshness.",
     )
     """What is wanted, in natural language; at most 5000 characters."""
     search_queries: Queries | None = Field(
         default=None,
-        json_schema_extra=without_null,
         description="Three different keyword queries of 3-6 words each that together cover the "
         "objective.",
     )
     """1 to 5 keyword queries of 3-6 words, at most 200 characters each."""
-    max_results: NumResults = Field(
-        default=DEFAULT_RESULTS, description="How many results, 1 to 40."
-    )
+    max_results: NumResults = DEFAULT_RESULTS
     """1 to 40 results; 10 are included in a search's price."""
 
     @model_validator(mode="before")

@@ -168,7 +168,7 @@ def _plain(value: Any) -> Any:
         kind = value.get("type")
         if isinstance(kind, str) and kind in MEDIA and len(value) > 1:
             raise InvalidArgumentError(
-                f"the state holds a {kind!r} block; Parallel's Decisions take text only"
+                f"the state holds a block of type {kind!r}; Parallel's Decisions take text only"
             )
         return {str(name): _plain(each) for name, each in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):

@@ -109,7 +109,7 @@ def _text(place: int, message: BaseMessage) -> str:
         elif block.get("type") in ("text", "text-plain") and isinstance(block.get("text"), str):
             parts.append(block["text"])
         elif not (isinstance(message, AIMessage) and block.get("type") in UNSENT_BLOCKS):
-            raise chat_messages.unsendable(place, f"it holds a {block.get('type')!r} block")
+            raise chat_messages.unsendable(place, f"it holds a block of type {block.get('type')!r}")
     return "".join(parts)
 
 

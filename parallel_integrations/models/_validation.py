@@ -162,7 +162,8 @@ def _sentence(where: str, owner: str, faults: Sequence[Any]) -> str:
         return f"{shown} {_LIMITS[kind].format_map({'length': length, **numbers})}"
     wanted = [what for each in faults if (what := _wanted(each["type"]))]
     if wanted:
-        return f"{shown} must be {' or '.join(dict.fromkeys(wanted))}"
+        verb = "must be" if where else "takes"
+        return f"{shown} {verb} {' or '.join(dict.fromkeys(wanted))}"
     return fault["msg"] if where and where in fault["msg"] else f"{shown}: {fault['msg']}"
 
 

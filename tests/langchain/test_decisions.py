@@ -89,9 +89,9 @@ def test_messages_are_sent_as_roles_and_texts(model: ParallelDecisions, sandbox:
         (
             HumanMessage([{"type": "image", "url": "https://a.example/x.png"}]),
             QUESTIONS,
-            "'image' block",
+            "a block of type 'image'",
         ),
-        ({"deep": [{"type": "file", "base64": "AA=="}]}, QUESTIONS, "'file' block"),
+        ({"deep": [{"type": "file", "base64": "AA=="}]}, QUESTIONS, "a block of type 'file'"),
         (STATE, {"where": Box(instructions="the cat")}, "look at no images"),
         (STATE, {}, "at least 1"),
         ("", QUESTIONS, "state must not be empty"),

@@ -165,7 +165,11 @@ def test_settings_of_the_other_api_are_refused(settings: dict[str, Any], message
     [
         ("x" * 20_001, {}, "20001 characters, the API takes 20000"),
         ([("system", "Be brief.")], {}, "at least one message of the user"),
-        ([("user", [{"type": "image", "url": "https://a.example/x.png"}])], {}, "'image' block"),
+        (
+            [("user", [{"type": "image", "url": "https://a.example/x.png"}])],
+            {},
+            "a block of type 'image'",
+        ),
         ("x", {"previous_interaction_id": "i"}, "previous_response_id="),
         ("x", {"model": "lite", "previous_response_id": "r"}, "no effect with model='lite'"),
         ("x", {"reasoning_effort": "max"}, "'low', 'medium' or 'high'"),

@@ -236,3 +236,15 @@ async def test_no_remedy_makes_a_model_pay_for_a_run_again(
     assert f"(run_id: {run_id})" in message.content
     assert message.content.endswith("do not repeat the call, go on without it.")
     assert "Try again" not in message.content
+
+
+@pytest.mark.parametrize("given", [None, 7, ["closures"]])
+@pytest.mark.parametrize("tool", INPUTS)
+def test_what_is_no_object_is_refused_as_such(
+    sandbox: Sandbox, tool: type[BaseTool], given: Any
+) -> None:
+    refused = tool(**connection(sandbox)).invoke(given)
+    assert refused == (
+        "Nothing was sent. Correct the arguments: this tool takes an object of fields"
+    )
+    assert not sandbox.requests

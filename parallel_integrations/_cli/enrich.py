@@ -23,7 +23,7 @@ from parallel_integrations._protocol.settings import KEY_VARIABLE, key_from_envi
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, enrich
 from parallel_integrations.enrichment.rows import RowFile
-from parallel_integrations.errors import InvalidArgumentError
+from parallel_integrations.errors import InvalidArgumentError, MissingKeyError
 from parallel_integrations.models.task import TaskSettings
 
 ALL_DONE: Final = 0
@@ -69,7 +69,7 @@ def run(
         ParallelError, ValueError: What stopped it; the journal goes on.
     """
     if not key_from_environment() and (describe is not None or not is_dry_run):
-        raise ValueError(
+        raise MissingKeyError(
             f"{KEY_VARIABLE} is not set. To try this without a key, run `parallel-integrations "
             "sandbox` in another terminal and set here the two variables that it prints."
         )

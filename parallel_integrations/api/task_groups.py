@@ -31,6 +31,7 @@ from parallel_integrations.models.task import (
     TaskRun,
     TaskRunStateEvent,
     TaskSettings,
+    checked_settings,
 )
 from parallel_integrations.models.task_group import (
     GROUP_EVENTS,
@@ -258,7 +259,7 @@ def run_task_group(
             f"inputs={inputs!r:.100} must be a list: each of its members becomes a task of its own"
         )
     check_deadline(deadline_seconds)
-    settings = settings or TaskSettings()
+    settings = checked_settings(settings)
     requests = numbered_requests(inputs, settings)
     return _run_requests(requests, settings, metadata, deadline_seconds)
 

@@ -307,8 +307,8 @@ def row_source(rows: Rows) -> Iterable[Any]:
         return _Frame(rows)
     if not isinstance(rows, Iterable):
         raise InvalidArgumentError(
-            f"rows is a {type(rows).__name__}: give an iterable of texts or objects, a DataFrame, "
-            "or a file as Path(…)"
+            f"rows={rows!r:.100} must be an iterable of texts or objects, a DataFrame, or a file "
+            "as Path(…)"
         )
     return rows
 
@@ -370,7 +370,7 @@ def _plain(row: Any) -> str | dict[str, Any]:
             raise ValueError("it is an empty text")
         return row
     if not isinstance(row, Mapping | BaseModel):
-        raise TypeError(f"a {type(row).__name__} is neither a text nor an object of fields")
+        raise TypeError(f"it is neither a text nor an object of fields, but {type(row).__name__}")
     plain = to_jsonable_python(
         row if isinstance(row, BaseModel) else dict(row), fallback=_scalar, by_alias=True
     )
@@ -385,7 +385,7 @@ def _scalar(value: Any) -> Any:
     """A numpy number as a Python number."""
     item = getattr(value, "item", None)
     if not callable(item):
-        raise TypeError(f"a {type(value).__name__} is no JSON value")
+        raise TypeError(f"it holds no JSON value, but {type(value).__name__}")
     return item()
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from parallel_integrations._protocol.flow import Stream
 from parallel_integrations._protocol.polling import check_deadline
+from parallel_integrations._protocol.settings import is_number
 from parallel_integrations.api.task_groups import runs_to_add
 from parallel_integrations.enrichment.budget import Budget
 from parallel_integrations.enrichment.engine import Engine, Limits
@@ -18,8 +19,8 @@ from parallel_integrations.enrichment.journal import SERVER, Journal
 from parallel_integrations.enrichment.results import EnrichedRow, EnrichmentProgress
 from parallel_integrations.enrichment.row_queue import MAX_ROWS, RowQueue
 from parallel_integrations.enrichment.rows import Rows, row_source
-from parallel_integrations.errors import InvalidArgumentError
-from parallel_integrations.models.task import CreateTaskRunRequest, TaskSettings
+from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError
+from parallel_integrations.models.task import CreateTaskRunRequest, TaskSettings, checked_settings
 from parallel_integrations.models.task_group import MAX_RUNS_PER_CALL
 
 ROWS_PER_GROUP: Final = 200
@@ -108,20 +109,22 @@ def enrich(
                     print(event.number, event.error or event.output.content)
         ```
     """
-    settings = settings or TaskSettings()
-    if not 1 <= rows_per_group <= MAX_RUNS_PER_CALL:
-        raise InvalidArgumentError(
-            f"rows_per_group={rows_per_group!r} must be 1 to {MAX_RUNS_PER_CALL}"
-        )
-    if groups_in_flight < 1:
-        raise InvalidArgumentError(f"groups_in_flight={groups_in_flight!r} must be 1 or more")
-    is_number = isinstance(limit, int) and not isinstance(limit, bool)
-    if limit is not None and not (is_number and 1 <= limit <= MAX_ROWS):
-        raise InvalidArgumentError(f"limit={limit!r:.100} must be a number of rows, 1 or more")
+    settings = checked_settings(settings)
+    _check_count("rows_per_group", rows_per_group, MAX_RUNS_PER_CALL)
+    _check_count("groups_in_flight", groups_in_flight)
+    if limit is not None:
+        _check_count("limit", limit)
     _check_columns(columns)
     check_deadline(deadline_seconds)
-    if not settle_seconds >= 0:
-        raise InvalidArgumentError(f"settle_seconds={settle_seconds!r} must be 0 or more")
+    if not (is_number(settle_seconds) and settle_seconds >= 0):
+        raise InvalidArgumentError(
+            f"settle_seconds={settle_seconds!r} must be a number of seconds, 0 or more"
+        )
+    # A text such as "no" would be taken for the consent to pay again.
+    if not isinstance(retry_failed, bool):
+        raise InvalidArgumentError(f"retry_failed={retry_failed!r:.100} must be True or False")
+    if not isinstance(journal, str | PathLike | None):
+        raise ArgumentTypeError(f"journal={journal!r:.100} must be a file's path")
     budget = Budget(settings.processor, price_per_row_usd, max_cost_usd)
     limits = Limits(
         rows_per_group, groups_in_flight, deadline_seconds, settle_seconds, limit or inf
@@ -137,6 +140,12 @@ def enrich(
             yield from engine.steps(retry_failed=retry_failed)
 
     return steps()
+
+
+def _check_count(name: str, value: object, most: int = MAX_ROWS) -> None:
+    if not (is_number(value) and isinstance(value, int) and 1 <= value <= most):
+        span = "1 or more" if most == MAX_ROWS else f"1 to {most}"
+        raise InvalidArgumentError(f"{name}={value!r:.100} must be a whole number, {span}")
 
 
 def _check_columns(columns: Sequence[str] | None) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import to_json, to_jsonable_python
 
+from parallel_integrations.errors import ArgumentTypeError
 from parallel_integrations.models._bodies import flattened
 from parallel_integrations.models._validation import CheckedModel
 from parallel_integrations.models.basis import FieldBasis
@@ -146,6 +147,21 @@ class TaskSettings(TaskOptions):
     """
     input_schema: OutputSchema | None = None
     """What goes in, in the same forms."""
+
+
+def checked_settings(settings: object) -> TaskSettings:
+    """Settings that were given, or those that hold where none were.
+
+    Raises:
+        ArgumentTypeError: They are something else, such as the name of a processor.
+    """
+    if settings is None:
+        return TaskSettings()
+    if not isinstance(settings, TaskSettings):
+        raise ArgumentTypeError(
+            f"settings={settings!r:.100} must be TaskSettings(processor=…, output_schema=…)"
+        )
+    return settings
 
 
 class CreateTaskRunRequest(TaskSettings, RequestModel):

@@ -107,7 +107,7 @@ def test_the_command_without_a_key_names_the_sandbox(monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("PARALLEL_API_KEY")
     code, messages = command()
     assert code == 1
-    assert "PARALLEL_API_KEY is not set" in messages
+    assert messages.startswith("MissingKeyError: PARALLEL_API_KEY is not set")
     assert "parallel-integrations sandbox" in messages
     assert not Path("run.db").exists()
 

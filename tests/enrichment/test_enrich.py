@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from parallel_integrations import (
+    ArgumentTypeError,
     AuthenticationError,
     ParallelClient,
     PaymentRequiredError,
@@ -19,6 +20,7 @@ from parallel_integrations import (
     TaskSettings,
     TaskTimeoutError,
 )
+from parallel_integrations.api import run_task_group
 from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, JournalError, enrich
 from parallel_integrations.sandbox import Sandbox
 from tests.enrichment.support import (
@@ -166,7 +168,17 @@ def test_a_cost_limit_of_zero_submits_nothing(sandbox: Sandbox, client: Parallel
         ({"price_per_row_usd": float("inf")}, "price_per_row_usd=inf"),
         ({"rows_per_group": 0}, "rows_per_group=0"),
         ({"rows_per_group": 1001}, "1 to 1000"),
-        ({"groups_in_flight": 0}, "groups_in_flight=0"),
+        ({"rows_per_group": "5"}, "rows_per_group='5' must be a whole number, 1 to 1000"),
+        ({"rows_per_group": 1.5}, "rows_per_group=1.5 must be a whole number"),
+        ({"rows_per_group": True}, "rows_per_group=True must be a whole number"),
+        ({"groups_in_flight": 0}, "groups_in_flight=0 must be a whole number, 1 or more"),
+        ({"groups_in_flight": None}, "groups_in_flight=None must be a whole number"),
+        ({"limit": "5"}, "limit='5' must be a whole number"),
+        ({"settle_seconds": None}, "settle_seconds=None must be a number of seconds"),
+        ({"settle_seconds": "1"}, "settle_seconds='1' must be a number of seconds"),
+        ({"retry_failed": "no"}, "retry_failed='no' must be True or False"),
+        ({"journal": 5}, "journal=5 must be a file's path"),
+        ({"journal": b"run.db"}, "journal=b'run.db' must be a file's path"),
         ({"deadline_seconds": 0}, "deadline_seconds=0"),
         ({"settle_seconds": -1}, "settle_seconds=-1"),
     ],
@@ -174,6 +186,15 @@ def test_a_cost_limit_of_zero_submits_nothing(sandbox: Sandbox, client: Parallel
 def test_wrong_enrich_arguments_are_refused_at_once(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         enrich(rows(1), SETTINGS, **wrong)
+
+
+@pytest.mark.parametrize("settings", ["lite", {"processor": "lite"}, TaskSettings])
+def test_settings_that_are_none_are_refused_at_once(settings: Any) -> None:
+    for make in (enrich, run_task_group):
+        with pytest.raises(
+            ArgumentTypeError, match=r"settings=.* must be TaskSettings\(processor="
+        ):
+            make(rows(1), settings)
 
 
 def test_a_cost_limit_needs_a_known_price(sandbox: Sandbox, client: ParallelClient) -> None:

@@ -284,11 +284,11 @@ def test_a_missing_file_of_rows_is_refused(tmp_path: Path) -> None:
         ("", "empty text"),
         (" \n", "empty text"),
         ({}, "no fields"),
-        (3, "int is neither a text nor an object"),
-        (["with"], "list is neither"),
-        (None, "NoneType is neither"),
+        (3, "neither a text nor an object of fields, but int"),
+        (["with"], "neither a text nor an object of fields, but list"),
+        (None, "neither a text nor an object of fields, but NoneType"),
         ({"a": float("nan")}, "not JSON compliant"),
-        ({"a": object()}, "object is no JSON value"),
+        ({"a": object()}, "it holds no JSON value, but object"),
         ({"a": "\ud800"}, "half of a surrogate pair"),
     ],
 )
@@ -311,7 +311,7 @@ def test_a_single_row_in_place_of_rows_is_refused(rows: Any) -> None:
 
 
 def test_a_number_in_place_of_rows_is_refused() -> None:
-    with pytest.raises(ValueError, match="rows is a int"):
+    with pytest.raises(ValueError, match="rows=3 must be an iterable"):
         enrich(3, SETTINGS)
 
 

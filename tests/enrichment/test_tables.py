@@ -299,10 +299,10 @@ def test_columns_are_what_is_sent_and_paid_for(sandbox: Sandbox) -> None:
         ({"columns": []}, "must be a list of column names"),
         ({"columns": ["number", "number"]}, "each once"),
         ({"columns": ["number", ""]}, "none empty"),
-        ({"limit": 0}, "limit=0 must be a number of rows"),
+        ({"limit": 0}, "limit=0 must be a whole number, 1 or more"),
         ({"limit": True}, "limit=True"),
         ({"limit": 2.0}, "limit=2.0"),
-        ({"limit": 10**30}, "must be a number of rows"),
+        ({"limit": 10**30}, "must be a whole number, 1 or more"),
     ],
 )
 def test_wrong_limits_and_columns_are_refused_unsent(

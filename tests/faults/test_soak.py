@@ -71,9 +71,9 @@ def flaky() -> Iterator[Flaky]:
     yield from _sandbox_process(FAILING)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def steady() -> Iterator[Flaky]:
-    """A sandbox that fails none."""
+    """A sandbox that fails none, for all tests."""
     yield from _sandbox_process(0.0)
 
 

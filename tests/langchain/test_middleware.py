@@ -1,7 +1,6 @@
 """The budget of an agent, on a scripted model that calls tools."""
 
 import logging
-import subprocess
 import sys
 from typing import Any
 
@@ -12,6 +11,7 @@ from langchain_core.tools import BaseTool, tool
 from langgraph.prebuilt.tool_node import ToolCallRequest
 
 from parallel_integrations import ParallelClient
+from parallel_integrations import langchain as subpackage
 from parallel_integrations.langchain import ParallelBudgetMiddleware, ParallelSearchTool
 from parallel_integrations.sandbox import Sandbox
 from tests.langchain.support import Scripted, script
@@ -117,13 +117,14 @@ def test_arguments_that_cannot_be_right(
         ParallelBudgetMiddleware(**{"client": client, **arguments})
 
 
-def test_without_langchain_it_says_what_is_missing() -> None:
-    code = (
-        "import sys; sys.modules['langchain'] = None\n"
-        "from parallel_integrations import ParallelClient\n"
-        "from parallel_integrations.langchain import ParallelBudgetMiddleware\n"
-        "ParallelBudgetMiddleware(ParallelClient(), 1)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "ImportError: ParallelBudgetMiddleware" in done.stderr
-    assert "pip install langchain" in done.stderr
+def test_without_langchain_it_says_what_is_missing(
+    client: ParallelClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(subpackage, "ParallelBudgetMiddleware")
+    monkeypatch.delattr(subpackage, "middleware")
+    monkeypatch.delitem(sys.modules, "parallel_integrations.langchain.middleware")
+    for name in [each for each in sys.modules if each.partition(".")[0] == "langchain"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "langchain", None)
+    with pytest.raises(ImportError, match=r"ParallelBudgetMiddleware(.|\n)*pip install langchain"):
+        subpackage.ParallelBudgetMiddleware(client, 1)

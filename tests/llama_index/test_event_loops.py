@@ -123,27 +123,42 @@ async def test_a_fusion_retriever_in_a_running_loop(sandbox: Sandbox) -> None:
 
 
 JUPYTER = """
-import asyncio, sys
+import asyncio, gc, sys
 import nest_asyncio
-from tests.llama_index.test_event_loops import INPUTS, question_of, polling
+from tests.llama_index.test_event_loops import (
+    INPUTS, ParallelQueryEngine, ParallelReader, polling, question_of
+)
 
 polling.FIRST_POLL_SECONDS = 0.02
+connection = {"api_key": sys.argv[1], "base_url": sys.argv[2]}
 
 
 async def cell() -> None:
     nest_asyncio.apply()  # it changes asyncio for good: hence a process of its own
     for name, (make, _) in INPUTS.items():
-        question = question_of(make(api_key=sys.argv[1], base_url=sys.argv[2]))
+        question = question_of(make(**connection))
         assert await question(), name
         assert asyncio.get_event_loop().run_until_complete(question()), name
         assert asyncio.run(question()), name
 
 
+async def collected() -> None:
+    for number in range(3):
+        await ParallelReader(**connection, timeout=20 + number).aload_data("with statement")
+        gc.collect()
+        settings = {**connection, "processor": "lite", "timeout": 30 + number}
+        await ParallelQueryEngine(**settings).aquery("with")
+
+
 asyncio.run(cell())
+print("done")
+asyncio.run(collected())
+print("collected")
 """
 
 
-def test_blocking_calls_inside_a_jupyter_loop(sandbox: Sandbox) -> None:
+def test_calls_inside_a_jupyter_loop(sandbox: Sandbox) -> None:
+    """Blocking ones; and those after which clients are collected, which break no other call."""
     done = subprocess.run(
         [sys.executable, "-c", JUPYTER, sandbox.api_key, sandbox.url],
         capture_output=True,
@@ -152,6 +167,6 @@ def test_blocking_calls_inside_a_jupyter_loop(sandbox: Sandbox) -> None:
         check=False,
         timeout=50,
     )
-    assert done.returncode == 0, done.stderr
+    assert (done.stdout.split(), done.stderr) == (["done", "collected"], "")
     posts = [each.method for each in sandbox.requests].count("POST")
-    assert posts == 3 * sum(posts for _, posts in INPUTS.values())
+    assert posts == 3 * sum(posts for _, posts in INPUTS.values()) + 2 * 3

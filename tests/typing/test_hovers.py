@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,9 @@ def constructed() -> list[type[BaseModel]]:
 def docstrings(cls: type[Any]) -> dict[str, str | None]:
     """Fields that a class declares, and the docstring that follows each."""
     fields = set(getattr(cls, "model_fields", cls.__annotations__))
-    source = Path(inspect.getsourcefile(cls) or "").read_text("utf-8")
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
+    source = inspect.getsourcefile(cls) or ""
+    for node in classes(source):
+        if node.name == cls.__name__:
             return {
                 each.target.id: inspect.cleandoc(str(after.value.value))
                 if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
@@ -43,7 +44,13 @@ def docstrings(cls: type[Any]) -> dict[str, str | None]:
                 and isinstance(each.target, ast.Name)
                 and each.target.id in fields - OF_THE_FRAMEWORK
             }
-    raise AssertionError(f"{cls} is not in {source[:40]}")
+    raise AssertionError(f"{cls} is not in {source}")
+
+
+@cache
+def classes(source: str) -> list[ast.ClassDef]:
+    tree = ast.parse(Path(source).read_text("utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
 
 
 def undescribed(cls: type[Any]) -> list[str]:

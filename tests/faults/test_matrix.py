@@ -133,7 +133,11 @@ def _deadline(fault: Fault, cell: Cell) -> float:
 
 
 @pytest.mark.timeout(900 if ALL else 60)
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(
+    # One process for each: what comes of a call in good health is found out once.
+    "library",
+    [pytest.param(each, marks=pytest.mark.xdist_group(f"faults of {each}")) for each in LIBRARIES],
+)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_what_comes_of_a_fault(fault: Fault, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong: list[str] = []

@@ -373,7 +373,7 @@ def test_every_step_of_an_operation_is_corrected(sandbox: Sandbox, client: Paral
 
 
 @pytest.mark.timeout(60)
-async def test_a_thousand_calls_at_once_cost_what_the_ledger_says() -> None:
+async def test_hundreds_of_calls_at_once_cost_what_the_ledger_says() -> None:
     """With faults that are repeated, and with responses that broke off after they were billed."""
     questions = ["with", "nonlocal", "global", "import"]
     task = CreateTaskRunRequest(input="with", processor="lite")
@@ -401,25 +401,23 @@ async def test_a_thousand_calls_at_once_cost_what_the_ledger_says() -> None:
     ]
     with Sandbox(task_seconds=0) as sandbox:
         for fault in ({"status": 500}, {"reset": "before"}, {"cut_after_bytes": 9}):
-            sandbox.faults.add(path="/v1/search", times=20, **fault)  # type: ignore[arg-type]
-        sandbox.faults.add(path="/v1/extract", times=20, status=502)
-        sandbox.faults.add(times=100, status=503, retry_after=0)
-        sandbox.faults.add(times=100, status=429, retry_after=0)
+            sandbox.faults.add(path="/v1/search", times=8, **fault)  # type: ignore[arg-type]
+        sandbox.faults.add(path="/v1/extract", times=8, status=502)
+        sandbox.faults.add(times=40, status=503, retry_after=0)
+        sandbox.faults.add(times=40, status=429, retry_after=0)
         client = opened(sandbox, max_retries=9, timeout=50)
-        calls = [client.arun(made[n % len(made)](n)) for n in range(1000)]
+        calls = [client.arun(made[n % len(made)](n)) for n in range(400)]
         ended = await asyncio.gather(*calls, return_exceptions=True)
         failed = [each for each in ended if isinstance(each, BaseException)]
         await client.aclose()
-        assert len(sandbox.requests) > 1000
-        assert [type(each) for each in failed] == [ConnectionFailedError] * 20, set(
-            map(str, failed)
-        )
+        assert len(sandbox.requests) > 400
+        assert [type(each) for each in failed] == [ConnectionFailedError] * 8, set(map(str, failed))
         assert client.usage.usd == sandbox.ledger.usd
         counts = client.usage.counts
-        assert counts["search_fast"] + counts["search"] == sandbox.ledger.count("search") == 250
-        assert counts["extract"] == 125
-        assert client.usage.estimated["extract"] == 250
-        assert counts["task_lite"] == sandbox.ledger.count("task_run") == 125
+        assert counts["search_fast"] + counts["search"] == sandbox.ledger.count("search") == 100
+        assert counts["extract"] == 50
+        assert client.usage.estimated["extract"] == 100
+        assert counts["task_lite"] == sandbox.ledger.count("task_run") == 50
 
 
 def test_prices_can_be_set(quick: Sandbox) -> None:

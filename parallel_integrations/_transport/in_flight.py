@@ -24,7 +24,7 @@ import httpx
 from pydantic_core import from_json, to_json
 
 from parallel_integrations._protocol.flow import Do, Keep, Send, Step, Wait, relay
-from parallel_integrations._protocol.redaction import SECRET_HEADERS
+from parallel_integrations._protocol.redaction import SECRET_HEADERS, secrets_of
 from parallel_integrations._protocol.retry import conditions_of
 from parallel_integrations._transport.cache import ResponseCache
 from parallel_integrations._transport.call_state import CallState
@@ -361,11 +361,9 @@ def _add(digest: blake2b, part: bytes) -> None:
 
 
 def _holds_secret(response: httpx.Response) -> bool:
-    headers = response.request.headers
-    secrets = (headers.get(name, "").removeprefix("Bearer ") for name in SECRET_HEADERS)
     # A response that repeats the key is not kept: what is kept may lie on a disk for days.
     kept = response.content + response.headers.get("content-type", "").encode()
-    return any(secret and secret.encode() in kept for secret in secrets)
+    return any(secret.encode() in kept for secret in secrets_of(response))
 
 
 def _name_and_seal(key: str) -> tuple[str, bytes]:

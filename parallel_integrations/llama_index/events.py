@@ -46,12 +46,23 @@ class ParallelSearchEvent(BaseEvent):
 
 def reported(response: SearchResponse) -> SearchResponse:
     """Dispatch what a search said of itself, and hand the response on."""
-    dispatcher.event(
-        ParallelSearchEvent(
-            search_id=response.search_id,
-            session_id=response.session_id,
-            warnings=[each.model_dump(mode="json") for each in response.warnings],
-            usage=[each.model_dump(mode="json") for each in response.usage],
+    if _has_handlers():  # without any, dumping the response would be wasted
+        dispatcher.event(
+            ParallelSearchEvent(
+                search_id=response.search_id,
+                session_id=response.session_id,
+                warnings=[each.model_dump(mode="json") for each in response.warnings],
+                usage=[each.model_dump(mode="json") for each in response.usage],
+            )
         )
-    )
     return response
+
+
+def _has_handlers() -> bool:
+    """Whether an event of ours would come to anybody."""
+    place = dispatcher
+    while not place.event_handlers:
+        if not place.propagate:
+            return False
+        place = place.parent
+    return True

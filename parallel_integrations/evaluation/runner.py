@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from parallel_integrations import errors
 from parallel_integrations.client import ParallelClient
-from parallel_integrations.errors import InvalidArgumentError
+from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError
 from parallel_integrations.evaluation.answers import answer_of
 from parallel_integrations.evaluation.grading import QuestionResult, grade
 from parallel_integrations.evaluation.journal import EvaluationJournal, journal_key
@@ -174,12 +174,16 @@ def tune_search(
     Raises:
         InvalidArgumentError: As `evaluate`, or an empty list of settings.
     """
+    if not isinstance(client, ParallelClient):
+        raise ArgumentTypeError(f"client={client!r:.100} must be a ParallelClient")
     _check_amount("max_cost_usd", max_cost_usd)
     given = questions_of(questions)
     dials = (max_results, max_chars_per_result, mode)
     for dial, values in zip(DIALS, dials, strict=True):
-        if not values:
-            raise InvalidArgumentError(f"{dial} must have at least one value to try")
+        if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+            raise InvalidArgumentError(
+                f"{dial}={values!r:.100} must be a list of at least one value to try"
+            )
     systems = search_systems(client, *dials, **settings)
     total = EvaluationProgress(total=len(systems) * len(given), usd=0.0)
     reports: list[EvaluationReport] = []

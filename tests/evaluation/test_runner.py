@@ -261,8 +261,11 @@ def test_settings_are_compared_by_recall_and_cost(town: Connected, tmp_path: Pat
     assert again.rows() == rows
     limited = tune_search(client, BUILT_IN, **settings, max_cost_usd=0.04)
     assert sum(report.usd or 0 for report in limited.reports) <= 0.04 + 1e-9
-    with pytest.raises(ValueError, match="mode must have at least one value"):
-        tune_search(client, BUILT_IN, mode=[])
+    for wrong in ([], "fast", 5, {"fast"}):
+        with pytest.raises(errors.InvalidArgumentError, match=r"^mode=.* must be a list of at le"):
+            tune_search(client, BUILT_IN, mode=wrong)
+    with pytest.raises(errors.ArgumentTypeError, match="client='key' must be a ParallelClient"):
+        tune_search("key", BUILT_IN)
 
 
 def test_reports_are_json_and_a_page_of_their_own(town: Connected, tmp_path: Path) -> None:

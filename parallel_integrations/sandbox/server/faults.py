@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 Reset = Literal["before", "headers", "body"]
 Cut = Literal["fin", "reset"]
@@ -286,8 +286,18 @@ def _overlap(pattern: str, path: str) -> bool:
     return meet(0, 0)
 
 
+NUMBERS: Final = (
+    *("times", "status", "delay", "chunk_delay"),
+    *("cut_after_bytes", "cut_after_events", "probability"),
+)
+
+
 def _problems(fault: Fault) -> Iterable[tuple[bool, str, str]]:
     f = fault
+    for name in NUMBERS:
+        value = getattr(f, name)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        yield value is not None and not is_number, name, f"{value!r:.100} is no number"
     is_error = f.status is not None and f.status >= ERROR_FROM_STATUS
     yield (
         f.times is not None and f.times < 1,

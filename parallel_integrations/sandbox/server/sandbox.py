@@ -3,8 +3,9 @@
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from math import inf
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from starlette.types import ASGIApp
 
@@ -24,8 +25,10 @@ from parallel_integrations.sandbox.state.state import (
 from parallel_integrations.sandbox.state.tasks import TASK_SECONDS, Tasks
 from parallel_integrations.sandbox.state.waiting import Waiting
 from parallel_integrations.sandbox.state.webhooks import WEBHOOK_SECRET, Webhooks
-from parallel_integrations.sandbox.web.corpus import Corpus, Page
+from parallel_integrations.sandbox.web.corpus import Corpus, Page, as_page
 from parallel_integrations.sandbox.web.index import Index
+
+MAX_PORT: Final = 65_535
 
 
 class Sandbox:
@@ -72,7 +75,7 @@ class Sandbox:
     Raises:
         FileNotFoundError, NotADirectoryError, ValueError: If `pages` is no folder with pages.
         TypeError, ValueError: If one of `pages` is no page; names it, its field and the value.
-        ValueError: If a duration is negative or the secret is none.
+        ValueError: If a duration, the port or the key cannot be right, or the secret is none.
 
     Example:
         ```python
@@ -103,10 +106,17 @@ class Sandbox:
         task_seconds: float = TASK_SECONDS,
         webhook_secret: str = WEBHOOK_SECRET,
     ) -> None:
-        if findall_seconds < 0:
-            raise ValueError(f"findall_seconds: {findall_seconds} is less than 0")
-        if service_times < 0:
-            raise ValueError(f"service_times: {service_times} is less than 0")
+        for name, value in (
+            ("findall_seconds", findall_seconds),
+            ("task_seconds", task_seconds),
+            ("service_times", service_times),
+        ):
+            if not isinstance(value, int | float) or not 0 <= value < inf:
+                raise ValueError(f"{name}={value!r:.100} must be a number, 0 or more")
+        if not isinstance(port, int) or not 0 <= port <= MAX_PORT:
+            raise ValueError(f"port={port!r:.100} must be a whole number from 0 to {MAX_PORT}")
+        if not isinstance(api_key, str) or not api_key.strip():
+            raise ValueError("api_key must be a text, and not blank")
         if pages is None:
             index = python_reference_index(clean=clean)
         else:
@@ -216,11 +226,12 @@ class Sandbox:
             published: The day it was published, None when unknown.
 
         Raises:
-            ValueError: If the page has no address or no text.
+            TypeError, ValueError: If the page has no address or no text, or another field cannot be
+                right.
         """
-        if not url.strip() or not text.strip():
-            raise ValueError("a page needs an address and a text")
-        page = Page(url.strip(), title, text, published)
+        page = as_page(
+            "page", {"url": url, "title": title, "content": text, "published": published}
+        )
         # The index is built outside the server's thread; two at once would lose one of the pages.
         with self._publishing:
             index = with_page(self.corpus, page)

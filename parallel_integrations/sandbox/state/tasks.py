@@ -153,8 +153,6 @@ class Tasks:
     """
 
     def __init__(self, seconds: float = TASK_SECONDS) -> None:
-        if seconds < 0:
-            raise ValueError(f"task_seconds: {seconds} is less than 0")
         self.seconds = seconds
         self._runs: dict[str, Run] = {}
         self._unbilled: list[Batch] = []

@@ -69,7 +69,7 @@ class Corpus:
     def __init__(self, pages: Iterable[Page | Mapping[str, Any]]) -> None:
         if isinstance(pages, str | bytes | Mapping | Page) or not isinstance(pages, Iterable):
             raise TypeError(f"pages={pages!r:.100} must be an iterable of pages, such as [Page(…)]")
-        self.pages = tuple(_page(f"pages[{at}]", each) for at, each in enumerate(pages))
+        self.pages = tuple(as_page(f"pages[{at}]", each) for at, each in enumerate(pages))
         if not self.pages:
             raise ValueError("pages is empty: a sandbox needs at least one page")
         self._by_url: dict[str, Page] = {}
@@ -134,8 +134,17 @@ class Corpus:
         return cls(pages(Path(directory)))
 
 
-def _page(where: str, given: Any) -> Page:
-    """A page that was given as such or as a dict; `where` names it in errors."""
+def as_page(where: str, given: Any) -> Page:
+    """A page that was given as such or as a dict of its fields.
+
+    Args:
+        where: What it is called in an error.
+        given: The page.
+
+    Raises:
+        TypeError: It is neither, or a field is of another kind.
+        ValueError: A field is missing, unknown or cannot be right.
+    """
     if isinstance(given, Page):
         return given
     if not isinstance(given, Mapping):

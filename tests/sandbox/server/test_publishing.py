@@ -32,6 +32,11 @@ def test_publishing_replaces_the_page_of_the_address() -> None:
     with sandbox:
         publish(sandbox, url="http://A.example/y", text="Three.")
         assert [page.text for page in sandbox.corpus] == ["Three."]
-    for wrong in ({"url": " "}, {"text": " "}):
-        with pytest.raises(ValueError, match="address and a text"):
+    for wrong, words in (
+        ({"url": " "}, r"page\['url'\]=' ' must be an address"),
+        ({"url": "y"}, r"page\['url'\]='y' must be an address"),
+        ({"text": " "}, "page has no content"),
+        ({"published": "May"}, r"page\['published'\]='May' must be a date"),
+    ):
+        with pytest.raises(ValueError, match=words):
             publish(sandbox, **wrong)

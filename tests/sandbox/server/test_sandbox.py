@@ -170,6 +170,24 @@ def test_own_pages_key_and_clock(tmp_path: Path) -> None:
         Sandbox(pages=tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"findall_seconds": "1"}, "findall_seconds='1' must be a number"),
+        ({"task_seconds": float("nan")}, "task_seconds=nan must be a number"),
+        ({"task_seconds": -1}, "task_seconds=-1 must be a number, 0 or more"),
+        ({"service_times": None}, "service_times=None must be a number"),
+        ({"port": "8765"}, "port='8765' must be a whole number from 0 to 65535"),
+        ({"port": 99_999}, "port=99999 must be a whole number"),
+        ({"api_key": 5}, "api_key must be a text"),
+        ({"api_key": " "}, "api_key must be a text, and not blank"),
+    ],
+)
+def test_what_no_sandbox_can_be_is_refused_by_name(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Sandbox(**wrong)
+
+
 def test_one_page_is_called_one() -> None:
     pages = [Page(f"https://birds.example/{n}", "Kiwis", "A kiwi is a bird.") for n in range(2)]
     assert repr(Sandbox(pages)) == "<Sandbox stopped, 2 pages>"

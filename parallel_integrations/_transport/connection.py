@@ -12,14 +12,17 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from math import inf
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import httpcore
 import httpx
 
+from parallel_integrations._transport.asyncio_stream import AsyncioStream, TlsStream, open_stream
+
 KEEP_ALIVE_SECONDS: Final = 5.0
 DECOMPRESSED_PIECE_BYTES: Final = 65536
 MIN_SECONDS: Final = 0.001
+Stream: TypeAlias = httpcore.NetworkStream | AsyncioStream | TlsStream
 
 
 class Link:
@@ -40,7 +43,7 @@ class Link:
         self.is_stale = False
         self.on_connected: Callable[[], None] | None = None
         self._is_begun = False
-        self._stream: httpcore.NetworkStream | httpcore.AsyncNetworkStream | None = None
+        self._stream: Stream | None = None
 
     def begin(self, deadline: float) -> None:
         """Prepare for the next request, whose response has to be whole by `deadline`."""
@@ -48,7 +51,7 @@ class Link:
         self.is_stale = False
         self._is_begun = False
 
-    def opened(self, stream: httpcore.NetworkStream | httpcore.AsyncNetworkStream) -> None:
+    def opened(self, stream: Stream) -> None:
         """Note the stream that is open now."""
         self._stream = stream
         self.is_used = False
@@ -88,15 +91,9 @@ class Link:
     def close(self) -> None:
         """Close the socket now, whatever state the connection is in; waits for nothing."""
         stream, self._stream = self._stream, None
-        if isinstance(stream, httpcore.AsyncNetworkStream):
-            # Its first step gives the socket up, and only then it waits for the loop's next turn.
-            # A cancelled task would not come to await it, and a task made for it might never run.
-            closing = stream.aclose()
-            with suppress(StopIteration, RuntimeError):  # RuntimeError: the loop is closed
-                closing.send(None)
-            closing.close()
-        elif stream is not None:
-            stream.close()
+        if stream is not None:
+            with suppress(RuntimeError):  # its event loop is closed
+                stream.close()
 
 
 class _BlockingStream(httpcore.NetworkStream):
@@ -130,7 +127,7 @@ class _BlockingStream(httpcore.NetworkStream):
 
 
 class _AwaitingStream(httpcore.AsyncNetworkStream):
-    def __init__(self, stream: httpcore.AsyncNetworkStream, link: Link) -> None:
+    def __init__(self, stream: AsyncioStream | TlsStream, link: Link) -> None:
         self._stream = stream
         self._link = link
         link.opened(stream)
@@ -144,7 +141,7 @@ class _AwaitingStream(httpcore.AsyncNetworkStream):
         await self._stream.write(buffer, self._link.seconds(timeout, httpcore.WriteTimeout))
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        self._stream.close()
 
     async def start_tls(
         self,
@@ -173,7 +170,7 @@ class _BlockingBackend(httpcore.SyncBackend):
         )
 
 
-class _AwaitingBackend(httpcore.AnyIOBackend):
+class _AwaitingBackend(httpcore.AsyncNetworkBackend):
     def __init__(self, link: Link) -> None:
         self._link = link
 
@@ -181,9 +178,7 @@ class _AwaitingBackend(httpcore.AnyIOBackend):
         self, host: str, port: int, timeout: float | None = None, *args: Any, **kwargs: Any
     ) -> httpcore.AsyncNetworkStream:
         seconds = self._link.seconds(timeout, httpcore.ConnectTimeout)
-        return _AwaitingStream(
-            await super().connect_tcp(host, port, seconds, *args, **kwargs), self._link
-        )
+        return _AwaitingStream(await open_stream(host, port, seconds, *args, **kwargs), self._link)
 
 
 class _SingleConnection:

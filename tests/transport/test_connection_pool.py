@@ -13,7 +13,6 @@ from functools import partial
 from math import inf
 from typing import Any
 
-import httpcore
 import httpx
 import pytest
 
@@ -22,7 +21,9 @@ from parallel_integrations import (
     ParallelClient,
     SearchRequest,
 )
+from parallel_integrations._transport import connection as connection_module
 from parallel_integrations._transport import connection_pool as pool_module
+from parallel_integrations._transport.asyncio_stream import AsyncioStream
 from parallel_integrations._transport.connection import AwaitingConnection, BlockingConnection
 from parallel_integrations._transport.connection_pool import (
     AwaitingConnectionPool,
@@ -162,9 +163,9 @@ async def test_only_so_many_connect_at_the_same_time(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(pool_module, "CONNECTING_AT_ONCE", 5)
     connecting, most = 0, 0
 
-    connect = httpcore.AnyIOBackend.connect_tcp
+    connect = connection_module.open_stream
 
-    async def slowly(*args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
+    async def slowly(*args: Any, **kwargs: Any) -> AsyncioStream:
         nonlocal connecting, most
         connecting += 1
         most = max(most, connecting)
@@ -172,7 +173,7 @@ async def test_only_so_many_connect_at_the_same_time(monkeypatch: pytest.MonkeyP
         connecting -= 1
         return await connect(*args, **kwargs)
 
-    monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", slowly)
+    monkeypatch.setattr(connection_module, "open_stream", slowly)
     with RawServer(responding) as server:
         pool = awaiting_pool()
         await asyncio.gather(*(read(pool, server.url) for _ in range(20)))

@@ -99,15 +99,16 @@ async def test_an_idle_connection_that_the_server_closed_is_replaced(
 
 
 @BOTH
+@pytest.mark.parametrize("when", ["with the response", "later"])
 async def test_an_idle_connection_on_which_the_server_ended_tls_is_replaced(
-    awaiting: bool, tls: ssl.SSLContext
+    awaiting: bool, when: str, tls: ssl.SSLContext
 ) -> None:
     whole, ended = threading.Event(), threading.Event()
 
     def respond(talk: Talk, request: bytes) -> None:
         talk.respond(PAGES)
-        whole.wait(5)
-        whole.clear()
+        if when == "later":
+            whole.wait(5)
         talk.end_tls()
         ended.set()
         talk.wait_until_closed()
@@ -117,8 +118,9 @@ async def test_an_idle_connection_on_which_the_server_ended_tls_is_replaced(
             assert (await run(client, search(SEARCH), awaiting=awaiting)).results
             whole.set()
             ended.wait(5)
-            ended.clear()
             assert (server.connections, len(server.requests)) == (number, number)
+            whole.clear()
+            ended.clear()
         await client.aclose()
 
 
@@ -156,7 +158,7 @@ async def test_a_body_cut_short_is_an_error(awaiting: bool, end: str, tls: ssl.S
     with RawServer(respond, tls) as server, client_of(server.url) as client:
         with pytest.raises(ConnectionFailedError):
             await run(client, search(SEARCH), awaiting=awaiting)
-        assert server.settle(0) == 0
+        assert await asyncio.to_thread(server.settle, 0) == 0
         await client.aclose()
 
 
@@ -279,5 +281,5 @@ async def test_a_proxy_that_hangs_up_where_tls_would_begin(
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         with pytest.raises(ConnectionFailedError):
             await run(client, search(SEARCH), awaiting=awaiting)
-        assert proxy.settle(0) == 0
+        assert await asyncio.to_thread(proxy.settle, 0) == 0
         await client.aclose()

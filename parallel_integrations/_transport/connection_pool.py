@@ -454,7 +454,11 @@ def _proxy(base_url: str) -> str | None:
     if not proxies or is_loopback(host) or proxy_bypass(f"{host}:{port}"):
         return None
     proxy = proxies.get(parts.scheme.lower()) or proxies.get("all")
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+    if not proxy:
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    _ = urlsplit(proxy).port  # past 65535 it is an error here, where one is expected
+    return proxy
 
 
 def _max_connections() -> float:
@@ -475,7 +479,8 @@ def _set_up_errors() -> Iterator[None]:
         # What httpx says of a proxy may hold its password.
         raise ConnectionFailedError(
             f"No connection can be set up ({type(error).__name__}): check the proxy variables "
-            "(HTTPS_PROXY, ALL_PROXY, NO_PROXY) and the CA variables (SSL_CERT_FILE, SSL_CERT_DIR)."
+            "(HTTPS_PROXY, ALL_PROXY, NO_PROXY) and the CA variables (SSL_CERT_FILE, "
+            "SSL_CERT_DIR). A socks5:// proxy needs pip install 'httpx[socks]'."
         ) from None
 
 

@@ -196,15 +196,27 @@ async def test_http_clients_of_the_user_are_used_and_stay_open(sandbox: Sandbox)
             assert not own_async.is_closed
 
 
-@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY", "HTTP_PROXY"])
-def test_a_proxy_that_cannot_be_used_is_an_error_without_its_password(
-    monkeypatch: pytest.MonkeyPatch, variable: str
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "gopher://user:pr0xy-password@127.0.0.1:1",
+        "http://user:pr0xy-password@127.0.0.1:99999",
+        "user:pr0xy-password@127.0.0.1:port",
+    ],
+)
+async def test_a_proxy_that_cannot_be_used_is_an_error_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str
 ) -> None:
-    monkeypatch.setenv(variable, "gopher://user:pr0xy-password@127.0.0.1:1")
-    client = ParallelClient(api_key="some-key", base_url="https://127.0.0.1:1", max_retries=0)
-    with pytest.raises(ConnectionFailedError) as caught:
-        client.run(search(SEARCH))
-    assert "pr0xy-password" not in str(caught.value)
+    monkeypatch.setenv(variable, proxy)
+    async with ParallelClient(api_key="k", base_url="https://api.example", max_retries=0) as client:
+        for awaiting in (False, True):
+            with pytest.raises(
+                ConnectionFailedError, match="No connection can be set up"
+            ) as caught:
+                await client.arun(search(SEARCH)) if awaiting else client.run(search(SEARCH))
+            assert "pr0xy-password" not in str(caught.value)
+            assert "HTTPS_PROXY" in str(caught.value)
 
 
 async def test_a_cancelled_call_gives_its_connection_up(

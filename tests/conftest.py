@@ -76,11 +76,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(autouse=True)
 def network_guard() -> Iterator[NetworkGuard]:
     """Fails the test for what the guard refused during it, unless `attempts` is emptied."""
-    with (
-        NetworkGuard() as network_guard
-    ):  # once more: pytest-socket takes patches off after each test
-        yield network_guard
-    assert not network_guard.attempts, f"the test tried to reach {network_guard.attempts}"
+    _network_guard.attempts.clear()
+    yield _network_guard
+    assert not _network_guard.attempts, f"the test tried to reach {_network_guard.attempts}"
 
 
 @pytest.fixture(autouse=True)

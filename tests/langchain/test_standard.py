@@ -121,6 +121,11 @@ class TestResponsesIntegration(_AtSandbox, _ResponsesModel, ChatModelIntegration
         return _ResponsesModel.chat_model_params | self.connection
 
 
+@pytest.fixture
+def vcr() -> None:
+    """The cassette of the one test that wants one, which is skipped."""
+
+
 class _EachTool:
     """A tool and what it is called with."""
 

@@ -184,9 +184,11 @@ def _path(loc: tuple[int | str, ...], given: Any) -> list[str]:
             given = given[step] if inside or int(step) < len(given) else None
         elif number and isinstance(given, BaseModel) and step in type(given).model_fields:
             given = getattr(given, str(step))
+        elif number and step != "[key]" and isinstance(step, str) and _TAG.search(step):
+            continue  # one of pydantic's names
         elif number and not (isinstance(given, Mapping) and number == len(loc) - 1):
-            # Of a body that was rearranged, only the names that are none of pydantic's are kept.
-            if given is not None or (isinstance(step, str) and _TAG.search(step)):
+            # Of a body that was rearranged, the other names are kept.
+            if given is not None:
                 continue
         elif not number:
             given = None

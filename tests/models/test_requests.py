@@ -61,6 +61,8 @@ FETCH = {"max_age_seconds": 600, "timeout_seconds": 2.5, "disable_cache_fallback
         (SearchRequest, {"objective": "q", "session_id": ""}, "session_id", "at least 1"),
         (SearchRequest, {"objective": "q", "client_model": ""}, "client_model", "at least 1"),
         (SearchRequest, {"objective": "q", "max_result": 3}, "max_result", "no argument"),
+        (CreateTaskRunRequest, {"input": "q", "metadata": {"a": {"b": 1}}}, "metadata.a", "a text"),
+        (CreateTaskRunRequest, {"input": "q", "metadata": {1: 2}}, "metadata.[key]", "a text"),
         (ExtractRequest, {}, "urls", "missing"),
         (ExtractRequest, {"urls": []}, "urls", "at least 1"),
         (ExtractRequest, {"urls": [PAGE] * 21}, "urls", "20"),

@@ -514,8 +514,13 @@ async def test_an_llm_in_a_context_chat_engine(sandbox: Sandbox) -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # LlamaIndex's agents have their own
 async def test_an_llm_in_a_react_agent(sandbox: Sandbox) -> None:
-    agent = ReActAgent(llm=make(sandbox), tools=[])
+    agent = ReActAgent(llm=make(sandbox, model="lite"), tools=[])
     memory = ChatMemoryBuffer.from_defaults()  # the default one leaves a database open
     result = await agent.run(user_msg=QUESTION, memory=memory)  # type: ignore[deprecated]
     assert str(result)
     assert sandbox.requests[0].body["messages"][-1] == {"role": "user", "content": QUESTION}
+    found = evidence_of(result)
+    assert found["basis"][0]["citations"]
+    # Of a text that this process has not seen, the LLM's own response is all that is left.
+    reworded = ChatMessage(role=MessageRole.ASSISTANT, content="In other words.")
+    assert evidence_of(result.model_copy(update={"response": reworded})) == found

@@ -15,7 +15,6 @@ from langchain_core.runnables import ConfigurableField
 from parallel_integrations import langchain
 from parallel_integrations.sandbox import Sandbox
 from tests.support.connected import connection
-from tests.support.processes import unpickled_elsewhere
 
 SECRET = "not-a-real-key-0123456789"
 URL = "https://docs.python.org/3/reference/compound_stmts.html"
@@ -99,15 +98,6 @@ def test_a_deepcopy_keeps_its_key(adapter: Callable[..., Any]) -> None:
     assert copy.deepcopy(made).api_key.get_secret_value() == SECRET
 
 
-def test_a_pickled_retriever_works_in_another_process(sandbox: Sandbox) -> None:
-    retriever = langchain.ParallelSearchRetriever(**connection(sandbox), k=2)
-    retriever.invoke("What is a decorator?")
-    printed = unpickled_elsewhere(
-        retriever, "print(len(loaded.invoke('What is a decorator?')))", sandbox
-    )
-    assert printed.split() == ["2"]
-
-
 def _answered(adapter: Any) -> int:
     match adapter:
         case langchain.ParallelExtractLoader():
@@ -133,6 +123,8 @@ def test_every_adapter_works_in_a_process_pool(
     # A new process, not a fork: nothing is there but what the pickle holds.
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         assert all(pool.map(_answered, made))
+        retriever = langchain.ParallelSearchRetriever(**connection(sandbox), k=2)
+        assert len(pool.submit(retriever.invoke, "What is a decorator?").result()) == 2
 
 
 def test_load_restores_what_dumpd_wrote(monkeypatch: pytest.MonkeyPatch) -> None:

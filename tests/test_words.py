@@ -171,8 +171,9 @@ def names_of(line: str) -> str:
 
 def found_in(path: str, line: str) -> Iterator[str]:
     """What is on a line of a file (or in its path) and must not be."""
-    names = set(words_of(names_of(line)))
-    for word in dict.fromkeys(words_of(line)):
+    words = dict.fromkeys(words_of(line))
+    names = set() if NAMES_ONLY.keys().isdisjoint(words) else set(words_of(names_of(line)))
+    for word in words:
         term = REPLACED.get(word) or (NAMES_ONLY.get(word) if word in names else None)
         if term is not None and not _is_allowed(path, word, line):
             yield f"{word}: say {term}"

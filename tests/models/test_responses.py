@@ -22,7 +22,7 @@ from parallel_integrations import (
 )
 from parallel_integrations._protocol.response_reading import read_response
 from parallel_integrations.api import chat, extract, search
-from parallel_integrations.models import Excerpt
+from parallel_integrations.models import Citation, Excerpt, FieldBasis, TaskRunResult
 from parallel_integrations.models.tolerant_reading import read_as
 from parallel_integrations.sandbox import Sandbox
 from tests.support.raw_server import RawServer, Talk
@@ -38,6 +38,40 @@ def found(**page: Any) -> Any:
     """The one page of a search's response."""
     page = {"url": "https://a.example", **page}
     return SearchResponse.model_validate_json(json.dumps({"results": [page]})).results[0]
+
+
+@pytest.mark.parametrize(
+    "known", [{"start_char": 3, "end_char": 4}, {"source": "body"}, {"start_char": 0}, {}]
+)
+def test_what_an_excerpt_knows_besides_its_text_is_kept_by_pages_and_citations(
+    known: dict[str, Any],
+) -> None:
+    """Of the older search, whose excerpts have offsets; a citation of it may be made of them."""
+    page = found(excerpts=[{"text": "a", **known}])
+    made = Citation(url=page.url, excerpts=[page.excerpts[0], {"text": "b"}, "c"])
+    wire = {"url": page.url, "excerpts": [{"text": "a", **known}, {"text": "b"}, "c"]}
+    basis = read_as(FieldBasis, json.dumps({"citations": [wire]}))
+    for citation in (made, basis.citations[0]):
+        again = Citation.model_validate_json(citation.model_dump_json())
+        for each in (citation, again):
+            assert each.excerpts == ["a", "b", "c"]
+            assert known.items() <= vars(each.excerpts[0]).items() or not known
+            assert not any(map(vars, each.excerpts[1:]))
+    dumped = made.model_dump(mode="json")["excerpts"]
+    assert [type(each) for each in dumped] == [dict if known else str, str, str]
+
+
+def test_null_for_a_text_or_a_number_is_no_fault() -> None:
+    page = {"url": "https://a.example", "excerpts": ["a"]}
+    usage = [{"name": None, "count": None}]
+    response = read_as(SearchResponse, json.dumps({"results": [page], "usage": usage}))
+    assert response.usage[0].count == 0
+    assert response.is_readable
+    basis = [{"field": None, "reasoning": None, "citations": None, "confidence": None}]
+    answer = {"output": {"content": "a", "basis": basis}}
+    result = read_as(TaskRunResult, json.dumps(answer))
+    assert result.output.basis[0].reasoning == ""
+    assert result.is_readable
 
 
 @pytest.mark.parametrize("name", ["publish_date", "published_at", "published_date"])

@@ -209,9 +209,11 @@ import os, sys, threading, time
 from parallel_integrations.langchain import ParallelSearchRetriever
 
 stop = False
+busy = threading.Event()
 def make():
     number = 0
     while not stop:
+        busy.wait()
         number += 1
         ParallelSearchRetriever(api_key="key-%d" % number, base_url=sys.argv[1])._client
 
@@ -220,10 +222,13 @@ for thread in threads:
     thread.start()
 failed = 0
 for _ in range(10):
+    busy.set()
+    time.sleep(0.01)
     child = os.fork()
     if child == 0:
         found = ParallelSearchRetriever(api_key="some-key", base_url=sys.argv[1]).invoke("with")
         os._exit(0 if found else 1)
+    busy.clear()
     for _ in range(500):
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -235,6 +240,7 @@ for _ in range(10):
         status = 1
     failed += bool(status)
 stop = True
+busy.set()
 print(failed, "failed")
 """
 

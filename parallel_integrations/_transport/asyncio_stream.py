@@ -63,7 +63,6 @@ class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=0)  # what is written has been sent
 
     def data_received(self, data: bytes) -> None:
         self._unread += data  # copies nothing where there was nothing unread

@@ -1,7 +1,6 @@
 """Streams on asyncio's transports, beside httpcore's own that they stand for."""
 
 import asyncio
-import gc
 import socket
 import ssl
 import struct
@@ -136,16 +135,29 @@ async def test_an_error_of_the_first_address_is_raised_where_none_can_be_reached
 async def test_a_connection_that_is_made_as_its_call_is_cancelled_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    async def until_closed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal num_open
+        num_open += 1
+        await reader.read()
+        num_open -= 1
+
+    num_open = num_cancelled = 0
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(loop, "getaddrinfo", addresses("127.0.0.1", "127.0.0.1"))
-    async with serving(say_nothing) as port:
+    async with serving(until_closed) as port:
         for turn in range(30):
             connecting = asyncio.create_task(connected(port))
             await turns(turn)
             connecting.cancel()
             with suppress(asyncio.CancelledError):
                 await (await connecting).aclose()
-        gc.collect()  # a socket left open would warn
+            num_cancelled += connecting.cancelled()
+        for _ in range(1000):
+            if not num_open:
+                break
+            await asyncio.sleep(0.001)
+        assert num_open == 0
+        assert 5 < num_cancelled < 30
 
 
 def addresses(*hosts: str) -> Callable[..., Awaitable[Any]]:

@@ -1,5 +1,6 @@
 """Reading a response's body as its typed model."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import httpx
@@ -8,11 +9,17 @@ from pydantic import BaseModel
 from parallel_integrations._protocol.error_mapping import reported_words, unexpected_response
 from parallel_integrations._protocol.redaction import without_echo
 from parallel_integrations.errors import UnexpectedAnswerError
-from parallel_integrations.models.shared import ModelT, ResponseModel, first_fault
+from parallel_integrations.models.shared import (
+    ApiResponse,
+    ModelT,
+    ResponseModel,
+    first_fault,
+)
 from parallel_integrations.models.tolerant_reading import read_as, read_json, warn
 
 BESIDE_CONTENT: Final = frozenset({"warnings", "usage"})
 """Fields that say nothing of what was requested."""
+EMPTY: Final[tuple[object, ...]] = (None, "", [], {})
 
 
 def read_response(response: httpx.Response, response_type: type[ModelT]) -> ModelT:
@@ -29,8 +36,11 @@ def read_response(response: httpx.Response, response_type: type[ModelT]) -> Mode
         fault = first_fault(error)
     else:
         own = type(result).model_fields.keys() - BESIDE_CONTENT
-        if own and not own & result.model_fields_set:
+        read = own & result.model_fields_set
+        if own and not read:
             fault = "it holds nothing that was requested"
+        elif read and _lost_all(result, read):
+            fault = "nothing that it holds can be read"
         elif not (result.model_extra or {}).get("error"):
             return result
         elif _holds_content(result):  # which was paid for
@@ -71,6 +81,15 @@ def unread(response: httpx.Response, fault: str) -> UnexpectedAnswerError:
     if words := reported_words(body, response):
         fault = f"{fault}; it reports an error: {words}"
     return unexpected_response(response, fault)
+
+
+def _lost_all(result: ResponseModel, read: Iterable[str]) -> bool:
+    """Whether something could not be read, and what could is empty."""
+    return (
+        isinstance(result, ApiResponse)
+        and not result.is_readable
+        and all(getattr(result, name) in EMPTY for name in read)
+    )
 
 
 def _holds_content(result: ResponseModel) -> bool:

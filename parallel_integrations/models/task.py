@@ -371,7 +371,7 @@ class TaskRunInput(ApiResponse):
         enable_events: Whether it could be followed.
     """
 
-    input: Any = None
+    input: str | dict[str, Any] | None = None
     processor: Text = ""
     task_spec: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
@@ -508,6 +508,8 @@ class SuggestedProcessors(ApiResponse):
     Attributes:
         recommended_processors: Best first.
     """
+
+    main_lists = frozenset({"recommended_processors"})
 
     recommended_processors: Items[str] = []
 

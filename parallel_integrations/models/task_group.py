@@ -109,6 +109,8 @@ class AddedTaskGroupRuns(ApiResponse):
         event_cursor: Where they begin in `task_group_events`.
     """
 
+    main_lists = frozenset({"run_ids"})
+
     run_ids: Items[str] = []
     status: TaskGroupStatus = TaskGroupStatus()
     run_cursor: str | None = None

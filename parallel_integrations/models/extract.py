@@ -1,5 +1,6 @@
 """Extract: request and response (docs/reference/facts.md, 6)."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Final
 
@@ -20,6 +21,7 @@ from parallel_integrations.models.policies import one_as_list
 from parallel_integrations.models.shared import ApiVersion, RequestModel, ResponseModel
 
 MAX_URLS: Final = 20
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _EXCERPT_LIMITS: Final = {name: name for name in ("max_chars_per_result", "max_chars_total")}
 _ADVANCED: Final = {name: name for name in ("fetch_policy", "excerpt_settings", "full_content")}
 
@@ -30,6 +32,11 @@ def _web_url(value: str) -> str:
     if scheme.lower() not in ("http", "https") or not separator or not rest.strip("/"):
         raise ValueError(
             f"{value!r} is not a web address; write it like 'https://example.com/page'"
+        )
+    if control := _CONTROL.search(url):
+        raise ValueError(
+            f"{value!r} holds {control[0]!r}, which stands in no web address; give several "
+            "addresses as a list"
         )
     return url
 

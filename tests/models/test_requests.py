@@ -68,6 +68,7 @@ FETCH = {"max_age_seconds": 600, "timeout_seconds": 2.5, "disable_cache_fallback
         (ExtractRequest, {"urls": [PAGE] * 21}, "urls", "20"),
         (ExtractRequest, {"urls": ["a.example"]}, "urls.0", "not a web address"),
         (ExtractRequest, {"urls": [PAGE, "ftp://a.example"]}, "urls.1", "not a web address"),
+        (ExtractRequest, {"urls": ["https://a.example/\nHost: b"]}, "urls.0", "stands in no web"),
         (ExtractRequest, {"urls": ["https://"]}, "urls.0", "not a web address"),
         (ExtractRequest, {"urls": ["file:///etc/passwd"]}, "urls.0", "not a web address"),
         (ExtractRequest, {"urls": [PAGE], "objective": "x" * 5001}, "objective", "5000"),

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl
 
+# It takes `asyncio.sleep` to itself, when a loop first needs it: that must not be the fast one.
+import anyio._backends._asyncio  # noqa: F401
 import pytest
 
 from tests.faults.responses import CannedResponse, healthy

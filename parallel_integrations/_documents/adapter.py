@@ -19,11 +19,11 @@ from parallel_integrations._protocol.pacing import check_rate_limiter
 from parallel_integrations._protocol.settings import (
     MAX_RETRIES,
     MAX_TIMEOUT_SECONDS,
-    Settings,
     checked_base_url,
     checked_key,
     key_from_environment,
     refuse_api_paths,
+    settings_of,
 )
 from parallel_integrations._version import __version__
 from parallel_integrations.client import ParallelClient
@@ -146,13 +146,7 @@ class Adapter(CheckedModel):
         private = self.__pydantic_private__ or {}
         shared: tuple[tuple[object, ...], ParallelClient] | None = private.get("_shared")
         if shared is None or shared[0] != key:
-            settings = Settings(
-                api_key=checked_key(self.api_key),
-                base_url=self.base_url or "",
-                timeout=self.timeout,
-                max_retries=self.max_retries,
-            )
-            shared = self._shared = (key, ParallelClient.shared(settings))
+            shared = self._shared = (key, ParallelClient.shared(settings_of(*key)))
         return shared[1].on_behalf_of(integration) if integration else shared[1]
 
     # A pickle holds no key: the loaded object reads the environment of its process.

@@ -31,6 +31,7 @@ BASE_URL_VARIABLE: Final = "PARALLEL_BASE_URL"
 BASE_URL: Final = "https://api.parallel.ai"
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 MAX_RETRIES: Final = 2
+MAX_KEPT_SETTINGS: Final = 16
 MAX_RESPONSE_BYTES: Final = 100_000_000
 USER_AGENT: Final = (
     f"parallel-integrations/{__version__} "
@@ -347,3 +348,38 @@ class Settings:
         )
         state = {name: getattr(self, name) for name in kept}
         return {**state, "route": route, "base_url": "" if route.base_url else self.base_url}
+
+
+def settings_of(
+    api_key: SecretStr | str | None, base_url: str | None, timeout: float | None, max_retries: int
+) -> Settings:
+    """The settings of an adapter; those of the last ones are kept.
+
+    A program may make an adapter for each request, and the checks take a fifth of making one.
+
+    Raises:
+        ValueError: A value that cannot be right; see `Settings`.
+        MissingKeyError: A key that no header can carry.
+    """
+    names = (KEY_VARIABLE, BASE_URL_VARIABLE, PLAIN_HTTP_VARIABLE)
+    given = (api_key, base_url, timeout, max_retries, *map(os.environ.get, names))
+    try:
+        return _kept_settings(*given)
+    except TypeError:  # a value that cannot be looked up: the checks name it
+        return _kept_settings.__wrapped__(*given)
+
+
+@lru_cache(maxsize=MAX_KEPT_SETTINGS, typed=True)  # True is no timeout of 1
+def _kept_settings(
+    api_key: SecretStr | str | None,
+    base_url: str | None,
+    timeout: float | None,
+    max_retries: int,
+    *environment: str | None,
+) -> Settings:
+    return Settings(
+        api_key=checked_key(api_key),
+        base_url=base_url or "",
+        timeout=timeout,
+        max_retries=max_retries,
+    )

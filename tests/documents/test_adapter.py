@@ -63,6 +63,26 @@ def test_the_environment_is_read_when_the_adapter_is_made(monkeypatch: pytest.Mo
     assert finder.resolved_client().settings.base_url == "https://a.example"
 
 
+def test_later_adapters_read_the_environment_as_it_is_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    for address in ("https://a.example", "https://b.example"):
+        monkeypatch.setenv("PARALLEL_BASE_URL", address)
+        assert Finder(api_key="one-key").resolved_client().settings.base_url == address
+    connection: Any = {"api_key": "one-key", "base_url": "http://c.internal"}
+    monkeypatch.setenv("PARALLEL_PLAIN_HTTP_HOSTS", "c.internal")
+    finder = Finder(**connection)
+    assert finder.resolved_client().settings.base_url == "http://c.internal"
+
+
+@pytest.mark.parametrize("timeout", [True, "5", [5]])
+def test_a_setting_that_became_wrong_is_named_at_the_next_call(timeout: Any) -> None:
+    Finder(api_key="one-key", timeout=1).resolved_client()  # which equals True
+    finder = Finder(api_key="one-key", timeout=2)
+    finder.resolved_client()
+    finder.timeout = timeout
+    with pytest.raises(InvalidArgumentError, match="timeout="):
+        finder.resolved_client()
+
+
 def test_a_missing_key_is_an_error_at_the_first_call_only(sandbox: Sandbox) -> None:
     finder = Finder(base_url=sandbox.url)
     with pytest.raises(MissingKeyError, match="PARALLEL_API_KEY"):

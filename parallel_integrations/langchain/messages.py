@@ -1,6 +1,7 @@
 """Conversion of LangChain's messages to Chat's and back, with citations."""
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, Final
 
 from langchain_core.messages import (
@@ -135,8 +136,17 @@ def response_ids(messages: Sequence[BaseMessage]) -> list[str | None]:
     return [each.response_metadata.get("response_id") for each in messages]
 
 
-_MESSAGE: Final = AIMessageChunk(content="")
-_GENERATION: Final = ChatGenerationChunk(message=_MESSAGE)
+# Of which each chunk is a copy: all that `ChunkBuilder.add` sets is set here, too.
+_MESSAGE: Final = AIMessageChunk(
+    content="",
+    id=None,
+    response_metadata={},
+    additional_kwargs={},
+    tool_calls=[],
+    invalid_tool_calls=[],
+    tool_call_chunks=[],
+)
+_GENERATION: Final = ChatGenerationChunk(message=_MESSAGE, text="")
 
 
 class ChunkBuilder:
@@ -178,19 +188,20 @@ class ChunkBuilder:
         self._length += len(text)
         metadata = {} if self._began else _model_metadata(self._model)
         self._began = True
-        # Copies: to have each of them validated would take a fourth of the stream's CPU time.
-        message = _MESSAGE.model_copy(
-            update={
-                "content": text,
-                "id": self._id,
-                "response_metadata": metadata,
-                "additional_kwargs": {},
-                "tool_calls": [],
-                "invalid_tool_calls": [],
-                "tool_call_chunks": [],
-            }
+        # Copies: to have each of them validated would take a fourth of the stream's CPU time, and
+        # `model_copy` looks at each name that it is given.
+        message, generation = copy(_MESSAGE), copy(_GENERATION)
+        vars(message).update(
+            content=text,
+            id=self._id,
+            response_metadata=metadata,
+            additional_kwargs={},
+            tool_calls=[],
+            invalid_tool_calls=[],
+            tool_call_chunks=[],
         )
-        return _GENERATION.model_copy(update={"message": message, "text": text})
+        vars(generation).update(message=message, text=text)
+        return generation
 
     def last(self) -> ChatGenerationChunk:
         """The closing chunk, once the stream has ended properly."""

@@ -1,21 +1,29 @@
 """Retrievers, models and a tool that fetch, parse and check nothing: what a framework costs."""
 
+from collections.abc import Iterator
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, uuid5
 
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import BaseTool
 from llama_index.core.base.base_retriever import BaseRetriever as LlamaRetriever
-from llama_index.core.llms import CompletionResponse, CustomLLM, LLMMetadata
-from llama_index.core.llms.callbacks import llm_completion_callback
+from llama_index.core.llms import (
+    ChatMessage,
+    ChatResponse,
+    CompletionResponse,
+    CustomLLM,
+    LLMMetadata,
+)
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from benchmarks.measure import Call
+from benchmarks.server import CHUNKS
 
 
 class EmptyLangChain(BaseRetriever):
@@ -91,9 +99,9 @@ class EmptyTool(BaseTool):
 
 
 class EmptyLangChainModel(BaseChatModel):
-    """A chat model that gives a response's text and nothing else."""
+    """A chat model that gives a response's text and nothing else; streamed, it fetches nothing."""
 
-    fetch: Any
+    fetch: Any = None
 
     @property
     def _llm_type(self) -> str:
@@ -103,11 +111,17 @@ class EmptyLangChainModel(BaseChatModel):
         message = AIMessage(content=_reply(self.fetch()))
         return ChatResult(generations=[ChatGeneration(message=message)])
 
+    def _stream(
+        self, messages: list[BaseMessage], *args: Any, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        for _ in range(CHUNKS):
+            yield ChatGenerationChunk(message=AIMessageChunk(content="word "))
+
 
 class EmptyLlamaIndexModel(CustomLLM):
-    """An LLM that gives a response's text and nothing else."""
+    """An LLM that gives a response's text and nothing else; streamed, it fetches nothing."""
 
-    fetch: Any
+    fetch: Any = None
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -117,7 +131,12 @@ class EmptyLlamaIndexModel(CustomLLM):
     def complete(self, prompt: str, *args: Any, **kwargs: Any) -> CompletionResponse:
         return CompletionResponse(text=_reply(self.fetch()))
 
+    @llm_chat_callback()
+    def stream_chat(self, *args: Any, **kwargs: Any) -> Iterator[ChatResponse]:
+        return (ChatResponse(message=ChatMessage(content="word ")) for _ in range(CHUNKS))
+
     def stream_complete(self, *args: Any, **kwargs: Any) -> Any:
+        """LlamaIndex wants one; nothing here calls it."""
         raise NotImplementedError
 
 

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import httpx
-from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from llama_index.core.base.llms.types import ChatMessage
 
 from benchmarks import peers
+from benchmarks.empty import EmptyLangChainModel, EmptyLlamaIndexModel
 from benchmarks.measure import KEY, QUESTION, Call, Row, quick, row
 from benchmarks.server import CHUNKS, PACE_SECONDS
 from parallel_integrations.langchain import ChatParallel
@@ -40,21 +38,11 @@ def plain(url: str) -> Chunks:
     return chunks
 
 
-class Empty(BaseChatModel):
-    """A model that only builds its chunks, without any connection."""
-
-    @property
-    def _llm_type(self) -> str:
-        return "empty"
-
-    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
-        raise NotImplementedError
-
-    def _stream(
-        self, messages: list[BaseMessage], *args: Any, **kwargs: Any
-    ) -> Iterator[ChatGenerationChunk]:
-        for _ in range(CHUNKS):
-            yield ChatGenerationChunk(message=AIMessageChunk(content="word "))
+EMPTY: dict[str, Chunks] = {
+    "LangChain": lambda: EmptyLangChainModel().stream(QUESTION),
+    "LlamaIndex": lambda: iter(EmptyLlamaIndexModel().stream_chat([ChatMessage(content=QUESTION)])),
+}
+"""Models that only build their chunks, without any connection."""
 
 
 def streams(url: str) -> dict[str, Chunks]:
@@ -77,8 +65,6 @@ def per_chunk(url: str, how: str) -> list[Row]:
     found = []
     for framework, bar in (("LangChain", 1.7), ("LlamaIndex", 1.9)):
         others = {name: _all(each) for name, each in peers.streams(url)[framework].items()}
-        if framework == "LangChain":
-            others["empty LangChain model"] = _all(lambda: Empty().stream(QUESTION))
         found.append(
             row(
                 f"stream, CPU per chunk, {framework} ({how})",
@@ -89,6 +75,7 @@ def per_chunk(url: str, how: str) -> list[Row]:
                 calls=1,
                 rounds=30,
                 parts=CHUNKS,
+                beside={"an empty model": _all(EMPTY[framework])},
             )
         )
     return found

@@ -391,14 +391,19 @@ def _remove_old_rollback(path: Path) -> None:
         JournalError: It holds a transaction, which the deleted database needs.
     """
     leftover = path.with_name(f"{path.name}-journal")
-    if not leftover.exists():
+    # In this order: another run that begins now makes the database before its rollback journal.
+    if not leftover.exists() or path.exists():
         return
-    if leftover.read_bytes()[: len(ROLLBACK_HEADER)] == ROLLBACK_HEADER:
+    try:
+        header = leftover.read_bytes()[: len(ROLLBACK_HEADER)]
+    except FileNotFoundError:  # another run has removed it
+        return
+    if header == ROLLBACK_HEADER:
         raise JournalError(
             f"{leftover} is there without {path}, which it belongs to. Put that back, or delete "
             "both to start again, which pays again for what was done."
         )
-    leftover.unlink()
+    leftover.unlink(missing_ok=True)
 
 
 # Names of facts.

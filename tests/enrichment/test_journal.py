@@ -4,7 +4,7 @@ import random
 import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from tests.enrichment.support import (
     started,
     stop_after,
 )
-from tests.support.interruptions import interrupted_at, num_lines
+from tests.support.interruptions import done_within, interrupted_at, num_lines
 
 SCHEMA = {"type": "object", "properties": {"purpose": {"type": "string"}}}
 
@@ -465,3 +465,41 @@ def test_an_interruption_while_the_journal_is_closed_unlocks_it(
 
     with ThreadPoolExecutor(1) as thread:
         thread.submit(interrupt_the_end).result()
+
+
+def test_a_run_takes_nothing_from_another_that_began_meanwhile(
+    client: ParallelClient, tmp_path: Path
+) -> None:
+    whole = tmp_path / "whole.db"
+    enriched(client, rows(1), journal=whole)
+    path, rollback = tmp_path / "run.db", tmp_path / "run.db-journal"
+
+    def is_refused(line: int) -> bool:
+        """Whether the run is, where another begins at its n-th line."""
+        with closing(sqlite3.connect(":memory:", timeout=0)) as other:
+
+            def begin() -> None:
+                if not path.exists():
+                    shutil.copy(whole, path)
+                with suppress(sqlite3.OperationalError):  # locked: the run has the journal
+                    other.execute("ATTACH ? AS journal", (str(path),))
+                    other.execute("DELETE FROM journal.facts")
+
+            def run() -> None:
+                with closing(client.stream(enrich(rows(1), SETTINGS, journal=path))) as stream:
+                    next(stream)
+
+            refusal = None
+            try:
+                done_within(line, run, ["enrichment/journal.py"], begin)
+            except JournalError as error:
+                refusal = str(error)
+            assert refusal is None or ("in use" in refusal and rollback.exists()), (line, refusal)
+            other.rollback()
+            return refusal is not None
+
+    line = 1
+    while is_refused(line):
+        path.unlink()
+        line += 1
+    assert line > 20

@@ -32,6 +32,19 @@ def interrupted_at(line: int, call: Callable[[], object], files: Sequence[str]) 
     return False
 
 
+def done_within(
+    line: int, call: Callable[[], object], files: Sequence[str], other: Callable[[], object]
+) -> None:
+    """Make a call and do something else where it executes its n-th line, as another thread may."""
+
+    def reached(number: int) -> None:
+        if number == line:
+            sys.settrace(None)
+            other()
+
+    _trace(call, files, reached)
+
+
 def num_lines(call: Callable[[], object], files: Sequence[str]) -> int:
     """How many lines `interrupted_at` could interrupt."""
     numbers: list[int] = []

@@ -61,8 +61,8 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are cores: half of the time tests wait for a server or a deadline."""
-    return (os.cpu_count() or 1) + 2
+    """Three more than there are cores: much of the time tests wait for a server or a deadline."""
+    return (os.cpu_count() or 1) + 3
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -46,7 +46,26 @@ async def open_stream(
     return stream
 
 
-class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
+class _Stream(httpcore.AsyncNetworkStream):
+    """What both kinds have in common."""
+
+    def close(self) -> None:
+        """Give the socket up; waits for nothing."""
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        self.close()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> "TlsStream":
+        return await _tls_over(self, ssl_context, server_hostname, timeout)
+
+
+class AsyncioStream(asyncio.Protocol, _Stream):
     """A connection of an event loop, used by one task at a time."""
 
     _transport: asyncio.Transport
@@ -114,20 +133,9 @@ class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         if self._is_over:
             raise httpcore.WriteError("the connection is closed") from self._failure
 
-    async def aclose(self) -> None:
-        self.close()
-
     def close(self) -> None:
         """Give the socket up, which the loop closes in its next turn; waits for nothing."""
         self._transport.abort()  # its `close` would wait until all is sent
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> "TlsStream":
-        return await _tls_over(self, ssl_context, server_hostname, timeout)
 
     def get_extra_info(self, info: str) -> Any:
         if info != "is_readable":
@@ -139,7 +147,7 @@ class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
             return bool(selector.select(0))
 
 
-class TlsStream(httpcore.AsyncNetworkStream):
+class TlsStream(_Stream):
     """TLS over another stream, which may be one of these.
 
     asyncio's own TLS keeps a quarter of a megabyte for each connection.
@@ -147,7 +155,7 @@ class TlsStream(httpcore.AsyncNetworkStream):
 
     def __init__(
         self,
-        stream: "AsyncioStream | TlsStream",
+        stream: _Stream,
         context: ssl.SSLContext,
         server_hostname: str | None,
     ) -> None:
@@ -186,20 +194,9 @@ class TlsStream(httpcore.AsyncNetworkStream):
         except ssl.SSLError as error:
             raise httpcore.WriteError(str(error)) from error
 
-    async def aclose(self) -> None:
-        self.close()
-
     def close(self) -> None:
         """Give the socket up, without a close_notify."""
         self._stream.close()
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> "TlsStream":
-        return await _tls_over(self, ssl_context, server_hostname, timeout)
 
     def get_extra_info(self, info: str) -> Any:
         if info == "ssl_object":
@@ -282,7 +279,7 @@ def _abandon(attempt: Attempt) -> None:
 
 
 async def _tls_over(
-    stream: AsyncioStream | TlsStream,
+    stream: _Stream,
     context: ssl.SSLContext,
     server_hostname: str | None,
     timeout: float | None,

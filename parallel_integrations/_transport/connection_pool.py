@@ -160,8 +160,7 @@ class AwaitingConnectionPool:
 
     async def open(self, request: httpx.Request, deadline: float = inf) -> httpx.Response:
         """Send, awaiting the headers; everything else as in `BlockingConnectionPool.open`."""
-        for expired in self._idle.take_expired():
-            self._close(expired)
+        self._close_expired()
         connection = self._idle.take() or self._new() or await self._wait_for_one(request)
         while True:
             connection.link.begin(deadline)
@@ -248,14 +247,17 @@ class AwaitingConnectionPool:
 
     def _set_timer(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(KEEP_ALIVE_SECONDS + 0.1, self._close_expired)
+        self._timer = loop.call_later(KEEP_ALIVE_SECONDS + 0.1, self._on_timer)
 
-    def _close_expired(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
-        for connection in self._idle.take_expired():
-            self._close(connection)
+        self._close_expired()
         if self._idle:
             self._set_timer()
+
+    def _close_expired(self) -> None:
+        for connection in self._idle.take_expired():
+            self._close(connection)
 
 
 class Pools:

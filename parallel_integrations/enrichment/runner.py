@@ -143,7 +143,7 @@ def enrich(
 
 
 def _check_count(name: str, value: object, most: int = MAX_ROWS) -> None:
-    if not (is_number(value) and isinstance(value, int) and 1 <= value <= most):
+    if type(value) is not int or not 1 <= value <= most:
         span = "1 or more" if most == MAX_ROWS else f"1 to {most}"
         raise InvalidArgumentError(f"{name}={value!r:.100} must be a whole number, {span}")
 

@@ -112,7 +112,13 @@ class Adapter(CheckedModel):
             return values
         refuse_unknown(cls, values, argument_names(cls))
         if values.get("client") is not None:
-            beside = [name for name in CONNECTION if values.get(name) is not None]
+            # A caller that builds a copy of an adapter from its fields, as LangChain does for
+            # `configurable_fields`, gives the defaults, too.
+            beside = [
+                name
+                for name in CONNECTION
+                if values.get(name) not in (None, cls.model_fields[name].default)
+            ]
             if beside:
                 raise InvalidArgumentError(
                     f"client= and {beside[0]}= exclude each other: the client has its own, give "
@@ -120,6 +126,12 @@ class Adapter(CheckedModel):
                     field=beside[0],
                 )
         return values
+
+    @model_validator(mode="after")
+    def _no_key_beside_a_client(self) -> Self:
+        if self.client is not None:
+            self.__dict__["api_key"] = None  # the environment's: the client has its own
+        return self
 
     @field_validator("api_key", mode="before")
     @classmethod
@@ -159,7 +171,8 @@ class Adapter(CheckedModel):
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         super().__setstate__(state)
-        self.__dict__["api_key"] = key_from_environment()
+        if self.client is None:
+            self.__dict__["api_key"] = key_from_environment()
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         copy = super().__deepcopy__(memo)

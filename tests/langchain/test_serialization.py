@@ -12,7 +12,7 @@ import pytest
 from langchain_core.load import dumpd, dumps, load
 from langchain_core.runnables import ConfigurableField
 
-from parallel_integrations import langchain
+from parallel_integrations import ParallelClient, langchain
 from parallel_integrations.sandbox import Sandbox
 from tests.support.connected import connection
 
@@ -147,6 +147,30 @@ def test_a_configurable_model(sandbox: Sandbox) -> None:
     )
     model.with_config(configurable={"model": "lite"}).invoke("What is a decorator?")
     assert sandbox.requests[0].body["model"] == "lite"
+
+
+@pytest.mark.parametrize(
+    ("adapter", "name", "value"),
+    [
+        (langchain.ChatParallel, "model", "lite"),
+        (langchain.ParallelSearchRetriever, "mode", "fast"),
+        (langchain.ParallelEntityRetriever, "entity_type", "people"),
+        (langchain.ParallelSearchTool, "mode", "advanced"),
+        (langchain.ParallelDeepResearch, "processor", "base"),
+    ],
+)
+def test_an_adapter_with_a_client_is_configurable(
+    at_sandbox: Sandbox, adapter: Callable[..., Any], name: str, value: str
+) -> None:
+    """Although the environment has a key, and LangChain gives each field to a new adapter."""
+    with ParallelClient(max_retries=5) as client:
+        made = adapter(client=client)
+        for each in (made, pickle.loads(pickle.dumps(made))):
+            at_sandbox.reset()
+            chosen = each.configurable_fields(**{name: ConfigurableField(id="it")})
+            chosen.with_config(configurable={"it": value}).invoke("decorators")
+            assert at_sandbox.requests[0].body[name] == value
+        assert client.usage.counts
 
 
 def test_no_key_in_the_logs(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:

@@ -51,6 +51,7 @@ UNSENT_BLOCKS: Final = frozenset(
     reasoning thinking redacted_thinking citation tool_call tool_call_chunk invalid_tool_call
     tool_use input_json_delta function_call server_tool_call server_tool_call_chunk
     server_tool_result server_tool_use web_search_call web_search_tool_result
+    non_standard
     """.split()
 )
 
@@ -105,13 +106,32 @@ def _text(place: int, message: BaseMessage) -> str:
         return message.content
     parts: list[str] = []
     for block in message.content:
-        if isinstance(block, str):
-            parts.append(block)
-        elif block.get("type") in ("text", "text-plain") and isinstance(block.get("text"), str):
-            parts.append(block["text"])
-        elif not (isinstance(message, AIMessage) and block.get("type") in UNSENT_BLOCKS):
-            raise chat_messages.unsendable(place, f"it holds a block of type {block.get('type')!r}")
-    return "".join(parts)
+        text = _block_text(block)
+        if text is not None:
+            parts.append(text)
+        elif not (isinstance(message, AIMessage) and _kind(block) in UNSENT_BLOCKS):
+            raise chat_messages.unsendable(place, f"it holds a block of type {_kind(block)!r}")
+    # Pages that another model may cite are apart from each other; pieces of a text are not.
+    return ("\n" if "search_result" in map(_kind, message.content) else "").join(parts)
+
+
+def _kind(block: Any) -> Any:
+    return block.get("type") if isinstance(block, dict) else None
+
+
+def _block_text(block: Any) -> str | None:
+    """What a block of content says; None where that is no text."""
+    match block:
+        case str():
+            return block
+        case {"type": "text" | "text-plain" | "input_text" | "output_text", "text": str(text)}:
+            return text
+        case {"type": "refusal", "refusal": str(text)}:
+            return text
+        case {"type": "search_result", "content": [*blocks]}:
+            shown = [block.get("title"), block.get("source"), *map(_block_text, blocks)]
+            return "\n".join(map(str, filter(None, shown)))
+    return None
 
 
 def to_result(response: AnyResponse, model: str, stop: Sequence[str] = ()) -> ChatResult:

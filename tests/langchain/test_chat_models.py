@@ -171,6 +171,9 @@ LEGACY = {"function_call": {"name": "f", "arguments": "{}"}}
         ),
         (AIMessage("", additional_kwargs=LEGACY), "(I called the tool f with {})"),
         (AIMessage([{"type": "web_search_call", "id": "w"}, "Found."]), "Found."),
+        (AIMessage([{"type": "non_standard", "value": {"a": 1}}, "Found."]), "Found."),
+        (AIMessage([{"type": "refusal", "refusal": "I may not."}]), "I may not."),
+        (AIMessage([{"type": "output_text", "text": "Found."}]), "Found."),
     ],
 )
 async def test_tool_calls_become_text(sandbox: Sandbox, message: AIMessage, text: str) -> None:
@@ -182,6 +185,13 @@ async def test_tool_calls_become_text(sandbox: Sandbox, message: AIMessage, text
         assert request.body["messages"][1] == {"role": "assistant", "content": text}
 
 
+def cited(name: str) -> dict[str, Any]:
+    """A page as our search tool shows it to models that cite by themselves."""
+    content = [{"type": "text", "text": f"said by {name}"}]
+    source = f"https://{name}.example"
+    return {"type": "search_result", "source": source, "title": name, "content": content}
+
+
 @pytest.mark.parametrize(
     ("message", "text"),
     [
@@ -190,6 +200,10 @@ async def test_tool_calls_become_text(sandbox: Sandbox, message: AIMessage, text
         (ToolMessage("1", tool_call_id="x"), "(Result of a tool)\n> 1"),
         (ToolMessage("no", tool_call_id="x", status="error"), "(Error of a tool)\n> no"),
         (ToolMessage([{"type": "text", "text": "1"}], tool_call_id="x"), "(Result of a tool)\n> 1"),
+        (
+            ToolMessage([cited("A"), "1 more."], tool_call_id="x"),
+            "(Result of a tool)\n> A\n> https://A.example\n> said by A\n> 1 more.",
+        ),
         (FunctionMessage("1", name="h"), "(Result of the tool h)\n> 1"),
         (ChatMessage(role="tool", content="1"), "(Result of a tool)\n> 1"),
     ],

@@ -5,12 +5,10 @@ from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from langchain_core.messages import BaseMessage, convert_to_messages, get_buffer_string
-from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import RunnableConfig, RunnableSerializable
 from pydantic import BaseModel, Field
 
-from parallel_integrations._documents.adapter import Adapter, PacedAdapter
+from parallel_integrations._documents.adapter import Adapter, PacedAdapter, refuse_unknown
 from parallel_integrations._documents.evidence import cited, dump_basis
 from parallel_integrations._documents.research import TEXT
 from parallel_integrations._protocol.flow import Stream
@@ -18,6 +16,8 @@ from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSe
 from parallel_integrations.api.tasks import resume_task, stream_task
 from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, enrich
 from parallel_integrations.enrichment.runner import ENRICHMENT_DEADLINE_SECONDS
+from parallel_integrations.errors import ArgumentTypeError
+from parallel_integrations.langchain.research_inputs import research_input
 from parallel_integrations.langchain.tools import (
     ResearchSettings,
     areport_progress,
@@ -29,10 +29,13 @@ from parallel_integrations.models.task import (
     CreateTaskRunRequest,
     TaskOutput,
     TaskRunResult,
+    TaskSettings,
     is_task_body,
 )
 
 ResearchInput: TypeAlias = str | dict[str, Any] | BaseModel
+# The last two are for callers that give settings as a documented body has them.
+CALL_SETTINGS: Final = (*CreateTaskRunRequest.model_fields, "task_spec", "advanced_settings")
 
 
 class ParallelDeepResearch(
@@ -42,6 +45,7 @@ class ParallelDeepResearch(
 
     The input is a question, or an object of fields, or a task's body as Parallel documents it
     (`{"input": …, "processor": …, "task_spec": …}`), or `{"run_id": …}` to go on waiting for a run.
+    Of prompts, messages and a graph's state, the text of the messages is researched.
     The report is a dict: `content` (a text; JSON with a JSON schema, or with
     `output_schema={"type": "auto"}`, where the processor chooses the fields), `citations` (url,
     title, field, excerpts), `basis` (as the API sent it), `run_id`, `interaction_id`, and `parsed`,
@@ -158,13 +162,19 @@ class ParallelDeepResearch(
                 yield _step(event)
 
     def _operation(self, given: ResearchInput, settings: dict[str, Any]) -> Any:
+        settings = {name: value for name, value in settings.items() if value is not None}
         if isinstance(given, dict) and given.keys() == {"run_id"}:
+            if useless := sorted(settings.keys() - {"output_schema"}):
+                raise ArgumentTypeError(
+                    f"a run that exists already takes output_schema= alone, not {useless[0]}=",
+                    field=useless[0],
+                )
             return resume_task(
                 given["run_id"],
-                output_schema=settings.get("output_schema") or self.task_output_schema,
+                output_schema=settings.get("output_schema", self.task_output_schema),
                 deadline_seconds=self.deadline_seconds,
             )
-        given = _researched(given)
+        refuse_unknown(type(self), settings, CALL_SETTINGS)
         if is_task_body(given):
             body = CreateTaskRunRequest.model_validate(given)
             settings = {name: getattr(body, name) for name in body.model_fields_set} | settings
@@ -174,27 +184,6 @@ class ParallelDeepResearch(
             settings = {"output_schema": TEXT} | settings
         request = self.task_request({**settings, "input": given})
         return stream_task(request, deadline_seconds=self.deadline_seconds)
-
-
-def _researched(given: Any) -> Any:
-    """What chains and agents pass on as a text: a prompt, messages, a state of nothing but them.
-
-    As an object of fields they would be paid for, with all that messages hold besides their text.
-    """
-    state = isinstance(given, dict) and given.keys() == {"messages"}
-    if state and isinstance(given["messages"], list):
-        try:
-            given = convert_to_messages(given["messages"])
-        except (ValueError, NotImplementedError):  # they are no chat messages
-            return given
-    if isinstance(given, PromptValue):
-        given = given.to_messages()
-    messages = [given] if isinstance(given, BaseMessage) else given
-    if not isinstance(messages, list) or not messages:
-        return given
-    if not all(isinstance(each, BaseMessage) for each in messages):
-        return given
-    return messages[0].text if len(messages) == 1 else get_buffer_string(messages)
 
 
 async def _aiter(items: list[Any]) -> AsyncIterator[Any]:
@@ -396,9 +385,10 @@ class ParallelEnrichment(
     def _operation(
         self, rows: Any, called: dict[str, Any]
     ) -> Stream[EnrichedRow | EnrichmentProgress]:
+        refuse_unknown(type(self), called, (*RUN_OPTIONS, *TaskSettings.model_fields))
         options = {name: called.pop(name, getattr(self, name)) for name in RUN_OPTIONS}
         return enrich(
-            rows,
+            _readable(rows),
             self.task_settings(called),
             server=self.resolved_client().settings.base_url,
             **options,
@@ -408,6 +398,13 @@ class ParallelEnrichment(
 def _whole(pieces: list[Any]) -> Any:
     """The rows of a preceding step that streams them."""
     return pieces[0] if len(pieces) == 1 else [row for piece in pieces for row in piece]
+
+
+def _readable(rows: Any) -> Any:
+    """The rows with texts in place of messages; files, tables and what is no rows as they are."""
+    if isinstance(rows, list | tuple):
+        return [research_input(row) for row in rows]
+    return map(research_input, rows) if isinstance(rows, Iterator) else rows
 
 
 def _row(row: EnrichedRow) -> dict[str, Any]:

@@ -58,6 +58,7 @@ from parallel_integrations.errors import (
     TaskFailedError,
     UnexpectedAnswerError,
 )
+from parallel_integrations.langchain.research_inputs import research_input
 from parallel_integrations.models.extract import ExtractResponse, ExtractSettings
 from parallel_integrations.models.findall import (
     EntitySearchRequest,
@@ -326,12 +327,15 @@ class ResearchSettings(TaskOptions):
             "input_schema": self.task_input_schema,
         }
         given = {name: value for name, value in fields.items() if value is not None}
+        if "input" not in given:
+            raise InvalidArgumentError(
+                "input=None must be a text or an object of fields", field="input"
+            )
+        given["input"] = research_input(given["input"])
         return CreateTaskRunRequest.from_settings(self, **{**schemas, **given})
 
     def task_settings(self, called: dict[str, Any]) -> TaskSettings:
         """The settings of one call that runs many tasks; its own win."""
-        if unknown := sorted(called.keys() - TaskSettings.model_fields.keys()):
-            raise ArgumentTypeError(f"{type(self).__name__} takes no {unknown[0]!r} for a call")
         request = self.task_request({**called, "input": "-"})
         # Validated already: a second time would repeat the warnings about a schema.
         return TaskSettings.model_construct(

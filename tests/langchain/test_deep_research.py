@@ -13,6 +13,7 @@ from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel
 
 from parallel_integrations import (
+    ArgumentTypeError,
     AuthenticationError,
     CreateTaskRunRequest,
     InvalidArgumentError,
@@ -289,14 +290,56 @@ def test_repr_holds_no_key(sandbox: Sandbox) -> None:
         ([HumanMessage(QUESTION)], QUESTION),
         ({"messages": [("human", QUESTION)]}, QUESTION),
         ({"messages": [HumanMessage(QUESTION)]}, QUESTION),
+        ([("human", QUESTION)], QUESTION),
+        (
+            [{"role": "system", "content": "Be short."}, {"role": "user", "content": QUESTION}],
+            f"System: Be short.\nHuman: {QUESTION}",
+        ),
+        (
+            {"messages": [HumanMessage(QUESTION, id="m_1")], "remaining_steps": 3},
+            {"messages": QUESTION, "remaining_steps": 3},
+        ),
+        (
+            {"question": StringPromptValue(text=QUESTION), "asker": HumanMessage("Ada")},
+            {"question": QUESTION, "asker": "Ada"},
+        ),
     ],
 )
 def test_prompts_and_messages_are_researched_as_their_text(
-    sandbox: Sandbox, given: Any, text: str
+    sandbox: Sandbox, given: Any, text: Any
 ) -> None:
     """Their other fields would be paid for as fields to research."""
     make(sandbox).invoke(given)
     assert sandbox.requests[0].body["input"] == text
+
+
+@pytest.mark.parametrize("given", [None, 5, ["One question?", "Another?"], [], {"messages": []}])
+async def test_what_is_no_question_is_refused(sandbox: Sandbox, given: Any) -> None:
+    research = make(sandbox)
+    with pytest.raises(InvalidArgumentError, match="must be a text or an object"):
+        research.invoke(given)
+    with pytest.raises(InvalidArgumentError, match="must be a text or an object"):
+        await research.ainvoke(given)
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize(
+    ("given", "settings", "message"),
+    [
+        (QUESTION, {"procesor": "lite"}, r"Research has no argument 'procesor'; .*'processor'"),
+        ({"run_id": "trun_1"}, {"processor": "lite"}, r"exists already .*, not processor="),
+        ({"run_id": "trun_1"}, {"nonsense": 1}, r"exists already .*, not nonsense="),
+    ],
+)
+async def test_a_setting_that_a_call_does_not_take_is_refused(
+    sandbox: Sandbox, given: Any, settings: dict[str, Any], message: str
+) -> None:
+    research = make(sandbox)
+    with pytest.raises(ArgumentTypeError, match=message):
+        list(research.stream(given, **settings))
+    with pytest.raises(ArgumentTypeError, match=message):
+        await research.ainvoke(given, **settings)
+    assert not sandbox.requests
 
 
 def test_fields_that_only_look_like_messages_stay_fields(sandbox: Sandbox) -> None:

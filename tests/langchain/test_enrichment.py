@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.prompt_values import StringPromptValue
 from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel
 
@@ -61,6 +63,22 @@ def test_a_row_fills_a_pydantic_class(sandbox: Sandbox) -> None:
     assert isinstance(row["parsed"], Purpose)
     assert row["validation_error"] is None
     assert row["content"]["purpose"] == row["parsed"].purpose
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [HumanMessage("with", id="m_1"), {"statement": HumanMessage("with")}],
+        iter([StringPromptValue(text="with"), {"statement": StringPromptValue(text="with")}]),
+        ([HumanMessage("with")], {"statement": [AIMessage("with")]}),
+    ],
+)
+def test_messages_and_prompts_are_rows_by_their_text(sandbox: Sandbox, rows: Any) -> None:
+    """Their other fields would be paid for as fields to research."""
+    found = make(sandbox).invoke(rows)
+    assert [row["input"] for row in found] == ["with", {"statement": "with"}]
+    sent = next(each.body["inputs"] for each in sandbox.requests if "inputs" in (each.body or {}))
+    assert [each["input"] for each in sent] == ["with", {"statement": "with"}]
 
 
 def test_a_failed_row_says_why(sandbox: Sandbox) -> None:
@@ -142,7 +160,11 @@ def test_a_pickle_holds_no_key_and_works(
 
 @pytest.mark.parametrize(
     ("call", "named"),
-    [({"processr": "base"}, "processr"), ({"metadata": {"a": "b"}}, "metadata")],
+    [
+        ({"processr": "base"}, "'processr'; did you mean 'processor'"),
+        ({"journl": "run.db"}, "'journl'; did you mean 'journal'"),
+        ({"metadata": {"a": "b"}}, "metadata"),
+    ],
 )
 def test_unknown_enrichment_settings_are_refused(
     sandbox: Sandbox, call: dict[str, Any], named: str

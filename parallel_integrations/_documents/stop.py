@@ -1,6 +1,6 @@
 """Stop sequences, honoured here because the API ignores them (docs/reference/facts.md, 7)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from parallel_integrations.errors import InvalidArgumentError
@@ -12,7 +12,8 @@ def stop_sequences(stop: Any) -> tuple[str, ...]:
     Raises:
         InvalidArgumentError: Something else than a text, or an empty one.
     """
-    given = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    one = isinstance(stop, str) or not isinstance(stop, Iterable)
+    given = () if stop is None else (stop,) if one else tuple(stop)
     for each in given:
         if not isinstance(each, str) or not each:
             raise InvalidArgumentError(f"stop= takes texts that are not empty, not {each!r}")

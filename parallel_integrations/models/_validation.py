@@ -153,7 +153,7 @@ def _sentence(where: str, owner: str, faults: Sequence[Any]) -> str:
         return text if not where or where.split(".")[0] in text else f"{where}: {text}"
     value, shown = fault["input"], where or owner
     if where and not _SECRET & set(where.split(".")) and isinstance(value, _SCALARS):
-        shown = f"{where}={_short(repr(value))}"
+        shown = f"{where}={_short(value)}"
     if kind in _LIMITS:
         length = len(value) if isinstance(value, Sized) else context.get("actual_length")
         numbers = {
@@ -167,7 +167,11 @@ def _sentence(where: str, owner: str, faults: Sequence[Any]) -> str:
     return fault["msg"] if where and where in fault["msg"] else f"{shown}: {fault['msg']}"
 
 
-def _short(text: str) -> str:
+def _short(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of thousands of digits
+        return "…"
     return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…"
 
 

@@ -1,7 +1,7 @@
 """Chat: requests and responses (docs/reference/facts.md, 7)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, NamedTuple, Self, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self, TypeAlias
 
 from pydantic import (
     AliasChoices,
@@ -42,8 +42,6 @@ PER_CALL: Final = frozenset(
 
 
 TOOLS: Final = frozenset({"tools", "functions"})
-
-T = TypeVar("T")
 
 
 def _carriable(headers: Any) -> Any:
@@ -204,7 +202,7 @@ class ChatRequest(RequestModel):
             return values
         kept = {name: value for name, value in values.items() if name not in ignored}
         sent = {name: value for name, value in ignored.items() if value is not None}
-        return {**kept, "extra_body": {**sent, **(values.get("extra_body") or {})} or None}
+        return {**kept, "extra_body": _merged(sent, values.get("extra_body"))}
 
     @model_validator(mode="after")
     def _refuse_blanks(self) -> Self:
@@ -340,5 +338,8 @@ class ChatChunk(NamedTuple):
     response: ChatResponse | None = None
 
 
-def _merged(fixed: dict[str, T] | None, called: dict[str, T] | None) -> dict[str, T] | None:
+def _merged(fixed: Mapping[str, Any] | None, called: Any) -> Any:
+    """Two mappings as one; what was given and is none stays, for the request to refuse it."""
+    if called is not None and not isinstance(called, Mapping):
+        return called
     return {**(fixed or {}), **(called or {})} or None

@@ -1,5 +1,6 @@
 """Monitors: requests and responses (docs/reference/facts.md, 11)."""
 
+import re
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
@@ -15,6 +16,7 @@ from parallel_integrations.models.task import TaskOutput
 MAX_MONITORS: Final = 10_000
 MAX_FREQUENCY_HOURS: Final = 30 * 24
 _HOURS: Final = {"h": 1, "d": 24, "w": 7 * 24}
+_FREQUENCY: Final = re.compile("([0-9]{1,9})([hdw])")
 
 
 MonitorMetadata = dict[
@@ -25,8 +27,8 @@ MonitorMetadata = dict[
 def _checked_frequency(value: str | None) -> str | None:
     if value is None:
         return None
-    number, unit = value[:-1], value[-1:]
-    hours = int(number) * _HOURS.get(unit, 0) if number.isascii() and number.isdecimal() else 0
+    found = _FREQUENCY.fullmatch(value)
+    hours = int(found[1]) * _HOURS[found[2]] if found else 0
     if not 1 <= hours <= MAX_FREQUENCY_HOURS:
         raise ValueError(f"{value!r} is not a frequency from '1h' to '30d', like '6h', '1d', '2w'")
     return value
@@ -133,12 +135,12 @@ class CreateMonitorRequest(RequestModel):
         if not isinstance(values, dict):
             return values
         values = _older_body(dict(values))
-        settings = values.get("settings")
-        if not isinstance(settings, dict) or values.get("type") not in _SETTINGS:
+        kind, settings = values.get("type"), values.get("settings")
+        if not isinstance(settings, dict) or not isinstance(kind, str) or kind not in _SETTINGS:
             return values
         # The type says which settings are meant, and so what is wrong with them.
         try:
-            return {**values, "settings": _SETTINGS[values["type"]].model_validate(settings)}
+            return {**values, "settings": _SETTINGS[kind].model_validate(settings)}
         except InvalidArgumentError as error:
             where = f"settings.{error.field}"
             raise type(error)(f"settings: {error}", field=where) from None

@@ -80,9 +80,9 @@ def _is_schema(given: Mapping[str, Any]) -> bool:
     return not given or any(each in _JSON_TYPES for each in kinds) or bool(_KEYWORDS & given.keys())
 
 
-def response_name(name: str) -> str:
+def response_name(name: object) -> str:
     """A schema's name as OpenAI's format admits it; a generic class has brackets in its own."""
-    return _UNNAMEABLE.sub("_", name)
+    return _UNNAMEABLE.sub("_", str(name))
 
 
 def foreign_schema(cls: Any) -> dict[str, Any] | None:

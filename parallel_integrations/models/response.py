@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from parallel_integrations.errors import InvalidArgumentError
+from parallel_integrations.models._bodies import flattened
 from parallel_integrations.models.basis import Citation, FieldBasis
 from parallel_integrations.models.chat import ChatRequest, ChatSettings, ExtraHeaders
 from parallel_integrations.models.fields import Items, JsonObject, Text
@@ -213,17 +214,8 @@ class RespondRequest(RequestModel):
                 "background=True is not supported by the API; for long work use run_task (POST "
                 "/v1/tasks/runs), whose run can be resumed by its id"
             )
-        for outer, inner, flat in (
-            ("reasoning", "effort", "reasoning_effort"),
-            ("text", "format", "text_format"),
-        ):
-            given = values.get(outer)
-            if outer in values and (
-                given is None or (isinstance(given, dict) and {inner} >= set(given))
-            ):
-                del values[outer]
-                values.setdefault(flat, (given or {}).get(inner))
-        return values
+        values = flattened(values, "reasoning", {"effort": "reasoning_effort"})
+        return flattened(values, "text", {"format": "text_format"})
 
     @field_validator("model")
     @classmethod

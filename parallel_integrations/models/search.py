@@ -97,7 +97,7 @@ class SearchRequest(SearchSettings, RequestModel):
         values = dict(values)
         if (processor := values.pop("processor", None)) is None:
             return values
-        if processor not in _PROCESSOR_MODES:
+        if not isinstance(processor, str) or processor not in _PROCESSOR_MODES:
             raise InvalidArgumentError(
                 f"processor={processor!r:.100} must be 'base' or 'pro', as in the oldest bodies; "
                 "newer ones have mode= instead",
@@ -106,7 +106,7 @@ class SearchRequest(SearchSettings, RequestModel):
         mode = values.get("mode")
         if mode is None:
             return {**values, "mode": _PROCESSOR_MODES[processor]}
-        if _processor(mode) != processor:
+        if isinstance(mode, str) and _processor(mode) != processor:
             raise ValueError(
                 f"mode={mode!r} and processor={processor!r} are two names of one field and differ: "
                 "give one of them"
@@ -206,7 +206,7 @@ def _processor_body(flat: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _processor(mode: Any) -> str:
+def _processor(mode: str | None) -> str:
     return "base" if mode in _CHEAPER_MODES else "pro"
 
 

@@ -234,6 +234,13 @@ def test_messages_that_chat_cannot_take_are_refused(
     assert sandbox.requests == []
 
 
+@pytest.mark.parametrize("name", ["stop", "model", "extra_body", "extra_headers"])
+def test_an_argument_of_the_wrong_kind_is_refused_by_name(sandbox: Sandbox, name: str) -> None:
+    with pytest.raises(ParallelError, match=name):
+        make(sandbox).invoke("x", **{name: 5})
+    assert sandbox.requests == []
+
+
 def test_tools_and_unknown_arguments_are_refused(sandbox: Sandbox) -> None:
     with pytest.raises(ValueError, match="call no tools"):
         make(sandbox).invoke("x", tools=[{"type": "function"}])

@@ -271,6 +271,9 @@ async def test_messages_that_chat_cannot_take_are_not_sent(
         ({"tools": [{"type": "function"}]}, "no tools"),
         ({"nonsense": 1}, "nonsense"),
         ({"previous_interaction_id": ""}, "previous_interaction_id"),
+        ({"extra_body": "x"}, "extra_body='x' must be an object"),
+        ({"extra_headers": 5}, "extra_headers= must be a mapping"),
+        ({"stop": 5}, "stop= takes texts"),
     ],
 )
 def test_unknown_arguments_of_a_call_are_refused(

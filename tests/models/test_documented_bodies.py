@@ -435,6 +435,33 @@ FINDALL: Final = {"objective": "x", "entity_type": "y", "match_conditions": [CON
         (UpdateMonitorRequest, {"type": "event_stream"}, "", "nothing to change"),
         (UpdateMonitorRequest, {"type": "snapshot", "frequency": "1d"}, "type", "event_stream"),
         (ChatRequest, {"messages": [TURN], "tools": []}, "tools", "call no tools"),
+        (
+            ChatRequest,
+            {"messages": [TURN], "top_p": 1, "extra_body": "x"},
+            "extra_body",
+            "an object of fields",
+        ),
+        (SearchRequest, {"objective": "q", "processor": ["pro"]}, "processor", "'base' or 'pro'"),
+        (SearchRequest, {"objective": "q", "processor": "pro", "mode": ["x"]}, "mode", "a text"),
+        (
+            CreateMonitorRequest,
+            {"type": ["snapshot"], "frequency": "1d", "settings": {"task_run_id": "x"}},
+            "type",
+            "'event_stream' or 'snapshot'",
+        ),
+        (
+            RespondRequest,
+            {"input": "x", "reasoning_effort": "low", "reasoning": {"effort": "high"}},
+            "reasoning_effort",
+            "reasoning.effort='high'",
+        ),
+        (RespondRequest, {"input": "x", "reasoning": "high"}, "reasoning", "an object of fields"),
+        (
+            RespondRequest,
+            {"input": "x", "text": {"format": {"type": "text"}, "verbosity": "low"}},
+            "text.verbosity",
+            "no argument",
+        ),
     ],
 )
 def test_a_body_whose_meaning_is_not_plain_is_refused(

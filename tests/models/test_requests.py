@@ -47,6 +47,7 @@ FETCH = {"max_age_seconds": 600, "timeout_seconds": 2.5, "disable_cache_fallback
         (SearchRequest, {"search_queries": ["ok", "x" * 201]}, "search_queries.1", "200"),
         (SearchRequest, {"objective": "q", "max_results": 0}, "max_results", "1"),
         (SearchRequest, {"objective": "q", "max_results": 41}, "max_results", "40"),
+        (SearchRequest, {"objective": "q", "max_results": 10**5000}, "max_results", "40"),
         (SearchRequest, {"objective": "q", "mode": ""}, "mode", "at least 1"),
         (SearchRequest, {"objective": "q", "location": "USA"}, "location", "two letters"),
         (SearchRequest, {"objective": "q", "location": "u"}, "location", "two letters"),

@@ -344,7 +344,9 @@ def truncated(text: str, max_chars: int, total: int | None = None) -> str:
     if len(text) <= max_chars:
         return text
     mark = f" […cut, {len(text) if total is None else total} characters in all]"
-    return text[: max(0, max_chars - len(mark))] + mark
+    if max_chars < len(mark):
+        return text[: max(0, max_chars)]
+    return text[: max_chars - len(mark)] + mark
 
 
 def _numbered(number: int, item: PageDocument, max_chars: int | None) -> str:

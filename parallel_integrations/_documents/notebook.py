@@ -67,10 +67,12 @@ def _page(document: Any) -> PageResult:
     text = getattr(node, "page_content", None) or getattr(node, "text", None)
     if not isinstance(metadata, dict):
         raise _no_document(document)
+    title, date = metadata.get("title"), metadata.get("published_at")
     return PageResult(
         url=str(metadata.get("url") or metadata.get("source") or ""),
-        title=metadata.get("title"),
-        publish_date=metadata.get("published_at"),
+        # Of other loaders, they may be a number or a datetime.
+        title=None if title is None else str(title),
+        publish_date=None if date is None else str(date),
         excerpts=[text] if text else [],
     )
 

@@ -186,7 +186,7 @@ def _date(text: str, kind: str) -> str:
     else:
         numbers = [int(part) for part in _DIGITS.findall(text)]
         day, year = numbers[0], numbers[1]
-        names = re.findall(_MONTH, text.lower())
+        names = re.findall(_MONTH, text.casefold())  # as `_TOKEN` matches letters, a long s too
         month = _MONTHS[names[0]]
     try:
         return date(year, month, day).isoformat()

@@ -52,6 +52,7 @@ DOCUMENTS = [
             [],
         ),
         ("Sources differ [1]. They do [2].", [(0, "Sources differ [1]."), (1, "They do [2].")], []),
+        ("On 3 \u017feptember 1815 [1].", [(0, "On 3 \u017feptember 1815 [1].")], []),
         ("", [], []),
     ],
 )

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, closing
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -53,6 +54,13 @@ def test_a_document_of_elsewhere_is_shown_and_escaped() -> None:
     assert ATTACK in seen.text
     assert "notes.txt" in seen.text
     assert seen.links == []
+
+
+def test_metadata_of_elsewhere_may_be_of_any_kind() -> None:
+    metadata = {"source": 7, "title": 1984, "published_at": datetime(2024, 5, 1, tzinfo=UTC)}
+    shown = show([SimpleNamespace(page_content="x", metadata=metadata)])
+    assert repr(shown) == "[1] 1984\n    7\n    x"
+    assert "2024-05-01" in shown._repr_html_()
 
 
 @pytest.mark.parametrize("wrong", ["a text", 7, None, {"page_content": "x"}])

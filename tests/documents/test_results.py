@@ -75,6 +75,8 @@ def test_a_budget_bounds_all_texts_together() -> None:
     results = as_results(SearchResponse.model_validate({"results": pages}), 600)["results"]
     assert sum(len(each["content"]) for each in results) <= 600
     assert all(each["content"].endswith("1000 characters in all]") for each in results)
+    few = as_results(SearchResponse.model_validate({"results": pages}), 20)["results"]
+    assert [each["content"] for each in few] == ["xxxx"] * 5
 
 
 async def test_a_drop_in_search_blocking_and_awaiting(

@@ -1,5 +1,6 @@
 """What a system answered, with what it retrieved and what it cited, whatever its framework."""
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -76,8 +77,12 @@ def answer_of(result: Any) -> Answer:
     `[^2]`, urls) are followed to its passages.
 
     Raises:
-        TypeError: Neither an answer nor passages can be found in it.
+        TypeError: Neither an answer nor passages can be found in it; a stream that must be awaited.
     """
+    result = whole(result)
+    if inspect.iscoroutine(result):
+        result.close()
+        raise ArgumentTypeError("the answer is still to come: await response.get_response() first")
     if isinstance(result, Answer):
         return result
     reader = _Reader()
@@ -87,6 +92,16 @@ def answer_of(result: Any) -> Answer:
             "documents, a message, a dict with answer and documents, or an evaluation.Answer"
         )
     return reader.answer()
+
+
+def whole(result: Any) -> Any:
+    """A streamed response of LlamaIndex, read to its end, where its citations come; else itself.
+
+    Returns:
+        A coroutine where the stream must be awaited.
+    """
+    read = getattr(result, "get_response", None)
+    return read() if callable(read) and hasattr(result, "response_gen") else result
 
 
 class _Reader:

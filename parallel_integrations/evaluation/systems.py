@@ -8,6 +8,7 @@ from typing import Any
 from parallel_integrations.api.searches import search
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.errors import ArgumentTypeError
+from parallel_integrations.evaluation.answers import whole
 from parallel_integrations.evaluation.questions import Question
 from parallel_integrations.models.search import SearchRequest, SearchResponse
 
@@ -73,11 +74,12 @@ def asker(system: Any, loop: asyncio.AbstractEventLoop | None) -> Callable[[Ques
     def call(question: Question) -> Any:
         result = ask(question)
         if not inspect.isawaitable(result):
-            return result
+            return whole(result)
 
         # A framework may return any awaitable, and an event loop runs coroutines only.
         async def wait() -> Any:
-            return await result
+            found = whole(await result)  # a stream is read in the loop that it was opened in
+            return await found if inspect.isawaitable(found) else found
 
         if loop is not None:
             return asyncio.run_coroutine_threadsafe(wait(), loop).result()

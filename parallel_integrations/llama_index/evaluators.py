@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from llama_index.core.base.response.schema import Response
+from llama_index.core.base.response.schema import RESPONSE_TYPE, AsyncStreamingResponse
 from llama_index.core.evaluation import BaseEvaluator, EvaluationResult
 from llama_index.core.prompts.mixin import PromptDictType
 
@@ -89,20 +89,35 @@ class ParallelFactEvaluator(BaseEvaluator):
         """
         passages = [Passage(text=each) for each in contexts or ()]
         answer = answer_of({"answer": response or "", "documents": passages})
-        return await self._score(query, answer, reference)
+        return await asyncio.to_thread(self._score, query, answer, reference)
+
+    # LlamaIndex's own hands over the texts of the source nodes alone, without their urls.
+
+    def evaluate_response(
+        self,
+        query: str | None = None,
+        response: RESPONSE_TYPE | None = None,
+        reference: Any = None,
+        **kwargs: Any,
+    ) -> EvaluationResult:
+        """Score a response by its source nodes, with their urls; a stream is read to its end."""
+        return self._score(query, _read(response), reference)
 
     async def aevaluate_response(
         self,
         query: str | None = None,
-        response: Response | None = None,
+        response: RESPONSE_TYPE | None = None,
         reference: Any = None,
         **kwargs: Any,
     ) -> EvaluationResult:
-        """Score a response by its source nodes, with their urls; else as `aevaluate`."""
-        answer = Answer(text="") if response is None else answer_of(response)
-        return await self._score(query, answer, reference)
+        """Score a response by its source nodes, awaiting; all else as in `evaluate_response`."""
+        if isinstance(response, AsyncStreamingResponse):
+            response = await response.get_response()
+        # A stream and a judge, which may be a model, block.
+        answer = await asyncio.to_thread(_read, response)
+        return await asyncio.to_thread(self._score, query, answer, reference)
 
-    async def _score(self, query: str | None, answer: Answer, reference: Any) -> EvaluationResult:
+    def _score(self, query: str | None, answer: Answer, reference: Any) -> EvaluationResult:
         question = self.questions.get(_key(query or ""))
         if reference is not None:
             question = question_of(query, reference, needs_facts=True)
@@ -111,8 +126,7 @@ class ParallelFactEvaluator(BaseEvaluator):
                 f"query={query!r:.200}: there are no facts for it; give it in questions=, or its "
                 "facts as reference="
             )
-        # A judge may be a model, which blocks.
-        result = await asyncio.to_thread(grade, question, answer, self.judge)
+        result = grade(question, answer, self.judge)
         score = getattr(figures_of([result]), self.figure)
         return EvaluationResult(
             query=query,
@@ -124,6 +138,10 @@ class ParallelFactEvaluator(BaseEvaluator):
             invalid_result=score is None,
             invalid_reason="nothing could be decided" if score is None else None,
         )
+
+
+def _read(response: RESPONSE_TYPE | None) -> Answer:
+    return Answer(text="") if response is None else answer_of(response)
 
 
 def _key(text: str) -> str:

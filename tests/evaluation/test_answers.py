@@ -1,5 +1,7 @@
 """What is read from results of every framework."""
 
+import asyncio
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -7,7 +9,11 @@ from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from llama_index.core.agent.workflow.workflow_events import AgentOutput
 from llama_index.core.base.llms.types import ChatMessage
-from llama_index.core.base.response.schema import Response
+from llama_index.core.base.response.schema import (
+    AsyncStreamingResponse,
+    Response,
+    StreamingResponse,
+)
 from llama_index.core.schema import NodeWithScore, TextNode
 
 from parallel_integrations import ExtractResponse, ParallelClient, SearchRequest, SearchResponse
@@ -101,6 +107,22 @@ def test_an_agent_of_llama_index() -> None:
         current_agent_name="a",
     )
     assert answer_of(output).text == "It is."
+
+
+def test_a_stream_of_llama_index_is_read_to_its_end() -> None:
+    nodes = [NodeWithScore(node=TextNode(text="It is long.", metadata={"url": URL}))]
+    answer = answer_of(StreamingResponse(iter(["It is", " [1]."]), nodes))
+    assert answer.text == "It is [1]."
+    assert [each.passage.url for each in answer.citations] == [URL]
+
+    async def pieces() -> AsyncGenerator[str, None]:
+        yield "It is."
+
+    async def awaiting() -> None:
+        with pytest.raises(TypeError, match=r"await response\.get_response\(\) first"):
+            answer_of(AsyncStreamingResponse(pieces(), nodes))
+
+    asyncio.run(awaiting())
 
 
 def test_a_text_alone_and_markers_that_point_nowhere() -> None:

@@ -16,7 +16,10 @@ from parallel_integrations.evaluation import (
     fact_recall,
     unsupported_claims,
 )
-from parallel_integrations.llama_index import ParallelFactEvaluator
+from parallel_integrations.llama_index import ParallelFactEvaluator, ParallelQueryEngine
+from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import made
+from tests.support.requests import QUESTION as WITH
 
 QUESTION = "How long is the Marlow Bridge?"
 FACTS = {
@@ -101,6 +104,20 @@ def test_a_llama_index_evaluator_takes_texts_and_references() -> None:
         QUESTION, "", reference="412 metres"
     )
     assert result.invalid_result
+
+
+@pytest.mark.parametrize("settings", [{}, {"streaming": True}, {"model": "parallel"}])
+async def test_a_llama_index_evaluator_scores_blocking_as_awaiting(
+    sandbox: Sandbox, settings: dict[str, Any]
+) -> None:
+    engine = made(ParallelQueryEngine, sandbox, **settings)
+    evaluator = ParallelFactEvaluator(figure="citation_recall")
+    asked = {"query": WITH, "reference": "the finally clause"}
+    awaited = await evaluator.aevaluate_response(response=await engine.aquery(WITH), **asked)
+    blocking = evaluator.evaluate_response(response=engine.query(WITH), **asked)
+    assert blocking == awaited
+    assert "suppressed" in awaited.response
+    assert "supported" in awaited.feedback
 
 
 def test_citations_of_another_model_s_answer_as_langchain_s_annotations() -> None:

@@ -35,7 +35,7 @@ from parallel_integrations.langchain import (
     ParallelSearchTool,
     ParallelTaskRunTool,
 )
-from parallel_integrations.llama_index import ParallelLLM, ParallelRetriever
+from parallel_integrations.llama_index import ParallelLLM, ParallelQueryEngine, ParallelRetriever
 from tests.support.connected import Connected, connected
 
 ROWS = [{"question": f"Question {n}?", "answer": f"answer{n}"} for n in range(6)]
@@ -128,6 +128,25 @@ def _calling(question: str) -> _Calling:
             ]
         )
     )
+
+
+async def test_streamed_answers_are_judged_whole(town: Connected) -> None:
+    _, client = town
+    engine = ParallelQueryEngine(client=client, streaming=True)
+
+    async def awaited(question: str) -> Any:
+        return await engine.aquery(question)
+
+    for system in (engine, awaited):
+        for report in (
+            await aevaluate(system, BUILT_IN[:1]),
+            await asyncio.to_thread(evaluate, system, BUILT_IN[:1]),
+        ):
+            [result] = report.results
+            assert result.error is None
+            assert result.answer
+            assert result.answer.text
+            assert result.answer.citations
 
 
 async def test_awaiting_systems_share_the_running_loop(town: Connected) -> None:

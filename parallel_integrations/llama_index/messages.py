@@ -142,4 +142,15 @@ def _response(
 ) -> ChatResponse:
     message = ChatMessage(role=MessageRole.ASSISTANT, content=text)
     remember_evidence(message, evidence)
+    raw = {**raw, "usage": _counts(raw.get("usage"))}
     return ChatResponse(message=message, delta=delta, raw=raw, additional_kwargs=evidence)
+
+
+def _counts(usage: Any) -> dict[str, Any] | None:
+    """The counts of a response without those that the API left empty.
+
+    LlamaIndex's `TokenCountingHandler` adds up whatever is there, and estimates what is missing.
+    """
+    if not isinstance(usage, dict):
+        return None
+    return {name: count for name, count in usage.items() if count not in (None, "")}

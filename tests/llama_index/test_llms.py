@@ -69,6 +69,10 @@ async def eight(llm: ParallelLLM, **kwargs: Any) -> dict[str, list[Any]]:
     }
 
 
+def message_of(text: str) -> dict[str, Any]:
+    return {"index": 0, "message": {"role": "assistant", "content": text}}
+
+
 def text_of(answer: Any) -> str:
     return (answer.message.content if isinstance(answer, ChatResponse) else answer.text) or ""
 
@@ -238,6 +242,44 @@ async def test_an_answer_ends_before_a_stop_sequence(sandbox: Sandbox) -> None:
     assert all("stop" not in request.body for request in sandbox.requests)
     with pytest.raises(ValueError, match="stop= takes texts"):
         await llm.astream_chat(INPUTS, stop=[""])
+
+
+COUNTS: list[Any] = [
+    {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None},
+    {"prompt_tokens": "", "completion_tokens": ""},
+    {"prompt_tokens": 7, "completion_tokens": None},
+    {},
+    [],
+]
+
+
+@pytest.mark.parametrize("usage", COUNTS)
+@pytest.mark.parametrize("model", ["lite", "parallel"])
+async def test_empty_counts_of_tokens_are_estimated(
+    sandbox: Sandbox, model: str, usage: Any
+) -> None:
+    named = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens"}
+    if model == "parallel" and isinstance(usage, dict):
+        usage = {named.get(name, name): count for name, count in usage.items()}
+    body: dict[str, Any] = {"usage": usage, "choices": [message_of("Two words.")]}
+    chunks = [{"choices": [{"index": 0, "delta": {"content": "Two words."}}]}, {"usage": usage}]
+    if model == "parallel":
+        part = {"type": "output_text", "text": "Two words.", "annotations": []}
+        item = {"id": "m", "type": "message", "role": "assistant", "content": [part]}
+        body = {"id": "r", "status": "completed", "usage": usage, "output": [item]}
+        chunks = [{"type": "response.completed", "response": body}]
+    path = CHAT if model == "lite" else "/v1/responses"
+    stream = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
+    counter = TokenCountingHandler(tokenizer=str.split)
+    llm = make(sandbox, model=model, callback_manager=CallbackManager([counter]))
+    sandbox.faults.add(path=path, times=2, body=body)
+    answers = [llm.chat(INPUTS), await llm.acomplete(QUESTION)]
+    sandbox.faults.add(path=path, times=2, content_type="text/event-stream", body=stream)
+    answers += [list(llm.stream_complete(QUESTION))[-1]]
+    answers += [[each async for each in await llm.astream_chat(INPUTS)][-1]]
+    assert {text_of(each) for each in answers} == {"Two words."}
+    assert [each.completion_token_count > 1 for each in counter.llm_token_counts] == [True] * 4
+    assert all(each.prompt_token_count >= 7 for each in counter.llm_token_counts)
 
 
 UNSENDABLE = [

@@ -45,6 +45,7 @@ from parallel_integrations.errors import (
 )
 from parallel_integrations.llama_index.citations import cited_nodes, evidence_of, span_nodes
 from parallel_integrations.llama_index.llms import ParallelLLM
+from parallel_integrations.llama_index.structured_output import check_class
 from parallel_integrations.models.response import Effort
 from parallel_integrations.models.task import CreateTaskRunRequest, TaskRunResult, TaskSettings
 
@@ -300,6 +301,8 @@ class ParallelQueryEngine(BaseQueryEngine):
         **settings: Unpack[QueryEngineOptions],
     ) -> None:
         super().__init__(callback_manager)
+        if output_cls is not None:
+            check_class(output_cls, "give a Task output_schema=")
         _refuse("model", model, "processor", processor, "one of them gives the answer")
         _refuse("streaming", streaming, "processor", processor, "a Task does not stream its answer")
         _refuse("streaming", streaming, "output_cls", output_cls, "an object is not streamed")

@@ -28,13 +28,19 @@ SHOWN_CHARACTERS: Final = 200
 dispatcher = get_dispatcher(__name__)
 
 
-def response_format(output_cls: type[BaseModel]) -> dict[str, Any]:
-    """The `response_format` of a request for JSON that fits a class."""
+def check_class(output_cls: Any, otherwise: str) -> None:
+    """Raise an `InvalidArgumentError` where it is no pydantic class; `otherwise` is the remedy."""
     if not (isinstance(output_cls, type) and issubclass(output_cls, BaseModel)):
         raise InvalidArgumentError(
             f"output_cls={output_cls!r:.100} must be a pydantic class (of pydantic 2); for a JSON "
-            "schema, pass response_format={'name': …, 'schema': …} to chat()"
+            f"schema, {otherwise}",
+            field="output_cls",
         )
+
+
+def response_format(output_cls: type[BaseModel]) -> dict[str, Any]:
+    """The `response_format` of a request for JSON that fits a class."""
+    check_class(output_cls, "pass response_format={'name': …, 'schema': …} to chat()")
     return {
         "type": "json_schema",
         "json_schema": {
@@ -154,8 +160,8 @@ class StructuredChat(LLM):
             )
             return
         messages = self._prompted(prompt, prompt_args)
-        partial_object = PartialObject(output_cls)
         stream = self.stream_chat(messages, **self._with_format(output_cls, llm_kwargs))
+        partial_object = PartialObject(output_cls)
         with closing(stream):
             for response in stream:
                 if (partial := partial_object.add(response)) is not None:

@@ -20,11 +20,13 @@ from parallel_integrations import (
 )
 from parallel_integrations.llama_index import (
     ParallelLLM,
+    ParallelQueryEngine,
     ParallelRetriever,
     citation_blocks,
     evidence_of,
 )
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import made
 
 PROMPT = PromptTemplate("What is the purpose of the {name} statement?")
 INPUTS = "What is the purpose of the with statement?"
@@ -238,7 +240,13 @@ async def test_null_for_a_field_with_a_default_is_the_default(sandbox: Sandbox) 
 @pytest.mark.parametrize("wrong", [dict, int, "Statement", {"type": "object"}, list[int]])
 def test_what_is_no_class_of_pydantic_is_refused_unsent(sandbox: Sandbox, wrong: Any) -> None:
     llm = make(sandbox)
-    for call in (llm.as_structured_llm, lambda cls: llm.structured_predict(cls, PROMPT, name="x")):
+    for call in (
+        llm.as_structured_llm,
+        lambda cls: llm.structured_predict(cls, PROMPT, name="x"),
+        lambda cls: list(llm.stream_structured_predict(cls, PROMPT, name="x")),
+        lambda cls: made(ParallelQueryEngine, sandbox, output_cls=cls),
+        lambda cls: made(ParallelQueryEngine, sandbox, output_cls=cls, processor="lite"),
+    ):
         with pytest.raises(InvalidArgumentError, match="must be a pydantic class"):
             call(wrong)
     assert sandbox.requests == []

@@ -83,6 +83,12 @@ INTERNAL: Final = re.compile(
         (ChatParallel, "openai_api_base", "called base_url="),
         (ChatParallel, "route", r"client=ParallelClient\(route="),
         (ChatParallel, "gateway", r"client=ParallelClient\(route="),
+        (ChatParallel, "max_completion_tokens", "called max_tokens="),
+        (ChatParallel, "stream_usage", "by themselves"),
+        (ChatParallel, "use_responses_api", "model='parallel'"),
+        (ParallelSearchTool, "excerpts", "max_chars_per_result="),
+        (ParallelSearchTool, "include_metadata", "always comes"),
+        (ParallelDeepResearch, "poll_interval", "deadline_seconds="),
         (ParallelQueryEngine, "llm", "called model="),
         (ParallelQueryEngine, "retriever", "RetrieverQueryEngine.from_args"),
         (ParallelQueryEngine, "similarity_top_k", "RetrieverQueryEngine.from_args"),
@@ -189,6 +195,27 @@ def test_a_question_that_is_too_long_does_not_escape(sandbox: Sandbox) -> None:
         tool._run(objective, ["x y z"])
     with pytest.raises(ParallelError, match="5001 characters"):
         SearchRequest(objective=objective)
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"objective": {"question": "why?"}}, "objective must be a text, not dict"),
+        ({"objective": ["why?"]}, "objective must be a text, not list"),
+        ({"max_results": [3]}, "max_results must be a whole number, not list"),
+    ],
+)
+def test_a_value_of_another_kind_is_named_by_its_kind(
+    sandbox: Sandbox, wrong: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=words):
+        SearchRequest(**{"objective": "why?", **wrong})
+    retriever = ParallelSearchRetriever(api_key=sandbox.api_key, base_url=sandbox.url)
+    with pytest.raises(InvalidArgumentError, match=words):
+        retriever.invoke(wrong.pop("objective", "why?"), **wrong)
+    with pytest.raises(InvalidArgumentError, match="search_queries holds too many: give at most 5"):
+        retriever.invoke("why?", search_queries=iter("abcdefg"))
     assert not sandbox.requests
 
 

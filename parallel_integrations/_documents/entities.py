@@ -24,12 +24,13 @@ def entity_request(
     Raises:
         InvalidArgumentError: A number or an objective that cannot be right.
     """
-    if max_results < 1:
+    if not isinstance(max_results, int) or max_results < 1:
         raise InvalidArgumentError(
-            f"max_results={max_results} must be 1 to {MAX_MATCHES}", field="max_results"
+            f"max_results={max_results!r:.80} must be 1 to {MAX_MATCHES}", field="max_results"
         )
     limit = max(max_results, MIN_MATCHES)
-    objective = readable(objective).strip()
+    if isinstance(objective, str):
+        objective = readable(objective).strip()
     return EntitySearchRequest(objective=objective, entity_type=entity_type, match_limit=limit)
 
 

@@ -14,7 +14,7 @@ from parallel_integrations._documents.evidence import (
 )
 from parallel_integrations._protocol.flow import Flow
 from parallel_integrations.api import extract, search
-from parallel_integrations.errors import ParallelError
+from parallel_integrations.errors import ArgumentTypeError, ParallelError
 from parallel_integrations.models.extract import MAX_URLS, ExtractRequest, ExtractResponse
 from parallel_integrations.models.pages import EXCERPT_SEPARATOR, PageResult
 from parallel_integrations.models.search import SearchRequest, SearchResponse
@@ -36,6 +36,9 @@ def as_results(
         max_chars: Most characters of `content` and `raw_content` together; each result gets an
             equal share.
 
+    Raises:
+        ArgumentTypeError: It is something else.
+
     Example:
         ```python
         from parallel_integrations import ParallelClient, SearchRequest, as_results
@@ -47,9 +50,13 @@ def as_results(
             print(result["title"], result["url"], result["content"][:60])
         ```
     """
-    pages: Iterable[PageResult] = (
-        response.results if isinstance(response, SearchResponse | ExtractResponse) else response
-    )
+    given = response.results if isinstance(response, SearchResponse | ExtractResponse) else response
+    pages = [*given] if isinstance(given, Iterable) else [given]
+    if not all(isinstance(page, PageResult) for page in pages):
+        raise ArgumentTypeError(
+            "response must be what a search or an extract gave, or its results, not "
+            f"{type(response).__name__}"
+        )
     results: list[dict[str, Any]] = []
     for url, hits in merged(pages).items():
         excerpts = _joined(excerpt for page in hits for excerpt in page.excerpts)

@@ -156,6 +156,7 @@ def _sentence(where: str, owner: str, faults: Sequence[Any]) -> str:
         shown = f"{where}={_short(value)}"
     if kind in _LIMITS:
         length = len(value) if isinstance(value, Sized) else context.get("actual_length")
+        length = "too many" if length is None else length  # of what can be counted once only
         numbers = {
             name: f"{each:g}" if isinstance(each, float) else each for name, each in context.items()
         }
@@ -163,7 +164,8 @@ def _sentence(where: str, owner: str, faults: Sequence[Any]) -> str:
     wanted = [what for each in faults if (what := _wanted(each["type"]))]
     if wanted:
         verb = "must be" if where else "takes"
-        return f"{shown} {verb} {' or '.join(dict.fromkeys(wanted))}"
+        given = "" if isinstance(value, _SCALARS) else f", not {type(value).__name__}"
+        return f"{shown} {verb} {' or '.join(dict.fromkeys(wanted))}{given}"
     return fault["msg"] if where and where in fault["msg"] else f"{shown}: {fault['msg']}"
 
 

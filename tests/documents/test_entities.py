@@ -100,6 +100,7 @@ async def test_what_a_call_brings_wins(sandbox: Sandbox) -> None:
     [
         ({"k": 0}, "max_results=0"),
         ({"k": 1001}, "match_limit=1001"),
+        ({"k": [3]}, r"max_results=\[3\] must be 1 to 1000"),
         ({"k": 3, "max_results": 4}, "two names of one number"),
         ({"entity_type": "planets"}, "entity_type='planets'"),
     ],
@@ -112,8 +113,9 @@ async def test_a_call_that_cannot_be_right_sends_nothing(
         retriever.invoke(OBJECTIVE, **call)
     with pytest.raises(InvalidArgumentError, match=said):
         await retriever.ainvoke(OBJECTIVE, **call)
-    with pytest.raises(InvalidArgumentError, match="objective"):
-        retriever.invoke("  ")
+    for wrong in ("  ", None, {"question": OBJECTIVE}):
+        with pytest.raises(InvalidArgumentError, match="objective"):
+            retriever.invoke(wrong)
     assert sandbox.requests == []
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from parallel_integrations import (
+    ArgumentTypeError,
     ExtractResponse,
     InvalidArgumentError,
     ParallelClient,
@@ -58,6 +59,12 @@ def test_pages_in_the_shape_of_other_search_tools() -> None:
     }
     assert [list(each) for each in found["results"]] == [KEYS] * 3
     assert json.loads(json.dumps(found)) == found
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "text", {"results": FOUND}, FOUND])
+def test_what_are_no_results_is_refused(wrong: Any) -> None:
+    with pytest.raises(ArgumentTypeError, match=f"not {type(wrong).__name__}"):
+        as_results(wrong)
 
 
 def test_whole_pages_are_the_raw_content() -> None:

@@ -76,17 +76,18 @@ def _stopped(reason: str, status: int = 1) -> typer.Exit:
 
 
 @contextmanager
-def _errors_shown(*more: type[Exception]) -> Iterator[None]:
+def _errors_shown() -> Iterator[None]:
     """Make a line and an exit status of what a user can mend; a traceback is for the rest.
 
     The status is 2 for arguments that cannot be right, as typer's own is, and 1 for the rest.
     """
     from parallel_integrations.errors import InvalidArgumentError, ParallelError
 
-    shown: tuple[type[Exception], ...] = (ParallelError, ValueError, *more)
     try:
         yield
-    except shown as error:
+    except BrokenPipeError:  # nobody reads on: typer ends without a message
+        raise
+    except (ParallelError, ValueError, OSError) as error:
         reason = f"{type(error).__name__}: {error}"
         if isinstance(error, OSError) and error.filename:
             reason = f"{error.filename}: {error.strerror}"
@@ -195,9 +196,10 @@ def doctor(
 
     colors = {"ok": "green", "warn": "yellow", "fail": "red"}
     failed = False
-    for finding in examine(offline=offline):
-        typer.secho(printable(finding), fg=colors.get(finding.status))
-        failed = failed or finding.status == "fail"
+    with _errors_shown():
+        for finding in examine(offline=offline):
+            typer.secho(printable(finding), fg=colors.get(finding.status))
+            failed = failed or finding.status == "fail"
     if failed:
         raise typer.Exit(1)
 
@@ -335,7 +337,7 @@ def evaluate(
     """
     from parallel_integrations._cli.evaluate import run
 
-    with _errors_shown(OSError):
+    with _errors_shown():
         status = run(
             questions,
             max_results=max_results,

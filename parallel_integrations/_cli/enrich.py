@@ -1,7 +1,6 @@
 """Command `enrich`: enriches a file of rows and shows progress."""
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -13,8 +12,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from parallel_integrations._cli.enrich_output import check_output, lock_path, replacing
+from parallel_integrations._cli.enrich_output import check_replaceable, lock_path, replacing
 from parallel_integrations._cli.enrich_tables import table_writer
+from parallel_integrations._cli.files import check_apart, files_of_journal
 from parallel_integrations._cli.proposal import Proposal
 from parallel_integrations._cli.signals import EndedError, ended_by_signals
 from parallel_integrations._cli.terminal import printable
@@ -77,7 +77,7 @@ def run(
     if (output_schema is None) == (describe is None):
         raise InvalidArgumentError("give one of --output-schema and --describe")
     if is_dry_run:
-        check_output(output)
+        check_replaceable(output)
         table_writer(output)
     source = RowFile(rows)
     is_empty = next(iter(source), None) is None
@@ -148,23 +148,14 @@ def _check_apart(rows: Path, journal: Path, output: Path) -> None:
             raise InvalidArgumentError(
                 f"{role}: name a file; {str(path)!r} is none, and nothing is read or written"
             )
-    roles = {
-        "the rows": rows,
-        "the journal": journal,
-        "the output": output,
-        "the lock of the output": lock_path(output),
-    } | {
-        f"a file of the journal ({end})": journal.with_name(journal.name + end)
-        for end in ("-journal", "-wal", "-shm")
-    }
-    found: dict[str, str] = {}
-    for role, path in roles.items():
-        other = found.setdefault(os.path.realpath(path), role)
-        if other != role:
-            raise InvalidArgumentError(
-                f"Rows, journal and output must be three different files: {path} is {other} and "
-                f"{role}"
-            )
+    check_apart(
+        {
+            "the rows": rows,
+            "the output": output,
+            "the lock of the output": lock_path(output),
+            **files_of_journal(journal),
+        }
+    )
 
 
 def read_schema(given: str) -> str | dict[str, Any]:
@@ -203,7 +194,7 @@ def read_schema(given: str) -> str | dict[str, Any]:
 def _json_schema(name: object, text: str) -> dict[str, Any]:
     try:
         schema = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidArgumentError(f"--output-schema: {name} is no JSON: {error}") from error
     if not isinstance(schema, dict) or not isinstance(schema.get("type"), str):
         raise InvalidArgumentError(

@@ -11,6 +11,7 @@ from secrets import token_hex
 from typing import IO, Final
 
 from parallel_integrations._cli.enrich_tables import Places, table_writer
+from parallel_integrations._cli.files import check_output
 from parallel_integrations.errors import InvalidArgumentError
 
 GOES_ON: Final = "The journal has every output: the same command writes it without paying again."
@@ -64,7 +65,7 @@ def replacing(path: Path, columns: Places = ()) -> Iterator[Output]:
     Raises:
         ValueError: It is no file that can be written, or another run writes it.
     """
-    check_output(path)
+    check_replaceable(path)
     write_table = table_writer(path)
     with _locked(path):
         _remove_leftovers(path)
@@ -110,25 +111,15 @@ def _rename(file: IO[bytes], path: Path) -> None:
         Path(file.name).replace(path)
 
 
-def check_output(path: Path) -> None:
-    """Refuse a path that cannot be written.
+def check_replaceable(path: Path) -> None:
+    """Refuse a path that no whole file can be put at.
 
     Raises:
-        InvalidArgumentError: It is a folder, lies in none, or is write-protected.
+        InvalidArgumentError: As `check_output`, or it is a device or a pipe.
     """
-    if path.is_dir():
-        raise InvalidArgumentError(f"The output {path} is a folder. Name a file in it.")
-    if not path.parent.is_dir():
-        raise InvalidArgumentError(
-            f"The output {path} cannot be written: there is no folder {path.parent}. Make it, or "
-            "name another."
-        )
+    check_output(path)
     if path.exists() and not path.is_file():
         raise InvalidArgumentError(f"The output {path} is no regular file. Name another.")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise InvalidArgumentError(
-            f"The output {path} is there and write-protected. Name another, or make it writable."
-        )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from parallel_integrations._cli.clients import sandbox_client
+from parallel_integrations._cli.files import check_apart, check_output, files_of_journal
 from parallel_integrations._cli.terminal import printable
 from parallel_integrations._counted import counted
 from parallel_integrations.client import ParallelClient
@@ -56,9 +57,12 @@ def run(
     if questions is not None and not questions.is_file():
         raise InvalidArgumentError(f"There is no file {questions}")
     given = built_in_questions() if questions is None else load_questions(questions)
-    for path in (output, html):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise InvalidArgumentError(f"{path}: there is no folder {path.parent}")
+    outputs = {"the JSON report": output, "the HTML report": html}
+    named = {role: path for role, path in outputs.items() if path is not None}
+    for each in named.values():
+        check_output(each)
+    read = {} if questions is None else {"the questions": questions}
+    check_apart(read | named | ({} if journal is None else files_of_journal(journal)))
     errors, console = Console(stderr=True, highlight=False), Console(highlight=False)
     with ParallelClient() if questions else sandbox_client(pages=built_in_pages()) as client:
         systems = search_systems(client, results, chars, modes)

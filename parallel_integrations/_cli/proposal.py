@@ -92,5 +92,5 @@ def _kept(path: Path) -> dict[str, Any]:
         if not isinstance(kept, dict) or not isinstance(kept["schema"], dict):
             raise TypeError
         return {**kept, "describe": str(kept["describe"]), "processor": str(kept["processor"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read: remove it to have another proposal") from error

@@ -1,5 +1,7 @@
 """The command, run as a user runs it."""
 
+import errno
+import io
 import itertools
 import json
 import os
@@ -169,6 +171,27 @@ def test_search_prints_pages_with_sentences(sandbox: Sandbox) -> None:
     assert len(json.loads(done.stdout)["results"]) == 5
     assert sandbox.requests[-1].body["mode"] == "advanced"
     assert invoke("search", "xyzzy plugh", **live).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.ENOSPC, ["OSError: [Errno 28] No space left on device"]), (errno.EPIPE, [])],
+)
+def test_what_cannot_be_printed_ends_without_a_traceback(
+    number: int,
+    said: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Device(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(sys, "stdout", Device())
+    with pytest.raises(SystemExit) as ended:
+        app(["search", QUESTION, "--sandbox", "--json"])
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.splitlines()[1:] == said
 
 
 def test_search_without_a_key_needs_no_account(

@@ -151,6 +151,11 @@ def test_doctor_checks_the_certificates(tmp_path: Path, monkeypatch: pytest.Monk
     assert "SSL_CERT_FILE" in only(findings_by_status(offline=True)["fail"])
     (tmp_path / "none.pem").write_text("no certificate")
     assert "PEM" in only(findings_by_status(offline=True)["fail"])
+    with Sandbox() as sandbox:  # on this machine, none are needed
+        monkeypatch.setenv("PARALLEL_BASE_URL", sandbox.url)
+        monkeypatch.setenv("PARALLEL_API_KEY", sandbox.api_key)
+        assert "fail" not in findings_by_status()
+    monkeypatch.delenv("PARALLEL_BASE_URL")
     monkeypatch.delenv("SSL_CERT_FILE")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/company.pem")
     monkeypatch.setenv("PARALLEL_API_KEY", "some-key")

@@ -71,6 +71,11 @@ def test_what_fails_is_said(town: Sandbox) -> None:
         ([QUESTIONS, "--mode", "fast,,"], "--mode='fast,,' must be values with commas"),
         ([QUESTIONS, "--max-results", "99"], "99"),
         ([QUESTIONS, "-o", "no/such/folder/r.json"], "there is no folder no/such/folder"),
+        ([QUESTIONS, "--html", "."], "The output . is a folder"),
+        ([QUESTIONS, "-o", QUESTIONS], "cannot be both the questions and the JSON report"),
+        ([QUESTIONS, "-o", "r", "--html", "./r"], "both the JSON report and the HTML report"),
+        ([QUESTIONS, "--journal", "r", "--html", "r"], "both the HTML report and the journal"),
+        ([QUESTIONS, "--journal", QUESTIONS], "both the questions and the journal"),
     ],
 )
 def test_mistakes_are_said_before_anything_is_sent(

@@ -2,12 +2,16 @@
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from parallel_integrations._documents.citation_markers import resolve_markers
 from parallel_integrations.errors import ArgumentTypeError
+from parallel_integrations.models.tolerant_reading import storable
+
+StorableText: TypeAlias = Annotated[str, AfterValidator(storable)]
+"""A text of a system's, as journals and reports can carry it."""
 
 TEXT_KEYS: Final = ("answer", "output", "result", "response", "content", "text")
 PASSAGE_KEYS: Final = (
@@ -29,9 +33,9 @@ class Passage(BaseModel, frozen=True):
         title: The page's title.
     """
 
-    url: str = ""
-    text: str
-    title: str = ""
+    url: StorableText = ""
+    text: StorableText
+    title: StorableText = ""
 
 
 class CitedPassage(BaseModel, frozen=True):
@@ -58,10 +62,10 @@ class Answer(BaseModel):
         dangling_markers: Markers in the text, such as `[7]`, that point to no passage.
     """
 
-    text: str | None = None
+    text: StorableText | None = None
     passages: list[Passage] = Field(default_factory=list)
     citations: list[CitedPassage] = Field(default_factory=list)
-    dangling_markers: list[str] = Field(default_factory=list)
+    dangling_markers: list[StorableText] = Field(default_factory=list)
 
 
 def answer_of(result: Any) -> Answer:

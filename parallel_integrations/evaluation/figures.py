@@ -140,8 +140,11 @@ def compare(
         figure: What to compare.
 
     Raises:
-        ValueError: The runs have no question in common that counts for the figure.
+        InvalidArgumentError: There is no such figure, or the runs have no question in common that
+            counts for it.
     """
+    if figure not in (known := get_args(Figure)):
+        raise InvalidArgumentError(f"figure={figure!r:.100} is none of {', '.join(known)}")
     others = {each.id: each for each in second if each.answer is not None}
     pairs = [
         (COUNTS[figure](one), COUNTS[figure](others[one.id]))

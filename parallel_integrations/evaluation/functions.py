@@ -3,6 +3,7 @@
 LangSmith's `evaluate` and openevals call evaluators in this form. Nothing is uploaded by them.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from parallel_integrations.errors import InvalidArgumentError
@@ -10,7 +11,7 @@ from parallel_integrations.evaluation.answers import answer_of
 from parallel_integrations.evaluation.figures import Figure, figures_of
 from parallel_integrations.evaluation.grading import QuestionResult, grade
 from parallel_integrations.evaluation.judges import judge_of
-from parallel_integrations.evaluation.questions import Question, load_questions
+from parallel_integrations.evaluation.questions import Question, question_of_row
 
 
 def fact_recall(
@@ -81,13 +82,10 @@ def question_of(inputs: Any, reference: Any, *, needs_facts: bool) -> Question:
         reference = {"answer": reference}
     elif isinstance(reference, list | tuple):
         reference = {"facts": list(reference)}
-    row = dict(reference or {})
-    if "facts" in row or "answer" in row or "answerable" in row:
-        row = {"id": "1", "question": text} | {
-            key: row[key] for key in ("answer", "answerable", "facts") if key in row
-        }
-        (question,) = load_questions([row])
-        return question
+    given = reference if isinstance(reference, Mapping) else {}
+    row = {key: given[key] for key in ("answer", "answerable", "facts") if key in given}
+    if row:
+        return question_of_row("reference_outputs", {"id": "1", "question": text, **row})
     if needs_facts:
         raise InvalidArgumentError(
             f"reference_outputs={reference!r:.100} has neither facts nor an answer to judge by"

@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 from pydantic import BaseModel, Field
 
 from parallel_integrations._documents.text_matching import content_words, sentences
-from parallel_integrations.evaluation.answers import Answer, CitedPassage, Passage
+from parallel_integrations.evaluation.answers import Answer, CitedPassage, Passage, StorableText
 from parallel_integrations.evaluation.judges import NOT_HELD, Judge, Statement, Verdict
 from parallel_integrations.evaluation.questions import Importance, Question
 
@@ -127,7 +127,7 @@ class QuestionResult(BaseModel):
     has_abstained: bool | None = None
     usd: float | None = None
     seconds: float = 0.0
-    error: str | None = None
+    error: StorableText | None = None
     is_submitted: bool = True
 
     @property

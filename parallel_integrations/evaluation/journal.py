@@ -6,6 +6,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from parallel_integrations.errors import JournalError
 from parallel_integrations.evaluation.grading import QuestionResult
 
@@ -24,26 +26,38 @@ class EvaluationJournal:
         self._path = None if path is None else Path(path)
         if self._path is None:
             return
+        database = None
         try:
             # Without transactions: a result was paid for, and is on disk when its statement
             # returns.
-            self._database = sqlite3.connect(
-                self._path, isolation_level=None, check_same_thread=False
-            )
-            self._database.execute(
+            database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            database.execute(
                 "CREATE TABLE IF NOT EXISTS evaluated (key TEXT PRIMARY KEY, result TEXT NOT NULL)"
             )
             # A table of this name may be that of another program, with other columns.
-            self._database.execute("SELECT key, result FROM evaluated LIMIT 1")
+            database.execute("SELECT key, result FROM evaluated LIMIT 1")
         except sqlite3.Error as error:
+            if database is not None:
+                database.close()
             raise JournalError(f"{self._path}: no journal of an evaluation: {error}") from error
+        self._database = database
 
     def find(self, key: str) -> QuestionResult | None:
-        """The result of an earlier run."""
+        """The result of an earlier run; None where there is none.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
         if self._path is None:
             return None
         row = self._run("SELECT result FROM evaluated WHERE key = ?", key).fetchone()
-        return None if row is None else QuestionResult.model_validate_json(row[0])
+        try:
+            return None if row is None else QuestionResult.model_validate_json(row[0])
+        except ValidationError:
+            raise JournalError(
+                f"{self._path}: a result in it cannot be read: take another journal, or the "
+                "version that wrote it"
+            ) from None
 
     def keep(self, key: str, result: QuestionResult) -> None:
         """Write a result; it is on disk when this returns."""

@@ -22,6 +22,7 @@ from parallel_integrations._documents.text_matching import (
     window_at,
 )
 from parallel_integrations.errors import ArgumentTypeError
+from parallel_integrations.evaluation.answers import StorableText
 
 Support: TypeAlias = Literal["full", "partial", "none", "contradicted", "undecided"]
 """How far a passage holds a statement; only a model says `contradicted`."""
@@ -63,7 +64,7 @@ class Verdict(BaseModel, frozen=True):
     """
 
     support: Support
-    quote: str = ""
+    quote: StorableText = ""
     start: int | None = None
     end: int | None = None
     is_valid: bool = True

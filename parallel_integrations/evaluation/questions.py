@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError
+from parallel_integrations.models.shared import MAX_TEXT_CHARACTERS
 
 Importance: TypeAlias = Literal["vital", "okay"]
 """Whether an answer without the fact is wrong, or merely poorer."""
@@ -19,6 +20,12 @@ Source: TypeAlias = str | PathLike[str] | Iterable[Mapping[str, Any]]
 
 QUESTION_KEYS: Final = ("question", "problem")
 """Column of the question in rows of question and answer; SimpleQA and BrowseComp say `problem`."""
+
+
+# With a limit, whatever it is, pydantic looks at a text, and refuses half a surrogate pair.
+STRICT: Final = ConfigDict(
+    extra="forbid", str_strip_whitespace=True, str_max_length=MAX_TEXT_CHARACTERS
+)
 
 
 class Fact(BaseModel):
@@ -33,7 +40,7 @@ class Fact(BaseModel):
         urls: Pages that are known to hold it; for people, no figure depends on it.
     """
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    model_config = STRICT
 
     id: str = Field(min_length=1)
     fact: str = Field(min_length=1)
@@ -60,7 +67,7 @@ class Question(BaseModel):
         search_queries: What a search is given instead of derived queries.
     """
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    model_config = STRICT
 
     id: str = Field(min_length=1)
     question: str = Field(min_length=1)
@@ -108,9 +115,9 @@ def load_questions(source: Source) -> list[Question]:
         ```
     """
     questions: dict[str, Question] = {}
-    place = "questions"
+    place = Path(source).name if isinstance(source, str | PathLike) else "questions"
     for place, row in _rows(source):
-        question = _question(place, row)
+        question = question_of_row(place, row)
         if question.id in questions:
             raise InvalidArgumentError(
                 f"{place}, id: {question.id!r} is the id of an earlier question"
@@ -154,8 +161,16 @@ def _rows(source: Source) -> Iterator[tuple[str, Any]]:
         # With their ends, which belong to a quoted cell of several lines.
         reader = csv.DictReader(text.splitlines(keepends=True), strict=True)
         try:
+            named = [name for name in reader.fieldnames or () if name]
+            if len(set(named)) < len(named):
+                raise InvalidArgumentError(f"{path.name}, line 1: several columns have one name")
             for row in reader:
-                yield f"{path.name}, line {reader.line_num}", row
+                place = f"{path.name}, line {reader.line_num}"
+                if None in row:
+                    raise InvalidArgumentError(
+                        f"{place}: it has more fields than columns; quote what holds a comma"
+                    )
+                yield place, row
         except csv.Error as error:
             raise InvalidArgumentError(f"{path.name}, line {reader.line_num}: {error}") from error
         return
@@ -170,7 +185,16 @@ def _rows(source: Source) -> Iterator[tuple[str, Any]]:
             raise InvalidArgumentError(f"{place}: no JSON: {error}") from error
 
 
-def _question(place: str, row: Any) -> Question:
+def question_of_row(place: str, row: Any) -> Question:
+    """A row as a question.
+
+    Args:
+        place: What the row is called in an error.
+        row: As `load_questions` takes it.
+
+    Raises:
+        InvalidArgumentError: It is none.
+    """
     if not isinstance(row, Mapping):
         raise InvalidArgumentError(f"{place}: {row!r:.100} is no object with a question and facts")
     # BrowseComp encrypts its rows: searched for as they are, they would cost money for nothing.

@@ -49,6 +49,8 @@ def test_rows_of_question_and_answer_are_one_fact_each(tmp_path: Path) -> None:
         ({**QUESTION, "facts": [{**FACT, "importance": "high"}]}, "row 1, facts.0.importance:"),
         ({**QUESTION, "facts": [{**FACT, "answers": ["…"]}]}, "row 1, facts.0: answers must"),
         ({**QUESTION, "facts": [{**FACT, "weight": 3}]}, "row 1, facts.0.weight: Extra inputs"),
+        ({**QUESTION, "question": "\ud800"}, "row 1, question: Input should be a valid string"),
+        ({**QUESTION, "facts": [{**FACT, "answers": ["\ud800a"]}]}, "row 1, facts.0.answers.0: "),
         ({"question": "Who?"}, "row 1, answer: a question without facts needs an answer"),
         ({"answer": "Jane"}, "row 1, question: a row needs a question"),
         ({"problem": "x", "answer": "y", "canary": "z"}, "row 1, canary: this row is encrypted"),
@@ -72,9 +74,29 @@ def test_a_bad_line_is_named_with_its_file(tmp_path: Path) -> None:
     path.write_text("\n")
     with pytest.raises(ValueError, match="there is no question"):
         load_questions(path)
+    with pytest.raises(ValueError, match=r"^questions\.jsonl: "):
+        load_questions(path)
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match="is not UTF-8"):
         load_questions(path)
+
+
+@pytest.mark.parametrize(
+    ("table", "text"),
+    [
+        ("question,answer\nWhere?,Paris, France\n", "line 2: it has more fields than columns"),
+        ("question,answer,answer\nWhere?,Paris,Rome\n", "line 1: several columns have one name"),
+    ],
+)
+def test_a_table_whose_cells_are_not_where_they_belong_is_refused(
+    tmp_path: Path, table: str, text: str
+) -> None:
+    path = tmp_path / "questions.csv"
+    path.write_text(table)
+    with pytest.raises(InvalidArgumentError, match=rf"questions\.csv, {text}"):
+        load_questions(path)
+    path.write_text("question,answer,,\nWhere?,Paris,,\n")  # as spreadsheets leave them
+    assert load_questions(path)[0].facts[0].answers == ["Paris"]
 
 
 def test_every_fact_of_the_built_in_set_stands_on_the_page_that_it_names() -> None:

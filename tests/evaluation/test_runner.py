@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -385,6 +387,37 @@ def test_a_judge_that_fails_costs_its_question_alone() -> None:
     failed = [result.error for result in report.results]
     assert [bool(error) for error in failed] == [False, False, True, False, False, False]
     assert "The judge model:function:judge failed: RuntimeError: no quota" in str(failed[2])
+
+
+def test_half_a_character_costs_neither_journal_nor_report(tmp_path: Path) -> None:
+    def broken(question: str) -> Any:
+        if question == ROWS[1]["question"]:
+            raise RuntimeError("half \ud800")
+        return {"answer": "answer0 \ud83d [1]", "documents": [{"url": "u", "content": "x\udc00"}]}
+
+    report = evaluate(broken, ROWS[:2], journal=tmp_path / "e.db")
+    assert [result.answer and result.answer.text for result in report.results] == [
+        "answer0 \ufffd [1]",
+        None,
+    ]
+    report.write_json(tmp_path / "r.json")
+    report.write_html(tmp_path / "r.html")
+    assert "half \ufffd" in (tmp_path / "r.json").read_text("utf-8")
+
+
+def test_a_journal_that_holds_something_else_is_an_error_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "e.db"
+    evaluate(str, ROWS[:1], journal=path)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE evaluated SET result = '{}'")
+    with pytest.raises(JournalError, match="a result in it cannot be read"):
+        evaluate(str, ROWS[:1], journal=path)
+
+
+def test_a_figure_that_there_is_not_is_refused_by_name() -> None:
+    report = evaluate(str, ROWS[:1])
+    with pytest.raises(errors.InvalidArgumentError, match="'recall' is none of fact_accuracy, "):
+        report.compare(report, "recall")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -243,6 +243,7 @@ class ChatParallel(Adapter, AnswerSettings, BaseChatModel):
                 function's. A pydantic class gives instances, all others dicts. `stream` gives
                 partial ones. None, with `method="json_mode"`: any object.
             include_raw: True gives `{"raw", "parsed", "parsing_error"}` and raises nothing.
+                Streamed, `raw` comes in pieces, and the other two last.
             method: `"json_mode"` asks for any JSON object; the other two are one: these models
                 call no functions.
             strict: Passed on to the API.

@@ -12,7 +12,8 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import BaseMessage
 from langchain_core.output_parsers import BaseCumulativeTransformOutputParser
 from langchain_core.outputs import Generation
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnableMap
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator, RunnableMap
+from langchain_core.runnables.utils import AddableDict
 from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.json import parse_partial_json
 from langchain_core.utils.pydantic import is_basemodel_subclass
@@ -61,11 +62,15 @@ def bind_schema(
         ls_structured_output_format={"kwargs": {"method": method}, "schema": json_schema},
     )
     is_class = isinstance(schema, type) and is_basemodel_subclass(schema)
-    parser = _Parser(json_schema=json_schema, schema_class=schema if is_class else None)
+    parser = SchemaParser(json_schema=json_schema, schema_class=schema if is_class else None)
     if not include_raw:
         return bound | parser
     # Not the parser alone: it would raise, and the message that was paid for would be lost.
-    return RunnableMap(raw=bound) | RunnableLambda(parser.beside, parser.abeside)
+    both: Runnable[dict[str, Any], dict[str, Any]] = RunnableGenerator(
+        parser.beside,  # type: ignore[arg-type] # LangChain passes a config to what takes one
+        parser.abeside,  # type: ignore[arg-type]
+    )
+    return RunnableMap(raw=bound) | both
 
 
 def _json_schema(schema: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -85,11 +90,16 @@ def _json_schema(schema: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         ) from None
 
 
-class _Parser(BaseCumulativeTransformOutputParser[Any]):
+class SchemaParser(BaseCumulativeTransformOutputParser[Any]):
     """Finds JSON in a fence or among words, and takes only what fits the schema."""
 
     json_schema: dict[str, Any]
     schema_class: Any = None
+
+    @property
+    def OutputType(self) -> Any:  # noqa: N802 - the framework's own word
+        """What `invoke` gives, for the schemas that runnables have of their output."""
+        return self.schema_class if hasattr(self.schema_class, "model_validate") else Any
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
         """Parse the JSON in an answer; a partial answer that does not fit yet is None."""
@@ -114,16 +124,32 @@ class _Parser(BaseCumulativeTransformOutputParser[Any]):
         """Parse a whole text."""
         return self.parse_result([Generation(text=text)])
 
-    def beside(self, found: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        """The output of `include_raw`: the message, and the parsed value or the parsing error."""
-        try:
-            return {**found, "parsed": self.invoke(found["raw"], config), "parsing_error": None}
-        except OutputParserException as error:
-            return {**found, "parsed": None, "parsing_error": error}
+    def beside(
+        self, found: Iterator[dict[str, Any]], config: RunnableConfig
+    ) -> Iterator[dict[str, Any]]:
+        """What `include_raw` gives: the message as it comes, then the parsed value or the error."""
+        pieces = []
+        for piece in found:
+            pieces.append(piece["raw"])
+            yield AddableDict(piece)
+        yield self._outcome(pieces, config)
 
-    async def abeside(self, found: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
+    async def abeside(
+        self, found: AsyncIterator[dict[str, Any]], config: RunnableConfig
+    ) -> AsyncIterator[dict[str, Any]]:
         """As `beside`, awaiting."""
-        return self.beside(found, config)
+        pieces = []
+        async for piece in found:
+            pieces.append(piece["raw"])
+            yield AddableDict(piece)
+        yield self._outcome(pieces, config)
+
+    def _outcome(self, pieces: list[Any], config: RunnableConfig) -> dict[str, Any]:
+        message = pieces[0] + pieces[1:] if len(pieces) > 1 else pieces[0]
+        try:
+            return AddableDict(parsed=self.invoke(message, config), parsing_error=None)
+        except OutputParserException as error:
+            return AddableDict(parsed=None, parsing_error=error)
 
     def _transform(
         self,

@@ -3,6 +3,8 @@
 import json
 import sys
 from enum import Enum
+from functools import reduce
+from operator import add
 from typing import Annotated, Any
 
 import pytest
@@ -87,6 +89,7 @@ def test_classes_of_pydantic_1(sandbox: Sandbox) -> None:
 
     found = structured_chain(sandbox, OldStatement).invoke(QUESTION)
     assert isinstance(found, OldStatement)
+    assert structured_chain(sandbox, OldStatement).get_output_jsonschema()
     sandbox.faults.add(**answer('{"name": "with"}'))
     with pytest.raises(OutputParserException, match="purpose"):
         structured_chain(sandbox, OldStatement).invoke(QUESTION)
@@ -170,8 +173,28 @@ async def test_include_raw_raises_nothing(sandbox: Sandbox) -> None:
         assert failed["parsed"] is None
         assert isinstance(failed["parsing_error"], OutputParserException)
     sandbox.faults.add(**answer("I cannot say.", streamed=True))
-    [streamed] = chain.stream(QUESTION)
-    assert isinstance(streamed["parsing_error"], OutputParserException)
+    *_, last = chain.stream(QUESTION)
+    assert isinstance(last["parsing_error"], OutputParserException)
+
+
+async def test_include_raw_streams_the_message(sandbox: Sandbox) -> None:
+    chain = structured_chain(sandbox, include_raw=True)
+    sandbox.faults.add(times=2, **answer(json.dumps(FITTING), streamed=True))
+    awaited = [part async for part in chain.astream(QUESTION)]
+    for parts in (list(chain.stream(QUESTION)), awaited):
+        *pieces, last = parts
+        assert len(pieces) > 3
+        assert "".join(piece["raw"].text for piece in pieces) == json.dumps(FITTING)
+        assert last == {"parsed": Statement(**FITTING), "parsing_error": None}
+        whole = reduce(add, parts)
+        assert (whole["raw"].text, whole["parsed"]) == (json.dumps(FITTING), last["parsed"])
+
+
+@pytest.mark.parametrize("include_raw", [False, True])
+def test_a_chain_knows_its_output(sandbox: Sandbox, include_raw: bool) -> None:
+    shown = structured_chain(sandbox, include_raw=include_raw).get_output_jsonschema()
+    assert shown["type"] == "object"
+    assert include_raw or shown["properties"].keys() == {"name", "purpose"}
 
 
 def test_streaming_gives_growing_objects(sandbox: Sandbox) -> None:

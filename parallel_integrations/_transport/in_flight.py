@@ -35,8 +35,6 @@ DIGEST_BYTES: Final = 32
 INCIDENTAL_HEADERS: Final = frozenset(
     {"user-agent", "content-length", "connection", "x-parallel-integration"}
 )
-# What described the bytes on the wire does not describe those that were read from it.
-WIRE_HEADERS: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 OfClient = TypeVar("OfClient")
 
@@ -44,42 +42,16 @@ log = logging.getLogger("parallel_integrations")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a request, for everybody who waited: a response, or the transport's failure.
+class Failed:
+    """A request that failed, for everybody who waited.
 
     Attributes:
-        status: HTTP status; 0 where no response began.
-        headers: The response's headers.
-        content: Its whole body, decompressed.
-        failure: What broke, perhaps after the headers were there.
+        failure: What broke.
+        begun: The beginning of the response, had its headers come: they decide on repeating.
     """
 
-    status: int = 0
-    headers: tuple[tuple[str, str], ...] = ()
-    content: bytes = b""
-    failure: httpx.HTTPError | None = None
-
-    @classmethod
-    def of(cls, response: httpx.Response) -> "Outcome":
-        """A whole response."""
-        return cls(response.status_code, _headers(response), response.content)
-
-    @classmethod
-    def failed(cls, failure: httpx.HTTPError, begun: httpx.Response | None) -> "Outcome":
-        """A failure, and the response's headers had they come: they decide on repeating."""
-        if begun is None:
-            return cls(failure=copy(failure))
-        return cls(begun.status_code, _headers(begun), failure=copy(failure))
-
-    def response(self, request: httpx.Request) -> httpx.Response:
-        """The response, or its beginning, as if it had come for `request`."""
-        return httpx.Response(
-            self.status, headers=list(self.headers), content=self.content, request=request
-        )
-
-
-def _headers(response: httpx.Response) -> tuple[tuple[str, str], ...]:
-    return tuple(pair for pair in response.headers.multi_items() if pair[0] not in WIRE_HEADERS)
+    failure: httpx.HTTPError
+    begun: httpx.Response | None
 
 
 class InFlightRequest:
@@ -95,7 +67,7 @@ class InFlightRequest:
 
     def __init__(self, key: str, loop: asyncio.AbstractEventLoop | None) -> None:
         self.key = key
-        self.outcome: Future[Outcome | None] = Future()
+        self.outcome: Future[httpx.Response | Failed | None] = Future()
         self.next: InFlightRequest | None = None
         self._loop = loop
         self._thread = threading.get_ident()
@@ -191,7 +163,7 @@ class SharedRequests:
         finally:
             sharing.end()
 
-    def look_up(self, key: str, max_seconds: float) -> Outcome | None:
+    def look_up(self, key: str, max_seconds: float) -> httpx.Response | None:
         """What the cache has for a key, at most so old; None where anything is wrong with it."""
         name, seal = _name_and_seal(key)
         try:
@@ -207,11 +179,11 @@ class SharedRequests:
             self._warn("read", "it holds something that was not written by this package")
             return None
 
-    def store(self, key: str, outcome: Outcome, max_seconds: float) -> None:
+    def store(self, key: str, response: httpx.Response, max_seconds: float) -> None:
         """Keep a response for so long; where that fails it is said once."""
         name, seal = _name_and_seal(key)
         try:
-            _taken(self.cache.set(name, _packed(outcome, seal), expire=max_seconds), "set")
+            _taken(self.cache.set(name, _packed(response, seal), expire=max_seconds), "set")
         except Exception as error:  # noqa: BLE001 - the response has been paid for and is there
             self._warn("written", f"{type(error).__name__}: {error}")
 
@@ -244,13 +216,30 @@ class PartOfCall(Generic[OfClient]):
             send = replace(send, delay_seconds=0.0)
         return send
 
+    def failed(self, failure: httpx.HTTPError) -> Failed:
+        """What the others who wait for this call's request are given."""
+        return Failed(copy(failure), self._call.begun)
+
+    def received(self, outcome: httpx.Response | Failed, request: httpx.Request) -> httpx.Response:
+        """Another's response, as if it had come for this call's request; its failure is raised."""
+        if isinstance(outcome, Failed):
+            self._call.begun = outcome.begun and _response_to(request, outcome.begun)
+            raise self._call.failed(copy(outcome.failure))
+        return self._call.arrived(_response_to(request, outcome))
+
+
+def _response_to(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+    response = copy(response)
+    response.request = request
+    return response
+
 
 class _Sharing(PartOfCall[SharedRequests]):
     """What a call shares now, and what it has to keep."""
 
     _own: InFlightRequest | None = None
     _last: InFlightRequest | None = None
-    _to_store: tuple[InFlightRequest, Keep, httpx.Response] | None = None
+    _to_store: tuple[str, Keep, httpx.Response] | None = None
 
     def handle(self, step: Step) -> Generator[Step, Any, Any]:
         """Take one step of the operation, sharing its request if others could ask the same."""
@@ -267,12 +256,11 @@ class _Sharing(PartOfCall[SharedRequests]):
         Until then the request counts as under way, so that nobody sends it once more in between.
         """
         if self._to_store is not None:
-            (request, keep, response), self._to_store = self._to_store, None
-            outcome = request.outcome.result()
+            (key, keep, response), self._to_store = self._to_store, None
             result = conditions_of(response).result
-            if outcome is not None and result is not None and keep.worth(result):
+            if result is not None and keep.worth(result):
                 max_seconds = min(self._shared.ttl_seconds, keep.max_seconds)
-                yield Do(partial(self._shared.store, request.key, outcome, max_seconds))
+                yield Do(partial(self._shared.store, key, response, max_seconds))
         self.end()
 
     def end(self) -> None:
@@ -295,36 +283,33 @@ class _Sharing(PartOfCall[SharedRequests]):
             if left <= 0 or not (yield Wait(found.outcome, left)):
                 raise httpx.ReadTimeout("the same request was under way, but no response came")
             if (outcome := found.outcome.result()) is not None:
-                return self._received(outcome, request)
+                return self.received(outcome, request)
             self._call.hurry()
 
     def _send(
         self, own: InFlightRequest, send: Send, keep: Keep
     ) -> Generator[Step, Any, httpx.Response]:
         max_seconds = min(self._shared.ttl_seconds, keep.max_seconds)
-        kept: Outcome | None = yield Do(partial(self._shared.look_up, own.key, max_seconds))
+        kept: httpx.Response | None = yield Do(partial(self._shared.look_up, own.key, max_seconds))
         if kept is not None:
             own.outcome.set_result(kept)
-            return self._received(kept, self._call.request(send))
+            return self.received(kept, self._call.request(send))
         try:
-            response: httpx.Response = yield send
+            came: httpx.Response = yield send
         except httpx.HTTPError as failure:
-            own.outcome.set_result(Outcome.failed(failure, self._call.begun))
+            own.outcome.set_result(self.failed(failure))
             raise
         # Before it is stored: nobody should wait for that, and nobody lose a paid response by it.
-        own.outcome.set_result(Outcome.of(response))
-        if response.is_success and not _holds_secret(response):
-            self._to_store = (own, keep, response)
-        return response
+        own.outcome.set_result(came)
+        if came.is_success and not _holds_secret(came):
+            self._to_store = (own.key, keep, came)
+        return came
 
-    def _received(self, outcome: Outcome, request: httpx.Request) -> httpx.Response:
-        response = outcome.response(request)
-        if outcome.failure is not None:
-            self._call.begun = response if outcome.status else None
-            raise self._call.failed(copy(outcome.failure))
+    def received(self, outcome: httpx.Response | Failed, request: httpx.Request) -> httpx.Response:
+        response = super().received(outcome, request)
         if response.is_success:
             self._call.spared()
-        return self._call.arrived(response)
+        return response
 
 
 def _key(request: httpx.Request, keep: Keep) -> str:
@@ -380,14 +365,14 @@ def _taken(value: Any, method: str) -> Any:
     return value
 
 
-def _packed(outcome: Outcome, seal: bytes) -> bytes:
-    kind = dict(outcome.headers).get("content-type")
-    response = json.dumps({"at": time.time(), "status": outcome.status, "type": kind})
-    record = response.encode() + b"\n" + outcome.content
+def _packed(response: httpx.Response, seal: bytes) -> bytes:
+    kind = response.headers.get("content-type")
+    fields = json.dumps({"at": time.time(), "status": response.status_code, "type": kind})
+    record = fields.encode() + b"\n" + response.content
     return _digest(record, seal) + record
 
 
-def _unpacked(held: Any, max_seconds: float, seal: bytes) -> Outcome | None:
+def _unpacked(held: Any, max_seconds: float, seal: bytes) -> httpx.Response | None:
     """The response in an entry; None where it is too old.
 
     Raises:
@@ -400,8 +385,8 @@ def _unpacked(held: Any, max_seconds: float, seal: bytes) -> Outcome | None:
     record = data[DIGEST_BYTES:]
     if not hmac.compare_digest(data[:DIGEST_BYTES], _digest(record, seal)):
         raise ValueError
-    response, _, content = record.partition(b"\n")
-    fields = from_json(response)
+    line, _, content = record.partition(b"\n")
+    fields = from_json(line)
     at, status, kind = fields["at"], fields["status"], fields["type"]
     # Without any key in the request, the seal is no secret: nothing is taken on trust.
     if not isinstance(at, float) or type(status) is not int or not 200 <= status < 300:
@@ -411,7 +396,8 @@ def _unpacked(held: Any, max_seconds: float, seal: bytes) -> Outcome | None:
     # Its writer may have kept it for longer than its reader wants.
     if not abs(time.time() - at) < max_seconds:
         return None
-    return Outcome(status, (("content-type", kind),) if kind else (), content)
+    headers = {"content-type": kind} if kind else {}
+    return httpx.Response(status, headers=headers, content=content)
 
 
 def _digest(record: bytes, seal: bytes) -> bytes:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import Generator
-from copy import copy
 from itertools import count
 from typing import Any, Final
 
@@ -24,7 +23,6 @@ from parallel_integrations._transport.call_state import CallState
 from parallel_integrations._transport.in_flight import (
     InFlightRequest,
     InFlightRequests,
-    Outcome,
     PartOfCall,
 )
 
@@ -100,10 +98,8 @@ class _ToolCalls(PartOfCall[McpSessions]):
             if not (yield Wait(found.outcome, self._call.seconds_left())):
                 raise httpx.ReadTimeout("another call was opening the session: no response came")
             outcome = found.outcome.result()
-            if outcome is not None and outcome.failure is not None:
-                raise self._call.failed(copy(outcome.failure))
             if outcome is not None:
-                return self._call.arrived(outcome.response(request))
+                return self.received(outcome, request)
             if self._shared.session is not None:
                 return self._shared.session
             own = InFlightRequest(OPENING, self._loop)
@@ -120,8 +116,8 @@ class _ToolCalls(PartOfCall[McpSessions]):
                     self._shared.session = session
                     return session
         except httpx.HTTPError as failure:
-            own.outcome.set_result(Outcome.failed(failure, self._call.begun))
+            own.outcome.set_result(self.failed(failure))
             raise
         error = session if isinstance(session, httpx.Response) else response
-        own.outcome.set_result(Outcome.of(error))
+        own.outcome.set_result(error)
         return error

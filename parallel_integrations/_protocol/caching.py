@@ -31,6 +31,7 @@ def _keep(max_seconds: int | None) -> Keep:
 
 def of_session(response: PagesResponseT, settings: PageSettings) -> PagesResponseT:
     """The response with the session of this request: a cached one may come from another."""
-    if settings.session_id is not None:
-        response.session_id = settings.session_id
-    return response
+    if settings.session_id is None:
+        return response
+    # Of its own: what was read from a cached response may serve other sessions.
+    return response.model_copy(update={"session_id": settings.session_id})

@@ -37,6 +37,9 @@ from parallel_integrations.models.shared import ModelT, RequestModel
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+RESULT_KEY: Final = "parallel_integrations.result"
+"""What was read from a response before, among the `extensions` of one that the cache gave."""
+
 Result = TypeVar("Result")
 Event = TypeVar("Event")
 Event_co = TypeVar("Event_co", covariant=True)
@@ -151,7 +154,8 @@ Stream: TypeAlias = Generator[Send | More | Emit[Event], Any, None]
 def call(send: Send, response_type: type[ModelT]) -> Flow[ModelT]:
     """Send, repeat as the retry table allows, and read the response as `response_type`."""
     response = yield from exchange(send)
-    result = read_response(response, response_type)
+    known = response.extensions.get(RESULT_KEY)
+    result = known if isinstance(known, response_type) else read_response(response, response_type)
     conditions_of(response).result = result
     return result
 

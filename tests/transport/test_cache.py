@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import copy
+import gc
 import hmac
 import json
 import logging
@@ -18,6 +19,7 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ from parallel_integrations.langchain import (
     ParallelToolkit,
 )
 from parallel_integrations.llama_index import ParallelReader
-from parallel_integrations.models import CreateTaskRunRequest
+from parallel_integrations.models import CreateTaskRunRequest, SearchResponse
 from parallel_integrations.sandbox import Sandbox
 from tests.support.connected import connection
 from tests.support.raw_server import RawServer, Talk
@@ -283,6 +285,88 @@ def test_a_session_is_no_other_question(
     assert len(sandbox.requests) == 2
     assert (one.session_id, two.session_id, read.session_id) == ("one", "two", "two")
     assert one.results == two.results
+
+
+def test_what_a_caller_changes_nobody_else_is_given(
+    tmp_path: Path, sandbox: Sandbox, open_client: Opening
+) -> None:
+    """A cached response is read once, and its result kept: each caller has one of its own."""
+    with open_client(tmp_path) as client:
+        first = client.run(search(SEARCH))
+        read = client.run(extract(ExtractRequest(urls=[PAGE])))
+        for _ in range(3):
+            found = client.run(search(SEARCH))
+            assert found == first
+            assert found.model_dump_json() == first.model_dump_json()
+            assert client.usage.counts == {"search": 1, "extract": 1}
+            found.results[0].excerpts.append("changed")
+            found.results[1].title = "changed"
+            found.results.pop()
+            assert found.model_extra is not None
+            found.model_extra["changed"] = True
+            page = client.run(extract(ExtractRequest(urls=[PAGE])))
+            assert page == read
+            page.results[0].excerpts = ["changed"]
+            page.results[0].metadata = None
+    assert len(sandbox.requests) == 2
+
+
+def test_a_session_is_not_kept_with_what_was_read(
+    tmp_path: Path, sandbox: Sandbox, open_client: Opening
+) -> None:
+    with open_client(tmp_path) as client:
+        first = client.run(search(SEARCH))
+        for session in ("one", "two"):
+            own = client.run(search(SEARCH.model_copy(update={"session_id": session})))
+            assert own.session_id == session
+            assert client.run(search(SEARCH)) == first
+    assert len(sandbox.requests) == 1
+
+
+def test_what_was_read_is_not_given_for_other_bytes(sandbox: Sandbox, open_client: Opening) -> None:
+    store = Memory()
+    with open_client(store) as client, open_client(store) as another:
+        first = client.run(search(SEARCH))
+        for _ in range(2):
+            assert client.run(search(SEARCH)) == first
+        [key] = store.kept
+        del store.kept[key]
+        newer = another.run(search(SEARCH))
+        assert newer.search_id != first.search_id
+        assert client.run(search(SEARCH)) == newer
+        entry, until = store.kept[key]
+        store.kept[key] = entry[:-1], until
+        assert client.run(search(SEARCH)).search_id != newer.search_id
+    assert len(sandbox.requests) == 3
+
+
+def test_what_was_read_grows_old_too(sandbox: Sandbox, open_client: Opening) -> None:
+    """Also where the cache goes on giving it."""
+    store = Memory()
+    with open_client(store, cache_ttl_seconds=0.2) as client:
+        client.run(search(SEARCH))
+        store.kept = {key: (entry, inf) for key, (entry, _) in store.kept.items()}
+        client.run(search(SEARCH))
+        time.sleep(0.25)
+        count = len(sandbox.requests)
+        client.run(search(SEARCH))
+    assert len(sandbox.requests) == count + 1
+
+
+def test_what_was_read_takes_up_a_bounded_space(
+    tmp_path: Path, sandbox: Sandbox, open_client: Opening
+) -> None:
+    def alive() -> int:
+        gc.collect()
+        return sum(isinstance(each, SearchResponse) for each in gc.get_objects())
+
+    before = alive()
+    with open_client(tmp_path) as client:
+        for number in range(50):
+            request = SearchRequest(objective=f"with {number}", max_results=1)
+            for _ in range(2):
+                client.run(search(request))
+        assert 0 < alive() - before <= 40
 
 
 def test_toolkits_find_what_another_has_requested(

@@ -159,7 +159,9 @@ def test_what_fails_for_good_fails_for_all_without_a_storm(
     sandbox.faults.add(status=503, delay=0.1, retry_after=0.1, times=None)
     failures = run_equal(client, runner)
     assert all(isinstance(error, errors.ServerError) for error in failures)
-    assert len(sandbox.requests) == 3, "as many as one call alone makes"
+    # One call alone makes 3. A thread that a busy machine starts after the first response makes its
+    # own.
+    assert 3 <= len(sandbox.requests) < MANY // 10
     assert len({id(error) for error in failures}) == MANY, "everybody has an error of its own"
     assert client.usage.counts == client.usage.saved == {}
     sandbox.faults.clear()

@@ -9,6 +9,7 @@ import shutil
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ from parallel_integrations.langchain import (
 )
 from parallel_integrations.llama_index import (
     ParallelEntityRetriever,
+    ParallelExtractor,
     ParallelExtractReader,
     ParallelLLM,
     ParallelMonitor,
@@ -134,6 +136,14 @@ def test_an_argument_of_another_package_leads_to_its_name_here(
         (ParallelDeepResearch, "ParallelDeepResearch("),
         (ChatParallel, "ChatParallel("),
         (ParallelReader, "ParallelReader("),
+        (ParallelRetriever, "ParallelRetriever("),
+        (ParallelEntityRetriever, "ParallelEntityRetriever("),
+        (ParallelSelector, "ParallelSelector("),
+        (ParallelExtractor, "ParallelExtractor(output_schema=…)"),
+        (partial(ParallelQueryEngine, "lite"), "ParallelQueryEngine("),
+        (partial(ParallelLLM, "lite"), "ParallelLLM(model=…)"),
+        (partial(ParallelLLM, model="lite"), "ParallelLLM(model=…)"),
+        (partial(ParallelToolSpec, "key"), "ParallelToolSpec("),
     ],
 )
 def test_an_argument_without_its_name_is_refused_with_it(
@@ -141,7 +151,8 @@ def test_an_argument_without_its_name_is_refused_with_it(
 ) -> None:
     with pytest.raises(ArgumentTypeError, match=re.escape(shown)) as caught:
         make("https://example.com/")
-    assert str(caught.value).startswith(f"{make.__name__} takes its arguments by name")
+    name = getattr(make, "func", make).__name__
+    assert str(caught.value).startswith(f"{name} takes its arguments by name")
     assert not INTERNAL.search(str(caught.value))
 
 

@@ -31,6 +31,11 @@ def entity_request(
     limit = max(max_results, MIN_MATCHES)
     if isinstance(objective, str):
         objective = readable(objective).strip()
+        if not objective:
+            raise InvalidArgumentError(
+                "the query, which is the objective, is blank: describe the entities",
+                field="objective",
+            )
     return EntitySearchRequest(objective=objective, entity_type=entity_type, match_limit=limit)
 
 

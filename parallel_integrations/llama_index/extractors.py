@@ -19,6 +19,7 @@ from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSe
 from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, enrich
 from parallel_integrations.enrichment.runner import SETTLE_SECONDS
 from parallel_integrations.errors import ParallelError, TaskFailedError
+from parallel_integrations.llama_index.arguments import as_given_nodes
 from parallel_integrations.llama_index.base import Component
 from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.output_schema import OutputSchema, wire_schema
@@ -198,7 +199,7 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
 
     def _inputs(self, nodes: Sequence[BaseNode]) -> list[Any]:
         """The input of each node; None where it has none."""
-        return [self._input(node) for node in nodes]
+        return [self._input(node) for node in as_given_nodes(nodes)]
 
     def _input(self, node: BaseNode) -> Any:
         if self.input_keys is not None:

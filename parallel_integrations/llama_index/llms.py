@@ -25,6 +25,7 @@ from pydantic import Field, field_validator
 
 from parallel_integrations._documents.answers import AnyRequest, answer, answer_chunks
 from parallel_integrations._documents.stop import stop_sequences
+from parallel_integrations.llama_index.arguments import as_messages, as_prompt, checking
 from parallel_integrations.llama_index.base import Component
 from parallel_integrations.llama_index.messages import (
     StreamedResponse,
@@ -43,6 +44,8 @@ CHARACTERS_PER_TOKEN: Final = 4
 UNSET: Final = -1
 
 
+@checking("messages", 1, as_messages, "chat", "achat", "stream_chat", "astream_chat")
+@checking("prompt", 1, as_prompt, "complete", "acomplete", "stream_complete", "astream_complete")
 class ParallelLLM(Component, AnswerSettings, StructuredChat):
     """Web-grounded answers from Parallel's Chat and Responses.
 
@@ -72,7 +75,8 @@ class ParallelLLM(Component, AnswerSettings, StructuredChat):
     every LlamaIndex LLM has (`system_prompt`, `callback_manager`, `output_parser`, …) it takes:
 
     Attributes:
-        model: `speed` (default), `lite`, `base`, `core` or `parallel`; also per call.
+        model: `speed` (default), `lite`, `base`, `core` or `parallel`; also per call. It may stand
+            first, without its name.
         reasoning_effort: Of `parallel`, also per call: `low` (0.010 USD), `medium` (0.050, the
             API's default) or `high` (0.250).
         previous_response_id: Of `parallel`: continues an earlier answer by its `response_id`; also
@@ -108,6 +112,8 @@ class ParallelLLM(Component, AnswerSettings, StructuredChat):
             print(chunk.delta, end="")
         ```
     """
+
+    first_argument = "model"
 
     context_window: int = Field(default=CONTEXT_WINDOW_TOKENS, gt=0)
     """Tokens that LlamaIndex packs into one call at most; 128 000 by default, because the API

@@ -15,7 +15,6 @@ from llama_index.core.base.llms.types import (
 from parallel_integrations._documents import chat_messages
 from parallel_integrations._documents.answers import AnyChunk, AnyResponse, evidence_in, within
 from parallel_integrations._documents.stop import StopFilter
-from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.llama_index.citations import evidence_of, remember_evidence
 
 ANSWER_FIELDS: Final = ("choices", "output")
@@ -39,11 +38,6 @@ def to_wire(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
 
 def _wire_message(place: int, message: ChatMessage, tools: dict[str, str]) -> dict[str, Any]:
     """A message; `tools` gathers the name of each tool by the id of its call."""
-    if not isinstance(message, ChatMessage):
-        raise InvalidArgumentError(
-            f"messages[{place}] must be a ChatMessage, not a {type(message).__name__}",
-            field="messages",
-        )
     text = chat_messages.with_calls(_text(place, message.blocks), _tool_calls(message), tools)
     if message.role.value in chat_messages.TOOL_ROLES:
         known = message.additional_kwargs

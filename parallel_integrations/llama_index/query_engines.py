@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
-from typing import Any, ClassVar, Final, NamedTuple, TypedDict, Unpack
+from typing import Any, ClassVar, Final, NamedTuple, Never, TypedDict, Unpack
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.llms.types import (
@@ -43,9 +43,11 @@ from parallel_integrations.errors import (
     InvalidArgumentError,
     UnexpectedAnswerError,
 )
+from parallel_integrations.llama_index.arguments import as_query, checking
 from parallel_integrations.llama_index.citations import cited_nodes, evidence_of, span_nodes
 from parallel_integrations.llama_index.llms import ParallelLLM
 from parallel_integrations.llama_index.structured_output import check_class
+from parallel_integrations.models._validation import by_name
 from parallel_integrations.models.response import Effort
 from parallel_integrations.models.task import CreateTaskRunRequest, TaskRunResult, TaskSettings
 
@@ -241,6 +243,7 @@ class QueryEngineOptions(ConnectionOptions, ChatEngineOptions, TaskEngineOptions
 _OWN: Final = ("model", "processor", "output_cls", "streaming", "sources_footer")
 
 
+@checking("str_or_query_bundle", 1, as_query, "query", "aquery")
 class ParallelQueryEngine(BaseQueryEngine):
     """Answers questions from the web; its source nodes are the excerpts that an answer cites.
 
@@ -291,8 +294,8 @@ class ParallelQueryEngine(BaseQueryEngine):
 
     def __init__(
         self,
-        *,
         model: str | None = None,
+        *unnamed: Never,
         processor: str | None = None,
         output_cls: type[BaseModel] | None = None,
         streaming: bool = False,
@@ -300,6 +303,8 @@ class ParallelQueryEngine(BaseQueryEngine):
         callback_manager: CallbackManager | None = None,
         **settings: Unpack[QueryEngineOptions],
     ) -> None:
+        if unnamed:
+            raise by_name(type(self).__name__, "processor")
         super().__init__(callback_manager)
         if output_cls is not None:
             check_class(output_cls, "give a Task output_schema=")

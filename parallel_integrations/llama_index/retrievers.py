@@ -1,7 +1,7 @@
 """Search and entity search as LlamaIndex retrievers."""
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar, Never, Unpack
 
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.callbacks import CallbackManager
@@ -19,12 +19,14 @@ from parallel_integrations._documents.query_writer import (
     usable_queries,
 )
 from parallel_integrations.api import entity_search, search
+from parallel_integrations.llama_index.arguments import as_query, checking
 from parallel_integrations.llama_index.base import PageSearch, PageSearchOptions, as_nodes
 from parallel_integrations.llama_index.events import reported
 from parallel_integrations.models.findall import MAX_MATCHES, EntitySearchRequest, EntityType
 from parallel_integrations.models.search import SearchResponse
 
 
+@checking("str_or_query_bundle", 1, as_query, "retrieve", "aretrieve")
 class ParallelRetriever(BaseRetriever):
     """Finds web pages for a question and returns them as nodes, best first.
 
@@ -77,13 +79,13 @@ class ParallelRetriever(BaseRetriever):
 
     def __init__(
         self,
-        *,
+        *unnamed: Never,
         query_writer: LLM | None = None,
         callback_manager: CallbackManager | None = None,
         verbose: bool = False,
         **settings: Unpack[PageSearchOptions],
     ) -> None:
-        self.settings = PageSearch.model_validate(settings)
+        self.settings = PageSearch(*unnamed, **settings)
         self.query_writer = query_writer
         super().__init__(callback_manager=callback_manager, verbose=verbose)
 
@@ -136,6 +138,7 @@ class EntityOptions(ConnectionOptions, total=False):
     """How many, 1 to 1000; 10, and 100 are included in the price."""
 
 
+@checking("str_or_query_bundle", 1, as_query, "retrieve", "aretrieve")
 class ParallelEntityRetriever(BaseRetriever):
     """Lists companies or people that fit a description, within a second and unchecked.
 
@@ -162,12 +165,12 @@ class ParallelEntityRetriever(BaseRetriever):
 
     def __init__(
         self,
-        *,
+        *unnamed: Never,
         callback_manager: CallbackManager | None = None,
         verbose: bool = False,
         **settings: Unpack[EntityOptions],
     ) -> None:
-        self.settings = EntitySettings.model_validate(settings)
+        self.settings = EntitySettings(*unnamed, **settings)
         super().__init__(callback_manager=callback_manager, verbose=verbose)
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
 """Parallel's Decisions as a LlamaIndex selector; experimental."""
 
 from collections.abc import Sequence
-from typing import Any, Final, Unpack
+from typing import Any, Final, Never, Unpack
 
 from llama_index.core.base.base_selector import BaseSelector, SelectorResult, SingleSelection
 from llama_index.core.prompts.mixin import PromptDictType
@@ -18,6 +18,8 @@ from parallel_integrations._documents.decisions import answer_of
 from parallel_integrations._documents.queries import readable
 from parallel_integrations.api import decide
 from parallel_integrations.errors import InvalidArgumentError, UnexpectedAnswerError
+from parallel_integrations.llama_index.arguments import as_choices, as_query, checking
+from parallel_integrations.models._validation import by_name
 from parallel_integrations.models.basis import Citation
 from parallel_integrations.models.decision import (
     Choice,
@@ -47,6 +49,8 @@ class ParallelSelection(SelectorResult):
     decision_id: str | None = None
 
 
+@checking("choices", 1, as_choices, "select", "aselect")
+@checking("query", 2, as_query, "select", "aselect")
 class ParallelSelector(BaseSelector):
     """Selects which tool, index or engine answers a query, for `RouterQueryEngine`; 0.001 USD each.
 
@@ -79,14 +83,16 @@ class ParallelSelector(BaseSelector):
 
     def __init__(
         self,
-        *,
+        *unnamed: Never,
         multi: bool = False,
         threshold: float = 0.5,
         instructions: str | None = None,
         **connection: Unpack[ConnectionOptions],
     ) -> None:
+        if unnamed:
+            raise by_name(type(self).__name__, "multi")
         refuse_unknown(type(self), connection, ConnectionOptions.__annotations__)
-        if not 0 <= threshold <= 1:
+        if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
             raise InvalidArgumentError(f"threshold={threshold!r} must be from 0 to 1")
         self._multi = multi
         self._threshold = threshold
@@ -118,6 +124,9 @@ class ParallelSelector(BaseSelector):
             raise InvalidArgumentError("there is no choice to select")
         if len(choices) == 1:
             return None
+        text = readable(query.query_str)
+        if not text.strip():
+            raise InvalidArgumentError("the query is blank; give a question", field="query")
         named = {_label(number): _described(each) for number, each in enumerate(choices)}
         questions: dict[str, Any]
         if not self._multi:
@@ -129,7 +138,7 @@ class ParallelSelector(BaseSelector):
                 label: Noul(instructions={"question": self._instructions, "choice": text})
                 for label, text in named.items()
             }
-        return DecideRequest(state={"query": readable(query.query_str)}, questions=questions)
+        return DecideRequest(state={"query": text}, questions=questions)
 
     def _read(self, choices: Sequence[ToolMetadata], response: DecideResponse) -> SelectorResult:
         found: dict[int, float] = {}

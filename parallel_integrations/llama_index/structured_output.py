@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from parallel_integrations._documents.json_values import json_so_far, json_values, opening_of
 from parallel_integrations.errors import InvalidArgumentError, UnexpectedAnswerError
+from parallel_integrations.llama_index.arguments import as_template, checking
 from parallel_integrations.llama_index.citations import attach_evidence, evidence_of
 from parallel_integrations.models.output_schema import class_schema, parse_output, response_name
 
@@ -71,6 +72,16 @@ def read_object(output_cls: type[Model], response: ChatResponse) -> Model:
     )
 
 
+STRUCTURED: Final = (
+    "structured_predict",
+    "astructured_predict",
+    "stream_structured_predict",
+    "astream_structured_predict",
+)
+
+
+@checking("prompt", 1, as_template, "predict", "apredict", "stream", "astream")
+@checking("prompt", 2, as_template, *STRUCTURED)
 class StructuredChat(LLM):
     """Adds native structured prediction to a chat model that takes `response_format`.
 

@@ -10,7 +10,7 @@ from llama_index.core.schema import Document
 from llama_index.core.tools import FunctionTool, ToolMetadata
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
 from llama_index.core.workflow import Context, Event
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from parallel_integrations._documents.adapter import ConnectionOptions, PacedAdapter, described
 from parallel_integrations._documents.agent_tools import (
@@ -48,7 +48,11 @@ from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSe
 from parallel_integrations.api import entity_search, extract, retrieve_memory, run_task, search
 from parallel_integrations.api.tasks import stream_task
 from parallel_integrations.client import ParallelClient
-from parallel_integrations.errors import UnexpectedAnswerError
+from parallel_integrations.errors import (
+    ArgumentTypeError,
+    InvalidArgumentError,
+    UnexpectedAnswerError,
+)
 from parallel_integrations.llama_index.base import SearchOptions, as_nodes
 from parallel_integrations.llama_index.citations import attach_evidence, cited_nodes
 from parallel_integrations.models.extract import ExtractRequest, ExtractResponse, ExtractSettings
@@ -88,6 +92,7 @@ class ParallelToolSettings(
     """The validated arguments of a `ParallelToolSpec`."""
 
     shown_as: ClassVar[str] = "ParallelToolSpec"
+    first_argument = "api_key"
 
     mode: str | None = Field(default=TOOL_MODE, min_length=1)
     max_results: NumResults = DEFAULT_RESULTS
@@ -306,6 +311,7 @@ class ParallelToolSpec(BaseToolSpec):
     through the workflow's context.
 
     Args:
+        *key: The key may stand first, without its name.
         **settings: The connection: `api_key`, `base_url`, `timeout` in seconds, `max_retries` (2),
             `client`, `rate_limiter` (LlamaIndex's, as on LLMs). Searching: `max_results` (10, which
             a search's price includes), `mode` (`"fast"`, the vendor's choice for agents;
@@ -344,8 +350,8 @@ class ParallelToolSpec(BaseToolSpec):
         ("parallel_find_all", "aparallel_find_all"),
     ]
 
-    def __init__(self, **settings: Unpack[ToolOptions]) -> None:
-        self.settings = ParallelToolSettings.model_validate(settings)
+    def __init__(self, *key: str | SecretStr, **settings: Unpack[ToolOptions]) -> None:
+        self.settings = ParallelToolSettings(*key, **settings)
         # Of the object: calls of one agent belong together for the API, those of another apart.
         self._session = str(uuid4())
         if self.settings.research == "background":
@@ -615,11 +621,21 @@ class ParallelToolSpec(BaseToolSpec):
 
         Returns:
             LlamaIndex's tools, whose output is text for the model and Documents for code.
+
+        Raises:
+            InvalidArgumentError: A name of no function.
         """
         pairs = {pair[0]: pair for pair in (*BACKGROUND, *ON_REQUEST, *self.spec_functions)}
+        wanted: Any = spec_functions or self.spec_functions
+        if isinstance(wanted, str):
+            raise ArgumentTypeError(f"spec_functions must be a list, like [{wanted!r}]")
+        for name in func_to_metadata_mapping or ():
+            self._check_name(name)
         tools = []
-        for wanted in spec_functions or self.spec_functions:
-            names = pairs.get(wanted, (wanted,)) if isinstance(wanted, str) else wanted
+        for each in wanted:
+            names = each if isinstance(each, tuple | list) else pairs.get(each, (each,))
+            for name in names:
+                self._check_name(name)
             given = (func_to_metadata_mapping or {}).get
             functions = [getattr(self, name) for name in names]
             tool = FunctionTool.from_defaults(
@@ -636,6 +652,14 @@ class ParallelToolSpec(BaseToolSpec):
                 tool.partial_params[CONTEXT] = None
             tools.append(tool)
         return tools
+
+    def _check_name(self, name: Any) -> None:
+        if not callable(getattr(self, str(name), None)):
+            own = (each if isinstance(each, str) else each[0] for each in self.spec_functions)
+            known = ", ".join(dict.fromkeys([*own, *METADATA]))
+            raise InvalidArgumentError(
+                f"{type(self).__name__} has no function {name!r}; it has {known}"
+            )
 
     @property
     def _client(self) -> ParallelClient:

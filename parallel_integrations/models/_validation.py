@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
 from functools import cache
 from types import NoneType
-from typing import Any, Final, Self, get_args
+from typing import Any, ClassVar, Final, Self, get_args
 
 from pydantic import AliasChoices, BaseModel, ValidationError
 
@@ -53,9 +53,14 @@ _LIMITS: Final[dict[str, str]] = {
 class CheckedModel(BaseModel):
     """A model whose refusals are this package's own errors, without pydantic's words and links."""
 
+    first_argument: ClassVar[str | None] = None
+    """The field that may be given without its name, as in other classes of its framework."""
+
     def __init__(self, /, *unnamed: Any, **values: Any) -> None:
         if unnamed:
-            raise unnamed_argument(type(self))
+            if self.first_argument is None or len(unnamed) > 1 or self.first_argument in values:
+                raise unnamed_argument(type(self))
+            values[self.first_argument] = unnamed[0]
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -137,7 +142,11 @@ def unnamed_argument(cls: type[BaseModel]) -> ArgumentTypeError:
     owner, fields = shown_name(cls), cls.model_fields
     required = [name for name, field in fields.items() if field.is_required()]
     usual = [name for name in ("objective", "processor", "model", "max_results") if name in fields]
-    name = [*required, *usual, *fields][0]
+    return by_name(owner, [*required, *usual, *fields][0])
+
+
+def by_name(owner: str, name: str) -> ArgumentTypeError:
+    """The error for an argument without a name, of which `name` is an example."""
     return ArgumentTypeError(f"{owner} takes its arguments by name, like {owner}({name}=…)")
 
 

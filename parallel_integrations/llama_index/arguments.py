@@ -1,0 +1,114 @@
+"""Arguments of LlamaIndex's methods, checked before LlamaIndex puts them into its events."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Any, TypeVar, get_args
+
+from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.prompts import BasePromptTemplate
+from llama_index.core.schema import BaseNode, QueryBundle, QueryType
+from llama_index.core.tools.types import ToolMetadata
+from pydantic import BaseModel
+
+from parallel_integrations.errors import ArgumentTypeError
+
+T = TypeVar("T")
+
+
+def checking(
+    name: str, place: int, check: Callable[[Any], Any], *methods: str
+) -> Callable[[type[T]], type[T]]:
+    """Make methods of a class pass one of their arguments through a check first.
+
+    LlamaIndex puts arguments into an event before a method of ours is called. A wrong one would be
+    pydantic's error about that event, and an iterator would be used up by it.
+
+    Args:
+        name: The argument.
+        place: Where it stands without its name; `self` is 0.
+        check: Gives the argument to go on with, or raises.
+        *methods: Their names; those that the class inherits, too.
+    """
+
+    def decorate(cls: type[T]) -> type[T]:
+        for method in methods:
+            setattr(cls, method, _checked(getattr(cls, method), name, place, check))
+        return cls
+
+    return decorate
+
+
+def _checked(
+    method: Callable[..., Any], name: str, place: int, check: Callable[[Any], Any]
+) -> Callable[..., Any]:
+    def arguments(given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+        if name in named:
+            named[name] = check(named[name])
+        elif len(given) > place:
+            return (*given[:place], check(given[place]), *given[place + 1 :])
+        return given
+
+    @wraps(method)
+    async def awaiting(*given: Any, **named: Any) -> Any:
+        return await method(*arguments(given, named), **named)
+
+    @wraps(method)
+    def blocking(*given: Any, **named: Any) -> Any:
+        return method(*arguments(given, named), **named)
+
+    return awaiting if inspect.iscoroutinefunction(method) else blocking
+
+
+def as_query(given: Any) -> QueryType:
+    """A question as retrievers and query engines take it."""
+    if isinstance(given, QueryBundle) and not isinstance(given.query_str, str):
+        raise _wrong("query_str of the QueryBundle", "a text", given.query_str)
+    if not isinstance(given, str | QueryBundle):
+        raise _wrong("query", "a text or a QueryBundle", given)
+    return given
+
+
+def as_prompt(given: Any) -> str:
+    """A prompt of a completion."""
+    if not isinstance(given, str):
+        raise _wrong("prompt", "a text", given)
+    return given
+
+
+def as_template(given: Any) -> BasePromptTemplate:
+    """A prompt with variables."""
+    if not isinstance(given, BasePromptTemplate):
+        raise _wrong("prompt", "a template, like PromptTemplate('What is {thing}?')", given)
+    return given
+
+
+def as_messages(given: Any) -> list[ChatMessage]:
+    """The turns of a conversation."""
+    return _items("messages", given, ChatMessage, "[ChatMessage(content='…')]")
+
+
+def as_choices(given: Any) -> list[ToolMetadata | str]:
+    """The choices of a selector."""
+    return _items("choices", given, ToolMetadata | str, "['the web', 'our own pages']")
+
+
+def as_given_nodes(given: Any) -> list[BaseNode]:
+    """The nodes that a pipeline hands over."""
+    return _items("nodes", given, BaseNode, "[TextNode(text='…')]")
+
+
+def _items(name: str, given: Any, kind: Any, example: str) -> list[Any]:
+    if isinstance(given, str | Mapping | BaseModel) or not isinstance(given, Iterable):
+        raise _wrong(name, f"a list, like {example}", given)
+    items = list(given)
+    for place, item in enumerate(items):
+        if not isinstance(item, kind):
+            expected = " or ".join(each.__name__ for each in get_args(kind) or (kind,))
+            raise _wrong(f"{name}[{place}]", f"a {expected}", item)
+    return items
+
+
+def _wrong(name: str, expected: str, given: Any) -> ArgumentTypeError:
+    found = "None" if given is None else f"a {type(given).__name__}"
+    return ArgumentTypeError(f"{name} must be {expected}, not {found}", field=name.split("[")[0])

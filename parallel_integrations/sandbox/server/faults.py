@@ -116,7 +116,7 @@ class Faults:
         *,
         status: int | None = None,
         retry_after: float | str | None = None,
-        body: bytes | str | Mapping[str, Any] | None = None,
+        body: bytes | str | Mapping[str, Any] | Sequence[Any] | None = None,
         content_type: str | None = None,
         headers: Mapping[str, str] | None = None,
         delay: float = 0.0,
@@ -143,7 +143,7 @@ class Faults:
             times: How often it is applied; None means always.
             status: Respond with this status (200 to 599). Below 300 the operation is carried out.
             retry_after: The response's ``Retry-After``: seconds, or any text such as a date.
-            body: Respond with this body: bytes, text, or an object sent as JSON.
+            body: Respond with this body: bytes, text, or an object or a list sent as JSON.
             content_type: The response's ``Content-Type``.
             headers: More headers of the response; they replace those of the same name.
             delay: Seconds before the response begins. The work is done before them.
@@ -178,7 +178,7 @@ class Faults:
             retry_after=retry_after,
             body=_encoded(body),
             content_type=content_type
-            or ("application/json" if isinstance(body, Mapping) else None),
+            or (None if body is None or isinstance(body, bytes | str) else "application/json"),
             headers=MappingProxyType({k.lower(): v for k, v in (headers or {}).items()}),
             delay=delay,
             reset=reset,
@@ -286,18 +286,28 @@ def _overlap(pattern: str, path: str) -> bool:
     return meet(0, 0)
 
 
-NUMBERS: Final = (
-    *("times", "status", "delay", "chunk_delay"),
-    *("cut_after_bytes", "cut_after_events", "probability"),
-)
+_COUNTS: Final = ("times", "status", "cut_after_bytes", "cut_after_events")
+_AMOUNTS: Final = ("delay", "chunk_delay", "probability")
+_HEADER_NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 def _problems(fault: Fault) -> Iterable[tuple[bool, str, str]]:
     f = fault
-    for name in NUMBERS:
+    for name in _COUNTS:
         value = getattr(f, name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        yield value is not None and not is_number, name, f"{value!r:.100} is no number"
+        is_count = isinstance(value, int) and not isinstance(value, bool)
+        yield value is not None and not is_count, name, f"{value!r:.100} is no whole number"
+    for name in _AMOUNTS:
+        value = getattr(f, name)
+        is_amount = isinstance(value, int | float) and not isinstance(value, bool)
+        yield not is_amount, name, f"{value!r:.100} is no number"
+    for name in f.headers:
+        yield not _HEADER_NAME.fullmatch(name), "headers", f"{name!r:.100} is no header's name"
+    sent = [(name, getattr(f, name)) for name in ("content_type", "redirect")]
+    for name, value in sent + [("headers", value) for value in f.headers.values()]:
+        is_text = value is None or (isinstance(value, str) and _HEADER_VALUE.fullmatch(value))
+        yield not is_text, name, f"{value!r:.100} cannot stand in a header"
     is_error = f.status is not None and f.status >= ERROR_FROM_STATUS
     yield (
         f.times is not None and f.times < 1,
@@ -312,7 +322,7 @@ def _problems(fault: Fault) -> Iterable[tuple[bool, str, str]]:
     )
     for name in ("delay", "chunk_delay", "cut_after_bytes", "cut_after_events"):
         value = getattr(f, name)
-        yield value is not None and value < 0, name, f"{value} is less than 0"
+        yield value is not None and not value >= 0, name, f"{value} is not 0 or more"
     yield (
         f.reset not in (None, "before", "headers", "body"),
         "reset",
@@ -362,9 +372,10 @@ def _problems(fault: Fault) -> Iterable[tuple[bool, str, str]]:
     )
 
 
-def _encoded(body: bytes | str | Mapping[str, Any] | None) -> bytes | None:
+def _encoded(body: Any) -> bytes | None:
     if body is None or isinstance(body, bytes):
         return body
-    if isinstance(body, str):
-        return body.encode()
-    return json.dumps(dict(body)).encode()
+    try:
+        return (body if isinstance(body, str) else json.dumps(body)).encode()
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"body: {error}") from error

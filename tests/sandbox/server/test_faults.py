@@ -62,7 +62,8 @@ def test_a_redirect(http: httpx.Client, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "text"), [("<html>", "<html>"), (b"{bad", "{bad"), ({"a": 1}, '{"a": 1}'), ("", "")]
+    ("body", "text"),
+    [("<html>", "<html>"), (b"{bad", "{bad"), ({"a": 1}, '{"a": 1}'), ([], "[]"), ("", "")],
 )
 def test_a_body_of_your_own_is_billed_like_the_response_it_replaces(
     http: httpx.Client, sandbox: Sandbox, body: Any, text: str
@@ -294,6 +295,18 @@ def test_the_dice_fall_alike_in_every_run() -> None:
         ("reset", {"reset": "after"}),
         ("cut", {"cut_after_bytes": 1, "cut": "off"}),
         ("status", {"status": "500"}),
+        ("status", {"status": 429.5}),
+        ("times", {"status": 500, "times": 1.5}),
+        ("cut_after_bytes", {"cut_after_bytes": 2.5}),
+        ("delay", {"delay": float("nan")}),
+        ("delay", {"delay": None, "status": 500}),
+        ("body", {"body": {"a": object()}}),
+        ("body", {"body": "\ud800"}),
+        ("headers", {"headers": {"a b": "x"}}),
+        ("headers", {"headers": {"a": "x\r\ny"}}),
+        ("headers", {"headers": {"a": 5}}),
+        ("redirect", {"redirect": "https://elsewhere.example/€"}),
+        ("content_type", {"content_type": "text/html\n"}),
         ("times", {"status": 500, "times": "2"}),
         ("delay", {"delay": True}),
         ("probability", {"status": 500, "probability": "0.5"}),

@@ -213,6 +213,7 @@ def _structured(evidence: Evidence, schema: dict[str, Any]) -> tuple[str, list[d
         raise invalid("text.format.schema", error.problems[0]["msg"]) from error
     values = json.loads(text)
     annotations = []
+    place = 0  # behind the fields before, which may hold others of the same name
     for field in basis:
         start, end = 0, len(text)
         if isinstance(values, dict) and field["field"] in values:
@@ -220,8 +221,8 @@ def _structured(evidence: Evidence, schema: dict[str, Any]) -> tuple[str, list[d
                 json.dumps(each, ensure_ascii=False)
                 for each in (field["field"], values[field["field"]])
             )
-            start = text.index(f"{name}: {value}") + len(f"{name}: ")
-            end = start + len(value)
+            start = text.index(f"{name}: {value}", place) + len(f"{name}: ")
+            place = end = start + len(value)
         annotations += [
             _annotation(each["url"], each["title"], start, end) for each in field["citations"]
         ]

@@ -53,8 +53,9 @@ class Sandbox:
         quickstart: Whether ``/v1beta/search`` with its ``parallel-beta`` header responds as the
             older quickstart shows (`rank`, `published_at`, excerpts with offsets). The live service
             was never seen to.
-        service_times: Share of the live service's waiting times that every response takes: 1 waits
-            as long, 0.01 a hundredth. `findall_seconds` and `task_seconds` then count for nothing.
+        service_times: Share of the live service's waiting times that search, extract, chat, tasks
+            and FindAll take: 1 waits as long, 0.01 a hundredth. `findall_seconds` and
+            `task_seconds` then count for nothing.
         clock: Gives the time that responses carry. The default stands still, so that they repeat
             byte for byte.
         findall_seconds: How long a FindAll run works, in real seconds. A run or monitor fails when

@@ -147,9 +147,6 @@ class Tasks:
 
     Args:
         seconds: How long a run takes.
-
-    Raises:
-        ValueError: If `seconds` is negative.
     """
 
     def __init__(self, seconds: float = TASK_SECONDS) -> None:

@@ -56,7 +56,7 @@ def excerpt(page: Page, ranked: tuple[Span, ...], limit: int) -> str:
     if not own:
         return ""
     everything = full_text(page)
-    begins = everything.index(page.text) if page.before else 0
+    begins = len(page.before) + 2 if page.before else 0  # behind a blank line
     spans = [(begins + start, begins + end) for start, end in own]
     if page.before and own[0][0] == 0:
         spans.insert(0, (0, cut_at(page.before, 0, NOISE_CHARS)))

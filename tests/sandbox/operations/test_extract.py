@@ -3,7 +3,7 @@ from typing import Any
 import httpx
 import pytest
 
-from parallel_integrations.sandbox import Sandbox
+from parallel_integrations.sandbox import Page, Sandbox
 from tests.sandbox.ids import numbered
 
 WITH = "https://docs.python.org/3/reference/compound_stmts.html#with"
@@ -32,6 +32,17 @@ def test_a_missing_page_is_only_an_item_in_errors(http: httpx.Client, sandbox: S
     [warning] = payload["warnings"]
     assert warning["type"] == "warning"
     assert warning["message"].startswith("Neither objective nor search_queries were provided")
+
+
+def test_a_page_may_say_above_its_text_what_it_says_in_it() -> None:
+    above = "Owls. Kiwis." + " More." * 100
+    page = Page("https://birds.example/", "Birds", "Owls.", before=above, after="Foot.")
+    with Sandbox([page]) as sandbox, httpx.Client(base_url=sandbox.url) as http:
+        http.headers["x-api-key"] = sandbox.api_key
+        [result] = http.post("/v1/extract", json={"urls": [page.url]}).json()["results"]
+    [excerpt] = result["excerpts"]
+    assert excerpt.endswith("Owls.\nFoot.")
+    assert excerpt.count(" More.") <= 100
 
 
 def test_an_extract_of_which_every_page_fails_costs_nothing(

@@ -7,7 +7,7 @@ import pytest
 from parallel_integrations.sandbox import Sandbox
 
 QUESTION = "What does the with statement do?"
-SCHEMA = {"type": "object", "properties": {"statement": {"type": "string"}}}
+SCHEMA: dict[str, Any] = {"type": "object", "properties": {"statement": {"type": "string"}}}
 
 
 def post(http: httpx.Client, **more: Any) -> httpx.Response:
@@ -34,6 +34,14 @@ def test_a_structured_answer_annotates_each_value(http: httpx.Client) -> None:
     [annotation, *_] = part["annotations"]
     span = part["text"][annotation["start_index"] : annotation["end_index"]]
     assert json.loads(span) == value
+    # The same value of the same name stands within the field before.
+    inner = {"about": {**SCHEMA, "required": ["statement"]}, **SCHEMA["properties"]}
+    form = {**form, "schema": {"type": "object", "properties": inner}}
+    [part] = post(http, text={"format": form}).json()["output"][0]["content"]
+    values = json.loads(part["text"])
+    assert values["about"]["statement"] == values["statement"]
+    last = part["annotations"][-1]["start_index"]
+    assert last == part["text"].rindex(json.dumps(value, ensure_ascii=False))
 
 
 def test_a_json_object_is_answered_in_plain_text_and_nothing_found_is_said(

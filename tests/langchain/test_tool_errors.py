@@ -244,7 +244,7 @@ def test_what_is_no_object_is_refused_as_such(
     sandbox: Sandbox, tool: type[BaseTool], given: Any
 ) -> None:
     refused = tool(**connection(sandbox)).invoke(given)
-    assert refused == (
+    assert refused.startswith(
         "Nothing was sent. Correct the arguments: this tool takes an object of fields"
     )
     assert not sandbox.requests

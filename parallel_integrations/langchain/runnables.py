@@ -16,13 +16,15 @@ from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSe
 from parallel_integrations.api.tasks import resume_task, stream_task
 from parallel_integrations.enrichment import EnrichedRow, EnrichmentProgress, enrich
 from parallel_integrations.enrichment.runner import ENRICHMENT_DEADLINE_SECONDS
-from parallel_integrations.errors import ArgumentTypeError
+from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError
 from parallel_integrations.langchain.research_inputs import research_input
 from parallel_integrations.langchain.tools import (
     ResearchSettings,
     areport_progress,
+    arun_reporting,
     progress,
     report_progress,
+    run_reporting,
 )
 from parallel_integrations.models.page_facts import page_title
 from parallel_integrations.models.task import (
@@ -134,31 +136,26 @@ class ParallelDeepResearch(
         ):
             yield step
 
+    # `invoke` streams too: in minutes without an event, work would look like failure.
+
     def _report(self, given: ResearchInput, **settings: Any) -> dict[str, Any]:
-        step: dict[str, Any] = {}
-        # `invoke` streams too: in minutes without an event, work would look like failure.
-        for step in self._steps(iter([given]), **settings):
-            if step["type"] != "report":
-                report_progress(step)
-        return step
+        return _step(run_reporting(self.resolved_client(), self._operation(given, settings)))
 
     async def _areport(self, given: ResearchInput, **settings: Any) -> dict[str, Any]:
-        step: dict[str, Any] = {}
-        async for step in self._asteps(_aiter([given]), **settings):
-            if step["type"] != "report":
-                await areport_progress(step)
-        return step
+        operation = self._operation(given, settings)
+        return _step(await arun_reporting(self.resolved_client(), operation))
 
     def _steps(self, given: Iterator[ResearchInput], **settings: Any) -> Iterator[dict[str, Any]]:
-        for one in given:
-            for event in self.resolved_client().stream(self._operation(one, settings)):
-                yield _step(event)
+        operation = self._operation(next(given), settings)
+        with closing(self.resolved_client().stream(operation)) as events:
+            yield from map(_step, events)
 
     async def _asteps(
         self, given: AsyncIterator[ResearchInput], **settings: Any
     ) -> AsyncIterator[dict[str, Any]]:
-        async for one in given:
-            async for event in self.resolved_client().astream(self._operation(one, settings)):
+        operation = self._operation(await anext(given), settings)
+        async with aclosing(self.resolved_client().astream(operation)) as events:
+            async for event in events:
                 yield _step(event)
 
     def _operation(self, given: ResearchInput, settings: dict[str, Any]) -> Any:
@@ -396,8 +393,21 @@ class ParallelEnrichment(
 
 
 def _whole(pieces: list[Any]) -> Any:
-    """The rows of a preceding step that streams them."""
-    return pieces[0] if len(pieces) == 1 else [row for piece in pieces for row in piece]
+    """The rows of a preceding step, which may stream lists of them.
+
+    Raises:
+        InvalidArgumentError: It streams something else, such as the tokens of an answer, each
+            character of which would be paid for as a row.
+    """
+    if len(pieces) == 1:
+        return pieces[0]
+    if wrong := [type(piece).__name__ for piece in pieces if not isinstance(piece, list | tuple)]:
+        raise InvalidArgumentError(
+            f"the step before ParallelEnrichment streams pieces of type {wrong[0]}: let it give "
+            "lists of rows",
+            field="rows",
+        )
+    return [row for piece in pieces for row in piece]
 
 
 def _readable(rows: Any) -> Any:

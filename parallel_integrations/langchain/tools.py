@@ -49,6 +49,7 @@ from parallel_integrations._protocol.flow import Flow, Operation, Stream
 from parallel_integrations._protocol.polling import DEADLINE_SECONDS, DeadlineSeconds
 from parallel_integrations.api import entity_search, extract, retrieve_memory, search
 from parallel_integrations.api.tasks import stream_task
+from parallel_integrations.client import ParallelClient
 from parallel_integrations.errors import (
     ArgumentTypeError,
     ConnectionFailedError,
@@ -247,20 +248,10 @@ class StreamingTool(ParallelTool):
     """How long to wait in all."""
 
     def _result(self, operation: Any) -> Any:
-        with closing(self.resolved_client().stream(operation)) as events:
-            for event in events:
-                if isinstance(event, TaskRunResult | FindallResult):
-                    return event
-                report_progress(progress(event))
-        raise UnexpectedAnswerError("The run ended without a result.")
+        return run_reporting(self.resolved_client(), operation)
 
     async def _aresult(self, operation: Any) -> Any:
-        async with aclosing(self.resolved_client().astream(operation)) as events:
-            async for event in events:
-                if isinstance(event, TaskRunResult | FindallResult):
-                    return event
-                await areport_progress(progress(event))
-        raise UnexpectedAnswerError("The run ended without a result.")
+        return await arun_reporting(self.resolved_client(), operation)
 
 
 class SessionTool(PageSettings, ParallelTool):
@@ -346,6 +337,26 @@ class ResearchSettings(TaskOptions):
 def progress(event: StreamEvent) -> dict[str, Any]:
     """An event as plain JSON, for callbacks and stream writers."""
     return event.model_dump(mode="json", exclude_none=True)
+
+
+def run_reporting(client: ParallelClient, operation: Stream[Any]) -> Any:
+    """Run a task or FindAll to its result, and report the events before it."""
+    with closing(client.stream(operation)) as events:
+        for event in events:
+            if isinstance(event, TaskRunResult | FindallResult):
+                return event
+            report_progress(progress(event))
+    raise UnexpectedAnswerError("The run ended without a result.")
+
+
+async def arun_reporting(client: ParallelClient, operation: Stream[Any]) -> Any:
+    """As `run_reporting`, awaiting."""
+    async with aclosing(client.astream(operation)) as events:
+        async for event in events:
+            if isinstance(event, TaskRunResult | FindallResult):
+                return event
+            await areport_progress(progress(event))
+    raise UnexpectedAnswerError("The run ended without a result.")
 
 
 def report_progress(data: dict[str, Any]) -> None:

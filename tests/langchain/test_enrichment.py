@@ -3,14 +3,14 @@
 import asyncio
 import json
 import pickle
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.prompt_values import StringPromptValue
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableGenerator, RunnableLambda
 from pydantic import BaseModel
 
 from parallel_integrations import AuthenticationError, JournalError
@@ -102,6 +102,25 @@ def test_enrichment_in_a_chain_gives_all_rows(sandbox: Sandbox) -> None:
     chain = RunnableLambda(in_pieces) | make(sandbox) | count
     assert chain.invoke(ROWS) == [0, 1, 2]
     assert list(chain.stream(ROWS)) == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize("pieces", [["wi", "th"], [{"statement": "with"}, {"statement": "del"}]])
+async def test_pieces_that_are_no_rows_are_not_paid_for(sandbox: Sandbox, pieces: Any) -> None:
+    """Each character of a streamed text, or each key, would be a row."""
+
+    def stream(given: Iterator[Any]) -> Iterator[Any]:
+        yield from pieces
+
+    async def astream(given: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        for piece in pieces:
+            yield piece
+
+    chain = RunnableGenerator(stream, astream) | make(sandbox)
+    with pytest.raises(InvalidArgumentError, match=f"type {type(pieces[0]).__name__}: let it give"):
+        list(chain.stream("go"))
+    with pytest.raises(InvalidArgumentError, match="lists of rows"):
+        [each async for each in chain.astream("go")]
+    assert not sandbox.requests
 
 
 async def test_enrichment_in_an_awaited_chain(sandbox: Sandbox) -> None:

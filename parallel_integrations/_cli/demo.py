@@ -9,8 +9,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from parallel_integrations._cli.clients import sandbox_client
-from parallel_integrations._cli.sources import readable_excerpt, show, show_source, without_emphasis
-from parallel_integrations._documents.evidence import page_documents, read_basis
+from parallel_integrations._cli.sources import (
+    readable_excerpt,
+    show,
+    show_citations,
+    show_source,
+    without_emphasis,
+)
+from parallel_integrations._documents.evidence import cited, page_documents, read_basis
 from parallel_integrations._protocol.routes import KEYS_AT
 from parallel_integrations._protocol.search_mcp import SearchMcp
 from parallel_integrations._protocol.settings import KEY_VARIABLE, key_from_environment
@@ -52,18 +58,17 @@ def run_demo(question: str, console: Console | None = None) -> bool:
         return _run(console, client, question, is_web=False)
 
 
-def run_web_demo(question: str, url: str, console: Console | None = None) -> bool:
+def run_web_demo(question: str, url: str) -> bool:
     """Search the real web without an account, and say what comes next.
 
     Args:
         question: What to search for.
         url: Address of the MCP server.
-        console: Where to print; standard output if left out.
 
     Returns:
         Whether anything was found.
     """
-    console = console or Console(highlight=False)
+    console = Console(highlight=False)
     with ParallelClient(route=SearchMcp(url=url)) as client:
         price = (
             f"with the key in {KEY_VARIABLE}; this costs about {PRICES_USD['search']:.3f} USD."
@@ -155,12 +160,10 @@ def _show_answer(console: Console, question: str, text: str, basis: list[FieldBa
     # A list at its end would repeat the sources that follow.
     body = without_emphasis(text.partition("\nSources:\n")[0])
     show(console, body.strip(), markup=False)
-    cited = {citation.url: citation for field in basis for citation in field.citations}
-    if cited:
+    found = {citation.url: citation for _, citation in cited(basis)}
+    if found:
         show(console, "\n[bold]cited[/bold]")
-    for number, citation in enumerate(cited.values(), 1):
-        excerpt = readable_excerpt(question, "\n".join(str(each) for each in citation.excerpts))
-        show_source(console, number, citation.title or citation.url, citation.url, excerpt)
+    show_citations(console, question, found.values())
 
 
 def _what_next(console: Console, *, is_web: bool) -> None:
@@ -203,7 +206,7 @@ def _opened_client(console: Console) -> Iterator[ParallelClient]:
         with ParallelClient() as client:
             show(
                 console,
-                f"Live API at {client.settings.base_url}, because {KEY_VARIABLE} is set; "
+                f"The API at {client.settings.base_url}, because {KEY_VARIABLE} is set; "
                 f"this costs about {COST_USD:.3f} USD.",
             )
             yield client

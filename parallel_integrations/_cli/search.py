@@ -8,7 +8,12 @@ from typing import Any
 from rich.console import Console
 
 from parallel_integrations._cli.clients import sandbox_client
-from parallel_integrations._cli.sources import readable_excerpt, show, show_source
+from parallel_integrations._cli.sources import (
+    readable_excerpt,
+    show,
+    show_citations,
+    show_source,
+)
 from parallel_integrations._cli.terminal import printable
 from parallel_integrations._documents.answers import (
     AnyRequest,
@@ -69,36 +74,30 @@ def run_ask(question: str, *, model: str, as_json: bool, sandbox: bool) -> bool:
     errors, console = Console(stderr=True, highlight=False), Console(highlight=False)
     question = readable(question)  # of a terminal with another encoding
     parts: list[str] = []
-    citations: list[Citation] = []
+    citations: dict[str, Citation] = {}
     with _opened(errors, sandbox=sandbox, needs_key=True) as client:
         for part in _answer(client, question, model, citations):
             parts.append(part)
             if not as_json:
                 show(console, part, end="", markup=False, soft_wrap=True)
     text = "".join(parts)
-    sources = {citation.url: citation for citation in reversed(citations)}
-    ordered = [sources[url] for url in reversed(sources)]
     if as_json:
-        shown = [each.model_dump(mode="json") for each in ordered]
+        shown = [each.model_dump(mode="json") for each in citations.values()]
         answer = {"answer": text, "citations": shown, "usd": client.usage.usd}
         print(json.dumps(answer, indent=2, ensure_ascii=False))
         return bool(text.strip())
     console.print()
-    # An answer may end in a list of its own.
-    listed = [] if "\nSources:\n" in text else ordered
-    if listed:
+    if citations and "\nSources:\n" not in text:  # an answer may end in a list of its own
         console.print("\nSources", style="bold")
-    for number, source in enumerate(listed, 1):
-        excerpt = readable_excerpt(question, "\n".join(str(each) for each in source.excerpts))
-        show_source(console, number, page_title(source), source.url, excerpt)
+        show_citations(console, question, citations.values())
     _say_cost(errors, client)
     return bool(text.strip())
 
 
 def _answer(
-    client: ParallelClient, question: str, model: str, citations: list[Citation]
+    client: ParallelClient, question: str, model: str, citations: dict[str, Citation]
 ) -> Iterator[str]:
-    """An answer piece by piece; its citations are added to the list."""
+    """An answer piece by piece; its citations are added by their pages, the first of each."""
     request: AnyRequest = (
         RespondRequest(input=question)
         if model == RESPONSES_MODEL
@@ -107,8 +106,8 @@ def _answer(
     for chunk in client.stream(answer_chunks(request)):
         yield chunk.text
         if chunk.response is not None:
-            found = sources_in(evidence_in(chunk.response))
-            citations += [citation for _, citation in cited(found)]
+            for _, citation in cited(sources_in(evidence_in(chunk.response))):
+                citations.setdefault(citation.url, citation)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Sources as a terminal shows them: title, address, date and the sentences that matter."""
 
 import re
+from collections.abc import Iterable
 from textwrap import shorten
 from typing import Any, Final
 
@@ -9,6 +10,8 @@ from rich.markup import escape
 
 from parallel_integrations._cli.terminal import printable
 from parallel_integrations._documents.text_matching import closest_window
+from parallel_integrations.models.basis import Citation
+from parallel_integrations.models.page_facts import page_title
 
 MIN_WORDS: Final = 4
 EXCERPT_CHARACTERS: Final = 160
@@ -52,6 +55,13 @@ def show_source(
         width = max(20, console.width - 4)
         for line in console.render_str(escape(printable(text))).wrap(console, width):
             show(console, f"    {line.plain}", style="dim", markup=False, soft_wrap=True)
+
+
+def show_citations(console: Console, question: str, citations: Iterable[Citation]) -> None:
+    """Print cited pages, numbered, with the words of each that matter."""
+    for number, each in enumerate(citations, 1):
+        excerpt = readable_excerpt(question, "\n".join(each.excerpts))
+        show_source(console, number, page_title(each), each.url, excerpt)
 
 
 def readable_excerpt(question: str, text: str) -> str:

@@ -140,7 +140,7 @@ def test_the_demo_with_a_key_is_live_and_says_what_it_costs(sandbox: Sandbox) ->
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout)
     for waiting in ("searching …", "answering, 10 to 60 seconds"):
         assert waiting in shown
-    assert shown.startswith(f"Live API at {sandbox.url}, because PARALLEL_API_KEY is set")
+    assert shown.startswith(f"The API at {sandbox.url}, because PARALLEL_API_KEY is set")
     assert "about 0.011 USD" in shown
     assert sandbox.api_key not in done.stdout
     assert sandbox.ledger.usd == pytest.approx(0.011)

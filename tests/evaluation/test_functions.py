@@ -50,6 +50,8 @@ GIVEN: dict[str, Any] = {
 def test_scores_in_langsmith_s_form(evaluator: Any, key: str, score: float) -> None:
     result = evaluator(**GIVEN)
     assert (result["key"], result["score"]) == (key, score)
+    refused = evaluator(**GIVEN, judge=lambda prompt: {"verdict": "none"})
+    assert refused["score"] == (evaluator is unsupported_claims)
     assert result["comment"]
 
 

@@ -22,8 +22,11 @@ def certificate() -> Iterator[Path]:
         named = ["-subj", "/CN=localhost", "-addext", names]
         subprocess.run([*command.split(), *named, *files], check=True, capture_output=True)
         path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
+        before = os.environ.get("SSL_CERT_FILE")
         os.environ["SSL_CERT_FILE"] = f"{path}.crt"
         try:
             yield path
         finally:
             del os.environ["SSL_CERT_FILE"]
+            if before is not None:
+                os.environ["SSL_CERT_FILE"] = before

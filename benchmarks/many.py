@@ -53,7 +53,9 @@ def aiohttp(url: str) -> Ask:
     """Bytes."""
     from httpx_aiohttp import AiohttpTransport
 
-    return partial(_bytes, httpx.AsyncClient(transport=AiohttpTransport(), timeout=60), url)
+    return partial(
+        _bytes, httpx.AsyncClient(transport=AiohttpTransport(), timeout=TIMEOUT_SECONDS), url
+    )
 
 
 def plain(url: str) -> Ask:

@@ -16,6 +16,7 @@ from parallel_integrations.langchain import (
 )
 from parallel_integrations.llama_index import ParallelLLM, ParallelReader, ParallelRetriever
 
+ROUNDS = 9
 LANGCHAIN = (
     "import langchain_core.language_models.chat_models, langchain_core.retrievers, "
     "langchain_core.tools, langchain_core.document_loaders"
@@ -112,10 +113,10 @@ def constructing(calls: int = 200) -> Row:
     )
 
 
-def _cpu_of_new_processes(statements: dict[str, str], rounds: int = 9) -> dict[str, float]:
+def _cpu_of_new_processes(statements: dict[str, str]) -> dict[str, float]:
     """CPU seconds of each statement, in a new process each time, in turns."""
     turns: dict[str, list[float]] = {name: [] for name in statements}
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         for name, statement in statements.items():
             command = [sys.executable, "-c", TIMED.format(statement)]
             done = subprocess.run(command, capture_output=True, check=True, text=True)

@@ -15,6 +15,7 @@ from benchmarks.server import CHUNKS, PACE_SECONDS
 from parallel_integrations.langchain import ChatParallel
 from parallel_integrations.llama_index import ParallelLLM
 
+ROUNDS = 40
 PLAIN = "plain httpx lines + json"
 PACED = f"an event every {PACE_SECONDS * 1e3:.0f} ms"
 BODY = {"model": "speed", "messages": [{"role": "user", "content": QUESTION}], "stream": True}
@@ -81,14 +82,14 @@ def per_chunk(url: str, how: str) -> list[Row]:
     return found
 
 
-def first_chunk(url: str, rounds: int = 40) -> list[Row]:
+def first_chunk(url: str) -> list[Row]:
     """How much later than with plain httpx the first chunk is there, on a kept connection."""
     found = []
     for framework, ours in streams(url).items():
         others = peers.streams(url)[framework]
         contenders = {"plain": plain(url), "ours": ours, **others}
         moments: dict[str, list[float]] = {name: [] for name in contenders}
-        for _ in range(rounds):
+        for _ in range(ROUNDS):
             for name, chunks in contenders.items():
                 start = time.perf_counter()
                 stream = chunks()

@@ -360,11 +360,16 @@ MCP_PATH: Final = "/mcp"
 
 def operation_of(method: str, path: str) -> Operation | None:
     """The operation that a request is meant for, also through a gateway."""
-    path = _GATEWAY.sub("", path)
+    path = without_gateway(path)
     for operation, pattern in _PATTERNS:
         if operation.method == method and pattern.fullmatch(path):
             return operation
     return None
+
+
+def without_gateway(path: str) -> str:
+    """A path without what stands before it on the way through a gateway."""
+    return _GATEWAY.sub("", path)
 
 
 _GATEWAY: Final = re.compile(r"^/v1/[^/]+/[^/]+/(?:parallel|compat)(?=/)")

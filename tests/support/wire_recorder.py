@@ -5,18 +5,15 @@ it sees what the client sent and what the sandbox itself responded, before a fau
 a scripted server it sees the requests.
 """
 
-import re
-from typing import Final, Self
+from typing import Self
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from parallel_integrations.sandbox import Sandbox
-from tests.support.contract import Exchange, operation_of
+from tests.support.contract import Exchange, operation_of, without_gateway
 from tests.support.raw_server import RawServer
-
-_GATEWAY: Final = re.compile(r"^/v1/[^/]+/[^/]+/(?:parallel|compat)(?=/)")
 
 
 class WireRecorder:
@@ -61,7 +58,7 @@ class WireRecorder:
         self._sent.append(
             Exchange(
                 method=method,
-                path=_GATEWAY.sub("", path),
+                path=without_gateway(path),
                 query=tuple(parse_qsl(query, keep_blank_values=True)),
                 body=body,
                 status=status,

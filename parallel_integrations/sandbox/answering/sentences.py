@@ -17,6 +17,7 @@ THOROUGH_PAGES, THOROUGH_PASSAGES = 12, 10
 """From how many pages, and how many passages of each, a long report quotes."""
 NOTHING_FOUND = "The sandbox found nothing about this in its pages."
 PASSAGES_PER_PAGE = 4
+QUOTES_PER_PAGE = 2
 SENTENCE_CHARS = range(20, 500)
 NEARLY_AS_GOOD = 0.4
 """A page that scores less than this share of the best one is not quoted."""
@@ -98,17 +99,17 @@ class Evidence:
 
         return sorted(self.quotes, key=score, reverse=True)
 
-    def best(self, count: int, *, per_page: int = 2) -> list[Quote]:
+    def best(self, count: int) -> list[Quote]:
         """Return the `count` best quotes that hold a word of the question.
 
-        No page gives more than `per_page`, unless the others have nothing to say.
+        No page gives more than two, unless the others have nothing to say.
         """
         fitting = [quote for quote in self.ranked() if quote.stems & self._wanted]
         taken: list[Quote] = []
         for quote in fitting:
             # Several sources make an answer that can be checked; one page would often fill it
             # alone.
-            if sum(each.page == quote.page for each in taken) < per_page:
+            if sum(each.page == quote.page for each in taken) < QUOTES_PER_PAGE:
                 taken.append(quote)
         if len(taken) < count:
             taken += [quote for quote in fitting if quote not in taken]

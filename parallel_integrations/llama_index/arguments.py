@@ -1,7 +1,8 @@
 """Arguments of LlamaIndex's methods, checked before LlamaIndex puts them into its events."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
 from typing import Any, TypeVar, get_args
 
@@ -11,13 +12,30 @@ from llama_index.core.schema import BaseNode, QueryBundle, QueryType
 from llama_index.core.tools.types import ToolMetadata
 from pydantic import BaseModel
 
-from parallel_integrations.errors import ArgumentTypeError
+from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError, ParallelError
 
 T = TypeVar("T")
 
 
+@contextmanager
+def surfacing() -> Iterator[None]:
+    """Make a refused request an error that is no `ValueError`.
+
+    LlamaIndex's synthesizers take that for an answer that does not fit, and give "Empty Response":
+    a prompt that is too long would look like pages that say nothing.
+    """
+    try:
+        yield
+    except InvalidArgumentError as error:
+        raise ParallelError(str(error)) from error
+
+
 def checking(
-    name: str, place: int, check: Callable[[Any], Any], *methods: str
+    name: str,
+    place: int,
+    check: Callable[[Any], Any],
+    *methods: str,
+    around: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Callable[[type[T]], type[T]]:
     """Make methods of a class pass one of their arguments through a check first.
 
@@ -29,18 +47,23 @@ def checking(
         place: Where it stands without its name; `self` is 0.
         check: Gives the argument to go on with, or raises.
         *methods: Their names; those that the class inherits, too.
+        around: A context that they run in, after the check.
     """
 
     def decorate(cls: type[T]) -> type[T]:
         for method in methods:
-            setattr(cls, method, _checked(getattr(cls, method), name, place, check))
+            setattr(cls, method, _checked(getattr(cls, method), name, place, check, around))
         return cls
 
     return decorate
 
 
 def _checked(
-    method: Callable[..., Any], name: str, place: int, check: Callable[[Any], Any]
+    method: Callable[..., Any],
+    name: str,
+    place: int,
+    check: Callable[[Any], Any],
+    around: Callable[[], AbstractContextManager[None]],
 ) -> Callable[..., Any]:
     def arguments(given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
         if name in named:
@@ -51,11 +74,15 @@ def _checked(
 
     @wraps(method)
     async def awaiting(*given: Any, **named: Any) -> Any:
-        return await method(*arguments(given, named), **named)
+        checked = arguments(given, named)
+        with around():
+            return await method(*checked, **named)
 
     @wraps(method)
     def blocking(*given: Any, **named: Any) -> Any:
-        return method(*arguments(given, named), **named)
+        checked = arguments(given, named)
+        with around():
+            return method(*checked, **named)
 
     return awaiting if inspect.iscoroutinefunction(method) else blocking
 

@@ -40,7 +40,8 @@ from parallel_integrations.models.response import MAX_CHARACTERS, RESPONSES_MODE
 # and a bill of its own, and its default (3900) is less than a few pages; this is far more than one
 # search returns.
 CONTEXT_WINDOW_TOKENS: Final = 128_000
-CHARACTERS_PER_TOKEN: Final = 4
+# Of English prose it is up to 5, by LlamaIndex's tokenizer; of a prompt that is refused, nothing.
+CHARACTERS_PER_TOKEN: Final = 6
 UNSET: Final = -1
 
 
@@ -88,7 +89,7 @@ class ParallelLLM(Component, AnswerSettings, StructuredChat):
         extra_headers: Further headers of the request; those given per call are added. Never part
             of repr or serialization.
         context_window: Tokens that LlamaIndex packs into one call at most; 128 000 by default,
-            because the API states no limit and each further call is billed; 5000 for `parallel`.
+            because the API states no limit and each further call is billed; 3333 for `parallel`.
         stop: Texts before which an answer ends, also per call. The API knows none: the text is cut
             here, while the rest of a stream is read for its citations.
         temperature: Known, ignored by the API and not sent; so are `max_tokens` and, per call,
@@ -117,7 +118,7 @@ class ParallelLLM(Component, AnswerSettings, StructuredChat):
 
     context_window: int = Field(default=CONTEXT_WINDOW_TOKENS, gt=0)
     """Tokens that LlamaIndex packs into one call at most; 128 000 by default, because the API
-    states no limit and each further call is billed; 5000 for `parallel`.
+    states no limit and each further call is billed; 3333 for `parallel`.
     """
 
     # LlamaIndex has the field for every LLM, and takes whatever it is given.

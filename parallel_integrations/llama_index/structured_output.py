@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from parallel_integrations._documents.json_values import json_so_far, json_values, opening_of
 from parallel_integrations.errors import InvalidArgumentError, UnexpectedAnswerError
-from parallel_integrations.llama_index.arguments import as_template, checking
+from parallel_integrations.llama_index.arguments import as_template, checking, surfacing
 from parallel_integrations.llama_index.citations import attach_evidence, evidence_of
 from parallel_integrations.models.output_schema import class_schema, parse_output, response_name
 
@@ -42,13 +42,12 @@ def check_class(output_cls: Any, otherwise: str) -> None:
 def response_format(output_cls: type[BaseModel]) -> dict[str, Any]:
     """The `response_format` of a request for JSON that fits a class."""
     check_class(output_cls, "pass response_format={'name': …, 'schema': …} to chat()")
-    return {
-        "type": "json_schema",
-        "json_schema": {
-            "name": response_name(output_cls.__name__),
-            "schema": class_schema(output_cls),
-        },
-    }
+    try:
+        schema = class_schema(output_cls)
+    except ValueError as error:
+        raise InvalidArgumentError(f"output_cls: {error}", field="output_cls") from None
+    name = response_name(output_cls.__name__)
+    return {"type": "json_schema", "json_schema": {"name": name, "schema": schema}}
 
 
 def read_object(output_cls: type[Model], response: ChatResponse) -> Model:
@@ -80,7 +79,7 @@ STRUCTURED: Final = (
 )
 
 
-@checking("prompt", 1, as_template, "predict", "apredict", "stream", "astream")
+@checking("prompt", 1, as_template, "predict", "apredict", "stream", "astream", around=surfacing)
 @checking("prompt", 2, as_template, *STRUCTURED)
 class StructuredChat(LLM):
     """Adds native structured prediction to a chat model that takes `response_format`.
@@ -117,7 +116,9 @@ class StructuredChat(LLM):
             return predicted
         self._report_start(output_cls, prompt, prompt_args)
         messages = self._prompted(prompt, prompt_args)
-        response = self.chat(messages, **self._with_format(output_cls, llm_kwargs))
+        arguments = self._with_format(output_cls, llm_kwargs)
+        with surfacing():
+            response = self.chat(messages, **arguments)
         value = read_object(output_cls, response)
         dispatcher.event(LLMStructuredPredictEndEvent(output=value))
         return value
@@ -137,7 +138,9 @@ class StructuredChat(LLM):
             return predicted
         self._report_start(output_cls, prompt, prompt_args)
         messages = self._prompted(prompt, prompt_args)
-        response = await self.achat(messages, **self._with_format(output_cls, llm_kwargs))
+        arguments = self._with_format(output_cls, llm_kwargs)
+        with surfacing():
+            response = await self.achat(messages, **arguments)
         value = read_object(output_cls, response)
         dispatcher.event(LLMStructuredPredictEndEvent(output=value))
         return value
@@ -171,7 +174,9 @@ class StructuredChat(LLM):
             )
             return
         messages = self._prompted(prompt, prompt_args)
-        stream = self.stream_chat(messages, **self._with_format(output_cls, llm_kwargs))
+        arguments = self._with_format(output_cls, llm_kwargs)
+        with surfacing():
+            stream = self.stream_chat(messages, **arguments)
         partial_object = PartialObject(output_cls)
         with closing(stream):
             for response in stream:
@@ -191,7 +196,9 @@ class StructuredChat(LLM):
                 output_cls, prompt, llm_kwargs, **prompt_args
             )
         messages = self._prompted(prompt, prompt_args)
-        stream = await self.astream_chat(messages, **self._with_format(output_cls, llm_kwargs))
+        arguments = self._with_format(output_cls, llm_kwargs)
+        with surfacing():
+            stream = await self.astream_chat(messages, **arguments)
 
         async def objects() -> AsyncGenerator[Model | FlexibleModel, None]:
             partial_object = PartialObject(output_cls)

@@ -4,14 +4,18 @@ import json
 from typing import Any
 
 import pytest
+from llama_index.core import SummaryIndex
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
+from llama_index.core.base.response.schema import AsyncStreamingResponse
 from llama_index.core.chat_engine import SimpleChatEngine
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.prompts import PromptTemplate
+from llama_index.core.schema import TextNode
 
 from parallel_integrations import (
     InvalidArgumentError,
     ParallelClient,
+    ParallelError,
     StreamInterruptedError,
     UnexpectedAnswerError,
 )
@@ -160,7 +164,7 @@ def test_two_conversations_that_read_alike_are_not_mixed(llm: ParallelLLM) -> No
 
 
 def test_prompts_are_packed_into_what_the_endpoint_takes(llm: ParallelLLM) -> None:
-    assert llm.metadata.context_window == 5000
+    assert llm.metadata.context_window == 3333
     assert ParallelLLM(model="parallel", context_window=900).metadata.context_window == 900
     assert ParallelLLM().metadata.context_window == 128_000
     with pytest.raises(InvalidArgumentError, match="20001 characters"):
@@ -207,3 +211,38 @@ async def test_a_page_cited_at_no_place_of_the_text_is_cited_all_the_same(awaiti
     for response in (whole, pieces[-1]):
         places = [block.additional_location_info for block in citation_blocks(response)]
         assert places == [{"start_index": 0, "end_index": 2}] + [{}] * (len(ODD_SPANS) - 1)
+
+
+PROSE = (
+    "The committee considered several alternative arrangements, including administrative "
+    "restructuring and additional collaboration, before it recommended an independent body. "
+)
+
+
+@pytest.mark.parametrize("mode", ["compact", "refine", "tree_summarize", "simple_summarize"])
+def test_english_prose_fits_into_one_call(llm: ParallelLLM, mode: Any) -> None:
+    text = (PROSE + "So it did, in the end, for a year or two, and that was that. ") * 200
+    index = SummaryIndex([TextNode(text=part) for part in (text[:9000], text[9000:18000], text)])
+    response = index.as_query_engine(llm=llm, response_mode=mode).query(QUESTION)
+    assert str(response) != "Empty Response"
+
+
+@pytest.mark.parametrize("output_cls", [None, Explained])
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_a_prompt_that_is_too_long_is_no_empty_response(
+    llm: ParallelLLM, output_cls: Any, streaming: bool
+) -> None:
+    wide = ParallelLLM(model="parallel", context_window=50_000, client=llm.client)
+    index = SummaryIndex([TextNode(text=PROSE * 200)])
+    engine = index.as_query_engine(llm=wide, output_cls=output_cls, streaming=streaming)
+
+    async def awaited() -> str:
+        response = await engine.aquery(QUESTION)
+        if isinstance(response, AsyncStreamingResponse):
+            return "".join([each async for each in response.async_response_gen()])
+        return str(response)
+
+    with pytest.raises(ParallelError, match="characters, the API takes 20000"):
+        str(engine.query(QUESTION))
+    with pytest.raises(ParallelError, match="characters, the API takes 20000"):
+        await awaited()

@@ -3,7 +3,7 @@
 import copy
 import json
 import pickle
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import pytest
@@ -249,4 +249,33 @@ def test_what_is_no_class_of_pydantic_is_refused_unsent(sandbox: Sandbox, wrong:
     ):
         with pytest.raises(InvalidArgumentError, match="must be a pydantic class"):
             call(wrong)
+    assert sandbox.requests == []
+
+
+class Tree(BaseModel):
+    """A class that contains itself."""
+
+    name: str
+    branches: list["Tree"] = []
+
+
+class Opaque(BaseModel):
+    """A class with a field that JSON cannot hold."""
+
+    call: Callable[[], None]
+
+
+@pytest.mark.parametrize(("wrong", "words"), [(Tree, "itself"), (Opaque, "has no JSON schema")])
+async def test_a_class_without_a_schema_is_refused_unsent(
+    sandbox: Sandbox, wrong: Any, words: str
+) -> None:
+    llm = make(sandbox)
+    with pytest.raises(InvalidArgumentError, match=f"output_cls: .* {words}"):
+        llm.as_structured_llm(wrong)
+    with pytest.raises(InvalidArgumentError, match=words):
+        await llm.astructured_predict(wrong, PROMPT, name="x")
+    with pytest.raises(InvalidArgumentError, match=words):
+        list(llm.stream_structured_predict(wrong, PROMPT, name="x"))
+    with pytest.raises(InvalidArgumentError, match=words):
+        made(ParallelQueryEngine, sandbox, output_cls=wrong).query(INPUTS)
     assert sandbox.requests == []

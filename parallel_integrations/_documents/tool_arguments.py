@@ -19,8 +19,8 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_validator,
 )
-from pydantic import model_validator as validator
 from pydantic_core import from_json
 
 from parallel_integrations._documents.find_all import FindAllRequest
@@ -107,7 +107,7 @@ class ToolArguments(BaseModel):
     takes_objects: ClassVar[bool] = False
     """Whether an argument may itself be an object, whose fields are the caller's."""
 
-    @validator(mode="before")
+    @model_validator(mode="before")
     @classmethod
     def _read(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
@@ -116,34 +116,39 @@ class ToolArguments(BaseModel):
             values = _plain(dict(given))
         except RecursionError:
             raise ValueError("it is nested too deeply, or contains itself") from None
-        values = {name: value for name, value in values.items() if not _is_left_out(value)}
-        if len(values) == 1 and (inner := cls._all_in_one(values)):
-            values = {name: value for name, value in inner.items() if not _is_left_out(value)}
+        values = cls._unwrapped(_given(values))
+        for name in [*values]:
+            meant = cls.other_names.get(name)
+            if meant is not None and meant not in values:
+                values[meant] = values.pop(name)
         for name in cls.lists & values.keys():
             values[name] = _texts(values[name])
             if not values[name]:
                 del values[name]
-        for name in [*values]:
-            meant = cls.other_names.get(name)
-            if meant is not None and meant not in values:
-                value = values.pop(name)
-                values[meant] = _texts(value) if meant in cls.lists else value
-        return dict.fromkeys(cls.may_be_missing) | cls.mended(values)
+        return dict.fromkeys(cls.may_be_missing) | cls.corrected(values)
 
     @classmethod
-    def mended(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """What a tool itself knows of what models get wrong."""
+    def corrected(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The arguments without what models get wrong of this tool's own."""
         return values
 
     @classmethod
-    def _all_in_one(cls, values: dict[str, Any]) -> dict[str, Any] | None:
-        """The arguments that a model wrote into one, such as `kwargs`; None without any."""
+    def _unwrapped(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The arguments, where a model wrote all of them into one, such as `kwargs`."""
+        if len(values) != 1:
+            return values
         [(name, value)] = values.items()
         if cls.takes_objects and (name in cls.model_fields or name in cls.other_names):
-            return None
-        inner = value if isinstance(value, dict) else _object_in(value)
+            return values
+        inner = cls._arguments_in(value)
+        return _given(inner) if inner else values
+
+    @classmethod
+    def _arguments_in(cls, value: Any) -> dict[str, Any] | None:
+        """The arguments that an object, or a text that it is written as, holds; None for others."""
+        found = value if isinstance(value, dict) else _object_in(value)
         known = cls.model_fields.keys() | cls.other_names.keys()
-        return inner if inner and inner.keys() <= known else None
+        return found if found is not None and found.keys() <= known else None
 
     @classmethod
     def read(cls, given: str | Mapping[str, Any]) -> dict[str, Any]:
@@ -157,12 +162,8 @@ class ToolArguments(BaseModel):
                 `ArgumentTypeError` for an argument that there is not.
         """
         if isinstance(given, str):
-            whole = _object_in(given)
-            known = cls.model_fields.keys() | cls.other_names.keys()
-            if whole is not None and whole.keys() <= known:
-                given = whole
-            else:
-                given = {next(iter(cls.model_fields)): given}
+            whole = cls._arguments_in(given)
+            given = {next(iter(cls.model_fields)): given} if whole is None else whole
         try:
             arguments = cls.model_validate(given)
         except ValidationError as error:
@@ -199,7 +200,7 @@ class SearchArguments(ToolArguments):
     search_queries: OrNone[Queries] = _described(SearchRequest, "search_queries")
 
     @classmethod
-    def mended(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def corrected(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Take several objectives, or `query` beside one, for queries; keep the usable ones."""
         if "query" in values and "search_queries" not in values:
             values["search_queries"] = _texts(values.pop("query"))
@@ -226,7 +227,7 @@ class ExtractArguments(ToolArguments):
     objective: OrNone[Objective] = _described(ExtractRequest, "objective", default_factory=_nothing)
 
     @classmethod
-    def mended(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def corrected(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Take several addresses in one text apart."""
         if isinstance(urls := values.get("urls"), list):
             values["urls"] = [url for text in urls for url in _addresses(text)]
@@ -268,7 +269,7 @@ class EntityArguments(ToolArguments):
     entity_type: EntityType = _described(EntitySearchRequest, "entity_type")
 
     @classmethod
-    def mended(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def corrected(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Take the kind in the singular and in any case."""
         if isinstance(kind := values.get("entity_type"), str):
             kind = kind.strip().lower()
@@ -284,7 +285,7 @@ class MemoryArguments(ToolArguments):
     query: OrNone[str] = _described(RetrieveMemoryRequest, "query", default_factory=_nothing)
 
     @classmethod
-    def mended(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def corrected(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Shorten a query that is too long."""
         if isinstance(query := values.get("query"), str):
             values["query"] = _shortened(query.strip(), MAX_MEMORY_QUERY_CHARACTERS)
@@ -321,8 +322,16 @@ def _is_left_out(value: Any) -> bool:
     return _is_nothing(value) or (isinstance(value, str) and value.strip().lower() in _NULLS)
 
 
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    """Without what a model leaves out."""
+    return {name: value for name, value in values.items() if not _is_left_out(value)}
+
+
 def _texts(value: Any) -> Any:
-    """A list of texts, from one that is written as a text, nested, or one to a line."""
+    """A list of texts, from one that is written as a text, nested, or one to a line.
+
+    What can be none, such as an object of several fields, stays as it is, to be refused.
+    """
     match value:
         case str():
             return _list_in(value) or _lines(value)

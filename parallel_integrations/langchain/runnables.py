@@ -35,7 +35,7 @@ from parallel_integrations.models.task import (
     is_task_body,
 )
 
-ResearchInput: TypeAlias = str | dict[str, Any] | BaseModel
+ResearchInput: TypeAlias = str | dict[str, Any] | list[Any] | BaseModel
 # The last two are for callers that give settings as a documented body has them.
 CALL_SETTINGS: Final = (*CreateTaskRunRequest.model_fields, "task_spec", "advanced_settings")
 

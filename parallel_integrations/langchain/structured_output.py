@@ -57,9 +57,11 @@ def bind_schema(
         if strict is not None:
             named["strict"] = strict
         response_format = {"type": "json_schema", "json_schema": named}
+    # For traces LangChain converts the schema, whose type it takes for a text.
+    traced = json_schema if isinstance(json_schema.get("type", ""), str) else {}
     bound = model.bind(
         response_format=response_format,
-        ls_structured_output_format={"kwargs": {"method": method}, "schema": json_schema},
+        ls_structured_output_format={"kwargs": {"method": method}, "schema": traced},
     )
     is_class = isinstance(schema, type) and is_basemodel_subclass(schema)
     parser = SchemaParser(json_schema=json_schema, schema_class=schema if is_class else None)
@@ -78,16 +80,32 @@ def _json_schema(schema: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         if isinstance(schema, type) and issubclass(schema, Enum):
             raise ValueError("an enum names the values of a field: give a class with such a field")
+        if schema == {}:
+            raise ValueError("it says nothing")
         # The converter would lose an array's items, and what it does not know of a dict.
         if isinstance(schema, dict):
             return named_schema(schema)
-        found = foreign_schema(schema) if is_dataclass(schema) else None
-        return found or convert_to_json_schema(schema), {}
+        return _converted(schema), {}
     except Exception as error:  # noqa: BLE001 - the converter raises many; nothing was sent
         raise InvalidArgumentError(
             f"schema={schema!r:.100} cannot be the schema of an object: give a pydantic class, a "
             f"TypedDict, a dataclass or a JSON schema ({error})"
         ) from None
+
+
+def _converted(schema: Any) -> dict[str, Any]:
+    if is_dataclass(schema):
+        return foreign_schema(schema) or {}
+    try:
+        found = convert_to_json_schema(schema)
+    except Exception:
+        # It fails at a TypedDict with `NotRequired[…]` and the like.
+        if (other := foreign_schema(schema)) is None:
+            raise
+        return other
+    if isinstance(schema, type) and not (is_basemodel_subclass(schema) or found.get("properties")):
+        raise ValueError("its annotations are no fields of it")
+    return found
 
 
 class SchemaParser(BaseCumulativeTransformOutputParser[Any]):
@@ -278,6 +296,8 @@ def _fault(value: Any, schema: Any, root: dict[str, Any], where: str) -> str | N
         return f"{where or 'it'} is not allowed" if schema is False else None
     if "$ref" in schema:
         return _fault(value, _target(root, schema["$ref"]), root, where)
+    if value is None and schema.get("nullable") is True:  # as OpenAPI has it
+        return None
     if "enum" in schema and value not in schema["enum"]:
         return f"{where or 'it'} is {value!r}, none of {schema['enum']}"
     if "const" in schema and value != schema["const"]:
@@ -295,9 +315,11 @@ def _fault(value: Any, schema: Any, root: dict[str, Any], where: str) -> str | N
         return f"{where or 'it'} is {type(value).__name__}, not {' or '.join(kinds)}"
     if isinstance(value, dict):
         return _field_fault(value, schema, root, where)
-    if isinstance(value, list) and "items" in schema:
+    if isinstance(value, list):
+        first = schema.get("prefixItems", ())
         for number, item in enumerate(value):
-            if fault := _fault(item, schema["items"], root, f"{where}[{number}]"):
+            part = first[number] if number < len(first) else schema.get("items", True)
+            if fault := _fault(item, part, root, f"{where}[{number}]"):
                 return fault
     return None
 
@@ -309,8 +331,10 @@ def _field_fault(
         if name not in value:
             return f"{where or 'it'} lacks {name!r}"
     known = schema.get("properties", {})
+    # What a pattern admits is taken: its regular expressions are JavaScript's.
+    others = "patternProperties" in schema or schema.get("additionalProperties", True)
     for name, item in value.items():
-        part = known.get(name, schema.get("additionalProperties", True))
+        part = known.get(name, others)
         if fault := _fault(item, part, root, f"{where}.{name}" if where else name):
             return fault
     return None

@@ -5,7 +5,7 @@ import sys
 from enum import Enum
 from functools import reduce
 from operator import add
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired, Required
 
 import pytest
 from langchain.agents import create_agent
@@ -258,6 +258,43 @@ def test_an_enum_is_no_schema_of_an_object(sandbox: Sandbox) -> None:
     assert not sandbox.requests
 
 
+class Unfinished:
+    """A class whose author forgot what it should be based on."""
+
+    name: str
+
+
+@pytest.mark.parametrize(("schema", "why"), [(Unfinished, "are no fields"), ({}, "says nothing")])
+def test_what_has_no_fields_is_no_schema(sandbox: Sandbox, schema: Any, why: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=why):
+        structured_chain(sandbox, schema)
+    assert not sandbox.requests
+
+
+class Partial(TypedDict):
+    """A statement of which little may be known."""
+
+    name: Required[str]
+    purpose: NotRequired[str]
+
+
+def test_fields_of_a_typed_dict_may_be_missing(sandbox: Sandbox) -> None:
+    chain = structured_chain(sandbox, Partial)
+    sandbox.faults.add(**answer('{"name": "with"}'))
+    assert chain.invoke(QUESTION) == {"name": "with"}
+    sent = sandbox.requests[0].body["response_format"]["json_schema"]
+    assert (sent["name"], sent["schema"]["required"]) == ("Partial", ["name"])
+    sandbox.faults.add(**answer('{"purpose": "x"}'))
+    with pytest.raises(OutputParserException, match="lacks 'name'"):
+        chain.invoke(QUESTION)
+
+
+async def test_a_schema_of_several_types(sandbox: Sandbox) -> None:
+    chain = structured_chain(sandbox, {**JSON_SCHEMA, "type": ["object", "null"]})
+    assert (await chain.ainvoke(QUESTION)).keys() == {"name", "purpose"}
+    assert list(chain.stream(QUESTION))[-1].keys() == {"name", "purpose"}
+
+
 def test_binding_tools_is_refused_plainly(sandbox: Sandbox) -> None:
     @tool
     def weather(place: str) -> str:
@@ -286,6 +323,17 @@ NESTED: dict[str, Any] = {
         "one": {"const": 1},
         "both": {"allOf": [{"type": "object"}, {"required": ["x"]}]},
         "text": {"type": ["string", "null"]},
+        "pair": {
+            "type": "array",
+            "prefixItems": [{"type": "string"}, {"type": "integer"}],
+            "items": False,
+        },
+        "old": {"type": "integer", "nullable": True},
+        "by_year": {
+            "type": "object",
+            "patternProperties": {"^[0-9]{4}$": {"type": "integer"}},
+            "additionalProperties": False,
+        },
     },
     "additionalProperties": False,
 }
@@ -305,6 +353,10 @@ NESTED: dict[str, Any] = {
         ({"both": {}}, "both lacks 'x'"),
         ({"text": 1}, "text is int, not string or null"),
         ({"other": 1}, "other is not allowed"),
+        ({"pair": ["a", 1]}, None),
+        ({"pair": ["a", "b"]}, "pair[1] is str, not integer"),
+        ({"pair": ["a", 1, 2]}, "pair[2] is not allowed"),
+        ({"old": None, "by_year": {"2024": 1}}, None),
         ([], "it is list, not object"),
     ],
 )

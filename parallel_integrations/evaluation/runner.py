@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import product
 from os import PathLike
 from typing import Any, Final, TypeAlias
@@ -313,23 +313,36 @@ class _Run:
                             self._leave(waiting, fatal)
                             return
                         flying.add(threads.submit(self._ask, waiting.pop()))
-                    done, flying = wait(flying, return_when=FIRST_COMPLETED)
+                    done, _ = wait(flying, return_when=FIRST_COMPLETED)
                     for future in done:
-                        result, error = future.result()
+                        flying.remove(future)
+                        error = self._take(future, keep)
                         fatal = error if isinstance(error, CONCERNS_ALL) else fatal
-                        result.usd = self._cost(result)
-                        if result.error is None:
-                            keep(result)  # before anybody hears of it: it is paid
-                        self.results[result.id] = result
                         self._notify()
                 # The last questions may fail for such a reason, too, when none is left to leave
                 # out.
                 if fatal is not None:
                     self._leave([], fatal)
-            # Interrupted: what has not begun would be asked, and billed, while the pool is left.
+            # Interrupted: what has not begun would be asked, and billed, while the pool is left;
+            # what is in flight is billed, and kept.
             except BaseException:
-                threads.shutdown(wait=False, cancel_futures=True)
+                threads.shutdown(cancel_futures=True)
+                with suppress(errors.ParallelError):  # the journal itself may be what failed
+                    for future in flying:
+                        if not future.cancelled():
+                            self._take(future, keep)
                 raise
+
+    def _take(
+        self, future: Future[Graded], keep: Callable[[QuestionResult], None]
+    ) -> Exception | None:
+        """Note what became of a question; returns why it failed."""
+        result, error = future.result()
+        result.usd = self._cost(result)
+        if result.error is None:
+            keep(result)  # before anybody hears of it: it is paid
+        self.results[result.id] = result
+        return error
 
     def _ask(self, question: Question) -> Graded:
         # The judge is not timed: a slow one would make the system look slow.

@@ -405,6 +405,30 @@ def test_half_a_character_costs_neither_journal_nor_report(tmp_path: Path) -> No
     assert "half \ufffd" in (tmp_path / "r.json").read_text("utf-8")
 
 
+def test_what_is_in_flight_at_an_interruption_is_kept(tmp_path: Path) -> None:
+    together, others_may_end = threading.Barrier(3), threading.Event()
+    asked: list[str] = []
+
+    def system(question: str) -> str:
+        asked.append(question)
+        together.wait(10)
+        if question != ROWS[0]["question"]:
+            assert others_may_end.wait(10)
+        return "answer"
+
+    def interrupt(progress: EvaluationProgress) -> None:
+        if progress.finished:
+            others_may_end.set()
+            raise KeyboardInterrupt
+
+    kept: dict[str, Any] = {"journal": tmp_path / "e.db", "concurrency": 3}
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(system, ROWS, on_progress=interrupt, **kept)
+    assert sorted(asked) == [row["question"] for row in ROWS[:3]]
+    evaluate(system, ROWS, **kept)
+    assert sorted(asked) == [row["question"] for row in ROWS]
+
+
 def test_a_journal_that_holds_something_else_is_an_error_of_ours(tmp_path: Path) -> None:
     path = tmp_path / "e.db"
     evaluate(str, ROWS[:1], journal=path)

@@ -374,15 +374,16 @@ def sandbox(
         taken = f"port {port} is taken: stop what uses it, or take --port 0 for a free one"
         reason = taken if error.errno == errno.EADDRINUSE else error
         raise _stopped(f"The sandbox cannot start: {reason}") from error
-    typer.echo(
-        "Sandbox: not Parallel's service, only its protocol, over local pages.\n\n"
-        f"  export PARALLEL_BASE_URL={running.url}\n"
-        f"  export PARALLEL_API_KEY={running.api_key}\n\n"
-        "Ctrl+C stops it."
-    )
     try:
-        while True:
-            time.sleep(3600)
+        with _errors_shown():
+            typer.echo(
+                "Sandbox: not Parallel's service, only its protocol, over local pages.\n\n"
+                f"  export PARALLEL_BASE_URL={running.url}\n"
+                f"  export PARALLEL_API_KEY={running.api_key}\n\n"
+                "Ctrl+C stops it."
+            )
+            while True:
+                time.sleep(3600)
     except KeyboardInterrupt:
         typer.echo("\nStopped.")
     finally:

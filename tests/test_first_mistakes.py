@@ -37,6 +37,7 @@ from parallel_integrations.api import create_task_run, search
 from parallel_integrations.langchain import (
     ChatParallel,
     ParallelDeepResearch,
+    ParallelEnrichment,
     ParallelExtractLoader,
     ParallelSearchRetriever,
     ParallelSearchTool,
@@ -228,6 +229,23 @@ def test_a_value_of_another_kind_is_named_by_its_kind(
     with pytest.raises(InvalidArgumentError, match="search_queries holds too many: give at most 5"):
         retriever.invoke("why?", search_queries=iter("abcdefg"))
     assert not sandbox.requests
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (ParallelSearchRetriever, "source_policy"),
+        (ParallelDeepResearch, "deadline_seconds"),
+        (ParallelEnrichment, "timeout"),
+        (ChatParallel, "timeout"),
+    ],
+)
+def test_a_setting_that_a_call_does_not_take_is_given_to_the_constructor(
+    make: Callable[..., Any], name: str
+) -> None:
+    words = re.escape(f"takes {name}= when it is made, {make.__name__}({name}=…), not for one call")
+    with pytest.raises(ArgumentTypeError, match=words):
+        make(api_key="k").invoke(["why?"], **{name: SECRET})
 
 
 @pytest.mark.parametrize("make", [ParallelSearchRetriever, ParallelReader, ChatParallel])

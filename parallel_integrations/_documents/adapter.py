@@ -31,7 +31,7 @@ from parallel_integrations.errors import InvalidArgumentError, ParallelError
 from parallel_integrations.models._validation import (
     CheckedModel,
     argument_names,
-    shown_name,
+    refused_argument,
     unknown_argument,
 )
 
@@ -39,10 +39,16 @@ CONNECTION: Final = ("api_key", "base_url", "timeout", "max_retries")
 
 
 def refuse_unknown(cls: type, given: Iterable[str], known: Collection[str]) -> None:
-    """Raise an `ArgumentTypeError` for an unknown keyword argument; it says what is meant."""
+    """Raise an `ArgumentTypeError` for an unknown keyword argument; it says what is meant.
+
+    Args:
+        cls: What takes the arguments, when it is made or for one call.
+        given: The names that were given.
+        known: Those that are taken.
+    """
     for name in given:
         if name not in known:
-            raise unknown_argument(shown_name(cls), str(name), known)
+            raise refused_argument(cls, str(name), known)
 
 
 def refuse_unknown_fields(call: str, request: type[BaseModel], given: Collection[str]) -> None:

@@ -27,7 +27,7 @@ _KINDS: Final[tuple[tuple[str, str], ...]] = (
     ("dict_type", "an object of fields"),
     ("model_type", "an object of fields"),
     ("model_attributes_type", "an object of fields"),
-    ("is_subclass_of", "a class"),
+    ("is_subclass_of", "a pydantic class"),
     ("path_type", "a path"),
     ("datetime_", "a date and time with a time zone, like '2026-07-15T17:30:00Z'"),
     ("timezone_", "a date and time with a time zone, like '2026-07-15T17:30:00Z'"),
@@ -128,11 +128,29 @@ def shown_name(cls: type) -> str:
     return str(vars(cls).get("shown_as", cls.__name__))
 
 
+def refused_argument(
+    cls: type, name: str, known: Collection[str], otherwise: str = ""
+) -> ArgumentTypeError:
+    """The error for an argument that a class, or one call of it, does not take.
+
+    Args:
+        cls: The class.
+        name: Of the argument.
+        known: The arguments that are taken.
+        otherwise: What is said of one that is like none of them.
+    """
+    owner = shown_name(cls)
+    if name in getattr(cls, "model_fields", ()):
+        text = f"{owner} takes {name}= when it is made, {owner}({name}=…), not for one call"
+        return ArgumentTypeError(text, field=name)
+    return unknown_argument(owner, name, known, otherwise=otherwise)
+
+
 def unknown_argument(
-    owner: str, name: str, known: Collection[str], field: str = ""
+    owner: str, name: str, known: Collection[str], field: str = "", otherwise: str = ""
 ) -> ArgumentTypeError:
     """The error for an argument, or a field of a body, that does not exist."""
-    meant = hint(name, known)
+    meant = hint(name, known) or otherwise
     text = f"{owner} has no argument {name!r}{meant and f'; {meant}'}"
     return ArgumentTypeError(text, field=field or name)
 
@@ -173,8 +191,11 @@ def _sentence(where: str, owner: str, faults: Sequence[Any]) -> str:
     wanted = [what for each in faults if (what := _wanted(each["type"]))]
     if wanted:
         verb = "must be" if where else "takes"
-        given = "" if isinstance(value, _SCALARS) else f", not {type(value).__name__}"
-        return f"{shown} {verb} {' or '.join(dict.fromkeys(wanted))}{given}"
+        kinds = " or ".join(dict.fromkeys(wanted))
+        if isinstance(value, _SCALARS):
+            return f"{shown} {verb} {kinds}"
+        given = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        return f"{shown} {verb} {kinds}, not {given}"
     return fault["msg"] if where and where in fault["msg"] else f"{shown}: {fault['msg']}"
 
 

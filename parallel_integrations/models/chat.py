@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from parallel_integrations.errors import InvalidArgumentError
+from parallel_integrations.models._validation import refused_argument
 from parallel_integrations.models.basis import FieldBasis
 from parallel_integrations.models.fields import Items, JsonObject
 from parallel_integrations.models.headers import checked_headers
@@ -112,18 +113,17 @@ class ChatSettings(BaseModel):
                 left out.
 
         Raises:
-            ValueError: Tools, or an argument that is not known.
+            InvalidArgumentError: Tools. An `ArgumentTypeError` for an argument that is not known.
         """
         if any(called.get(name) for name in TOOLS):
             raise InvalidArgumentError(
                 "Parallel's chat models call no tools. Let another model call the tools, or ask "
                 "directly: the answers are grounded in the web already."
             )
-        if unknown := called.keys() - IGNORED - PER_CALL - TOOLS:
-            raise InvalidArgumentError(
-                f"{type(self).__name__} does not know {', '.join(sorted(unknown))}; fields that "
-                "the API learned later go into extra_body={…}"
-            )
+        known = IGNORED | PER_CALL
+        if unknown := sorted(called.keys() - known - TOOLS):
+            later = "fields that the API learned later go into extra_body={…}"
+            raise refused_argument(type(self), unknown[0], known, otherwise=later)
         return ChatRequest(
             messages=[ChatMessage(**message) for message in messages],
             model=self.model_of(called),

@@ -244,7 +244,7 @@ def test_an_argument_of_the_wrong_kind_is_refused_by_name(sandbox: Sandbox, name
 def test_tools_and_unknown_arguments_are_refused(sandbox: Sandbox) -> None:
     with pytest.raises(ValueError, match="call no tools"):
         make(sandbox).invoke("x", tools=[{"type": "function"}])
-    with pytest.raises(ValueError, match="does not know temprature"):
+    with pytest.raises(ValueError, match="'temprature'; did you mean 'temperature'"):
         make(sandbox).invoke("x", temprature=1)
     with pytest.raises(TypeError, match="'modle'; did you mean 'model'"):
         ChatParallel(modle="lite")

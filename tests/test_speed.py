@@ -24,6 +24,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from benchmarks.empty import EmptyLangChain, EmptyLlamaIndex
 from parallel_integrations import ChatRequest, ParallelClient, SearchRequest
 from parallel_integrations.api import search, stream_chat
+from parallel_integrations.evaluation import Statement, TextJudge
 from parallel_integrations.langchain import (
     ChatParallel,
     ParallelSearchRetriever,
@@ -289,3 +290,13 @@ def test_a_call_costs_the_same_however_many_there_are_at_once(url: str) -> None:
 
     few, many = asyncio.run(per_call(10)), asyncio.run(per_call(100))
     assert many <= few * 1.1
+
+
+def test_a_long_page_is_looked_through_in_proportion_to_its_length() -> None:
+    def cost(count: int) -> int:
+        page = " ".join(f"Sentence {number} of {count} says so." for number in range(count))
+        with Calls() as calls:
+            TextJudge()(Statement(text="The bridge is 412 m long."), page)
+        return calls.count
+
+    assert cost(900) <= 3 * TOLERANCE * cost(300)  # more than what is kept of texts

@@ -1,6 +1,7 @@
 """Follows the citation markers in any model's answer to the documents that it was given."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -149,10 +150,12 @@ def _sentences(text: str) -> list[tuple[int, int]]:
 
 def _sentence(text: str, spans: Sequence[tuple[int, int]], marker: int) -> tuple[int, int]:
     """The sentence that a marker stands in, behind (`It is. [1]`), or before on its line."""
-    before = [span for span in spans if span[0] <= marker]
-    after = [span for span in spans if span[0] > marker]
-    if before and (marker < before[-1][1] or "\n" not in text[before[-1][1] : marker]):
-        return before[-1]
-    if after and "\n" not in text[marker : after[0][0]]:
-        return after[0]
-    return before[-1] if before else after[0] if after else (marker, marker)
+    place = bisect_right(spans, marker, key=lambda span: span[0])
+    before, after = spans[place - 1 : place], spans[place : place + 1]
+    for start, end in before:
+        if marker < end or "\n" not in text[end:marker]:
+            return start, end
+    for start, end in after:
+        if "\n" not in text[marker:start]:
+            return start, end
+    return next(iter((*before, *after)), (marker, marker))

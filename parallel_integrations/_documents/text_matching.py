@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import lru_cache
@@ -237,13 +238,16 @@ NEIGHBORS: Final = 1
 def window_at(passage: str, at: int) -> tuple[int, int]:
     """The sentence at a place, with its neighbors."""
     spans = sentences(passage)
-    number = sentence_number(spans, at)
+    return _window(spans, sentence_number(spans, at))
+
+
+def _window(spans: Sequence[tuple[int, int]], number: int) -> tuple[int, int]:
     return spans[max(0, number - NEIGHBORS)][0], spans[min(len(spans) - 1, number + NEIGHBORS)][1]
 
 
 def sentence_number(spans: Sequence[tuple[int, int]], at: int) -> int:
     """Which of a text's sentences a place is in, or behind."""
-    return max(number for number, (start, _) in enumerate(spans) if start <= at or number == 0)
+    return max(0, bisect_right(spans, at, key=lambda span: span[0]) - 1)
 
 
 class Window(NamedTuple):
@@ -273,8 +277,9 @@ def closest_window(statement: str, passage: str, around: str = "") -> Window:
     exact, words = exact_parts(statement), content_words(statement)
     best = Window(0.0, 0.0, 0, 0)
     # The statement may stand in one sentence, or begin in one and end in the next.
-    for start, _ in sentences(passage):
-        first, last = window_at(passage, start)
+    spans = sentences(passage)
+    for number in range(len(spans)):
+        first, last = _window(spans, number)
         text = f"{around}\n{passage[first:last]}"
         found = Window(share(exact, text), overlap(words, text), first, last)
         if found[:2] > best[:2]:

@@ -4,11 +4,13 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.llms.llm import LLM
 from llama_index.core.prompts import BasePromptTemplate
-from llama_index.core.schema import BaseNode, QueryBundle, QueryType
+from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle, QueryType
 from llama_index.core.tools.types import ToolMetadata
 from pydantic import BaseModel
 
@@ -125,14 +127,47 @@ def as_given_nodes(given: Any) -> list[BaseNode]:
     return _items("nodes", given, BaseNode, "[TextNode(text='…')]")
 
 
+def as_found_nodes(given: Any) -> list[NodeWithScore | BaseNode]:
+    """The nodes that a retriever or engine found."""
+    return _items("nodes", given, NodeWithScore | BaseNode, "response.source_nodes")
+
+
+def as_texts(name: str, given: Any) -> list[str]:
+    """Texts; none for None."""
+    return [] if given is None else _items(name, given, str, "['…', '…']")
+
+
+def as_text(name: str, given: Any) -> str:
+    """A text; an empty one for None."""
+    if not isinstance(given, str | None):
+        raise _wrong(name, "a text", given)
+    return given or ""
+
+
+def as_callbacks(given: Any) -> CallbackManager | None:
+    """What LlamaIndex reports to; without it, what `Settings` has."""
+    if not isinstance(given, CallbackManager | None):
+        example = "a CallbackManager, like CallbackManager([handler])"
+        raise _wrong("callback_manager", example, given)
+    return given
+
+
+def as_query_writer(given: Any) -> LLM | None:
+    """What writes queries: it could fail unseen, because then they are derived."""
+    methods = ("complete", "acomplete")
+    if given is not None and not all(callable(getattr(given, each, None)) for each in methods):
+        raise _wrong("query_writer", "an LLM of LlamaIndex", given)
+    return cast("LLM | None", given)
+
+
 def _items(name: str, given: Any, kind: Any, example: str) -> list[Any]:
     if isinstance(given, str | Mapping | BaseModel) or not isinstance(given, Iterable):
         raise _wrong(name, f"a list, like {example}", given)
     items = list(given)
     for place, item in enumerate(items):
         if not isinstance(item, kind):
-            expected = " or ".join(each.__name__ for each in get_args(kind) or (kind,))
-            raise _wrong(f"{name}[{place}]", f"a {expected}", item)
+            kinds = ("text" if each is str else each.__name__ for each in get_args(kind) or (kind,))
+            raise _wrong(f"{name}[{place}]", f"a {' or '.join(kinds)}", item)
     return items
 
 

@@ -16,6 +16,7 @@ from parallel_integrations.evaluation.functions import comment, question_of
 from parallel_integrations.evaluation.grading import grade
 from parallel_integrations.evaluation.judges import judge_of
 from parallel_integrations.evaluation.questions import Question, Source, questions_of
+from parallel_integrations.llama_index.arguments import as_text, as_texts
 
 
 class ParallelFactEvaluator(BaseEvaluator):
@@ -51,6 +52,8 @@ class ParallelFactEvaluator(BaseEvaluator):
         if figure not in get_args(Figure):
             known = ", ".join(get_args(Figure))
             raise InvalidArgumentError(f"figure={figure!r} is none of {known}", field="figure")
+        if not isinstance(min_score, int | float):
+            raise InvalidArgumentError(f"min_score={min_score!r:.80} must be a number")
         given = [] if questions == () else questions_of(questions)
         self.questions = {_key(each.question): each for each in given}
         self.figure: Figure = figure
@@ -87,8 +90,8 @@ class ParallelFactEvaluator(BaseEvaluator):
         Raises:
             InvalidArgumentError: There are no facts for the query.
         """
-        passages = [Passage(text=each) for each in contexts or ()]
-        answer = answer_of({"answer": response or "", "documents": passages})
+        passages = [Passage(text=each) for each in as_texts("contexts", contexts)]
+        answer = answer_of({"answer": as_text("response", response), "documents": passages})
         return await asyncio.to_thread(self._score, query, answer, reference)
 
     # LlamaIndex's own hands over the texts of the source nodes alone, without their urls.
@@ -118,7 +121,7 @@ class ParallelFactEvaluator(BaseEvaluator):
         return await asyncio.to_thread(self._score, query, answer, reference)
 
     def _score(self, query: str | None, answer: Answer, reference: Any) -> EvaluationResult:
-        question = self.questions.get(_key(query or ""))
+        question = self.questions.get(_key(as_text("query", query)))
         if reference is not None:
             question = question_of(query, reference, needs_facts=True)
         if question is None:

@@ -25,7 +25,12 @@ from pydantic import Field, field_validator
 
 from parallel_integrations._documents.answers import AnyRequest, answer, answer_chunks
 from parallel_integrations._documents.stop import stop_sequences
-from parallel_integrations.llama_index.arguments import as_messages, as_prompt, checking
+from parallel_integrations.llama_index.arguments import (
+    as_callbacks,
+    as_messages,
+    as_prompt,
+    checking,
+)
 from parallel_integrations.llama_index.base import Component
 from parallel_integrations.llama_index.messages import (
     StreamedResponse,
@@ -133,6 +138,12 @@ class ParallelLLM(Component, AnswerSettings, StructuredChat):
                 )
                 raise ValueError(message)
         return given
+
+    # LlamaIndex puts an empty one in place of what is none, and the handlers would hear nothing.
+    @field_validator("callback_manager", mode="before", check_fields=False)
+    @classmethod
+    def _reports(cls, given: Any) -> Any:
+        return as_callbacks(given)
 
     @classmethod
     def class_name(cls) -> str:

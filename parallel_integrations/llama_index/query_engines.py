@@ -43,7 +43,7 @@ from parallel_integrations.errors import (
     InvalidArgumentError,
     UnexpectedAnswerError,
 )
-from parallel_integrations.llama_index.arguments import as_query, checking
+from parallel_integrations.llama_index.arguments import as_callbacks, as_query, checking
 from parallel_integrations.llama_index.citations import cited_nodes, evidence_of, span_nodes
 from parallel_integrations.llama_index.llms import ParallelLLM
 from parallel_integrations.llama_index.structured_output import check_class
@@ -305,7 +305,7 @@ class ParallelQueryEngine(BaseQueryEngine):
     ) -> None:
         if unnamed:
             raise by_name(type(self).__name__, "processor")
-        super().__init__(callback_manager)
+        super().__init__(as_callbacks(callback_manager))
         if output_cls is not None:
             check_class(output_cls, "give a Task output_schema=")
         _refuse("model", model, "processor", processor, "one of them gives the answer")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore
 
 from parallel_integrations._documents.citation_markers import MarkerCitation, resolve_markers
+from parallel_integrations.llama_index.arguments import as_found_nodes
 
 
 class ResolvedNode(NamedTuple):
@@ -60,7 +61,8 @@ def resolve_citations(answer: str, nodes: Sequence[NodeWithScore | BaseNode]) ->
         ```
     """
     given = [
-        each if isinstance(each, NodeWithScore) else NodeWithScore(node=each) for each in nodes
+        each if isinstance(each, NodeWithScore) else NodeWithScore(node=each)
+        for each in as_found_nodes(nodes)
     ]
     texts = [each.node.get_content(metadata_mode=MetadataMode.NONE) for each in given]
     documents = [

@@ -19,7 +19,12 @@ from parallel_integrations._documents.query_writer import (
     usable_queries,
 )
 from parallel_integrations.api import entity_search, search
-from parallel_integrations.llama_index.arguments import as_query, checking
+from parallel_integrations.llama_index.arguments import (
+    as_callbacks,
+    as_query,
+    as_query_writer,
+    checking,
+)
 from parallel_integrations.llama_index.base import PageSearch, PageSearchOptions, as_nodes
 from parallel_integrations.llama_index.events import reported
 from parallel_integrations.models.findall import MAX_MATCHES, EntitySearchRequest, EntityType
@@ -86,8 +91,8 @@ class ParallelRetriever(BaseRetriever):
         **settings: Unpack[PageSearchOptions],
     ) -> None:
         self.settings = PageSearch(*unnamed, **settings)
-        self.query_writer = query_writer
-        super().__init__(callback_manager=callback_manager, verbose=verbose)
+        self.query_writer = as_query_writer(query_writer)
+        super().__init__(callback_manager=as_callbacks(callback_manager), verbose=verbose)
 
     def __repr__(self) -> str:
         return described(self, self.settings.__repr_args__())
@@ -171,7 +176,7 @@ class ParallelEntityRetriever(BaseRetriever):
         **settings: Unpack[EntityOptions],
     ) -> None:
         self.settings = EntitySettings(*unnamed, **settings)
-        super().__init__(callback_manager=callback_manager, verbose=verbose)
+        super().__init__(callback_manager=as_callbacks(callback_manager), verbose=verbose)
 
     def __repr__(self) -> str:
         return described(self, self.settings.__repr_args__())

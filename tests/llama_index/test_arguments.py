@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse
+from llama_index.core.callbacks import LlamaDebugHandler
 from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
 from llama_index.core.instrumentation.event_handlers.base import (  # type: ignore[attr-defined]
     BaseEventHandler,
@@ -19,11 +20,13 @@ from parallel_integrations import ArgumentTypeError, InvalidArgumentError
 from parallel_integrations.llama_index import (
     ParallelEntityRetriever,
     ParallelExtractor,
+    ParallelFactEvaluator,
     ParallelLLM,
     ParallelQueryEngine,
     ParallelRetriever,
     ParallelSelector,
     ParallelToolSpec,
+    resolve_citations,
 )
 from parallel_integrations.sandbox import Sandbox
 from tests.llama_index.support import check_failure
@@ -121,7 +124,7 @@ async def test_what_is_no_template(sandbox: Sandbox, prompt: Any) -> None:
 async def test_choices_and_nodes_of_the_wrong_kind(sandbox: Sandbox) -> None:
     selector = made(ParallelSelector, sandbox)
     await refused("choices must be a list, like .*, not None", selector, "select", None, QUESTION)
-    words = r"choices\[1\] must be a ToolMetadata or str, not a int"
+    words = r"choices\[1\] must be a ToolMetadata or text, not a int"
     await refused(words, selector, "select", ["a", 5], QUESTION)
     await blank("the query is blank", selector, "select", ["a", ToolMetadata("b")], " \n")
     extractor = made(ParallelExtractor, sandbox, output_schema=Statement)
@@ -207,3 +210,40 @@ def test_a_tool_that_there_is_not(wanted: Any, words: str) -> None:
         spec.to_tool_list(wanted)
     with pytest.raises(InvalidArgumentError, match="no function 'search'; it has parallel_search"):
         spec.to_tool_list(func_to_metadata_mapping={"search": ToolMetadata("Search.", "search")})
+
+
+@pytest.mark.parametrize("make", [ParallelLLM, ParallelQueryEngine, ParallelRetriever])
+@pytest.mark.parametrize("given", ["handler", [LlamaDebugHandler()]])
+def test_what_is_no_callback_manager(make: Any, given: Any) -> None:
+    with pytest.raises(ArgumentTypeError, match=r"like CallbackManager\(\[handler\]\), not a"):
+        make(callback_manager=given)
+
+
+@pytest.mark.parametrize("given", ["gpt", print, ParallelRetriever])
+def test_what_cannot_write_queries(given: Any) -> None:
+    with pytest.raises(ArgumentTypeError, match="query_writer must be an LLM of LlamaIndex"):
+        ParallelRetriever(query_writer=given)
+
+
+@pytest.mark.parametrize("nodes", [None, "a", ["a"], [{"url": "https://a.example/"}], TextNode()])
+def test_what_is_no_node_that_is_cited(nodes: Any) -> None:
+    with pytest.raises(ArgumentTypeError, match=r"nodes.* must be a"):
+        resolve_citations("It is [1].", nodes)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"query": 5}, "query must be a text, not a int"),
+        ({"response": ["a"]}, "response must be a text, not a list"),
+        ({"contexts": "a page"}, r"contexts must be a list, like \['…', '…'\], not a str"),
+        ({"contexts": ["a page", 5]}, r"contexts\[1\] must be a text, not a int"),
+    ],
+)
+async def test_what_an_evaluator_cannot_score(given: dict[str, Any], words: str) -> None:
+    right = {"query": QUESTION, "response": "a", "contexts": ["a"], "reference": "a"}
+    evaluator = ParallelFactEvaluator()
+    with pytest.raises(ArgumentTypeError, match=words):
+        await evaluator.aevaluate(**{**right, **given})
+    with pytest.raises(InvalidArgumentError, match="min_score='all' must be a number"):
+        ParallelFactEvaluator(min_score="all")  # type: ignore[arg-type]

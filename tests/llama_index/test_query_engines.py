@@ -13,6 +13,7 @@ from llama_index.core.base.response.schema import (
     StreamingResponse,
 )
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
+from llama_index.core.chat_engine import CondenseQuestionChatEngine
 from llama_index.core.query_engine import BaseQueryEngine
 from llama_index.core.schema import QueryBundle
 from pydantic import BaseModel
@@ -27,6 +28,7 @@ from parallel_integrations import (
     UnexpectedAnswerError,
 )
 from parallel_integrations.llama_index import (
+    ParallelLLM,
     ParallelQueryEngine,
     ParallelToolSpec,
     citation_blocks,
@@ -183,6 +185,17 @@ async def test_streams_fill_their_sources_with_the_last_piece(sandbox: Sandbox) 
     assert {node.score for node in whole.source_nodes} == {None}
     assert evidence_of(awaited)["interaction_id"]
     assert (await (await engine.aquery(QUESTION)).get_response()).source_nodes  # type: ignore[union-attr, misc]
+
+
+def test_a_chat_engine_over_a_streaming_engine_has_its_sources_in_the_end(sandbox: Sandbox) -> None:
+    chat = CondenseQuestionChatEngine.from_defaults(
+        make(sandbox, streaming=True), llm=made(ParallelLLM, sandbox)
+    )
+    response = chat.stream_chat(QUESTION)
+    assert "".join(response.response_gen)
+    response.set_source_nodes()
+    assert response.source_nodes
+    assert evidence_of(response)["basis"]
 
 
 @pytest.mark.parametrize("code_path", [{}, {"processor": "lite"}, {"streaming": True}])

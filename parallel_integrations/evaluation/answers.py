@@ -1,7 +1,7 @@
 """What a system answered, with what it retrieved and what it cited, whatever its framework."""
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, Field
@@ -123,7 +123,7 @@ class _Reader:
             self.text = result
             return True
         if (messages := _get(result, "messages")) is not None:
-            return self._state(messages)
+            return self._state(_many(messages))
         if _get(result, "type") == "tool" and (artifact := _get(result, "artifact")) is not None:
             return self._typed(artifact) or self._state([result])
         if isinstance(result, Sequence):
@@ -170,7 +170,7 @@ class _Reader:
         filled = passage.model_copy(update={"text": "\n\n".join(texts)})
         return citation.model_copy(update={"passage": filled})
 
-    def _state(self, messages: Iterable[Any]) -> bool:
+    def _state(self, messages: Sequence[Any]) -> bool:
         """An agent's state: its last message, and the artifacts of its tools."""
         for message in messages:
             if (kind := _get(message, "type") or _get(message, "role")) == "tool":
@@ -193,10 +193,10 @@ class _Reader:
         self.text, self.citations = "", []  # the last message answers, not those before it
         if isinstance(content, str):
             self.text = content
-        for block in content if isinstance(content, Sequence) and not self.text else ():
+        for block in _many(content):
             start = len(self.text)
-            self.text += _get(block, "text") or _get(_get(block, "content"), "text") or ""
-            for note in _get(block, "annotations") or _get(block, "citations") or ():
+            self.text += str(_get(block, "text") or _get(_get(block, "content"), "text") or "")
+            for note in _many(_get(block, "annotations") or _get(block, "citations")):
                 self._citation(note, start)
         self._own_basis(message)
         return True
@@ -218,7 +218,7 @@ class _Reader:
         """An object or dict with an answer, passages or both under names that are known."""
         found = False
         for key in PASSAGE_KEYS:
-            if isinstance(items := _get(result, key), Sequence) and not isinstance(items, str):
+            if _is_many(items := _get(result, key)):
                 found = True
                 self._retrieved(items)
         for key in TEXT_KEYS:
@@ -230,9 +230,9 @@ class _Reader:
             if value is not None and self._message(value):
                 found = True
                 break
-        for call in _get(result, "tool_calls") or ():  # what an agent of LlamaIndex ran
+        for call in _many(_get(result, "tool_calls")):  # what an agent of LlamaIndex ran
             self._retrieved(_get(_get(call, "tool_output"), "raw_output") or ())
-        for note in _get(result, "citations") or ():
+        for note in _many(_get(result, "citations")):
             self._citation(note, 0)
         return found
 
@@ -246,7 +246,7 @@ class _Reader:
         if text is None and callable(get := getattr(item, "get_content", None)):
             text = get()
         if text is None and (excerpts := _get(item, "excerpts")) is not None:
-            text = "\n\n".join([str(_get(e, "text") or e) for e in excerpts])
+            text = "\n\n".join([str(_get(e, "text") or e) for e in _many(excerpts)])
             text = text or _get(item, "full_content") or ""
         if text is None:
             text = _get(item, "raw_content") or _get(item, "content") or _get(item, "text")
@@ -260,17 +260,15 @@ class _Reader:
 
     def _retrieved(self, items: Any) -> None:
         items = _get(items, "results") or items
-        for item in (
-            items if isinstance(items, Sequence) and not isinstance(items, str) else [items]
-        ):
+        for item in items if _is_many(items) else [items]:
             if isinstance(item, str):
                 self.passages[Passage(text=item)] = None
             else:
                 self._item(item)
 
     def _basis(self, metadata: Any) -> None:
-        for field in _get(metadata, "basis") or ():
-            for citation in _get(field, "citations") or ():
+        for field in _many(_get(metadata, "basis")):
+            for citation in _many(_get(field, "citations")):
                 self._citation(citation, 0)
 
     def _own_basis(self, result: Any) -> None:
@@ -282,7 +280,7 @@ class _Reader:
 
     def _citation(self, note: Any, offset: int) -> None:
         url = _get(note, "url") or ""
-        excerpts = _get(note, "excerpts")
+        excerpts = _many(_get(note, "excerpts"))
         text = "\n\n".join(str(e) for e in excerpts) if excerpts else _get(note, "cited_text")
         if not url and not text:
             return
@@ -307,6 +305,15 @@ def _get(thing: Any, name: str) -> Any:
     value = getattr(thing, name, None)
     # A class or a method of the same name is not data.
     return None if callable(value) else value
+
+
+def _many(value: Any) -> Sequence[Any]:
+    """A list of things; none where it is no list."""
+    return value if _is_many(value) else ()
+
+
+def _is_many(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
 def _flat(content: Any) -> str:

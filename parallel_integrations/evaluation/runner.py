@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from itertools import product
@@ -174,13 +174,15 @@ def tune_search(
     Raises:
         InvalidArgumentError: As `evaluate`, or an empty list of settings.
     """
-    if not isinstance(client, ParallelClient):
-        raise ArgumentTypeError(f"client={client!r:.100} must be a ParallelClient")
+    _check_kind(
+        "client", client, is_right=isinstance(client, ParallelClient), what="a ParallelClient"
+    )
     _check_amount("max_cost_usd", max_cost_usd)
     given = questions_of(questions)
     dials = (max_results, max_chars_per_result, mode)
     for dial, values in zip(DIALS, dials, strict=True):
-        if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+        is_list = isinstance(values, Sequence) and not isinstance(values, str)
+        if not is_list or not values or not all(isinstance(each, Hashable) for each in values):
             raise InvalidArgumentError(
                 f"{dial}={values!r:.100} must be a list of at least one value to try"
             )
@@ -222,6 +224,11 @@ def search_systems(
     ]
 
 
+def _check_kind(name: str, value: object, *, is_right: bool, what: str) -> None:
+    if not is_right:
+        raise ArgumentTypeError(f"{name}={value!r:.100} must be {what}", field=name)
+
+
 def _check_amount(name: str, value: float | None) -> None:
     if value is not None and not (isinstance(value, int | float) and 0 <= value < float("inf")):
         raise InvalidArgumentError(
@@ -246,6 +253,12 @@ class _Run:
         on_progress: Watcher | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
+        # A run that fails when its report is made has been paid by then.
+        known = client is None or isinstance(client, ParallelClient)
+        _check_kind("client", client, is_right=known, what="a ParallelClient")
+        _check_kind("name", name, is_right=isinstance(name, str), what="a text")
+        called = on_progress is None or callable(on_progress)
+        _check_kind("on_progress", on_progress, is_right=called, what="callable")
         self.ask = asker(system, loop)
         self.questions = questions_of(questions)
         self.judge = judge_of(judge)

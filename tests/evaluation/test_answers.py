@@ -132,10 +132,24 @@ def test_a_text_alone_and_markers_that_point_nowhere() -> None:
     assert not answer.citations
 
 
-@pytest.mark.parametrize("result", [3, object(), {"x": 1}, [object()], None])
+@pytest.mark.parametrize("result", [3, object(), {"x": 1}, [object()], {"messages": 5}, None])
 def test_what_holds_no_answer_is_refused(result: Any) -> None:
     with pytest.raises(TypeError, match="neither an answer nor passages were found in"):
         answer_of(result)
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        ({"answer": "It is.", "citations": 5, "tool_calls": 5}, "It is."),
+        ({"answer": "It is.", "documents": [{"url": URL, "excerpts": 5}]}, "It is."),
+        ({"role": "assistant", "content": [{"text": 5}, {"text": ".", "annotations": 5}]}, "5."),
+    ],
+)
+def test_what_is_no_list_holds_no_citation(result: Any, text: str) -> None:
+    answer = answer_of(result)
+    assert answer.text == text
+    assert not answer.citations
 
 
 def test_results_of_the_adapters(sandbox: Sandbox, client: ParallelClient) -> None:

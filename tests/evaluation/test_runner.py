@@ -282,7 +282,7 @@ def test_settings_are_compared_by_recall_and_cost(town: Connected, tmp_path: Pat
     assert again.rows() == rows
     limited = tune_search(client, BUILT_IN, **settings, max_cost_usd=0.04)
     assert sum(report.usd or 0 for report in limited.reports) <= 0.04 + 1e-9
-    for wrong in ([], "fast", 5, {"fast"}):
+    for wrong in ([], "fast", 5, {"fast"}, [["fast"]]):
         with pytest.raises(errors.InvalidArgumentError, match=r"^mode=.* must be a list of at le"):
             tune_search(client, BUILT_IN, mode=wrong)
     with pytest.raises(errors.ArgumentTypeError, match="client='key' must be a ParallelClient"):
@@ -454,6 +454,9 @@ def test_a_figure_that_there_is_not_is_refused_by_name() -> None:
         ({"max_cost_usd": "1"}, "must be an amount of US dollars"),
         ({"max_cost_usd": -1}, "must be an amount of US dollars"),
         ({"concurrency": 0}, "must be a whole number"),
+        ({"client": 5}, "client=5 must be a ParallelClient"),
+        ({"name": 5}, "name=5 must be a text"),
+        ({"on_progress": 5}, "on_progress=5 must be callable"),
     ],
 )
 def test_what_cannot_be_right_is_refused_in_this_packages_words(

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, ClassVar, Final, Literal, Unpack
 from uuid import uuid4
 
@@ -605,7 +606,8 @@ class ParallelToolSpec(BaseToolSpec):
         self, fn_name: str, spec_functions: list[str | tuple[str, str]] | None = None
     ) -> ToolMetadata | None:
         """Name, description and argument schema of a tool; None for functions of a subclass."""
-        return METADATA.get(fn_name)
+        known = METADATA.get(fn_name)
+        return replace(known) if known else None  # a tool's own, which may be renamed
 
     def to_tool_list(
         self,

@@ -314,3 +314,8 @@ def test_subclasses_add_functions_and_rename_tools() -> None:
         [("parallel_search", "aparallel_search")], {"parallel_search": about}
     )
     assert renamed.metadata.name == "look_up"
+    (own,) = ParallelToolSpec().to_tool_list(["parallel_search"])
+    own.metadata.name, own.metadata.description = "web", "Mine."
+    (other,) = ParallelToolSpec().to_tool_list(["parallel_search"])
+    assert other.metadata.name == "parallel_search"
+    assert other.metadata.description != "Mine."

@@ -3,7 +3,7 @@
 import pickle
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache
-from typing import Any, Final, Self, TypedDict
+from typing import Annotated, Any, Final, Self, TypedDict
 
 from pydantic import (
     BaseModel,
@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     SecretStr,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -35,6 +36,8 @@ from parallel_integrations.models._validation import (
     unknown_argument,
 )
 
+NO_JSON: Final[dict[str, Any]] = {"type": "null"}
+"""The schema of what only code can give: without one, a class would have none."""
 CONNECTION: Final = ("api_key", "base_url", "timeout", "max_retries")
 
 
@@ -90,7 +93,9 @@ class Adapter(CheckedModel):
     """
     max_retries: int = Field(default=MAX_RETRIES, ge=0)
     """How often a failed call is repeated where that cannot be paid twice."""
-    client: ParallelClient | None = Field(default=None, exclude=True, repr=False)
+    client: Annotated[ParallelClient | None, WithJsonSchema(NO_JSON)] = Field(
+        default=None, exclude=True, repr=False
+    )
     """A `ParallelClient` to use instead of the four above; adapters with equal settings share one
     anyway.
     """

@@ -6,11 +6,15 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequen
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
-from parallel_integrations._documents.adapter import PacedAdapter, refuse_unknown_fields
+from parallel_integrations._documents.adapter import (
+    NO_JSON,
+    PacedAdapter,
+    refuse_unknown_fields,
+)
 from parallel_integrations._documents.evidence import (
     DocumentSettings,
     PageDocument,
@@ -204,8 +208,8 @@ class PageReader(PacedAdapter, ExtractSettings, DocumentSettings):
 
     max_concurrency: int = Field(default=MAX_CONCURRENCY, ge=1)
     """How many calls at once, 4 by default; 1 needs no threads."""
-    on_error: Callable[[ExtractError], object] = Field(
-        default=warn_unread, exclude=True, repr=False
+    on_error: Annotated[Callable[[ExtractError], object], WithJsonSchema(NO_JSON)] = Field(
+        default_factory=lambda: warn_unread, exclude=True, repr=False
     )
     """Called with the `ExtractError` of each page that is not given; a warning by default. Not part
     of serialization.

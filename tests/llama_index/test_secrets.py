@@ -142,6 +142,7 @@ def test_every_class_is_serialized_and_loaded(make: Any, monkeypatch: pytest.Mon
     for text in (made.to_json(), str(made.to_dict()), made.model_dump_json()):
         assert SECRET not in text
         assert "api_key" not in text
+    assert made.model_json_schema()["properties"]["client"]["type"] == "null"
     monkeypatch.setenv("PARALLEL_API_KEY", "another-key")
     for loaded in (
         make.from_dict(made.to_dict()),

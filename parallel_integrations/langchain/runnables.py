@@ -1,7 +1,7 @@
 """Deep research and enrichment as LangChain runnables."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -154,9 +154,10 @@ class ParallelDeepResearch(
         self, given: AsyncIterator[ResearchInput], **settings: Any
     ) -> AsyncIterator[dict[str, Any]]:
         operation = self._operation(await anext(given), settings)
-        async with aclosing(self.resolved_client().astream(operation)) as events:
-            async for event in events:
-                yield _step(event)
+        # Without `aclosing`: at the end of a loop asyncio closes all generators at once, and one
+        # that waits for another, which is being closed already, would fail.
+        async for event in self.resolved_client().astream(operation):
+            yield _step(event)
 
     def _operation(self, given: ResearchInput, settings: dict[str, Any]) -> Any:
         settings = {name: value for name, value in settings.items() if value is not None}
@@ -372,12 +373,11 @@ class ParallelEnrichment(
         self, given: AsyncIterator[Any], **settings: Any
     ) -> AsyncIterator[list[dict[str, Any]]]:
         operation = self._operation(_whole([rows async for rows in given]), settings)
-        async with aclosing(self.resolved_client().astream(operation)) as events:
-            async for event in events:
-                if isinstance(event, EnrichedRow):
-                    yield [_row(event)]
-                else:
-                    await areport_progress(event.model_dump(mode="json"))
+        async for event in self.resolved_client().astream(operation):  # as in `_asteps`
+            if isinstance(event, EnrichedRow):
+                yield [_row(event)]
+            else:
+                await areport_progress(event.model_dump(mode="json"))
 
     def _operation(
         self, rows: Any, called: dict[str, Any]

@@ -129,6 +129,17 @@ async def test_enrichment_in_an_awaited_chain(sandbox: Sandbox) -> None:
     assert [each async for each in chain.astream(ROWS)] == [[0, 1, 2]]
 
 
+def test_a_loop_may_end_after_the_first_row(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def left_early() -> None:
+        async for _ in make(sandbox).astream(ROWS):
+            break
+
+    asyncio.run(left_early())
+    assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
 async def test_enrichment_progress_is_a_custom_event(sandbox: Sandbox) -> None:
     enrichment = make(sandbox)
     listener, awaiting = Listener(), AsyncListener()

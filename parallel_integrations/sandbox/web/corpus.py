@@ -181,6 +181,10 @@ def _field(where: str, field: str, value: Any) -> Any:
         return None if field == "language" else ""
     if not isinstance(value, str):
         raise TypeError(f"{where}={value!r:.100} must be a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{where} holds half of a surrogate pair, at {error.start}") from error
     if field == "url" and not value.strip().lower().startswith(("http://", "https://")):
         raise ValueError(
             f"{where}={value!r:.100} must be an address, such as https://sandbox.example/a"

@@ -314,6 +314,12 @@ PAGE = {"url": A, "content": "Owls hunt at night."}
         ([PAGE | {"content": " "}], ValueError, r"pages\[0\] has no content"),
         ([PAGE | {"content": None}], TypeError, r"pages\[0\]\['content'\]=None must be a text"),
         ([PAGE | {"title": 7}], TypeError, r"pages\[0\]\['title'\]=7 must be a text"),
+        (
+            [PAGE | {"title": "a\ud800"}],
+            ValueError,
+            r"\['title'\] holds half of a surrogate pair, ",
+        ),
+        ([PAGE | {"url": A + "\ud800"}], ValueError, r"\['url'\] holds half of a surrogate pair, "),
         ([PAGE | {"url": "owls"}], ValueError, r"\['url'\]='owls' must be an address, such as h"),
         ([PAGE | {"when": 1}], ValueError, r"\['when'\]: a page has no such field; .*published"),
         ([PAGE | {"text": "x"}], ValueError, r"\['text'\]: text is given twice; leave one out"),

@@ -35,7 +35,15 @@ class Link:
         on_connected: Called once the stream is open and about to carry its first request.
     """
 
-    __slots__ = ("_is_begun", "_stream", "deadline", "is_stale", "is_used", "on_connected")
+    __slots__ = (
+        "_headers",
+        "_is_begun",
+        "_stream",
+        "deadline",
+        "is_stale",
+        "is_used",
+        "on_connected",
+    )
 
     def __init__(self) -> None:
         self.deadline = inf
@@ -43,6 +51,7 @@ class Link:
         self.is_stale = False
         self.on_connected: Callable[[], None] | None = None
         self._is_begun = False
+        self._headers = b""
         self._stream: Stream | None = None
 
     def begin(self, deadline: float) -> None:
@@ -50,23 +59,33 @@ class Link:
         self.deadline = deadline
         self.is_stale = False
         self._is_begun = False
+        self._headers = b""
 
     def opened(self, stream: Stream) -> None:
         """Note the stream that is open now."""
         self._stream = stream
         self.is_used = False
 
-    def check_open(self) -> None:
-        """Refuse to write a request to a server that has closed the connection meanwhile.
+    def next_to_write(self, data: bytes) -> bytes:
+        """What to write, now that httpcore writes this: a request's headers with what follows them.
 
-        The last moment to find out: once a byte is written, nobody knows whether it was read, and a
-        request that creates something must not be sent twice.
+        As one packet, and under TLS one record, they cost both sides a turn less; httpcore writes
+        them one after the other.
 
         Raises:
             httpcore.ConnectError: The connection is closed; nothing was sent.
         """
-        if self._is_begun:
-            return
+        if not self._is_begun:
+            self._check_open()
+            self._headers = data
+            return b""
+        headers, self._headers = self._headers, b""
+        return headers + data
+
+    def _check_open(self) -> None:
+        # The last moment to find out that the server has closed it meanwhile: once a byte is
+        # written, nobody knows whether it was read, and a request that creates something must not
+        # be sent twice.
         self._is_begun = True
         if self.is_used and self._stream and self._stream.get_extra_info("is_readable"):
             self.is_stale = True
@@ -106,8 +125,8 @@ class _BlockingStream(httpcore.NetworkStream):
         return self._stream.read(max_bytes, self._link.seconds(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._link.check_open()
-        self._stream.write(buffer, self._link.seconds(timeout, httpcore.WriteTimeout))
+        if data := self._link.next_to_write(buffer):
+            self._stream.write(data, self._link.seconds(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -137,8 +156,8 @@ class _AwaitingStream(httpcore.AsyncNetworkStream):
         return await self._stream.read(max_bytes, seconds)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._link.check_open()
-        await self._stream.write(buffer, self._link.seconds(timeout, httpcore.WriteTimeout))
+        if data := self._link.next_to_write(buffer):
+            await self._stream.write(data, self._link.seconds(timeout, httpcore.WriteTimeout))
 
     async def aclose(self) -> None:
         self._stream.close()

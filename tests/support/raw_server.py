@@ -12,10 +12,15 @@ Observer = Callable[[bytes, int], None]
 
 
 class Talk:
-    """One connection, from the server's side."""
+    """One connection, from the server's side.
+
+    Attributes:
+        pieces: What has been received so far; under TLS a piece is a record.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self.pieces: list[bytes] = []
         self._received = b""
         self._request = b""
 
@@ -110,6 +115,7 @@ class Talk:
     def _receive(self) -> bool:
         data = self._connection.recv(65536)
         self._received += data
+        self.pieces.append(data)
         return bool(data)
 
 

@@ -18,7 +18,7 @@ from parallel_integrations import (
     SearchRequest,
     ServerError,
 )
-from parallel_integrations.api import chat, search, stream_chat
+from parallel_integrations.api import chat, retrieve_task_run, search, stream_chat
 from tests.support.raw_server import RawServer, Talk
 from tests.support.requests import CHAT
 from tests.support.scripted_operation import BOTH, listen, run
@@ -61,6 +61,24 @@ async def test_searches_errors_and_streams_share_a_connection(
         assert (await run(client, search(SEARCH), awaiting=awaiting)).results
         assert (server.connections, len(server.requests)) == (1, 4)
         await client.aclose()
+
+
+@BOTH
+async def test_a_request_is_one_record(awaiting: bool, tls: ssl.SSLContext) -> None:
+    """Headers and body of their own would cost both sides a turn, and the network a packet."""
+    pieces: list[list[bytes]] = []
+
+    def respond(talk: Talk, request: bytes) -> None:
+        pieces.append(talk.pieces.copy())
+        talk.pieces.clear()
+        talk.respond(b'{"run_id": "trun_1"}' if request.startswith(b"GET") else PAGES)
+
+    with RawServer(respond, tls) as server, client_of(server.url) as client:
+        for _ in range(2):
+            await run(client, search(SEARCH), awaiting=awaiting)
+        await run(client, retrieve_task_run("trun_1"), awaiting=awaiting)
+        await client.aclose()
+        assert pieces == [[request] for request in server.requests]
 
 
 @BOTH

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
 from langchain_core.prompts import ChatPromptTemplate
@@ -277,6 +277,13 @@ def test_repr_holds_no_key(sandbox: Sandbox) -> None:
     assert sandbox.api_key not in repr(make(sandbox))
 
 
+class State(BaseModel):
+    """A graph's state."""
+
+    messages: list[AnyMessage]
+    steps: int = 3
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [
@@ -299,6 +306,7 @@ def test_repr_holds_no_key(sandbox: Sandbox) -> None:
             {"messages": [HumanMessage(QUESTION, id="m_1")], "remaining_steps": 3},
             {"messages": QUESTION, "remaining_steps": 3},
         ),
+        (State(messages=[HumanMessage(QUESTION, id="m_1")]), {"messages": QUESTION, "steps": 3}),
         (
             {"question": StringPromptValue(text=QUESTION), "asker": HumanMessage("Ada")},
             {"question": QUESTION, "asker": "Ada"},

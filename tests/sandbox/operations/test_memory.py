@@ -5,6 +5,7 @@ import httpx
 import pytest
 
 from parallel_integrations.sandbox import Sandbox
+from tests.sandbox.operations.monitor_calls import task_run
 
 MEMORY = "/v1beta/memory"
 BETA = {"parallel-beta": "findall-2025-09-15"}
@@ -18,13 +19,6 @@ def memories(http: httpx.Client, **request: Any) -> list[dict[str, Any]]:
 
 def ids(http: httpx.Client, **request: Any) -> list[str]:
     return [memory["id"] for memory in memories(http, **request)]
-
-
-def task(http: httpx.Client, question: str, **more: Any) -> str:
-    request = {"input": question, "processor": "lite", **more}
-    run_id = str(http.post("/v1/tasks/runs", json=request).json()["run_id"])
-    assert http.get(f"/v1/tasks/runs/{run_id}/result").status_code == 200
-    return run_id
 
 
 def monitor(http: httpx.Client, query: str, **more: Any) -> str:
@@ -52,7 +46,7 @@ def findall(http: httpx.Client, words: str, **more: Any) -> str:
 
 
 def test_a_task_is_remembered(http: httpx.Client) -> None:
-    run_id = task(http, "What does the with statement do?")
+    run_id = task_run(http, "What does the with statement do?")
     [memory] = memories(http)
 
     assert memory["kind"] == "task"
@@ -88,7 +82,7 @@ def test_a_findall_run_is_remembered(http: httpx.Client) -> None:
 
 
 def test_the_most_recent_come_first(http: httpx.Client) -> None:
-    tasks = [task(http, f"question {number}") for number in range(12)]
+    tasks = [task_run(http, f"question {number}") for number in range(12)]
 
     assert ids(http) == tasks[:1:-1]
     assert ids(http, limit=25) == tasks[::-1]
@@ -96,7 +90,7 @@ def test_the_most_recent_come_first(http: httpx.Client) -> None:
 
 
 def test_queries_and_kinds(http: httpx.Client) -> None:
-    run_id = task(http, "fractions of numbers")
+    run_id = task_run(http, "fractions of numbers")
     monitor_id = monitor(http, "yield expression generators")
     findall_id = findall(http, "import statement")
 
@@ -108,9 +102,9 @@ def test_queries_and_kinds(http: httpx.Client) -> None:
 
 
 def test_scopes_keep_apart(http: httpx.Client) -> None:
-    mine = task(http, "with statement")
+    mine = task_run(http, "with statement")
     ours = {
-        task(http, "with statement", memory_scope_key="team-1"),
+        task_run(http, "with statement", memory_scope_key="team-1"),
         monitor(http, "with statement", memory_scope_key="team-1"),
         findall(http, "with statement", memory_scope_key="team-1"),
     }
@@ -121,14 +115,14 @@ def test_scopes_keep_apart(http: httpx.Client) -> None:
 
 
 def test_since(http: httpx.Client) -> None:
-    run_id = task(http, "with statement")
+    run_id = task_run(http, "with statement")
 
     assert ids(http, since="2026-05-02T12:00:00+02:00") == [run_id]
     assert ids(http, since="2026-05-02T10:00:01Z") == []
 
 
 def test_evicting_one(http: httpx.Client) -> None:
-    kept, gone = task(http, "one"), task(http, "two")
+    kept, gone = task_run(http, "one"), task_run(http, "two")
     for _ in range(2):
         response = http.post(f"{MEMORY}/evict", json={"kind": "task", "id": gone})
         assert (response.status_code, response.content) == (204, b"")
@@ -141,7 +135,7 @@ def test_evicting_one(http: httpx.Client) -> None:
 
 
 def test_clearing_a_scope(http: httpx.Client) -> None:
-    mine = task(http, "one")
+    mine = task_run(http, "one")
     theirs = monitor(http, "two", memory_scope_key="team-1")
     response = http.post(f"{MEMORY}/clear", json={"memory_scope_key": "team-1"})
     assert (response.status_code, response.content) == (204, b"")
@@ -151,7 +145,7 @@ def test_clearing_a_scope(http: httpx.Client) -> None:
     assert ids(http) == [mine]
     assert http.post(f"{MEMORY}/clear", json={}).status_code == 204
     assert ids(http) == []
-    later = task(http, "three")
+    later = task_run(http, "three")
     assert ids(http) == [later]
 
 
@@ -178,12 +172,12 @@ def test_wrong_requests(http: httpx.Client, what: str, wrong: dict[str, Any]) ->
 
 
 def test_memory_costs_nothing_and_is_forgotten(http: httpx.Client, sandbox: Sandbox) -> None:
-    task(http, "one")
+    task_run(http, "one")
     before = sandbox.ledger.usd
     memories(http)
     http.post(f"{MEMORY}/clear", json={})
     assert sandbox.ledger.usd == before
 
     sandbox.reset()
-    task(http, "two")
+    task_run(http, "two")
     assert len(memories(http)) == 1

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, ClassVar, Final, Literal, Unpack
+from typing import Any, ClassVar, Final, Literal, TypeVar, Unpack
 from uuid import uuid4
 
 from llama_index.core.schema import Document
@@ -143,7 +143,9 @@ class ToolOptions(SearchOptions, ConnectionOptions, total=False):
     """Most characters of the text that the model reads; 40,000."""
 
 
+T = TypeVar("T")
 CONTEXT: Final = "ctx"
+OTHER: Final = "other"
 SESSION: Final = "parallel_session_id"
 BACKGROUND: Final[list[str | tuple[str, str]]] = [
     (START_RESEARCH.name, f"a{START_RESEARCH.name}"),
@@ -284,6 +286,20 @@ def from_memories(response: RetrieveMemoryResponse, max_chars: int) -> Found:
     return Found(documents, MEMORY.text(response, max_chars))
 
 
+def hiding_other(spec: type[T]) -> type[T]:
+    """Leave `**other` out of the signatures that schemas are made from, where it would be a field.
+
+    LlamaIndex's tools and MCP servers make them of methods that are handed over as they are.
+    """
+    for name, function in vars(spec).items():
+        if name.removeprefix("a").startswith("parallel_"):
+            signature = inspect.signature(function)
+            named = [each for each in signature.parameters.values() if each.name != OTHER]
+            function.__signature__ = signature.replace(parameters=named)
+    return spec
+
+
+@hiding_other
 class ParallelToolSpec(BaseToolSpec):
     """Web search, page reading, research and FindAll as tools for an agent.
 
@@ -740,8 +756,8 @@ def _first(functions: list[Callable[..., Any]], *, awaits: bool) -> Callable[...
 
 def _takes_more(function: Callable[..., Any]) -> bool:
     """Whether it takes arguments that it does not name; a subclass's own may not."""
-    parameters = inspect.signature(function).parameters.values()
-    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    code = getattr(function, "__code__", None)
+    return code is not None and bool(code.co_flags & inspect.CO_VARKEYWORDS)
 
 
 def _as_the_model_reads_it(found: Any) -> str | None:

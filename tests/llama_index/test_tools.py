@@ -8,6 +8,7 @@ import pytest
 from llama_index.core.schema import Document
 from llama_index.core.tools import FunctionTool, ToolMetadata
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
+from mcp.server.fastmcp import FastMCP
 
 from parallel_integrations import (
     ParallelClient,
@@ -319,3 +320,18 @@ def test_subclasses_add_functions_and_rename_tools() -> None:
     (other,) = ParallelToolSpec().to_tool_list(["parallel_search"])
     assert other.metadata.name == "parallel_search"
     assert other.metadata.description != "Mine."
+
+
+async def test_methods_that_are_handed_over_as_they_are(sandbox: Sandbox) -> None:
+    spec = make(sandbox, max_results=2)
+    server = FastMCP("web")
+    for function in (spec.parallel_search, spec.aparallel_extract):
+        server.add_tool(function)
+    search, extract = await server.list_tools()
+    assert list(search.inputSchema["properties"]) == ["objective", "search_queries"]
+    assert list(extract.inputSchema["properties"]) == ["urls", "objective"]
+    found = await server.call_tool("parallel_search", {"objective": QUESTION})
+    assert "docs.python.org" in str(found)
+    tool = FunctionTool.from_defaults(spec.parallel_search)
+    assert "other" not in tool.metadata.description.partition("\n")[0]
+    assert len(tool(query=QUESTION).raw_output) == 2

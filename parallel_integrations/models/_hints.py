@@ -8,7 +8,7 @@ MIN_LIKENESS: Final = 0.7
 """Of a name that may be a typo; below it, other words of the frameworks look alike."""
 
 _OTHER_NAMES: Final[dict[str, str]] = {
-    "api_key": "parallel_api_key openai_api_key api_token token key",
+    "api_key": "parallel_api_key openai_api_key tavily_api_key exa_api_key api_token token key",
     "base_url": "api_base openai_api_base endpoint api_url host",
     "timeout": "request_timeout timeout_seconds timeout_s",
     "max_retries": "retries num_retries max_tries",
@@ -84,6 +84,25 @@ _ELSEWHERE: Final[dict[str, str]] = {
         ("embed_model", "embedding", "embeddings"), "there are no embeddings: the API ranks"
     ),
     **dict.fromkeys(("format", "formats", "html_to_text", "output_format"), "pages are Markdown"),
+    **dict.fromkeys(
+        """
+        presence_penalty frequency_penalty logit_bias logprobs top_logprobs service_tier store
+        parallel_tool_calls
+        """.split(),
+        "the API ignores it: leave it out",
+    ),
+    **dict.fromkeys(("system", "system_prompt"), "it is a system message among the messages"),
+    **dict.fromkeys(
+        ("include_raw_content", "raw_content"), "an extract with full_content=True reads pages"
+    ),
+    **dict.fromkeys(
+        ("include_images", "include_image_descriptions", "include_favicon"), "pages are text"
+    ),
+    **dict.fromkeys(
+        ("continue_on_failure", "raise_for_status"), "pages that fail are given to on_error="
+    ),
+    "response_format": "with_structured_output(schema), or bind(response_format=…), sets it",
+    "previous_interaction_id": "it belongs to one call, not to all",
     "excerpts": "they always come: max_chars_per_result= and max_chars_total= bound them",
     "include_metadata": "what is known of the pages always comes",
     "poll_interval": "the client decides when to look: deadline_seconds= bounds the wait",

@@ -194,6 +194,7 @@ def evidence_of(response: Any) -> dict[str, Any]:
         response: Of a `ParallelLLM` a chat or completion response, a message (of a chat history,
             too), or the object of a structured call; the response of a chat engine, a query engine
             or an agent that it drives, or that calls a `ParallelQueryEngine` or a task as a tool.
+            The text of an answer, whose pieces you joined, does too.
             Other engines with an output class make a new object, which holds neither; their source
             nodes are the ones that their retriever found.
 
@@ -244,6 +245,8 @@ def _kept(response: Any) -> Iterator[dict[str, Any]]:
             text = getattr(response, "response_txt", None)
         case AgentOutput():
             text = response.response.content
+        case str():
+            text = response
         case BaseModel():
             yield vars(response).get(ATTACHED, {})
     # An agent makes a new message of the text alone, but keeps the LLM's `raw`.

@@ -1,13 +1,23 @@
 """Citation blocks and evidence of every kind of response."""
 
+from typing import Any
+
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CitationBlock
+from llama_index.core.prompts import PromptTemplate
+from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import TextNode
 
-from parallel_integrations.llama_index import ParallelLLM, citation_blocks, evidence_of
+from parallel_integrations.llama_index import (
+    ParallelLLM,
+    ParallelRetriever,
+    citation_blocks,
+    evidence_of,
+)
 from parallel_integrations.llama_index.citations import cited_nodes
 from parallel_integrations.models import Citation, FieldBasis
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import made
 from tests.support.requests import QUESTION
 
 BASIS = [
@@ -111,3 +121,19 @@ def test_a_page_cited_as_a_whole_is_no_empty_context() -> None:
     unnamed = FieldBasis(field="g", citations=[Citation(url="https://a.example/b")])
     texts = [node.get_content() for node in cited_nodes(TextNode, [whole, unnamed])]
     assert texts == ["A page", "a.example/b"]
+
+
+async def test_the_text_of_pieces_that_were_joined(sandbox: Sandbox) -> None:
+    llm = made(ParallelLLM, sandbox, model="lite")
+    retriever = made(ParallelRetriever, sandbox, max_results=1)
+    engine = RetrieverQueryEngine.from_args(retriever, llm=llm, streaming=True)
+    response: Any = engine.query(QUESTION)
+    awaited: Any = await engine.aquery(QUESTION)
+    for text in (
+        "".join(response.response_gen),
+        "".join([piece async for piece in awaited.async_response_gen()]),
+        "".join(llm.stream(PromptTemplate("{question}"), question=QUESTION)),
+    ):
+        assert evidence_of(text)["basis"]
+        assert citation_blocks(text)
+    assert evidence_of("an answer of nobody") == {}

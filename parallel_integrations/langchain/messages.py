@@ -10,6 +10,8 @@ from langchain_core.messages import (
     BaseMessage,
     ChatMessage,
     HumanMessage,
+    InputTokenDetails,
+    OutputTokenDetails,
     SystemMessage,
     UsageMetadata,
 )
@@ -30,7 +32,7 @@ from parallel_integrations._documents.evidence import cited, read_basis
 from parallel_integrations._documents.stop import StopFilter
 from parallel_integrations.models.basis import Citation
 from parallel_integrations.models.page_facts import page_title
-from parallel_integrations.models.response import UrlCitation
+from parallel_integrations.models.response import RespondResponse, UrlCitation
 from parallel_integrations.models.shared import Warning  # noqa: A004 - the API's own word
 
 PROVIDER: Final = "parallel"
@@ -314,4 +316,15 @@ def _usage(response: AnyResponse) -> UsageMetadata | None:
     if (tokens := tokens_of(response)) is None:
         return None
     read, written, total = tokens
-    return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=total)
+    usage = UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=total)
+    if isinstance(response, RespondResponse) and response.usage is not None:
+        if cached := _count(response.usage.input_tokens_details, "cached_tokens"):
+            usage["input_token_details"] = InputTokenDetails(cache_read=cached)
+        if reasoning := _count(response.usage.output_tokens_details, "reasoning_tokens"):
+            usage["output_token_details"] = OutputTokenDetails(reasoning=reasoning)
+    return usage
+
+
+def _count(details: dict[str, Any] | None, name: str) -> int:
+    count = (details or {}).get(name)
+    return count if isinstance(count, int) else 0

@@ -268,3 +268,29 @@ def test_what_only_the_last_event_brought_is_shown(begun: str) -> None:
     assert len(annotations(whole)) == 1
     [warning] = whole.response_metadata["warnings"]
     assert "annotations" in warning
+
+
+@BOTH
+async def test_what_tokens_were_for_is_kept(awaiting: bool) -> None:
+    usage = {
+        "input_tokens": 5,
+        "output_tokens": 7,
+        "total_tokens": 12,
+        "input_tokens_details": {"cached_tokens": 2},
+        "output_tokens_details": {"reasoning_tokens": 3, "unknown": "x"},
+    }
+    output = [{"content": [{"text": "It wraps."}]}]
+    done = {"type": "response.completed", "response": {"output": output, "usage": usage}}
+    with (
+        _serving(_wire(done)) as server,
+        ParallelClient(api_key="any", base_url=server.url) as client,
+    ):
+        model = ChatParallel(model="parallel", client=client)
+        chunks = [each async for each in model.astream("x")] if awaiting else [*model.stream("x")]
+    assert collected(chunks).usage_metadata == {
+        "input_tokens": 5,
+        "output_tokens": 7,
+        "total_tokens": 12,
+        "input_token_details": {"cache_read": 2},
+        "output_token_details": {"reasoning": 3},
+    }

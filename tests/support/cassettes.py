@@ -193,6 +193,7 @@ def _same_json_body(mine: Request, theirs: Request) -> None:
 
 
 def _cut_request(request: Request) -> Request:
+    request = copy.copy(request)
     request.uri = _HOST.sub(PUBLIC_API, request.uri)
     request.headers = {
         name.lower(): value
@@ -208,8 +209,14 @@ def _cut_response(response: dict[str, Any]) -> dict[str, Any]:
     return response
 
 
+class _Recorder(vcr.VCR):  # type: ignore[misc]
+    def _build_before_record_request(self, options: Any) -> Callable[[Request], Request]:
+        # vcrpy would copy each request deeply, three times in each exchange.
+        return self.before_record_request
+
+
 def _recorder(form: CassetteFormat, mode: str) -> vcr.VCR:
-    recorder = vcr.VCR(
+    recorder = _Recorder(
         serializer="ours",
         record_mode=mode,
         match_on=MATCH_ON,

@@ -12,6 +12,7 @@ from hypothesis import settings as hypothesis_settings
 
 from parallel_integrations import ParallelClient, SearchMcp
 from parallel_integrations.sandbox import Sandbox
+from tests.support.bytecode import compile_share
 from tests.support.cassettes import REPLAY_KEY, replaying
 from tests.support.connected import connection
 from tests.support.contract import Contract
@@ -37,6 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.disable()  # until all is imported, which lives to the end
+    compile_share(config)
     _network_guard.__enter__()  # before anything is collected: imports are guarded, too
     _wire_recorder.__enter__()
     config.pluginmanager.register(HandedOver("contract", _contract.counted, _contract.add))

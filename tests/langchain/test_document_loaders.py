@@ -188,3 +188,30 @@ def test_a_changed_page_is_replaced() -> None:
     assert again["num_added"] == 1
     assert again["num_deleted"] == 1
     assert again["num_skipped"] == len(loader.urls) - 1
+
+
+def test_a_page_that_cannot_be_read_stays_in_the_store_where_that_is_an_error(
+    sandbox: Sandbox,
+) -> None:
+    class UnreadError(Exception):
+        """A page was not given."""
+
+    def refuse(error: ExtractError) -> None:
+        raise UnreadError(error.url)
+
+    urls = urls_of(sandbox, 3)
+    manager = InMemoryRecordManager("pages")
+    manager.create_schema()
+    store = InMemoryVectorStore(DeterministicFakeEmbedding(size=8))
+    how: dict[str, Any] = {
+        "cleanup": "full",
+        "source_id_key": "source",
+        "key_encoder": "sha256",
+    }
+    index(make(sandbox, urls), manager, store, **how)
+    today = [*urls[:2], "https://gone.example/page"]
+    with pytest.raises(UnreadError, match=r"gone\.example"):
+        index(make(sandbox, today, on_error=refuse), manager, store, **how)
+    assert len(store.store) == 3
+    index(make(sandbox, today, on_error=lambda _: None), manager, store, **how)
+    assert len(store.store) == 2

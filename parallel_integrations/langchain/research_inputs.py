@@ -1,10 +1,11 @@
-"""What chains, agents and graphs pass on to research: prompts, messages and states, as texts.
+"""What chains, agents and graphs pass on to research: prompts, messages, states and documents.
 
 As objects of fields they would be paid for, with all that messages hold besides their text.
 """
 
 from typing import Any
 
+from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage, convert_to_messages, get_buffer_string
 from langchain_core.prompt_values import PromptValue
 from pydantic import BaseModel
@@ -13,11 +14,15 @@ from pydantic import BaseModel
 def research_input(given: Any) -> Any:
     """An input with a text in place of each message, prompt and conversation.
 
+    A document is an object of its metadata and its text.
+
     Args:
         given: What a task is given: a text, an object of fields, a pydantic instance, or what
             becomes one of them. A list of messages, and a state of nothing but messages, may have
             any form that LangChain takes.
     """
+    if isinstance(given, Document):
+        return {**given.metadata, "page_content": given.page_content}
     state = isinstance(given, BaseModel) and not isinstance(given, BaseMessage | PromptValue)
     fields = dict(given) if state else given
     if isinstance(fields, dict):

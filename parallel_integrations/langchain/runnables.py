@@ -236,12 +236,15 @@ class ParallelEnrichment(
     """Researches something about every row; the results keep the order of the rows.
 
     The input is a list (or any iterable) of texts, objects or pydantic instances, a DataFrame, or
-    a `Path` to a CSV, JSONL or Parquet file. `invoke` gives a dict for each row, `stream` gives
-    each as soon as it and all before it are finished: `number`, `input`, `content` (text or JSON),
-    `citations` (url, title, field, excerpts), `basis` (as the API sent it), `run_id`, `parsed`, the
-    output as an instance of the pydantic class given as `output_schema`, with `validation_error`
-    where it did not fit, and `error`, why there is no content, with `submitted` False where
-    `max_cost_usd` kept the row from being sent.
+    a `Path` to a CSV, JSONL or Parquet file. The fields of a LangChain document are `page_content`
+    and its metadata; of messages the text is sent.
+
+    `invoke` gives a dict for each row, `stream` gives each as soon as it and all before it are
+    finished: `number`, `input`, `content` (text or JSON), `citations` (url, title, field,
+    excerpts), `basis` (as the API sent it), `run_id`, `parsed`, the output as an instance of the
+    pydantic class given as `output_schema`, with `validation_error` where it did not fit, and
+    `error`, why there is no content, with `submitted` False where `max_cost_usd` kept the row from
+    being sent.
 
     Equal rows are sent and paid once; failed rows are not billed. Progress is sent as
     custom events named `parallel_progress`, of type `enrichment.progress`. Every setting can be

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.prompt_values import StringPromptValue
 from langchain_core.runnables import RunnableGenerator, RunnableLambda
@@ -79,6 +80,18 @@ def test_messages_and_prompts_are_rows_by_their_text(sandbox: Sandbox, rows: Any
     assert [row["input"] for row in found] == ["with", {"statement": "with"}]
     sent = next(each.body["inputs"] for each in sandbox.requests if "inputs" in (each.body or {}))
     assert [each["input"] for each in sent] == ["with", {"statement": "with"}]
+
+
+def test_the_fields_of_a_document_are_its_metadata_and_text(sandbox: Sandbox) -> None:
+    page = Document("A with statement …", metadata={"title": "with", "url": "https://a.example"})
+    fields = {"title": "with", "url": "https://a.example", "page_content": "A with statement …"}
+    [row] = make(sandbox).invoke([page])
+    assert row["input"] == fields
+    [row] = make(sandbox, columns=["title"]).invoke([page])
+    assert row["content"]
+    bodies = [each.body for each in sandbox.requests if "inputs" in (each.body or {})]
+    sent = [body["inputs"][0]["input"] for body in bodies]
+    assert sent == [fields, {"title": "with"}]
 
 
 def test_a_failed_row_says_why(sandbox: Sandbox) -> None:

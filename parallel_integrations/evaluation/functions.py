@@ -11,7 +11,7 @@ from parallel_integrations.evaluation.answers import answer_of
 from parallel_integrations.evaluation.figures import Figure, figures_of
 from parallel_integrations.evaluation.grading import QuestionResult, grade
 from parallel_integrations.evaluation.judges import judge_of
-from parallel_integrations.evaluation.questions import Question, question_of_row
+from parallel_integrations.evaluation.questions import QUESTION_KEYS, Question, question_of_row
 
 
 def fact_recall(
@@ -20,7 +20,7 @@ def fact_recall(
     """The share of facts that the answer states.
 
     Args:
-        inputs: The question: a text, or a dict with `question`, `input` or `query`.
+        inputs: The question: a text, or a dict with `question`, `problem`, `input` or `query`.
         outputs: What the system returned: see `answer_of`.
         reference_outputs: The facts: a dict with `facts`, or with `answer`.
         judge: As for `evaluate`.
@@ -75,7 +75,7 @@ def question_of(inputs: Any, reference: Any, *, needs_facts: bool) -> Question:
     """
     text = inputs
     if isinstance(inputs, dict):
-        found = (inputs.get(key) for key in ("question", "input", "query", "problem"))
+        found = (inputs.get(key) for key in (*QUESTION_KEYS, "input", "query"))
         text = next((each for each in found if isinstance(each, str)), "")
     text = text if isinstance(text, str) and text.strip() else "question"
     if isinstance(reference, str):

@@ -17,6 +17,7 @@ from parallel_integrations.sandbox.state.ledger import (
     Entry,
     search_usd,
 )
+from parallel_integrations.sandbox.state.waiting import SEARCH_SECONDS
 
 PROTOCOL_VERSION = "2025-06-18"
 SESSION_HEADER = "mcp-session-id"
@@ -90,7 +91,7 @@ async def post(call: Call) -> Result:
         case "tools/list":
             return _responded(message, {"tools": [_description(name) for name in _TOOLS]})
         case "tools/call":
-            return _tool_called(call, message)
+            return await _tool_called(call, message)
     return _refused(message, METHOD_NOT_FOUND, f"Method not found: {message.method}")
 
 
@@ -107,7 +108,7 @@ def _check_session(call: Call) -> str:
     return session
 
 
-def _tool_called(call: Call, message: Message) -> Result:
+async def _tool_called(call: Call, message: Message) -> Result:
     try:
         tool = parse(ToolParams, _bytes(message.params))
         if tool.name not in _TOOLS:
@@ -118,11 +119,12 @@ def _tool_called(call: Call, message: Message) -> Result:
         found = error.problems[0]
         where = ".".join(map(str, found["loc"][1:]))
         return _refused(message, INVALID_PARAMS, f"Invalid arguments: {where}: {found['msg']}")
+    bill: Entry | None
     if isinstance(arguments, SearchArguments):
-        body, bill = _search(call, arguments)
+        body, bill = await _search(call, arguments)
     else:
         assert isinstance(arguments, FetchArguments)  # noqa: S101 - the tools are these two
-        body, bill = _fetch(call, arguments)
+        body, bill = await _fetch(call, arguments)
     content = [{"type": "text", "text": _text(body)}]
     found = {"content": content, "structuredContent": body, "isError": False}
     responded = _responded(message, found, bill)
@@ -131,10 +133,12 @@ def _tool_called(call: Call, message: Message) -> Result:
     return Result(events=_event(responded.body), bill=bill)
 
 
-def _search(call: Call, arguments: SearchArguments) -> tuple[dict[str, Any], Entry]:
+async def _search(call: Call, arguments: SearchArguments) -> tuple[dict[str, Any], Entry]:
     # Without a key the mode in the address is ignored, as everything else that costs something.
     anonymous = has_no_key(call.request)
-    mode = "advanced" if anonymous else call.request.query_params.get("mode", "advanced")
+    wanted = "" if anonymous else call.request.query_params.get("mode", "")
+    mode = wanted if wanted in SEARCH_SECONDS else "advanced"
+    await call.pause(call.state.waiting.search_seconds(mode))
     given = SearchInput(
         texts=[*arguments.search_queries, arguments.objective],
         mode=mode,
@@ -153,7 +157,7 @@ def _search(call: Call, arguments: SearchArguments) -> tuple[dict[str, Any], Ent
     return body, Entry("search", usd, "anonymous" if anonymous else mode)
 
 
-def _fetch(call: Call, arguments: FetchArguments) -> tuple[dict[str, Any], Entry]:
+async def _fetch(call: Call, arguments: FetchArguments) -> tuple[dict[str, Any], Entry | None]:
     given = ExtractInput(
         urls=arguments.urls,
         texts=[*(arguments.search_queries or []), arguments.objective or ""],
@@ -164,10 +168,11 @@ def _fetch(call: Call, arguments: FetchArguments) -> tuple[dict[str, Any], Entry
     )
     anonymous = has_no_key(call.request)
     body = extracted(call.state, given)
+    await call.pause(call.state.waiting.extract_seconds)
     count = len(body["results"])
     usd = 0.0 if anonymous else round(EXTRACT_USD * count, 6)
     entry = Entry("extract", usd, "anonymous" if anonymous else "", units=count)
-    return body, entry
+    return body, entry if count else None
 
 
 def _description(name: str) -> dict[str, Any]:

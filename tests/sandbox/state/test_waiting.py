@@ -1,4 +1,5 @@
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -35,6 +36,38 @@ def test_a_response_takes_its_time_and_fast_runs_end_before_slow_ones() -> None:
             assert http.get(f"/v1/tasks/runs/{run_id}/result").status_code == 200
         billed = [each.detail for each in sandbox.ledger.entries if each.operation == "task_run"]
     assert billed == ["lite-fast"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "used", "seconds"),
+    [("", "advanced", 0.15), ("turbo", "turbo", 0.01), ("none-such", "advanced", 0.15)],
+)
+def test_the_tools_of_the_mcp_server_take_their_time_too(
+    mode: str, used: str, seconds: float
+) -> None:
+    def call(method: str, **params: Any) -> httpx.Response:
+        return http.post(
+            "/mcp",
+            params={"mode": mode} if mode else {},
+            json={"jsonrpc": "2.0", "id": 1, "method": method, "params": params},
+        )
+
+    with Sandbox(service_times=0.05) as sandbox:
+        headers = {"authorization": "Bearer sandbox-key"}
+        with httpx.Client(base_url=sandbox.url, headers=headers) as http:
+            http.headers["mcp-session-id"] = call("initialize").headers["mcp-session-id"]
+            wanted = {"objective": "closures", "search_queries": ["closures"]}
+            began = time.monotonic()
+            found = call("tools/call", name="web_search", arguments=wanted).json()
+            searched = time.monotonic()
+            page = found["result"]["structuredContent"]["results"][0]["url"]
+            for url in (page, "https://a.example/none"):
+                call("tools/call", name="web_fetch", arguments={"urls": [url]})
+            extracted = time.monotonic()
+        billed = [(each.operation, each.detail) for each in sandbox.ledger.entries]
+    assert searched - began >= seconds
+    assert extracted - searched >= 0.3
+    assert billed == [("search", used), ("extract", "")]
 
 
 def test_a_negative_share_is_refused() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from itertools import product
+from math import inf
 from os import PathLike
 from typing import Any, Final, TypeAlias
 
@@ -230,7 +231,8 @@ def _check_kind(name: str, value: object, *, is_right: bool, what: str) -> None:
 
 
 def _check_amount(name: str, value: float | None) -> None:
-    if value is not None and not (isinstance(value, int | float) and 0 <= value < float("inf")):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (is_number and 0 <= value < inf):
         raise InvalidArgumentError(
             f"{name}={value!r} must be an amount of US dollars, 0 or more", field=name
         )
@@ -276,7 +278,7 @@ class _Run:
                 f"max_cost_usd={max_cost_usd!r} needs to know what a question costs: give "
                 "price_per_question_usd=, or client= where the system spends through one"
             )
-        if not isinstance(concurrency, int) or concurrency < 1:
+        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
             raise InvalidArgumentError(
                 f"concurrency={concurrency!r} must be a whole number, 1 or more"
             )

@@ -99,6 +99,7 @@ async def test_what_a_call_brings_wins(sandbox: Sandbox) -> None:
     ("call", "said"),
     [
         ({"k": 0}, "max_results=0"),
+        ({"k": True}, "max_results=True must be 1 to 1000"),
         ({"k": 1001}, "match_limit=1001"),
         ({"k": [3]}, r"max_results=\[3\] must be 1 to 1000"),
         ({"k": 3, "max_results": 4}, "two names of one number"),

@@ -112,9 +112,10 @@ class Sandbox:
             ("task_seconds", task_seconds),
             ("service_times", service_times),
         ):
-            if not isinstance(value, int | float) or not 0 <= value < inf:
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not 0 <= value < inf:
                 raise ValueError(f"{name}={value!r:.100} must be a number, 0 or more")
-        if not isinstance(port, int) or not 0 <= port <= MAX_PORT:
+        if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= MAX_PORT:
             raise ValueError(f"port={port!r:.100} must be a whole number from 0 to {MAX_PORT}")
         if not isinstance(api_key, str) or not api_key.strip():
             raise ValueError("api_key must be a text, and not blank")

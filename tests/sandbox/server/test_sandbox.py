@@ -178,6 +178,8 @@ def test_own_pages_key_and_clock(tmp_path: Path) -> None:
         ({"task_seconds": -1}, "task_seconds=-1 must be a number, 0 or more"),
         ({"service_times": None}, "service_times=None must be a number"),
         ({"port": "8765"}, "port='8765' must be a whole number from 0 to 65535"),
+        ({"service_times": True}, "service_times=True must be a number"),
+        ({"port": True}, "port=True must be a whole number"),
         ({"port": 99_999}, "port=99999 must be a whole number"),
         ({"api_key": 5}, "api_key must be a text"),
         ({"api_key": " "}, "api_key must be a text, and not blank"),

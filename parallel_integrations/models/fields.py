@@ -9,6 +9,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    Field,
     GetCoreSchemaHandler,
     GetPydanticSchema,
     StringConstraints,
@@ -92,8 +93,8 @@ FoundUrl: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, mi
 Text: TypeAlias = Annotated[str, BeforeValidator(_null_as_text)]
 """Text that the wire may also send as null."""
 
-Count: TypeAlias = Annotated[int, BeforeValidator(_null_as_zero)]
-"""A number of things that the wire may also send as null."""
+Count: TypeAlias = Annotated[int, Field(ge=0, le=2**53), BeforeValidator(_null_as_zero)]
+"""A number of things that the wire may also send as null; small enough to have a price."""
 
 Items: TypeAlias = Annotated[list[T], GetPydanticSchema(_nullable_list)]
 """A list that the wire may also send as null."""

@@ -139,7 +139,8 @@ class PagesResponse(ApiResponse):
         """`usage` as the API's own units and how many of each."""
         units: dict[str, int] = {}
         for item in self.usage:
-            units[item.name] = units.get(item.name, 0) + item.count
+            if "count" in item.model_fields_set:  # else it could not be read, and is not 0
+                units[item.name] = units.get(item.name, 0) + item.count
         return units
 
     @property

@@ -299,6 +299,11 @@ def test_pages_that_failed_are_not_billed(
         ),
         (SearchRequest(objective="o"), {"usage": [{"name": "new", "count": 3}]}, {"search": 1}),
         (SearchRequest(objective="o"), {"usage": "none"}, {"search": 1}),
+        *(
+            (SearchRequest(objective="o"), {"usage": usage}, {"search": 1})
+            for count in (10**400, -5)
+            for usage in ([{"name": "sku_search", "count": count}], {"sku_extract_excerpts": count})
+        ),
         (
             ExtractRequest(urls=["https://a.b/1", "https://a.b/2", "https://a.b/3"]),
             {
@@ -326,6 +331,7 @@ async def test_what_a_response_reports_is_what_counts(
     with opened(sandbox) as client:
         client.run(make(request_))
         assert client.usage.counts == counts
+        assert client.usage.usd > 0
         client.usage.reset()
         await client.arun(make(request_))
         assert client.usage.counts == counts

@@ -58,7 +58,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish() -> None:
     """The collector need not visit again and again what was imported and lives to the end."""
     gc.freeze()
-    gc.set_threshold(*gc.get_threshold()[:2], 100)  # what is old by then is seldom garbage
     gc.enable()
 
 

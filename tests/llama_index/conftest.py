@@ -14,4 +14,3 @@ def collected() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
-    gc.freeze()  # what is left is alive: visiting it after the next module would take longer

@@ -475,8 +475,8 @@ def test_what_the_cache_responses_is_saved_and_not_counted(
     assert usage.saved == {}
 
 
-def test_adapters_count_on_the_client_they_share(sandbox: Sandbox) -> None:
-    at = connection(sandbox)
+def test_adapters_count_on_the_client_they_share(own: Sandbox) -> None:
+    at = connection(own)  # adapters of other tests, which the collector may not have met, share it
     retriever = ParallelSearchRetriever(**at)
     model = ChatParallel(**at)
     retriever.invoke("with")

@@ -15,10 +15,10 @@ from benchmarks.empty import (
     EmptyLlamaIndex,
     EmptyLlamaIndexModel,
     EmptyTool,
-    UncheckedLangChain,
     UncheckedLlamaIndex,
 )
 from benchmarks.measure import KEY, QUESTION, SEARCH, Call, Row, row
+from benchmarks.unchecked import UncheckedLangChain
 from parallel_integrations import ParallelClient, SearchRequest
 from parallel_integrations.api import search
 from parallel_integrations.langchain import (

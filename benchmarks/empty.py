@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from typing import Any, Literal
-from uuid import NAMESPACE_URL, uuid5
 
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
@@ -24,6 +23,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from benchmarks.measure import Call
 from benchmarks.server import CHUNKS
+from benchmarks.unchecked import id_of, metadata_of, text_of
 
 
 class EmptyLangChain(BaseRetriever):
@@ -50,40 +50,15 @@ class EmptyLlamaIndex(LlamaRetriever):
         return []
 
 
-class UncheckedLangChain(EmptyLangChain):
-    """A retriever that makes the same documents of whatever comes."""
-
-    def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
-    ) -> list[Document]:
-        return [
-            Document(id=_id(page), page_content=_text(page), metadata=_metadata(page))
-            for page in self.fetch()["results"]
-        ]
-
-
 class UncheckedLlamaIndex(EmptyLlamaIndex):
     """A retriever that makes the same nodes of whatever comes."""
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         nodes = [
-            TextNode(id_=_id(page), text=_text(page), metadata=_metadata(page))
+            TextNode(id_=id_of(page), text=text_of(page), metadata=metadata_of(page))
             for page in self._fetch()["results"]
         ]
         return [NodeWithScore(node=node, score=1 / rank) for rank, node in enumerate(nodes, 1)]
-
-
-def _id(page: dict[str, Any]) -> str:
-    return str(uuid5(NAMESPACE_URL, page["url"]))
-
-
-def _text(page: dict[str, Any]) -> str:
-    return "\n\n".join(page["excerpts"])
-
-
-def _metadata(page: dict[str, Any]) -> dict[str, Any]:
-    facts = {"url": page["url"], "title": page["title"], "published_at": page["publish_date"]}
-    return {**facts, "source": page["url"]}
 
 
 class EmptyTool(BaseTool):

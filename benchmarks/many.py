@@ -20,6 +20,8 @@ OURS = "ours"
 HTTPX = "httpx's own pool"
 HTTPX2 = "httpx2's own pool"
 AIOHTTP = "httpx on aiohttp"
+UNCHECKED = "the same unchecked"
+CLIENT = "ParallelClient alone"
 LANGCHAIN_PARALLEL = "langchain-parallel"
 TIMEOUT_SECONDS = 60
 KEPT_UP = 2000
@@ -39,6 +41,30 @@ def ours(url: str) -> Ask:
 
     retriever = ParallelSearchRetriever(api_key=KEY, base_url=url, timeout=TIMEOUT_SECONDS)
     return partial(retriever.ainvoke, QUESTION)
+
+
+def client(url: str) -> Ask:
+    """Search to typed results, without a framework."""
+    from parallel_integrations import ParallelClient, SearchRequest
+    from parallel_integrations.api import search
+
+    request = SearchRequest.model_validate(SEARCH)
+    client = ParallelClient(api_key=KEY, base_url=url, timeout=TIMEOUT_SECONDS)
+    return lambda: client.arun(search(request))
+
+
+def unchecked(url: str) -> Ask:
+    """Search to the same documents, on aiohttp's connections."""
+    import orjson
+
+    from benchmarks.unchecked import UncheckedLangChain
+
+    ask = aiohttp(url)
+
+    async def fetch() -> Any:
+        return orjson.loads(await ask())
+
+    return partial(UncheckedLangChain(fetch=fetch).ainvoke, QUESTION)
 
 
 def langchain_parallel(url: str) -> Ask:
@@ -113,6 +139,8 @@ async def _timed(work: Awaitable[object], calls: int) -> Spent:
 
 CONTENDERS = {
     OURS: ours,
+    CLIENT: client,
+    UNCHECKED: unchecked,
     HTTPX: plain,
     HTTPX2: httpx2,
     AIOHTTP: aiohttp,
@@ -145,7 +173,12 @@ def _row(what: str, spend: Callable[[str], Spent]) -> Row:
     from benchmarks import peers
 
     base = AIOHTTP if peers.AIOHTTP else HTTPX
-    others = {HTTPX2: peers.HTTPX2, LANGCHAIN_PARALLEL: peers.LANGCHAIN_PARALLEL}
+    others = {
+        CLIENT: True,
+        UNCHECKED: peers.AIOHTTP,
+        HTTPX2: peers.HTTPX2,
+        LANGCHAIN_PARALLEL: peers.LANGCHAIN_PARALLEL,
+    }
     floor = spend(base).elapsed
     return Row(
         what,

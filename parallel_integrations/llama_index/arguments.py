@@ -54,14 +54,17 @@ def checking(
 
     def decorate(cls: type[T]) -> type[T]:
         for method in methods:
-            setattr(cls, method, _checked(getattr(cls, method), name, place, check, around))
+            # LlamaIndex's wrappers look a method's signature up at each call, and three times as
+            # long for one that the class gave.
+            static = inspect.getattr_static(cls, method)
+            setattr(cls, method, _checked(static, name, place - 1, check, around))
         return cls
 
     return decorate
 
 
 def _checked(
-    method: Callable[..., Any],
+    method: Any,
     name: str,
     place: int,
     check: Callable[[Any], Any],
@@ -75,16 +78,16 @@ def _checked(
         return given
 
     @wraps(method)
-    async def awaiting(*given: Any, **named: Any) -> Any:
+    async def awaiting(self: Any, *given: Any, **named: Any) -> Any:
         checked = arguments(given, named)
         with around():
-            return await method(*checked, **named)
+            return await method.__get__(self)(*checked, **named)
 
     @wraps(method)
-    def blocking(*given: Any, **named: Any) -> Any:
+    def blocking(self: Any, *given: Any, **named: Any) -> Any:
         checked = arguments(given, named)
         with around():
-            return method(*checked, **named)
+            return method.__get__(self)(*checked, **named)
 
     return awaiting if inspect.iscoroutinefunction(method) else blocking
 

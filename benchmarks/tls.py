@@ -37,6 +37,7 @@ def rows() -> list[Row]:
                 new,
                 {},
                 calls=5,
+                rounds=400,
             )
             for framework, (kept, new) in ours.items()
         ]

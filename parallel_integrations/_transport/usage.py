@@ -4,7 +4,6 @@ import os
 import threading
 from collections.abc import Mapping
 from typing import NamedTuple
-from weakref import WeakSet
 
 from parallel_integrations.models.prices import PRICES_USD
 from parallel_integrations.models.shared import ApiResponse
@@ -54,13 +53,11 @@ class Usage:
         self._reported: dict[str, int] = {}
         self._saved: dict[str, int] = {}
         self._resets = 0
-        self._lock = threading.RLock()  # a signal handler may count, too
-        _living.add(self)
 
     @property
     def counts(self) -> dict[str, int]:
         """How many of each SKU, as a copy; as responses report it, where they do."""
-        with self._lock:
+        with _lock:
             return dict(self._counts)
 
     @property
@@ -71,7 +68,7 @@ class Usage:
     @property
     def estimated(self) -> dict[str, int]:
         """How many of each SKU by the requests alone, as a copy."""
-        with self._lock:
+        with _lock:
             return dict(self._estimated)
 
     @property
@@ -82,13 +79,13 @@ class Usage:
     @property
     def reported(self) -> dict[str, int]:
         """What responses reported (`usage`), by the API's own names, as a copy."""
-        with self._lock:
+        with _lock:
             return dict(self._reported)
 
     @property
     def saved(self) -> dict[str, int]:
         """How many of each SKU the cache and shared requests made unnecessary, as a copy."""
-        with self._lock:
+        with _lock:
             return dict(self._saved)
 
     @property
@@ -102,13 +99,13 @@ class Usage:
         Args:
             skus: How many of each, e.g. `{"findall_core_match": 12}`.
         """
-        with self._lock:
+        with _lock:
             _add(self._counts, skus)
             _add(self._estimated, skus)
 
     def count(self, skus: Mapping[str, int], *, saved: bool = False) -> Counted:
         """Count a request, or with `saved` a response that took none, until it is read."""
-        with self._lock:
+        with _lock:
             if saved:
                 _add(self._saved, skus)
             else:
@@ -118,7 +115,7 @@ class Usage:
     def settle(self, counted: Counted, response: ApiResponse) -> None:
         """Correct what a request was counted as by what its response shows to be billed."""
         billed = response.billed_skus(counted.skus)
-        with self._lock:
+        with _lock:
             if counted.resets != self._resets:
                 return
             if billed != counted.skus:
@@ -130,7 +127,7 @@ class Usage:
 
     def reset(self) -> None:
         """Begin at zero again; the prices stay."""
-        with self._lock:
+        with _lock:
             for counts in (self._counts, self._estimated, self._reported, self._saved):
                 counts.clear()
             self._resets += 1
@@ -154,13 +151,15 @@ def _add(counts: dict[str, int], skus: Mapping[str, int]) -> None:
             del counts[sku]
 
 
-_living: WeakSet[Usage] = WeakSet()
+# One for all: they hold it for a microsecond, and of its own an adapter that is made for one call
+# would have to make, note and forget it. A signal handler may count, too.
+_lock = threading.RLock()
 
 
-def _renew_locks() -> None:
-    for usage in _living:
-        usage._lock = threading.RLock()  # noqa: SLF001 - a forked child may find it taken for ever
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.RLock()  # a forked child may find it taken for ever
 
 
 if hasattr(os, "register_at_fork"):  # asking for the process at every call would cost more
-    os.register_at_fork(after_in_child=_renew_locks)
+    os.register_at_fork(after_in_child=_renew_lock)

@@ -24,7 +24,7 @@ def entity_request(
     Raises:
         InvalidArgumentError: A number or an objective that cannot be right.
     """
-    if isinstance(max_results, bool) or not isinstance(max_results, int) or max_results < 1:
+    if type(max_results) is not int or max_results < 1:  # nor True
         raise InvalidArgumentError(
             f"max_results={max_results!r:.80} must be 1 to {MAX_MATCHES}", field="max_results"
         )

@@ -69,8 +69,9 @@ class Link:
     def next_to_write(self, data: bytes) -> bytes:
         """What to write, now that httpcore writes this: a request's headers with what follows them.
 
-        As one packet, and under TLS one record, they cost both sides a turn less; httpcore writes
-        them one after the other.
+        As one packet, and under TLS one record, they cost both sides a turn less. httpcore writes
+        them one after the other, and ends each request with a write, be it of nothing: what is held
+        here never waits for more than that.
 
         Raises:
             httpcore.ConnectError: The connection is closed; nothing was sent.

@@ -157,6 +157,8 @@ def _rows(source: Source) -> Iterator[tuple[str, Any]]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidArgumentError(f"{path.name} is not UTF-8: {error}") from error
+    except ValueError as error:  # half a surrogate pair, or U+0000
+        raise InvalidArgumentError(f"questions={source!r:.100} is no path: {error}") from error
     if path.suffix.lower() == ".csv":
         # With their ends, which belong to a quoted cell of several lines.
         reader = csv.DictReader(text.splitlines(keepends=True), strict=True)

@@ -278,7 +278,7 @@ class _Run:
                 f"max_cost_usd={max_cost_usd!r} needs to know what a question costs: give "
                 "price_per_question_usd=, or client= where the system spends through one"
             )
-        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+        if type(concurrency) is not int or concurrency < 1:  # nor True
             raise InvalidArgumentError(
                 f"concurrency={concurrency!r} must be a whole number, 1 or more"
             )

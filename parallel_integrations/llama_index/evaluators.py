@@ -9,6 +9,7 @@ from llama_index.core.evaluation import BaseEvaluator, EvaluationResult
 from llama_index.core.prompts.mixin import PromptDictType
 
 from parallel_integrations._documents.adapter import described
+from parallel_integrations._protocol.settings import is_number
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.evaluation.answers import Answer, Passage, answer_of
 from parallel_integrations.evaluation.figures import Figure, figures_of
@@ -52,7 +53,7 @@ class ParallelFactEvaluator(BaseEvaluator):
         if figure not in get_args(Figure):
             known = ", ".join(get_args(Figure))
             raise InvalidArgumentError(f"figure={figure!r} is none of {known}", field="figure")
-        if not isinstance(min_score, int | float):
+        if not is_number(min_score):
             raise InvalidArgumentError(f"min_score={min_score!r:.80} must be a number")
         given = [] if questions == () else questions_of(questions)
         self.questions = {_key(each.question): each for each in given}

@@ -16,6 +16,7 @@ from parallel_integrations._documents.adapter import (
 )
 from parallel_integrations._documents.decisions import answer_of
 from parallel_integrations._documents.queries import readable
+from parallel_integrations._protocol.settings import is_number
 from parallel_integrations.api import decide
 from parallel_integrations.errors import InvalidArgumentError, UnexpectedAnswerError
 from parallel_integrations.llama_index.arguments import as_choices, as_query, checking
@@ -92,7 +93,7 @@ class ParallelSelector(BaseSelector):
         if unnamed:
             raise by_name(type(self).__name__, "multi")
         refuse_unknown(type(self), connection, ConnectionOptions.__annotations__)
-        if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+        if not is_number(threshold) or not 0 <= threshold <= 1:
             raise InvalidArgumentError(f"threshold={threshold!r} must be from 0 to 1")
         self._multi = multi
         self._threshold = threshold

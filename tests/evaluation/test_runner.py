@@ -449,6 +449,8 @@ def test_a_figure_that_there_is_not_is_refused_by_name() -> None:
     [
         ({"questions": None}, "neither a file nor rows"),
         ({"questions": []}, "there is no question"),
+        ({"questions": "\0.csv"}, "is no path"),
+        ({"questions": "\ud800.csv"}, "is no path"),
         ({"system": None}, "cannot be asked"),
         ({"judge": 5}, "neither a judge"),
         ({"max_cost_usd": "1"}, "must be an amount of US dollars"),

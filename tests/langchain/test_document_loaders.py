@@ -149,16 +149,20 @@ async def _all(pages: AsyncIterator[Document]) -> list[Document]:
     return [page async for page in pages]
 
 
-async def test_indexing_a_loader_twice_adds_nothing(sandbox: Sandbox) -> None:
-    loader = make(sandbox, urls_of(sandbox, 25))
+def indexes() -> tuple[InMemoryRecordManager, InMemoryVectorStore]:
     manager = InMemoryRecordManager("pages")
     manager.create_schema()
-    store = InMemoryVectorStore(DeterministicFakeEmbedding(size=8))
-    how: dict[str, Any] = {
-        "cleanup": "incremental",
-        "source_id_key": "source",
-        "key_encoder": "sha256",
-    }
+    return manager, InMemoryVectorStore(DeterministicFakeEmbedding(size=8))
+
+
+def indexing(cleanup: str) -> dict[str, Any]:
+    return {"cleanup": cleanup, "source_id_key": "source", "key_encoder": "sha256"}
+
+
+async def test_indexing_a_loader_twice_adds_nothing(sandbox: Sandbox) -> None:
+    loader = make(sandbox, urls_of(sandbox, 25))
+    manager, store = indexes()
+    how = indexing("incremental")
     first = await asyncio.to_thread(index, loader, manager, store, **how)
     assert (first["num_added"], first["num_skipped"]) == (25, 0)
     for again in (
@@ -170,18 +174,12 @@ async def test_indexing_a_loader_twice_adds_nothing(sandbox: Sandbox) -> None:
 
 def test_a_changed_page_is_replaced() -> None:
     url = "https://example.com/page"
-    manager = InMemoryRecordManager("pages")
-    manager.create_schema()
-    store = InMemoryVectorStore(DeterministicFakeEmbedding(size=8))
+    manager, store = indexes()
     with Sandbox() as sandbox:
         sandbox.publish(url=url, title="A page", text="The first text of the page.")
         other = urls_of(sandbox, 1)
         loader = make(sandbox, [url, *(one for one in other if one != url)])
-        how: dict[str, Any] = {
-            "cleanup": "incremental",
-            "source_id_key": "source",
-            "key_encoder": "sha256",
-        }
+        how = indexing("incremental")
         index(loader, manager, store, **how)
         sandbox.publish(url=url, title="A page", text="Quite another text.")
         again = index(loader, manager, store, **how)
@@ -200,14 +198,8 @@ def test_a_page_that_cannot_be_read_stays_in_the_store_where_that_is_an_error(
         raise UnreadError(error.url)
 
     urls = urls_of(sandbox, 3)
-    manager = InMemoryRecordManager("pages")
-    manager.create_schema()
-    store = InMemoryVectorStore(DeterministicFakeEmbedding(size=8))
-    how: dict[str, Any] = {
-        "cleanup": "full",
-        "source_id_key": "source",
-        "key_encoder": "sha256",
-    }
+    manager, store = indexes()
+    how = indexing("full")
     index(make(sandbox, urls), manager, store, **how)
     today = [*urls[:2], "https://gone.example/page"]
     with pytest.raises(UnreadError, match=r"gone\.example"):

@@ -247,3 +247,5 @@ async def test_what_an_evaluator_cannot_score(given: dict[str, Any], words: str)
         await evaluator.aevaluate(**{**right, **given})
     with pytest.raises(InvalidArgumentError, match="min_score='all' must be a number"):
         ParallelFactEvaluator(min_score="all")  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgumentError, match="min_score=True must be a number"):
+        ParallelFactEvaluator(min_score=True)

@@ -102,6 +102,7 @@ def test_what_is_missing_from_an_answer_costs_nothing_else(
     ("given", "error", "message"),
     [
         ({"threshold": 2}, ValueError, "from 0 to 1"),
+        ({"threshold": True}, ValueError, "from 0 to 1"),
         ({"thresold": 1}, TypeError, "thresold"),
         ({"timeout": -1}, ValueError, "timeout"),
     ],

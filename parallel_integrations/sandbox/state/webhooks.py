@@ -4,7 +4,6 @@ import base64
 import binascii
 import heapq
 import hmac
-import http.client
 import ipaddress
 import json
 import socket
@@ -14,6 +13,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
+
+# The classes themselves: what replays cassettes replaces the attributes of http.client while a test
+# runs, and a delivery may be under way then, repeated from the test before.
+from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -145,7 +148,7 @@ class _Sender:
         self._stopped = False
         self._count = 0
         self._threads: list[threading.Thread] = []
-        self._open: set[http.client.HTTPConnection] = set()
+        self._open: set[HTTPConnection] = set()
 
     def take(self, message: Message, after: float) -> None:
         with self._changed:
@@ -203,9 +206,7 @@ class _Sender:
             "webhook-timestamp": str(now),
             "webhook-signature": signature(self._key, message, now),
         }
-        connection = http.client.HTTPConnection(
-            parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS
-        )
+        connection = HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
         with self._changed:
             if self._stopped:
                 return True
@@ -215,7 +216,7 @@ class _Sender:
             target = quote(target, safe="/?&=%:@+,;~!$'()*")
             connection.request("POST", target, message.body, headers)
             return 200 <= connection.getresponse().status < 300
-        except (OSError, http.client.HTTPException):
+        except (OSError, HTTPException):
             return False
         finally:
             with self._changed:

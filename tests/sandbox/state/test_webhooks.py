@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import vcr  # type: ignore[import-untyped]
 
 from parallel_integrations.api import parse_webhook, verify_webhook
 from parallel_integrations.sandbox import Sandbox
@@ -137,6 +139,17 @@ def test_sending_ends_some_time(receiver: Receiver, monkeypatch: pytest.MonkeyPa
     webhooks.stop()
 
     assert len(receiver.taken) == ATTEMPTS
+
+
+def test_a_cassette_that_is_replayed_meanwhile_takes_no_delivery(
+    http: httpx.Client, receiver: Receiver, tmp_path: Path
+) -> None:
+    receiver.statuses = [500]
+    receiver.hold.clear()
+    create(http, hook(receiver.url))
+    with vcr.use_cassette(tmp_path / "empty.yaml", record_mode="none"):
+        receiver.hold.set()
+        receiver.wait(2)
 
 
 def test_nobody_there_is_no_error(http: httpx.Client) -> None:

@@ -136,8 +136,9 @@ def search(
         int, typer.Option(parser=_number(int, 1, 40), help="How many pages, 1 to 40.")
     ] = 5,
     mode: Annotated[
-        str, typer.Option(help="fast (0.001 USD), basic or advanced (0.005).")
-    ] = "fast",
+        str | None,
+        typer.Option(help="fast (0.001 USD), basic or advanced (0.005).", show_default="fast"),
+    ] = None,
     as_json: Annotated[bool, _JSON] = False,
     sandbox: Annotated[bool, _SANDBOX] = False,
 ) -> None:

@@ -1,9 +1,9 @@
 """Commands `search` and `ask`: results, or an answer with its sources, in the terminal."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
 
@@ -25,28 +25,41 @@ from parallel_integrations._documents.evidence import cited
 from parallel_integrations._documents.queries import readable, search_fields
 from parallel_integrations._protocol.routes import KEYS_AT
 from parallel_integrations._protocol.search_mcp import SearchMcp
-from parallel_integrations._protocol.settings import KEY_VARIABLE, key_from_environment
+from parallel_integrations._protocol.settings import (
+    BASE_URL_VARIABLE,
+    KEY_VARIABLE,
+    key_from_environment,
+)
 from parallel_integrations.api.searches import search
 from parallel_integrations.client import ParallelClient
-from parallel_integrations.errors import MissingKeyError
+from parallel_integrations.errors import InvalidArgumentError, MissingKeyError
 from parallel_integrations.models.basis import Citation
 from parallel_integrations.models.chat import ChatRequest
 from parallel_integrations.models.page_facts import page_title, published_at
 from parallel_integrations.models.response import RESPONSES_MODEL, RespondRequest
-from parallel_integrations.models.search import SearchRequest
+from parallel_integrations.models.search import DEFAULT_RESULTS, SearchRequest
 
 
-def run_search(question: str, *, max_results: int, mode: str, as_json: bool, sandbox: bool) -> bool:
+def run_search(
+    question: str, *, max_results: int, mode: str | None, as_json: bool, sandbox: bool
+) -> bool:
     """Search, and print the pages.
 
     Returns:
         Whether anything was found.
+
+    Raises:
+        InvalidArgumentError: A mode, or more than 10 results, and no account; nothing is sent.
     """
     errors = Console(stderr=True, highlight=False)
     with _opened(errors, sandbox=sandbox, needs_key=False) as client:
-        anonymous = isinstance(client.settings.route, SearchMcp)
-        given: dict[str, Any] = {} if anonymous else {"mode": mode}
-        given |= search_fields(question)
+        given = search_fields(question)
+        if not isinstance(client.settings.route, SearchMcp):
+            given["mode"] = mode or "fast"
+        elif mode is not None:
+            raise _needs_account(f"--mode {mode}")
+        elif max_results > DEFAULT_RESULTS:
+            raise _needs_account(f"--max-results {max_results} (above {DEFAULT_RESULTS})")
         request = SearchRequest(max_results=max_results, **given)
         response = client.run(search(request))
     if as_json:
@@ -63,6 +76,12 @@ def run_search(question: str, *, max_results: int, mode: str, as_json: bool, san
         errors.print("Nothing was found.")
     _say_cost(errors, client)
     return bool(response.results)
+
+
+def _needs_account(option: str) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"{option} needs an account: leave it out, or set {KEY_VARIABLE} (keys: {KEYS_AT})"
+    )
 
 
 def run_ask(question: str, *, model: str, as_json: bool, sandbox: bool) -> bool:
@@ -120,6 +139,11 @@ def _opened(errors: Console, *, sandbox: bool, needs_key: bool) -> Iterator[Para
     elif key_from_environment():
         with ParallelClient() as client:
             yield client
+    elif os.environ.get(BASE_URL_VARIABLE, "").strip():
+        raise MissingKeyError(
+            f"{KEY_VARIABLE} is not set, and the address in {BASE_URL_VARIABLE} needs a key (keys: "
+            f"{KEYS_AT}). To search without an account, unset {BASE_URL_VARIABLE}."
+        )
     elif needs_key:
         raise MissingKeyError(
             f"{KEY_VARIABLE} is not set (keys: {KEYS_AT}). --sandbox answers from Python's manual; "

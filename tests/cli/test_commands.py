@@ -17,6 +17,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
+from parallel_integrations import SearchMcp
 from parallel_integrations._cli.commands import app
 from parallel_integrations.sandbox import Sandbox
 
@@ -197,9 +198,30 @@ def test_what_cannot_be_printed_ends_without_a_traceback(
 def test_search_without_a_key_needs_no_account(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = invoke("search", QUESTION, "--sandbox")
+    # The command has no option for the server's address; the default is the live one.
+    monkeypatch.setattr(SearchMcp.__init__, "__defaults__", (f"{sandbox.url}/mcp",))
+    done = invoke("search", QUESTION, **NO_KEY)
     assert done.exit_code == 0, done.output
-    assert "Sandbox: over Python's manual" in done.stderr
+    assert "searching without an account" in done.stderr
+    assert "https://docs.python.org/" in done.stdout
+    assert [each.path for each in sandbox.requests][-1] == "/mcp"
+    assert sandbox.ledger.usd == 0
+
+
+@pytest.mark.parametrize("command", ["search", "ask"])
+def test_an_address_of_ones_own_needs_its_key(command: str, sandbox: Sandbox) -> None:
+    done = invoke(command, QUESTION, PARALLEL_API_KEY=None, PARALLEL_BASE_URL=sandbox.url)
+    assert done.exit_code == 1
+    assert "the address in PARALLEL_BASE_URL needs a key" in done.stderr
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize("option", [("--mode", "advanced"), ("--max-results", "20")])
+def test_an_option_that_needs_an_account_is_not_dropped(option: tuple[str, str]) -> None:
+    done = invoke("search", QUESTION, *option, **NO_KEY)
+    assert done.exit_code == 2
+    assert " ".join(option) in done.stderr
+    assert "PARALLEL_API_KEY" in done.stderr
 
 
 @pytest.mark.parametrize("model", ["speed", "base", "parallel"])

@@ -7,7 +7,6 @@ once it is complete, a cut or changed one is refused, and one process alone has 
 
 import json
 import os
-import re
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -15,11 +14,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from secrets import token_hex
-from types import NoneType
 from typing import Any, Final
 from zlib import crc32
-
-from pydantic import TypeAdapter, ValidationError
 
 from parallel_integrations._counted import counted
 from parallel_integrations.errors import JournalError
@@ -87,7 +83,6 @@ class Batch:
 
 APPLICATION_ID: Final = 0x50415252
 LAYOUT_VERSION: Final = 2
-LAYOUT_WITHOUT_CHECKSUMS: Final = 1
 CACHE_KIB: Final = 16_384
 ROLLBACK_HEADER: Final = bytes.fromhex("d9d505f920a163d7")
 """First bytes of SQLite's rollback journal while a transaction may have to be undone."""
@@ -116,28 +111,14 @@ PRAGMA temp.cache_size = -4096;
 CREATE TEMP TABLE keys (input_key BLOB PRIMARY KEY, task INTEGER NOT NULL) WITHOUT ROWID;
 INSERT OR IGNORE INTO keys SELECT input_key, id FROM tasks;
 """
-INTEGER: Final = (int,)
-TEXT: Final = (str,)
-COLUMNS: Final[dict[str, dict[str, tuple[type, ...]]]] = {
-    "facts": {"name": TEXT, "value": TEXT},
-    "chunks": {"id": INTEGER, "taskgroup_id": TEXT, "sent": INTEGER},
-    "tasks": {
-        "id": INTEGER,
-        "input_key": (bytes,),
-        "chunk": (int, NoneType),
-        "place": (int, NoneType),
-    },
-    "outcomes": {
-        "task": INTEGER,
-        "run_id": (str, NoneType),
-        "ended": INTEGER,
-        "event": (str, NoneType),
-        "error": (str, NoneType),
-    },
-    "repeats": {"number": INTEGER, "task": INTEGER},
+COLUMNS: Final = {
+    "facts": ("name", "value"),
+    "chunks": ("id", "taskgroup_id", "sent"),
+    "tasks": ("id", "input_key", "chunk", "place"),
+    "outcomes": ("task", "run_id", "ended", "event", "error"),
+    "repeats": ("number", "task"),
 }
-"""The columns that a table's checksums are made of, the key first, and what they may hold."""
-SURROGATE: Final = re.compile("[\ud800-\udfff]")
+"""The columns that a table's checksums are made of, the key first."""
 NAMES: Final = {
     "facts": "the fact {!r}",
     "chunks": "group number {}",
@@ -289,7 +270,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     if pragma("application_id") != APPLICATION_ID:
         raise JournalError(f"{path} is no journal of an enrichment. Name another file.")
     version = pragma("user_version")
-    if version not in (LAYOUT_VERSION, LAYOUT_WITHOUT_CHECKSUMS):
+    if version != LAYOUT_VERSION:
         raise JournalError(
             f"The journal {path} has layout {version}, this version of the package writes "
             f"{LAYOUT_VERSION}: go on with the version that began it."
@@ -305,8 +286,6 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     if found != "ok":
         shown = " ".join(found.encode("utf-8", "replace").decode().split())
         raise damaged(path, shown)
-    if version == LAYOUT_WITHOUT_CHECKSUMS:
-        _add_checksums(connection, path)
     with closing(_blank()) as blank:
         if _layout(connection) != _layout(blank):
             raise damaged(path, "its tables")
@@ -316,29 +295,6 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     for name, query in UNRELATED.items():
         if row := connection.execute(query).fetchone():
             raise damaged(path, name.format(row[0]))
-
-
-def _add_checksums(connection: sqlite3.Connection, path: Path) -> None:
-    """Turn a journal of layout 1 into one of layout 2, in one transaction."""
-    connection.execute("BEGIN IMMEDIATE")
-    for table, columns in COLUMNS.items():
-        names = ", ".join(columns)
-        sums = []
-        for row in connection.execute(f"SELECT {names} FROM {table}"):  # noqa: S608
-            if not all(map(_is_sound, row, columns.values())):
-                raise damaged(path, NAMES[table].format(row[0]))
-            sums.append((checksum(table, *row), row[0]))
-        connection.execute(f"ALTER TABLE {table} ADD COLUMN checksum INTEGER")
-        connection.executemany(
-            f"UPDATE {table} SET checksum = ? WHERE {next(iter(columns))} = ?",  # noqa: S608
-            sums,
-        )
-    connection.execute(f"PRAGMA user_version = {LAYOUT_VERSION}")
-    connection.execute("COMMIT")
-
-
-def _is_sound(value: Any, types: tuple[type, ...]) -> bool:
-    return isinstance(value, types) and not (isinstance(value, str) and SURROGATE.search(value))
 
 
 def _layout(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
@@ -410,8 +366,6 @@ def _remove_old_rollback(path: Path) -> None:
 FINGERPRINT: Final = "fingerprint"
 TOTAL: Final = "rows"
 GIVEN_UP: Final = "given_up"
-FINGERPRINT_ADAPTER: Final = TypeAdapter(dict[str, str])
-MAX_DIGITS: Final = 18
 SERVER: Final = "server"
 """The one part of a fingerprint that need not be known."""
 
@@ -453,10 +407,7 @@ class Journal:
                     "SELECT task FROM outcomes WHERE ended = ?", (int(OutcomeState.UNREADABLE),)
                 )
                 self.unreadable = {task for (task,) in unreadable}
-            given_up = self._fact(GIVEN_UP) or "0"
-            if not (given_up.isdecimal() and given_up.isascii() and len(given_up) < MAX_DIGITS):
-                raise damaged(path, "how many runs were given up")
-            self.num_given_up = int(given_up)
+            self.num_given_up = int(self._fact(GIVEN_UP) or 0)
             total = self._fact(TOTAL)
             if total not in (None, str(self.num_rows)):
                 raise damaged(path, "how many rows there are")
@@ -471,10 +422,7 @@ class Journal:
             with self._change() as db:
                 _insert(db, "facts", [(FINGERPRINT, json.dumps(dict(fingerprint)))])
             return
-        try:
-            before = FINGERPRINT_ADAPTER.validate_json(known)
-        except ValidationError:
-            raise damaged(self._path, "the settings that it was begun with") from None
+        before: dict[str, str] = json.loads(known)
         for name in sorted(before.keys() | fingerprint.keys()):
             was, now = before.get(name), fingerprint.get(name)
             if was != now and not (name == SERVER and None in (was, now)):
@@ -537,7 +485,6 @@ class Journal:
         with journal_errors(self._path):
             if not self._has_keys:
                 # Not before: a journal that is only read again stays as it is.
-                self._db.execute("DROP INDEX IF EXISTS tasks_by_key")  # of earlier versions
                 self._db.executescript(KEYS)
                 self._has_keys = True
             found = self._db.execute(

@@ -13,8 +13,7 @@ import pytest
 
 from parallel_integrations import ParallelClient
 from parallel_integrations.enrichment import EnrichedRow, enrich
-from parallel_integrations.sandbox import Sandbox
-from tests.enrichment.support import SETTINGS, enriched, rows, started, stop_after
+from tests.enrichment.support import SETTINGS, enriched, rows
 
 
 def reachable_bytes(*roots: object) -> int:
@@ -67,16 +66,3 @@ def test_a_batch_costs_one_transaction_and_one_query(
     # Beside ten batches: the settings, the last outcomes, the repeats and the number of rows.
     assert statements["BEGIN IMMEDIATE"] == 14
     assert statements["SELECT keys.input_key,"] == 10
-
-
-def test_equal_rows_are_found_in_a_journal_with_the_index_of_earlier_versions(
-    sandbox: Sandbox, client: ParallelClient, tmp_path: Path
-) -> None:
-    journal = tmp_path / "run.db"
-    given = [*rows(8), *rows(8)]
-    stop_after(client, 4, iter(given), journal, rows_per_group=4, groups_in_flight=1)
-    with sqlite3.connect(journal) as earlier:
-        earlier.execute("CREATE INDEX tasks_by_key ON tasks (input_key)")
-    earlier.close()
-    assert len(enriched(client, given, journal=journal)) == 16
-    assert started(sandbox) == 8

@@ -27,6 +27,7 @@ from parallel_integrations._protocol.settings import (
     checked_base_url,
     is_loopback,
     key_from_environment,
+    refuse_api_paths,
 )
 from parallel_integrations._version import __version__
 from parallel_integrations.api.searches import search
@@ -39,7 +40,6 @@ Status: TypeAlias = Literal["ok", "note", "skip", "warn", "fail"]
 
 DISTRIBUTION: Final = "parallel-integrations"
 FRAMEWORKS: Final = {"langchain-core": "langchain", "llama-index-core": "llama-index"}
-GATEWAY_HOST: Final = "gateway.ai.cloudflare.com"
 CA_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 FOREIGN_CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 # `verify_webhook` refuses a signature beyond this.
@@ -168,24 +168,15 @@ def _base_url() -> Generator[Finding, None, str | None]:
     given = os.environ.get(BASE_URL_VARIABLE, "").strip()
     try:
         base_url = checked_base_url("")
+        refuse_api_paths(base_url, BASE_URL_VARIABLE)
     except ValueError as error:
         yield Finding("fail", f"{BASE_URL_VARIABLE} cannot be used: {error}")
         return None
-    parts = urlsplit(base_url)
     where = f"base URL {base_url}" + (f" (from {BASE_URL_VARIABLE})" if given else "")
-    if parts.path.rsplit("/", 1)[-1] in ("v1", "v1beta") and parts.hostname != GATEWAY_HOST:
-        yield Finding("fail", where, f"take {parts.path} off: the API's paths begin with it")
-        return None
-    if parts.hostname == GATEWAY_HOST:
-        yield Finding(
-            "warn",
-            where,
-            "pass ParallelClient(route=CloudflareGateway(account_id=…, gateway_id=…)) and unset "
-            f"{BASE_URL_VARIABLE}: Chat has another path there",
-        )
-    elif is_loopback(parts.hostname or ""):
+    host = urlsplit(base_url).hostname or ""
+    if is_loopback(host):
         yield Finding("ok", f"{where}: on this machine, a sandbox perhaps; not the live API")
-    elif parts.hostname == EU_HOST:
+    elif host == EU_HOST:
         yield Finding("ok", f"{where}: the live API in Europe, which has search and extract only")
     elif base_url == BASE_URL:
         yield Finding("ok", f"{where}: the live API, directly")

@@ -112,11 +112,13 @@ def test_doctor_names_the_remedy_for_a_wrong_key(
     ("base_url", "status", "text"),
     [
         ("https://api.parallel.ai", "ok", "the live API, directly"),
-        ("https://api.parallel.ai/v1", "fail", "take /v1 off"),
+        ("https://api.parallel.ai/v1", "fail", "give 'https://api.parallel.ai'"),
+        ("https://docs.parallel.ai", "fail", "is a website"),
         ("http://api.parallel.ai", "fail", "use https"),
         ("api.parallel.ai", "fail", "not an http(s) URL"),
         ("https://proxy.example/parallel", "warn", "unset PARALLEL_BASE_URL if you mean"),
-        ("https://gateway.ai.cloudflare.com/v1/a/g/parallel", "warn", "CloudflareGateway("),
+        ("https://gateway.ai.cloudflare.com/v1/a/g/parallel", "fail", "CloudflareGateway("),
+        ("https://search.parallel.ai/mcp", "fail", "route=SearchMcp()"),
     ],
 )
 def test_doctor_checks_the_base_url(

@@ -24,7 +24,6 @@ from parallel_integrations._protocol.settings import (
     MAX_RESPONSE_BYTES,
     MAX_RETRIES,
     Settings,
-    is_number,
 )
 from parallel_integrations._transport.cache import CacheArgument, ResponseCache, opened
 from parallel_integrations._transport.call_state import CallState
@@ -33,7 +32,7 @@ from parallel_integrations._transport.driver import atake_step, take_step
 from parallel_integrations._transport.in_flight import SharedRequests
 from parallel_integrations._transport.usage import Usage
 from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError, ParallelError
-from parallel_integrations.models._validation import unknown_argument
+from parallel_integrations.models._validation import is_number, unknown_argument
 from parallel_integrations.models.shared import ApiVersion, RequestModel
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from parallel_integrations._protocol.retry import (
     requested_pause,
 )
 from parallel_integrations.errors import InvalidArgumentError
+from parallel_integrations.models._validation import is_number
 from parallel_integrations.models.shared import ModelT
 
 DEADLINE_SECONDS: Final = 3600.0
@@ -44,14 +45,13 @@ def check_deadline(seconds: object, name: str = "deadline_seconds") -> float:
     Raises:
         ValueError: It is no number above 0, or above the largest that is admitted.
     """
-    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not number or not 0 < seconds <= MAX_DEADLINE_SECONDS:  # type: ignore[operator]
+    if not is_number(seconds) or not 0 < seconds <= MAX_DEADLINE_SECONDS:
         raise InvalidArgumentError(
             f"{name}={seconds!r:.100} must be a number of seconds above 0 and at most "
             f"{MAX_DEADLINE_SECONDS:.0f} (30 days); the work goes on after it, so wait again with "
             "its id"
         )
-    return float(seconds)  # type: ignore[arg-type]
+    return float(seconds)
 
 
 DeadlineSeconds: TypeAlias = Annotated[float, BeforeValidator(check_deadline)]

@@ -23,6 +23,7 @@ from parallel_integrations._protocol.routes import (
 )
 from parallel_integrations._version import __version__
 from parallel_integrations.errors import InvalidArgumentError, MissingKeyError
+from parallel_integrations.models._validation import check_count, is_number
 from parallel_integrations.models.headers import checked_headers
 from parallel_integrations.models.shared import ApiVersion
 
@@ -93,11 +94,6 @@ def checked_key(key: object, name: str = "api_key") -> SecretStr | None:
             "give the key alone; docker's --env-file and some readers of .env files keep quotes"
         )
     return SecretStr(plain) if plain else None
-
-
-def is_number(value: object) -> bool:
-    """Whether a value counts something; True does not."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_loopback(host: str) -> bool:
@@ -282,14 +278,8 @@ class Settings:
                 f"timeout={self.timeout!r} must be a number of seconds above 0, "
                 f"{MAX_TIMEOUT_SECONDS:,} at most"
             )
-        if type(self.max_retries) is not int or self.max_retries < 0:
-            raise InvalidArgumentError(
-                f"max_retries={self.max_retries!r} must be a whole number, 0 or more"
-            )
-        if type(self.max_response_bytes) is not int or self.max_response_bytes < 1:
-            raise InvalidArgumentError(
-                f"max_response_bytes={self.max_response_bytes!r} must be a whole number above 0"
-            )
+        check_count("max_retries", self.max_retries, 0)
+        check_count("max_response_bytes", self.max_response_bytes, 1)
         if self.api_version not in API_VERSIONS:
             raise InvalidArgumentError(
                 f"api_version={self.api_version!r} must be one of {', '.join(API_VERSIONS)}"

@@ -12,6 +12,7 @@ from secrets import token_hex
 from typing import Any, Final, Protocol, TypeAlias
 
 from parallel_integrations.errors import InvalidArgumentError
+from parallel_integrations.models._validation import check_count
 
 MAX_BYTES: Final = 256 * 1024 * 1024
 MAX_TTL_SECONDS: Final = 10 * 365 * 24 * 3600.0
@@ -67,8 +68,7 @@ class DirectoryCache:
             raise InvalidArgumentError(
                 "cache='' is no directory; leave it out to keep no responses"
             )
-        if not isinstance(max_bytes, int) or isinstance(max_bytes, bool) or max_bytes <= 0:
-            raise InvalidArgumentError(f"max_bytes={max_bytes!r} must be a whole number above 0")
+        check_count("max_bytes", max_bytes, 1)
         taken = False
         try:
             self.path = Path(path).expanduser().absolute()

@@ -7,6 +7,7 @@ from parallel_integrations._protocol.flow import Emit, Flow, Send, Stream, call,
 from parallel_integrations._protocol.paths import segment, text_parameter
 from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations.errors import InvalidArgumentError
+from parallel_integrations.models._validation import check_count
 from parallel_integrations.models.monitor import (
     MAX_MONITORS,
     CreateMonitorRequest,
@@ -223,11 +224,8 @@ class _Cursors:
 
 
 def _page_params(cursor: str | None, limit: int | None, max_limit: int) -> list[tuple[str, str]]:
-    whole = isinstance(limit, int) and not isinstance(limit, bool)
-    if limit is not None and not (whole and 1 <= limit <= max_limit):
-        raise InvalidArgumentError(
-            f"limit={limit!r:.100} must be a whole number from 1 to {max_limit}"
-        )
+    if limit is not None:
+        check_count("limit", limit, 1, max_limit)
     cursor = text_parameter("cursor", cursor)
     params = [("cursor", cursor)] if cursor else []
     return [*params, ("limit", str(limit))] if limit is not None else params

@@ -23,6 +23,7 @@ from parallel_integrations.errors import (
     ServerError,
     UnexpectedAnswerError,
 )
+from parallel_integrations.models._validation import check_count
 from parallel_integrations.models.output_schema import OutputSchema, parse_output
 from parallel_integrations.models.policies import Metadata
 from parallel_integrations.models.shared import StreamEvent, UnreadableEvent
@@ -306,10 +307,7 @@ def wait_task_group(
         TaskTimeoutError: The deadline passed; the group goes on.
     """
     check_deadline(deadline_seconds)
-    if isinstance(num_inputs, bool) or not isinstance(num_inputs, int) or num_inputs < 0:
-        raise InvalidArgumentError(
-            f"num_inputs={num_inputs!r:.100} must be a whole number, 0 or more"
-        )
+    check_count("num_inputs", num_inputs, 0)
     return (
         yield from _wait(
             taskgroup_id,

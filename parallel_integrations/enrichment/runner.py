@@ -11,15 +11,15 @@ from typing import Final
 
 from parallel_integrations._protocol.flow import Stream
 from parallel_integrations._protocol.polling import check_deadline
-from parallel_integrations._protocol.settings import is_number
 from parallel_integrations.api.task_groups import runs_to_add
 from parallel_integrations.enrichment.budget import Budget
 from parallel_integrations.enrichment.engine import Engine, Limits
 from parallel_integrations.enrichment.journal import SERVER, Journal
 from parallel_integrations.enrichment.results import EnrichedRow, EnrichmentProgress
-from parallel_integrations.enrichment.row_queue import MAX_ROWS, RowQueue
+from parallel_integrations.enrichment.row_queue import RowQueue
 from parallel_integrations.enrichment.rows import Rows, row_source
 from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError
+from parallel_integrations.models._validation import check_count, is_number
 from parallel_integrations.models.task import CreateTaskRunRequest, TaskSettings, checked_settings
 from parallel_integrations.models.task_group import MAX_RUNS_PER_CALL
 
@@ -110,10 +110,10 @@ def enrich(
         ```
     """
     settings = checked_settings(settings)
-    _check_count("rows_per_group", rows_per_group, MAX_RUNS_PER_CALL)
-    _check_count("groups_in_flight", groups_in_flight)
+    check_count("rows_per_group", rows_per_group, 1, MAX_RUNS_PER_CALL)
+    check_count("groups_in_flight", groups_in_flight, 1)
     if limit is not None:
-        _check_count("limit", limit)
+        check_count("limit", limit, 1)
     _check_columns(columns)
     check_deadline(deadline_seconds)
     if not (is_number(settle_seconds) and settle_seconds >= 0):
@@ -140,12 +140,6 @@ def enrich(
             yield from engine.steps(retry_failed=retry_failed)
 
     return steps()
-
-
-def _check_count(name: str, value: object, most: int = MAX_ROWS) -> None:
-    if type(value) is not int or not 1 <= value <= most:
-        span = "1 or more" if most == MAX_ROWS else f"1 to {most}"
-        raise InvalidArgumentError(f"{name}={value!r:.100} must be a whole number, {span}")
 
 
 def _check_columns(columns: Sequence[str] | None) -> None:

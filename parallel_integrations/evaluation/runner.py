@@ -6,7 +6,6 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from itertools import product
-from math import inf
 from os import PathLike
 from typing import Any, Final, TypeAlias
 
@@ -22,6 +21,7 @@ from parallel_integrations.evaluation.judges import judge_of
 from parallel_integrations.evaluation.questions import Question, Source, questions_of
 from parallel_integrations.evaluation.report import EvaluationReport, SearchTuning
 from parallel_integrations.evaluation.systems import SearchSystem, asker, name_of
+from parallel_integrations.models._validation import check_amount, check_count
 
 CONCURRENCY: Final = 4
 DIALS: Final = ("max_results", "max_chars_per_result", "mode")
@@ -178,7 +178,7 @@ def tune_search(
     _check_kind(
         "client", client, is_right=isinstance(client, ParallelClient), what="a ParallelClient"
     )
-    _check_amount("max_cost_usd", max_cost_usd)
+    check_amount("max_cost_usd", max_cost_usd, optional=True)
     given = questions_of(questions)
     dials = (max_results, max_chars_per_result, mode)
     for dial, values in zip(DIALS, dials, strict=True):
@@ -230,14 +230,6 @@ def _check_kind(name: str, value: object, *, is_right: bool, what: str) -> None:
         raise ArgumentTypeError(f"{name}={value!r:.100} must be {what}", field=name)
 
 
-def _check_amount(name: str, value: float | None) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is not None and not (is_number and 0 <= value < inf):
-        raise InvalidArgumentError(
-            f"{name}={value!r} must be an amount of US dollars, 0 or more", field=name
-        )
-
-
 class _Run:
     """One evaluation: what is asked, what it cost and what came of it."""
 
@@ -271,17 +263,14 @@ class _Run:
         self.price = price_per_question_usd
         if self.price is None and isinstance(system, SearchSystem):
             self.price = system.price_usd
-        _check_amount("max_cost_usd", max_cost_usd)
-        _check_amount("price_per_question_usd", self.price)
+        check_amount("max_cost_usd", max_cost_usd, optional=True)
+        check_amount("price_per_question_usd", self.price, optional=True)
         if max_cost_usd is not None and self.price is None and self.usage is None:
             raise InvalidArgumentError(
                 f"max_cost_usd={max_cost_usd!r} needs to know what a question costs: give "
                 "price_per_question_usd=, or client= where the system spends through one"
             )
-        if type(concurrency) is not int or concurrency < 1:  # nor True
-            raise InvalidArgumentError(
-                f"concurrency={concurrency!r} must be a whole number, 1 or more"
-            )
+        check_count("concurrency", concurrency, 1)
         self.max_cost_usd = max_cost_usd
         self.concurrency = concurrency
         self.on_progress = on_progress

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from langchain_core.messages import AIMessage, ToolMessage
@@ -11,6 +10,7 @@ from parallel_integrations._documents.adapter import described
 from parallel_integrations.client import ParallelClient
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.langchain.tools import ParallelTool
+from parallel_integrations.models._validation import check_amount
 
 if TYPE_CHECKING:
     from langchain.agents.middleware import AgentMiddleware, hook_config
@@ -80,10 +80,7 @@ class ParallelBudgetMiddleware(Base):
             raise InvalidArgumentError(
                 f"client must be a ParallelClient, not {type(client).__name__}"
             )
-        if type(max_usd) not in (int, float) or not isfinite(max_usd) or max_usd < 0:
-            raise InvalidArgumentError(
-                f"max_usd={max_usd!r} must be a number of US dollars, 0 or more"
-            )
+        check_amount("max_usd", max_usd)
         if on_limit not in ("stop", "warn"):
             raise InvalidArgumentError(f"on_limit={on_limit!r} must be 'stop' or 'warn'")
         super().__init__()

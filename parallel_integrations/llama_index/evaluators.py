@@ -9,7 +9,6 @@ from llama_index.core.evaluation import BaseEvaluator, EvaluationResult
 from llama_index.core.prompts.mixin import PromptDictType
 
 from parallel_integrations._documents.adapter import described
-from parallel_integrations._protocol.settings import is_number
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.evaluation.answers import Answer, Passage, answer_of
 from parallel_integrations.evaluation.figures import Figure, figures_of
@@ -18,6 +17,7 @@ from parallel_integrations.evaluation.grading import grade
 from parallel_integrations.evaluation.judges import judge_of
 from parallel_integrations.evaluation.questions import Question, Source, questions_of
 from parallel_integrations.llama_index.arguments import as_text, as_texts
+from parallel_integrations.models._validation import is_number
 
 
 class ParallelFactEvaluator(BaseEvaluator):

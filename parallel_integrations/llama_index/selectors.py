@@ -16,11 +16,10 @@ from parallel_integrations._documents.adapter import (
 )
 from parallel_integrations._documents.decisions import answer_of
 from parallel_integrations._documents.queries import readable
-from parallel_integrations._protocol.settings import is_number
 from parallel_integrations.api import decide
 from parallel_integrations.errors import InvalidArgumentError, UnexpectedAnswerError
 from parallel_integrations.llama_index.arguments import as_choices, as_query, checking
-from parallel_integrations.models._validation import by_name
+from parallel_integrations.models._validation import by_name, is_number
 from parallel_integrations.models.basis import Citation
 from parallel_integrations.models.decision import (
     Choice,

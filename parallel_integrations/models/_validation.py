@@ -3,8 +3,9 @@
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
 from functools import cache
+from math import inf
 from types import NoneType
-from typing import Any, ClassVar, Final, Self, get_args
+from typing import Any, ClassVar, Final, Self, TypeGuard, get_args
 
 from pydantic import AliasChoices, BaseModel, ValidationError
 
@@ -12,6 +13,7 @@ from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError
 from parallel_integrations.models._hints import hint
 
 MAX_SHOWN_CHARACTERS: Final = 80
+MAX_COUNT: Final = 2**63 - 1  # what databases and JSON readers take
 _SECRET: Final = frozenset({"api_key", "headers", "extra_headers", "token", "base_url"})
 """Fields whose value is not repeated: it is a secret, or may hold one."""
 _TAG: Final = re.compile(r"^[A-Z]|[^a-z0-9_]|^(str|int|bool|float|dict|list)$")
@@ -197,6 +199,38 @@ def _sentence(where: str, owner: str, faults: Sequence[Any]) -> str:
         given = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
         return f"{shown} {verb} {kinds}, not {given}"
     return fault["msg"] if where and where in fault["msg"] else f"{shown}: {fault['msg']}"
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a number, which Python also says of True."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def check_count(name: str, value: object, low: int, high: int = MAX_COUNT) -> None:
+    """Refuse what is no whole number from `low` to `high`.
+
+    Raises:
+        InvalidArgumentError: It names the argument, its value and its limits.
+    """
+    if type(value) is not int or not low <= value <= high:  # True is none
+        span = f", {low} or more" if high == MAX_COUNT else f" from {low} to {high}"
+        raise InvalidArgumentError(
+            f"{name}={_short(value)} must be a whole number{span}", field=name
+        )
+
+
+def check_amount(name: str, value: object, *, optional: bool = False) -> None:
+    """Refuse what is no amount of US dollars; None only where it is `optional`.
+
+    Raises:
+        InvalidArgumentError: It names the argument and its value.
+    """
+    if optional and value is None:
+        return
+    if not (is_number(value) and 0 <= value < inf):
+        raise InvalidArgumentError(
+            f"{name}={_short(value)} must be an amount of US dollars, 0 or more", field=name
+        )
 
 
 def _short(value: object) -> str:

@@ -168,7 +168,7 @@ def test_a_cost_limit_of_zero_submits_nothing(sandbox: Sandbox, client: Parallel
         ({"price_per_row_usd": float("inf")}, "price_per_row_usd=inf"),
         ({"rows_per_group": 0}, "rows_per_group=0"),
         ({"rows_per_group": 1001}, "1 to 1000"),
-        ({"rows_per_group": "5"}, "rows_per_group='5' must be a whole number, 1 to 1000"),
+        ({"rows_per_group": "5"}, "rows_per_group='5' must be a whole number from 1 to 1000"),
         ({"rows_per_group": 1.5}, "rows_per_group=1.5 must be a whole number"),
         ({"rows_per_group": True}, "rows_per_group=True must be a whole number"),
         ({"groups_in_flight": 0}, "groups_in_flight=0 must be a whole number, 1 or more"),

@@ -73,6 +73,26 @@ def carrying(**ids: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def waiting(words: str, going_on: str, **ids: str) -> Iterator[None]:
+    """Wait for what is paid for: as `carrying`, and an end from outside leaves its id in the log.
+
+    Who cancels or interrupts a wait, such as an agent's timeout, is given no error to carry it.
+
+    Args:
+        words: What is waited for.
+        going_on: The call that goes on waiting.
+        **ids: As in `carrying`.
+    """
+    try:
+        with carrying(**ids):
+            yield
+    except BaseException as end:
+        if not isinstance(end, Exception):
+            log.warning("%s goes on, though nobody waits for it now: %s", words, going_on)
+        raise
+
+
 def create(send: Send, response_type: type[ModelT], id_name: str, words: str) -> Flow[ModelT]:
     """Create something that is paid for; a response that cannot be read does not cost its id.
 

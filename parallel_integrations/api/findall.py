@@ -5,7 +5,7 @@ from typing import Final
 
 from parallel_integrations._protocol.events import TimedFollower
 from parallel_integrations._protocol.flow import Flow, Send, Stream, call, order
-from parallel_integrations._protocol.paths import carrying, create, segment
+from parallel_integrations._protocol.paths import carrying, create, segment, waiting
 from parallel_integrations._protocol.polling import DEADLINE_SECONDS, check_deadline, poll, within
 from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations.errors import (
@@ -331,20 +331,28 @@ def wait_findall_run(
 def _begin(request: CreateFindallRunRequest, enrich: EnrichFindallRequest | None) -> Flow[str]:
     """Create a run and say what to find out about its matches; gives its id."""
     run = yield from create_findall_run(request)
+    findall_id = run.findall_id
     if enrich is not None:
-        yield from enrich_findall(run.findall_id, enrich)
-    return run.findall_id
+        with waiting(*_words(findall_id), findall_id=findall_id):
+            yield from enrich_findall(findall_id, enrich)
+    return findall_id
+
+
+def _words(findall_id: str) -> tuple[str, str]:
+    """What a run is called where its wait ends early, and the call that goes on waiting."""
+    return f"FindAll run {findall_id}", f"wait_findall_run({findall_id!r})"
 
 
 def await_findall(
     findall_id: str, deadline_seconds: float, *, reached: bool
 ) -> Flow[FindallResult]:
     """Wait for a run; `reached` says whether the server has responded in this operation before."""
+    words, going_on = _words(findall_id)
 
     def late(run: FindallRun | None = None) -> str:
         return (
-            f"FindAll run {findall_id} is not done after {deadline_seconds:g} s. It goes on: wait "
-            f"for it with wait_findall_run({findall_id!r})."
+            f"{words} is not done after {deadline_seconds:g} s. It goes on: wait for it with "
+            f"{going_on}."
         )
 
     def collect() -> Flow[FindallResult]:
@@ -364,7 +372,7 @@ def await_findall(
             )
         return (yield from findall_result(findall_id))
 
-    with carrying(findall_id=findall_id):
+    with waiting(words, going_on, findall_id=findall_id):
         return (yield from within(collect(), deadline_seconds, late=late))
 
 

@@ -12,7 +12,13 @@ from parallel_integrations._protocol.events import (
     TimedFollower,
 )
 from parallel_integrations._protocol.flow import Emit, Flow, More, Send, Stream, call, each
-from parallel_integrations._protocol.paths import carrying, create, segment, text_parameter
+from parallel_integrations._protocol.paths import (
+    carrying,
+    create,
+    segment,
+    text_parameter,
+    waiting,
+)
 from parallel_integrations._protocol.polling import DEADLINE_SECONDS, check_deadline, poll, within
 from parallel_integrations._protocol.retry import RetryPolicy
 from parallel_integrations.errors import (
@@ -324,10 +330,13 @@ def _begin(
 ) -> Flow[str]:
     """Create a group and add its runs; gives its id."""
     group = yield from create_task_group(CreateTaskGroupRequest(metadata=metadata))
-    for start in range(0, len(requests), MAX_RUNS_PER_CALL):
-        chunk = runs_to_add(requests[start : start + MAX_RUNS_PER_CALL], settings)
-        yield from _add_once(group.taskgroup_id, chunk, before=start)
-    return group.taskgroup_id
+    taskgroup_id = group.taskgroup_id
+    words, going_on = f"Task group {taskgroup_id}", f"task_group_runs({taskgroup_id!r})"
+    with waiting(words, going_on, taskgroup_id=taskgroup_id):
+        for start in range(0, len(requests), MAX_RUNS_PER_CALL):
+            chunk = runs_to_add(requests[start : start + MAX_RUNS_PER_CALL], settings)
+            yield from _add_once(taskgroup_id, chunk, before=start)
+    return taskgroup_id
 
 
 def _wait(
@@ -361,11 +370,14 @@ def _wait(
         if number is not None and number < num_inputs:
             results[number] = result
 
+    words = f"Task group {taskgroup_id}"
+    going_on = f"wait_task_group({taskgroup_id!r}, {num_inputs})"
+
     def late(group: TaskGroup | None = None) -> str:
         counts = f" ({group.status.task_run_status_counts})" if group else ""
         return (
-            f"Task group {taskgroup_id} is not done after {deadline_seconds:g} s{counts}. It goes "
-            f"on: wait for it with wait_task_group({taskgroup_id!r}, {num_inputs})."
+            f"{words} is not done after {deadline_seconds:g} s{counts}. It goes on: wait for it "
+            f"with {going_on}."
         )
 
     def collect() -> Generator[Send | More | Emit[Any], Any, None]:
@@ -383,7 +395,7 @@ def _wait(
             runs = task_group_runs(taskgroup_id, include_output=True, last_event_id=cursor)
             yield from each(runs, take)
 
-    with carrying(taskgroup_id=taskgroup_id):
+    with waiting(words, going_on, taskgroup_id=taskgroup_id):
         yield from within(collect(), deadline_seconds, late=late)
     return results
 

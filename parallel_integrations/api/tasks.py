@@ -16,7 +16,7 @@ from parallel_integrations._protocol.flow import (
     call,
     delayed,
 )
-from parallel_integrations._protocol.paths import carrying, create, segment
+from parallel_integrations._protocol.paths import carrying, create, segment, waiting
 from parallel_integrations._protocol.polling import (
     DEADLINE_SECONDS,
     MAX_POLL_SECONDS,
@@ -178,13 +178,12 @@ def _result_within(
     deadline = wait_limit.deadline_seconds
     pause = 0.0
 
-    def late() -> str:
-        return (
-            f"Task run {run_id} is not done after {deadline:g} s. It goes on: wait for it with "
-            f"wait_task_run({run_id!r})."
-        )
+    words, going_on = f"Task run {run_id}", f"wait_task_run({run_id!r})"
 
-    with carrying(run_id=run_id):
+    def late() -> str:
+        return f"{words} is not done after {deadline:g} s. It goes on: wait for it with {going_on}."
+
+    with waiting(words, going_on, run_id=run_id):
         while True:
             elapsed = wait_limit.elapsed_seconds
             delay = min(pause, wait_limit.remaining)

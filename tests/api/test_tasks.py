@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from parallel_integrations import (
     ConnectionFailedError,
+    CreateFindallRunRequest,
     CreateTaskRunRequest,
     McpServer,
     NotFoundError,
@@ -36,12 +37,15 @@ from parallel_integrations.api import (
     create_task_run,
     retrieve_task_run,
     retrieve_task_run_input,
+    run_findall,
     run_task,
+    run_task_group,
     task_run_events,
     wait_task_run,
 )
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models import (
+    EnrichFindallRequest,
     TaskGroupResult,
     TaskOutput,
     TaskRun,
@@ -63,6 +67,7 @@ from tests.support.scripted_operation import (
 )
 
 REQUEST = CreateTaskRunRequest(input="What does the nonlocal statement do?", processor="lite")
+GROUP = TaskSettings(processor="lite")
 RESULT = "GET /v1/tasks/runs/trun_1/result"
 STATUS = "GET /v1/tasks/runs/trun_1"
 
@@ -484,17 +489,72 @@ def test_the_id_of_what_is_paid_for_is_in_the_log(
     assert f"created task run {run_id}" in caplog.messages
 
 
-async def test_waiting_can_be_cancelled() -> None:
+FINDALL = CreateFindallRunRequest(
+    objective="Find statements",
+    entity_type="statements",
+    match_conditions=[{"name": "simple", "description": "Is simple."}],
+    generator="base",
+    match_limit=5,
+)
+ENRICHMENT = EnrichFindallRequest(output_schema={"type": "object", "properties": {}})
+GROUP_WAIT = r"Task group (\S+) .*: wait_task_group\('\1', 1\)"
+FINDALL_WAIT = r"FindAll run (\S+) .*: wait_findall_run\('\1'\)"
+WAITS = [
+    (lambda: run_task(REQUEST), "GET", r"Task run (\S+) .*: wait_task_run\('\1'\)"),
+    (lambda: run_task_group(["with"], GROUP), "GET", GROUP_WAIT),
+    (lambda: run_findall(FINDALL), "GET", FINDALL_WAIT),
+]
+ADDITIONS = [
+    (
+        lambda: run_task_group(["with"], GROUP),
+        "POST .*/runs",
+        r"Task group (\S+) .*: task_group_runs\('\1'\)",
+    ),
+    (lambda: run_findall(FINDALL, enrich=ENRICHMENT), "POST .*/enrich", FINDALL_WAIT),
+]
+"""What was paid for, the request that is broken off, and what the log says then."""
+
+
+@pytest.mark.parametrize(("begin", "broken_off", "logged"), WAITS)
+async def test_the_id_is_in_the_log_when_a_wait_is_cancelled(
+    begin: Any, broken_off: str, logged: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with Sandbox(task_seconds=1000) as sandbox:
         async with ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url) as client:
-            waiting = asyncio.create_task(client.arun(run_task(REQUEST)))
+            waiting = asyncio.create_task(client.arun(begin()))
             for _ in range(1000):
-                if any("/result" in request.path for request in sandbox.requests):
+                if any(request.method == broken_off for request in sandbox.requests):
                     break
                 await asyncio.sleep(0.01)
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
+    (message,) = caplog.messages
+    assert re.fullmatch(logged, message)
+
+
+@pytest.mark.parametrize(("begin", "broken_off", "logged"), [*WAITS, *ADDITIONS])
+def test_the_id_is_in_the_log_when_a_wait_is_interrupted(
+    begin: Any,
+    broken_off: str,
+    logged: str,
+    sandbox: Sandbox,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def interrupt(request: httpx.Request) -> None:
+        if re.fullmatch(f"{broken_off}.*", f"{request.method} {request.url.path}"):
+            raise KeyboardInterrupt
+
+    with (
+        httpx.Client(event_hooks={"request": [interrupt]}) as http_client,
+        ParallelClient(
+            api_key=sandbox.api_key, base_url=sandbox.url, http_client=http_client
+        ) as client,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        client.run(begin())
+    (message,) = caplog.messages
+    assert re.fullmatch(logged, message)
 
 
 async def test_the_timeout_covers_the_wait_that_was_requested_for() -> None:

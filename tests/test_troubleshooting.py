@@ -85,6 +85,7 @@ PROVOKED: dict[str, Callable[[Sandbox, Path], object]] = {
     "No API key: set PARALLEL_API_KEY or pass api_key=": lambda sandbox, _: _search(
         sandbox, api_key=None
     ),
+    "is no key but has quotes or a variable's name in it": lambda *_: ParallelClient(api_key="'k'"),
     "ends in the API's own path, which each operation adds": lambda *_: ParallelClient(
         base_url="https://api.parallel.ai/v1"
     ),

@@ -224,8 +224,8 @@ class ParallelClient:
             return cast(Result, call.result)
 
     async def arun(self, operation: Operation[Result]) -> Result:
-        """Carry an operation out, awaiting; everything else as in `run`."""
-        async with self._call(operation, asyncio.get_running_loop()) as call:
+        """Carry an operation out, awaiting on asyncio; everything else as in `run`."""
+        async with self._call(operation, _running_loop()) as call:
             call.expect_result()
             while call.step is not None:
                 await atake_step(call, self._pools)
@@ -257,8 +257,8 @@ class ParallelClient:
             call.expect_events()
 
     async def astream(self, operation: Stream[Event]) -> AsyncGenerator[Event, None]:
-        """Iterate a streaming operation's events, awaiting; everything else as in `stream`."""
-        async with self._call(operation, asyncio.get_running_loop()) as call:
+        """Iterate a streaming operation's events on asyncio; everything else as in `stream`."""
+        async with self._call(operation, _running_loop()) as call:
             while call.step is not None:
                 if isinstance(call.step, Emit):
                     yield call.step.event
@@ -392,6 +392,17 @@ class ParallelClient:
                 "process."
             ) from error
         return _unpickle, (state, cache, ttl)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise ParallelError(
+            "arun and astream need a running event loop of asyncio: asyncio.run(main()), or, where "
+            "another library runs the loop, run and stream in a thread (trio.to_thread.run_sync). "
+            "Nothing was sent."
+        ) from None
 
 
 def _sessions(settings: Settings) -> "McpSessions":

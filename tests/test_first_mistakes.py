@@ -33,7 +33,7 @@ from parallel_integrations import (
     RateLimitError,
     SearchRequest,
 )
-from parallel_integrations.api import create_task_run, search
+from parallel_integrations.api import create_task_run, search, stream_chat
 from parallel_integrations.langchain import (
     ChatParallel,
     ParallelDeepResearch,
@@ -55,10 +55,11 @@ from parallel_integrations.llama_index import (
     ParallelToolSpec,
 )
 from parallel_integrations.sandbox import Sandbox
+from tests.support.connected import connection
 from tests.support.raw_server import RawServer
+from tests.support.requests import CHAT, SEARCH
 
 REAL: Final = os.environ.get("PARALLEL_REAL", "")  # read here, because tests clear it
-SEARCH: Final = SearchRequest(search_queries=["with statement exceptions"])
 SECRET: Final = "s3cret-that-nobody-may-see"
 INTERNAL: Final = re.compile(
     r"PageSearch|EntitySettings|ToolSettings|ResponderSettings|pydantic|\n|Input should"
@@ -449,3 +450,14 @@ def test_a_setting_of_one_call_leads_to_its_name_here(sandbox: Sandbox) -> None:
     with pytest.raises(ArgumentTypeError, match=r"^an extract has no .* max_chars_per_result="):
         pages.load_data("https://a.example", max_chars=2)
     assert sandbox.requests == []
+
+
+def test_awaiting_without_a_loop_of_asyncio_is_refused(sandbox: Sandbox) -> None:
+    with ParallelClient(**connection(sandbox)) as client:
+        operation = search(SEARCH)
+        streamed = client.astream(stream_chat(CHAT))
+        for awaited in (client.arun(operation), streamed.asend(None)):
+            with pytest.raises(ParallelError, match="need a running event loop of asyncio"):
+                awaited.send(None)  # as another library's loop does
+        assert not sandbox.requests
+        assert client.run(operation).results

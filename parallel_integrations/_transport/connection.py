@@ -70,8 +70,8 @@ class Link:
         """What to write, now that httpcore writes this: a request's headers with what follows them.
 
         As one packet, and under TLS one record, they cost both sides a turn less. httpcore writes
-        them one after the other, and ends each request with a write, be it of nothing: what is held
-        here never waits for more than that.
+        them one after the other, and ends each request with a write, be it of nothing. What else it
+        writes first, to a SOCKS proxy, is `held` until it reads.
 
         Raises:
             httpcore.ConnectError: The connection is closed; nothing was sent.
@@ -80,8 +80,12 @@ class Link:
             self._check_open()
             self._headers = data
             return b""
+        return self.held() + data
+
+    def held(self) -> bytes:
+        """What `next_to_write` held back, to be written now."""
         headers, self._headers = self._headers, b""
-        return headers + data
+        return headers
 
     def _check_open(self) -> None:
         # The last moment to find out that the server has closed it meanwhile: once a byte is
@@ -123,10 +127,15 @@ class _BlockingStream(httpcore.NetworkStream):
         link.opened(stream)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if held := self._link.held():
+            self._write(held, timeout)
         return self._stream.read(max_bytes, self._link.seconds(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if data := self._link.next_to_write(buffer):
+        self._write(self._link.next_to_write(buffer), timeout)
+
+    def _write(self, data: bytes, timeout: float | None) -> None:
+        if data:
             self._stream.write(data, self._link.seconds(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
@@ -153,11 +162,16 @@ class _AwaitingStream(httpcore.AsyncNetworkStream):
         link.opened(stream)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if held := self._link.held():
+            await self._write(held, timeout)
         seconds = self._link.seconds(timeout, httpcore.ReadTimeout)
         return await self._stream.read(max_bytes, seconds)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if data := self._link.next_to_write(buffer):
+        await self._write(self._link.next_to_write(buffer), timeout)
+
+    async def _write(self, data: bytes, timeout: float | None) -> None:
+        if data:
             await self._stream.write(data, self._link.seconds(timeout, httpcore.WriteTimeout))
 
     async def aclose(self) -> None:
@@ -214,10 +228,19 @@ class _SingleConnection:
         self._connection: Any = None
 
     def handle_request(self, request: httpcore.Request) -> httpcore.Response:
-        return cast(httpcore.Response, self._opened_for(request).handle_request(request))
+        try:
+            response = self._opened_for(request).handle_request(request)
+        except Exception as error:
+            _raise_of_proxy(error)
+            raise
+        return cast(httpcore.Response, response)
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
-        response = await self._opened_for(request).handle_async_request(request)
+        try:
+            response = await self._opened_for(request).handle_async_request(request)
+        except Exception as error:
+            _raise_of_proxy(error)
+            raise
         return cast(httpcore.Response, response)
 
     def is_idle(self) -> bool:
@@ -227,6 +250,12 @@ class _SingleConnection:
         if self._connection is None:
             self._connection = self._make(request.url.origin)
         return self._connection
+
+
+def _raise_of_proxy(error: Exception) -> None:
+    # httpcore lets the errors pass of the library that reads what a SOCKS proxy says.
+    if type(error).__module__.startswith("socksio."):
+        raise httpcore.ProxyError(f"no SOCKS5 proxy responds: {error}") from error
 
 
 class _OneConnection:

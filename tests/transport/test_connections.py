@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import gc
+import sys
 import threading
 import time
 import warnings
@@ -217,6 +218,18 @@ async def test_a_proxy_that_cannot_be_used_is_an_error_without_its_password(
                 await client.arun(search(SEARCH)) if awaiting else client.run(search(SEARCH))
             assert "pr0xy-password" not in str(caught.value)
             assert "HTTPS_PROXY" in str(caught.value)
+
+
+def test_a_socks_proxy_without_its_library_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    with (
+        ParallelClient(api_key="k", base_url="https://api.example", max_retries=0) as client,
+        pytest.raises(ConnectionFailedError, match=r"pip install 'httpx\[socks\]'"),
+    ):
+        client.run(search(SEARCH))
 
 
 async def test_a_cancelled_call_gives_its_connection_up(

@@ -238,16 +238,16 @@ async def test_a_call_that_is_too_late_gives_its_connection_up(
         await client.aclose()
 
 
-@pytest.mark.parametrize("encrypted", [False, True], ids=["HTTP proxy", "HTTPS proxy"])
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5", "socks5h"])
 @BOTH
 async def test_a_proxy_passes_tls_on(
     awaiting: bool,
-    encrypted: bool,
+    scheme: str,
     tls: ssl.SSLContext,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """To a proxy by TLS as well, which makes it TLS within TLS."""
-    async with _proxy(tls, encrypted=encrypted) as proxy:
+    async with _proxy(tls, scheme) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy)
         with client_of("https://api.example") as client:
             for _ in range(2):
@@ -261,15 +261,22 @@ async def test_a_proxy_passes_tls_on(
 
 
 @asynccontextmanager
-async def _proxy(tls: ssl.SSLContext, *, encrypted: bool) -> AsyncIterator[str]:
+async def _proxy(tls: ssl.SSLContext, scheme: str) -> AsyncIterator[str]:
     """A proxy that is the server, too, to which it connects its clients, each once."""
     connected = 0
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal connected
         connected += 1
-        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"CONNECT api.example:443 ")
-        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        if scheme.startswith("socks"):
+            assert await reader.readexactly(3) == b"\x05\x01\x00"  # one method: no password
+            writer.write(b"\x05\x00")
+            name = b"\x05\x01\x00\x03\x0bapi.example" + (443).to_bytes(2)
+            assert await reader.readexactly(len(name)) == name
+            writer.write(b"\x05\x00\x00\x01" + bytes(6))
+        else:
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"CONNECT api.example:443 ")
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
         await writer.start_tls(tls)
         try:
             while True:
@@ -280,11 +287,34 @@ async def _proxy(tls: ssl.SSLContext, *, encrypted: bool) -> AsyncIterator[str]:
         except asyncio.IncompleteReadError:
             writer.close()
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=tls if encrypted else None)
-    scheme = "https" if encrypted else "http"
+    encryption = tls if scheme == "https" else None
+    server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=encryption)
     yield f"{scheme}://localhost:{server.sockets[0].getsockname()[1]}"
     server.close()
     assert connected == 1
+
+
+@pytest.mark.parametrize("said", [b"", b"\x05", b"\x05\xff", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+@BOTH
+async def test_what_is_no_socks_proxy(
+    awaiting: bool, said: bytes, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(3)
+        writer.write(said)
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    with client_of("https://api.example") as client:
+        with pytest.raises(ConnectionFailedError, match=r"ProxyError.*Nothing was sent"):
+            await (
+                client.arun(search(SEARCH))
+                if awaiting
+                else asyncio.to_thread(client.run, search(SEARCH))
+            )
+        await client.aclose()
+    server.close()
 
 
 @BOTH

@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_core import from_json
 
 from parallel_integrations._documents.find_all import FindAllRequest
-from parallel_integrations._documents.queries import readable
+from parallel_integrations._documents.queries import readable, shortened
 from parallel_integrations._protocol.paths import segment
 from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError, ParallelError
 from parallel_integrations.models._validation import argument_error
@@ -288,7 +288,7 @@ class MemoryArguments(ToolArguments):
     def corrected(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Shorten a query that is too long."""
         if isinstance(query := values.get("query"), str):
-            values["query"] = _shortened(query.strip(), MAX_MEMORY_QUERY_CHARACTERS)
+            values["query"] = shortened(query, MAX_MEMORY_QUERY_CHARACTERS)
         return values
 
 
@@ -396,15 +396,8 @@ def _begun_list(text: str) -> Any:
 
 def _usable(queries: list[Any]) -> list[str]:
     """The first queries that may be sent, those that are too long cut at a word."""
-    texts = (_shortened(query.strip()) for query in queries if isinstance(query, str))
+    texts = (shortened(query, MAX_QUERY_CHARACTERS) for query in queries if isinstance(query, str))
     return [*dict.fromkeys(texts)][:MAX_QUERIES]
-
-
-def _shortened(query: str, max_chars: int = MAX_QUERY_CHARACTERS) -> str:
-    if len(query) <= max_chars:
-        return query
-    cut = query[: max_chars + 1].rpartition(" ")[0]
-    return cut.strip() or query[:max_chars]
 
 
 def _addresses(text: Any) -> list[Any]:

@@ -74,6 +74,7 @@ _OF_MODELS: Final = """
     parallel_integrations/_cli/demo.py parallel_integrations/_cli/search.py
     parallel_integrations/_documents/answers.py
     parallel_integrations/_documents/citation_markers.py
+    parallel_integrations/_documents/stop.py
     parallel_integrations/_protocol/answer_stream.py parallel_integrations/evaluation/*
     parallel_integrations/langchain/* parallel_integrations/llama_index/*
     parallel_integrations/models/basis.py parallel_integrations/models/notebook.py

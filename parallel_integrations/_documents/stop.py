@@ -3,11 +3,15 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from parallel_integrations._documents.answers import AnyRequest
 from parallel_integrations.errors import InvalidArgumentError
+from parallel_integrations.models.response import RespondRequest
 
 
-def stop_sequences(stop: Any) -> tuple[str, ...]:
+def stop_sequences(stop: Any, request: AnyRequest) -> tuple[str, ...]:
     """The texts before which a model's text is to end; none for None.
+
+    None for an answer that is an object, either: cut short, it could not be read.
 
     Raises:
         InvalidArgumentError: Something else than a text, or an empty one.
@@ -17,7 +21,8 @@ def stop_sequences(stop: Any) -> tuple[str, ...]:
     for each in given:
         if not isinstance(each, str) or not each:
             raise InvalidArgumentError(f"stop= takes texts that are not empty, not {each!r}")
-    return given
+    form = request.text_format if isinstance(request, RespondRequest) else request.response_format
+    return given if form is None or form.get("type") == "text" else ()
 
 
 class StopFilter:

@@ -80,7 +80,7 @@ class ChatParallel(Adapter, AnswerSettings, BaseChatModel):
         extra_headers: Sent besides the client's own, also per call; never part of repr, traces or
             pickles.
         stop: Texts before which an answer ends, also per call. The API knows none: the text is cut
-            here, while the rest of a stream is read for its citations.
+            here, while the rest of a stream is read for its citations. No object is cut.
         profile: What else is known of the model, such as `max_input_tokens`, which the API does not
             state; added to what is known here.
         temperature: Known, ignored by the API and not sent; so are `top_p`, `max_tokens`, `seed`
@@ -202,9 +202,9 @@ class ChatParallel(Adapter, AnswerSettings, BaseChatModel):
             return super().get_num_tokens_from_messages(messages)
         return count_tokens_approximately(messages, chars_per_token=CHARACTERS_PER_TOKEN)
 
-    def _stops(self, called: list[str] | None) -> tuple[str, ...]:
+    def _stops(self, request: AnyRequest, called: list[str] | None) -> tuple[str, ...]:
         """The stop sequences of a call: its own, else the fixed ones."""
-        return stop_sequences(self.stop if called is None else called)
+        return stop_sequences(self.stop if called is None else called, request)
 
     def bind_tools(
         self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
@@ -268,7 +268,8 @@ class ChatParallel(Adapter, AnswerSettings, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        request, stops = self._request(messages, kwargs), self._stops(stop)
+        request = self._request(messages, kwargs)
+        stops = self._stops(request, stop)
         with model_errors():
             return to_result(self.resolved_client().run(answer(request)), request.model, stops)
 
@@ -279,7 +280,8 @@ class ChatParallel(Adapter, AnswerSettings, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        request, stops = self._request(messages, kwargs), self._stops(stop)
+        request = self._request(messages, kwargs)
+        stops = self._stops(request, stop)
         with model_errors():
             response = await self.resolved_client().arun(answer(request))
             return to_result(response, request.model, stops)
@@ -292,7 +294,7 @@ class ChatParallel(Adapter, AnswerSettings, BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         request = self._request(messages, kwargs)
-        builder = ChunkBuilder(request.model, self._stops(stop))
+        builder = ChunkBuilder(request.model, self._stops(request, stop))
         events = self.resolved_client().stream(answer_chunks(request))
         with model_errors(), closing(events):
             for event in events:
@@ -311,7 +313,7 @@ class ChatParallel(Adapter, AnswerSettings, BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         request = self._request(messages, kwargs)
-        builder = ChunkBuilder(request.model, self._stops(stop))
+        builder = ChunkBuilder(request.model, self._stops(request, stop))
         events = self.resolved_client().astream(answer_chunks(request))
         with model_errors():
             async with aclosing(events):

@@ -96,7 +96,7 @@ class ParallelLLM(Component, AnswerSettings, StructuredChat):
         context_window: Tokens that LlamaIndex packs into one call at most; 128 000 by default,
             because the API states no limit and each further call is billed; 3333 for `parallel`.
         stop: Texts before which an answer ends, also per call. The API knows none: the text is cut
-            here, while the rest of a stream is read for its citations.
+            here, while the rest of a stream is read for its citations. No object is cut.
         temperature: Known, ignored by the API and not sent; so are `max_tokens` and, per call,
             OpenAI's other sampling parameters (`top_p`, `seed`, …).
         max_tokens: As `temperature`.
@@ -246,9 +246,9 @@ class ParallelLLM(Component, AnswerSettings, StructuredChat):
         """Stream the answer to a prompt, awaiting; the rest as in `stream_complete`."""
         return await astream_chat_to_completion_decorator(self._astream_chat)(prompt, **kwargs)
 
-    def _stops(self, called: dict[str, Any]) -> tuple[str, ...]:
+    def _stops(self, request: AnyRequest, called: dict[str, Any]) -> tuple[str, ...]:
         """The stop sequences of a call: its own, else the fixed ones."""
-        return stop_sequences(called.get("stop", self.stop))
+        return stop_sequences(called.get("stop", self.stop), request)
 
     def _request(self, messages: Sequence[ChatMessage], called: dict[str, Any]) -> AnyRequest:
         return self.answer_request(to_wire(messages), called, response_ids(messages))
@@ -257,18 +257,18 @@ class ParallelLLM(Component, AnswerSettings, StructuredChat):
 
     def _chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         request = self._request(messages, kwargs)
-        stop = self._stops(kwargs)
+        stop = self._stops(request, kwargs)
         return to_response(self.resolved_client().run(answer(request)), stop)
 
     async def _achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         request = self._request(messages, kwargs)
-        stop = self._stops(kwargs)
+        stop = self._stops(request, kwargs)
         return to_response(await self.resolved_client().arun(answer(request)), stop)
 
     def _stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         # Outside of the generator, so that a bad message is an error at the call.
         request = self._request(messages, kwargs)
-        streamed = StreamedResponse(self._stops(kwargs))
+        streamed = StreamedResponse(self._stops(request, kwargs))
 
         def responses() -> ChatResponseGen:
             with closing(self.resolved_client().stream(answer_chunks(request))) as chunks:
@@ -283,7 +283,7 @@ class ParallelLLM(Component, AnswerSettings, StructuredChat):
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
         request = self._request(messages, kwargs)
-        streamed = StreamedResponse(self._stops(kwargs))
+        streamed = StreamedResponse(self._stops(request, kwargs))
 
         async def responses() -> ChatResponseAsyncGen:
             async with aclosing(self.resolved_client().astream(answer_chunks(request))) as chunks:

@@ -71,6 +71,19 @@ async def test_every_model_fills_a_class(sandbox: Sandbox, model: str) -> None:
     assert sent["response_format"]["json_schema"]["schema"]["required"] == ["name", "purpose"]
 
 
+@pytest.mark.parametrize("model", ["lite", "parallel"])
+async def test_stop_sequences_do_not_cut_an_object(sandbox: Sandbox, model: str) -> None:
+    cutting = ChatParallel(**connection(sandbox), model=model, stop=["e"])
+    chain = cutting.with_structured_output(Statement)
+    found = [chain.invoke(QUESTION), await chain.ainvoke(QUESTION)]
+    found += [
+        list(chain.stream(QUESTION))[-1],
+        [part async for part in chain.astream(QUESTION)][-1],
+    ]
+    assert all(isinstance(each, Statement) for each in found)
+    assert cutting.invoke(QUESTION).text == "Th"
+
+
 @pytest.mark.parametrize("schema", [StatementDict, JSON_SCHEMA], ids=["TypedDict", "JSON schema"])
 def test_dicts_for_dict_schemas(sandbox: Sandbox, schema: Any) -> None:
     chain = structured_chain(sandbox, schema)

@@ -76,6 +76,13 @@ async def test_four_code_paths_to_one_object(sandbox: Sandbox) -> None:
     assert len(sandbox.requests) == 4
 
 
+@pytest.mark.parametrize("model", ["lite", "parallel"])
+async def test_stop_sequences_do_not_cut_an_object(sandbox: Sandbox, model: str) -> None:
+    whole = [pieces[-1] for pieces in await four(make(sandbox, model))]
+    assert [pieces[-1] for pieces in await four(make(sandbox, model, stop=["e"]))] == whole
+    assert make(sandbox, model, stop=["e"]).complete(INPUTS).text == "Th"
+
+
 async def test_a_stream_gives_growing_objects(sandbox: Sandbox) -> None:
     for pieces in (await four(make(sandbox)))[2:]:
         *partial, whole = pieces

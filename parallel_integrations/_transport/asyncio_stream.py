@@ -201,7 +201,8 @@ class TlsStream(_Stream):
     def get_extra_info(self, info: str) -> Any:
         if info == "ssl_object":
             return self._tls
-        if info == "is_readable" and (self._is_over or self._incoming.pending):
+        at_hand = self._is_over or self._incoming.pending or self._tls.pending()
+        if info == "is_readable" and at_hand:
             return True
         return self._stream.get_extra_info(info)
 

@@ -244,7 +244,14 @@ class _SingleConnection:
         return cast(httpcore.Response, response)
 
     def is_idle(self) -> bool:
-        return self._connection is not None and self._connection.is_idle()
+        """Whether it is open, with no exchange under way and nothing received past the last one."""
+        connection = self._connection
+        if connection is None or not connection.is_idle():
+            return False
+        while (inner := getattr(connection, "_connection", None)) is not None:  # behind a proxy
+            connection = inner
+        # httpcore would take it for the response to the next request.
+        return not connection._h11_state.trailing_data[0]  # noqa: SLF001 - httpcore does not say
 
     def _opened_for(self, request: httpcore.Request) -> Any:
         if self._connection is None:
@@ -266,7 +273,7 @@ class _OneConnection:
 
     @property
     def is_reusable(self) -> bool:
-        """Whether it is open, and nothing is under way on it."""
+        """Whether the next request may go over it."""
         return cast(bool, self._pool.is_idle())
 
     def _use_one(self, backend: Any) -> None:

@@ -313,6 +313,23 @@ async def test_data_nobody_waits_for_and_an_end_make_a_stream_readable(
         await stream.aclose()
 
 
+@ENCRYPTED
+async def test_what_is_left_of_what_was_read_makes_a_stream_readable(
+    encrypted: bool, tls: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"ab")
+        await reader.read(1)
+
+    async with serving(send, tls if encrypted else None) as port:
+        stream = await connected(port, client_context if encrypted else None)
+        assert await stream.read(1, timeout=10) == b"a"
+        assert stream.get_extra_info("is_readable")
+        assert await stream.read(1, timeout=10) == b"b"
+        assert not stream.get_extra_info("is_readable")
+        await stream.aclose()
+
+
 async def test_a_tls_record_that_comes_byte_by_byte_is_late_as_a_whole(
     tls: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> None:

@@ -221,6 +221,33 @@ async def test_hosts_that_no_proxy_names_are_reached_without_one(
         await client.aclose()
 
 
+UNASKED = {
+    "another response": b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+    "an informational one": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "more than its length": b"\n",
+    "half a line": b"HTTP/1.1 2",
+}
+
+
+@BOTH
+@pytest.mark.parametrize("unasked", UNASKED)
+async def test_what_comes_after_a_response_is_not_taken_for_the_next_one(
+    unasked: str, awaiting: bool
+) -> None:
+    def respond(talk: Talk, request: bytes) -> None:
+        body = RUN if b"/tasks/runs " in request else b'{"results": []}'
+        headers = HEADERS + b"content-length: %d\r\n\r\n" % len(body)
+        talk.send(headers + body + UNASKED[unasked])
+
+    with RawServer(respond) as server, client_of(server) as client:
+        for _ in range(2):
+            assert await run(client, search(SEARCH), awaiting=awaiting)
+            created = await run(client, create_task_run(CREATE), awaiting=awaiting)
+            assert created.run_id == "trun_1"
+        assert (len(server.requests), server.connections) == (4, 4)
+        await client.aclose()
+
+
 @pytest.fixture(scope="module")
 def bomb() -> bytes:
     """Bytes that decompress to 200 MB of JSON text."""

@@ -31,16 +31,15 @@ class Link:
     Attributes:
         deadline: Moment of `time.monotonic` at which reading and writing end.
         is_used: Whether the open stream has carried a whole exchange before.
-        is_stale: Whether the server had closed the stream before the request was written.
         on_connected: Called once the stream is open and about to carry its first request.
     """
 
     __slots__ = (
         "_headers",
         "_is_begun",
+        "_is_stale",
         "_stream",
         "deadline",
-        "is_stale",
         "is_used",
         "on_connected",
     )
@@ -48,17 +47,17 @@ class Link:
     def __init__(self) -> None:
         self.deadline = inf
         self.is_used = False
-        self.is_stale = False
         self.on_connected: Callable[[], None] | None = None
         self._is_begun = False
+        self._is_stale = False
         self._headers = b""
         self._stream: Stream | None = None
 
     def begin(self, deadline: float) -> None:
         """Prepare for the next request, whose response has to be whole by `deadline`."""
         self.deadline = deadline
-        self.is_stale = False
         self._is_begun = False
+        self._is_stale = False
         self._headers = b""
 
     def opened(self, stream: Stream) -> None:
@@ -87,13 +86,18 @@ class Link:
         headers, self._headers = self._headers, b""
         return headers
 
+    def was_stale(self, failure: BaseException) -> bool:
+        """Whether a request failed because the server had closed the stream before it was sent."""
+        # An interruption may come at that moment, and must not be lost.
+        return self._is_stale and isinstance(failure, httpx.ConnectError)
+
     def _check_open(self) -> None:
         # The last moment to find out that the server has closed it meanwhile: once a byte is
         # written, nobody knows whether it was read, and a request that creates something must not
         # be sent twice.
         self._is_begun = True
         if self.is_used and self._stream and self._stream.get_extra_info("is_readable"):
-            self.is_stale = True
+            self._is_stale = True
             raise httpcore.ConnectError("the server had closed the connection")
         if self.on_connected is not None:
             self.on_connected()

@@ -104,9 +104,9 @@ class BlockingConnectionPool:
             connection.link.begin(deadline)
             try:
                 response = connection.handle_request(request)
-            except BaseException:
+            except BaseException as failure:
                 connection.link.close()
-                if not connection.link.is_stale:
+                if not connection.link.was_stale(failure):
                     raise
                 connection = self._make()  # nothing was sent yet
                 continue
@@ -166,9 +166,9 @@ class AwaitingConnectionPool:
             connection.link.begin(deadline)
             try:
                 response = await connection.handle_async_request(request)
-            except BaseException:
+            except BaseException as failure:
                 self._close(connection)
-                if not connection.link.is_stale:
+                if not connection.link.was_stale(failure):
                     raise
                 connection = self._new() or await self._wait_for_one(request)
                 continue

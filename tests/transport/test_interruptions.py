@@ -70,10 +70,20 @@ class LoopServer(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._send, pieces[1:])
 
 
+class ClosingServer(LoopServer):
+    """Sends its response at once, and closes the connection without having said so."""
+
+    def _send(self, pieces: list[bytes]) -> None:
+        self.transport.write(b"".join(pieces))
+        self.transport.close()
+
+
 @asynccontextmanager
-async def loop_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+async def loop_server(
+    tls: ssl.SSLContext | None = None, kind: type[LoopServer] = LoopServer
+) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(LoopServer, "127.0.0.1", 0, ssl=tls)
+    server = await loop.create_server(kind, "127.0.0.1", 0, ssl=tls)
     address = "https://localhost" if tls else "http://127.0.0.1"
     yield f"{address}:{server.sockets[0].getsockname()[1]}"
     server.close()
@@ -123,6 +133,21 @@ async def cancel_at_each_turn(client: ParallelClient, call: Callable[..., Any]) 
             await task
         cancelled += task.cancelled()
     assert 5 < cancelled < TURNS
+
+
+async def test_a_task_cancelled_as_it_finds_its_connection_closed() -> None:
+    async with loop_server(kind=ClosingServer) as url, make_client(url) as client:
+        for turn in range(TURNS):
+            await asearch(client)
+            task = asyncio.create_task(asearch(client))
+            for _ in range(turn):
+                await asyncio.sleep(0)
+            if task.done():
+                break
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert 5 < turn < TURNS - 1
 
 
 @CACHED

@@ -22,6 +22,7 @@ from parallel_integrations._transport.asyncio_stream import AsyncioStream, TlsSt
 KEEP_ALIVE_SECONDS: Final = 5.0
 DECOMPRESSED_PIECE_BYTES: Final = 65536
 MIN_SECONDS: Final = 0.001
+WRITTEN_PIECE_BYTES: Final = 65536
 Stream: TypeAlias = httpcore.NetworkStream | AsyncioStream | TlsStream
 
 
@@ -139,8 +140,11 @@ class _BlockingStream(httpcore.NetworkStream):
         self._write(self._link.next_to_write(buffer), timeout)
 
     def _write(self, data: bytes, timeout: float | None) -> None:
-        if data:
-            self._stream.write(data, self._link.seconds(timeout, httpcore.WriteTimeout))
+        # httpcore gives each turn of a write all the time: a server that reads a little of a large
+        # body now and then would keep it for longer.
+        for start in range(0, len(data), WRITTEN_PIECE_BYTES):
+            piece = data[start : start + WRITTEN_PIECE_BYTES]
+            self._stream.write(piece, self._link.seconds(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         self._stream.close()

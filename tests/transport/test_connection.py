@@ -1,17 +1,19 @@
 """One connection: it ends with its call, is bounded in size, and goes where it should."""
 
 import gzip
+import socket
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
 import httpx
 import pytest
 
 from parallel_integrations import (
+    ChatRequest,
     ConnectionFailedError,
     CreateTaskRunRequest,
     ParallelClient,
@@ -21,7 +23,7 @@ from parallel_integrations import (
     StreamInterruptedError,
     UnexpectedAnswerError,
 )
-from parallel_integrations.api import create_task_run, search, stream_chat
+from parallel_integrations.api import chat, create_task_run, search, stream_chat
 from tests.support.network_guard import NetworkBlockedError, NetworkGuard
 from tests.support.raw_server import RawServer, Talk
 from tests.support.requests import CHAT
@@ -245,6 +247,29 @@ async def test_what_comes_after_a_response_is_not_taken_for_the_next_one(
             created = await run(client, create_task_run(CREATE), awaiting=awaiting)
             assert created.run_id == "trun_1"
         assert (len(server.requests), server.connections) == (4, 4)
+        await client.aclose()
+
+
+class SlowReader(RawServer):
+    """Reads a request little by little, for longer than a call may take."""
+
+    def _serve(self, connection: socket.socket) -> None:
+        with suppress(OSError):
+            while connection.recv(200_000):
+                time.sleep(0.05)
+
+
+@BOTH
+async def test_a_call_ends_within_its_timeout_however_slowly_its_body_is_read(
+    awaiting: bool,
+) -> None:
+    request = ChatRequest(messages=[{"role": "user", "content": "word " * 4_000_000}])
+    with (
+        SlowReader(lambda talk, request: None) as server,
+        client_of(server, timeout=TIMEOUT_SECONDS) as client,
+    ):
+        with late():
+            await run(client, chat(request), awaiting=awaiting)
         await client.aclose()
 
 

@@ -39,6 +39,7 @@ class Conditions:
         max_retries: How often one step may be repeated.
         retry_timeouts: Whether a QUERY may be repeated after a read timeout.
         response: The response, had its headers arrived when the transport failed.
+        is_begun: Whether any byte of the response had come then.
         elapsed_seconds: Since the flow started.
         now: Seconds since the epoch, for a `Retry-After` date.
         result: What the flow read from the response.
@@ -47,15 +48,17 @@ class Conditions:
     max_retries: int = 2
     retry_timeouts: bool = False
     response: httpx.Response | None = None
+    is_begun: bool = False
     elapsed_seconds: float = 0.0
     now: float = field(default=0.0)
     result: object = None
 
 
-def conditions_of(outcome: httpx.Response | httpx.HTTPError) -> Conditions:
-    """The conditions that travelled with the request behind a response or a transport failure."""
+def conditions_of(outcome: httpx.Request | httpx.Response | httpx.HTTPError) -> Conditions:
+    """The conditions that travel with a request, or did with the one behind what came of it."""
     try:
-        found = outcome.request.extensions.get(CONDITIONS_KEY)
+        request = outcome if isinstance(outcome, httpx.Request) else outcome.request
+        found = request.extensions.get(CONDITIONS_KEY)
     except RuntimeError:  # httpx raises it where no request is attached
         found = None
     return found if isinstance(found, Conditions) else Conditions()
@@ -144,10 +147,10 @@ def _repeatable_failure(
     if policy is RetryPolicy.READ:
         return True
     # The query may have been carried out and billed; the price of a repetition is the caller's to
-    # accept. Once the headers are there, it has been for certain.
+    # accept. Once the response has begun, it has been for certain.
     if isinstance(failure, httpx.TimeoutException):
         return conditions.retry_timeouts
-    return conditions.response is None
+    return not conditions.is_begun
 
 
 def backoff_seconds(attempts: int) -> float:

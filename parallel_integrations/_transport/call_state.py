@@ -43,6 +43,7 @@ class CallState:
         result: What the operation returned.
         response: The last response, open while it is streamed.
         chunks: What is left of a streamed response: an iterator of bytes, or an async one.
+        conditions: What the operation knows of its last request.
         deadline: Moment of `time.monotonic` by which the response must be whole, or where it is
             streamed, begin.
 
@@ -52,7 +53,6 @@ class CallState:
     """
 
     __slots__ = (
-        "_conditions",
         "_counted",
         "_created",
         "_has_emitted",
@@ -63,6 +63,7 @@ class CallState:
         "_started",
         "_usage",
         "chunks",
+        "conditions",
         "deadline",
         "response",
         "result",
@@ -80,7 +81,7 @@ class CallState:
         self._settings = settings
         self._usage = usage
         self._started = time.monotonic()
-        self._conditions = Conditions(
+        self.conditions = Conditions(
             max_retries=settings.max_retries, retry_timeouts=settings.retry_timeouts
         )
         # What is around it is a generator too: it begins with the first step below, when all is
@@ -124,8 +125,8 @@ class CallState:
         try:
             self._resume(self._operation.send, outcome)
         finally:  # what was read was paid for, whatever became of the operation
-            if self._counted is not None and self._conditions.result is not None:
-                self._settle(self._counted, self._conditions.result)
+            if self._counted is not None and self.conditions.result is not None:
+                self._settle(self._counted, self.conditions.result)
 
     def throw(self, failure: httpx.HTTPError) -> None:
         """Throw what broke into the operation."""
@@ -151,15 +152,17 @@ class CallState:
         """The HTTP request of a step; its time begins at the first call of this method."""
         # The cache asks for the request of a step before the driver does: it is rendered once.
         if self._send is not send or self._request is None:
-            self._conditions.response = self._conditions.result = self._counted = None
+            self.conditions.response = self.conditions.result = self._counted = None
+            self.conditions.is_begun = False
             self._send = send
-            self._request = render(send, self._settings, self._conditions)
+            self._request = render(send, self._settings, self.conditions)
             self.deadline = time.monotonic() + self._request.extensions["timeout"]["read"]
         return self._request
 
     def begin(self, response: httpx.Response) -> None:
         """Note that the response's headers are there, count it, and bound its body."""
-        self.response = self._conditions.response = response
+        self.response = self.conditions.response = response
+        self.conditions.is_begun = True
         body = cast(Body, response.stream)
         if not response.is_success:  # of a stream, too, an error's page is read at once
             body.bound(deadline=self.deadline, max_bytes=MAX_ERROR_BYTES, cut_short=True)
@@ -173,19 +176,10 @@ class CallState:
         else:
             body.bound(deadline=self.deadline, max_bytes=max_bytes)
 
-    @property
-    def begun(self) -> httpx.Response | None:
-        """The response to the last request, once its headers are there; its body may be missing."""
-        return self._conditions.response
-
-    @begun.setter
-    def begun(self, response: httpx.Response | None) -> None:
-        self._conditions.response = response  # decides on repeating, also where it was another's
-
     def arrived(self, response: httpx.Response) -> httpx.Response:
         """The response to give to the operation."""
-        self._conditions.response = None  # it would hold itself through its request
-        self._conditions.now = time.time()
+        self.conditions.response = None  # it would hold itself through its request
+        self.conditions.now = time.time()
         self._observe()
         return response
 
@@ -231,7 +225,7 @@ class CallState:
             self._usage.settle(counted, result)
 
     def _observe(self) -> None:
-        self._conditions.elapsed_seconds = time.monotonic() - self._started
+        self.conditions.elapsed_seconds = time.monotonic() - self._started
 
     def _skus(self) -> Mapping[str, int]:
         request = self._send.request if self._send is not None else None

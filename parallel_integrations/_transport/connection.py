@@ -31,6 +31,7 @@ class Link:
 
     Attributes:
         deadline: Moment of `time.monotonic` at which reading and writing end.
+        has_received: Whether a byte has come since the last write.
         is_used: Whether the open stream has carried a whole exchange before.
         on_connected: Called once the stream is open and about to carry its first request.
     """
@@ -41,12 +42,14 @@ class Link:
         "_is_stale",
         "_stream",
         "deadline",
+        "has_received",
         "is_used",
         "on_connected",
     )
 
     def __init__(self) -> None:
         self.deadline = inf
+        self.has_received = False
         self.is_used = False
         self.on_connected: Callable[[], None] | None = None
         self._is_begun = False
@@ -76,6 +79,7 @@ class Link:
         Raises:
             httpcore.ConnectError: The connection is closed; nothing was sent.
         """
+        self.has_received = False
         if not self._is_begun:
             self._check_open()
             self._headers = data
@@ -134,7 +138,9 @@ class _BlockingStream(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if held := self._link.held():
             self._write(held, timeout)
-        return self._stream.read(max_bytes, self._link.seconds(timeout, httpcore.ReadTimeout))
+        data = self._stream.read(max_bytes, self._link.seconds(timeout, httpcore.ReadTimeout))
+        self._link.has_received |= bool(data)
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._write(self._link.next_to_write(buffer), timeout)
@@ -173,7 +179,9 @@ class _AwaitingStream(httpcore.AsyncNetworkStream):
         if held := self._link.held():
             await self._write(held, timeout)
         seconds = self._link.seconds(timeout, httpcore.ReadTimeout)
-        return await self._stream.read(max_bytes, seconds)
+        data = await self._stream.read(max_bytes, seconds)
+        self._link.has_received |= bool(data)
+        return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         await self._write(self._link.next_to_write(buffer), timeout)

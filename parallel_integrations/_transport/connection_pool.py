@@ -29,6 +29,7 @@ from weakref import WeakKeyDictionary, finalize
 
 import httpx
 
+from parallel_integrations._protocol.retry import conditions_of
 from parallel_integrations._protocol.settings import is_loopback
 from parallel_integrations._transport.connection import (
     KEEP_ALIVE_SECONDS,
@@ -107,6 +108,7 @@ class BlockingConnectionPool:
             except BaseException as failure:
                 connection.link.close()
                 if not connection.link.was_stale(failure):
+                    conditions_of(request).is_begun = connection.link.has_received
                     raise
                 connection = self._make()  # nothing was sent yet
                 continue
@@ -169,6 +171,7 @@ class AwaitingConnectionPool:
             except BaseException as failure:
                 self._close(connection)
                 if not connection.link.was_stale(failure):
+                    conditions_of(request).is_begun = connection.link.has_received
                     raise
                 connection = self._new() or await self._wait_for_one(request)
                 continue

@@ -51,11 +51,13 @@ class Failed:
 
     Attributes:
         failure: What broke.
-        begun: The beginning of the response, had its headers come: they decide on repeating.
+        begun: The beginning of the response, had its headers come.
+        is_begun: Whether any byte of it had: that decides on repeating.
     """
 
     failure: httpx.HTTPError
     begun: httpx.Response | None
+    is_begun: bool
 
 
 @dataclass(slots=True)
@@ -257,12 +259,15 @@ class PartOfCall(Generic[OfClient]):
 
     def failed(self, failure: httpx.HTTPError) -> Failed:
         """What the others who wait for this call's request are given."""
-        return Failed(copy(failure), self._call.begun)
+        conditions = self._call.conditions
+        return Failed(copy(failure), conditions.response, conditions.is_begun)
 
     def received(self, outcome: httpx.Response | Failed, request: httpx.Request) -> httpx.Response:
         """Another's response, as if it had come for this call's request; its failure is raised."""
         if isinstance(outcome, Failed):
-            self._call.begun = outcome.begun and _response_to(request, outcome.begun)
+            conditions = self._call.conditions
+            conditions.response = outcome.begun and _response_to(request, outcome.begun)
+            conditions.is_begun = outcome.is_begun
             raise self._call.failed(copy(outcome.failure))
         return self._call.arrived(_response_to(request, outcome))
 

@@ -97,6 +97,7 @@ class Fault:
 
 SUCCESS: Final = Outcome(None)
 LOST: Final = Outcome(errors.ConnectionFailedError, (2, 2, 1))
+LOST_IN_HEADERS: Final = Outcome(errors.ConnectionFailedError, (2, 1, 1))
 LOST_MIDWAY: Final = Outcome(errors.ConnectionFailedError, (2, 1, 1))
 LATE: Final = Outcome(errors.RequestTimeoutError, (2, 1, 1))
 UNREADABLE: Final = Outcome(errors.UnexpectedAnswerError)
@@ -130,11 +131,11 @@ def _later(
 FAULTS: Final[tuple[Fault, ...]] = (
     Fault("reset before the headers", fault_payloads.reset, LOST),
     Fault("end before the headers", fault_payloads.end, LOST),
-    Fault("reset within the headers", fault_payloads.reset_in_headers, LOST),
-    Fault("end within the headers", fault_payloads.end_in_headers, LOST),
+    Fault("reset within the headers", fault_payloads.reset_in_headers, LOST_IN_HEADERS),
+    Fault("end within the headers", fault_payloads.end_in_headers, LOST_IN_HEADERS),
     Fault("reset within the body", fault_payloads.reset_in_body, LOST_MIDWAY, CUT),
     Fault("end within the body", fault_payloads.end_in_body, LOST_MIDWAY, CUT),
-    Fault("no HTTP at all", fault_payloads.no_http, LOST, in_headers=True),
+    Fault("no HTTP at all", fault_payloads.no_http, LOST_IN_HEADERS, in_headers=True),
     Fault("no bytes", fault_payloads.send_nothing, LATE, times_out=True),
     Fault(
         "200, slow body",
@@ -230,7 +231,7 @@ NOT_YET: Final = frozenset(
     }
 )
 """What a wait takes for "not yet"; the deadline ends it."""
-COUNTED: Final = LOST, BROKEN
+COUNTED: Final = LOST, LOST_IN_HEADERS, BROKEN
 """What a wait gets over as often as it may repeat; what breaks only where nothing was reached."""
 
 
@@ -287,7 +288,8 @@ def expected(fault: Fault, kind: Kind, sort: Sort, *, once: bool, first: bool) -
 
 
 def _of_wait(fault: Fault, outcome: Outcome, kind: Kind, *, once: bool, first: bool) -> Expected:
-    broken = outcome is LOST_MIDWAY or (outcome is LOST and not first)
+    lost = outcome is LOST or outcome is LOST_IN_HEADERS
+    broken = outcome is LOST_MIDWAY or (lost and not first)
     if fault.name in NOT_YET or broken:
         # For a result, the server is given whole seconds: one of them outlasts the deadline.
         late = not once or (fault.times_out and kind is Kind.WAIT)

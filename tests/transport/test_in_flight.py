@@ -182,6 +182,7 @@ def test_what_must_not_be_repeated_is_not(sandbox: Sandbox, client: ParallelClie
     for fault, error in (
         ({"status": 429, "retry_after": 999}, errors.RateLimitError),
         ({"cut_after_bytes": 10}, errors.ConnectionFailedError),
+        ({"reset": "headers"}, errors.ConnectionFailedError),
         ({"body": "<html>"}, errors.UnexpectedAnswerError),
     ):
         before = len(sandbox.requests)

@@ -32,8 +32,10 @@ LARGE = "A word and another. " * 200_000
 """Some MB: more than sockets and libraries hold in between."""
 
 
-def client_of(url: str, timeout: float = 30) -> ParallelClient:
-    return ParallelClient(api_key="some-key", base_url=url, timeout=timeout, max_retries=0)
+def client_of(url: str, timeout: float = 30, max_retries: int = 0) -> ParallelClient:
+    return ParallelClient(
+        api_key="some-key", base_url=url, timeout=timeout, max_retries=max_retries
+    )
 
 
 @BOTH
@@ -292,6 +294,26 @@ async def _proxy(tls: ssl.SSLContext, scheme: str) -> AsyncIterator[str]:
     yield f"{scheme}://localhost:{server.sockets[0].getsockname()[1]}"
     server.close()
     assert connected == 1
+
+
+@BOTH
+async def test_what_a_proxy_says_is_no_beginning_of_a_response(
+    awaiting: bool, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def respond(talk: Talk, request: bytes) -> None:
+        if request.startswith(b"CONNECT "):
+            talk.send(b"HTTP/1.1 200 OK\r\n\r\n")
+            talk.start_tls(tls)
+        elif len(proxy.requests) == 2:
+            talk.reset()
+        else:
+            talk.respond(PAGES)
+
+    with RawServer(respond) as proxy, client_of("https://api.example", max_retries=1) as client:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        assert (await run(client, search(SEARCH), awaiting=awaiting)).results
+        assert (len(proxy.requests), proxy.connections) == (4, 2)
+        await client.aclose()
 
 
 @pytest.mark.parametrize("said", [b"", b"\x05", b"\x05\xff", b"HTTP/1.1 400 Bad Request\r\n\r\n"])

@@ -12,7 +12,7 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import BaseMessage
 from langchain_core.output_parsers import BaseCumulativeTransformOutputParser
 from langchain_core.outputs import Generation
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator, RunnableMap
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator
 from langchain_core.runnables.utils import AddableDict
 from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.json import parse_partial_json
@@ -23,6 +23,7 @@ from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models.output_schema import (
     drop_nulls,
     foreign_schema,
+    inlined,
     named_schema,
     response_name,
 )
@@ -68,11 +69,11 @@ def bind_schema(
     if not include_raw:
         return bound | parser
     # Not the parser alone: it would raise, and the message that was paid for would be lost.
-    both: Runnable[dict[str, Any], dict[str, Any]] = RunnableGenerator(
+    both: Runnable[Any, dict[str, Any]] = RunnableGenerator(
         parser.beside,  # type: ignore[arg-type] # LangChain passes a config to what takes one
         parser.abeside,  # type: ignore[arg-type]
     )
-    return RunnableMap(raw=bound) | both
+    return bound | both
 
 
 def _json_schema(schema: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -94,15 +95,18 @@ def _json_schema(schema: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _converted(schema: Any) -> dict[str, Any]:
+    if is_basemodel_subclass(schema):
+        # The converter would make anything of the part in which a class contains itself.
+        inlined(foreign_schema(schema) or schema.model_json_schema())
     if is_dataclass(schema):
-        return foreign_schema(schema) or {}
+        return inlined(foreign_schema(schema) or {})
     try:
         found = convert_to_json_schema(schema)
     except Exception:
         # It fails at a TypedDict with `NotRequired[…]` and the like.
         if (other := foreign_schema(schema)) is None:
             raise
-        return other
+        return inlined(other)
     if isinstance(schema, type) and not (is_basemodel_subclass(schema) or found.get("properties")):
         raise ValueError("its annotations are no fields of it")
     return found
@@ -143,23 +147,23 @@ class SchemaParser(BaseCumulativeTransformOutputParser[Any]):
         return self.parse_result([Generation(text=text)])
 
     def beside(
-        self, found: Iterator[dict[str, Any]], config: RunnableConfig
+        self, found: Iterator[BaseMessage], config: RunnableConfig
     ) -> Iterator[dict[str, Any]]:
         """What `include_raw` gives: the message as it comes, then the parsed value or the error."""
         pieces = []
         for piece in found:
-            pieces.append(piece["raw"])
-            yield AddableDict(piece)
+            pieces.append(piece)
+            yield AddableDict(raw=piece)
         yield self._outcome(pieces, config)
 
     async def abeside(
-        self, found: AsyncIterator[dict[str, Any]], config: RunnableConfig
+        self, found: AsyncIterator[BaseMessage], config: RunnableConfig
     ) -> AsyncIterator[dict[str, Any]]:
         """As `beside`, awaiting."""
         pieces = []
         async for piece in found:
-            pieces.append(piece["raw"])
-            yield AddableDict(piece)
+            pieces.append(piece)
+            yield AddableDict(raw=piece)
         yield self._outcome(pieces, config)
 
     def _outcome(self, pieces: list[Any], config: RunnableConfig) -> dict[str, Any]:
@@ -255,35 +259,29 @@ def schema_violation(value: Any, schema: dict[str, Any]) -> str | None:
 
     Args:
         value: As `json.loads` returns it.
-        schema: A JSON schema; its references point into itself.
+        schema: A JSON schema without references.
     """
-    return _fault(value, schema, schema, "")
+    return _fault(value, schema, "")
 
 
-def null_as_default(value: Any, schema: dict[str, Any]) -> Any:
+def null_as_default(value: Any, schema: Any) -> Any:
     """A value whose nulls are replaced where a schema has a default and takes no null.
 
     Args:
         value: As `json.loads` returns it.
-        schema: A JSON schema; its references point into itself.
+        schema: A JSON schema without references.
     """
-    return _defaulted(value, schema, schema)
-
-
-def _defaulted(value: Any, schema: Any, root: dict[str, Any]) -> Any:
-    if isinstance(schema, dict) and "$ref" in schema:
-        schema = _target(root, schema["$ref"])
     if not isinstance(schema, dict):
         return value
     if isinstance(value, list):
-        return [_defaulted(item, schema.get("items"), root) for item in value]
+        return [null_as_default(item, schema.get("items")) for item in value]
     if not isinstance(value, dict):
         return value
     found = {}
     for name, item in value.items():
         part = schema.get("properties", {}).get(name)
-        if item is not None or _fault(None, part, root, name) is None:
-            found[name] = _defaulted(item, part, root)
+        if item is not None or _fault(None, part, name) is None:
+            found[name] = null_as_default(item, part)
         elif "default" in part:
             found[name] = part["default"]
         elif name in schema.get("required", ()):
@@ -291,11 +289,9 @@ def _defaulted(value: Any, schema: Any, root: dict[str, Any]) -> Any:
     return found
 
 
-def _fault(value: Any, schema: Any, root: dict[str, Any], where: str) -> str | None:
+def _fault(value: Any, schema: Any, where: str) -> str | None:
     if not isinstance(schema, dict):
         return f"{where or 'it'} is not allowed" if schema is False else None
-    if "$ref" in schema:
-        return _fault(value, _target(root, schema["$ref"]), root, where)
     if value is None and schema.get("nullable") is True:  # as OpenAPI has it
         return None
     if "enum" in schema and value not in schema["enum"]:
@@ -303,10 +299,10 @@ def _fault(value: Any, schema: Any, root: dict[str, Any], where: str) -> str | N
     if "const" in schema and value != schema["const"]:
         return f"{where or 'it'} is {value!r}, not {schema['const']!r}"
     for part in schema.get("allOf", ()):
-        if fault := _fault(value, part, root, where):
+        if fault := _fault(value, part, where):
             return fault
     for name in ("anyOf", "oneOf"):
-        faults = [_fault(value, part, root, where) for part in schema.get(name, ())]
+        faults = [_fault(value, part, where) for part in schema.get(name, ())]
         if faults and None not in faults:
             return faults[0]
     kinds = schema.get("type", [])
@@ -314,19 +310,17 @@ def _fault(value: Any, schema: Any, root: dict[str, Any], where: str) -> str | N
     if kinds and not any(_is(value, kind) for kind in kinds):
         return f"{where or 'it'} is {type(value).__name__}, not {' or '.join(kinds)}"
     if isinstance(value, dict):
-        return _field_fault(value, schema, root, where)
+        return _field_fault(value, schema, where)
     if isinstance(value, list):
         first = schema.get("prefixItems", ())
         for number, item in enumerate(value):
             part = first[number] if number < len(first) else schema.get("items", True)
-            if fault := _fault(item, part, root, f"{where}[{number}]"):
+            if fault := _fault(item, part, f"{where}[{number}]"):
                 return fault
     return None
 
 
-def _field_fault(
-    value: dict[str, Any], schema: dict[str, Any], root: dict[str, Any], where: str
-) -> str | None:
+def _field_fault(value: dict[str, Any], schema: dict[str, Any], where: str) -> str | None:
     for name in schema.get("required", ()):
         if name not in value:
             return f"{where or 'it'} lacks {name!r}"
@@ -335,7 +329,7 @@ def _field_fault(
     others = "patternProperties" in schema or schema.get("additionalProperties", True)
     for name, item in value.items():
         part = known.get(name, others)
-        if fault := _fault(item, part, root, f"{where}.{name}" if where else name):
+        if fault := _fault(item, part, f"{where}.{name}" if where else name):
             return fault
     return None
 
@@ -346,10 +340,3 @@ def _is(value: Any, kind: str) -> bool:
     if kind == "integer" and isinstance(value, float):
         return value.is_integer()
     return isinstance(value, _TYPES.get(kind, object))
-
-
-def _target(root: dict[str, Any], reference: str) -> Any:
-    node: Any = root
-    for part in reference.removeprefix("#").strip("/").split("/"):
-        node = node.get(part, {}) if isinstance(node, dict) else {}
-    return node

@@ -187,7 +187,7 @@ class ChatRequest(RequestModel):
         schema, beside = named_schema(given)
         wrapped = given.get("json_schema") if given.get("type") == "json_schema" else None
         if isinstance(wrapped, Mapping) and "schema" in wrapped and "name" in wrapped:
-            return given
+            return {**given, "json_schema": {**wrapped, "schema": schema}}
         name = response_name(beside.get("name") or schema.get("title") or "output")
         return {"type": "json_schema", "json_schema": {**beside, "name": name, "schema": schema}}
 

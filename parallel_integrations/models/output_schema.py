@@ -50,23 +50,24 @@ def named_schema(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, An
     Parallel's own `{"type": "json", "json_schema": …}`.
 
     Returns:
-        The schema, and its `name`, `description` and `strict` where they were given.
+        The schema, `inlined`, and its `name`, `description` and `strict` where they were given.
 
     Raises:
-        ValueError: It is none of them.
+        ValueError: It is none of them, or its references cannot be followed.
     """
     kind = given.get("type")
     kind = kind if kind is None else str(kind)  # what is no text can be no wrapper
     inner = given.get("function" if kind == "function" else "json_schema")
     if isinstance(inner, Mapping) and (kind in _WRAPPERS or kind is None):
-        return ({**inner}, {}) if kind == "json" or _is_schema(inner) else named_schema(inner)
+        whole = kind == "json" or _is_schema(inner)
+        return (inlined(inner), {}) if whole else named_schema(inner)
     for key in ("schema", "parameters", "input_schema"):
         inner = given.get(key)
         if isinstance(inner, Mapping) and (kind in _WRAPPERS or kind is None):
             beside = {name: given[name] for name in _BESIDE if given.get(name) is not None}
-            return {**inner}, beside
+            return inlined(inner), beside
     if kind not in _WRAPPERS and _is_schema(given):
-        return {**given}, {}
+        return inlined(given), {}
     shown = f"{dict(given)!r:.100}"
     raise ValueError(
         f"{shown} is no JSON schema: give one, like {{'type': 'object', 'properties': {{…}}}}, or "
@@ -78,6 +79,50 @@ def _is_schema(given: Mapping[str, Any]) -> bool:
     kind = given.get("type")
     kinds = map(str, kind if isinstance(kind, list) else [kind])
     return not given or any(each in _JSON_TYPES for each in kinds) or bool(_KEYWORDS & given.keys())
+
+
+def inlined(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON schema with its definitions for the references to them: the API documents none.
+
+    Raises:
+        ValueError: A reference leads to nothing in it, or a definition contains itself.
+    """
+    kept = {key: value for key, value in schema.items() if key not in ("$defs", "definitions")}
+    whole: dict[str, Any] = _inlined(kept, schema, ())
+    return whole
+
+
+def _inlined(node: Any, root: Mapping[str, Any], inside: tuple[str, ...]) -> Any:
+    if isinstance(node, list):
+        return [_inlined(item, root, inside) for item in node]
+    if not isinstance(node, Mapping):
+        return node
+    reference = node.get("$ref")
+    if not isinstance(reference, str):
+        return {
+            key: value if key in _VALUES else _inlined(value, root, inside)
+            for key, value in node.items()
+        }
+    if reference in inside:
+        name = reference.rpartition("/")[2].removeprefix("#") or "it"
+        raise ValueError(f"{name} contains itself, which an output schema cannot express")
+    rest = {key: value for key, value in node.items() if key != "$ref"}
+    return _inlined({**_target(root, reference), **rest}, root, (*inside, reference))
+
+
+def _target(root: Any, reference: str) -> Mapping[str, Any]:
+    node = root
+    for part in reference.removeprefix("#").split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(node, list) and name.isdecimal() and int(name) < len(node):
+            node = node[int(name)]
+        else:
+            node = node.get(name) if isinstance(node, Mapping) else None
+    if not reference.startswith("#") or not isinstance(node, Mapping):
+        raise ValueError(
+            f"its $ref {reference!r:.100} leads to nothing in it: put what is meant into $defs"
+        )
+    return node
 
 
 def response_name(name: object) -> str:
@@ -137,7 +182,7 @@ def _translated(cls: type[BaseModel]) -> tuple[dict[str, Any], list[str]]:
     except PydanticUserError as error:
         raise ValueError(f"{cls.__name__} has no JSON schema: {error.message}") from None
     dropped: set[str] = set()
-    schema: dict[str, Any] = _accepted(full, full.get("$defs", {}), (), dropped)
+    schema: dict[str, Any] = _accepted(inlined(full), dropped)
     remarks = []
     if dropped:
         remarks.append(
@@ -168,14 +213,15 @@ def _understood(schema: Any) -> Any:
         kind = schema.get("type")
         own = isinstance(kind, str) and kind in WIRE_TYPES
         if own and (kind != "json" or "json_schema" in schema):
-            return schema
+            inner = schema.get("json_schema")
+            return {**schema, "json_schema": inlined(inner)} if isinstance(inner, dict) else schema
         if schema.keys() == {"description"}:
             return {"type": "text", **schema}
         return named_schema(schema)[0]
     found = foreign_schema(schema)
     if found is None:
         return schema
-    return _accepted(found, found.get("$defs") or found.get("definitions") or {}, (), set())
+    return _accepted(inlined(found), set())
 
 
 OutputSchema: TypeAlias = Annotated[
@@ -248,25 +294,15 @@ def _drop_null(node: Any, loc: tuple[int | str, ...]) -> bool:
     return False
 
 
-def _accepted(
-    node: Any, definitions: Mapping[str, Any], inside: tuple[str, ...], dropped: set[str]
-) -> Any:
+def _accepted(node: Any, dropped: set[str]) -> Any:
     if isinstance(node, list):
-        return [_accepted(item, definitions, inside, dropped) for item in node]
+        return [_accepted(item, dropped) for item in node]
     if not isinstance(node, dict):
         return node
-    if reference := node.get("$ref"):
-        # The API takes no references, so definitions are inlined; one that contains itself has no
-        # end.
-        name = str(reference).rpartition("/")[2]
-        if name in inside:
-            raise ValueError(f"{name} contains itself, which an output schema cannot express")
-        rest = {key: value for key, value in node.items() if key != "$ref"}
-        return _accepted({**definitions[name], **rest}, definitions, (*inside, name), dropped)
     # Dropped, not refused: the class still checks them when the output comes.
     dropped |= node.keys() & UNSUPPORTED
     kept = {
-        key: value if key in _VALUES else _accepted(value, definitions, inside, dropped)
+        key: value if key in _VALUES else _accepted(value, dropped)
         for key, value in node.items()
         if key not in UNSUPPORTED and key not in _NOISE and key != "properties"
     }
@@ -278,9 +314,9 @@ def _accepted(
     if kept.get("type") == "object" and "properties" in node:
         required = set(node.get("required", ()))
         kept["properties"] = {
-            name: _accepted(field, definitions, inside, dropped)
+            name: _accepted(field, dropped)
             if name in required
-            else _with_null(_accepted(field, definitions, inside, dropped))
+            else _with_null(_accepted(field, dropped))
             for name, field in node["properties"].items()
         }
         # Every property is required and no other admitted, as the API demands; what may be missing

@@ -11,6 +11,7 @@ from parallel_integrations.models.basis import Citation, FieldBasis
 from parallel_integrations.models.chat import ChatRequest, ChatSettings, ExtraHeaders
 from parallel_integrations.models.fields import Items, JsonObject, Text
 from parallel_integrations.models.notebook import output_html
+from parallel_integrations.models.output_schema import inlined
 from parallel_integrations.models.shared import (
     NOTHING,
     ApiResponse,
@@ -285,7 +286,7 @@ def _text_format(given: Mapping[str, Any]) -> dict[str, Any]:
     found = {"type": kind, **inner} if isinstance(inner, Mapping) else dict(given)
     if not isinstance(found.get("schema"), Mapping) or not found.get("name"):
         raise ValueError("a 'json_schema' format needs a 'name' and a 'schema'")
-    return found
+    return {**found, "schema": inlined(found["schema"])}
 
 
 class UrlCitation(ResponseModel):

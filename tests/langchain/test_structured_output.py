@@ -19,6 +19,7 @@ from typing_extensions import TypedDict
 from parallel_integrations import InvalidArgumentError
 from parallel_integrations.langchain import ChatParallel
 from parallel_integrations.langchain.structured_output import schema_violation
+from parallel_integrations.models.output_schema import inlined
 from parallel_integrations.sandbox import Sandbox
 from tests.langchain.support import answer
 from tests.support.connected import connection
@@ -204,6 +205,16 @@ async def test_include_raw_streams_the_message(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("include_raw", [False, True])
+async def test_arguments_of_a_call_reach_the_model(sandbox: Sandbox, include_raw: bool) -> None:
+    chain = structured_chain(sandbox, include_raw=include_raw)
+    chain.invoke(QUESTION, model="base")
+    await chain.ainvoke(QUESTION, model="base")
+    list(chain.stream(QUESTION, model="base"))
+    chain.bind(model="base").invoke(QUESTION)
+    assert [each.body["model"] for each in sandbox.requests] == ["base"] * 4
+
+
+@pytest.mark.parametrize("include_raw", [False, True])
 def test_a_chain_knows_its_output(sandbox: Sandbox, include_raw: bool) -> None:
     shown = structured_chain(sandbox, include_raw=include_raw).get_output_jsonschema()
     assert shown["type"] == "object"
@@ -374,7 +385,7 @@ NESTED: dict[str, Any] = {
     ],
 )
 def test_values_that_fit_a_json_schema(value: Any, fault: str | None) -> None:
-    assert schema_violation(value, NESTED) == fault
+    assert schema_violation(value, inlined(NESTED)) == fault
 
 
 class Counted(BaseModel):

@@ -14,6 +14,7 @@ from parallel_integrations import (
     EnrichFindallRequest,
     InvalidArgumentError,
     ParallelClient,
+    RespondRequest,
 )
 from parallel_integrations.langchain import ChatParallel
 from parallel_integrations.llama_index import ParallelLLM
@@ -42,6 +43,10 @@ FORMS: Final[dict[str, dict[str, Any]]] = {
     "Parallel's own": {"type": "json", "json_schema": SCHEMA},
     "without its type": {"json_schema": SCHEMA},
 }
+DANGLING: Final = [
+    {"type": "object", "properties": {"name": {"$ref": reference}}, "$defs": {"Name": {}}}
+    for reference in ("#/$defs/Nam", "#/properties/name/anyOf/1", "https://schema.example/name")
+]
 NONE_OF_THEM: Final[list[dict[str, Any]]] = [
     {"name": "statement"},
     {"type": {"other": 1}},
@@ -53,6 +58,44 @@ NONE_OF_THEM: Final[list[dict[str, Any]]] = [
     {"name": "string", "purpose": "string"},
 ]
 every_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+
+
+class Tree(BaseModel):
+    name: str
+    children: "list[Tree]" = []
+
+
+class Forest(BaseModel):
+    trees: list[Tree]
+
+
+class TreeDict(TypedDict):
+    name: str
+    children: "list[TreeDict]"
+
+
+@dataclass
+class TreeData:
+    name: str
+    children: "list[TreeData]"
+
+
+class Name(BaseModel):
+    name: str
+
+
+class Pair(BaseModel):
+    first: Name
+
+
+@dataclass
+class NameData:
+    name: str
+
+
+@dataclass
+class PairData:
+    first: NameData
 
 
 class Statement(BaseModel):
@@ -161,6 +204,85 @@ def test_what_is_no_schema_is_refused_unsent(
         with pytest.raises(InvalidArgumentError, match="is no JSON schema: give one"):
             refused()
     assert not sandbox.requests
+
+
+@pytest.mark.parametrize("schema", DANGLING, ids=lambda each: each["properties"]["name"]["$ref"])
+def test_a_reference_to_nothing_is_refused_unsent(
+    sandbox: Sandbox, client: ParallelClient, schema: dict[str, Any]
+) -> None:
+    model = ChatParallel(client=client)
+    wire = {"type": "json_schema", "name": "statement", "schema": schema}
+    for refused in (
+        lambda: model.with_structured_output(schema),
+        lambda: model.invoke(QUESTION, response_format={"name": "statement", "schema": schema}),
+        lambda: ParallelLLM(client=client).complete(QUESTION, response_format=schema),
+        lambda: CreateTaskRunRequest(input="x", output_schema=schema),
+        lambda: CreateTaskRunRequest(
+            input="x", output_schema={"type": "json", "json_schema": schema}
+        ),
+        lambda: RespondRequest(input="x", text_format=wire),
+    ):
+        with pytest.raises(InvalidArgumentError, match="leads to nothing in it"):
+            refused()
+    assert not sandbox.requests
+
+
+def test_definitions_take_the_place_of_references(sandbox: Sandbox, client: ParallelClient) -> None:
+    text, value = {"type": "string"}, {"const": {"$ref": "a value"}}
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {
+            "a/b": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/Text"}]},
+            "again": {"$ref": "#/properties/a~1b/anyOf/1", "description": "Once more."},
+            "$ref": {"$ref": "#/$defs/Alias"},
+            "definitions": value,
+        },
+        "$defs": {"Text": text, "Alias": {"$ref": "#/$defs/Text"}},
+    }
+    sent = {
+        "type": "object",
+        "properties": {
+            "a/b": {"anyOf": [{"type": "null"}, text]},
+            "again": {**text, "description": "Once more."},
+            "$ref": text,
+            "definitions": value,
+        },
+    }
+    model = ChatParallel(client=client)
+    model.with_structured_output(schema).invoke(QUESTION)
+    assert sent_schema(sandbox) == sent
+    model.invoke(QUESTION, response_format={"name": "statement", "schema": schema})
+    assert sent_schema(sandbox) == sent
+    wrapped = {"type": "json_schema", "json_schema": {"name": "statement", "schema": schema}}
+    ParallelLLM(client=client).complete(QUESTION, response_format=wrapped)
+    assert sent_schema(sandbox) == sent
+    for form in (schema, {"type": "json", "json_schema": schema}):
+        body = CreateTaskRunRequest(input="x", output_schema=form).body("v1")
+        assert body["task_spec"]["output_schema"] == {"type": "json", "json_schema": sent}
+    text_format = {"type": "json_schema", "name": "statement", "schema": schema}
+    assert RespondRequest(input="x", text_format=text_format).body("v1")["text"] == {
+        "format": {**text_format, "schema": sent}
+    }
+
+
+def test_a_class_that_contains_itself_is_refused_unsent(
+    sandbox: Sandbox, client: ParallelClient
+) -> None:
+    model: Any = ChatParallel(client=client)
+    for schema in (Tree, TreeDict, TreeData, Forest, Tree.model_json_schema()):
+        with pytest.raises(InvalidArgumentError, match=r"Tree\w* contains itself"):
+            model.with_structured_output(schema)
+    assert not sandbox.requests
+
+
+def test_nested_classes_of_every_kind_are_sent_alike(
+    sandbox: Sandbox, client: ParallelClient
+) -> None:
+    model = ChatParallel(client=client)
+    for schema in (Pair, PairData):
+        model.with_structured_output(schema).invoke(QUESTION)
+        first = sent_schema(sandbox)["properties"]["first"]
+        assert first["properties"]["name"]["type"] == "string"
 
 
 def test_what_is_no_class_for_an_object_is_refused_unsent(

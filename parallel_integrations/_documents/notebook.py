@@ -193,8 +193,8 @@ def _progress(event: object) -> tuple[float | None, str]:
     if (total := _of(event, "total")) is not None and (done := _of(event, "finished")) is not None:
         cost = _of(event, "cost_usd")
         spent = "" if cost is None else f", {cost:.3f} USD"
-        flying = _of(event, "in_flight") or 0
-        return done / max(total, 1), f"{done}/{counted(total, 'row')}, {flying} in flight{spent}"
+        in_flight = _of(event, "in_flight") or 0
+        return done / max(total, 1), f"{done}/{counted(total, 'row')}, {in_flight} in flight{spent}"
     if (counts := _of(event, "status", "task_run_status_counts")) is not None:
         number = _of(event, "status", "num_task_runs") or 0
         over = sum(counts.get(each, 0) for each in ("completed", "failed", "cancelled"))

@@ -24,7 +24,7 @@ from parallel_integrations.evaluation.systems import SearchSystem, asker, name_o
 from parallel_integrations.models._validation import check_amount, check_count
 
 CONCURRENCY: Final = 4
-DIALS: Final = ("max_results", "max_chars_per_result", "mode")
+VARIED: Final = ("max_results", "max_chars_per_result", "mode")
 
 
 class EvaluationProgress(BaseModel):
@@ -180,14 +180,14 @@ def tune_search(
     )
     check_amount("max_cost_usd", max_cost_usd, optional=True)
     given = questions_of(questions)
-    dials = (max_results, max_chars_per_result, mode)
-    for dial, values in zip(DIALS, dials, strict=True):
+    tried = (max_results, max_chars_per_result, mode)
+    for setting, values in zip(VARIED, tried, strict=True):
         is_list = isinstance(values, Sequence) and not isinstance(values, str)
         if not is_list or not values or not all(isinstance(each, Hashable) for each in values):
             raise InvalidArgumentError(
-                f"{dial}={values!r:.100} must be a list of at least one value to try"
+                f"{setting}={values!r:.100} must be a list of at least one value to try"
             )
-    systems = search_systems(client, *dials, **settings)
+    systems = search_systems(client, *tried, **settings)
     total = EvaluationProgress(total=len(systems) * len(given), usd=0.0)
     reports: list[EvaluationReport] = []
     for system in systems:
@@ -216,12 +216,12 @@ def tune_search(
 
 
 def search_systems(
-    client: ParallelClient, *dials: Sequence[Any], **settings: Any
+    client: ParallelClient, *tried: Sequence[Any], **settings: Any
 ) -> list[SearchSystem]:
-    """A search with each combination of values of the `DIALS`, of which equal ones count once."""
+    """A search with each combination of values; equal ones count once."""
     return [
-        SearchSystem(client, **dict(zip(DIALS, values, strict=True)), **settings)
-        for values in product(*map(dict.fromkeys, dials))
+        SearchSystem(client, **dict(zip(VARIED, values, strict=True)), **settings)
+        for values in product(*map(dict.fromkeys, tried))
     ]
 
 
@@ -306,20 +306,20 @@ class _Run:
         # Taken from its end, so that questions go in their order without moving the others.
         waiting = list(reversed(left))
         fatal: Exception | None = None
-        flying: set[Future[Graded]] = set()
+        in_flight: set[Future[Graded]] = set()
         with ThreadPoolExecutor(self.concurrency, "parallel-evaluation") as threads:
             try:
-                while waiting or flying:
-                    while waiting and len(flying) < self.concurrency:
-                        if fatal is not None or not self._affords(len(flying)):
-                            if flying:
+                while waiting or in_flight:
+                    while waiting and len(in_flight) < self.concurrency:
+                        if fatal is not None or not self._affords(len(in_flight)):
+                            if in_flight:
                                 break  # what is in flight may turn out cheaper
                             self._leave(waiting, fatal)
                             return
-                        flying.add(threads.submit(self._ask, waiting.pop()))
-                    done, _ = wait(flying, return_when=FIRST_COMPLETED)
+                        in_flight.add(threads.submit(self._ask, waiting.pop()))
+                    done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
                     for future in done:
-                        flying.remove(future)
+                        in_flight.remove(future)
                         error = self._take(future, keep)
                         fatal = error if isinstance(error, CONCERNS_ALL) else fatal
                         self._notify()
@@ -332,7 +332,7 @@ class _Run:
             except BaseException:
                 threads.shutdown(cancel_futures=True)
                 with suppress(errors.ParallelError):  # the journal itself may be what failed
-                    for future in flying:
+                    for future in in_flight:
                         if not future.cancelled():
                             self._take(future, keep)
                 raise
@@ -382,7 +382,7 @@ class _Run:
         known = [each.usd for each in self.results.values() if each.usd is not None]
         return round(sum(known), 6) if known or self.price is not None else None
 
-    def _affords(self, flying: int) -> bool:
+    def _affords(self, in_flight: int) -> bool:
         if self.max_cost_usd is None:
             return True
         price = self.price
@@ -390,10 +390,10 @@ class _Run:
             known = [each.usd for each in self.results.values() if each.usd is not None]
             # Asked by itself, the first question shows what one costs before others are in flight.
             if not known:
-                return flying == 0 and self.max_cost_usd > 0
+                return in_flight == 0 and self.max_cost_usd > 0
             price = max(known)
         # A cent's billionth: sums of binary fractions are not exact.
-        return (self._usd() or 0.0) + price * (flying + 1) <= self.max_cost_usd + 1e-9
+        return (self._usd() or 0.0) + price * (in_flight + 1) <= self.max_cost_usd + 1e-9
 
     def _leave(self, waiting: list[Question], fatal: Exception | None) -> None:
         if fatal is not None and not any(each.answer for each in self.results.values()):

@@ -1,5 +1,6 @@
 """What every test builds on: the network guard, a clean environment, the sandbox, cassettes."""
 
+import asyncio
 import gc
 import os
 import signal
@@ -37,6 +38,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # What is started in the background may ignore interrupts, and hands that on to its children.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Where no event loop was ever set, LlamaIndex's blocking calls make one and leave it to the
+    # collector, which warns of it in whatever test runs then.
+    asyncio.set_event_loop(None)
     gc.disable()  # until all is imported, which lives to the end
     compile_share(config)
     _network_guard.__enter__()  # before anything is collected: imports are guarded, too

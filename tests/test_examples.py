@@ -31,12 +31,8 @@ EXAMPLES = ON_PAGES | {
 }
 
 
-# LlamaIndex's agents use what pydantic calls deprecated, and its synchronous calls leave their
-# event loop to the collector; neither is ours.
-THEIRS = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+# LlamaIndex's agents use what pydantic calls deprecated, which is not ours.
+THEIRS = [pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
 def marks(example: outputs.Example) -> list[pytest.MarkDecorator]:

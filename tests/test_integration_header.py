@@ -54,7 +54,6 @@ USES = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # LlamaIndex's event loops
 @pytest.mark.parametrize("given", [False, True], ids=["shared client", "given client"])
 @pytest.mark.parametrize(("use", "expected"), USES)
 def test_an_adapter_says_what_it_is_part_of(

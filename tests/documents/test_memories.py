@@ -16,7 +16,6 @@ from tests.support.connected import connection
 
 SCOPE = "mine"
 BOTH = pytest.mark.parametrize("number", range(4))
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # LlamaIndex's event loops
 
 
 def tools(sandbox: Sandbox, **settings: Any) -> list[Callable[..., Any]]:

@@ -20,11 +20,8 @@ from tests.support.operations import OPERATIONS
 
 CASES = 60
 
-# LlamaIndex's synchronous calls leave their event loop to the collector.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::UserWarning"),  # pages that cannot be read are warned of
-]
+# Pages that cannot be read are warned of.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
 @pytest.mark.parametrize("name", CODE_PATHS)

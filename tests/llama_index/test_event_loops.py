@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeAlias
 
 import pytest
+from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.llms import MockLLM
 from llama_index.core.retrievers import QueryFusionRetriever
 from llama_index.core.schema import TextNode
@@ -71,6 +72,25 @@ def question_of(made: Any) -> Question:
     return lambda: made.acall([TextNode(text=QUESTION)])
 
 
+def ask(made: Any) -> None:
+    """The same question, blocking."""
+    match made:
+        case ParallelExtractReader():
+            made.load_data([PAGE])
+        case ParallelReader():
+            made.load_data(QUESTION)
+        case BaseRetriever():
+            made.retrieve(QUESTION)
+        case ParallelLLM():
+            made.complete(QUESTION)
+        case FunctionTool():
+            made.call(objective=QUESTION)
+        case ParallelQueryEngine():
+            made.query(QUESTION)
+        case ParallelExtractor():
+            made([TextNode(text=QUESTION)])
+
+
 @pytest.mark.parametrize("name", INPUTS)
 def test_two_loops_one_after_the_other(sandbox: Sandbox, name: str) -> None:
     make, posts = INPUTS[name]
@@ -84,23 +104,23 @@ def test_two_loops_one_after_the_other(sandbox: Sandbox, name: str) -> None:
 async def test_blocking_and_awaiting_inside_a_running_loop(sandbox: Sandbox, name: str) -> None:
     make, posts = INPUTS[name]
     made = make(api_key=sandbox.api_key, base_url=sandbox.url)
-    match made:
-        case ParallelExtractReader():
-            made.load_data([PAGE])
-        case ParallelReader():
-            made.load_data(QUESTION)
-        case ParallelRetriever():
-            made.retrieve(QUESTION)
-        case ParallelLLM():
-            made.complete(QUESTION)
-        case FunctionTool():
-            made.call(objective=QUESTION)
-        case ParallelQueryEngine():
-            made.query(QUESTION)
-        case ParallelExtractor():
-            made([TextNode(text=QUESTION)])
+    ask(made)
     assert [each.method for each in sandbox.requests].count("POST") == posts
     await question_of(made)()
+    assert [each.method for each in sandbox.requests].count("POST") == 2 * posts
+
+
+@pytest.mark.parametrize("name", [*INPUTS, "fusion"])
+def test_blocking_twice_beside_a_loop_that_lives_on(sandbox: Sandbox, name: str) -> None:
+    """Where a loop was set, LlamaIndex's own blocking calls run in it: scripts on Python 3.13."""
+    make, posts = INPUTS["retriever" if name == "fusion" else name]
+    made = make(api_key=sandbox.api_key, base_url=sandbox.url)
+    if name == "fusion":
+        made = QueryFusionRetriever([made], llm=MockLLM(), num_queries=1)
+    with asyncio.Runner() as runner:
+        asyncio.set_event_loop(runner.get_loop())
+        ask(made)
+        ask(made)
     assert [each.method for each in sandbox.requests].count("POST") == 2 * posts
 
 

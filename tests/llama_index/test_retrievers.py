@@ -195,10 +195,6 @@ async def test_a_retriever_in_a_fusion_retriever(sandbox: Sandbox, mode: FUSION_
     assert len(sandbox.requests) == 6
 
 
-# LlamaIndex asks for a loop in a way that Python 3.12 and 3.13 warn of.
-@pytest.mark.filterwarnings("ignore:There is no current event loop:DeprecationWarning")
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.usefixtures("abandoned_loops")
 def test_a_fusion_retriever_in_two_loops(sandbox: Sandbox) -> None:
     fusion = QueryFusionRetriever([make(sandbox)], llm=MockLLM(), num_queries=1)
     assert fusion.retrieve(QUESTION)
@@ -206,9 +202,6 @@ def test_a_fusion_retriever_in_two_loops(sandbox: Sandbox) -> None:
     assert len(sandbox.requests) == 2
 
 
-@pytest.mark.filterwarnings("ignore:There is no current event loop:DeprecationWarning")
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.usefixtures("abandoned_loops")
 def test_a_fusion_retriever_raises(sandbox: Sandbox) -> None:
     sandbox.faults.add(path="/v1/search", times=None, status=401)
     fusion = QueryFusionRetriever([make(sandbox)], llm=MockLLM(), num_queries=1)

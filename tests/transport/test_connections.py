@@ -94,7 +94,7 @@ def sandbox(own: Sandbox) -> Sandbox:
 
 def _settled(sandbox: Sandbox) -> int:
     """Open connections, once those just left have been noticed."""
-    for _ in range(100):
+    for _ in range(2000):
         if sandbox.open_connections == 0:
             break
         time.sleep(0.01)

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -29,12 +30,18 @@ hypothesis_settings.load_profile("repeatable")
 CLEARED_PREFIXES = ("PARALLEL_", "LANGSMITH_", "LANGCHAIN_", "OPENAI_")
 CLEARED = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
+MAX_NAME_CHARS = 60
+
 _network_guard = NetworkGuard()
 _wire_recorder = WireRecorder()
 _contract = Contract.from_environment()  # here, because tests clear the environment
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Bytecode is kept, whatever the environment says: each worker, and each process that a test
+    # starts, would compile everything again.
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # What is started in the background may ignore interrupts, and hands that on to its children.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -51,6 +58,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     _wire_recorder.__exit__()
     _network_guard.__exit__()
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A long text is named by its beginning: processes send each other a test's name many times."""
+    if isinstance(val, str | bytes) and len(val) > MAX_NAME_CHARS:
+        return f"{val[:MAX_NAME_CHARS]!r}..."
+    return None  # as pytest does
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,7 +1,6 @@
 """Bytecode of tests, written once where several processes would write it at the same time."""
 
 import compileall
-import sys
 from contextlib import suppress
 from importlib.util import module_from_spec
 from pathlib import Path
@@ -17,7 +16,7 @@ def compile_share(config: pytest.Config) -> None:
     In a fresh clone each process would compile everything: none is far enough ahead of another.
     """
     worker = getattr(config, "workerinput", None)
-    if worker is None or sys.dont_write_bytecode:
+    if worker is None:
         return
     files = sorted([*ROOT.glob("tests/**/*.py"), *ROOT.glob("parallel_integrations/**/*.py")])
     for path in files[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:

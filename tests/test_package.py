@@ -28,6 +28,7 @@ PARTS = {
     "runs_to_add",
     "start_findall",
     "stream_chunks",
+    "waiting_for_findall",
 }
 
 

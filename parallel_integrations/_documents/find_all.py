@@ -8,7 +8,11 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator
 from parallel_integrations._protocol.flow import Emit, Flow, Stream
 from parallel_integrations._protocol.polling import within
 from parallel_integrations.api import findall_events
-from parallel_integrations.api.findall import await_findall, start_findall
+from parallel_integrations.api.findall import (
+    await_findall,
+    start_findall,
+    waiting_for_findall,
+)
 from parallel_integrations.errors import ParallelError
 from parallel_integrations.models.findall import (
     MAX_PREVIEW_MATCHES,
@@ -72,9 +76,9 @@ def stream_find_all(
 ) -> Stream[StreamEvent | FindallResult]:
     """Start a run, give its events as they come, and its matches last."""
     run = yield from _start(request, deadline_seconds)
-    yield Emit(FindallStatusEvent(type="findall.status", data=run))
     # Broken progress costs no result: whether the run can be reached shows in the next step.
-    with suppress(ParallelError):
+    with suppress(ParallelError), waiting_for_findall(run.findall_id):
+        yield Emit(FindallStatusEvent(type="findall.status", data=run))
         yield from findall_events(run.findall_id, timeout=deadline_seconds)
     result: Any = yield from await_findall(run.findall_id, deadline_seconds, reached=True)
     yield Emit(result)

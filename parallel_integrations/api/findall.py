@@ -1,5 +1,6 @@
 """FindAll and entity search: entities of the web that match (docs/reference/facts.md, 10)."""
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Final
 
@@ -333,26 +334,26 @@ def _begin(request: CreateFindallRunRequest, enrich: EnrichFindallRequest | None
     run = yield from create_findall_run(request)
     findall_id = run.findall_id
     if enrich is not None:
-        with waiting(*_words(findall_id), findall_id=findall_id):
+        with waiting_for_findall(findall_id):
             yield from enrich_findall(findall_id, enrich)
     return findall_id
 
 
-def _words(findall_id: str) -> tuple[str, str]:
-    """What a run is called where its wait ends early, and the call that goes on waiting."""
-    return f"FindAll run {findall_id}", f"wait_findall_run({findall_id!r})"
+def waiting_for_findall(findall_id: str) -> AbstractContextManager[None]:
+    """Around what waits for a run: as `waiting`."""
+    going_on = f"wait_findall_run({findall_id!r})"
+    return waiting(f"FindAll run {findall_id}", going_on, findall_id=findall_id)
 
 
 def await_findall(
     findall_id: str, deadline_seconds: float, *, reached: bool
 ) -> Flow[FindallResult]:
     """Wait for a run; `reached` says whether the server has responded in this operation before."""
-    words, going_on = _words(findall_id)
 
     def late(run: FindallRun | None = None) -> str:
         return (
-            f"{words} is not done after {deadline_seconds:g} s. It goes on: wait for it with "
-            f"{going_on}."
+            f"FindAll run {findall_id} is not done after {deadline_seconds:g} s. It goes on: wait "
+            f"for it with wait_findall_run({findall_id!r})."
         )
 
     def collect() -> Flow[FindallResult]:
@@ -372,7 +373,7 @@ def await_findall(
             )
         return (yield from findall_result(findall_id))
 
-    with waiting(words, going_on, findall_id=findall_id):
+    with waiting_for_findall(findall_id):
         return (yield from within(collect(), deadline_seconds, late=late))
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Generator
+from contextlib import AbstractContextManager
 from math import ceil
 from typing import Any, Final
 
@@ -170,6 +171,10 @@ def run_task(
     return (yield from _result_within(wait_limit, run.run_id, request.output_schema))
 
 
+def _waiting(run_id: str) -> AbstractContextManager[None]:
+    return waiting(f"Task run {run_id}", f"wait_task_run({run_id!r})", run_id=run_id)
+
+
 def _result_within(
     wait_limit: WaitLimit, run_id: str, output_schema: OutputSchema | None = None
 ) -> Flow[TaskRunResult]:
@@ -178,12 +183,13 @@ def _result_within(
     deadline = wait_limit.deadline_seconds
     pause = 0.0
 
-    words, going_on = f"Task run {run_id}", f"wait_task_run({run_id!r})"
-
     def late() -> str:
-        return f"{words} is not done after {deadline:g} s. It goes on: wait for it with {going_on}."
+        return (
+            f"Task run {run_id} is not done after {deadline:g} s. It goes on: wait for it with "
+            f"wait_task_run({run_id!r})."
+        )
 
-    with waiting(words, going_on, run_id=run_id):
+    with _waiting(run_id):
         while True:
             elapsed = wait_limit.elapsed_seconds
             delay = min(pause, wait_limit.remaining)
@@ -401,7 +407,8 @@ def stream_task(
     if request.enable_events is None:
         request = request.model_copy(update={"enable_events": True})
     run = yield from within(create_task_run(request), deadline_seconds)
-    yield Emit(TaskRunStateEvent(type="task_run.state", run=run))
+    with _waiting(run.run_id):
+        yield Emit(TaskRunStateEvent(type="task_run.state", run=run))
     wait_limit = WaitLimit(deadline_seconds, reached=True)
     yield from _resume(run.run_id, request.output_schema, wait_limit)
 
@@ -432,7 +439,8 @@ def _resume(
     pause = 0.0
     # Progress is a courtesy: whether there is such a run, and how it ended, shows below.
     try:
-        elapsed = yield from _follow_task_run(run_id, wait_limit.deadline_seconds)
+        with _waiting(run_id):
+            elapsed = yield from _follow_task_run(run_id, wait_limit.deadline_seconds)
         wait_limit.responded(elapsed)
     except TaskTimeoutError:  # the result was polled until the deadline
         raise
@@ -440,8 +448,8 @@ def _resume(
         pause = requested_pause(error)
         wait_limit.elapsed_seconds = error.elapsed_seconds
         wait_limit.reached = wait_limit.reached or not isinstance(error, ConnectionFailedError)
-    waiting = _result_within(wait_limit, run_id, output_schema)
-    yield Emit((yield from delayed(waiting, min(pause, wait_limit.remaining))))
+    result = _result_within(wait_limit, run_id, output_schema)
+    yield Emit((yield from delayed(result, min(pause, wait_limit.remaining))))
 
 
 def suggest_task(request: SuggestTaskRequest) -> Flow[SuggestedTask]:

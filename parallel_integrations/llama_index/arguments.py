@@ -12,6 +12,7 @@ from llama_index.core.llms.llm import LLM
 from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle, QueryType
 from llama_index.core.tools.types import ToolMetadata
+from llama_index.core.workflow import Context
 from pydantic import BaseModel
 
 from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError, ParallelError
@@ -152,6 +153,13 @@ def as_callbacks(given: Any) -> CallbackManager | None:
     if not isinstance(given, CallbackManager | None):
         example = "a CallbackManager, like CallbackManager([handler])"
         raise _wrong("callback_manager", example, given)
+    return given
+
+
+def as_context(given: Any) -> Context:
+    """Where a tool streams its progress to: it could fail when a task is paid for."""
+    if not isinstance(given, Context):
+        raise _wrong("ctx", "the Context of an agent or workflow", given)
     return given
 
 

@@ -54,6 +54,7 @@ from parallel_integrations.errors import (
     InvalidArgumentError,
     UnexpectedAnswerError,
 )
+from parallel_integrations.llama_index.arguments import as_context
 from parallel_integrations.llama_index.base import SearchOptions, as_nodes
 from parallel_integrations.llama_index.citations import attach_evidence, cited_nodes
 from parallel_integrations.models.extract import ExtractRequest, ExtractResponse, ExtractSettings
@@ -605,7 +606,9 @@ class ParallelToolSpec(BaseToolSpec):
 
         Raises:
             ParallelError: The task failed or was not done in time; `run_id` on it.
+            ArgumentTypeError: No context; nothing was sent.
         """
+        ctx = as_context(ctx)
         request = self._task(TASK, {"input": input, **other})
         operation = stream_task(request, deadline_seconds=self.settings.deadline_seconds)
         run_id = ""

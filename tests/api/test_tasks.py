@@ -32,6 +32,7 @@ from parallel_integrations import (
     UnexpectedAnswerError,
     Webhook,
 )
+from parallel_integrations._documents.find_all import FindAllRequest, stream_find_all
 from parallel_integrations._protocol import events
 from parallel_integrations.api import (
     create_task_run,
@@ -40,17 +41,20 @@ from parallel_integrations.api import (
     run_findall,
     run_task,
     run_task_group,
+    stream_task,
     task_run_events,
     wait_task_run,
 )
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models import (
     EnrichFindallRequest,
+    FindallResult,
     TaskGroupResult,
     TaskOutput,
     TaskRun,
     TaskRunProgressMessageEvent,
     TaskRunProgressStatsEvent,
+    TaskRunResult,
     TaskRunStateEvent,
 )
 from parallel_integrations.sandbox import Sandbox
@@ -555,6 +559,37 @@ def test_the_id_is_in_the_log_when_a_wait_is_interrupted(
         client.run(begin())
     (message,) = caplog.messages
     assert re.fullmatch(logged, message)
+
+
+STREAMS = [
+    (lambda: stream_task(REQUEST), r"Task run (\S+) .*: wait_task_run\('\1'\)"),
+    (
+        lambda: stream_find_all(FindAllRequest(objective="Find statements", match_limit=5), 60),
+        FINDALL_WAIT,
+    ),
+]
+
+
+@pytest.mark.parametrize("num_events", [1, 2])
+@pytest.mark.parametrize(("begin", "logged"), STREAMS)
+def test_the_id_is_in_the_log_when_a_stream_has_no_reader(
+    begin: Any,
+    logged: str,
+    num_events: int,
+    client: ParallelClient,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    events = client.stream(begin())
+    for _ in range(num_events):
+        next(events)
+    events.close()
+    (message,) = caplog.messages
+    assert re.fullmatch(logged, message)
+    caplog.clear()
+    events = client.stream(begin())
+    assert any(isinstance(each, TaskRunResult | FindallResult) for each in events)
+    events.close()
+    assert not caplog.messages, "the result has come"
 
 
 async def test_the_timeout_covers_the_wait_that_was_requested_for() -> None:

@@ -165,6 +165,12 @@ async def test_deep_research_reports_its_progress(sandbox: Sandbox) -> None:
     assert sandbox.ledger.count("task_run") == 1
 
 
+async def test_deep_research_without_a_context_is_not_begun(sandbox: Sandbox) -> None:
+    with pytest.raises(TypeError, match="ctx must be the Context of an agent or workflow, not a"):
+        await make(sandbox).parallel_deep_research(QUESTION)  # type: ignore[arg-type]
+    assert not sandbox.requests
+
+
 async def test_deep_research_that_fails_is_a_tool_error(sandbox: Sandbox) -> None:
     tools = make(sandbox).to_tool_list(["parallel_deep_research"])
     llm = calling("parallel_deep_research", input=TOO_LONG)

@@ -19,7 +19,7 @@ from llama_index.core.base.response.schema import (
     Response,
     StreamingResponse,
 )
-from llama_index.core.callbacks import CallbackManager
+from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.prompts.mixin import PromptMixinType
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
@@ -361,15 +361,29 @@ class ParallelQueryEngine(BaseQueryEngine):
 
     def _query(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
         question = _question(query_bundle)
-        if self._streaming and isinstance(self._responder, ChatResponder):
-            return self._streamed(self._responder, question)
-        return self._whole(self._responder.respond(question))
+        response: RESPONSE_TYPE
+        with self.callback_manager.event(
+            CBEventType.QUERY, {EventPayload.QUERY_STR: question}
+        ) as event:
+            if self._streaming and isinstance(self._responder, ChatResponder):
+                response = self._streamed(self._responder, question)
+            else:
+                response = self._whole(self._responder.respond(question))
+            event.on_end({EventPayload.RESPONSE: response})
+        return response
 
     async def _aquery(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
         question = _question(query_bundle)
-        if self._streaming and isinstance(self._responder, ChatResponder):
-            return await self._astreamed(self._responder, question)
-        return self._whole(await self._responder.arespond(question))
+        response: RESPONSE_TYPE
+        with self.callback_manager.event(
+            CBEventType.QUERY, {EventPayload.QUERY_STR: question}
+        ) as event:
+            if self._streaming and isinstance(self._responder, ChatResponder):
+                response = await self._astreamed(self._responder, question)
+            else:
+                response = self._whole(await self._responder.arespond(question))
+            event.on_end({EventPayload.RESPONSE: response})
+        return response
 
     def _whole(self, answer: EngineAnswer) -> RESPONSE_TYPE:
         nodes = answer.nodes()

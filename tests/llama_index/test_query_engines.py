@@ -12,7 +12,13 @@ from llama_index.core.base.response.schema import (
     Response,
     StreamingResponse,
 )
-from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
+from llama_index.core.callbacks import (
+    CallbackManager,
+    CBEventType,
+    EventPayload,
+    LlamaDebugHandler,
+    TokenCountingHandler,
+)
 from llama_index.core.chat_engine import CondenseQuestionChatEngine
 from llama_index.core.query_engine import BaseQueryEngine
 from llama_index.core.schema import QueryBundle
@@ -35,6 +41,7 @@ from parallel_integrations.llama_index import (
     evidence_of,
 )
 from parallel_integrations.sandbox import Sandbox
+from tests.llama_index.support import check_failure
 from tests.llama_index.test_llms import Endless
 from tests.support.connected import made
 from tests.support.raw_server import RawServer
@@ -300,6 +307,23 @@ async def test_each_question_is_one_call_of_the_llm(sandbox: Sandbox) -> None:
     await both(make(sandbox, callback_manager=CallbackManager([counting])))
     assert len(counting.llm_token_counts) == 2
     assert sandbox.ledger.count("chat") == 2
+
+
+@pytest.mark.parametrize("code_path", [{}, {"streaming": True}, {"processor": "lite"}])
+async def test_callbacks_know_each_question_as_of_llama_indexs_engines(
+    sandbox: Sandbox, code_path: dict[str, Any]
+) -> None:
+    debug = LlamaDebugHandler(print_trace_on_end=False)
+    engine = make(sandbox, callback_manager=CallbackManager([debug]), **code_path)
+    responses = [engine.query(QUESTION), await engine.aquery(QUESTION)]
+    pairs = debug.get_event_pairs(CBEventType.QUERY)
+    assert [start.payload for start, _ in pairs] == [{EventPayload.QUERY_STR: QUESTION}] * 2
+    assert [end.payload[EventPayload.RESPONSE] for _, end in pairs] == responses
+    if "streaming" in code_path:
+        return  # whose failures come later
+    sandbox.faults.add(status=401, times=2)
+    await check_failure(AuthenticationError, "401", engine, "query", QUESTION)
+    assert len(debug.get_event_pairs(CBEventType.QUERY)) == 4
 
 
 def test_name_and_metadata_of_a_query_engine(sandbox: Sandbox) -> None:

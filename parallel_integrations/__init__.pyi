@@ -23,6 +23,7 @@ from parallel_integrations.errors import NotServedError as NotServedError
 from parallel_integrations.errors import ParallelError as ParallelError
 from parallel_integrations.errors import PaymentRequiredError as PaymentRequiredError
 from parallel_integrations.errors import PermissionDeniedError as PermissionDeniedError
+from parallel_integrations.errors import PromptTooLongError as PromptTooLongError
 from parallel_integrations.errors import RateLimitError as RateLimitError
 from parallel_integrations.errors import RequestTimeoutError as RequestTimeoutError
 from parallel_integrations.errors import ServerError as ServerError

@@ -2,7 +2,8 @@
 
     ParallelError
     ├── InvalidArgumentError       a value that cannot be right (a ValueError, too)
-    │   └── ArgumentTypeError      an argument that does not exist, or of another kind (a TypeError)
+    │   ├── ArgumentTypeError      an argument that does not exist, or of another kind (a TypeError)
+    │   └── PromptTooLongError     more text than the model takes
     ├── MissingKeyError            no API key at the first call, or none that can be sent
     ├── NotServedError             the host or route does not serve this; nothing was sent
     ├── ConnectionFailedError      no connection, or it broke before the response was whole
@@ -93,6 +94,10 @@ class InvalidArgumentError(ParallelError, ValueError):
 
 class ArgumentTypeError(InvalidArgumentError, TypeError):
     """An argument that does not exist, or a value of another kind than is needed."""
+
+
+class PromptTooLongError(InvalidArgumentError):
+    """More text than the model takes; nothing was sent."""
 
 
 class MissingKeyError(ParallelError):

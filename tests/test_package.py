@@ -87,7 +87,7 @@ def test_every_error_is_public_and_has_one_base() -> None:
         for name, thing in vars(errors).items()
         if isinstance(thing, type) and thing.__module__ == errors.__name__
     }
-    assert len(defined) == 21
+    assert len(defined) == 22
     assert set(defined) <= set(parallel_integrations.__all__)
     for thing in defined.values():
         assert issubclass(thing, parallel_integrations.ParallelError)

@@ -11,7 +11,7 @@ from langchain_core.language_models import LangSmithParams, LanguageModelInput, 
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, Generation
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
@@ -153,6 +153,17 @@ class ChatParallel(Adapter, AnswerSettings, BaseChatModel):
         hidden = repr((self.resolved_client().settings.base_url, sorted(headers.items())))
         return f"{key}---{sha256(hidden.encode()).hexdigest()}"
 
+    def _convert_cached_generations(self, cache_val: list[Generation]) -> list[ChatGeneration]:
+        found = super()._convert_cached_generations(cache_val)
+        # LangChain notes that a cached answer cost nothing, also where no tokens are counted; it
+        # loads no message with such a usage.
+        for message in (each.message for each in found):
+            if isinstance(message, AIMessage) and "total_tokens" not in (
+                message.usage_metadata or ()
+            ):
+                message.usage_metadata = None
+        return found
+
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()
         return {**state, "__dict__": {**state["__dict__"], "extra_headers": None}}
@@ -204,7 +215,8 @@ class ChatParallel(Adapter, AnswerSettings, BaseChatModel):
 
     def _stops(self, request: AnyRequest, called: list[str] | None) -> tuple[str, ...]:
         """The stop sequences of a call: its own, else the fixed ones."""
-        return stop_sequences(self.stop if called is None else called, request)
+        with model_errors():
+            return stop_sequences(self.stop if called is None else called, request)
 
     def bind_tools(
         self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
@@ -259,7 +271,8 @@ class ChatParallel(Adapter, AnswerSettings, BaseChatModel):
         return bind_schema(self, schema, include_raw=include_raw, method=method, strict=strict)
 
     def _request(self, messages: list[BaseMessage], called: Mapping[str, Any]) -> AnyRequest:
-        return self.answer_request(to_wire(messages), called, response_ids(messages))
+        with model_errors():
+            return self.answer_request(to_wire(messages), called, response_ids(messages))
 
     def _generate(
         self,

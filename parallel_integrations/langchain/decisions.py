@@ -99,14 +99,14 @@ class ParallelDecisions(Adapter, BaseDecisionModel):
         return "parallel"
 
     def _classify(self, state: State, questions: dict[str, Question]) -> ClassifierResponse:
-        request = self._request(state, questions)
         with model_errors():
+            request = self._request(state, questions)
             response = self.resolved_client().run(decide(request))
             return _read(response, questions, self.model)
 
     async def _aclassify(self, state: State, questions: dict[str, Question]) -> ClassifierResponse:
-        request = self._request(state, questions)
         with model_errors():
+            request = self._request(state, questions)
             response = await self.resolved_client().arun(decide(request))
             return _read(response, questions, self.model)
 

@@ -9,6 +9,18 @@ from parallel_integrations import errors
 from parallel_integrations.errors import ParallelError
 
 
+class ChatInvalidArgumentError(errors.InvalidArgumentError, exceptions.ModelInvalidRequestError):
+    """What the model cannot be given; nothing was sent."""
+
+
+class ChatArgumentTypeError(errors.ArgumentTypeError, exceptions.ModelInvalidRequestError):
+    """An argument that the model does not know, or a value of another kind."""
+
+
+class ChatPromptTooLongError(errors.PromptTooLongError, exceptions.ContextOverflowError):
+    """More text than the model takes: langchain's summarization then tries it with less."""
+
+
 class ChatMissingKeyError(errors.MissingKeyError, exceptions.ModelAuthenticationError):
     """No API key when the model was called."""
 

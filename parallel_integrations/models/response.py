@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from parallel_integrations.errors import InvalidArgumentError
+from parallel_integrations.errors import InvalidArgumentError, PromptTooLongError
 from parallel_integrations.models._bodies import flattened
 from parallel_integrations.models.basis import Citation, FieldBasis
 from parallel_integrations.models.chat import ChatRequest, ChatSettings, ExtraHeaders
@@ -160,7 +160,7 @@ class RespondRequest(RequestModel):
 
     Raises:
         InvalidArgumentError: What the API refuses: another model, no turn of the user's, parts
-            that are no text, too many characters, `background`.
+            that are no text, `background`. A `PromptTooLongError` for too many characters.
 
     Example:
         ```python
@@ -245,7 +245,7 @@ class RespondRequest(RequestModel):
         if not any(text.strip() for text in texts[1:]):
             raise ValueError("input must not be blank")
         if (count := sum(map(len, texts))) > MAX_CHARACTERS:
-            raise ValueError(
+            raise PromptTooLongError(
                 f"input and instructions have {count} characters, the API takes {MAX_CHARACTERS}; "
                 "shorten them, or continue an earlier response by previous_response_id"
             )

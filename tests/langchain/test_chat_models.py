@@ -21,7 +21,7 @@ from langchain_core.messages import (
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 
-from parallel_integrations import ParallelError, StreamInterruptedError
+from parallel_integrations import InvalidArgumentError, ParallelError, StreamInterruptedError
 from parallel_integrations.langchain import ChatParallel
 from parallel_integrations.sandbox import Sandbox
 from tests.langchain.support import collected, four_code_paths
@@ -279,6 +279,32 @@ async def test_errors_are_ours_and_langchains(
         list(model.stream(QUESTION))
     with pytest.raises(theirs):
         [chunk async for chunk in model.astream(QUESTION)]
+
+
+@pytest.mark.parametrize(
+    ("question", "called", "theirs"),
+    [
+        (" ", {}, exceptions.ModelInvalidRequestError),
+        (QUESTION, {"stop": [""]}, exceptions.ModelInvalidRequestError),
+        (QUESTION, {"temprature": 1}, exceptions.ModelInvalidRequestError),
+        ("long " * 5000, {"model": "parallel"}, exceptions.ContextOverflowError),
+    ],
+)
+async def test_what_is_refused_unsent_is_langchains_error_too(
+    sandbox: Sandbox, question: str, called: dict[str, Any], theirs: type[exceptions.ModelError]
+) -> None:
+    model = make(sandbox)
+    with pytest.raises(theirs) as caught:
+        model.invoke(question, **called)
+    assert isinstance(caught.value, InvalidArgumentError)
+    assert isinstance(caught.value, TypeError) == ("temprature" in called)
+    with pytest.raises(theirs):
+        await model.ainvoke(question, **called)
+    with pytest.raises(theirs):
+        list(model.stream(question, **called))
+    with pytest.raises(theirs):
+        [chunk async for chunk in model.astream(question, **called)]
+    assert not sandbox.requests
 
 
 def test_timeouts_and_lost_connections_are_langchains_too(sandbox: Sandbox) -> None:

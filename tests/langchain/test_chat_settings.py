@@ -11,7 +11,13 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import ModelRetryMiddleware
 from langchain_core.caches import InMemoryCache
 from langchain_core.load import dumps
-from langchain_core.messages import AIMessage, HumanMessage, trim_messages
+from langchain_core.messages import (
+    AIMessage,
+    HumanMessage,
+    messages_from_dict,
+    messages_to_dict,
+    trim_messages,
+)
 from langchain_core.rate_limiters import InMemoryRateLimiter
 
 from parallel_integrations import ParallelClient
@@ -144,6 +150,20 @@ def test_langchains_cache_sends_the_same_question_once(sandbox: Sandbox) -> None
     cache = InMemoryCache()
     first = make(sandbox, cache=cache).invoke(QUESTION)
     assert make(sandbox, cache=cache).invoke(QUESTION).text == first.text
+    assert len(sandbox.requests) == 1
+
+
+@pytest.mark.parametrize("model", ["speed", "parallel"])
+async def test_a_cached_answer_can_be_kept_in_a_history(sandbox: Sandbox, model: str) -> None:
+    cached = make(sandbox, model=model, cache=InMemoryCache())
+    first = cached.invoke(QUESTION)
+    for again in (cached.invoke(QUESTION), await cached.ainvoke(QUESTION)):
+        [loaded] = messages_from_dict(messages_to_dict([again]))
+        assert isinstance(loaded, AIMessage)
+        assert loaded.content_blocks == first.content_blocks
+        counted = {**(loaded.usage_metadata or {})}
+        counted.pop("total_cost", None)  # what LangChain notes of a cached answer
+        assert counted == (first.usage_metadata or {})
     assert len(sandbox.requests) == 1
 
 

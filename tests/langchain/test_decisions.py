@@ -9,7 +9,11 @@ import pytest
 pytest.importorskip("langchain_core.decisions", reason="langchain-core 1.8 has them")
 
 from langchain_core.decisions import Box, Choice, Noul, NoulCriteria, Score
-from langchain_core.exceptions import ModelAuthenticationError, ModelRefusalError
+from langchain_core.exceptions import (
+    ModelAuthenticationError,
+    ModelInvalidRequestError,
+    ModelRefusalError,
+)
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
@@ -100,8 +104,9 @@ def test_messages_are_sent_as_roles_and_texts(model: ParallelDecisions, sandbox:
 def test_what_cannot_be_decided_is_refused_unsent(
     model: ParallelDecisions, sandbox: Sandbox, state: Any, questions: Any, message: str
 ) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as caught:
         model.invoke({"state": state, "questions": questions})
+    assert isinstance(caught.value, ModelInvalidRequestError)
     assert not sandbox.requests
 
 

@@ -4,13 +4,15 @@ import json
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import SummarizationMiddleware
 from langchain_core.exceptions import ModelAPIError, ModelInvalidRequestError
-from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 
 from parallel_integrations import InvalidArgumentError, ParallelClient, StreamInterruptedError
 from parallel_integrations.langchain import ChatParallel
 from parallel_integrations.sandbox import Sandbox
-from tests.langchain.support import collected
+from tests.langchain.support import Scripted, collected, script
 from tests.support.cassettes import replaying
 from tests.support.raw_server import RawServer
 from tests.support.scenario import run
@@ -294,3 +296,21 @@ async def test_what_tokens_were_for_is_kept(awaiting: bool) -> None:
         "input_token_details": {"cache_read": 2},
         "output_token_details": {"reasoning": 3},
     }
+
+
+@BOTH
+async def test_a_history_that_is_too_long_is_summarized_with_less(
+    model: ChatParallel, sandbox: Sandbox, awaiting: bool
+) -> None:
+    middleware = SummarizationMiddleware(
+        model=model,
+        trigger=("messages", 3),
+        keep=("messages", 1),
+        trim_tokens_to_summarize=None,
+    )
+    agent: Any = create_agent(Scripted(messages=script()), [], middleware=[middleware])
+    turns = [HumanMessage("What is a closure? " * 600), AIMessage("A function. " * 600)]
+    state = {"messages": [*turns, *turns, HumanMessage("And a generator?")]}
+    found = await agent.ainvoke(state) if awaiting else agent.invoke(state)
+    assert "summary" in found["messages"][0].text
+    assert len(sandbox.requests) == 1

@@ -133,7 +133,7 @@ class ToolOptions(SearchOptions, ConnectionOptions, total=False):
     entity_limit: int
     """How many entities are listed; 10."""
     memory_limit: int
-    """How many memories are given; 10."""
+    """How many memories are given, 1 to 25; the API's default where left out."""
     rate_limiter: Any
     """LlamaIndex's, as on LLMs: waited for before each call."""
     research: Literal["blocking", "background"]

@@ -258,7 +258,7 @@ def test_a_setting_that_a_call_does_not_take_is_given_to_the_constructor(
 
 @pytest.mark.parametrize("make", [ParallelSearchRetriever, ParallelReader, ChatParallel])
 @pytest.mark.parametrize(
-    "beside", [{"api_key": SECRET}, {"timeout": 3}, {"max_retries": 0}, {"base_url": "https://a.b"}]
+    "beside", [{"api_key": SECRET}, {"timeout": 3}, {"max_retries": 2}, {"base_url": "https://a.b"}]
 )
 def test_a_client_and_settings_of_another_are_refused(
     client: ParallelClient, make: Callable[..., Any], beside: dict[str, Any]
@@ -267,7 +267,8 @@ def test_a_client_and_settings_of_another_are_refused(
     with pytest.raises(InvalidArgumentError, match=f"client= and {name}= exclude") as caught:
         make(client=client, **beside)
     assert SECRET not in str(caught.value)
-    assert make(client=client, api_key=None, base_url=None, timeout=None).client is client
+    nothing = dict.fromkeys(("api_key", "base_url", "timeout", "max_retries"))
+    assert make(client=client, **nothing).client is client
 
 
 @pytest.mark.parametrize(

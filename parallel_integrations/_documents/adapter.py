@@ -18,7 +18,6 @@ from pydantic import (
 
 from parallel_integrations._protocol.pacing import check_rate_limiter
 from parallel_integrations._protocol.settings import (
-    MAX_RETRIES,
     MAX_TIMEOUT_SECONDS,
     checked_base_url,
     checked_key,
@@ -91,8 +90,8 @@ class Adapter(CheckedModel):
     """Seconds that a call may take, or between two pieces of a stream; by default each operation
     has its own.
     """
-    max_retries: int = Field(default=MAX_RETRIES, ge=0)
-    """How often a failed call is repeated where that cannot be paid twice."""
+    max_retries: int | None = Field(default=None, ge=0)
+    """How often a failed call is repeated where that cannot be paid twice; 2 by default."""
     client: Annotated[ParallelClient | None, WithJsonSchema(NO_JSON)] = Field(
         default=None, exclude=True, repr=False
     )
@@ -122,20 +121,15 @@ class Adapter(CheckedModel):
         if not isinstance(values, dict):
             return values
         refuse_unknown(cls, values, argument_names(cls))
-        if values.get("client") is not None:
-            # A caller that builds a copy of an adapter from its fields, as LangChain does for
-            # `configurable_fields`, gives the defaults, too.
-            beside = [
-                name
-                for name in CONNECTION
-                if values.get(name) not in (None, cls.model_fields[name].default)
-            ]
-            if beside:
-                raise InvalidArgumentError(
-                    f"client= and {beside[0]}= exclude each other: the client has its own, give "
-                    f"{beside[0]}= to ParallelClient(…)",
-                    field=beside[0],
-                )
+        # None is left out: a caller that builds a copy of an adapter from its fields, as LangChain
+        # does for `configurable_fields`, gives the defaults, too.
+        beside = [name for name in CONNECTION if values.get(name) is not None]
+        if beside and values.get("client") is not None:
+            raise InvalidArgumentError(
+                f"client= and {beside[0]}= exclude each other: the client has its own, give "
+                f"{beside[0]}= to ParallelClient(…)",
+                field=beside[0],
+            )
         return values
 
     @model_validator(mode="after")
@@ -254,7 +248,7 @@ class ConnectionOptions(TypedDict, total=False):
     """The API's address; `PARALLEL_BASE_URL`, else the public API."""
     timeout: float | None
     """Seconds that a call may take; by default each operation has its own."""
-    max_retries: int
-    """How often a failed call is repeated where that cannot be paid twice; 2."""
+    max_retries: int | None
+    """How often a failed call is repeated where that cannot be paid twice; 2 by default."""
     client: ParallelClient | None
     """A `ParallelClient` to use instead of the four above."""

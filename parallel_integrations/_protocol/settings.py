@@ -341,7 +341,10 @@ class Settings:
 
 
 def settings_of(
-    api_key: SecretStr | str | None, base_url: str | None, timeout: float | None, max_retries: int
+    api_key: SecretStr | str | None,
+    base_url: str | None,
+    timeout: float | None,
+    max_retries: int | None,
 ) -> Settings:
     """The settings of an adapter; those of the last ones are kept.
 
@@ -364,12 +367,12 @@ def _kept_settings(
     api_key: SecretStr | str | None,
     base_url: str | None,
     timeout: float | None,
-    max_retries: int,
+    max_retries: int | None,
     *environment: str | None,
 ) -> Settings:
     return Settings(
         api_key=checked_key(api_key),
         base_url=base_url or "",
         timeout=timeout,
-        max_retries=max_retries,
+        max_retries=MAX_RETRIES if max_retries is None else max_retries,
     )

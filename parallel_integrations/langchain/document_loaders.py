@@ -56,7 +56,7 @@ class ParallelExtractLoader(PageReader, BaseLoader):
         ```
     """
 
-    urls: Annotated[list[str], BeforeValidator(one_as_list)]
+    urls: Annotated[list[str] | str, BeforeValidator(one_as_list)]
     """One or several; URLs of the same page (`…#a`, `…#b`) are read and billed once."""
     objective: Annotated[Objective | None, BeforeValidator(as_objective)] = None
     """What you want to know from the pages; excerpts are chosen by it. Of more than 5000 characters

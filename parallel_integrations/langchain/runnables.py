@@ -270,7 +270,7 @@ class ParallelEnrichment(
 
     processor: str = Field(default="lite", min_length=1)
     """Decides price and depth; `lite` (0.005 USD a row) by default."""
-    journal: Path | None = None
+    journal: Path | str | None = None
     """A file that records what is paid for, so that the same call resumes after the process ended
     at any moment. One run at a time; give each its own.
     """

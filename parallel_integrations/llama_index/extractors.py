@@ -95,7 +95,7 @@ class ParallelExtractor(Component, TaskSettings, BaseExtractor):
     """Most characters of a node's text to send; 15,000."""
     deadline_seconds: DeadlineSeconds = DEADLINE_SECONDS
     """How long to wait in all; 3600."""
-    journal: Path | None = None
+    journal: Path | str | None = None
     """A file that records what is paid for: after the process ended at any moment, the same call
     resumes. One run at a time; other nodes need another file.
     """

@@ -23,6 +23,7 @@ from parallel_integrations import (
 from parallel_integrations.langchain import (
     ChatParallel,
     ParallelDeepResearch,
+    ParallelEnrichment,
     ParallelExtractLoader,
     ParallelExtractTool,
     ParallelFindAllTool,
@@ -48,7 +49,7 @@ policy = SourcePolicy(include_domains=["docs.python.org"])
 def models() -> list[BaseChatModel]:
     """Every constructor of a model."""
     return [
-        ChatParallel(),
+        ChatParallel(max_retries=None),
         ChatParallel(model="lite", api_key="key", base_url="https://example.com"),
         ChatParallel(
             client=client,
@@ -125,7 +126,13 @@ def documents(retriever: ParallelSearchRetriever) -> list[Document]:
         on_error=failed.append,
     )
     found: list[Document] = retriever.invoke("What is a closure?", k=2)
-    return [*found, *loader.lazy_load(), *loader.load()]
+    one = ParallelExtractLoader(urls="https://docs.python.org/3/")
+    return [*found, *loader.lazy_load(), *loader.load(), *one.load()]
+
+
+def rows() -> list[dict[str, Any]]:
+    """Rows with what was found, journaled."""
+    return ParallelEnrichment(journal="rows.db", output_schema=Statement).invoke(["with"])
 
 
 def tools() -> list[BaseTool]:

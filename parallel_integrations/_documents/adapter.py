@@ -61,10 +61,10 @@ def refuse_unknown_fields(call: str, request: type[BaseModel], given: Collection
             raise unknown_argument(call, name, known)
 
 
-_FILLED_IN: Final = frozenset(
-    "metadata profile callback_manager messages_to_prompt completion_to_prompt".split()
+_UNSHOWN: Final = frozenset(
+    "metadata profile callback_manager messages_to_prompt completion_to_prompt rate_limiter".split()
 )
-"""Fields that the frameworks fill."""
+"""Fields that the frameworks fill, or whose values say nothing."""
 
 
 def described(adapter: object, arguments: Iterable[tuple[str, Any]]) -> str:
@@ -105,7 +105,7 @@ class Adapter(CheckedModel):
         """What differs from the defaults, as a caller would write it; never the key."""
         for name, field in type(self).model_fields.items():
             value = getattr(self, name, None)
-            given = name in self.model_fields_set and name not in _FILLED_IN
+            given = name in self.model_fields_set and name not in _UNSHOWN
             if given and field.repr and value != field.get_default():
                 yield name, value
 
@@ -169,6 +169,14 @@ class Adapter(CheckedModel):
     # A pickle holds no key: the loaded object reads the environment of its process.
 
     def __getstate__(self) -> dict[Any, Any]:
+        if (limiter := self._limiter()) is not None:
+            try:
+                pickle.dumps(limiter)
+            except Exception as error:  # a user's object may raise anything
+                raise ParallelError(
+                    f"{type(self).__name__} with rate_limiter={type(limiter).__name__} cannot be "
+                    "pickled, because that cannot; build both in the other process."
+                ) from error
         state = super().__getstate__()
         fields = {**state["__dict__"], "api_key": None}
         private = {**(state["__pydantic_private__"] or {}), "_shared": None}
@@ -180,9 +188,15 @@ class Adapter(CheckedModel):
             self.__dict__["api_key"] = key_from_environment()
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        memo = {} if memo is None else memo
+        memo[id(self._limiter())] = self._limiter()
         copy = super().__deepcopy__(memo)
         copy._shared = None  # noqa: SLF001 - its own class
         return copy
+
+    def _limiter(self) -> Any:
+        """What paces the calls: of this package's classes, or of their frameworks' chat models."""
+        return getattr(self, "rate_limiter", None)
 
 
 INTEGRATIONS: Final = {
@@ -221,22 +235,6 @@ class PacedAdapter(Adapter):
         """The client that sends the requests, which waits for `rate_limiter` where one is given."""
         client = super().resolved_client()
         return client if self.rate_limiter is None else client.paced(self.rate_limiter)
-
-    def __getstate__(self) -> dict[Any, Any]:
-        if self.rate_limiter is not None:
-            try:
-                pickle.dumps(self.rate_limiter)
-            except Exception as error:  # a user's object may raise anything
-                raise ParallelError(
-                    f"{type(self).__name__} with rate_limiter={type(self.rate_limiter).__name__} "
-                    "cannot be pickled, because that cannot; build both in the other process."
-                ) from error
-        return super().__getstate__()
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        memo = {} if memo is None else memo
-        memo[id(self.rate_limiter)] = self.rate_limiter
-        return super().__deepcopy__(memo)
 
 
 class ConnectionOptions(TypedDict, total=False):

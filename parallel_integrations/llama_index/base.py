@@ -1,6 +1,7 @@
 """Base class, settings and nodes that the classes of this subpackage share."""
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 from typing import Any, ClassVar, Final, TypedDict, TypeVar
 
 from llama_index.core.schema import BaseComponent, Document, TextNode
@@ -36,7 +37,8 @@ class Component(Adapter, BaseComponent):
         if self.client is not None:
             # LlamaIndex drops what cannot be pickled; the copy would silently call another server.
             self.client.__reduce__()
-        return super().__getstate__()
+        # Of a copy: LlamaIndex takes what cannot be pickled away from the very object.
+        return super(Component, copy(self)).__getstate__()
 
 
 Node = TypeVar("Node", Document, TextNode)

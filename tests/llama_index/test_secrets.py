@@ -98,6 +98,23 @@ def test_a_pickle_takes_its_key_from_the_environment(
     assert settings_of(made).api_key is not None  # pickling takes nothing from the original
 
 
+@pytest.mark.parametrize(
+    ("make", "settings"),
+    [
+        (ParallelExtractReader, {"on_error": lambda error: None}),
+        (ParallelLLM, {"completion_to_prompt": lambda prompt: prompt}),
+        (ParallelLLM, {"callback_manager": CallbackManager([LlamaDebugHandler()])}),
+    ],
+)
+def test_a_pickle_takes_nothing_from_the_original(
+    make: Callable[..., Any], settings: dict[str, Any]
+) -> None:
+    made = make(api_key=SECRET, **settings)
+    before = dict(vars(made))
+    assert isinstance(pickle.loads(pickle.dumps(made)), make)  # type: ignore[arg-type]
+    assert vars(made) == before
+
+
 @pytest.mark.parametrize("make", CLASSES)
 def test_a_deepcopy_keeps_its_key(make: Callable[..., Any]) -> None:
     made = make(api_key=SECRET)

@@ -4,10 +4,11 @@ import asyncio
 import pickle
 from copy import deepcopy
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import pytest
-from langchain_core.rate_limiters import BaseRateLimiter, InMemoryRateLimiter
+from langchain_core.rate_limiters import BaseRateLimiter
 from llama_index.core.rate_limiter import BaseRateLimiter as LlamaIndexRateLimiter
 
 from parallel_integrations import (
@@ -46,6 +47,14 @@ class Counting(BaseRateLimiter, LlamaIndexRateLimiter):
 
     async def async_acquire(self, num_tokens: int = 0) -> None:
         self.awaiting += 1
+
+
+class Locking(Counting):
+    """One that holds a lock, as those of the frameworks do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = Lock()
 
 
 def toolkit(**settings: Any) -> Any:
@@ -126,19 +135,21 @@ def test_an_object_that_paces_nothing_is_refused() -> None:
     "make",
     [
         langchain.ParallelSearchRetriever,
+        langchain.ChatParallel,
         llama_index.ParallelReader,
         llama_index.ParallelExtractReader,
+        llama_index.ParallelLLM,
     ],
 )
 def test_copies_share_a_rate_limiter_and_a_pickle_never_goes_without_it(
     make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PARALLEL_API_KEY", "k")
-    limiter = InMemoryRateLimiter(requests_per_second=1)  # it holds a lock
+    limiter = Locking()
     adapter = make(rate_limiter=limiter)
     assert deepcopy(adapter).rate_limiter is limiter
     assert "rate_limiter" not in repr(adapter)
-    with pytest.raises(ParallelError, match="rate_limiter=InMemoryRateLimiter cannot be pickled"):
+    with pytest.raises(ParallelError, match="rate_limiter=Locking cannot be pickled"):
         pickle.dumps(adapter)
     again = pickle.loads(pickle.dumps(make(rate_limiter=Counting())))
     assert isinstance(again.rate_limiter, Counting)

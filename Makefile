@@ -87,7 +87,8 @@ engines: $(VENV)/.tools ## enrichment in Dask, Ray and Spark, a worker killed mi
 		--benchmark-disable -q $(ARGS)
 
 faults: $(VENV)/.tools ## every fault × operation × framework, and the table of what came of it
-	@FAULTS=all $(BIN)/python -m pytest tests/faults --numprocesses=auto --benchmark-disable -q $(ARGS)
+	@FAULTS=all $(BIN)/python -m pytest tests/faults --numprocesses=10 --maxschedchunk=1 \
+		--benchmark-disable -q $(ARGS)
 
 soak: $(VENV)/.tools ## 20,000 searches, of which 5 % fail in every way; 10,000 tasks in a group
 	@SOAK=long $(BIN)/python -m pytest tests/faults/test_soak.py \

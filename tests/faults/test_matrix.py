@@ -21,7 +21,7 @@ from tests.faults.calls import BARE, Call, Step
 from tests.faults.langchain_calls import LANGCHAIN
 from tests.faults.llama_index_calls import LLAMA_INDEX
 from tests.faults.report import REPORT
-from tests.faults.selection import ALL
+from tests.faults.selection import ALL, begun_first
 from tests.faults.table import FAULTS, NOT_YET, Expected, Fault, Kind, Sort, expected
 from tests.faults.trial import MAX_SHOWN, SHORT_TIMEOUT_SECONDS, Attempt, Trial, trial
 
@@ -138,7 +138,11 @@ def _deadline(fault: Fault, cell: Cell) -> float:
     "library",
     [pytest.param(each, marks=pytest.mark.xdist_group(f"faults of {each}")) for each in LIBRARIES],
 )
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(each, marks=begun_first(each.times_out or each.huge)) for each in FAULTS],
+    ids=lambda fault: fault.name,
+)
 def test_what_comes_of_a_fault(fault: Fault, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong: list[str] = []
     timeout = {"timeout": SHORT_TIMEOUT_SECONDS} if fault.times_out else {}

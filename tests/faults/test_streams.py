@@ -8,6 +8,7 @@ it reports, or what cannot be read, ends it at once.
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -18,7 +19,7 @@ from tests.faults.langchain_calls import LANGCHAIN
 from tests.faults.llama_index_calls import LLAMA_INDEX
 from tests.faults.report import REPORT
 from tests.faults.responses import CHAT_TEXT, OBJECT_TEXT, healthy
-from tests.faults.selection import ALL
+from tests.faults.selection import ALL, begun_first
 from tests.faults.table import Expected, Fault, Kind, Outcome, Sort
 from tests.faults.trial import MAX_SHOWN, SHORT_TIMEOUT_SECONDS, Attempt, Came, Trial, trial
 from tests.faults.truncations import END_IN_ORDER, ENDINGS, RESUMED, cut, events_of, slowly
@@ -105,11 +106,14 @@ def _cells(ending: str) -> Iterator[Attempt]:
                 if once and expected.sent == 1 and not ALL:
                     continue  # the same as where every stream is cut
                 name = f"{call.name} after {after}{' once' if once else ''}"
-                yield Attempt(name, call, step, fault, expected, times)
+                wrong = partial(_wrong_partial, call, step, after)
+                yield Attempt(name, call, step, fault, expected, times, wrong)
 
 
 @pytest.mark.timeout(900 if ALL else 60)
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(
+    "ending", [pytest.param(each, marks=begun_first(each == "no bytes")) for each in ENDINGS]
+)
 def test_a_stream_cut_at_every_event(ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
     timeout = {"timeout": SHORT_TIMEOUT_SECONDS} if ending == "no bytes" else {}
     with trial(monkeypatch, **timeout) as one:
@@ -123,7 +127,6 @@ def _run_cells(one: Trial, attempts: list[Attempt]) -> None:
         if attempt.call.run is not None:
             before = len(one.wrong)
             came = one.try_out(attempt)
-            one.wrong += _wrong_partial(attempt, came)
             REPORT.add(attempt.fault, attempt.step, came, one.sent, failed=len(one.wrong) > before)
     one.close()
 
@@ -133,7 +136,6 @@ def _run_cells(one: Trial, attempts: list[Attempt]) -> None:
                 before = len(one.wrong)
                 attempt = replace(each, name=f"{each.name} awaited")
                 came = await one.atry_out(attempt)
-                one.wrong += _wrong_partial(attempt, came)
                 failed = len(one.wrong) > before
                 REPORT.add(attempt.fault, attempt.step, came, one.sent, failed=failed)
         await one.aclose()
@@ -141,15 +143,14 @@ def _run_cells(one: Trial, attempts: list[Attempt]) -> None:
     asyncio.run(awaiting())
 
 
-def _wrong_partial(attempt: Attempt, came: Came) -> list[str]:
+def _wrong_partial(call: Call, step: Step, after: int, came: Came) -> list[str]:
     """What is wrong with the text that the error of a cut chat response holds."""
-    if attempt.step.sort is not Sort.CHAT or not isinstance(came.error, StreamInterruptedError):
+    if step.sort is not Sort.CHAT or not isinstance(came.error, StreamInterruptedError):
         return []
-    after = int(attempt.name.partition(" after ")[2].split()[0])
-    texts = OBJECT_TEXT if "structured" in attempt.call.name else CHAT_TEXT
+    texts = OBJECT_TEXT if "structured" in call.name else CHAT_TEXT
     if came.error.partial == "".join(texts[:after]):
         return []
-    return [f"{attempt.name}: the error holds {came.error.partial!r}"]
+    return [f"the error holds {came.error.partial!r}"]
 
 
 @pytest.mark.parametrize("replays", [False, True], ids=["resumed", "replayed"])

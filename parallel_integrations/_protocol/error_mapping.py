@@ -68,7 +68,7 @@ def status_error(response: httpx.Response) -> StatusError:
     where = _where(response)
     message, detail, ref_id = _read_error_body(response)
     parts = [f"{status} from {where}"]
-    if response.is_redirect:
+    if response.has_redirect_location:
         target = beginning(response.headers.get("location", ""), response)
         parts.append(f": redirect to {target!r} refused, key and request would travel with it.")
         remedy = "Set base_url to the final address if you trust it."

@@ -144,6 +144,16 @@ async def test_a_redirect_is_refused_and_nothing_follows_it(status: str) -> None
         assert trap.connections == 0
 
 
+@pytest.mark.parametrize("status", ["300 Multiple Choices", "302 Found", "304 Not Modified"])
+def test_a_status_that_leads_nowhere_is_no_redirect(status: str) -> None:
+    with (
+        RawServer(lambda talk, _: talk.respond(status=status)) as server,
+        ParallelClient(api_key=KEY, base_url=server.url) as client,
+        pytest.raises(errors.StatusError, match=f"{status[:3]} from POST /v1/search: {status[4:]}"),
+    ):
+        client.run(search(SEARCH))
+
+
 def test_a_redirect_of_the_sandbox_is_refused(sandbox: Sandbox, impatient: ParallelClient) -> None:
     sandbox.faults.add(redirect=f"{sandbox.url}/v1/search")
     with pytest.raises(errors.StatusError) as caught:

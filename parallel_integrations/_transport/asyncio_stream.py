@@ -230,11 +230,15 @@ Attempt: TypeAlias = asyncio.Task[tuple[asyncio.Transport, AsyncioStream]]
 
 
 async def _addresses(host: str, port: int) -> list[str]:
-    """The addresses of a host, those of IPv6 and of IPv4 by turns."""
     with suppress(ValueError):  # a name
         return [str(ip_address(host))]
+    loop = asyncio.get_running_loop()
+    return by_turns(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+
+
+def by_turns(found: Iterable[tuple[Any, ...]]) -> list[str]:
+    """The addresses that `getaddrinfo` found, those of IPv6 and of IPv4 by turns."""
     by_family: dict[int, list[str]] = {}
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for family, *_, address in found:
         by_family.setdefault(family, []).append(str(address[0]))
     return [each for turn in zip_longest(*by_family.values()) for each in turn if each]

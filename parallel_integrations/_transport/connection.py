@@ -6,6 +6,7 @@ task or an interrupted thread cannot rely on. So the network streams below httpx
 read and write is given what is left of the call's time, and the socket is closed here.
 """
 
+import socket
 import ssl
 import time
 import zlib
@@ -17,7 +18,12 @@ from typing import Any, Final, TypeAlias, cast
 import httpcore
 import httpx
 
-from parallel_integrations._transport.asyncio_stream import AsyncioStream, TlsStream, open_stream
+from parallel_integrations._transport.asyncio_stream import (
+    AsyncioStream,
+    TlsStream,
+    by_turns,
+    open_stream,
+)
 
 KEEP_ALIVE_SECONDS: Final = 5.0
 DECOMPRESSED_PIECE_BYTES: Final = 65536
@@ -215,9 +221,22 @@ class _BlockingBackend(httpcore.SyncBackend):
         self, host: str, port: int, timeout: float | None = None, *args: Any, **kwargs: Any
     ) -> httpcore.NetworkStream:
         seconds = self._link.seconds(timeout, httpcore.ConnectTimeout)
-        return _BlockingStream(
-            super().connect_tcp(host, port, seconds, *args, **kwargs), self._link
-        )
+        end = inf if seconds is None else time.monotonic() + seconds
+        try:
+            addresses = by_turns(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(str(error)) from error
+        # httpcore gives each address all the time, however many lead nowhere.
+        for left in range(len(addresses), 0, -1):
+            share = max(end - time.monotonic(), MIN_SECONDS) / left if end < inf else None
+            try:
+                stream = super().connect_tcp(addresses[-left], port, share, *args, **kwargs)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if left == 1:
+                    raise
+            else:
+                return _BlockingStream(stream, self._link)
+        raise httpcore.ConnectError("the host has no address")
 
 
 class _AwaitingBackend(httpcore.AsyncNetworkBackend):

@@ -250,6 +250,44 @@ async def test_what_comes_after_a_response_is_not_taken_for_the_next_one(
         await client.aclose()
 
 
+@pytest.mark.parametrize("dead", [1, 6])
+def test_addresses_that_lead_nowhere_share_the_time_to_connect(
+    dead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Awaiting calls try them beside each other: `test_asyncio_stream.py`."""
+    connect, look_up = socket.create_connection, socket.getaddrinfo
+    hosts = [f"127.0.0.{number}" for number in range(2, 2 + dead)]
+
+    def getaddrinfo(host: str, port: int, *args: Any, **kwargs: Any) -> Any:
+        if host != "api.example":
+            return look_up(host, port, *args, **kwargs)
+        kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [(*kind, (each, port)) for each in (*hosts, *["127.0.0.1"][: dead == 1])]
+
+    def create_connection(address: Any, timeout: float, **kwargs: Any) -> socket.socket:
+        if address[0] in hosts:
+            time.sleep(timeout)
+            raise TimeoutError
+        return connect(address, timeout, **kwargs)
+
+    def respond(talk: Talk, request: bytes) -> None:
+        talk.respond(b'{"results": []}')
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "create_connection", create_connection)
+    monkeypatch.setenv("PARALLEL_PLAIN_HTTP_HOSTS", "api.example")
+    with RawServer(respond) as server:
+        url = server.url.replace("127.0.0.1", "api.example")
+        with client_of(server, base_url=url, timeout=TIMEOUT_SECONDS) as client:
+            start = time.monotonic()
+            if dead == 1:
+                client.run(search(SEARCH))
+            else:
+                with pytest.raises(ConnectionFailedError, match="ConnectTimeout"):
+                    client.run(search(SEARCH))
+            assert time.monotonic() - start < TIMEOUT_SECONDS + SLACK_SECONDS
+
+
 class SlowReader(RawServer):
     """Reads a request little by little, for longer than a call may take."""
 

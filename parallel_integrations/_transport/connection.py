@@ -27,6 +27,8 @@ from parallel_integrations._transport.asyncio_stream import (
 
 KEEP_ALIVE_SECONDS: Final = 5.0
 DECOMPRESSED_PIECE_BYTES: Final = 65536
+EITHER_HEADER: Final = zlib.MAX_WBITS | 32
+"""Makes zlib find out whether it is gzip's or its own."""
 MIN_SECONDS: Final = 0.001
 WRITTEN_PIECE_BYTES: Final = 65536
 Stream: TypeAlias = httpcore.NetworkStream | AsyncioStream | TlsStream
@@ -372,10 +374,14 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._is_cut_short = False
         self._is_per_event = False
         self._decompressor: Any = None
+        self._without_header: Any = None
+        self._has_member = False
         self._unreadable: str | None = None
         coding = response.headers.get("content-encoding", "identity").strip().lower()
         if coding in ("gzip", "x-gzip", "deflate"):
-            self._decompressor = zlib.decompressobj(zlib.MAX_WBITS | 32)  # either header
+            self._decompressor = zlib.decompressobj(EITHER_HEADER)
+            if coding == "deflate":  # some servers take the word for the bare format of that name
+                self._without_header = zlib.decompressobj(-zlib.MAX_WBITS)
         elif coding != "identity":
             self._unreadable = f"its content-encoding {coding[:100]!r} was not requested"
         if coding != "identity":
@@ -452,9 +458,18 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
             try:
                 piece = self._decompressor.decompress(data, DECOMPRESSED_PIECE_BYTES)
             except zlib.error:
-                yield from self._unreadable_end("it is not compressed as its headers say")
-                return
+                if self._has_member:
+                    return  # what follows it, such as padding, is none
+                if self._without_header is None:
+                    yield from self._unreadable_end("it is not compressed as its headers say")
+                    return
+                self._decompressor, self._without_header = self._without_header, None
+                continue
+            self._without_header = None
             data = self._decompressor.unconsumed_tail
+            if self._decompressor.eof:  # gzip may have several members, each compressed by itself
+                data, self._has_member = self._decompressor.unused_data, True
+                self._decompressor = zlib.decompressobj(EITHER_HEADER)
             self._count(piece)
             yield piece
 

@@ -23,10 +23,13 @@ _MESSAGES: Final = [ChatMessage(role="user", content=QUESTION)]
 _NODES: Final = [TextNode(text="The with statement"), TextNode(text="The nonlocal statement")]
 
 
-class Listening:
-    """Stands for an agent's context, of which a tool uses this one method."""
+class Listening(Context):
+    """An agent's context without its agent; a tool uses this one method."""
 
-    def write_event_to_stream(self, event: Any) -> None:
+    def __init__(self) -> None:
+        pass
+
+    def write_event_to_stream(self, ev: Any) -> None:
         """Take an event."""
 
 
@@ -60,7 +63,7 @@ async def _adeep_research(at: Connection) -> Any:
     spec = llama_index.ParallelToolSpec(
         processor="lite", deadline_seconds=at.deadline_seconds, **at.settings
     )
-    return plain(await spec.parallel_deep_research(cast(Context, Listening()), QUESTION))
+    return plain(await spec.parallel_deep_research(Listening(), QUESTION))
 
 
 _RESUMED: Final = Step("result", calls.RESULT.place, calls.RESULT.kind, ids=calls.RUN)

@@ -293,7 +293,7 @@ class SlowReader(RawServer):
 
     def _serve(self, connection: socket.socket) -> None:
         with suppress(OSError):
-            while connection.recv(200_000):
+            while connection.recv(500_000):
                 time.sleep(0.05)
 
 
@@ -306,8 +306,10 @@ async def test_a_call_ends_within_its_timeout_however_slowly_its_body_is_read(
         SlowReader(lambda talk, request: None) as server,
         client_of(server, timeout=TIMEOUT_SECONDS) as client,
     ):
-        with late():
+        with pytest.raises(RequestTimeoutError) as caught:
             await run(client, chat(request), awaiting=awaiting)
+        # Had all of it been sent after all, there would have been no time to read.
+        assert isinstance(caught.value.__cause__, httpx.WriteTimeout)
         await client.aclose()
 
 

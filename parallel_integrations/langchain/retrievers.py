@@ -1,7 +1,7 @@
 """Search and entity search as LangChain retrievers."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final, TypedDict, Unpack
+from typing import Annotated, Any, ClassVar, Final, TypedDict, Unpack
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForRetrieverRun,
@@ -13,9 +13,9 @@ from langchain_core.documents import Document
 from langchain_core.language_models import BaseLanguageModel
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AliasChoices, Field, WithJsonSchema, model_validator
 
-from parallel_integrations._documents.adapter import PacedAdapter, refuse_unknown
+from parallel_integrations._documents.adapter import NO_JSON, PacedAdapter, refuse_unknown
 from parallel_integrations._documents.entities import DEFAULT_ENTITIES, entity_request, listed
 from parallel_integrations._documents.evidence import DocumentSettings, PageDocument
 from parallel_integrations._documents.query_writer import PROMPT, QueriedSearch, falling_back
@@ -142,7 +142,7 @@ class ParallelSearchRetriever(_Numbered, SearchSettings, DocumentSettings, BaseR
     """The objective of all searches, or of one call; the question then decides the keyword queries
     alone.
     """
-    query_writer: Runnable[Any, Any] | None = None
+    query_writer: Annotated[Runnable[Any, Any] | None, WithJsonSchema(NO_JSON)] = None
     """A chat model, or any runnable that takes the question and gives `objective` and
     `search_queries` (object, dict or JSON text). If it fails in any way, queries are derived from
     the question, with a warning in the log.

@@ -4,7 +4,11 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain_core.messages import ToolMessage
+from langchain.agents.middleware import HumanInTheLoopMiddleware
+from langchain_core.messages import AIMessage, ToolCall, ToolMessage
+from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command, interrupt
 
 from parallel_integrations.langchain import ParallelExtractTool, ParallelSearchTool
 from parallel_integrations.sandbox import Sandbox
@@ -37,6 +41,39 @@ def test_search_then_extract(sandbox: Sandbox) -> None:
     assert found.status == read.status == "success"
     assert url in found.content
     assert url in read.content
+
+
+@tool
+def confirm(question: str) -> str:
+    """Let a person decide."""
+    return str(interrupt(question))
+
+
+@pytest.mark.parametrize("approved_first", [False, True])
+def test_a_search_is_paid_once_though_a_run_is_interrupted(
+    sandbox: Sandbox, approved_first: bool
+) -> None:
+    search = ("parallel_search", {"objective": "What is a decorator?"})
+    calls = [
+        ToolCall(name=name, args=args, id=name)
+        for name, args in (search, ("confirm", {"question": "Go on?"}))
+    ]
+    said = iter([AIMessage("", tool_calls=calls), AIMessage("Done.")])
+    approval = HumanInTheLoopMiddleware(interrupt_on={"parallel_search": True})
+    agent: Any = create_agent(
+        Scripted(messages=said),
+        tools=[ParallelSearchTool(**connection(sandbox)), confirm],
+        middleware=[approval] if approved_first else [],
+        checkpointer=InMemorySaver(),
+    )
+    thread = {"configurable": {"thread_id": "1"}}
+    agent.invoke({"messages": [("human", "What is a decorator?")]}, thread)
+    assert len(sandbox.requests) == (0 if approved_first else 1)
+    if approved_first:
+        agent.invoke(Command(resume={"decisions": [{"type": "approve"}]}), thread)
+    messages = agent.invoke(Command(resume="yes"), thread)["messages"]
+    assert [each.text for each in messages[-2:]] == ["yes", "Done."]
+    assert len(sandbox.requests) == 1
 
 
 FAULTS = pytest.mark.parametrize(

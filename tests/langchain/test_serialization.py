@@ -52,6 +52,11 @@ def test_no_key_in_anything_serialized(adapter: Callable[..., Any]) -> None:
     assert made.resolved_client() is adapter(api_key=SECRET).resolved_client()
 
 
+def test_a_retriever_has_a_json_schema() -> None:
+    shown = langchain.ParallelSearchRetriever.model_json_schema()["properties"]
+    assert shown["query_writer"]["type"] == shown["client"]["type"] == "null"
+
+
 @pytest.mark.parametrize("adapter", ADAPTERS)
 @pytest.mark.parametrize(
     "wrong",

@@ -1,5 +1,6 @@
 """ASGI application: recording, authentication, routing and fault injection."""
 
+import asyncio
 import json
 import re
 import secrets
@@ -178,6 +179,7 @@ class _Frontend:
         fault = self._faults.take(scope["method"], (full_path, scope["path"]))
         # The body was consumed above, and the application reads it a second time.
         again = _replay(bytes(content), receive)
+        send = _in_turns(send)
         if fault is None:
             await self._inner(scope, again, send)
         elif fault.refuses:
@@ -193,6 +195,17 @@ def _replay(content: bytes, receive: Receive) -> Receive:
         return messages.pop() if messages else await receive()
 
     return again
+
+
+def _in_turns(send: Send) -> Send:
+    """Let the loop notice between two pieces that the client has gone; asyncio logs later ones."""
+
+    async def sending(message: Message) -> None:
+        await send(message)
+        if message.get("more_body"):
+            await asyncio.sleep(0)
+
+    return sending
 
 
 def _recorded(scope: Scope, content: bytes) -> RecordedRequest:

@@ -38,6 +38,19 @@ def test_requests_are_recorded_as_they_came(sandbox: Sandbox) -> None:
     assert first.client != second.client
 
 
+def test_a_client_that_goes_in_the_middle_of_a_stream_is_nothing_to_log(
+    http: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = {"input": "What is a lambda?", "processor": "pro"}
+    for _ in range(3):
+        run_id = http.post("/v1/tasks/runs", json=task).json()["run_id"]
+        http.get(f"/v1/tasks/runs/{run_id}/result")  # all events are there at once
+        with http.stream("GET", f"/v1/tasks/runs/{run_id}/events"):
+            pass
+        http.get("/v1/tasks/runs/none")
+    assert not [each for each in caplog.records if each.name == "asyncio"]
+
+
 def test_connections_are_counted(sandbox: Sandbox, http: httpx.Client) -> None:
     before = sandbox.connections
     for _ in range(3):

@@ -10,6 +10,7 @@ from uuid import uuid4
 from llama_index.core.schema import Document
 from llama_index.core.tools import FunctionTool, ToolMetadata
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
+from llama_index.core.tools.types import DefaultToolFnSchema
 from llama_index.core.workflow import Context, Event
 from pydantic import Field, SecretStr
 
@@ -638,7 +639,8 @@ class ParallelToolSpec(BaseToolSpec):
         Args:
             spec_functions: Names of tools, or pairs of a blocking and an awaiting function; all
                 four by default.
-            func_to_metadata_mapping: Name, description and schema to use instead, by function.
+            func_to_metadata_mapping: Name, description and schema to use instead, by function; a
+                name or schema that is left out stays.
 
         Returns:
             LlamaIndex's tools, whose output is text for the model and Documents for code.
@@ -662,8 +664,7 @@ class ParallelToolSpec(BaseToolSpec):
             tool = FunctionTool.from_defaults(
                 fn=_first(functions, awaits=False),
                 async_fn=_first(functions, awaits=True),
-                tool_metadata=next(filter(None, map(given, names)), None)
-                or self.get_metadata_from_fn_name(names[0]),
+                tool_metadata=self._metadata(names[0], next(filter(None, map(given, names)), None)),
                 callback=_as_the_model_reads_it,
             )
             if names[0] in (SEARCH.name, EXTRACT.name) and all(map(_takes_more, functions)):
@@ -673,6 +674,16 @@ class ParallelToolSpec(BaseToolSpec):
                 tool.partial_params[CONTEXT] = None
             tools.append(tool)
         return tools
+
+    def _metadata(self, name: str, given: ToolMetadata | None) -> ToolMetadata | None:
+        """What a tool says of itself; what was given for it may leave out its name and schema."""
+        own = self.get_metadata_from_fn_name(name)
+        if given is None or own is None:
+            return given or own
+        # LlamaIndex puts the schema of one text, `input`, in place of none.
+        left_out = given.fn_schema is DefaultToolFnSchema
+        schema = own.fn_schema if left_out else given.fn_schema
+        return replace(given, name=given.name or own.name, fn_schema=schema)
 
     def _check_name(self, name: Any) -> None:
         if not callable(getattr(self, str(name), None)):

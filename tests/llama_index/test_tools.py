@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from llama_index.core.schema import Document
 from llama_index.core.tools import FunctionTool, ToolMetadata
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
 from mcp.server.fastmcp import FastMCP
+from pydantic import BaseModel
 
 from parallel_integrations import (
     ParallelClient,
@@ -292,6 +294,12 @@ def test_wrong_settings_of_a_tool_spec_are_refused(wrong: dict[str, Any], named:
     assert secret not in str(caught.value)
 
 
+class OneText(BaseModel):
+    """A schema of one's own."""
+
+    query: str
+
+
 def test_subclasses_add_functions_and_rename_tools() -> None:
     class Own(ParallelToolSpec):
         spec_functions = [*ParallelToolSpec.spec_functions, "today"]
@@ -316,6 +324,11 @@ def test_subclasses_add_functions_and_rename_tools() -> None:
     )
     assert renamed.metadata.name == "look_up"
     (own,) = ParallelToolSpec().to_tool_list(["parallel_search"])
+    assert renamed.metadata.fn_schema is own.metadata.fn_schema
+    instead = ToolMetadata("Look it up.", fn_schema=OneText, return_direct=True)
+    (described, *_) = ParallelToolSpec().to_tool_list(None, {"aparallel_search": instead})
+    assert described.metadata == replace(instead, name="parallel_search")
+    assert about == ToolMetadata("Look it up.", "look_up")
     own.metadata.name, own.metadata.description = "web", "Mine."
     (other,) = ParallelToolSpec().to_tool_list(["parallel_search"])
     assert other.metadata.name == "parallel_search"

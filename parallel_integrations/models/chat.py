@@ -197,6 +197,13 @@ class ChatRequest(RequestModel):
         """Keep OpenAI's other parameters as further fields: documented, and ignored by the API."""
         if not isinstance(values, dict):
             return values
+        if isinstance(extra := values.get("extra_body"), Mapping):
+            # The price, the timeout and the reading of the response follow from these. How it is
+            # read is decided by the call alone.
+            fields = cls.model_fields
+            own = {name: extra[name] for name in extra if name in fields and name != "stream"}
+            rest = {name: extra[name] for name in extra if name not in fields}
+            values = {**values, **own, "extra_body": rest or None}
         ignored = {name: values[name] for name in values if name in IGNORED - {"stream"}}
         if not ignored:
             return values
@@ -225,7 +232,6 @@ class ChatRequest(RequestModel):
             body["response_format"] = self.response_format
         if self.previous_interaction_id is not None:
             body["previous_interaction_id"] = self.previous_interaction_id
-        # `stream` comes last: it decides how the response is read.
         body.update(self.extra_body or {})
         if self.stream:
             body["stream"] = True
@@ -233,8 +239,7 @@ class ChatRequest(RequestModel):
 
     def skus(self, version: ApiVersion) -> dict[str, int]:
         """One answer of the model."""
-        model = (self.extra_body or {}).get("model", self.model)
-        return {f"chat_{str(model).removeprefix('parallel/')}": 1}
+        return {f"chat_{self.model.removeprefix('parallel/')}": 1}
 
 
 def _joined(content: Any) -> Any:

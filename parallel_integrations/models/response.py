@@ -262,7 +262,8 @@ class RespondRequest(RequestModel):
             body["reasoning"] = {"effort": self.reasoning_effort}
         if self.text_format is not None:
             body["text"] = {"format": self.text_format}
-        body.update(self.extra_body or {})
+        # How the response is read is decided by the call alone.
+        body |= {name: value for name, value in (self.extra_body or {}).items() if name != "stream"}
         if self.stream:
             body["stream"] = True
         return body

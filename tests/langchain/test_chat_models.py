@@ -132,6 +132,27 @@ def test_extra_body_and_model_per_call(sandbox: Sandbox) -> None:
     assert (body["model"], body["user"], body["store"]) == ("lite", "u1", False)
 
 
+@pytest.mark.parametrize("model", ["lite", "parallel"])
+async def test_extra_body_does_not_decide_how_an_answer_is_read(
+    sandbox: Sandbox, model: str
+) -> None:
+    for stream in (True, False):
+        chat = make(sandbox, model=model, extra_body={"stream": stream})
+        whole, chunks, awaited, achunks = await four_code_paths(chat, QUESTION)
+        assert whole.text == collected(chunks).text == awaited.text == collected(achunks).text
+        assert len(chunks) == len(achunks) > 3
+    assert {each.body.get("stream") for each in sandbox.requests} == {None, True}
+
+
+def test_a_model_in_extra_body_is_the_model(sandbox: Sandbox) -> None:
+    message = make(sandbox, extra_body={"model": "core"}).invoke(QUESTION)
+    assert message.response_metadata["model_name"] == "core"
+    assert message.additional_kwargs["basis"]
+    answered = make(sandbox).invoke(QUESTION, extra_body={"model": "parallel"})
+    assert answered.response_metadata["response_id"]
+    assert sandbox.requests[-1].path == "/v1/responses"
+
+
 def called(*names: str, **fields: Any) -> AIMessage:
     calls = [ToolCall(name=name, args={"a": "é"}, id=f"call_{name}") for name in names]
     return AIMessage(tool_calls=calls, **fields)

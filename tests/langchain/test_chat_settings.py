@@ -123,7 +123,8 @@ async def test_the_timeout_of_a_chat_depends_on_the_model(sandbox: Sandbox, mode
         client = ParallelClient(**connection(sandbox), http_client=http_client)
         ChatParallel(client=client, model=model).invoke(QUESTION)
         ChatParallel(client=client).invoke(QUESTION, model=model)
-    assert seen == [60.0 if model == "speed" else 600.0] * 2
+        ChatParallel(client=client).invoke(QUESTION, extra_body={"model": model})
+    assert seen == [60.0 if model == "speed" else 600.0] * 3
 
 
 async def test_a_rate_limiter_limits_a_chat_model(sandbox: Sandbox) -> None:

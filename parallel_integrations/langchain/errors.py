@@ -2,92 +2,46 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Final
 
 from langchain_core import exceptions
 
 from parallel_integrations import errors
 from parallel_integrations.errors import ParallelError
 
-
-class ChatInvalidArgumentError(errors.InvalidArgumentError, exceptions.ModelInvalidRequestError):
-    """What the model cannot be given; nothing was sent."""
-
-
-class ChatArgumentTypeError(errors.ArgumentTypeError, exceptions.ModelInvalidRequestError):
-    """An argument that the model does not know, or a value of another kind."""
-
-
-class ChatPromptTooLongError(errors.PromptTooLongError, exceptions.ContextOverflowError):
-    """More text than the model takes: langchain's summarization then tries it with less."""
-
-
-class ChatMissingKeyError(errors.MissingKeyError, exceptions.ModelAuthenticationError):
-    """No API key when the model was called."""
-
-
-class ChatNotServedError(errors.NotServedError, exceptions.ModelInvalidRequestError):
-    """The host or route serves no chat."""
-
-
-class ChatAuthenticationError(errors.AuthenticationError, exceptions.ModelAuthenticationError):
-    """401."""
-
-
-class ChatPaymentRequiredError(errors.PaymentRequiredError, exceptions.ModelPermissionDeniedError):
-    """402: langchain_core has no class for it; repeating the call is as useless as at 403."""
-
-
-class ChatPermissionDeniedError(
-    errors.PermissionDeniedError, exceptions.ModelPermissionDeniedError
-):
-    """403."""
-
-
-class ChatNotFoundError(errors.NotFoundError, exceptions.ModelNotFoundError):
-    """404."""
-
-
-class ChatInvalidRequestError(errors.InvalidRequestError, exceptions.ModelInvalidRequestError):
-    """400 or 422."""
-
-
-class ChatRateLimitError(errors.RateLimitError, exceptions.ModelRateLimitError):
-    """429."""
-
-
-class ChatServerError(errors.ServerError, exceptions.ModelAPIError):
-    """5xx."""
-
-
-class ChatConflictError(errors.ConflictError, exceptions.ModelError):
-    """409: langchain_core has no class for it."""
-
-
-class ChatStatusError(errors.StatusError, exceptions.ModelError):
-    """Any other status, such as a redirect; langchain_core has no class for it."""
-
-
-class ChatTimeoutError(errors.RequestTimeoutError, exceptions.ModelTimeoutError):
-    """No response in time."""
-
-
-class ChatConnectionFailedError(errors.ConnectionFailedError, exceptions.ModelConnectionError):
-    """No connection, or it broke."""
-
-
-class ChatStreamInterruptedError(errors.StreamInterruptedError, exceptions.ModelConnectionError):
-    """The stream was cut short; `partial` holds what had arrived."""
-
-
-class ChatUnexpectedAnswerError(errors.UnexpectedAnswerError, exceptions.ModelAPIError):
-    """A response that cannot be read."""
-
-
-_JOINED: dict[type[ParallelError], type[ParallelError]] = {
-    joined.__bases__[0]: joined
-    for name, joined in list(globals().items())
-    if name.startswith("Chat")
+_MEANING: Final[dict[type[ParallelError], type[exceptions.ModelError]]] = {
+    errors.InvalidArgumentError: exceptions.ModelInvalidRequestError,
+    errors.ArgumentTypeError: exceptions.ModelInvalidRequestError,
+    # langchain's summarization then tries it with less.
+    errors.PromptTooLongError: exceptions.ContextOverflowError,
+    errors.MissingKeyError: exceptions.ModelAuthenticationError,
+    errors.NotServedError: exceptions.ModelInvalidRequestError,
+    errors.AuthenticationError: exceptions.ModelAuthenticationError,
+    # langchain_core has no class for it; repeating the call is as useless as at 403.
+    errors.PaymentRequiredError: exceptions.ModelPermissionDeniedError,
+    errors.PermissionDeniedError: exceptions.ModelPermissionDeniedError,
+    errors.NotFoundError: exceptions.ModelNotFoundError,
+    errors.InvalidRequestError: exceptions.ModelInvalidRequestError,
+    errors.RateLimitError: exceptions.ModelRateLimitError,
+    errors.ServerError: exceptions.ModelAPIError,
+    # It has none for these, either.
+    errors.ConflictError: exceptions.ModelError,
+    errors.StatusError: exceptions.ModelError,
+    errors.RequestTimeoutError: exceptions.ModelTimeoutError,
+    errors.ConnectionFailedError: exceptions.ModelConnectionError,
+    errors.StreamInterruptedError: exceptions.ModelConnectionError,
+    errors.UnexpectedAnswerError: exceptions.ModelAPIError,
 }
+
+
+def _joined(ours: type[ParallelError], theirs: type[exceptions.ModelError]) -> Any:
+    """A class that is both, such as `ChatRateLimitError`; a pickle finds it in this module."""
+    name = f"Chat{ours.__name__}"
+    joined = globals()[name] = type(name, (ours, theirs), {"__doc__": ours.__doc__})
+    return joined
+
+
+_JOINED: Final = {ours: _joined(ours, theirs) for ours, theirs in _MEANING.items()}
 
 
 @contextmanager

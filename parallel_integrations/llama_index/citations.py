@@ -217,13 +217,18 @@ def evidence_of(response: Any) -> dict[str, Any]:
     found = {}
     for part in _parts(response):
         inner = evidence_of(part)
+        # A run that was looked up twice has its evidence once.
         joined: dict[str, Any] = {
-            name: [*found.get(name, ()), *inner.get(name, ())]
+            name: _distinct([*found.get(name, ()), *inner.get(name, ())])
             for name in ("basis", "annotations")
             if name in found or name in inner
         }
         found |= {**inner, **joined}
     return found
+
+
+def _distinct(items: list[Any]) -> list[Any]:
+    return [each for place, each in enumerate(items) if each not in items[:place]]
 
 
 def _kept(response: Any) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Search, extract, task, FindAll, entities and memory as tools of LlamaIndex agents."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, ClassVar, Final, Literal, TypeVar, Unpack
@@ -319,8 +319,8 @@ class ParallelToolSpec(BaseToolSpec):
     `parallel_task`, so that a run of minutes does not hold the agent's turn.
 
     Searches and extracts have one session id: that of the agent's context, which survives its
-    serialization; outside of one, that of this object; your `session_id` before both. It stands on
-    `raw_output` as `session_id`.
+    serialization; outside of one, or where its typed state has no `parallel_session_id`, that of
+    this object; your `session_id` before both. It stands on `raw_output` as `session_id`.
 
     `parallel_entity_search` (companies or people, unchecked, within a second) and `parallel_memory`
     (what earlier work of this `memory_scope_key` found) must be named.
@@ -631,7 +631,7 @@ class ParallelToolSpec(BaseToolSpec):
 
     def to_tool_list(
         self,
-        spec_functions: list[str | tuple[str, str]] | None = None,
+        spec_functions: Sequence[str | tuple[str, str]] | None = None,
         func_to_metadata_mapping: dict[str, ToolMetadata] | None = None,
     ) -> list[FunctionTool]:
         """The tools.
@@ -710,11 +710,14 @@ class ParallelToolSpec(BaseToolSpec):
     async def _session_of(self, given: dict[str, Any]) -> str:
         """The session of the context that an agent handed over."""
         context = given.get(CONTEXT)
-        session = self._own_session(given)
+        own = self._own_session(given)
         if not isinstance(context, Context) or self.settings.session_id is not None:
-            return session
+            return own
         session = await context.store.get(SESSION, default=None) or str(uuid4())
-        await context.store.set(SESSION, session)
+        try:
+            await context.store.set(SESSION, session)
+        except ValueError:  # a state with fields of the user's own takes no other
+            return own
         return session
 
     def _search(self, given: dict[str, Any], session_id: str) -> SearchRequest:

@@ -11,14 +11,17 @@ from llama_index.core.base.llms.types import ChatMessage, MessageRole, ToolCallB
 from llama_index.core.llms.mock import MockFunctionCallingLLM
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.tools import QueryEngineTool
-from llama_index.core.workflow import Context
+from llama_index.core.workflow import Context, StartEvent, StopEvent, Workflow, step
+from pydantic import BaseModel
 
+from parallel_integrations.api import wait_task_run
 from parallel_integrations.llama_index import (
     ParallelLLM,
     ParallelProgressEvent,
     ParallelQueryEngine,
     ParallelToolSpec,
     citation_blocks,
+    evidence_of,
 )
 from parallel_integrations.sandbox import Sandbox
 from tests.support.requests import QUESTION
@@ -146,6 +149,66 @@ async def test_one_session_for_each_agent_s_context(sandbox: Sandbox) -> None:
     assert first == third
     assert first != second
     assert fixed == "fixed"
+
+
+class Plain(BaseModel):
+    """The state of a workflow."""
+
+    topic: str = ""
+
+
+class Frozen(Plain, frozen=True):
+    """One that cannot be changed."""
+
+
+class Knowing(Plain):
+    """One with a field for the session."""
+
+    parallel_session_id: str | None = None
+
+
+@pytest.mark.parametrize("state", [Plain, Frozen, Knowing])
+async def test_the_session_of_a_context_with_a_state_of_the_user_s_own(
+    sandbox: Sandbox, state: type[Plain]
+) -> None:
+    spec = make(sandbox)
+
+    class Searching(Workflow):
+        @step
+        async def search(self, ctx: Context[state], event: StartEvent) -> StopEvent:  # type: ignore[valid-type]
+            for tool in spec.to_tool_list(["parallel_search"]) * 2:
+                await tool.acall(ctx=ctx, objective=QUESTION)
+            return StopEvent(result=await ctx.store.get_state())
+
+    kept = [await Searching().run(), await Searching().run()]
+    sessions = [request.body["session_id"] for request in sandbox.requests]
+    assert sessions[0] == sessions[1]
+    assert sessions[2] == sessions[3]
+    if state is Knowing:
+        assert [each.parallel_session_id for each in kept] == [sessions[0], sessions[2]]
+        assert sessions[0] != sessions[2]
+
+
+async def test_research_that_is_looked_up_twice_is_cited_once(sandbox: Sandbox) -> None:
+    spec = make(sandbox, research="background")
+    start, look_up = spec.to_tool_list(["parallel_start_research", "parallel_get_research"])
+    run_id = start(input=QUESTION).raw_output[0].metadata["run_id"]
+    result = spec.settings.resolved_client().run(wait_task_run(run_id))
+
+    def answer(messages: Sequence[ChatMessage], **_: Any) -> ChatMessage:
+        if messages[-1].role == MessageRole.TOOL:
+            return ChatMessage(role=MessageRole.ASSISTANT, content="Done.")
+        calls = [
+            ToolCallBlock(tool_call_id=call, tool_name=look_up.metadata.name, tool_kwargs=given)
+            for call, given in (("1", {"run_id": run_id}), ("2", {"id": run_id}))
+        ]
+        return ChatMessage(role=MessageRole.ASSISTANT, blocks=calls)
+
+    llm = MockFunctionCallingLLM(response_generator=answer, is_chat_model=True)
+    output, events = await run(FunctionAgent(tools=[look_up], llm=llm))
+    assert len(results(events)) == 2
+    assert len(evidence_of(output)["basis"]) == len(result.output.basis) > 0
+    assert citation_blocks(output) == citation_blocks(results(events)[0])
 
 
 async def test_deep_research_reports_its_progress(sandbox: Sandbox) -> None:

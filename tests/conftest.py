@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
@@ -147,10 +147,18 @@ def session_sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def sandbox(session_sandbox: Sandbox) -> Sandbox:
+def sandbox(session_sandbox: Sandbox) -> Iterator[Sandbox]:
     """A sandbox with nothing recorded, billed or set to fail."""
-    session_sandbox.reset()
-    return session_sandbox
+    with _as_new(session_sandbox):
+        yield session_sandbox
+
+
+@contextmanager
+def _as_new(sandbox: Sandbox) -> Iterator[None]:
+    """Forget what happened before, and end what would go on afterwards, such as webhooks."""
+    sandbox.reset()
+    yield
+    sandbox.reset()
 
 
 @pytest.fixture
@@ -168,10 +176,10 @@ def session_clean_sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def clean_sandbox(session_clean_sandbox: Sandbox) -> Sandbox:
+def clean_sandbox(session_clean_sandbox: Sandbox) -> Iterator[Sandbox]:
     """A sandbox whose pages have several excerpts each and no noise, with nothing recorded."""
-    session_clean_sandbox.reset()
-    return session_clean_sandbox
+    with _as_new(session_clean_sandbox):
+        yield session_clean_sandbox
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models import SchemaWarning, TaskGroupStatusEvent, TaskRunStateEvent
 from parallel_integrations.sandbox import Sandbox
 from tests.faults.selection import SOAK
-from tests.support.connected import Connected, connected
+from tests.support.connected import Connected, connected, connection
 from tests.support.scripted_operation import (
     BOTH,
     After,
@@ -180,7 +180,7 @@ async def test_a_class_is_filled_for_every_input(instant: Connected, awaiting: b
     [
         {"reset": "headers"},
         {"reset": "body"},
-        {"delay": 0.8},
+        {"delay": 2},
         {"status": 200, "body": "<html>", "content_type": "text/html"},
         {"cut_after_bytes": 10},
     ],
@@ -189,7 +189,7 @@ async def test_a_class_is_filled_for_every_input(instant: Connected, awaiting: b
 def test_a_lost_response_of_an_add_is_looked_up_not_sent_again(loss: dict[str, Any]) -> None:
     with (
         Sandbox(task_seconds=0) as sandbox,
-        ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url, timeout=0.4) as client,
+        ParallelClient(**connection(sandbox), timeout=1 if "delay" in loss else 60) as client,
     ):
         sandbox.faults.add(path="/v1/tasks/groups/*/runs", method="POST", **loss)
         results = client.run(run_task_group(["with", "del"], LITE))

@@ -75,7 +75,7 @@ def caught(
 
 def unheard(operation: Callable[[], Any], step: Step, **how: Any) -> Any:
     """What comes of an operation of which one request never gets a response."""
-    return caught(operation, step, fault_payloads.send_nothing, timeout=0.1, **how)
+    return caught(operation, step, fault_payloads.send_nothing, timeout=0.4, **how)
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_polls_without_a_response_leave_the_id_of_the_paid_run(
     server: FaultyApi, clock: Clock, awaiting: bool
 ) -> None:
     error = unheard(
-        lambda: api.wait_findall_run(FINDALL_ID, deadline_seconds=0.5),
+        lambda: api.wait_findall_run(FINDALL_ID, deadline_seconds=1.2),
         FOUND_STATUS,
         server=server,
         awaiting=awaiting,

@@ -361,7 +361,7 @@ async def test_leaving_a_stream_closes_its_connection() -> None:
         astream = model.astream(QUESTION)
         await anext(astream)
         await astream.aclose()
-        for _ in range(100):
+        for _ in range(2000):
             if sandbox.open_connections == 0:
                 break
             await asyncio.sleep(0.01)

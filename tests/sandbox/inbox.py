@@ -46,7 +46,7 @@ class Inbox:
 
     def wait(self, count: int) -> list[dict[str, Any]]:
         """Return the messages once there are `count` of them."""
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while len(self.messages) < count:
             assert time.monotonic() < end, f"{len(self.messages)} of {count} messages came"
             time.sleep(0.005)

@@ -119,6 +119,18 @@ class Talk:
         return bool(data)
 
 
+def together(count: int, body: bytes) -> Callable[[Talk, bytes], None]:
+    """Responds once so many requests wait for it; to calls made one after another, never."""
+    barrier = threading.Barrier(count)
+
+    def respond(talk: Talk, request: bytes) -> None:
+        with suppress(threading.BrokenBarrierError):
+            barrier.wait(20)
+            talk.respond(body)
+
+    return respond
+
+
 class RawServer:
     """Gives every request on every connection to `respond`, in a thread per connection.
 

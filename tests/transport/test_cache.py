@@ -243,10 +243,10 @@ def test_no_key_is_in_the_directory(tmp_path: Path, sandbox: Sandbox, open_clien
 
 
 def test_an_response_grows_old(tmp_path: Path, sandbox: Sandbox, open_client: Opening) -> None:
-    with open_client(tmp_path, cache_ttl_seconds=0.2) as client:
+    with open_client(tmp_path, cache_ttl_seconds=1) as client:
         first = client.run(search(SEARCH))
         assert client.run(search(SEARCH)) == first
-        time.sleep(0.25)
+        time.sleep(1.05)
         assert client.run(search(SEARCH)).search_id != first.search_id
     assert len(sandbox.requests) == 2
 
@@ -979,7 +979,7 @@ if hasattr(os, "fork"):
             time.sleep(0.01)
         child = os.fork()
         if child == 0:
-            threading.Timer(5, os._exit, [1]).start()
+            threading.Timer(30, os._exit, [1]).start()
             client.run(search(SEARCH))
             asyncio.run(client.arun(search(SEARCH)))
             os._exit(0 if client.usage.counts.get("search") == 2 else 3)

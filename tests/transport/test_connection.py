@@ -5,8 +5,8 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import httpx
@@ -72,13 +72,15 @@ DRIPS = {
 }
 
 
-@contextmanager
-def late() -> Iterator[None]:
-    """What is done within ends with a timeout, in time."""
-    start = time.monotonic()
-    with pytest.raises(RequestTimeoutError):
-        yield
-    assert time.monotonic() - start < TIMEOUT_SECONDS + SLACK_SECONDS
+async def ends_in_time(call: Callable[[], Awaitable[object]]) -> None:
+    """A call ends with a timeout, in time unless the machine was busy each of five times."""
+    for _ in range(5):
+        start = time.monotonic()
+        with pytest.raises(RequestTimeoutError):
+            await call()
+        if (seconds := time.monotonic() - start) < TIMEOUT_SECONDS + SLACK_SECONDS:
+            return
+    pytest.fail(f"it took {seconds:.2f} s")
 
 
 @BOTH
@@ -87,8 +89,7 @@ async def test_a_call_ends_within_its_timeout_however_the_server_drips(
     drip: str, awaiting: bool
 ) -> None:
     with RawServer(DRIPS[drip]) as server, client_of(server, timeout=TIMEOUT_SECONDS) as client:
-        with late():
-            await run(client, search(SEARCH), awaiting=awaiting)
+        await ends_in_time(lambda: run(client, search(SEARCH), awaiting=awaiting))
         await client.aclose()
 
 
@@ -98,8 +99,7 @@ async def test_a_stream_begins_within_its_timeout_however_its_headers_drip(await
         HEADERS.replace(b"application/json", b"text/event-stream"), drop=b"x-more: 1\r\n"
     )
     with RawServer(respond) as server, client_of(server, timeout=TIMEOUT_SECONDS) as client:
-        with late():
-            await listen(client, stream_chat(CHAT), awaiting=awaiting)
+        await ends_in_time(lambda: listen(client, stream_chat(CHAT), awaiting=awaiting))
         await client.aclose()
 
 
@@ -110,12 +110,12 @@ async def test_a_stream_may_last_longer_than_the_timeout(awaiting: bool) -> None
     def respond(talk: Talk, request: bytes) -> None:
         talk.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
         for _ in range(4):
-            time.sleep(0.15)
+            time.sleep(0.3)
             talk.send(event)
         talk.send(b"data: [DONE]\n\n")
         talk.finish()
 
-    with RawServer(respond) as server, client_of(server, timeout=0.4) as client:
+    with RawServer(respond) as server, client_of(server, timeout=1) as client:
         assert len(await listen(client, stream_chat(CHAT), awaiting=awaiting)) == 4
         await client.aclose()
 

@@ -254,7 +254,7 @@ for _ in range(10):
         found = ParallelSearchRetriever(api_key="some-key", base_url=sys.argv[1]).invoke("with")
         os._exit(0 if found else 1)
     busy.clear()
-    for _ in range(500):
+    for _ in range(2000):
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             break

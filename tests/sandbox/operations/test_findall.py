@@ -95,12 +95,12 @@ def test_verdicts_rest_on_the_words_of_the_page(http: httpx.Client, sandbox: San
 
 def test_a_run_takes_its_time_and_can_be_watched() -> None:
     with (
-        Sandbox(findall_seconds=0.4) as slow,
+        Sandbox(findall_seconds=1) as slow,
         client_of(slow) as http,
     ):
         findall_id = create(http)
-        time.sleep(0.2)
-        midway = http.get(f"{RUNS}/{findall_id}/result").json()
+        while not (midway := http.get(f"{RUNS}/{findall_id}/result").json())["candidates"]:
+            time.sleep(0.02)
         assert midway["run"]["status"]["status"] == "running"
         assert midway["run"]["status"]["termination_reason"] is None
         end = finish(http, findall_id)

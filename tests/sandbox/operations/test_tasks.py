@@ -300,15 +300,20 @@ def test_a_completed_run_is_billed_once(
     http: httpx.Client, sandbox: Sandbox, processor: str, usd: float
 ) -> None:
     run = create(http, processor=processor)
-    before = sandbox.ledger.usd
     http.get(f"{RUNS}/{run['run_id']}/result")
 
-    assert before == 0
     assert sandbox.ledger.usd == usd
     assert [(e.operation, e.usd, e.detail) for e in sandbox.ledger.entries] == [
         ("create_task_run", 0, processor),
         ("task_run", usd, processor),
     ]
+
+
+def test_a_run_that_goes_on_is_not_billed() -> None:
+    with Sandbox(task_seconds=1000) as sandbox:
+        with httpx.Client(base_url=sandbox.url, headers={"x-api-key": sandbox.api_key}) as http:
+            create(http)
+        assert [(e.operation, e.usd) for e in sandbox.ledger.entries] == [("create_task_run", 0)]
 
 
 def test_the_ledger_knows_what_nobody_looked_at(http: httpx.Client, sandbox: Sandbox) -> None:

@@ -20,8 +20,6 @@ from typing import Any, Final
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError as SchemaError
 from pydantic import BaseModel, ValidationError
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
 
 from parallel_integrations._protocol.error_mapping import error_body
 from parallel_integrations.models import ResponseModel
@@ -38,6 +36,7 @@ KEY_ERROR: Final = {
     "required": ["code", "message"],
     "additionalProperties": False,
 }
+SCHEMAS: Final = "#/components/schemas/"
 MAX_ITEMS: Final = 40
 """In a longer stream or list, an item that is like one before is not checked again."""
 _WORD: Final = re.compile("[A-Za-z_.-]{1,40}")
@@ -49,9 +48,8 @@ OF_THE_OLDER_QUICKSTART: Final = {
 """Fields that no current response is expected to have."""
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _BLANK_LINE: Final = re.compile(rb"\r?\n\r?\n")
-_COUNTED_UP: Final = re.compile(
-    rb"sandbox_[0-9a-f]{24}|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)"
-)
+_ID: Final = re.compile(rb"sandbox_[0-9a-f]{24}")
+_INSTANT: Final = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
 """Ids of the sandbox and instants: each response has others, and is as valid with them."""
 
 
@@ -115,9 +113,9 @@ class Document:
         self.path = path
         self.content: dict[str, Any] = json.loads(path.read_text("utf-8"))
         closed = _closed(self.content)
-        resource = Resource.from_contents(closed, default_specification=DRAFT202012)
-        self._registry: Registry[Any] = Registry().with_resource("urn:document", resource)
-        self._validators: dict[str, Draft202012Validator] = {}
+        self._schemas = closed.get("components", {}).get("schemas", {})
+        self._dereference(closed)
+        self._validators: dict[int, Draft202012Validator] = {}
         self.operations: dict[str, Any] = {
             f"{method.upper()} {path}": closed["paths"][path][method]
             for path, item in closed["paths"].items()
@@ -127,13 +125,22 @@ class Document:
 
     def faults(self, schema: Mapping[str, Any], value: Any) -> Iterator[SchemaError]:
         """What is wrong with a value, as deep as it can be named."""
-        key = json.dumps(schema, sort_keys=True)
-        if key not in self._validators:
-            # References in it are local to the document.
-            rooted = json.loads(key.replace('"#/', '"urn:document#/'))
-            self._validators[key] = Draft202012Validator(rooted, registry=self._registry)
-        for error in self._validators[key].iter_errors(value):
+        if id(schema) not in self._validators:  # which keeps it, so that its id is no other's
+            self._validators[id(schema)] = Draft202012Validator(schema)
+        for error in self._validators[id(schema)].iter_errors(value):
             yield from _innermost(error)
+
+    def schema(self, reference: str) -> Any:
+        """The schema that a reference names."""
+        return self._schemas[reference.removeprefix(SCHEMAS)]
+
+    def _dereference(self, node: Any) -> None:
+        """Put the schemas themselves in the place of references: following each takes long."""
+        for key, inner in node.items() if isinstance(node, dict) else enumerate(node):
+            if isinstance(inner, dict) and "$ref" in inner:
+                node[key] = self.schema(inner["$ref"])
+            elif isinstance(inner, dict | list):
+                self._dereference(inner)
 
     def examples(self) -> Iterator[tuple[str, int, str, Any]]:
         """The documented responses: place, status, content type, body or event."""
@@ -225,7 +232,7 @@ class Contract:
             said: tuple[object, bytes] = (exchange.query, exchange.body)
         else:
             status = (exchange.status, exchange.content_type, exchange.whole)
-            said = (status, _COUNTED_UP.sub(b"\0", exchange.response))
+            said = (status, _INSTANT.sub(b"\0", _ID.sub(b"\0", exchange.response)))
         key = (side, operation.name, said[0], sha256(said[1]).digest())
         if key not in self._verdicts:
             look = self._request if side == "request" else self._response
@@ -316,7 +323,7 @@ class Contract:
             rule = "status" if exchange.accepted else ERROR_STATUS
             yield _violation(operation, "response", "", rule, message)
             # What an undeclared error looks like is the same everywhere.
-            native = {"$ref": "#/components/schemas/ErrorResponse"}
+            native = document.schema(f"{SCHEMAS}ErrorResponse")
             response = {"content": {"application/json": {"schema": native}}}
         if exchange.status == 401:
             # Keys are checked by a gateway in front of the service, whatever the document declares.
@@ -339,7 +346,7 @@ class Contract:
                         operation, "response", "type", "enum", f"{event!r} is no event"
                     )
                     continue
-                one = {"$ref": mapping[event]}
+                one = document.schema(mapping[event])
             yield from _faults(document, one, value, operation, "response")
 
 

@@ -320,7 +320,8 @@ class ParallelToolSpec(BaseToolSpec):
 
     Searches and extracts have one session id: that of the agent's context, which survives its
     serialization; outside of one, or where its typed state has no `parallel_session_id`, that of
-    this object; your `session_id` before both. It stands on `raw_output` as `session_id`.
+    this object; your `session_id` before both. It stands on `raw_output` as `session_id`. For a
+    `CodeActAgent`, which hands no context over, give a `session_id`.
 
     `parallel_entity_search` (companies or people, unchecked, within a second) and `parallel_memory`
     (what earlier work of this `memory_scope_key` found) must be named.
@@ -667,9 +668,10 @@ class ParallelToolSpec(BaseToolSpec):
                 tool_metadata=self._metadata(names[0], next(filter(None, map(given, names)), None)),
                 callback=_as_the_model_reads_it,
             )
-            if names[0] in (SEARCH.name, EXTRACT.name) and all(map(_takes_more, functions)):
+            in_session = names[0] in (SEARCH.name, EXTRACT.name) and not self.settings.session_id
+            if in_session and all(map(_takes_more, functions)):
                 # An agent hands its context, for the session, to a tool that requires one; any
-                # other caller has none.
+                # other caller has none, and CodeActAgent refuses such a tool.
                 tool.requires_context, tool.ctx_param_name = True, CONTEXT
                 tool.partial_params[CONTEXT] = None
             tools.append(tool)

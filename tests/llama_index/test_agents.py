@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from llama_index.core.agent import FunctionAgent, ReActAgent
+from llama_index.core.agent import CodeActAgent, FunctionAgent, ReActAgent
 from llama_index.core.agent.workflow import AgentOutput, ToolCallResult
 from llama_index.core.base.llms.types import ChatMessage, MessageRole, ToolCallBlock
 from llama_index.core.llms.mock import MockFunctionCallingLLM
@@ -149,6 +149,23 @@ async def test_one_session_for_each_agent_s_context(sandbox: Sandbox) -> None:
     assert first == third
     assert first != second
     assert fixed == "fixed"
+
+
+async def test_a_code_act_agent_calls_a_tool_of_a_fixed_session(sandbox: Sandbox) -> None:
+    spec = make(sandbox, session_id="fixed")
+    code = f"<execute>parallel_search(objective={QUESTION!r})</execute>"
+
+    def answer(messages: Sequence[ChatMessage], **_: Any) -> ChatMessage:
+        begins = messages[-1].role == MessageRole.USER and messages[-1].content == QUESTION
+        return ChatMessage(role=MessageRole.ASSISTANT, content=code if begins else "Done.")
+
+    def execute(code: str) -> str:
+        return str(eval(code, {"parallel_search": spec.parallel_search}))
+
+    llm = MockFunctionCallingLLM(response_generator=answer, is_chat_model=True)
+    output, _ = await run(CodeActAgent(execute, tools=spec.to_tool_list(), llm=llm))
+    assert str(output) == "Done."
+    assert [request.body["session_id"] for request in sandbox.requests] == ["fixed"]
 
 
 class Plain(BaseModel):

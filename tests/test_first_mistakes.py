@@ -41,6 +41,7 @@ from parallel_integrations.langchain import (
     ParallelExtractLoader,
     ParallelSearchRetriever,
     ParallelSearchTool,
+    ParallelTaskRunTool,
 )
 from parallel_integrations.llama_index import (
     ParallelEntityRetriever,
@@ -89,6 +90,10 @@ INTERNAL: Final = re.compile(
         (ChatParallel, "gateway", r"client=ParallelClient\(route="),
         (ChatParallel, "max_completion_tokens", "called max_tokens="),
         (ChatParallel, "stream_usage", "by themselves"),
+        (ChatParallel, "stream_options", "by themselves"),
+        (ChatParallel, "tool_choice", "the API ignores it"),
+        (ChatParallel, "user", "the API ignores it"),
+        (ParallelTaskRunTool, "task_spec", "its parts, output_schema= and input_schema="),
         (ChatParallel, "presence_penalty", "ignores it"),
         (ChatParallel, "system_prompt", "system message"),
         (ChatParallel, "response_format", "with_structured_output"),

@@ -262,7 +262,8 @@ class ChatParallel(Adapter, AnswerSettings, BaseChatModel):
             **kwargs: None is accepted.
 
         Raises:
-            ValueError: An unknown argument or method.
+            ValueError: An unknown argument or method, a class that contains itself, or a reference
+                to nothing in a schema.
         """
         if kwargs:
             raise InvalidArgumentError(

@@ -87,7 +87,7 @@ _ELSEWHERE: Final[dict[str, str]] = {
     **dict.fromkeys(
         """
         presence_penalty frequency_penalty logit_bias logprobs top_logprobs service_tier store
-        parallel_tool_calls
+        parallel_tool_calls tool_choice user
         """.split(),
         "the API ignores it: leave it out",
     ),
@@ -106,7 +106,11 @@ _ELSEWHERE: Final[dict[str, str]] = {
     "excerpts": "they always come: max_chars_per_result= and max_chars_total= bound them",
     "include_metadata": "what is known of the pages always comes",
     "poll_interval": "the client decides when to look: deadline_seconds= bounds the wait",
-    "stream_usage": "tokens come by themselves, of the models for which the API counts them",
+    **dict.fromkeys(
+        ("stream_usage", "stream_options"),
+        "tokens come by themselves, of the models for which the API counts them",
+    ),
+    "task_spec": "give its parts, output_schema= and input_schema=",
     "use_responses_api": "the model of Responses is model='parallel'",
     "urls": "they are given to the call, such as load_data(urls)",
     "secret": "an account has one secret, which stands in its webhook settings",

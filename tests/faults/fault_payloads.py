@@ -179,31 +179,36 @@ def wrong_fields(request: FaultyRequest) -> None:
 
 
 @cache
-def _filler() -> bytes:
-    return b"x" * HUGE
+def _filler(character: bytes = b"x") -> bytes:
+    return character * HUGE
+
+
+@cache
+def _comments() -> bytes:
+    return (b": " + b"x" * 9_997 + b"\n") * 100
 
 
 def huge_page(request: FaultyRequest) -> None:
     """Respond with an error and a page of 50 MB."""
-    body = f"<html>{request.key} ".encode() + _filler()
-    request.talk.respond(body, status="500 Page", content_type="text/html")
+    page = f"<html>{request.key} ".encode(), _filler()
+    request.talk.respond(*page, status="500 Page", content_type="text/html")
 
 
 def huge_message(request: FaultyRequest) -> None:
     """Respond with an error whose message has 50 MB."""
-    body = b'{"error": {"message": "%b %b"}}' % (request.key.encode(), _filler())
-    request.talk.respond(body, status="500 Message")
+    body = b'{"error": {"message": "%b ' % request.key.encode(), _filler(), b'"}}'
+    request.talk.respond(*body, status="500 Message")
 
 
 def huge_response(request: FaultyRequest) -> None:
     """Respond rightly, with 50 MB of blanks (or comments) before it."""
     if request.response.events is None:
         body = request.response.body or b"null"
-        request.talk.respond(b" " * HUGE + body)
+        request.talk.respond(b"", _filler(b" "), body)
         return
     request.talk.begin_stream()
     for _ in range(HUGE // 1_000_000):
-        request.talk.send_chunk((b": " + b"x" * 9_997 + b"\n") * 100)
+        request.talk.send_chunk(_comments())
     for event in request.response.events:
         request.talk.send_chunk(event)
     request.talk.end_stream()

@@ -129,7 +129,9 @@ def _deadline(fault: Fault, cell: Cell) -> float:
         return 1.0 if cell.expected.error is TaskTimeoutError else 5.0
     # An enrichment waits for as long as it may.
     waits_long = cell.step.kind in (Kind.GROUP, Kind.ROWS) and not cell.once
-    return 1.0 if fault.times_out or waits_long else max(5.0, 2 * fault.pause[1])
+    if fault.times_out or waits_long:
+        return 1.0
+    return max(30.0 if fault.huge else 5.0, 2 * fault.pause[1])
 
 
 @pytest.mark.timeout(900 if ALL else 60)

@@ -126,7 +126,9 @@ class Trial:
         for _ in self._tries():
             if (attempt.call, False) not in _RIGHT:
                 self.server.begin(None)
-                _RIGHT[attempt.call, False] = run(self.connection)
+                came = in_time(lambda: run(self.connection))
+                if not self._is_right(attempt, came, awaited=False):
+                    continue
             self._begin(attempt)
             came = in_time(lambda: run(self.connection))
             self._judge(attempt, came)
@@ -141,7 +143,9 @@ class Trial:
         for _ in self._tries():
             if (attempt.call, True) not in _RIGHT:
                 self.server.begin(None)
-                _RIGHT[attempt.call, True] = await arun(self.connection)
+                came = await ain_time(arun(self.connection))
+                if not self._is_right(attempt, came, awaited=True):
+                    continue
             self._begin(attempt)
             came = await ain_time(arun(self.connection))
             self._judge(attempt, came, awaited=True)
@@ -158,6 +162,14 @@ class Trial:
         """Close the client, awaiting."""
         await self._client.aclose()
         await asyncio.to_thread(self._check_closed)
+
+    def _is_right(self, attempt: Attempt, came: Came, *, awaited: bool) -> bool:
+        """Whether a call in good health has a result, which is noted."""
+        if came.error is not None:
+            self.wrong.append(f"{attempt.name}, in good health: {came.error!r}")
+            return False
+        _RIGHT[attempt.call, awaited] = came.result
+        return True
 
     def _begin(self, attempt: Attempt) -> None:
         self._log.take()

@@ -49,17 +49,20 @@ class Talk:
     def respond(
         self,
         body: bytes = b"",
-        *,
+        *rest: bytes,
         status: str = "200 OK",
         content_type: str | None = "application/json",
         headers: tuple[str, ...] = (),
     ) -> None:
-        """Send a whole, well-formed response."""
+        """Send a whole, well-formed response; what is large is not copied as the `rest` of it."""
         self._report(int(status[:3]))
-        lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", *headers]
+        length = sum(map(len, (body, *rest)))
+        lines = [f"HTTP/1.1 {status}", f"content-length: {length}", *headers]
         if content_type is not None:
             lines.append(f"content-type: {content_type}")
         self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        for part in rest:
+            self.send(part)
 
     def begin_stream(self) -> None:
         """Send the headers of an event stream."""

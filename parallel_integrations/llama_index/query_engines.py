@@ -68,6 +68,13 @@ class EngineAnswer(NamedTuple):
         return [NodeWithScore(node=node) for node in nodes]
 
 
+class Awaited(dict[str, Any]):
+    """Metadata that come with the last piece; a router replaces those that are false."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
 class ChatResponder:
     """Answers with a chat model, through `ParallelLLM` and so with its events."""
 
@@ -398,7 +405,7 @@ class ParallelQueryEngine(BaseQueryEngine):
     def _streamed(self, responder: ChatResponder, question: str) -> StreamingResponse:
         stream = responder.stream(question)
         nodes: list[NodeWithScore] = []
-        metadata: dict[str, Any] = {}
+        metadata = Awaited()
 
         def pieces() -> Generator[str, None, None]:
             with closing(stream):
@@ -414,7 +421,7 @@ class ParallelQueryEngine(BaseQueryEngine):
     async def _astreamed(self, responder: ChatResponder, question: str) -> AsyncStreamingResponse:
         stream = await responder.astream(question)
         nodes: list[NodeWithScore] = []
-        metadata: dict[str, Any] = {}
+        metadata = Awaited()
 
         async def pieces() -> AsyncGenerator[str, None]:
             async with aclosing(stream):

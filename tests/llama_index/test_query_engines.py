@@ -20,8 +20,10 @@ from llama_index.core.callbacks import (
     TokenCountingHandler,
 )
 from llama_index.core.chat_engine import CondenseQuestionChatEngine
-from llama_index.core.query_engine import BaseQueryEngine
+from llama_index.core.llms import MockLLM
+from llama_index.core.query_engine import BaseQueryEngine, RouterQueryEngine
 from llama_index.core.schema import QueryBundle
+from llama_index.core.tools import QueryEngineTool
 from pydantic import BaseModel
 
 from parallel_integrations import (
@@ -36,6 +38,7 @@ from parallel_integrations import (
 from parallel_integrations.llama_index import (
     ParallelLLM,
     ParallelQueryEngine,
+    ParallelSelector,
     ParallelToolSpec,
     citation_blocks,
     evidence_of,
@@ -171,6 +174,19 @@ async def test_an_answer_that_does_not_fit_the_class_is_an_error(sandbox: Sandbo
     assert caught.value.run_id
     with pytest.raises(UnexpectedAnswerError, match="does not fit Impossible: number"):
         await engine.aquery(QUESTION)
+
+
+async def test_a_stream_fills_its_metadata_behind_a_router(sandbox: Sandbox) -> None:
+    tool = QueryEngineTool.from_defaults(make(sandbox, streaming=True), "web", "The web.")
+    router = RouterQueryEngine(made(ParallelSelector, sandbox), [tool], llm=MockLLM())
+    response, awaited = router.query(QUESTION), await router.aquery(QUESTION)
+    assert isinstance(response, StreamingResponse)
+    assert isinstance(awaited, AsyncStreamingResponse)
+    assert "".join(response.response_gen)
+    assert [piece async for piece in awaited.async_response_gen()]
+    for each in (response, awaited):
+        assert each.metadata.keys() == {"selector_result", "basis", "interaction_id"}
+        assert len(citation_blocks(each)) == len(each.source_nodes) > 0
 
 
 async def test_streams_fill_their_sources_with_the_last_piece(sandbox: Sandbox) -> None:

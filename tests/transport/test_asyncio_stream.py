@@ -382,7 +382,7 @@ async def test_a_server_that_is_someone_else_is_refused(
 def test_streams_on_another_event_loop(
     encrypted: bool, tls: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> None:
-    uvloop = pytest.importorskip("uvloop")
+    uvloop = pytest.importorskip("uvloop", reason="there is none for Windows")
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):

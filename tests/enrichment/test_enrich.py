@@ -281,9 +281,11 @@ def test_adds_that_never_have_a_response_stop_the_run(
 def test_the_run_after_a_deadline_continues_its_work(
     sandbox: Sandbox, client: ParallelClient, tmp_path: Path
 ) -> None:
+    sandbox.faults.add(path="*", method="GET", times=None, status=503)
     with pytest.raises(TaskTimeoutError, match="same call") as late:
         enriched(client, rows(3), journal=tmp_path / "run.db", deadline_seconds=0.001)
     assert late.value.taskgroup_id
+    sandbox.faults.clear()
     assert len(enriched(client, rows(3), journal=tmp_path / "run.db")) == 3
     assert started(sandbox) == 3
 

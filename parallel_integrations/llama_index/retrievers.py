@@ -39,7 +39,8 @@ class ParallelRetriever(BaseRetriever):
     derived from it without a model, or written by the one given as `query_writer`. One of more than
     5000 characters is shortened, with a warning in the log. A call brings its own queries as
     `QueryBundle(question, custom_embedding_strs=["…", "…"])`; of these, the first 5 of at most 200
-    characters are sent (a hypothetical document of HyDE is longer, and no query).
+    characters are sent (a hypothetical document of HyDE is longer, and no query; nor is the
+    question itself, which HyDE repeats there).
 
     A node's metadata is `url`, `title`, `published_at` (ISO 8601, left out where unknown) and
     `source` (= url); its id depends on the url, and with `split="excerpt"` on the text, alone.
@@ -98,22 +99,22 @@ class ParallelRetriever(BaseRetriever):
         return described(self, self.settings.__repr_args__())
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        found = self._search(query_bundle)
-        if self.query_writer is not None and not query_bundle.custom_embedding_strs:
+        own = _own_queries(query_bundle)
+        found = self._search(query_bundle, own)
+        if self.query_writer is not None and own is None:
             with falling_back():
                 found.rewrite(self.query_writer.complete(_prompt(query_bundle)))
         return self._ranked(self.settings.resolved_client().run(search(found.request)))
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        found = self._search(query_bundle)
-        if self.query_writer is not None and not query_bundle.custom_embedding_strs:
+        own = _own_queries(query_bundle)
+        found = self._search(query_bundle, own)
+        if self.query_writer is not None and own is None:
             with falling_back():
                 found.rewrite(await self.query_writer.acomplete(_prompt(query_bundle)))
         return self._ranked(await self.settings.resolved_client().arun(search(found.request)))
 
-    def _search(self, query_bundle: QueryBundle) -> QueriedSearch:
-        # HyDE puts a hypothetical document there, which is no query.
-        own = usable_queries(query_bundle.custom_embedding_strs or ()) or None
+    def _search(self, query_bundle: QueryBundle, own: list[str] | None) -> QueriedSearch:
         objective = self.settings.objective
         return QueriedSearch(
             self.settings, query_bundle.query_str, objective=objective, search_queries=own
@@ -198,6 +199,14 @@ class ParallelEntityRetriever(BaseRetriever):
 def _ranked(pages: Iterable[PageDocument]) -> list[NodeWithScore]:
     nodes = as_nodes(TextNode, pages)
     return [NodeWithScore(node=node, score=1 / (1 + rank)) for rank, node in enumerate(nodes)]
+
+
+def _own_queries(query_bundle: QueryBundle) -> list[str] | None:
+    """The queries that a call brings; none where there are none."""
+    # HyDE puts there a hypothetical document, which is no query, and the question once more.
+    question = query_bundle.query_str.strip()
+    queries = usable_queries(query_bundle.custom_embedding_strs or ())
+    return [each for each in queries if each != question] or None
 
 
 def _prompt(query_bundle: QueryBundle) -> str:

@@ -10,6 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langchain_core.runnables import RunnableLambda
+from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.indices.query.query_transform import HyDEQueryTransform
+from llama_index.core.llms.mock import MockFunctionCallingLLM
 from llama_index.core.schema import QueryBundle
 
 from parallel_integrations import InvalidArgumentError, ParallelClient
@@ -26,6 +29,7 @@ from parallel_integrations.llama_index import (
     ParallelRetriever,
 )
 from parallel_integrations.sandbox import Sandbox
+from tests.support.requests import QUESTION
 
 URL = "https://docs.python.org/3/reference/compound_stmts.html"
 LONG = "Which permits do delivery robots need in Texas? " * 125  # 6000 characters
@@ -238,10 +242,20 @@ def test_own_queries_cost_no_call_of_the_query_writer(
     assert calls == []
 
 
-def test_a_hypothetical_document_is_no_query(sandbox: Sandbox, client: ParallelClient) -> None:
-    bundle = QueryBundle("closures in Python", custom_embedding_strs=["A closure is … " * 40])
-    ParallelRetriever(client=client).retrieve(bundle)
-    assert sandbox.requests[-1].body["search_queries"] == ["closures in Python"]
+@pytest.mark.parametrize("include_original", [True, False])
+def test_what_hyde_adds_is_no_query(
+    sandbox: Sandbox, client: ParallelClient, include_original: bool
+) -> None:
+    passage = ChatMessage(role="assistant", content="A closure is … " * 40)
+    llm = MockFunctionCallingLLM(response_generator=lambda *_, **__: passage, is_chat_model=True)
+    bundle = HyDEQueryTransform(llm=llm, include_original=include_original)(QUESTION)
+    assert passage.content in (bundle.custom_embedding_strs or ())
+    retriever = ParallelRetriever(client=client)
+    retriever.retrieve(QUESTION)
+    retriever.retrieve(bundle)
+    plain, with_hyde = sandbox.requests
+    assert with_hyde.body == plain.body
+    assert QUESTION not in plain.body["search_queries"]
 
 
 def test_too_many_own_queries_are_refused(sandbox: Sandbox, client: ParallelClient) -> None:

@@ -25,13 +25,14 @@ from parallel_integrations._documents.evidence import (
 from parallel_integrations._documents.queries import as_queries
 from parallel_integrations.api import extract
 from parallel_integrations.client import ParallelClient
-from parallel_integrations.errors import ParallelError
+from parallel_integrations.errors import InvalidArgumentError, ParallelError
 from parallel_integrations.models.extract import (
     MAX_URLS,
     ExtractError,
     ExtractRequest,
     ExtractResponse,
     ExtractSettings,
+    FullContentSettings,
 )
 
 MAX_CONCURRENCY: Final = 4
@@ -49,21 +50,41 @@ def distinct_urls(urls: Iterable[str]) -> list[str]:
 
 def extract_request(settings: BaseModel, **fields: Any) -> ExtractRequest:
     """The request of one call, each page once."""
-    request = ExtractRequest.from_settings(settings, **fields)
+    request = _bounded(ExtractRequest.from_settings(settings, **fields))
     return request.model_copy(update={"urls": distinct_urls(request.urls)})
 
 
-def extract_requests(settings: BaseModel, urls: Any, **fields: Any) -> list[ExtractRequest]:
+def extract_requests(settings: "PageReader", urls: Any, **fields: Any) -> list[ExtractRequest]:
     """Requests for any number of URLs; all are valid before the first is sent."""
     given = urls if isinstance(urls, Iterable) and not isinstance(urls, str) else [urls]
     distinct = distinct_urls(given)
     refuse_unknown_fields("an extract", ExtractRequest, fields)
     if "search_queries" in fields:
         fields["search_queries"] = as_queries(fields["search_queries"])
-    return [
+    requests = [
         ExtractRequest.from_settings(settings, urls=distinct[start : start + MAX_URLS], **fields)
         for start in range(0, max(1, len(distinct)), MAX_URLS)  # without any URL: refused
     ]
+    total = requests[0].max_chars_total
+    if total is not None and requests[0].full_content and settings.split == "page":
+        raise InvalidArgumentError(
+            f"max_chars_total={total} bounds excerpts, not whole pages: give "
+            "max_chars_per_result=, or full_content=False",
+            field="max_chars_total",
+        )
+    return [_bounded(request) for request in requests]
+
+
+def _bounded(request: ExtractRequest) -> ExtractRequest:
+    """The request with its limit for a page's excerpts as that for the whole page, too.
+
+    Of a page that is read whole nothing else is shown.
+    """
+    limit = request.max_chars_per_result
+    if request.full_content is not True or limit is None:
+        return request
+    whole = FullContentSettings(max_chars_per_result=limit)
+    return request.model_copy(update={"full_content": whole})
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,28 @@ def test_a_loader_reads_excerpts_by_objective(sandbox: Sandbox) -> None:
     assert sandbox.requests[1].body["objective"] == "assignment"
 
 
+def test_a_limit_for_a_page_bounds_a_whole_page(sandbox: Sandbox) -> None:
+    [url] = urls_of(sandbox, 1)
+    [whole] = make(sandbox, [url]).load()
+    for settings in ({}, {"full_content": {"max_chars_per_result": 300}}):
+        [short] = make(sandbox, [url], max_chars_per_result=500, **settings).load()
+        assert short.page_content
+        assert len(short.page_content) <= 500 < len(whole.page_content)
+    assert sandbox.requests[-1].body["advanced_settings"]["full_content"] == {
+        "max_chars_per_result": 300
+    }
+
+
+def test_a_limit_that_whole_pages_do_not_have_is_refused_unsent(sandbox: Sandbox) -> None:
+    [url] = urls_of(sandbox, 1)
+    sent = len(sandbox.requests)
+    with pytest.raises(InvalidArgumentError, match="max_chars_total=900 bounds excerpts"):
+        make(sandbox, [url], max_chars_total=900).load()
+    assert len(sandbox.requests) == sent
+    for settings in ({"full_content": False}, {"split": "excerpt"}):
+        assert make(sandbox, [url], max_chars_total=900, **settings).load()
+
+
 async def test_pages_that_fail_are_reported_and_end_nothing(sandbox: Sandbox) -> None:
     urls = urls_of(sandbox, 2)
     failed: list[ExtractError] = []

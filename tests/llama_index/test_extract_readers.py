@@ -73,6 +73,14 @@ def test_settings_of_the_instance_and_of_the_call_of_an_extract_reader(sandbox: 
     assert body["advanced_settings"] == {"excerpt_settings": {"max_chars_per_result": 2000}}
 
 
+def test_limits_of_an_extract_reader_bound_whole_pages_or_are_refused(sandbox: Sandbox) -> None:
+    for document in make(sandbox, max_chars_per_result=500).load_data(PAGES):
+        assert 0 < len(document.text) <= 500
+    with pytest.raises(InvalidArgumentError, match="max_chars_total=900 bounds excerpts"):
+        make(sandbox).load_data(PAGES, max_chars_total=900)
+    assert len(sandbox.requests) == 1
+
+
 async def test_any_number_of_pages_twenty_a_call_each_once(sandbox: Sandbox) -> None:
     urls = [f"https://example.com/{number}" for number in range(45)]
     for start in (0, 20, 40) * 2:

@@ -6,6 +6,7 @@
 Each part returns what it found and knows no other; the engine alone decides what happens next.
 """
 
+import logging
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
@@ -37,6 +38,8 @@ from parallel_integrations.models.task import TaskSettings
 from parallel_integrations.models.task_group import AddedTaskGroupRuns
 
 T = TypeVar("T")
+
+log = logging.getLogger("parallel_integrations")
 
 GROUPS_READ_AHEAD: Final = 16
 """How far rows are read ahead of the oldest that is not finished, in groups."""
@@ -267,17 +270,30 @@ class Engine:
         self._settle(batch.take_outcomes())
 
     def _late(self, batch: SubmittedBatch, why: str) -> errors.TaskTimeoutError:
-        groups = [each.batch.taskgroup_id for each in self._batches]
-        more = f" and {len(groups) - MAX_GROUPS_NAMED} more" * (len(groups) > MAX_GROUPS_NAMED)
-        names = "group" if len(groups) == 1 else "groups"
         last = f" The last error: {batch.read_failure.error}." if batch.read_failure else ""
         error = errors.TaskTimeoutError(
             f"{counted(len(self._rows.in_flight), 'row is', 'rows are')} not done {why}.{last} The "
-            f"work goes on, in the task {names} {', '.join(groups[:MAX_GROUPS_NAMED])}{more}: with "
-            "a journal, the same call waits for it."
+            f"work goes on, in the task {self._groups()}: with a journal, the same call waits for "
+            "it."
         )
         error.taskgroup_id = batch.batch.taskgroup_id
         return error
+
+    def _groups(self) -> str:
+        groups = [each.batch.taskgroup_id for each in self._batches]
+        more = f" and {len(groups) - MAX_GROUPS_NAMED} more" * (len(groups) > MAX_GROUPS_NAMED)
+        names = "group" if len(groups) == 1 else "groups"
+        return f"{names} {', '.join(groups[:MAX_GROUPS_NAMED])}{more}"
+
+    def log_unfinished(self) -> None:
+        """Name in the log what goes on, where no journal holds it and no error names it."""
+        if self._batches:
+            log.warning(
+                "%s not done and no longer waited for: task_group_runs(…) lists the runs of the "
+                "task %s",
+                counted(len(self._rows.in_flight), "row is", "rows are"),
+                self._groups(),
+            )
 
     def _settle(self, outcomes: Mapping[int, Outcome]) -> None:
         again = self._tasks_to_pay_again(outcomes)

@@ -137,7 +137,12 @@ def enrich(
         with closing(Journal(path, fingerprint(settings, server))) as opened:
             queue = RowQueue(source, opened, settings.output_schema, columns, limit)
             engine = Engine(queue, opened, settings, budget, limits)
-            yield from engine.steps(retry_failed=retry_failed)
+            try:
+                yield from engine.steps(retry_failed=retry_failed)
+            except BaseException as end:
+                if path is None and not isinstance(end, Exception):
+                    engine.log_unfinished()
+                raise
 
     return steps()
 

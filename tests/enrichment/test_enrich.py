@@ -76,6 +76,29 @@ def test_equal_rows_are_paid_once(sandbox: Sandbox, client: ParallelClient, tmp_
         assert started(sandbox) == 3
 
 
+@pytest.mark.parametrize("journal", [None, "run.db"])
+def test_without_a_journal_the_log_names_the_group_of_a_run_that_is_left(
+    sandbox: Sandbox,
+    client: ParallelClient,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    journal: str | None,
+) -> None:
+    path = tmp_path / journal if journal else None
+    stream = client.stream(enrich(rows(2), SETTINGS, journal=path))
+    next(event for event in stream if started(sandbox))
+    stream.close()
+    group = sandbox.requests[-1].path.split("/")[4]
+    expected = (
+        "2 rows are not done and no longer waited for: task_group_runs(…) lists the runs of the "
+        f"task group {group}"
+    )
+    assert caplog.messages == ([] if journal else [expected])
+    caplog.clear()
+    assert len(enriched(client, rows(2), journal=path)) == 2
+    assert not caplog.messages
+
+
 def test_an_endless_input_is_read_as_it_is_sent(sandbox: Sandbox, client: ParallelClient) -> None:
     """Rows are read as they are sent, not all before."""
     read = 0

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
 from hashlib import sha256
 from math import ceil
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, TypeAlias, TypeVar, cast, overload
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
@@ -47,6 +47,8 @@ INABILITIES: Final = tuple(
     """.split()
 )
 CHARACTERS_PER_TOKEN: Final = 4.0
+Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class ChatParallel(Adapter, AnswerSettings, BaseChatModel):
@@ -235,12 +237,33 @@ class ChatParallel(Adapter, AnswerSettings, BaseChatModel):
             )
         return self.bind(**kwargs)
 
+    @overload
+    def with_structured_output(
+        self,
+        schema: type[Model],
+        *,
+        include_raw: Literal[False] = False,
+        method: Method = "json_schema",
+        strict: bool | None = None,
+    ) -> Runnable[LanguageModelInput, Model]: ...
+
+    @overload
     def with_structured_output(
         self,
         schema: dict[str, Any] | type | None = None,
         *,
         include_raw: bool = False,
-        method: Literal["json_schema", "function_calling", "json_mode"] = "json_schema",
+        method: Method = "json_schema",
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]: ...
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type | None = None,
+        *,
+        include_raw: bool = False,
+        method: Method = "json_schema",
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:

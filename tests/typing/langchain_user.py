@@ -87,9 +87,10 @@ async def awaited(model: ChatParallel) -> AsyncIterator[str]:
 
 def structured(model: ChatParallel) -> Statement:
     """A response as an object."""
-    found = model.with_structured_output(Statement, include_raw=False).invoke("with")
-    assert isinstance(found, Statement)
-    return found
+    raw: dict[str, Any] | BaseModel
+    raw = model.with_structured_output(Statement, include_raw=True).invoke("with")
+    print(raw, model.with_structured_output({"title": "Statement"}).invoke("with"))
+    return model.with_structured_output(Statement, method="json_schema").invoke("with")
 
 
 def chain(model: ChatParallel) -> Runnable[dict[str, Any], str]:

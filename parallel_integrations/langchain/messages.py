@@ -154,8 +154,12 @@ def to_result(response: AnyResponse, model: str, stop: Sequence[str] = ()) -> Ch
 
 
 def response_ids(messages: Sequence[BaseMessage]) -> list[str | None]:
-    """The id of the response that each message came with."""
-    return [each.response_metadata.get("response_id") for each in messages]
+    """The id of the response that each message came with; of other providers' none."""
+    found = [each.response_metadata for each in messages]
+    return [
+        each.get("response_id") if each.get("model_provider", PROVIDER) == PROVIDER else None
+        for each in found
+    ]
 
 
 # Of which each chunk is a copy: all that `ChunkBuilder.add` sets is set here, too.

@@ -123,6 +123,20 @@ def test_a_conversation_goes_on_by_the_last_answers_id_on_request(
     assert bodies[0]["instructions"] == bodies[1]["instructions"] == "Be brief."
 
 
+def test_an_answer_of_another_provider_is_not_continued_by_its_id(
+    model: ChatParallel, sandbox: Sandbox
+) -> None:
+    metadata = {"model_provider": "google_genai", "response_id": "its-own"}
+    other = AIMessage("A function.", response_metadata=metadata)
+    continuing = model.model_copy(update={"use_previous_response_id": True})
+    first = continuing.invoke(QUESTION)
+    continuing.invoke([("user", QUESTION), other, ("user", "And why?")])
+    continuing.invoke([("user", QUESTION), first, ("user", "Why?"), other, ("user", "And how?")])
+    bodies = [each.body for each in sandbox.requests[1:]]
+    assert [each.get("previous_response_id") for each in bodies] == [None, first.id]
+    assert [len(each["input"]) for each in bodies] == [3, 3]
+
+
 def test_effort_is_given_once_or_per_call_and_other_settings_are_not_sent(
     client: ParallelClient, sandbox: Sandbox
 ) -> None:

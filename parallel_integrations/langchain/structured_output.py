@@ -109,7 +109,7 @@ def _converted(schema: Any) -> dict[str, Any]:
         return inlined(other)
     if isinstance(schema, type) and not (is_basemodel_subclass(schema) or found.get("properties")):
         raise ValueError("its annotations are no fields of it")
-    return found
+    return inlined(found)
 
 
 class SchemaParser(BaseCumulativeTransformOutputParser[Any]):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import is_dataclass
 from typing import Annotated, Any, Final, TypeAlias
+from urllib.parse import unquote
 
 from pydantic import (
     AfterValidator,
@@ -102,6 +103,7 @@ def _inlined(node: Any, root: Mapping[str, Any], inside: tuple[str, ...]) -> Any
         return {
             key: value if key in _VALUES else _inlined(value, root, inside)
             for key, value in node.items()
+            if not (key == "discriminator" and _is_openapi(value))
         }
     if reference in inside:
         name = reference.rpartition("/")[2].removeprefix("#") or "it"
@@ -110,15 +112,21 @@ def _inlined(node: Any, root: Mapping[str, Any], inside: tuple[str, ...]) -> Any
     return _inlined({**_target(root, reference), **rest}, root, (*inside, reference))
 
 
+def _is_openapi(discriminator: Any) -> bool:
+    """Whether it is the keyword, which holds references, and no field of that name."""
+    return isinstance(discriminator, Mapping) and isinstance(discriminator.get("propertyName"), str)
+
+
 def _target(root: Any, reference: str) -> Mapping[str, Any]:
-    node = root
-    for part in reference.removeprefix("#").split("/")[1:]:
+    first, *parts = unquote(reference).split("/")
+    node = root if first == "#" else None  # else an anchor, or another document
+    for part in parts:
         name = part.replace("~1", "/").replace("~0", "~")
         if isinstance(node, list) and name.isdecimal() and int(name) < len(node):
             node = node[int(name)]
         else:
             node = node.get(name) if isinstance(node, Mapping) else None
-    if not reference.startswith("#") or not isinstance(node, Mapping):
+    if not isinstance(node, Mapping):
         raise ValueError(
             f"its $ref {reference!r:.100} leads to nothing in it: put what is meant into $defs"
         )

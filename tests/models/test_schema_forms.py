@@ -1,11 +1,13 @@
 """Every form in which people have a schema is understood, or refused before anything is sent."""
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import pytest
-from pydantic import BaseModel
+from langchain_core.exceptions import OutputParserException
+from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from parallel_integrations import (
@@ -45,7 +47,12 @@ FORMS: Final[dict[str, dict[str, Any]]] = {
 }
 DANGLING: Final = [
     {"type": "object", "properties": {"name": {"$ref": reference}}, "$defs": {"Name": {}}}
-    for reference in ("#/$defs/Nam", "#/properties/name/anyOf/1", "https://schema.example/name")
+    for reference in (
+        "#/$defs/Nam",
+        "#/properties/name/anyOf/1",
+        "#Name",
+        "https://schema.example/name#/$defs/Name",
+    )
 ]
 NONE_OF_THEM: Final[list[dict[str, Any]]] = [
     {"name": "statement"},
@@ -234,7 +241,11 @@ def test_definitions_take_the_place_of_references(sandbox: Sandbox, client: Para
         "properties": {
             "a/b": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/Text"}]},
             "again": {"$ref": "#/properties/a~1b/anyOf/1", "description": "Once more."},
-            "$ref": {"$ref": "#/$defs/Alias"},
+            "$ref": {"$ref": "#/%24defs/Alias"},
+            "discriminator": {
+                "oneOf": [{"$ref": "#/$defs/Text"}],
+                "discriminator": {"propertyName": "kind", "mapping": {"t": "#/$defs/Text"}},
+            },
             "definitions": value,
         },
         "$defs": {"Text": text, "Alias": {"$ref": "#/$defs/Text"}},
@@ -245,6 +256,7 @@ def test_definitions_take_the_place_of_references(sandbox: Sandbox, client: Para
             "a/b": {"anyOf": [{"type": "null"}, text]},
             "again": {**text, "description": "Once more."},
             "$ref": text,
+            "discriminator": {"oneOf": [text]},
             "definitions": value,
         },
     }
@@ -273,6 +285,25 @@ def test_a_class_that_contains_itself_is_refused_unsent(
         with pytest.raises(InvalidArgumentError, match=r"Tree\w* contains itself"):
             model.with_structured_output(schema)
     assert not sandbox.requests
+
+
+def test_a_union_is_sent_without_what_its_references_were_for(
+    sandbox: Sandbox, client: ParallelClient
+) -> None:
+    class Text(BaseModel):
+        kind: Literal["text"]
+
+    class Number(BaseModel):
+        kind: Literal["number"]
+
+    class Value(BaseModel):
+        value: Annotated[Text | Number, Field(discriminator="kind")]
+
+    model = ChatParallel(client=client)
+    for schema in (Value, Value.model_json_schema()):
+        with suppress(OutputParserException):
+            model.with_structured_output(schema).invoke(QUESTION)
+        assert "$defs" not in str(sent_schema(sandbox))
 
 
 def test_nested_classes_of_every_kind_are_sent_alike(

@@ -17,10 +17,12 @@ from langchain_core.runnables.utils import AddableDict
 from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.json import parse_partial_json
 from langchain_core.utils.pydantic import is_basemodel_subclass
+from pydantic import BaseModel
 
 from parallel_integrations._documents.json_values import json_so_far, json_values, opening_of
 from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models.output_schema import (
+    check_fields,
     drop_nulls,
     foreign_schema,
     inlined,
@@ -96,6 +98,8 @@ def _json_schema(schema: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _converted(schema: Any) -> dict[str, Any]:
     if is_basemodel_subclass(schema):
+        if issubclass(schema, BaseModel):
+            check_fields(schema)
         # The converter would make anything of the part in which a class contains itself.
         inlined(foreign_schema(schema) or schema.model_json_schema())
     if is_dataclass(schema):

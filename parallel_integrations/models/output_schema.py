@@ -174,6 +174,16 @@ def wire_schema(schema: str | dict[str, Any] | type[BaseModel]) -> str | dict[st
     return {"type": "json", "json_schema": class_schema(schema)}
 
 
+def check_fields(cls: type[BaseModel]) -> None:
+    """Refuse a class that nothing can be filled into.
+
+    Raises:
+        ValueError: It has no fields.
+    """
+    if not cls.model_fields and cls.model_config.get("extra") != "allow":
+        raise ValueError(f"{cls.__name__} has no fields: there would be nothing to find out")
+
+
 def class_schema(cls: type[BaseModel]) -> dict[str, Any]:
     """A pydantic class as a JSON schema within the API's subset.
 
@@ -185,6 +195,7 @@ def class_schema(cls: type[BaseModel]) -> dict[str, Any]:
 
 def _translated(cls: type[BaseModel]) -> tuple[dict[str, Any], list[str]]:
     """The schema, and what is to be said about it."""
+    check_fields(cls)
     try:
         full = cls.model_json_schema()
     except PydanticUserError as error:

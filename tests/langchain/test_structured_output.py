@@ -288,7 +288,14 @@ class Unfinished:
     name: str
 
 
-@pytest.mark.parametrize(("schema", "why"), [(Unfinished, "are no fields"), ({}, "says nothing")])
+class Empty(BaseModel):
+    """One whose fields were forgotten."""
+
+
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [(Unfinished, "are no fields"), ({}, "says nothing"), (Empty, "has no fields")],
+)
 def test_what_has_no_fields_is_no_schema(sandbox: Sandbox, schema: Any, why: str) -> None:
     with pytest.raises(InvalidArgumentError, match=why):
         structured_chain(sandbox, schema)

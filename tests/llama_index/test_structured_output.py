@@ -272,7 +272,14 @@ class Opaque(BaseModel):
     call: Callable[[], None]
 
 
-@pytest.mark.parametrize(("wrong", "words"), [(Tree, "itself"), (Opaque, "has no JSON schema")])
+class Empty(BaseModel):
+    """A class whose fields were forgotten."""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [(Tree, "itself"), (Opaque, "has no JSON schema"), (Empty, "has no fields")],
+)
 async def test_a_class_without_a_schema_is_refused_unsent(
     sandbox: Sandbox, wrong: Any, words: str
 ) -> None:

@@ -171,6 +171,18 @@ def test_a_class_that_contains_itself_is_refused(cls: type[BaseModel]) -> None:
         CreateTaskRunRequest(input="q", output_schema=cls)
 
 
+def test_a_class_without_fields_is_refused() -> None:
+    class Empty(BaseModel):
+        pass
+
+    class Open(BaseModel, extra="allow"):
+        pass
+
+    with pytest.raises(InvalidArgumentError, match="Empty has no fields"):
+        TaskSettings(output_schema=Empty)
+    assert TaskSettings(output_schema=Open).output_schema is Open
+
+
 def test_a_class_may_occur_twice() -> None:
     class Pair(BaseModel):
         one: Person

@@ -79,7 +79,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         capture_output=True,
         text=True,
         check=False,
-        timeout=55,
+        timeout=170,
         env={"PATH": os.environ["PATH"], "NO_COLOR": "1"},
     )
     output = done.stdout + done.stderr
@@ -288,7 +288,7 @@ def test_the_tests_that_are_shown_pass(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=55,
+        timeout=170,
         cwd=tmp_path,
         env={
             "PATH": os.environ["PATH"],

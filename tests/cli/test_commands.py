@@ -128,7 +128,7 @@ def test_the_demo_imports_no_framework_where_there_is_none() -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
-        capture_output=True, text=True, env=_environment(), check=False, timeout=55,
+        capture_output=True, text=True, env=_environment(), check=False, timeout=170,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "client.run(search(" in done.stdout
@@ -262,7 +262,7 @@ def test_the_version_and_the_module() -> None:
     assert invoke("--version").stdout == f"parallel-integrations {__version__}\n"
     done = subprocess.run(
         [sys.executable, "-m", "parallel_integrations", "--version"],
-        capture_output=True, text=True, env=_environment(), check=True, timeout=55,
+        capture_output=True, text=True, env=_environment(), check=True, timeout=170,
     )  # fmt: skip
     assert done.stdout.strip().endswith(__version__)
 

@@ -202,7 +202,7 @@ def test_a_terminal_shows_a_progress_bar(sandbox: Sandbox) -> None:
             "PARALLEL_API_KEY": sandbox.api_key,
             "PARALLEL_BASE_URL": sandbox.url,
         },
-        timeout=30,
+        timeout=170,
         check=False,
     )
     os.close(theirs)
@@ -250,7 +250,7 @@ def start_and_send(slow: Sandbox, *arguments: str, before: str = "") -> subproce
 
 
 def finish(running: subprocess.Popen[str]) -> tuple[int, str]:
-    _, messages = running.communicate(timeout=50)
+    _, messages = running.communicate(timeout=170)
     assert "Traceback" not in messages
     return running.returncode, messages
 

@@ -44,7 +44,7 @@ def worker(sandbox: Sandbox, journal: Path, count: int, **order: Any) -> subproc
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    _, messages = process.communicate(timeout=55)
+    _, messages = process.communicate(timeout=170)
     return process.returncode, messages
 
 

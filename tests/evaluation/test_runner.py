@@ -340,7 +340,7 @@ evaluate(system, rows, journal=sys.argv[1], concurrency=1)
 
 def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "e.db"
-    done = subprocess.run([sys.executable, "-c", KILLED, path], check=False, timeout=50)
+    done = subprocess.run([sys.executable, "-c", KILLED, path], check=False, timeout=170)
     assert done.returncode == 9
     lock, calls = threading.Lock(), []
 

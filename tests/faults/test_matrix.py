@@ -134,7 +134,7 @@ def _deadline(fault: Fault, cell: Cell) -> float:
     return max(30.0 if fault.huge else 5.0, 2 * fault.pause[1])
 
 
-@pytest.mark.timeout(900 if ALL else 60)
+@pytest.mark.timeout(900 if ALL else 180)
 @pytest.mark.parametrize(
     # One process for each: what comes of a call in good health is found out once.
     "library",

@@ -156,7 +156,7 @@ async def _awaiting(client: ParallelClient, count: int, tally: Tally) -> None:
     await client.aclose()
 
 
-@pytest.mark.timeout(1800 if SOAK else 60)
+@pytest.mark.timeout(1800 if SOAK else 180)
 def test_every_call_ends_and_nothing_is_left_over(flaky: Flaky) -> None:
     tally = Tally(flaky.api_key)
     client = ParallelClient(
@@ -196,7 +196,7 @@ def test_every_call_ends_and_nothing_is_left_over(flaky: Flaky) -> None:
 
 CANCELLED: Final = 0.2
 CALLS: Final = 50_000 if SOAK else 1_200
-MAX_SECONDS: Final = 60.0
+MAX_SECONDS: Final = 170.0
 """Long enough for a busy machine; a call that waits for what another left behind takes it all."""
 
 
@@ -290,7 +290,7 @@ def _interrupting_threads(client: ParallelClient, count: int, came: Counter[str]
 
 @pytest.mark.parametrize("cached", [False, True], ids=["no cache", "cache"])
 @pytest.mark.parametrize("kind", ["tasks", "threads"])
-@pytest.mark.timeout(1800 if SOAK else 60)
+@pytest.mark.timeout(1800 if SOAK else 180)
 def test_calls_that_are_cancelled_cost_no_other_call_anything(
     kind: str, cached: bool, steady: Flaky, monkeypatch: pytest.MonkeyPatch
 ) -> None:

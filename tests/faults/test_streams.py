@@ -110,7 +110,7 @@ def _cells(ending: str) -> Iterator[Attempt]:
                 yield Attempt(name, call, step, fault, expected, times, wrong)
 
 
-@pytest.mark.timeout(900 if ALL else 60)
+@pytest.mark.timeout(900 if ALL else 180)
 @pytest.mark.parametrize(
     "ending", [pytest.param(each, marks=begun_first(each == "no bytes")) for each in ENDINGS]
 )

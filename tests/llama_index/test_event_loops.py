@@ -185,7 +185,7 @@ def test_calls_inside_a_jupyter_loop(sandbox: Sandbox) -> None:
         text=True,
         env={"PYTHONPATH": ":".join(path or "." for path in sys.path)},
         check=False,
-        timeout=50,
+        timeout=170,
     )
     assert (done.stdout.split(), done.stderr) == (["done", "collected"], "")
     posts = [each.method for each in sandbox.requests].count("POST")

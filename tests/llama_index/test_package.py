@@ -22,7 +22,7 @@ from parallel_integrations.models import ExtractSettings, SearchSettings
 
 def python(script: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=50
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=170
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -140,7 +140,7 @@ def test_a_pickled_client_works_in_another_process(
         input=pickle.dumps(client),
         capture_output=True,
         env={**os.environ, "PARALLEL_API_KEY": sandbox.api_key},
-        timeout=30,
+        timeout=170,
         check=False,
     )
     assert done.stderr == b""

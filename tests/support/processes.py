@@ -20,7 +20,7 @@ def unpickled_elsewhere(made: Any, script: str, sandbox: Sandbox) -> str:
         capture_output=True,
         env={"PARALLEL_API_KEY": sandbox.api_key, "PYTHONPATH": ":".join(sys.path)},
         check=False,
-        timeout=50,
+        timeout=170,
     )
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()

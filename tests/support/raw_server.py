@@ -187,6 +187,8 @@ class RawServer:
         self._listener.shutdown(socket.SHUT_RDWR)  # closing alone does not wake `accept`
         self._listener.close()
         for connection in self._open:
+            with suppress(OSError):  # which wakes its thread; of the socket, past its TLS
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
             connection.close()
 
     def _accept(self) -> None:

@@ -102,7 +102,7 @@ def test_more_calls_than_the_process_may_open_files_wait_for_each_other() -> Non
             capture_output=True,
             text=True,
             check=False,
-            timeout=50,
+            timeout=170,
         )
     assert (done.stdout.strip(), done.stderr) == ("300", "")
     assert server.connections <= 40

@@ -130,6 +130,9 @@ async def test_a_client_closed_from_a_loop_keeps_no_connection(sandbox: Sandbox)
 
 
 def test_a_forgotten_client_keeps_no_connection(sandbox: Sandbox) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()  # what other tests forgot
     client = ParallelClient(api_key=sandbox.api_key, base_url=sandbox.url)
     client.run(search(SEARCH))
     del client

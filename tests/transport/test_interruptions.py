@@ -276,7 +276,7 @@ def in_a_process(script: str, url: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=170,
     )
     return done.stdout.strip() + done.stderr[-2000:]
 

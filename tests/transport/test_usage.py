@@ -378,7 +378,6 @@ def test_every_step_of_an_operation_is_corrected(sandbox: Sandbox, client: Paral
     assert client.usage.usd == sandbox.ledger.usd < client.usage.estimated_usd
 
 
-@pytest.mark.timeout(60)
 async def test_hundreds_of_calls_at_once_cost_what_the_ledger_says() -> None:
     """With faults that are repeated, and with responses that broke off after they were billed."""
     questions = ["with", "nonlocal", "global", "import"]

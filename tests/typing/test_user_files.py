@@ -21,10 +21,7 @@ follow_imports = skip
 follow_imports = silent
 """
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(180),  # reading a framework for the first time takes a while
-]
+pytestmark = pytest.mark.slow
 
 
 def test_mypy(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import is_dataclass
 from enum import Enum
+from reprlib import repr as brief
 from typing import Any, Final
 
 from langchain_core.exceptions import OutputParserException
@@ -91,7 +92,7 @@ def _json_schema(schema: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         return _converted(schema), {}
     except Exception as error:  # noqa: BLE001 - the converter raises many; nothing was sent
         raise InvalidArgumentError(
-            f"schema={schema!r:.100} cannot be the schema of an object: give a pydantic class, a "
+            f"schema={brief(schema)} cannot be the schema of an object: give a pydantic class, a "
             f"TypedDict, a dataclass or a JSON schema ({error})"
         ) from None
 

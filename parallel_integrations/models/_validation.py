@@ -236,7 +236,7 @@ def check_amount(name: str, value: object, *, optional: bool = False) -> None:
 def _short(value: object) -> str:
     try:
         text = repr(value)
-    except ValueError:  # Python writes no integer of thousands of digits
+    except (ValueError, RecursionError):  # an integer of thousands of digits, lists of such levels
         return "…"
     return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…"
 

@@ -2,9 +2,10 @@
 
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import is_dataclass
+from itertools import count
 from typing import Annotated, Any, Final, TypeAlias
 from urllib.parse import unquote
 
@@ -22,6 +23,8 @@ from parallel_integrations.models.fields import sendable
 
 WIRE_TYPES: Final = frozenset({"json", "text", "auto"})
 MAX_DEPTH: Final = 5
+MAX_PARTS: Final = 15_000
+"""Of a schema: a task's may have so many characters."""
 UNSUPPORTED: Final = frozenset(
     """
     contains format maxContains minContains maxItems minItems maxLength minLength maxProperties
@@ -86,22 +89,30 @@ def inlined(schema: Mapping[str, Any]) -> dict[str, Any]:
     """A JSON schema with its definitions for the references to them: the API documents none.
 
     Raises:
-        ValueError: A reference leads to nothing in it, or a definition contains itself.
+        ValueError: A reference leads to nothing in it, a definition contains itself, or it becomes
+            too large or too deep.
     """
     kept = {key: value for key, value in schema.items() if key not in ("$defs", "definitions")}
-    whole: dict[str, Any] = _inlined(kept, schema, ())
+    try:
+        whole: dict[str, Any] = _inlined(kept, schema, (), count(1))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     return whole
 
 
-def _inlined(node: Any, root: Mapping[str, Any], inside: tuple[str, ...]) -> Any:
+def _inlined(
+    node: Any, root: Mapping[str, Any], inside: tuple[str, ...], parts: Iterator[int]
+) -> Any:
     if isinstance(node, list):
-        return [_inlined(item, root, inside) for item in node]
+        return [_inlined(item, root, inside, parts) for item in node]
     if not isinstance(node, Mapping):
         return node
+    if next(parts) > MAX_PARTS:  # definitions that hold each other twice double with each level
+        raise ValueError(f"with its references followed it has more than {MAX_PARTS} parts")
     reference = node.get("$ref")
     if not isinstance(reference, str):
         return {
-            key: value if key in _VALUES else _inlined(value, root, inside)
+            key: value if key in _VALUES else _inlined(value, root, inside, parts)
             for key, value in node.items()
             if not (key == "discriminator" and _is_openapi(value))
         }
@@ -109,7 +120,7 @@ def _inlined(node: Any, root: Mapping[str, Any], inside: tuple[str, ...]) -> Any
         name = reference.rpartition("/")[2].removeprefix("#") or "it"
         raise ValueError(f"{name} contains itself, which an output schema cannot express")
     rest = {key: value for key, value in node.items() if key != "$ref"}
-    return _inlined({**_target(root, reference), **rest}, root, (*inside, reference))
+    return _inlined({**_target(root, reference), **rest}, root, (*inside, reference), parts)
 
 
 def _is_openapi(discriminator: Any) -> bool:

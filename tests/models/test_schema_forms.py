@@ -234,6 +234,41 @@ def test_a_reference_to_nothing_is_refused_unsent(
     assert not sandbox.requests
 
 
+def _nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(levels):
+        schema = {"type": "object", "properties": {"inner": schema}}
+    return schema
+
+
+def _doubling(levels: int) -> dict[str, Any]:
+    definitions = {
+        f"D{level}": {
+            "type": "object",
+            "properties": {name: {"$ref": f"#/$defs/D{level + 1}"} for name in ("one", "other")},
+        }
+        for level in range(levels)
+    }
+    definitions[f"D{levels}"] = {"type": "string"}
+    return {"type": "object", "properties": {"a": {"$ref": "#/$defs/D0"}}, "$defs": definitions}
+
+
+@pytest.mark.parametrize("schema", [_nested(3000), _doubling(40)], ids=["deep", "doubling"])
+def test_a_schema_without_measure_is_refused_unsent(
+    sandbox: Sandbox, client: ParallelClient, schema: dict[str, Any]
+) -> None:
+    wire = {"type": "json_schema", "name": "statement", "schema": schema}
+    for refused in (
+        lambda: ChatParallel(client=client).with_structured_output(schema),
+        lambda: ParallelLLM(client=client).complete(QUESTION, response_format=schema),
+        lambda: CreateTaskRunRequest(input="x", output_schema=schema),
+        lambda: RespondRequest(input="x", text_format=wire),
+    ):
+        with pytest.raises(InvalidArgumentError, match=r"nested too deeply|15000 parts|depth"):
+            refused()
+    assert not sandbox.requests
+
+
 def test_definitions_take_the_place_of_references(sandbox: Sandbox, client: ParallelClient) -> None:
     text, value = {"type": "string"}, {"const": {"$ref": "a value"}}
     schema: dict[str, Any] = {

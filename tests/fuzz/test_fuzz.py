@@ -45,7 +45,7 @@ def test_what_would_do_harm_is_found() -> None:
         raise ParallelError("the key is fuzz-key")
 
     def slow(client: ParallelClient) -> None:
-        time.sleep(0.02)
+        sum(range(3_000_000))
 
     for play, cases, what in (
         (foreign, 60, "IndexError"),
@@ -55,6 +55,11 @@ def test_what_would_do_harm_is_found() -> None:
         report = fuzz(CodePath("search", play, "search"), cases, slowest_seconds=0.01)
         assert report.findings
         assert what in table([report])
+
+
+def test_a_machine_that_is_busy_with_something_else_is_no_finding() -> None:
+    path = CodePath("search", lambda client: time.sleep(0.02), "search")
+    assert not fuzz(path, 1, slowest_seconds=0.01).findings
 
 
 def test_a_case_is_the_same_every_time() -> None:

@@ -123,7 +123,7 @@ def test_without_langchain_it_says_what_is_missing(
     monkeypatch.delattr(subpackage, "ParallelBudgetMiddleware")
     monkeypatch.delattr(subpackage, "middleware")
     monkeypatch.delitem(sys.modules, "parallel_integrations.langchain.middleware")
-    for name in [each for each in sys.modules if each.partition(".")[0] == "langchain"]:
+    for name in [each for each in list(sys.modules) if each.partition(".")[0] == "langchain"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "langchain", None)
     with pytest.raises(ImportError, match=r"ParallelBudgetMiddleware(.|\n)*pip install langchain"):

@@ -173,7 +173,7 @@ class RawServer:
 
     def settle(self, num_open: int) -> int:
         """How many connections are open, once no more than `num_open` are or none more closes."""
-        for _ in range(2000):
+        for _ in range(20_000):
             if self.open_connections <= num_open:
                 break
             threading.Event().wait(0.001)  # not `time.sleep`, which tests speed up

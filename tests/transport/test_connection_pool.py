@@ -53,7 +53,7 @@ def responding(talk: Talk, request: bytes) -> None:
 
 async def open_within(server: RawServer, most: int) -> bool:
     """Whether no more than `most` connections are open soon."""
-    for _ in range(200):
+    for _ in range(2000):
         if server.open_connections <= most:
             return True
         await asyncio.sleep(0.01)

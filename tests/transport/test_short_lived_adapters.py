@@ -79,7 +79,7 @@ def test_what_is_idle_for_too_long_is_closed(own: Sandbox, monkeypatch: pytest.M
 
 def settled(sandbox: Sandbox) -> int:
     """How many connections are open, once the server has read the ends of those that are not."""
-    for _ in range(2000):
+    for _ in range(20_000):
         if not sandbox.open_connections:
             break
         asyncio.run(asyncio.sleep(0.001))

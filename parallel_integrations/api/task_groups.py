@@ -27,6 +27,7 @@ from parallel_integrations.errors import (
     ParallelError,
     RequestTimeoutError,
     ServerError,
+    StatusError,
     UnexpectedAnswerError,
 )
 from parallel_integrations.models._validation import check_count
@@ -35,7 +36,9 @@ from parallel_integrations.models.policies import Metadata
 from parallel_integrations.models.shared import StreamEvent, UnreadableEvent
 from parallel_integrations.models.task import (
     CreateTaskRunRequest,
+    TaskOutput,
     TaskRun,
+    TaskRunResult,
     TaskRunStateEvent,
     TaskSettings,
     checked_settings,
@@ -359,16 +362,19 @@ def _wait(
             result.run, result.validation_error = run_within(event.text), event.fault
         elif isinstance(event, TaskRunStateEvent):
             result.run = event.run
-            if event.output is not None and event.output.is_empty:
-                result.validation_error = "it holds nothing"
-            elif event.output is not None:
-                result.output = event.output
-                result.parsed, result.validation_error = parse_output(
-                    event.output.content, output_schema
-                )
+            if event.output is not None:
+                fill(result, event.output)
         number = run_number(result.run) if result.run else None
-        if number is not None and number < num_inputs:
+        # A run that is listed again, as it was before or without its output, takes nothing away.
+        if number is not None and number < num_inputs and _holds(result) >= _holds(results[number]):
             results[number] = result
+
+    def fill(result: TaskGroupResult, output: TaskOutput) -> None:
+        if output.is_empty:
+            result.validation_error = "it holds nothing"
+            return
+        result.output = output
+        result.parsed, result.validation_error = parse_output(output.content, output_schema)
 
     words = f"Task group {taskgroup_id}"
     going_on = f"wait_task_group({taskgroup_id!r}, {num_inputs})"
@@ -394,10 +400,29 @@ def _wait(
         while known < (known := sum(result.run is not None for result in results)) < num_inputs:
             runs = task_group_runs(taskgroup_id, include_output=True, last_event_id=cursor)
             yield from each(runs, take)
+        for result in results:
+            if result.output is not None or result.run is None or result.run.status != "completed":
+                continue
+            try:
+                fill(result, (yield from _read_output(result.run.run_id)))
+            # It costs none of the others, not even where the run has lost its id.
+            except (StatusError, UnexpectedAnswerError, InvalidArgumentError) as error:
+                result.validation_error = result.validation_error or str(error)
 
     with waiting(words, going_on, taskgroup_id=taskgroup_id):
         yield from within(collect(), deadline_seconds, late=late)
     return results
+
+
+def _read_output(run_id: str) -> Flow[TaskOutput]:
+    path = f"/v1/tasks/runs/{segment('run_id', run_id)}/result"
+    with carrying(run_id=run_id):
+        return (yield from call(Send("GET", path, retry=RetryPolicy.READ), TaskRunResult)).output
+
+
+def _holds(result: TaskGroupResult) -> tuple[bool, bool]:
+    """How much of a run a result holds; the more, the larger."""
+    return result.output is not None, result.run is not None and result.run.is_over
 
 
 def numbered_requests(

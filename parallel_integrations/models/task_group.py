@@ -149,9 +149,12 @@ class TaskGroupResult(ResponseModel):
             return "the group holds no run for this input"
         if self.validation_error is not None:
             return (
-                f"the output cannot be read in the group's listing ({self.validation_error}); "
+                f"the output cannot be read ({self.validation_error}); "
                 f"wait_task_run({self.run.run_id!r}) fetches it alone"
             )
+        if not self.run.is_over:
+            going_on = f"wait_task_run({self.run.run_id!r}) waits for it"
+            return f"the run is {self.run.status}, though its group is done; {going_on}"
         reason = self.run.error.reason if self.run.error else ""
         return reason or f"the run is {self.run.status}"
 

@@ -330,7 +330,58 @@ def test_a_run_that_is_neither_done_nor_active_is_reported_as_it_is() -> None:
         },
     }
     player = ScriptPlayer([group(1), [f"data: {json.dumps(event)}\n\n".encode()]])
-    assert player.play(wait_task_group("tg_1", 1))[0].error == "the run is action_required"
+    error = player.play(wait_task_group("tg_1", 1))[0].error
+    assert error.startswith("the run is action_required")
+    assert "wait_task_run('r')" in error
+
+
+def listed_run(number: int, status: str, **more: Any) -> bytes:
+    run = {"run_id": f"trun_{number}", "status": status, "metadata": {"parallel_index": number}}
+    event = {"type": "task_run.state", "event_id": f"again_{number}", "run": run, **more}
+    return f"data: {json.dumps(event)}\n\n".encode()
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        listed_run(0, "completed"),
+        listed_run(0, "completed", output=5),
+        listed_run(0, "running"),
+        listed_run(0, "failed"),
+    ],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_run_that_is_listed_twice_keeps_its_output(again: bytes, is_first: bool) -> None:
+    entries = [again, *listing(0, 1)] if is_first else [*listing(0, 1), again]
+    player = ScriptPlayer([group(2), entries])
+    results = player.play(wait_task_group("tg_1", 2))
+    assert [result.output.content[-1] for result in results] == ["0", "1"]
+    assert len(player.sends) == 2
+
+
+@pytest.mark.parametrize("listed", [{}, {"output": None}, {"output": 5}])
+def test_an_output_that_the_listing_lacks_is_fetched_alone(listed: dict[str, Any]) -> None:
+    held = {"run": {"run_id": "trun_0"}, "output": {"type": "text", "content": "x"}}
+    results = [held, httpx.Response(404, json={})]
+
+    def respond(send: Send) -> Any:
+        if send.stream:
+            return [listed_run(0, "completed", **listed), listed_run(1, "completed", **listed)]
+        return results.pop(0) if send.path.endswith("/result") else group(2)
+
+    player = ScriptPlayer(respond)
+    first, second = player.play(wait_task_group("tg_1", 2))
+    assert (first.output.content, first.error) == ("x", None)
+    assert "wait_task_run('trun_1')" in second.error
+    assert not results
+
+
+def test_a_run_without_an_id_costs_none_of_the_others() -> None:
+    nameless = listed_run(0, "completed").replace(b'"trun_0"', b'""')
+    player = ScriptPlayer([group(2), [nameless, *listing(1)]])
+    first, second = player.play(wait_task_group("tg_1", 2))
+    assert first.error
+    assert second.error is None
 
 
 def test_inputs_go_a_thousand_a_call() -> None:

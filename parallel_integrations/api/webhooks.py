@@ -2,7 +2,7 @@
 
 import base64
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final, TypeAlias
@@ -24,6 +24,7 @@ ID_HEADER: Final = "webhook-id"
 WebhookHeaders: TypeAlias = (
     Mapping[str, str]
     | Mapping[bytes, bytes]
+    | Mapping[str, Sequence[str]]
     | Iterable[tuple[str, str]]
     | Iterable[tuple[bytes, bytes]]
 )
@@ -37,7 +38,9 @@ def verify_webhook(headers: WebhookHeaders, body: bytes, secret: str | bytes) ->
     repeat; recognise them by `webhook_id`.
 
     Args:
-        headers: The message's headers: any mapping or pairs, names in any case, texts or bytes.
+        headers: The message's headers: any mapping or pairs, names in any case, texts or bytes;
+            lists of values (`multiValueHeaders` of AWS Lambda) and WSGI's names (Django's
+            `request.META`), too.
         body: Its raw body.
         secret: The account's webhook secret: `whsec_` and base64, or the base64 alone. Bytes are
             taken for the key itself.
@@ -75,7 +78,7 @@ def verify_webhook(headers: WebhookHeaders, body: bytes, secret: str | bytes) ->
     expected = [base64.b64encode(hmac.digest(key, signed, sha256)) for key in keys]
     valid = False
     for entry in signatures.split():
-        version, _, signature = entry.partition(",")
+        version, _, signature = entry.rstrip(",").partition(",")
         given = signature.encode("utf-8", "surrogatepass")
         for one in expected:
             # Every pair is compared, whatever was found before: the time taken says nothing.
@@ -116,12 +119,13 @@ def parse_webhook(body: bytes) -> WebhookPayload:
         UnexpectedAnswerError: It cannot be a webhook's message.
         TypeError: The body is not bytes.
     """
-    if not isinstance(body, bytes | bytearray):
+    if not isinstance(body, bytes | bytearray | memoryview):
         raise ArgumentTypeError(
             f"parse_webhook takes the raw body as bytes: got {type(body).__name__}"
         )
+    body = bytes(body)
     try:
-        return read_as(WebhookPayload, bytes(body))
+        return read_as(WebhookPayload, body)
     except ValueError as error:
         fault = first_fault(error)
     shown = body[:200].decode("utf-8", "replace")
@@ -130,14 +134,22 @@ def parse_webhook(body: bytes) -> WebhookPayload:
 
 
 def _named(headers: Any) -> dict[str, str] | None:
-    """Headers by their name in lower case; None where they are none."""
+    """Headers by their name in lower case; None where they are none.
+
+    One that came several times is its values with a space between them, as signatures have it;
+    gateways give lists of values, and WSGI names a header `HTTP_WEBHOOK_ID`.
+    """
     if isinstance(headers, str | bytes):
         return None
+    named: dict[str, dict[str, None]] = {}
     try:
-        pairs = headers.items() if hasattr(headers, "items") else headers
-        return {_text(name).lower(): _text(value) for name, value in pairs}
+        for name, value in headers.items() if hasattr(headers, "items") else headers:
+            plain = _text(name).lower().replace("_", "-").removeprefix("http-")
+            values = value if isinstance(value, list | tuple) else [value]
+            named.setdefault(plain, {}).update(dict.fromkeys(map(_text, values)))
     except (TypeError, ValueError):  # nothing to go through, or not in pairs
         return None
+    return {name: " ".join(values) for name, values in named.items()}
 
 
 def _text(value: object) -> str:

@@ -107,6 +107,29 @@ def test_names_of_headers_come_in_any_case_and_as_bytes() -> None:
     assert webhook_id({"Webhook-Id": ""}) is None
 
 
+def test_headers_come_as_gateways_and_wsgi_have_them() -> None:
+    given = headers()
+    lists = {name.title(): [value] for name, value in given.items()}
+    meta = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in given.items()}
+    assert verify_webhook(lists, BODY, CODED)
+    assert verify_webhook({**meta, "wsgi.version": (1, 0)}, BODY, CODED)
+    assert webhook_id(lists) == webhook_id(meta) == given["webhook-id"]
+    assert parse_webhook(memoryview(BODY)).data.run_id == "trun_1"
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_header_that_comes_twice_is_read_twice(*, is_first: bool) -> None:
+    given = headers()
+    other = ("webhook-signature", signature(b"older", b"x"))
+    pairs = [*given.items(), other] if is_first else [other, *given.items()]
+    assert verify_webhook(pairs, BODY, CODED)
+    assert verify_webhook([*pairs, ("Webhook-Id", given["webhook-id"])], BODY, CODED)
+    assert not verify_webhook([*pairs, ("Webhook-Id", "whevent_2")], BODY, CODED)
+    # As a proxy joins them.
+    joined = ", ".join(value for name, value in pairs if name == "webhook-signature")
+    assert verify_webhook({**given, "webhook-signature": joined}, BODY, CODED)
+
+
 @pytest.mark.parametrize("none", [None, 7, "webhook-id: 1", b"x", [1], ["webhook-id"], [("a",)]])
 def test_what_is_no_headers_is_an_error_of_the_caller(none: Any) -> None:
     with pytest.raises(TypeError, match="mapping of headers"):

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -26,6 +27,8 @@ PARQUET_BUFFER_BYTES: Final = 1 << 20
 KEY_BYTES: Final = 16
 # Null values of pandas, by name: it need not be installed.
 MISSING: Final = frozenset({"NAType", "NaTType"})
+FINER_THAN_MICROSECONDS: Final = ("ns]", "ps]", "fs]", "as]")
+"""How the name of a type of times ends in numpy."""
 
 Rows: TypeAlias = Iterable[str | Mapping[str, Any] | BaseModel] | Path | Any
 """A CSV, JSONL or Parquet file (as `Path`), any iterable of texts, objects or pydantic instances,
@@ -372,21 +375,41 @@ def _plain(row: Any) -> str | dict[str, Any]:
     if not isinstance(row, Mapping | BaseModel):
         raise TypeError(f"it is neither a text nor an object of fields, but {type(row).__name__}")
     plain = to_jsonable_python(
-        row if isinstance(row, BaseModel) else dict(row), fallback=_scalar, by_alias=True
+        row if isinstance(row, BaseModel) else dict(row), fallback=_python_value, by_alias=True
     )
     if not isinstance(plain, dict):
         raise TypeError(f"a {type(row).__name__} is written as {type(plain).__name__}, no object")
     if not plain:
         raise ValueError("it has no fields")
+    _sort_sets(row, plain)
     return plain
 
 
-def _scalar(value: Any) -> Any:
-    """A numpy number as a Python number."""
-    item = getattr(value, "item", None)
-    if not callable(item):
+def _sort_sets(value: Any, plain: Any) -> None:
+    """Sort what was a set: its order differs between processes, and a row would not be the same."""
+    if isinstance(plain, list) and isinstance(value, set | frozenset):
+        plain.sort(key=json.dumps)
+        return
+    if isinstance(value, BaseModel):
+        value = value.model_dump(by_alias=True)
+    if isinstance(plain, dict) and isinstance(value, Mapping):
+        value, plain = value.values(), plain.values()
+    elif not isinstance(plain, list) or not isinstance(value, list | tuple):
+        return
+    for each, its_plain in zip(value, plain, strict=False):
+        if isinstance(its_plain, list | dict):
+            _sort_sets(each, its_plain)
+
+
+def _python_value(value: Any) -> Any:
+    """A number, time or array of numpy as Python has it."""
+    if not callable(getattr(value, "tolist", None)):
         raise TypeError(f"it holds no JSON value, but {type(value).__name__}")
-    return item()
+    dtype: Any = getattr(value, "dtype", None)
+    # Python's own times hold microseconds: finer ones would become bare numbers.
+    if str(dtype).endswith(FINER_THAN_MICROSECONDS):
+        value = value.astype(f"{dtype.kind}8[us]")
+    return value.tolist()
 
 
 class _Frame:
@@ -412,4 +435,6 @@ class _Frame:
 
 
 def _is_missing(value: Any) -> bool:
+    if isinstance(value, Decimal):
+        return value.is_nan()
     return type(value).__name__ in MISSING or (isinstance(value, float) and value != value)

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from parallel_integrations import InvalidArgumentError, ParallelClient
 from parallel_integrations.enrichment import enrich
@@ -324,3 +324,37 @@ def test_a_frame_with_equal_column_names_is_refused() -> None:
 def test_decimals_are_sent_as_text(sandbox: Sandbox, client: ParallelClient) -> None:
     enriched(client, [{"price": Decimal("1.50")}])
     assert sent(sandbox) == [{"price": "1.50"}]
+
+
+class Tagged(BaseModel):
+    tags: frozenset[str] = Field(alias="labels")
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (np.array([1]), [1]),
+        (np.array([[1.5], [2.5]]), [[1.5], [2.5]]),
+        (np.datetime64("2024-05-01T06:00", "ns"), "2024-05-01T06:00:00"),
+        (np.array(["2024-05-01"], "M8[ns]"), ["2024-05-01T00:00:00"]),
+        (np.datetime64("2024-05-01"), "2024-05-01"),
+        (np.timedelta64(1500, "ms").astype("m8[ns]"), "PT1.5S"),
+        (np.datetime64("NaT", "ns"), None),
+        (np.int64(2), 2),
+        # More members than would come in their order by chance.
+        (set("hgfedcba"), list("abcdefgh")),
+        ([{"of": frozenset("hgfedcba")}], [{"of": list("abcdefgh")}]),
+        (Tagged(labels=frozenset("hgfedcba")), {"labels": list("abcdefgh")}),
+    ],
+)
+def test_a_value_is_sent_as_what_it_is(
+    sandbox: Sandbox, client: ParallelClient, value: Any, plain: Any
+) -> None:
+    enriched(client, [{"a": value}])
+    assert sent(sandbox) == [{"a": plain}]
+
+
+def test_missing_decimals_of_a_frame_are_null(sandbox: Sandbox, client: ParallelClient) -> None:
+    frame = pd.DataFrame({"a": ["x", "y"], "price": [Decimal("1.5"), Decimal("NaN")]})
+    enriched(client, frame)
+    assert sent(sandbox) == [{"a": "x", "price": "1.5"}, {"a": "y", "price": None}]

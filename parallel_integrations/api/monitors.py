@@ -212,15 +212,17 @@ class _Cursors:
     """The cursors of pages, the first page's being None; one that comes again would never end."""
 
     def __init__(self) -> None:
-        self._seen: list[str | None] = [None]
+        self._seen: set[str] = set()
+        self._next: list[str | None] = [None]
 
     def __iter__(self) -> Iterator[str | None]:
-        # A list may grow while it is gone through.
-        return iter(self._seen)
+        while self._next:
+            yield self._next.pop()
 
     def add(self, cursor: str | None) -> None:
         if cursor and cursor not in self._seen:
-            self._seen.append(cursor)
+            self._seen.add(cursor)
+            self._next.append(cursor)
 
 
 def _page_params(cursor: str | None, limit: int | None, max_limit: int) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from typing import Final
 from parallel_integrations._protocol.flow import Emit, Flow, Send, Stream, call, order
 from parallel_integrations._protocol.paths import segment, text_parameter
 from parallel_integrations._protocol.retry import RetryPolicy
-from parallel_integrations.errors import InvalidArgumentError
+from parallel_integrations.errors import InvalidArgumentError, UnexpectedAnswerError
 from parallel_integrations.models._validation import check_count
 from parallel_integrations.models.monitor import (
     MAX_MONITORS,
@@ -19,6 +19,8 @@ from parallel_integrations.models.monitor import (
 )
 
 MAX_EVENTS: Final = 100
+MAX_EMPTY_PAGES: Final = 100
+"""Pages without anything, one after another, after which a listing counts as endless."""
 
 PATH: Final = "/v1/monitors"
 
@@ -97,7 +99,7 @@ def all_monitors(
         page = yield from list_monitors(cursor=cursor, type=type, status=status)
         for monitor in page.monitors:
             yield Emit(monitor)
-        cursors.add(page.next_cursor)
+        cursors.add(page.next_cursor, is_empty=not page.monitors)
 
 
 def retrieve_monitor(monitor_id: str) -> Flow[Monitor]:
@@ -205,7 +207,7 @@ def all_monitor_events(
         )
         for event in page.events:
             yield Emit(event)
-        cursors.add(page.next_cursor)
+        cursors.add(page.next_cursor, is_empty=not page.events)
 
 
 class _Cursors:
@@ -214,13 +216,20 @@ class _Cursors:
     def __init__(self) -> None:
         self._seen: set[str] = set()
         self._next: list[str | None] = [None]
+        self._num_empty = 0
 
     def __iter__(self) -> Iterator[str | None]:
         while self._next:
             yield self._next.pop()
 
-    def add(self, cursor: str | None) -> None:
+    def add(self, cursor: str | None, *, is_empty: bool) -> None:
+        self._num_empty = self._num_empty + 1 if is_empty else 0
         if cursor and cursor not in self._seen:
+            if self._num_empty >= MAX_EMPTY_PAGES:
+                raise UnexpectedAnswerError(
+                    f"{self._num_empty} pages in a row hold nothing, and each names another one. "
+                    f"To go on all the same, fetch single pages, from cursor={cursor!r:.1000} on."
+                )
             self._seen.add(cursor)
             self._next.append(cursor)
 

@@ -268,7 +268,10 @@ class Monitor(ApiResponse):
 
 
 class _Page(ApiResponse):
-    next_cursor: str | None = None
+    # Left out, it would make a listing end in the middle.
+    essential_fields = frozenset({"next_cursor"})
+
+    next_cursor: str | None = Field(default=None, coerce_numbers_to_str=True)
     """Where the next page begins; None on the last."""
 
 

@@ -38,7 +38,7 @@ from parallel_integrations.api import (
     update_monitor,
     wait_task_group,
 )
-from parallel_integrations.errors import InvalidArgumentError
+from parallel_integrations.errors import InvalidArgumentError, UnexpectedAnswerError
 from parallel_integrations.models import Monitor, MonitorEvent
 from parallel_integrations.sandbox import Sandbox
 from tests.support.scripted_operation import BOTH, ScriptPlayer, check_repetitions, listen, run
@@ -223,6 +223,27 @@ def test_all_pages_are_walked_and_no_cursor_twice(
     assert len(player.sends) == len(player.events) == pages
     requested = [dict(send.params).get("cursor") for send in player.sends]
     assert requested == [None, *cursors[: pages - 1]]
+
+
+@pytest.mark.parametrize("items", ["monitors", "events"])
+def test_pages_of_nothing_that_never_end_are_an_error_in_the_end(items: str) -> None:
+    numbers = count()
+    player = ScriptPlayer(lambda _: {items: [], "next_cursor": f"c{next(numbers)}"})
+    with pytest.raises(UnexpectedAnswerError, match=r"To go on all the same, .* cursor='c99'"):
+        player.play(all_monitors() if items == "monitors" else all_monitor_events("m1"))
+    assert len(player.sends) == 100
+
+
+@pytest.mark.parametrize("items", ["monitors", "events"])
+def test_no_cursor_ends_a_listing_because_of_its_type(items: str) -> None:
+    def listing() -> Any:
+        return all_monitors() if items == "monitors" else all_monitor_events("m1")
+
+    player = ScriptPlayer([{items: [], "next_cursor": 7}, {items: []}])
+    player.play(listing())
+    assert [dict(send.params).get("cursor") for send in player.sends] == [None, "7"]
+    with pytest.raises(UnexpectedAnswerError, match="next_cursor"):
+        ScriptPlayer([{items: [], "next_cursor": {"after": 7}}]).play(listing())
 
 
 def test_pages_are_read_as_they_are_wanted() -> None:

@@ -4,10 +4,11 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, Field
 
 from parallel_integrations._documents.citation_markers import resolve_markers
 from parallel_integrations.errors import ArgumentTypeError
+from parallel_integrations.models._validation import CheckedModel
 from parallel_integrations.models.tolerant_reading import storable
 
 StorableText: TypeAlias = Annotated[str, AfterValidator(storable)]
@@ -24,7 +25,7 @@ PASSAGE_KEYS: Final = (
 )
 
 
-class Passage(BaseModel, frozen=True):
+class Passage(CheckedModel, frozen=True, extra="forbid"):
     """A text that was retrieved from a page.
 
     Attributes:
@@ -38,7 +39,7 @@ class Passage(BaseModel, frozen=True):
     title: StorableText = ""
 
 
-class CitedPassage(BaseModel, frozen=True):
+class CitedPassage(CheckedModel, frozen=True, extra="forbid"):
     """A passage that an answer cites.
 
     Attributes:
@@ -52,7 +53,7 @@ class CitedPassage(BaseModel, frozen=True):
     end: int | None = None
 
 
-class Answer(BaseModel):
+class Answer(CheckedModel, extra="forbid"):
     """What a system gave for a question.
 
     Attributes:

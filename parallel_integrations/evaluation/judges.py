@@ -23,6 +23,7 @@ from parallel_integrations._documents.text_matching import (
 )
 from parallel_integrations.errors import ArgumentTypeError
 from parallel_integrations.evaluation.answers import StorableText
+from parallel_integrations.models._validation import CheckedModel
 
 Support: TypeAlias = Literal["full", "partial", "none", "contradicted", "undecided"]
 """How far a passage holds a statement; only a model says `contradicted`."""
@@ -37,7 +38,7 @@ MAX_PASSAGE_CHARACTERS: Final = 20_000
 """Of a passage that a model judge is shown."""
 
 
-class Statement(BaseModel, frozen=True):
+class Statement(CheckedModel, frozen=True, extra="forbid"):
     """What is looked for in a passage.
 
     Attributes:
@@ -51,7 +52,7 @@ class Statement(BaseModel, frozen=True):
     question: str = ""
 
 
-class Verdict(BaseModel, frozen=True):
+class Verdict(CheckedModel, frozen=True, extra="forbid"):
     """What a judge says of a statement and a passage.
 
     Attributes:

@@ -7,9 +7,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from parallel_integrations.errors import ArgumentTypeError, InvalidArgumentError
+from parallel_integrations.models._validation import CheckedModel
 from parallel_integrations.models.shared import MAX_TEXT_CHARACTERS
 
 Importance: TypeAlias = Literal["vital", "okay"]
@@ -28,7 +29,7 @@ STRICT: Final = ConfigDict(
 )
 
 
-class Fact(BaseModel):
+class Fact(CheckedModel):
     """One atomic fact that a right answer states.
 
     Attributes:
@@ -55,7 +56,7 @@ class Fact(BaseModel):
         return self
 
 
-class Question(BaseModel):
+class Question(CheckedModel):
     """A question with its facts.
 
     Attributes:
@@ -209,15 +210,8 @@ def question_of_row(place: str, row: Any) -> Question:
         given = _one_fact(place, row)
     try:
         return Question.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "missing":
-            raise InvalidArgumentError(f"{place}: {field} is missing, which it needs") from None
-        message = first["msg"].removeprefix("Value error, ")
-        where = f"{place}, {field}" if field else place
-        shown = "" if first["type"] == "value_error" else f" (given: {first['input']!r:.100})"
-        raise InvalidArgumentError(f"{where}: {message}{shown}") from None
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"{place}: {error}", field=error.field) from None
 
 
 def _one_fact(place: str, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from parallel_integrations.evaluation.report import EvaluationReport, SearchTuni
 from parallel_integrations.evaluation.systems import SearchSystem, asker, name_of
 from parallel_integrations.models._validation import check_amount, check_count
 
+SHARED_NAMES: Final = frozenset({"<lambda>", "partial"})
+"""Names that say nothing about which system has them."""
 CONCURRENCY: Final = 4
 VARIED: Final = ("max_results", "max_chars_per_result", "mode")
 
@@ -90,8 +92,9 @@ def evaluate(
             asked by itself, and those in flight may cost more than that.
         price_per_question_usd: What one question costs at most.
         concurrency: Questions that are asked at once; 4.
-        name: What the run is called in journal and report; by default the system's name. Change it
-            when the system changes, or a journal's old results are taken for it.
+        name: What the run is called in journal and report; by default the system's name, which a
+            lambda or a `partial` with a journal has to be given. Change it when the system changes,
+            or a journal's old results are taken for it.
         on_progress: Called after each question.
 
     Returns:
@@ -257,6 +260,7 @@ class _Run:
         self.questions = questions_of(questions)
         self.judge = judge_of(judge)
         self.name = name or name_of(system)
+        self.is_named = bool(name) or self.name not in SHARED_NAMES
         self.settings = getattr(system, "settings", {}) if isinstance(system, SearchSystem) else {}
         self.usage = client.usage if client is not None else None
         self.counted_usd = self.usage.usd if self.usage is not None else 0.0
@@ -277,7 +281,17 @@ class _Run:
         self.results: dict[str, QuestionResult] = {}
 
     def report(self, journal: str | PathLike[str] | None) -> EvaluationReport:
-        """Ask what the journal does not hold, and put the report together."""
+        """Ask what the journal does not hold, and put the report together.
+
+        Raises:
+            InvalidArgumentError: Another system's results would be taken for this one's.
+        """
+        if journal is not None and not self.is_named:
+            raise InvalidArgumentError(
+                "name= is missing: a journal finds results by their system's name, and any other "
+                f"{self.name} has the same: give this one a name of its own",
+                field="name",
+            )
         with closing(EvaluationJournal(journal)) as kept:
             # By all of a question: one whose facts were edited is judged again, not found in the
             # journal.

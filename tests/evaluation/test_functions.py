@@ -73,7 +73,7 @@ def test_a_reference_may_be_an_answer_alone() -> None:
         fact_recall(inputs=QUESTION, outputs=ANSWER, reference_outputs={"x": 1})
     with pytest.raises(ValueError, match="reference_outputs=5 has neither facts"):
         fact_recall(inputs=QUESTION, outputs=ANSWER, reference_outputs=5)
-    with pytest.raises(ValueError, match=r"reference_outputs, facts\.0: Input should be"):
+    with pytest.raises(ValueError, match=r"reference_outputs: facts\.0='a text' must be an object"):
         fact_recall(inputs=QUESTION, outputs=ANSWER, reference_outputs=["a text"])
     assert citation_recall(outputs=AIMessage("Fine."))["score"] is None
 

@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
-from parallel_integrations import InvalidArgumentError
+from parallel_integrations import InvalidArgumentError, ParallelError
 from parallel_integrations.evaluation import (
+    Answer,
+    Fact,
+    Passage,
+    Question,
     built_in_pages,
     built_in_questions,
     load_questions,
@@ -42,15 +46,18 @@ def test_rows_of_question_and_answer_are_one_fact_each(tmp_path: Path) -> None:
     ("row", "text"),
     [
         ("no object", "row 1: 'no object' is no object"),
-        ({"question": "?", "facts": [FACT]}, "row 1: id is missing, which it needs"),
+        ({"question": "?", "facts": [FACT]}, "row 1: Question needs id=, which is missing"),
         ({**QUESTION, "facts": []}, "row 1: facts must not be empty unless"),
         ({**QUESTION, "answerable": False}, 'row 1: facts must be empty where "answerable"'),
         ({**QUESTION, "facts": [FACT, FACT]}, "row 1: facts must have different ids"),
-        ({**QUESTION, "facts": [{**FACT, "importance": "high"}]}, "row 1, facts.0.importance:"),
-        ({**QUESTION, "facts": [{**FACT, "answers": ["…"]}]}, "row 1, facts.0: answers must"),
-        ({**QUESTION, "facts": [{**FACT, "weight": 3}]}, "row 1, facts.0.weight: Extra inputs"),
-        ({**QUESTION, "question": "\ud800"}, "row 1, question: Input should be a valid string"),
-        ({**QUESTION, "facts": [{**FACT, "answers": ["\ud800a"]}]}, "row 1, facts.0.answers.0: "),
+        (
+            {**QUESTION, "facts": [{**FACT, "importance": "high"}]},
+            "row 1: facts.0.importance='high' must be",
+        ),
+        ({**QUESTION, "facts": [{**FACT, "answers": ["…"]}]}, "row 1: facts.0: answers must"),
+        ({**QUESTION, "facts": [{**FACT, "weight": 3}]}, "row 1: facts.0 has no argument 'weight'"),
+        ({**QUESTION, "question": "\ud800"}, "row 1: question='\\ud800' must be a text"),
+        ({**QUESTION, "facts": [{**FACT, "answers": ["\ud800a"]}]}, "row 1: facts.0.answers.0="),
         ({"question": "Who?"}, "row 1, answer: a question without facts needs an answer"),
         ({"answer": "Jane"}, "row 1, question: a row needs a question"),
         ({"problem": "x", "answer": "y", "canary": "z"}, "row 1, canary: this row is encrypted"),
@@ -115,3 +122,20 @@ def test_a_line_nested_too_deeply_is_named(tmp_path: Path) -> None:
     file.write_text("[" * 100_000)
     with pytest.raises(InvalidArgumentError, match=r"questions\.jsonl, line 1: no JSON"):
         load_questions(file)
+
+
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (lambda: Fact(statement="x"), "Fact has no argument 'statement'"),
+        (lambda: Fact("x"), "Fact takes its arguments by name"),
+        (lambda: Question(id="1", question="x"), "facts must not be empty"),
+        (lambda: Question(id=1, question="x", answerable=False), "id=1 must be a text"),
+        (lambda: Answer(answer="x"), "Answer has no argument 'answer'"),
+        (lambda: Passage(url="https://a.example"), "Passage needs text=, which is missing"),
+    ],
+)
+def test_what_cannot_be_right_is_this_package_s_error(make: Any, fault: str) -> None:
+    with pytest.raises(ParallelError) as caught:
+        make()
+    assert str(caught.value).startswith(fault)

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -469,3 +470,12 @@ def test_what_cannot_be_right_is_refused_in_this_packages_words(
     arguments: dict[str, Any] = {"system": str, "questions": ROWS, **given}
     with pytest.raises(errors.InvalidArgumentError, match=words):
         evaluate(arguments.pop("system"), arguments.pop("questions"), **arguments)
+
+
+def test_a_journal_takes_no_system_for_another_without_a_name(tmp_path: Path) -> None:
+    for system in (lambda question: question, partial(str.format, x=1)):
+        with pytest.raises(errors.InvalidArgumentError, match="name= is missing"):
+            evaluate(system, ROWS, journal=tmp_path / "journal")
+    assert not any(tmp_path.iterdir())
+    report = evaluate(lambda question: question, ROWS, journal=tmp_path / "journal", name="echo")
+    assert report.name == "echo"

@@ -20,6 +20,7 @@ LINES: Final = ("", ".jsonl", ".ndjson")
 ROWS_PER_BATCH: Final = 10_000
 OF_THE_RUN: Final = ("sources", "error", "run_id")
 MAX_INTEGER: Final = 2**63 - 1
+MAX_EXACT_FLOAT: Final = 2**53
 FORMULA: Final = re.compile(r"[=@\t\r]|[+-](?![\d\s.,()/-]*$)")
 """How a text begins that a spreadsheet would run as a formula; telephone numbers do not."""
 
@@ -121,9 +122,10 @@ def _columns(lines: Path, known: Places) -> list[Column]:
 def _kind(value: Any) -> str:
     if value is None:
         return "null"
-    # Parquet has no integers beyond 64 bits: such a column becomes text.
-    if isinstance(value, int) and abs(value) > MAX_INTEGER:
-        return "large"
+    # Parquet has no integers beyond 64 bits, and floats hold them up to 53: what fits into no
+    # number of a column makes it text.
+    if isinstance(value, int) and abs(value) > MAX_EXACT_FLOAT:
+        return "large" if abs(value) > MAX_INTEGER else "long"
     return type(value).__name__
 
 
@@ -161,7 +163,7 @@ def _write_parquet(lines: Path, file: IO[bytes], known: Places) -> None:
     for column in columns:
         if column.kinds == {"bool"}:
             types.append((pa.bool_(), bool))
-        elif column.kinds == {"int"}:
+        elif column.kinds and column.kinds <= {"int", "long"}:
             types.append((pa.int64(), int))
         elif column.kinds and column.kinds <= {"int", "float"}:
             types.append((pa.float64(), float))

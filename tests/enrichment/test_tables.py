@@ -57,20 +57,22 @@ def test_a_table_has_the_columns_of_input_output_and_run(
 def test_a_parquet_file_has_typed_columns() -> None:
     Path("rows.jsonl").write_text(
         '{"n": 1, "share": 0.5, "ok": true, "tags": ["a"], "mixed": 1, '
-        '"large": 99999999999999999999}\n'
-        '{"n": 2, "share": 1, "ok": false, "tags": null, "mixed": "one", "large": 1}\n'
+        '"large": 99999999999999999999, "id": 9007199254740993, "key": 9007199254740993}\n'
+        '{"n": 2, "share": 1, "ok": false, "tags": null, "mixed": "one", "large": 1, '
+        '"id": 1, "key": 0.5}\n'
     )
     code, messages = command("out.parquet", source="rows.jsonl")
     assert code == 0, messages
     table = parquet.read_table("out.parquet")
     kinds = {name: str(table.schema.field(name).type) for name in table.column_names}
-    assert kinds["n"] == "int64"
+    assert kinds["n"] == kinds["id"] == "int64"
     assert kinds["share"] == "double"
     assert kinds["ok"] == "bool"
-    assert {kinds[name] for name in ("tags", "mixed", "large", "purpose")} == {"string"}
+    assert {kinds[name] for name in ("tags", "mixed", "large", "key", "purpose")} == {"string"}
     first, second = table.to_pylist()
     assert first["tags"] == '["a"]'
     assert first["large"] == "99999999999999999999"
+    assert first["key"] == "9007199254740993"  # a float would be another number
     assert second["tags"] is None
     assert second["mixed"] == "one"
 

@@ -59,6 +59,8 @@ from parallel_integrations.models.task import (
 
 WAIT_SECONDS: Final = 25
 MARGIN_SECONDS: Final = 15.0
+MAX_LOOKS_WITHOUT_RESULT: Final = 3
+"""Looks that find a run completed and no result, after which there is none."""
 """Beyond the wait that is requested of the server, before its response counts as lost."""
 SUGGEST_TIMEOUT_SECONDS: Final = 120.0
 
@@ -181,7 +183,7 @@ def _result_within(
     """Poll a run's result until it is there or the deadline passes; once, however late it is."""
     path = _run_path(run_id, "/result")
     deadline = wait_limit.deadline_seconds
-    pause = 0.0
+    pause, num_without_result = 0.0, 0
 
     def late() -> str:
         return (
@@ -216,7 +218,13 @@ def _result_within(
                 found = yield from attempt(wait_limit.bounded(status))
                 if not isinstance(found, Failure):
                     wait_limit.responded(conditions_of(found).elapsed_seconds)
-                    _explain(run_id, missing, read_response(found, TaskRun))
+                    run = read_response(found, TaskRun)
+                    if run.is_over and run.status != "completed":
+                        raise _failure(run_id, run)
+                    # It may have ended between the two looks, or its result may come later.
+                    num_without_result += run.status == "completed"
+                    if num_without_result >= MAX_LOOKS_WITHOUT_RESULT:
+                        raise missing
                 elif isinstance(found.error, NotFoundError):
                     raise missing
             if isinstance(found, Failure):
@@ -226,14 +234,6 @@ def _result_within(
             # A server that responds at once instead of waiting would be polled without a pause.
             pause = 0.0 if waited > wait / 2 else min(2 * pause or 0.5, MAX_POLL_SECONDS)
             pause = max(pause, requested_pause)
-
-
-def _explain(run_id: str, missing: NotFoundError, run: TaskRun) -> None:
-    """Raise what a 404 on `/result` means, unless the run goes on."""
-    if run.status == "completed":
-        raise missing
-    if run.is_over:
-        raise _failure(run_id, run)
 
 
 def _failure(run_id: str, run: TaskRun) -> TaskFailedError:

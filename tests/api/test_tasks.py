@@ -383,8 +383,17 @@ def test_not_found_of_a_run_that_goes_on_is_requested_again_with_pauses() -> Non
 
 
 def test_a_completed_run_without_a_result_is_not_found() -> None:
+    player = ScriptPlayer([refusal(404), wire_run("completed")] * 3)
     with pytest.raises(NotFoundError):
-        ScriptPlayer([refusal(404), wire_run("completed")]).play(wait_task_run("trun_1"))
+        player.play(wait_task_run("trun_1"))
+    assert player.calls == [RESULT, STATUS] * 3
+
+
+def test_a_run_that_ends_between_two_looks_is_looked_at_again() -> None:
+    """The result is not there, then the run is completed: it has been paid."""
+    player = ScriptPlayer([refusal(404), wire_run("completed"), done()])
+    assert player.play(wait_task_run("trun_1")).output
+    assert player.sends[2].delay_seconds
 
 
 @pytest.mark.parametrize(

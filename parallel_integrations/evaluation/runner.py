@@ -279,6 +279,10 @@ class _Run:
         self.concurrency = concurrency
         self.on_progress = on_progress
         self.results: dict[str, QuestionResult] = {}
+        # Counted as results come: a sum over all of them for each would take quadratic time.
+        self.num_finished = self.num_failed = 0
+        self.known_usd: float | None = None
+        self.max_usd = 0.0
 
     def report(self, journal: str | PathLike[str] | None) -> EvaluationReport:
         """Ask what the journal does not hold, and put the report together.
@@ -302,7 +306,7 @@ class _Run:
             for question in self.questions:
                 earlier = kept.find(keys[question.id])
                 if earlier is not None:
-                    self.results[question.id] = earlier
+                    self._record(earlier)
             self._notify()
             self._ask_all(
                 [each for each in self.questions if each.id not in self.results],
@@ -359,8 +363,16 @@ class _Run:
         result.usd = self._cost(result)
         if result.error is None:
             keep(result)  # before anybody hears of it: it is paid
-        self.results[result.id] = result
+        self._record(result)
         return error
+
+    def _record(self, result: QuestionResult) -> None:
+        self.results[result.id] = result
+        self.num_finished += result.is_submitted
+        self.num_failed += result.is_submitted and result.error is not None
+        if result.usd is not None:
+            self.known_usd = (self.known_usd or 0.0) + result.usd
+            self.max_usd = max(self.max_usd, result.usd)
 
     def _ask(self, question: Question) -> Graded:
         # The judge is not timed: a slow one would make the system look slow.
@@ -393,19 +405,19 @@ class _Run:
         return self.price if result.error is None else None
 
     def _usd(self) -> float | None:
-        known = [each.usd for each in self.results.values() if each.usd is not None]
-        return round(sum(known), 6) if known or self.price is not None else None
+        if self.known_usd is None and self.price is None:
+            return None
+        return round(self.known_usd or 0.0, 6)
 
     def _affords(self, in_flight: int) -> bool:
         if self.max_cost_usd is None:
             return True
         price = self.price
         if price is None:
-            known = [each.usd for each in self.results.values() if each.usd is not None]
             # Asked by itself, the first question shows what one costs before others are in flight.
-            if not known:
+            if self.known_usd is None:
                 return in_flight == 0 and self.max_cost_usd > 0
-            price = max(known)
+            price = self.max_usd
         # A cent's billionth: sums of binary fractions are not exact.
         return (self._usd() or 0.0) + price * (in_flight + 1) <= self.max_cost_usd + 1e-9
 
@@ -413,22 +425,23 @@ class _Run:
         if fatal is not None and not any(each.answer for each in self.results.values()):
             raise fatal  # there is nothing that a report could be made of
         for question in waiting:
-            self.results[question.id] = QuestionResult(
-                id=question.id,
-                question=question.question,
-                answerable=question.answerable,
-                is_submitted=False,
+            self._record(
+                QuestionResult(
+                    id=question.id,
+                    question=question.question,
+                    answerable=question.answerable,
+                    is_submitted=False,
+                )
             )
         self._notify()
 
     def _notify(self) -> None:
         if self.on_progress is not None:
-            submitted = [each for each in self.results.values() if each.is_submitted]
             self.on_progress(
                 EvaluationProgress(
-                    finished=len(submitted),
+                    finished=self.num_finished,
                     total=len(self.questions),
-                    failed=sum(each.error is not None for each in submitted),
+                    failed=self.num_failed,
                     usd=self._usd(),
                 )
             )

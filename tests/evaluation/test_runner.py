@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from parallel_integrations.evaluation import (
     built_in_pages,
     built_in_questions,
     evaluate,
+    runner,
     tune_search,
 )
 from parallel_integrations.evaluation.runner import search_systems
@@ -479,3 +481,33 @@ def test_a_journal_takes_no_system_for_another_without_a_name(tmp_path: Path) ->
     assert not any(tmp_path.iterdir())
     report = evaluate(lambda question: question, ROWS, journal=tmp_path / "journal", name="echo")
     assert report.name == "echo"
+
+
+def test_an_evaluation_takes_time_in_proportion_to_its_questions() -> None:
+    def calls(count: int) -> int:
+        """Calls within the runner, whose number depends on no clock."""
+        found = 0
+
+        def profile(frame: FrameType, event: str, _: object) -> None:
+            nonlocal found
+            found += event == "call" and frame.f_code.co_filename == runner.__file__
+
+        rows = [{"question": f"Question {n}?", "answer": f"answer{n}"} for n in range(count)]
+        shown: list[EvaluationProgress] = []
+        before = sys.getprofile()
+        sys.setprofile(profile)
+        try:
+            evaluate(
+                str,
+                rows,
+                max_cost_usd=1,
+                price_per_question_usd=0.001,
+                concurrency=1,
+                on_progress=shown.append,
+            )
+        finally:
+            sys.setprofile(before)
+        assert (shown[-1].finished, shown[-1].usd) == (count, pytest.approx(count / 1000))
+        return found
+
+    assert calls(80) < 5 * calls(20)

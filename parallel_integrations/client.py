@@ -6,7 +6,7 @@ import os
 import pickle
 import threading
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from copy import deepcopy
 from functools import lru_cache, partial
 from inspect import signature
@@ -49,6 +49,7 @@ _LEAD: Final = (
     "SearchRequest from parallel_integrations"
 )
 INTEGRATION_HEADER: Final = "x-parallel-integration"
+MAX_INTEGRATIONS: Final = 32
 
 log = logging.getLogger("parallel_integrations")
 
@@ -329,8 +330,12 @@ class ParallelClient:
             integration: Name and version, such as `my-agent/1.2`; sent as `x-parallel-integration`.
 
         Raises:
-            ValueError: It is not one line of printable ASCII.
+            ValueError: It is empty, or not one line of printable ASCII.
         """
+        if not isinstance(integration, str) or not integration.strip():
+            raise InvalidArgumentError(
+                f"integration={integration!r:.100} must be a name and version, like 'my-agent/1.2'"
+            )
         known = self._on_behalf.get(integration)
         if known is None:
             if any(name == INTEGRATION_HEADER for name, _ in self.settings.headers):
@@ -338,6 +343,9 @@ class ParallelClient:
             settings = _with_integration(self.settings, integration)
             known = self._on_behalf[integration] = object.__new__(type(self))
             vars(known).update(vars(self) | {"settings": settings, "_on_behalf": {}})
+            if len(self._on_behalf) > MAX_INTEGRATIONS:  # such as one for each user
+                with suppress(KeyError, RuntimeError):  # another thread does the same
+                    del self._on_behalf[next(iter(self._on_behalf))]
         return known
 
     def close(self) -> None:

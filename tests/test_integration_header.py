@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 
 from parallel_integrations import ParallelClient, SearchRequest, __version__, langchain, llama_index
 from parallel_integrations.api import search
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.sandbox import Sandbox
 from tests.support.connected import connection
 from tests.support.requests import QUESTION
@@ -91,6 +93,18 @@ def test_a_header_of_the_users_own_is_kept(sandbox: Sandbox) -> None:
 def test_a_name_that_no_header_carries(client: ParallelClient) -> None:
     with pytest.raises(ValueError, match="printable ASCII"):
         client.on_behalf_of("a\nb")
+
+
+@pytest.mark.parametrize("name", ["", " ", None, ["my-agent/1"], 5])
+def test_what_is_no_name_is_refused(client: ParallelClient, name: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"integration=.* must be a name and version"):
+        client.on_behalf_of(name)
+
+
+def test_clients_of_many_names_are_not_kept(client: ParallelClient) -> None:
+    kept = [ref(client.on_behalf_of(f"for-user/{number}")) for number in range(100)]
+    assert sum(each() is not None for each in kept) < 40
+    assert client.on_behalf_of("for-user/99") is kept[-1]()
 
 
 class Limiter:

@@ -380,7 +380,8 @@ def _wait(
     going_on = f"wait_task_group({taskgroup_id!r}, {num_inputs})"
 
     def late(group: TaskGroup | None = None) -> str:
-        counts = f" ({group.status.task_run_status_counts})" if group else ""
+        known = group.status.task_run_status_counts if group else None
+        counts = f" ({known})" if known else ""
         return (
             f"{words} is not done after {deadline_seconds:g} s{counts}. It goes on: wait for it "
             f"with {going_on}."

@@ -407,6 +407,11 @@ def test_polls_grow_further_apart_and_end_at_the_deadline() -> None:
     assert player.clock == 60
 
 
+def test_a_deadline_names_no_counts_that_there_are_not() -> None:
+    with pytest.raises(TaskTimeoutError, match=r"after 1 s\. It goes on"):
+        ScriptPlayer([group(0)]).play(wait_task_group("tg_1", 2, deadline_seconds=1))
+
+
 def test_a_group_that_does_not_hold_everything_yet_is_not_done() -> None:
     player = ScriptPlayer([group(1), group(2), listing(0, 1)])
     assert all(result.output for result in player.play(wait_task_group("tg_1", 2)))

@@ -135,7 +135,11 @@ class AsyncioStream(asyncio.Protocol, _Stream):
 
     def close(self) -> None:
         """Give the socket up, which the loop closes in its next turn; waits for nothing."""
-        self._transport.abort()  # its `close` would wait until all is sent
+        try:
+            self._transport.abort()  # its `close` would wait until all is sent
+        except RuntimeError:  # the loop is closed; what it would do in its next turn
+            with suppress(AttributeError):  # uvloop's has closed its sockets already
+                self._transport._call_connection_lost(None)  # type: ignore[attr-defined] # noqa: SLF001
 
     def get_extra_info(self, info: str) -> Any:
         if info != "is_readable":

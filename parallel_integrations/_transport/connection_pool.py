@@ -188,6 +188,14 @@ class AwaitingConnectionPool:
             self._close(connection)
         await asyncio.sleep(0)  # the loop's next turn closes the sockets
 
+    def close_after(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Close idle connections if their loop is closed; one that is open does so itself."""
+        if loop.is_closed():
+            self._is_closed = True
+            self._waiting.clear()
+            for connection in self._idle.take_all():
+                self._close(connection)
+
     def _new(self) -> AwaitingConnection | None:
         if len(self._connecting) >= CONNECTING_AT_ONCE or self._num_open >= self._max_connections:
             return None
@@ -326,10 +334,12 @@ class Pools:
             self._notice_fork()
             with self._lock:
                 for other in [other for other in self._by_loop if other.is_closed()]:
-                    del self._by_loop[other]
+                    self._by_loop.pop(other).connections.close_after(other)
                 make = partial(_awaiting_connection, self._base_url)
                 pool = _LoopPool(AwaitingConnectionPool(make, _max_connections()))
                 self._by_loop[loop] = pool
+                # Not every loop winds up its generators: LlamaIndex closes those that it makes.
+                finalize(pool, pool.connections.close_after, loop)
             await pool.bind()
         if self._http_client is not None:
             return _ForBlockingOnly(pool.connections)

@@ -59,9 +59,9 @@ from parallel_integrations.models.task import (
 
 WAIT_SECONDS: Final = 25
 MARGIN_SECONDS: Final = 15.0
+"""Beyond the wait that is requested of the server, before its response counts as lost."""
 MAX_LOOKS_WITHOUT_RESULT: Final = 3
 """Looks that find a run completed and no result, after which there is none."""
-"""Beyond the wait that is requested of the server, before its response counts as lost."""
 SUGGEST_TIMEOUT_SECONDS: Final = 120.0
 
 

@@ -296,6 +296,8 @@ def _of_wait(fault: Fault, outcome: Outcome, kind: Kind, *, once: bool, first: b
         return Expected(errors.TaskTimeoutError, None) if late else Expected(None, 2)
     if outcome in COUNTED:
         return Expected(None if once else outcome.error, 2)
+    if fault.name == "404" and kind is Kind.WAIT:  # the run may have ended just after
+        return Expected(None, 2) if once else Expected(outcome.error, 3)
     return Expected(outcome.error, 1)
 
 

@@ -389,17 +389,31 @@ class ParallelClient:
         if self._shared is None:
             return _unpickle, (state,)
         cache, ttl = self._shared.cache, self._shared.ttl_seconds
-        try:
-            # Tried here: otherwise the error would come out of the middle of the program's own
-            # pickling.
-            pickle.dumps(cache)
-        except Exception as error:  # a user's object may raise anything
-            raise ParallelError(
-                f"A client with cache={type(cache).__name__} cannot be pickled, because that "
-                "cannot; give it a directory's path instead, or build the client in the other "
-                "process."
-            ) from error
+        check_picklable(
+            cache,
+            f"A client with cache={type(cache).__name__}",
+            "give it a directory's path instead, or build the client in the other process",
+        )
         return _unpickle, (state, cache, ttl)
+
+
+def check_picklable(value: object, holder: str, remedy: str) -> None:
+    """Refuse a user's object that cannot be pickled, before the program's own pickling fails at it.
+
+    Args:
+        value: The object.
+        holder: Whose pickle would hold it.
+        remedy: What to do instead.
+
+    Raises:
+        ParallelError: It cannot be pickled.
+    """
+    try:
+        pickle.dumps(value)
+    except Exception as error:  # it may raise anything
+        raise ParallelError(
+            f"{holder} cannot be pickled, because that cannot; {remedy}."
+        ) from error
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:

@@ -1,6 +1,5 @@
 """Base of all LangChain and LlamaIndex classes: client settings, and no unknown arguments."""
 
-import pickle
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from typing import Annotated, Any, Final, Self, TypedDict
@@ -26,8 +25,8 @@ from parallel_integrations._protocol.settings import (
     settings_of,
 )
 from parallel_integrations._version import __version__
-from parallel_integrations.client import ParallelClient
-from parallel_integrations.errors import InvalidArgumentError, ParallelError
+from parallel_integrations.client import ParallelClient, check_picklable
+from parallel_integrations.errors import InvalidArgumentError
 from parallel_integrations.models._validation import (
     CheckedModel,
     argument_names,
@@ -170,13 +169,11 @@ class Adapter(CheckedModel):
 
     def __getstate__(self) -> dict[Any, Any]:
         if (limiter := self._limiter()) is not None:
-            try:
-                pickle.dumps(limiter)
-            except Exception as error:  # a user's object may raise anything
-                raise ParallelError(
-                    f"{type(self).__name__} with rate_limiter={type(limiter).__name__} cannot be "
-                    "pickled, because that cannot; build both in the other process."
-                ) from error
+            check_picklable(
+                limiter,
+                f"{type(self).__name__} with rate_limiter={type(limiter).__name__}",
+                "build both in the other process",
+            )
         state = super().__getstate__()
         fields = {**state["__dict__"], "api_key": None}
         private = {**(state["__pydantic_private__"] or {}), "_shared": None}

@@ -183,18 +183,19 @@ class AwaitingConnectionPool:
         """Close idle connections now, those in use once their responses are closed."""
         if self._timer is not None:
             self._timer.cancel()
-        self._is_closed = True
-        for connection in self._idle.take_all():
-            self._close(connection)
+        self._close_idle()
         await asyncio.sleep(0)  # the loop's next turn closes the sockets
 
     def close_after(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close idle connections if their loop is closed; one that is open does so itself."""
         if loop.is_closed():
-            self._is_closed = True
             self._waiting.clear()
-            for connection in self._idle.take_all():
-                self._close(connection)
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        self._is_closed = True
+        for connection in self._idle.take_all():
+            self._close(connection)
 
     def _new(self) -> AwaitingConnection | None:
         if len(self._connecting) >= CONNECTING_AT_ONCE or self._num_open >= self._max_connections:

@@ -77,7 +77,7 @@ def verify_webhook(headers: WebhookHeaders, body: bytes, secret: str | bytes) ->
     signed = f"{message_id}.{sent}.".encode("utf-8", "surrogatepass") + bytes(body)
     expected = [base64.b64encode(hmac.digest(key, signed, sha256)) for key in keys]
     valid = False
-    for entry in signatures.split():
+    for entry in signatures.split():  # a gateway that joins headers puts commas between them
         version, _, signature = entry.rstrip(",").partition(",")
         given = signature.encode("utf-8", "surrogatepass")
         for one in expected:
